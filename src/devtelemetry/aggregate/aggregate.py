@@ -1,0 +1,391 @@
+"""Computes windows: which are due, the algorithm over their receipts, the stored result.
+
+A result is a function of the stored samples alone. Jobs may crash, repeat and overlap: one server
+computes at a time, each window in one transaction over one snapshot of repaired rows.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import asyncpg
+
+from devtelemetry import metrics
+from devtelemetry.aggregate.repair import needs_repair, repair
+from devtelemetry.aggregate.windows import (
+    DAY,
+    Arrived,
+    has_news,
+    must_compute,
+    state_at,
+    window_at,
+    window_starting,
+    windows_between,
+)
+from devtelemetry.errors import ConfigurationError, Unavailable
+from devtelemetry.model import (
+    ChannelReliability,
+    Counts,
+    MembershipPolicy,
+    Source,
+    Timeframe,
+    Window,
+    WindowReliability,
+    WindowState,
+    from_unix_ms,
+)
+from devtelemetry.store.database import Connection, Database, is_transient, try_lock
+from devtelemetry.store.locks import Lock
+from devtelemetry.store.sql import load, queries
+
+COMPUTE_ATTEMPTS = 10  # each fails only if an import brings an earlier copy of a sample meanwhile
+
+_ALGORITHM = load(__package__, "reliability.sql")
+_QUERIES = queries(__package__)
+
+_NO_NEWS = Arrived(None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """What of an interface forms no channel in any window; its samples are stored all the same.
+
+    channels  patterns over the whole channel id: `*` is any text, `?` any character
+    types     message types, exactly
+    """
+
+    channels: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateRules:
+    """How windows are computed.
+
+    settle_time         from a window's end to its last computation
+    recompute_interval  between two computations of a provisional window
+    lookback            how far back windows without any sample are computed too, so that a silence
+                        is on record as one
+    """
+
+    timeframes: tuple[Timeframe, ...]
+    membership: MembershipPolicy = MembershipPolicy.PRESENT
+    settle_time: timedelta = DAY
+    recompute_interval: timedelta = timedelta(minutes=10)
+    unmeasured: Mapping[Source, Unmeasured] = field(default_factory=dict)
+    lookback: timedelta = 7 * DAY
+
+
+async def compute_due(
+    database: Database,
+    rules: AggregateRules,
+    *,
+    now: Callable[[], datetime],
+    on_window: Callable[[WindowReliability], None] | None = None,
+) -> int:
+    """Computes every window that is due, oldest first; returns how many.
+
+    0 as well if another server is at it, or an import must first be whole.
+    """
+    computed = 0
+    async with (
+        database.acquire() as session,
+        try_lock(session, Lock.AGGREGATE) as is_ours,
+    ):
+        if not is_ours:
+            return 0
+        for timeframe, window in await _due(session, rules, now()):
+            started = time.monotonic()
+            result = await _compute(database, rules, timeframe, window, now())
+            metrics.WINDOW_SECONDS.labels(timeframe.name).observe(time.monotonic() - started)
+            metrics.WINDOWS_COMPUTED.labels(timeframe.name, result.state.value).inc()
+            computed += 1
+            if on_window is not None:
+                on_window(result)
+        for timeframe in rules.timeframes:
+            metrics.WINDOW_LAG_SECONDS.labels(timeframe.name).set(0)
+    return computed
+
+
+async def compute_one(
+    database: Database,
+    rules: AggregateRules,
+    timeframe: Timeframe,
+    window_start: datetime,
+    *,
+    now: Callable[[], datetime],
+) -> WindowReliability:
+    """Computes the window of `timeframe` that starts at `window_start`, due or not.
+
+    Raises ConfigurationError if no window starts there, or it has not ended.
+    """
+    try:
+        window = window_starting(timeframe, window_start)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    if now() < window.end:
+        raise ConfigurationError(
+            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
+            "nobody can have reported after it"
+        )
+    return await _compute(database, rules, timeframe, window, now())
+
+
+async def unsettled(
+    connection: Connection, rules: AggregateRules, first: datetime, end: datetime
+) -> list[tuple[Timeframe, Window]]:
+    """The windows that overlap [first, end) and are not settled with all that came on time."""
+    arrivals = await connection.fetch(_QUERIES["arrivals"])
+    open_windows = []
+    for timeframe in rules.timeframes:
+        stored = await _stored_states(connection, rules, timeframe, window_at(timeframe, first))
+        news = _news(timeframe, arrivals)
+        for window in windows_between(timeframe, first, end - timedelta(milliseconds=1)):
+            state, computed_at = stored.get(window.start, (None, None))
+            arrived = news.get(window, _NO_NEWS)
+            if state is not WindowState.SETTLED or has_news(state, computed_at, arrived):
+                open_windows.append((timeframe, window))
+    return open_windows
+
+
+async def _due(
+    connection: Connection, rules: AggregateRules, now: datetime
+) -> list[tuple[Timeframe, Window]]:
+    """The windows to compute now: by their end, the shorter of two with one end first."""
+    arrivals = await connection.fetch(_QUERIES["arrivals"])
+    if not arrivals:
+        return []
+    first = from_unix_ms(arrivals[0]["sent_minute"])
+    due: list[tuple[Timeframe, Window]] = []
+    for timeframe in rules.timeframes:
+        news = dict.fromkeys(
+            windows_between(timeframe, max(first, now - rules.lookback), now), _NO_NEWS
+        )
+        news.update(_news(timeframe, arrivals))
+        stored = await _stored_states(connection, rules, timeframe, min(news))
+        waiting_since = now
+        for window, arrived in news.items():
+            state, computed_at = stored.get(window.start, (None, None))
+            if must_compute(
+                timeframe,
+                window,
+                state=state,
+                computed_at=computed_at,
+                arrived=arrived,
+                settle_time=rules.settle_time,
+                recompute_interval=rules.recompute_interval,
+                now=now,
+            ):
+                due.append((timeframe, window))
+                if computed_at is None:
+                    waiting_since = min(waiting_since, window.end + timeframe.allowed_lateness)
+        lag = (now - waiting_since).total_seconds()
+        metrics.WINDOW_LAG_SECONDS.labels(timeframe.name).set(lag)
+    return sorted(due, key=lambda item: (item[1].end, item[0].length))
+
+
+def _news(timeframe: Timeframe, arrivals: Sequence[Any]) -> dict[Window, Arrived]:
+    """When samples last came, by window."""
+    news: dict[Window, Arrived] = {}
+    for row in arrivals:
+        window = window_at(timeframe, from_unix_ms(row["sent_minute"]))
+        known = news.get(window, _NO_NEWS)
+        news[window] = Arrived(
+            max(known.at_ms or 0, row["arrived_at"]),
+            max(known.on_time_at_ms or 0, row["arrived_on_time_at"] or 0) or None,
+        )
+    return news
+
+
+async def _stored_states(
+    connection: Connection, rules: AggregateRules, timeframe: Timeframe, first: Window
+) -> dict[datetime, tuple[WindowState, datetime]]:
+    rows = await connection.fetch(
+        _QUERIES["computed"], timeframe.name, rules.membership.value, first.start
+    )
+    return {row["window_start"]: (WindowState(row["state"]), row["computed_at"]) for row in rows}
+
+
+async def _compute(
+    database: Database,
+    rules: AggregateRules,
+    timeframe: Timeframe,
+    window: Window,
+    now: datetime,
+) -> WindowReliability:
+    for attempts_left in reversed(range(COMPUTE_ATTEMPTS)):
+        await repair(database)
+        try:
+            async with (
+                database.acquire() as connection,
+                connection.transaction(isolation="repeatable_read"),
+            ):
+                # Ingest may have noted something since the repair; the snapshot tells. Then the
+                # rows it sees are not whole: once more.
+                if not await needs_repair(connection):
+                    channels = await _channels(connection, rules, window)
+                    return await _store(connection, rules, timeframe, window, channels, now)
+        except asyncpg.PostgresError as error:
+            # Another command computes the same window at the same time, say.
+            if not is_transient(error) or not attempts_left:
+                raise
+    raise Unavailable(
+        f"the {timeframe.name} window of {window.start.isoformat()} could not be computed: its "
+        "samples kept changing; it will be tried again"
+    )
+
+
+async def _channels(
+    connection: Connection, rules: AggregateRules, window: Window
+) -> list[tuple[int, Counts]]:
+    """The algorithm: each channel with a message and a receiver that counts, by id."""
+    kinds = await connection.fetch(_QUERIES["kinds"])
+    none = Unmeasured()
+    unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
+    unmeasured_kinds = [
+        row["kind"]
+        for row in kinds
+        if row["message_type"] in unmeasured[Source(row["source"])].types
+    ]
+    status_go_kinds = [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO]
+    patterns = [
+        (_like(glob), source is Source.STATUS_GO)
+        for source, rule in unmeasured.items()
+        for glob in rule.channels
+    ]
+    # The plan must fit the window: a generic one reads a day through an index, row by row. Memory
+    # for one hash table of the window's messages: 200 bytes each.
+    await connection.execute("set local plan_cache_mode = force_custom_plan")
+    await connection.execute("set local work_mem = '128MB'")
+    rows = await connection.fetch(
+        _ALGORITHM,
+        window.start_ms,
+        window.end_ms,
+        rules.membership.value,
+        unmeasured_kinds,
+        status_go_kinds,
+        [pattern for pattern, _ in patterns],
+        [is_status_go for _, is_status_go in patterns],
+    )
+    return sorted(
+        (
+            row["channel_id"],
+            Counts(
+                messages=row["messages"],
+                receivers=row["receivers"],
+                expected=row["expected"],
+                missing=row["missing"],
+                corroborated=row["corroborated"],
+            ),
+        )
+        for row in rows
+    )
+
+
+async def _store(
+    connection: Connection,
+    rules: AggregateRules,
+    timeframe: Timeframe,
+    window: Window,
+    channels: Sequence[tuple[int, Counts]],
+    now: datetime,
+) -> WindowReliability:
+    names = {
+        row["channel_id"]: row["external_id"]
+        for row in await connection.fetch(
+            _QUERIES["channel_names"], [channel_id for channel_id, _ in channels]
+        )
+    }
+    result = summarize(
+        timeframe,
+        window,
+        rules.membership,
+        state_at(window, rules.settle_time, now),
+        [ChannelReliability(names[channel_id], counts) for channel_id, counts in channels],
+        now,
+    )
+    key = (timeframe.name, window.start, rules.membership.value)
+    stored = await connection.fetchrow(_QUERIES["stored_window"], *key)
+    before = [tuple(row) for row in await connection.fetch(_QUERIES["stored_channels"], *key)]
+    figures = [(channel_id, *_counts_row(counts)) for channel_id, counts in channels]
+    revision = 1
+    if stored is not None:
+        totals = (result.reliability, *_counts_row(result.counts))
+        is_same = tuple(stored)[1:-1] == totals and sorted(before) == figures
+        revision = stored["revision"] + (not is_same)
+    await connection.execute(
+        _QUERIES["store_window"],
+        timeframe.name,
+        window.start,
+        window.end,
+        rules.membership.value,
+        result.state.value,
+        result.reliability,
+        *_counts_row(result.counts),
+        revision,
+        now,
+    )
+    if sorted(before) != figures:
+        await connection.execute(_QUERIES["delete_channels"], *key)
+        columns = [list(column) for column in zip(*figures, strict=True)] or [[]] * 7
+        await connection.execute(_QUERIES["store_channels"], *key, *columns)
+    return WindowReliability(
+        timeframe=result.timeframe,
+        window=window,
+        membership=result.membership,
+        state=result.state,
+        reliability=result.reliability,
+        counts=result.counts,
+        revision=revision,
+        computed_at=now,
+        channels=result.channels,
+    )
+
+
+def summarize(
+    timeframe: Timeframe,
+    window: Window,
+    membership: MembershipPolicy,
+    state: WindowState,
+    channels: Sequence[ChannelReliability],
+    now: datetime,
+) -> WindowReliability:
+    """A window from its channels: sums over the comparable ones, and R, the mean of their Rch."""
+    comparable = [channel.counts for channel in channels if channel.comparable]
+    ratios = [counts.reliability for counts in comparable if counts.reliability is not None]
+    return WindowReliability(
+        timeframe=timeframe.name,
+        window=window,
+        membership=membership,
+        state=state,
+        reliability=sum(ratios) / len(ratios) if ratios else None,
+        counts=Counts(
+            messages=sum(counts.messages for counts in comparable),
+            receivers=sum(counts.receivers for counts in comparable),
+            expected=sum(counts.expected for counts in comparable),
+            missing=sum(counts.missing for counts in comparable),
+            corroborated=sum(counts.corroborated for counts in comparable),
+            unknown=sum(counts.unknown for counts in comparable),
+        ),
+        revision=1,
+        computed_at=now,
+        channels=tuple(channels),
+    )
+
+
+def _counts_row(counts: Counts) -> tuple[int, ...]:
+    return (
+        counts.messages,
+        counts.receivers,
+        counts.expected,
+        counts.missing,
+        counts.corroborated,
+        counts.unknown,
+    )
+
+
+def _like(glob: str) -> str:
+    """A pattern of `Unmeasured.channels` as SQL's LIKE has it."""
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")

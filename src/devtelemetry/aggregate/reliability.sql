@@ -1,0 +1,149 @@
+-- The reliability of one window, channel by channel. Source: docs/algorithm.md; the steps are named after its terms.
+--
+-- in   $1 window_start, $2 window_end   Unix ms, half-open, whole minutes
+--      $3 membership                    present | window | bracketed
+--      $4 unmeasured_kinds              integer[]: sample_kind.kind of the message types that are not measured
+--      $5 status_go_kinds               integer[]: the kinds of messages that came by status-go's interface
+--      $6, $7 unmeasured_channels       text[], boolean[]: LIKE patterns, and whether each is for status-go's messages
+-- out  one row a channel that has a message in the window and a receiver that counts:
+--      channel_id, messages, receivers, expected, missing, corroborated
+--
+-- Two passes over the receipts of the window (by message, by receiver); what is joined afterwards has one row a
+-- channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary search
+-- in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing.
+-- Every step groups by channel_id and joins on it, and each is referred to once, so that it stays on its shard.
+with
+unmeasured_channel as not materialized (
+    select channel_id, pattern.is_status_go
+    from channel
+    join unnest($6::text[], $7::boolean[]) as pattern (text, is_status_go) on external_id like pattern.text
+),
+
+-- M, and how many hold or sent each of its messages. The kind is the message's: all its receipts carry the same.
+message_of_window as (
+    select
+        channel_id,
+        min(kind) as kind,
+        min(sent_at) as sent_at,
+        count(*) as holders,
+        min(receiver_id) as first_holder,
+        bool_or(sent_by_receiver) as has_author
+    from receipt
+    where sent_at >= $1::bigint and sent_at < $2::bigint
+    group by channel_id, message_id
+),
+
+-- timeline      sentAt of each message of M, ascending
+-- sole_holders  for each message that one receiver alone vouches for, that receiver, ascending
+channel_of_window as (
+    select
+        channel_id,
+        array_agg(sent_at order by sent_at) as timeline,
+        coalesce(
+            array_agg(first_holder order by first_holder) filter (where holders = 1 and not has_author), '{}'
+        ) as sole_holders
+    from message_of_window
+    where kind <> all ($4::integer[])
+      and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+    group by channel_id
+),
+
+-- What each receiver holds and sent, kind by kind, ...
+kind_of_window as (
+    select
+        channel_id,
+        receiver_id,
+        kind,
+        count(*) as held_or_sent,
+        count(*) filter (where sent_by_receiver) as sent,
+        array_agg(sent_at) filter (where created_at is null) as only_sent,  -- its author, without a receipt of it
+        min(sent_at) filter (where created_at is not null) as first_sent_at,
+        max(sent_at) filter (where created_at is not null) as last_sent_at
+    from receipt
+    where sent_at >= $1::bigint and sent_at < $2::bigint
+    group by channel_id, receiver_id, kind
+),
+
+-- ... of M; and its first and last receipt of the channel within the window, measured or not.
+receiver_of_window as (
+    select
+        channel_id,
+        receiver_id,
+        coalesce(sum(held_or_sent) filter (where is_measured), 0) as held_or_sent,
+        coalesce(sum(sent) filter (where is_measured), 0) as sent,
+        string_agg(array_to_string(only_sent, ','), ',') filter (where is_measured) as only_sent,
+        min(first_sent_at) as first_sent_at,
+        max(last_sent_at) as last_sent_at
+    from (
+        select
+            *,
+            kind <> all ($4::integer[])
+            and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+            as is_measured
+        from kind_of_window
+    ) by_kind
+    group by channel_id, receiver_id
+),
+
+reporting as (
+    select receiver_id
+    from receiver
+    where last_receipt_minute >= $2::bigint or last_heartbeat_minute >= $2::bigint
+),
+
+-- The receivers that count, and the span of sentAt in which each is expected to hold messages (NULL: no bound in the
+-- window). A first or last minute that lies in the window is that of a receipt in it, which tells the millisecond.
+counting as (
+    select
+        channel_id,
+        receiver_id,
+        coalesce(r.held_or_sent - r.sent, 0) as held,
+        coalesce(r.sent, 0) as sent,
+        coalesce(string_to_array(r.only_sent, ',')::bigint[], '{}') as only_sent,
+        case when $3::text = 'present' and m.first_sent_minute >= $1::bigint then r.first_sent_at end as from_sent_at,
+        case when $3::text = 'present' and m.last_sent_minute < $2::bigint then r.last_sent_at end as to_sent_at
+    from receiver_of_window r
+    full join (
+        select channel_id, receiver_id, first_sent_minute, last_sent_minute
+        from membership
+        where first_sent_minute < $2::bigint and last_sent_minute >= $1::bigint
+    ) m using (channel_id, receiver_id)
+    where receiver_id in (select receiver_id from reporting)
+      and case $3::text
+          when 'present' then m.channel_id is not null
+          when 'bracketed' then m.first_sent_minute < $1::bigint and m.last_sent_minute >= $2::bigint
+          when 'window' then r.held_or_sent > 0
+      end
+),
+
+-- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
+-- and last receipt, but for the messages that it is only known to have sent.
+expectation as (
+    select
+        channel_id,
+        cardinality(c.timeline) as messages,
+        held,
+        coalesce(width_bucket(to_sent_at, c.timeline), cardinality(c.timeline))
+        - coalesce(width_bucket(from_sent_at - 1, c.timeline), 0)
+        - sent
+        + (
+            select count(*)
+            from unnest(only_sent) as t (sent_at)
+            where t.sent_at < from_sent_at or t.sent_at > to_sent_at
+        ) as expected,
+        case when cardinality(c.sole_holders) = 0 then 0
+             else width_bucket(receiver_id, c.sole_holders) - width_bucket(receiver_id - 1, c.sole_holders)
+        end as uncorroborated
+    from counting
+    join channel_of_window c using (channel_id)
+)
+
+select
+    channel_id,
+    messages::bigint,
+    count(*) as receivers,
+    sum(expected)::bigint as expected,
+    sum(expected - held)::bigint as missing,
+    sum(expected - uncorroborated)::bigint as corroborated
+from expectation
+group by channel_id, messages

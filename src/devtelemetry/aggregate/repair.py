@@ -1,0 +1,74 @@
+"""Puts right what ingest stored before it knew better, before the next window is computed.
+
+Two things can turn out wrong, and only when reports are accepted out of the order of their
+createdAt (an import, servers whose clocks differ): a message's sentAt or type, when an earlier
+sample of it comes (its receipts then move, and with them the first and last minutes of who holds
+it); and when a receiver last reported, when an earlier copy of its latest sample comes. Ingest
+notes both in the transaction that finds them; the figures are computed from repaired rows only, so
+they do not depend on the order of arrival.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from devtelemetry.model import MINUTE_MS
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.partitions import day_start_ms, existing_days
+from devtelemetry.store.rewrite import rewriting
+from devtelemetry.store.sql import queries
+
+_QUERIES = queries(__package__)
+
+
+async def needs_repair(connection: Connection) -> bool:
+    needed: bool = await connection.fetchval(_QUERIES["needs_repair"])
+    return needed
+
+
+async def repair(database: Database) -> None:
+    """Repairs what is noted, in one transaction during which ingest waits."""
+    async with database.acquire() as connection:
+        if not await needs_repair(connection):
+            return
+        async with rewriting(connection):
+            touched = await _move_receipts(connection)
+            await connection.execute(_QUERIES["forget_moves"])
+            await connection.execute(_QUERIES["redate_receivers"], touched)
+            await connection.execute(_QUERIES["forget_doubts"])
+
+
+async def _move_receipts(connection: Connection) -> list[int]:
+    """Returns the receivers whose receipts moved."""
+    moves = await connection.fetch(_QUERIES["moved_messages"])
+    if moves:
+        columns = [list(column) for column in zip(*moves, strict=True)]
+        receipts = await connection.fetch(_QUERIES["take_receipts"], *columns)
+        if receipts:
+            rows = sorted(tuple(receipt)[:8] for receipt in receipts)
+            values = [list(column) for column in zip(*rows, strict=True)]
+            # A receiver may have a receipt on either side: they become one, with the earlier date.
+            await connection.execute(_QUERIES["put_receipts"], *values)
+            await _respan(connection, receipts)
+            return sorted({receipt["receiver_id"] for receipt in receipts})
+    return []
+
+
+async def _respan(connection: Connection, receipts: Sequence[Any]) -> None:
+    """First and last minutes anew, for those whose bounds may have rested on a moved receipt."""
+    pairs = sorted({(r["channel_id"], r["receiver_id"]) for r in receipts if r["created_at"]})
+    if not pairs:
+        return
+    days = await existing_days(connection, "receipt")
+    kept_from = day_start_ms(min(days)) if days else 0
+    channels, receivers = (list(column) for column in zip(*pairs, strict=True))
+    spans = [
+        (
+            row["channel_id"],
+            row["receiver_id"],
+            row["first_sent_at"] // MINUTE_MS * MINUTE_MS,
+            row["last_sent_at"] // MINUTE_MS * MINUTE_MS,
+        )
+        for row in await connection.fetch(_QUERIES["spans_of"], channels, receivers)
+    ]
+    columns = [list(column) for column in zip(*spans, strict=True)]
+    await connection.execute(_QUERIES["set_spans"], *columns, kept_from)

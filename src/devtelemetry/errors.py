@@ -1,0 +1,28 @@
+"""Errors, by who must act. The text of each is one line that says what is wrong and what to do.
+
+DevTelemetryError
+├── ConfigurationError   the operator: names the setting, its value and what is allowed
+├── Busy                 retry later: the queue is full or the rate is used up
+├── Unavailable          retry later: the database cannot be reached, or the server stops
+└── store.embedded.EmbeddedError, …   errors of one room, declared there
+"""
+
+
+class DevTelemetryError(Exception):
+    """The root: `str(error)` is one line a person can act on."""
+
+
+class ConfigurationError(DevTelemetryError):
+    """A setting is missing or wrong."""
+
+
+class Unavailable(DevTelemetryError):
+    """The database cannot be reached or the server is stopping; the same call may work later."""
+
+
+class Busy(DevTelemetryError):
+    """Too much at once; the same call will work after `retry_after_seconds`."""
+
+    def __init__(self, message: str, retry_after_seconds: float) -> None:
+        super().__init__(message)
+        self.retry_after_seconds = retry_after_seconds

@@ -1,0 +1,1 @@
+"""From a request to rows: check (pure) → batch (pure) → writer (group commit)."""

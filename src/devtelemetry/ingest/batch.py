@@ -1,0 +1,171 @@
+"""Samples of many requests, merged into the rows of one transaction. Pure.
+
+What two samples say of one thing is merged here by the same rules as in the database, so that it
+does not matter whether they meet in one transaction or not (docs/algorithm.md, "Canonical data").
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from devtelemetry.model import MINUTE_MS, Event, Sample, SentEnvelope, Source
+from devtelemetry.store.keyring import Keyring, ReceiverIds
+
+# The claim of an author's mark, which is no sample: any sample of the message comes before it.
+NEVER = 2**63 - 1
+
+MessageKey = tuple[int, int]  # channel_id, message_id
+ReceiptKey = tuple[int, int, int]  # channel_id, message_id, receiver_id
+MembershipKey = tuple[int, int]  # channel_id, receiver_id
+
+
+class Claim(NamedTuple):
+    """What a sample says of its message. The least one is believed: the first accepted."""
+
+    created_at: int
+    sent_at: int
+    message_type: str
+    source: Source
+
+
+class NewMessage(NamedTuple):
+    claim: Claim
+    sample: Sample
+
+
+@dataclass(slots=True)
+class NewReceipt:
+    created_at: int | None
+    received_at: int | None
+    sent_by_receiver: bool
+
+
+@dataclass(slots=True)
+class NewReceiver:
+    """What is to be remembered of a reporter. Minutes are Unix ms; None: nothing new."""
+
+    ids: ReceiverIds
+    platform: str = ""
+    app_version: str = ""
+    described_at: int = 0
+    last_heartbeat_minute: int | None = None
+
+
+class Heartbeat(NamedTuple):
+    """A push without samples: still reporting, nothing new."""
+
+    receiver_public_key: str
+    installation_id: str
+    platform: str
+    app_version: str
+    created_at: int
+
+
+@dataclass(slots=True)
+class Batch:
+    channels: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, tuple[Source, str]] = field(default_factory=dict)
+    messages: dict[MessageKey, NewMessage] = field(default_factory=dict)
+    receipts: dict[ReceiptKey, NewReceipt] = field(default_factory=dict)
+    receivers: dict[int, NewReceiver] = field(default_factory=dict)
+    message_envelopes: dict[tuple[int, int, int], int] = field(default_factory=dict)
+    sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
+    events: dict[tuple[int, int], Event] = field(default_factory=dict)
+    event_owners: dict[tuple[int, int], tuple[int | None, int | None]] = field(default_factory=dict)
+    # What each sample said, to count conflicts and late ones once its message's sentAt is known.
+    said: list[tuple[MessageKey, int, int | None]] = field(default_factory=list)
+
+    def add_samples(self, keyring: Keyring, samples: Iterable[Sample]) -> None:
+        channel_of, message_of = keyring.channel, keyring.message
+        channels, messages, receipts = self.channels, self.messages, self.receipts
+        receivers, said = self.receivers, self.said
+        for sample in samples:
+            channel_id = channel_of(sample.channel_id)
+            message_id = message_of(sample.message_id)
+            ids = keyring.receiver(sample.receiver_public_key, sample.installation_id)
+            receiver_id = ids.receiver_id
+            created_at, sent_at = sample.created_at, sample.sent_at
+            message_key = (channel_id, message_id)
+            said.append((message_key, sent_at, created_at))
+
+            channels[channel_id] = sample.channel_id
+            claim = Claim(
+                NEVER if created_at is None else created_at,
+                sent_at,
+                sample.message_type,
+                sample.source,
+            )
+            known = messages.get(message_key)
+            if known is None or claim < known.claim:
+                messages[message_key] = NewMessage(claim, sample)
+
+            receipt_key = (channel_id, message_id, receiver_id)
+            receipt = receipts.get(receipt_key)
+            if receipt is None:
+                receipts[receipt_key] = NewReceipt(
+                    created_at, sample.received_at or None, sample.sent_by_receiver
+                )
+            else:
+                receipt.created_at = least(receipt.created_at, created_at)
+                receipt.received_at = least(receipt.received_at, sample.received_at or None)
+                receipt.sent_by_receiver |= sample.sent_by_receiver
+
+            receiver = receivers.get(receiver_id)
+            if receiver is None:
+                receiver = receivers[receiver_id] = NewReceiver(ids)
+            _describe(receiver, sample.platform, sample.app_version, created_at or 0)
+
+            if sample.source is Source.STATUS_GO and sample.envelope_id:
+                envelope_key = (channel_id, keyring.envelope(sample.envelope_id), message_id)
+                self.message_envelopes.setdefault(envelope_key, created_at or 0)
+
+    def add_heartbeat(self, keyring: Keyring, beat: Heartbeat) -> None:
+        ids = keyring.receiver(beat.receiver_public_key, beat.installation_id)
+        receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
+        _describe(receiver, beat.platform, beat.app_version, beat.created_at)
+        minute = floor_to_minute(beat.created_at)
+        receiver.last_heartbeat_minute = max(receiver.last_heartbeat_minute or minute, minute)
+
+    def add_sent_envelopes(self, keyring: Keyring, envelopes: Iterable[SentEnvelope]) -> None:
+        for sent in envelopes:
+            ids = keyring.receiver(sent.sender_public_key, sent.installation_id)
+            self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
+            key = (keyring.envelope(sent.envelope_id), ids.receiver_id)
+            self.sent_envelopes.setdefault(key, sent.created_at)
+
+    def add_events(self, keyring: Keyring, events: Iterable[Event]) -> None:
+        for event in events:
+            key = (event.recorded_at, keyring.event(event.content))
+            self.events[key] = event
+            self.event_owners[key] = (
+                keyring.owner(event.owner_public_key) if event.owner_public_key else None,
+                keyring.installation(event.installation_id) if event.installation_id else None,
+            )
+
+
+def least(a: int | None, b: int | None) -> int | None:
+    """The lesser of two where None is unknown, as SQL's least() has it."""
+    if a is None or b is None:
+        return b if a is None else a
+    return min(a, b)
+
+
+def floor_to_minute(unix_ms: int) -> int:
+    return unix_ms // MINUTE_MS * MINUTE_MS
+
+
+def storable(text: str) -> str:
+    """`text` without NUL, which PostgreSQL's text refuses; ids with NUL were refused before."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _describe(receiver: NewReceiver, platform: str, app_version: str, created_at: int) -> None:
+    # An empty name is "not said", never "none any more".
+    if not platform and not app_version:
+        return
+    newer = created_at >= receiver.described_at
+    if platform and (newer or not receiver.platform):
+        receiver.platform = platform
+    if app_version and (newer or not receiver.app_version):
+        receiver.app_version = app_version
+    receiver.described_at = max(receiver.described_at, created_at)

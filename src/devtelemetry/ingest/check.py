@@ -1,0 +1,140 @@
+"""Accept or reject one sample. Pure: the clock is a parameter.
+
+Every limit is one a client can read in the rejection: the field, what it was, what is allowed.
+"""
+
+from typing import NamedTuple
+
+from devtelemetry.model import DAY_MS, HOUR_MS, Reason, Sample, from_unix_ms
+
+MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
+MAX_REQUEST_BYTES = 4 * 1024 * 1024
+MAX_ID_BYTES = 512
+MAX_TOPICS_BYTES = 4 * 1024
+MAX_LABEL_BYTES = 128  # message type, platform, app version: names, not texts
+
+# Unix ms lie between 1973 and 5138. A time below is in seconds, one above in µs or ns.
+_LEAST_MILLISECONDS = 10**11
+_GREATEST_MILLISECONDS = 10**14
+_GREATEST_MICROSECONDS = 10**17
+
+
+class AgeLimits(NamedTuple):
+    """Which sentAt are taken.
+
+    retention_ms   samples are kept so long; older days are gone, or go with the next cleaning
+    clock_skew_ms  how far a sender's clock may be ahead of the server's
+    """
+
+    retention_ms: int = 7 * DAY_MS
+    clock_skew_ms: int = HOUR_MS
+
+    def oldest_day_kept(self, now_ms: int) -> int:
+        """Unix ms of the midnight (UTC) at which the oldest day kept begins."""
+        return (now_ms - self.retention_ms) // DAY_MS * DAY_MS
+
+
+class Refusal(NamedTuple):
+    reason: Reason
+    detail: str
+
+
+def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
+    """Why `sample` is refused, or None.
+
+    now_ms  Unix ms by which its age is judged: the clock, or for an imported sample its createdAt
+    """
+    refusal = _check_ids(sample)
+    if refusal is not None:
+        return refusal
+    sent_at = sample.sent_at
+    if not _LEAST_MILLISECONDS <= sent_at <= _GREATEST_MILLISECONDS:
+        return _not_milliseconds("sent_at", sent_at)
+    if sent_at < limits.oldest_day_kept(now_ms):
+        return Refusal(
+            Reason.TOO_OLD,
+            f"sent_at: {_iso(sent_at)} is {_span(now_ms - sent_at)} old; allowed: "
+            f"{_iso(limits.oldest_day_kept(now_ms))} or later",
+        )
+    if sent_at > now_ms + limits.clock_skew_ms:
+        return Refusal(
+            Reason.IN_THE_FUTURE,
+            f"sent_at: {_iso(sent_at)} is {_span(sent_at - now_ms)} ahead of the server's clock; "
+            f"allowed: up to {_span(limits.clock_skew_ms)}",
+        )
+    received_at = sample.received_at
+    if received_at and not _LEAST_MILLISECONDS <= received_at <= _GREATEST_MILLISECONDS:
+        return _not_milliseconds("received_at", received_at)
+    return None
+
+
+def _check_ids(sample: Sample) -> Refusal | None:
+    # Written out rather than looped over: this runs once a sample.
+    for field, text in (
+        ("message_id", sample.message_id),
+        ("channel_id", sample.channel_id),
+        ("receiver_public_key", sample.receiver_public_key),
+    ):
+        if not text:
+            return Refusal(
+                Reason.MISSING_FIELD, f"{field}: empty; allowed: 1 to {MAX_ID_BYTES} bytes"
+            )
+    ids = (
+        sample.message_id,
+        sample.channel_id,
+        sample.receiver_public_key,
+        sample.installation_id,
+        sample.envelope_id,
+    )
+    labels = (sample.message_type, sample.platform, sample.app_version)
+    # A character takes four bytes at most: short texts need no encoding to be measured.
+    if max(map(len, ids)) > MAX_ID_BYTES // 4:
+        for field, text in zip(_ID_FIELDS, ids, strict=True):
+            if len(text.encode()) > MAX_ID_BYTES:
+                return _too_long(field, len(text.encode()), MAX_ID_BYTES)
+    if max(map(len, labels)) > MAX_LABEL_BYTES // 4:
+        for field, text in zip(_LABEL_FIELDS, labels, strict=True):
+            if len(text.encode()) > MAX_LABEL_BYTES:
+                return _too_long(field, len(text.encode()), MAX_LABEL_BYTES)
+    if len(sample.topics) > MAX_TOPICS_BYTES:
+        return _too_long("topics", len(sample.topics), MAX_TOPICS_BYTES)
+    if "\0" in "".join(ids):
+        field = next(f for f, text in zip(_ID_FIELDS, ids, strict=True) if "\0" in text)
+        return Refusal(
+            Reason.MISSING_FIELD, f"{field}: holds a NUL character; allowed: text without NUL"
+        )
+    return None
+
+
+_ID_FIELDS = ("message_id", "channel_id", "receiver_public_key", "installation_id", "envelope_id")
+_LABEL_FIELDS = ("message_type", "platform", "app_version")
+
+
+def _too_long(field: str, size: int, limit: int) -> Refusal:
+    return Refusal(Reason.TOO_LONG, f"{field}: {size} bytes; allowed: up to {limit}")
+
+
+def _not_milliseconds(field: str, value: int) -> Refusal:
+    if value == 0:
+        return Refusal(Reason.MISSING_FIELD, f"{field}: 0; allowed: Unix milliseconds")
+    if 0 < value < _LEAST_MILLISECONDS:
+        guess = "looks like seconds"
+    elif _GREATEST_MILLISECONDS < value <= _GREATEST_MICROSECONDS:
+        guess = "looks like microseconds"
+    elif value > _GREATEST_MICROSECONDS:
+        guess = "looks like nanoseconds"
+    else:
+        guess = "is negative"
+    return Refusal(Reason.NOT_MILLISECONDS, f"{field}: {value} {guess}; allowed: Unix milliseconds")
+
+
+def _iso(unix_ms: int) -> str:
+    return from_unix_ms(unix_ms).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _span(milliseconds: int) -> str:
+    if milliseconds >= 2 * DAY_MS:
+        return f"{milliseconds / DAY_MS:.1f} d"
+    if milliseconds >= 2 * HOUR_MS:
+        return f"{milliseconds / HOUR_MS:.1f} h"
+    return f"{milliseconds / 60_000:.0f} min"

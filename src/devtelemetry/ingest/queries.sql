@@ -1,0 +1,170 @@
+-- What one group commit does, in this order. Every list comes in as arrays of one length, without repeated keys and
+-- sorted by the key: two writers that take the same locks in the same order cannot deadlock.
+
+-- name: enter
+-- Holds off whoever rewrites what ingest remembers (repair, forget, clean) until this transaction ends, and tells
+-- by the epoch whether one of them has been at work since.
+select pg_advisory_xact_lock_shared($1, $2), ingest_epoch from deployment
+
+-- name: insert_channels
+insert into channel (channel_id, external_id)
+select * from unnest($1::bigint[], $2::text[])
+on conflict do nothing
+
+-- name: insert_kinds
+insert into sample_kind (kind, source, message_type)
+select * from unnest($1::integer[], $2::text[], $3::text[])
+on conflict do nothing
+
+-- name: kinds
+select kind, source, message_type from sample_kind
+
+-- name: known_messages
+select m.channel_id, m.message_id, m.sent_at, m.created_at, m.kind
+from unnest($1::bigint[], $2::bigint[]) as n (channel_id, message_id)
+join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
+
+-- name: insert_messages
+-- Returns those that were not there; another server may have been faster with the others.
+insert into message (channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id, topics)
+select * from unnest(
+    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+    $9::bytea[]
+)
+on conflict do nothing
+returning channel_id, message_id
+
+-- name: lock_out
+-- One transaction at a time: who replaces a message must know the sentAt it had just before; who brings one half of
+-- (message in envelope, envelope sent by author) must see the other half.
+select pg_advisory_xact_lock($1, $2)
+
+-- name: remember_moves
+-- Receipts stand under this sentAt (and are going to, from transactions that run now); repair will move them.
+insert into moved_message (channel_id, message_id, moved_from)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+on conflict do nothing
+
+-- name: replace_messages
+-- An earlier sample than the known ones decides.
+update message m
+set sent_at = n.sent_at, created_at = n.created_at, kind = n.kind, message_size = n.message_size,
+    envelope_id = n.envelope_id, topics = n.topics
+from unnest(
+    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[], $6::bigint[], $7::text[], $8::text[],
+    $9::bytea[]
+) as n (channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id, topics)
+where m.channel_id = n.channel_id and m.message_id = n.message_id
+
+-- name: insert_receipts
+-- Counts by what it returns: a cluster reports the rows sent, not the rows stored.
+with inserted as (
+    insert into receipt
+        (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
+    select * from unnest(
+        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::boolean[]
+    )
+    on conflict do nothing
+    returning 1
+)
+select count(*) from inserted
+
+-- name: merge_receipts
+-- The earliest of its samples dates a receipt, and one that says "I wrote it" is enough. is_earlier: the receipt may
+-- have got an earlier date, so that its receiver's last one may lie earlier too.
+update receipt r
+set created_at = least(r.created_at, n.created_at),
+    received_at = least(r.received_at, n.received_at),
+    sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[])
+    as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver)
+where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
+  and r.receiver_id = n.receiver_id
+  and (
+      n.created_at < r.created_at
+      or (r.created_at is null and n.created_at is not null)
+      or n.received_at < r.received_at
+      or (r.received_at is null and n.received_at is not null)
+      or (n.sent_by_receiver and not r.sent_by_receiver)
+  )
+returning r.receiver_id, r.created_at = n.created_at as is_earlier
+
+-- name: latest_receipts
+-- When the receivers of these receipts last reported one of them, after merging.
+select r.receiver_id, max(r.created_at) as created_at
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[]) as n (sent_at, channel_id, message_id, receiver_id)
+join receipt r on r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
+    and r.receiver_id = n.receiver_id
+where r.created_at is not null
+group by r.receiver_id
+
+-- name: doubt_receivers
+insert into doubted_receiver (receiver_id)
+select * from unnest($1::bigint[])
+on conflict do nothing
+
+-- name: upsert_receivers
+-- What a receiver says of itself is as of its latest report; when it last reported only grows.
+insert into receiver (
+    receiver_id, owner_id, installation_id, platform, app_version, described_at, last_receipt_minute,
+    last_heartbeat_minute
+)
+select * from unnest(
+    $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]
+)
+on conflict (receiver_id) do update
+set platform = case
+        when excluded.platform <> '' and (excluded.described_at >= receiver.described_at or receiver.platform = '')
+        then excluded.platform else receiver.platform end,
+    app_version = case
+        when excluded.app_version <> ''
+         and (excluded.described_at >= receiver.described_at or receiver.app_version = '')
+        then excluded.app_version else receiver.app_version end,
+    described_at = greatest(receiver.described_at, excluded.described_at),
+    last_receipt_minute = greatest(receiver.last_receipt_minute, excluded.last_receipt_minute),
+    last_heartbeat_minute = greatest(receiver.last_heartbeat_minute, excluded.last_heartbeat_minute)
+
+-- name: upsert_memberships
+insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+on conflict (channel_id, receiver_id) do update
+set first_sent_minute = least(membership.first_sent_minute, excluded.first_sent_minute),
+    last_sent_minute = greatest(membership.last_sent_minute, excluded.last_sent_minute)
+where excluded.first_sent_minute < membership.first_sent_minute
+   or excluded.last_sent_minute > membership.last_sent_minute
+
+-- name: upsert_arrivals
+insert into arrival (sent_minute, arrived_at, arrived_on_time_at)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+on conflict (sent_minute) do update
+set arrived_at = greatest(arrival.arrived_at, excluded.arrived_at),
+    arrived_on_time_at = greatest(arrival.arrived_on_time_at, excluded.arrived_on_time_at)
+
+-- name: insert_message_envelopes
+insert into message_envelope (channel_id, message_id, envelope_id, created_at)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+on conflict do nothing
+
+-- name: insert_sent_envelopes
+insert into sent_envelope (envelope_id, receiver_id, created_at)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+on conflict do nothing
+
+-- name: authors_of_envelopes
+-- The authors of all messages that came in these envelopes, as far as both sides are known by now.
+select me.channel_id, me.message_id, se.receiver_id, m.sent_at, m.kind
+from message_envelope me
+join sent_envelope se on se.envelope_id = me.envelope_id
+join message m on m.channel_id = me.channel_id and m.message_id = me.message_id
+where me.envelope_id = any ($1::bigint[])
+group by me.channel_id, me.message_id, se.receiver_id, m.sent_at, m.kind
+order by m.sent_at, me.channel_id, me.message_id, se.receiver_id
+
+-- name: insert_events
+with inserted as (
+    insert into event (recorded_at, event_id, event_type, owner_id, installation_id, body)
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::jsonb[])
+    on conflict do nothing
+    returning 1
+)
+select count(*) from inserted

@@ -1,0 +1,456 @@
+"""Writes one batch in one transaction. What it returns from is committed.
+
+The order of the steps, and why each is there, stands in queries.sql.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from devtelemetry.ingest.batch import (
+    Batch,
+    Claim,
+    MembershipKey,
+    MessageKey,
+    NewMessage,
+    NewReceipt,
+    ReceiptKey,
+    floor_to_minute,
+    storable,
+)
+from devtelemetry.model import HOUR_MS, Source
+from devtelemetry.store.database import Connection
+from devtelemetry.store.keyring import Keyring
+from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.store.partitions import day_of, make_days
+from devtelemetry.store.sql import queries
+
+REMEMBERED = 200_000  # rows of each kind that memory knows to be stored; ~200 bytes each
+
+_QUERIES = queries(__package__)
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What one transaction stored. Samples = new + duplicates."""
+
+    new: int = 0
+    duplicates: int = 0
+    conflicts: int = 0  # samples whose sentAt is not their message's
+    late: int = 0  # samples that came after their shortest window was settled
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SettleRule:
+    """After which age of event time a sample is late: its window is settled by then.
+
+    window_ms  the shortest timeframe; settle_ms  from a window's end to its last computation
+    """
+
+    window_ms: int = HOUR_MS
+    settle_ms: int = 24 * HOUR_MS
+
+    def is_late(self, sent_at: int, created_at: int) -> bool:
+        window_end = (sent_at // self.window_ms + 1) * self.window_ms
+        return created_at >= window_end + self.settle_ms
+
+
+@dataclass(slots=True)
+class _Changes:
+    """What one transaction writes and memory may know once it is committed."""
+
+    channels: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, tuple[str, Source]] = field(default_factory=dict)
+    messages: dict[MessageKey, Claim] = field(default_factory=dict)
+    memberships: dict[MembershipKey, tuple[int, int]] = field(default_factory=dict)
+    receivers: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    arrivals: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+    moved_from: list[int] = field(default_factory=list)
+
+
+class _Known:
+    """What memory knows to be committed, so that the database need not be asked or told again.
+
+    A job that rewrites such rows raises the epoch of the deployment; then all of it is void.
+    Memberships are (first, last) minutes, receivers (platform, app version, last receipt minute).
+    """
+
+    def __init__(self, epoch: int = -1) -> None:
+        self.epoch = epoch
+        self.channels: dict[int, str] = {}
+        self.kinds: dict[int, tuple[str, Source]] = {}
+        self.messages: dict[MessageKey, Claim] = {}
+        self.memberships: dict[MembershipKey, tuple[int, int]] = {}
+        self.receivers: dict[int, tuple[str, str, int]] = {}
+        self.arrivals: dict[int, tuple[int, int | None]] = {}
+        self.days: dict[str, set[int]] = {"receipt": set(), "event": set()}
+
+    def remember(self, changes: _Changes) -> None:
+        _remember(self.channels, changes.channels)
+        _remember(self.kinds, changes.kinds)
+        _remember(self.messages, changes.messages)
+        _remember(self.memberships, changes.memberships)
+        _remember(self.receivers, changes.receivers)
+        _remember(self.arrivals, changes.arrivals)
+
+
+def _remember(cache: dict[_K, _V], rows: dict[_K, _V]) -> None:
+    cache.update(rows)
+    while len(cache) > REMEMBERED:
+        del cache[next(iter(cache))]
+
+
+class RowWriter:
+    """Writes batches over connections of one database; remembers what is stored already.
+
+    One per event loop. Not safe for two batches at the same time.
+    """
+
+    def __init__(self, keyring: Keyring, settle_rule: SettleRule) -> None:
+        self.keyring = keyring
+        self._settle_rule = settle_rule
+        self._known = _Known()
+
+    async def write(self, connection: Connection, batch: Batch, *, now_ms: int) -> Stored:
+        """Commits `batch`, or raises and leaves nothing of it.
+
+        now_ms  Unix ms of the wall clock, for noting which windows changed
+
+        Safe to repeat after any error, even one that came after the commit: rows are merged by
+        rules for which once and twice are the same.
+        """
+        while True:
+            await self._make_days(connection, batch)
+            changes = _Changes()
+            async with connection.transaction():
+                if not await self._enter(connection):
+                    continue  # what memory knew is void, the days included: look again
+                if batch.message_envelopes or batch.sent_envelopes:
+                    # Two transactions that each bring one half would both miss the other's.
+                    # First of all locks: who holds rows must not wait for this one.
+                    await connection.execute(_QUERIES["lock_out"], NAMESPACE, Lock.AUTHORS)
+                await self._write_names(connection, batch, changes)
+                stored = await self._write_samples(connection, batch, changes, now_ms)
+                events = await self._write_events(connection, batch)
+            self._known.remember(changes)
+            return replace(stored, events=events)
+
+    async def _make_days(self, connection: Connection, batch: Batch) -> None:
+        # Marks lie on their message's day too; a known message's day was made with it.
+        needed = {
+            "receipt": {day_of(message.claim.sent_at) for message in batch.messages.values()},
+            "event": {day_of(recorded_at) for recorded_at, _ in batch.events},
+        }
+        for table, days in needed.items():
+            if not days <= self._known.days[table]:
+                await make_days(connection, table, days)
+                self._known.days[table] |= days
+
+    async def _enter(self, connection: Connection) -> bool:
+        """Whether what memory knows still holds, from here to the end of the transaction."""
+        row = await connection.fetchrow(_QUERIES["enter"], NAMESPACE, Lock.INGEST)
+        assert row is not None, "deployment has one row from the first migration on"
+        if row["ingest_epoch"] == self._known.epoch:
+            return True
+        self._known = _Known(epoch=row["ingest_epoch"])
+        return False
+
+    async def _write_names(self, connection: Connection, batch: Batch, changes: _Changes) -> None:
+        known = self._known
+        channels = [row for row in sorted(batch.channels.items()) if row[0] not in known.channels]
+        if channels:
+            await connection.execute(_QUERIES["insert_channels"], *_columns(channels, 2))
+            changes.channels = dict(channels)
+        for message in batch.messages.values():
+            claim = message.claim
+            kind = self.keyring.kind(claim.source, claim.message_type)
+            if kind not in known.kinds:
+                changes.kinds[kind] = (claim.message_type, claim.source)
+        if changes.kinds:
+            rows = [
+                (kind, source.value, storable(message_type))
+                for kind, (message_type, source) in sorted(changes.kinds.items())
+            ]
+            await connection.execute(_QUERIES["insert_kinds"], *_columns(rows, 3))
+
+    async def _write_samples(
+        self, connection: Connection, batch: Batch, changes: _Changes, now_ms: int
+    ) -> Stored:
+        await self._write_messages(connection, batch, changes)
+        claims = {key: self._claim(key, changes) for key in batch.messages}
+        new = await self._write_receipts(connection, batch, claims, changes)
+        marked = await self._write_authors(connection, batch)
+
+        conflicts = late = 0
+        on_time: dict[int, bool] = {}  # by minute of event time: whether one of its samples was
+        is_late = self._settle_rule.is_late
+        for key, sent_at, created_at in batch.said:
+            canonical = claims[key].sent_at
+            conflicts += sent_at != canonical
+            if created_at is not None and is_late(canonical, created_at):
+                late += 1
+                on_time.setdefault(floor_to_minute(canonical), False)
+            else:
+                on_time[floor_to_minute(canonical)] = True
+        # A message that moved is missed in the windows of its old sentAt; nothing else says so.
+        for sent_at in (*marked, *changes.moved_from):
+            on_time[floor_to_minute(sent_at)] = True
+        await self._write_arrivals(connection, on_time, changes, now_ms)
+        return Stored(new=new, duplicates=len(batch.said) - new, conflicts=conflicts, late=late)
+
+    def _claim(self, key: MessageKey, changes: _Changes) -> Claim:
+        return changes.messages.get(key) or self._known.messages[key]
+
+    async def _write_messages(
+        self, connection: Connection, batch: Batch, changes: _Changes
+    ) -> None:
+        """Settles the claim of every message of the batch; afterwards `_claim` knows each."""
+        known = self._known.messages
+        unknown = sorted(key for key in batch.messages if key not in known)
+        # Another server may insert one between our look and our insert: look again at those.
+        while unknown:
+            changes.messages.update(await self._stored_claims(connection, unknown, changes))
+            fresh = [key for key in unknown if key not in changes.messages]
+            if not fresh:
+                break
+            rows = [self._message_row(key, batch.messages[key]) for key in fresh]
+            inserted = await connection.fetch(_QUERIES["insert_messages"], *_columns(rows, 9))
+            for row in inserted:
+                key = (row["channel_id"], row["message_id"])
+                changes.messages[key] = batch.messages[key].claim
+            unknown = [key for key in fresh if key not in changes.messages]
+
+        earlier = sorted(
+            key for key, new in batch.messages.items() if new.claim < self._claim(key, changes)
+        )
+        if earlier:
+            await self._replace_messages(connection, batch, earlier, changes)
+
+    async def _replace_messages(
+        self,
+        connection: Connection,
+        batch: Batch,
+        keys: Sequence[MessageKey],
+        changes: _Changes,
+    ) -> None:
+        """An earlier sample than the known ones came: rare, by clocks apart or an import."""
+        await connection.execute(_QUERIES["lock_out"], NAMESPACE, Lock.MESSAGES)
+        stored = await self._stored_claims(connection, keys, changes)
+        rows, moves = [], []
+        for key, old in sorted(stored.items()):
+            new = batch.messages[key]
+            changes.messages[key] = min(old, new.claim)
+            if new.claim < old:
+                rows.append(self._message_row(key, new))
+                kinds = [self.keyring.kind(c.source, c.message_type) for c in (old, new.claim)]
+                if old.sent_at != new.claim.sent_at or kinds[0] != kinds[1]:
+                    moves.append((*key, old.sent_at))
+        if moves:
+            await connection.execute(_QUERIES["remember_moves"], *_columns(moves, 3))
+            changes.moved_from = [old_sent_at for _, _, old_sent_at in moves]
+        await connection.execute(_QUERIES["replace_messages"], *_columns(rows, 9))
+
+    async def _stored_claims(
+        self, connection: Connection, keys: Sequence[MessageKey], changes: _Changes
+    ) -> dict[MessageKey, Claim]:
+        rows = await connection.fetch(_QUERIES["known_messages"], *_columns(keys, 2))
+        kinds = self._known.kinds
+        if any(row["kind"] not in kinds and row["kind"] not in changes.kinds for row in rows):
+            for row in await connection.fetch(_QUERIES["kinds"]):
+                changes.kinds[row["kind"]] = (row["message_type"], Source(row["source"]))
+        claims = {}
+        for row in rows:
+            kind = row["kind"]
+            message_type, source = kinds.get(kind) or changes.kinds[kind]
+            claims[row["channel_id"], row["message_id"]] = Claim(
+                row["created_at"], row["sent_at"], message_type, source
+            )
+        return claims
+
+    def _message_row(self, key: MessageKey, new: NewMessage) -> tuple[Any, ...]:
+        claim, sample = new
+        return (
+            *key,
+            claim.sent_at,
+            claim.created_at,
+            self.keyring.kind(claim.source, claim.message_type),
+            sample.message_size or None,
+            sample.message_id,
+            sample.envelope_id,
+            sample.topics,
+        )
+
+    async def _write_receipts(
+        self,
+        connection: Connection,
+        batch: Batch,
+        claims: dict[MessageKey, Claim],
+        changes: _Changes,
+    ) -> int:
+        """Returns how many receipts are new."""
+        receipts = batch.receipts
+        rows = sorted((claims[key[0], key[1]].sent_at, *key) for key in receipts)
+        latest: dict[int, int] = {}
+        new = 0
+        if rows:
+            kind_of = self.keyring.kind
+            kinds = []
+            for _, channel_id, message_id, _ in rows:
+                claim = claims[channel_id, message_id]
+                kinds.append(kind_of(claim.source, claim.message_type))
+            values = [receipts[row[1:]] for row in rows]
+            keys = _columns(rows, 4)
+            created = [value.created_at for value in values]
+            received = [value.received_at for value in values]
+            sent = [value.sent_by_receiver for value in values]
+            new = await connection.fetchval(
+                _QUERIES["insert_receipts"], *keys, created, received, kinds, sent
+            )
+            if new == len(rows):
+                for row, created_at in zip(rows, created, strict=True):
+                    if created_at is not None and created_at > latest.get(row[3], 0):
+                        latest[row[3]] = created_at
+            else:
+                # Some were there. What was re-sent is no news of its receiver: ask for the dates
+                # that count.
+                merged = await connection.fetch(
+                    _QUERIES["merge_receipts"], *keys, created, received, sent
+                )
+                doubted = sorted({row["receiver_id"] for row in merged if row["is_earlier"]})
+                if doubted:
+                    await connection.execute(_QUERIES["doubt_receivers"], doubted)
+                for receipt in await connection.fetch(_QUERIES["latest_receipts"], *keys):
+                    latest[receipt["receiver_id"]] = receipt["created_at"]
+        await self._write_receivers(connection, batch, latest, changes)
+        await self._write_memberships(connection, rows, receipts, changes)
+        return new
+
+    async def _write_receivers(
+        self,
+        connection: Connection,
+        batch: Batch,
+        latest: dict[int, int],
+        changes: _Changes,
+    ) -> None:
+        rows = []
+        for receiver_id, receiver in sorted(batch.receivers.items()):
+            created_at = latest.get(receiver_id)
+            receipt_minute = None if created_at is None else floor_to_minute(created_at)
+            platform, app_version = storable(receiver.platform), storable(receiver.app_version)
+            known = self._known.receivers.get(receiver_id)
+            if (
+                known is not None
+                and receiver.last_heartbeat_minute is None
+                and (receipt_minute or 0) <= known[2]
+                and platform in ("", known[0])
+                and app_version in ("", known[1])
+            ):
+                continue
+            rows.append(
+                (
+                    *receiver.ids,
+                    platform,
+                    app_version,
+                    receiver.described_at,
+                    receipt_minute,
+                    receiver.last_heartbeat_minute,
+                )
+            )
+            minute = max(receipt_minute or 0, known[2] if known else 0)
+            changes.receivers[receiver_id] = (platform, app_version, minute)
+        if rows:
+            await connection.execute(_QUERIES["upsert_receivers"], *_columns(rows, 8))
+
+    async def _write_memberships(
+        self,
+        connection: Connection,
+        rows: Sequence[tuple[int, ...]],
+        receipts: dict[ReceiptKey, NewReceipt],
+        changes: _Changes,
+    ) -> None:
+        known = self._known.memberships
+        grown = changes.memberships
+        for sent_at, channel_id, message_id, receiver_id in rows:
+            if receipts[channel_id, message_id, receiver_id].created_at is None:
+                continue  # a mark says who wrote it, not that its author was there to receive
+            minute = floor_to_minute(sent_at)
+            key = (channel_id, receiver_id)
+            span = grown.get(key) or known.get(key)
+            if span is None:
+                grown[key] = (minute, minute)
+            elif minute < span[0] or minute > span[1]:
+                grown[key] = (min(span[0], minute), max(span[1], minute))
+        if grown:
+            columns = _columns([(*key, *span) for key, span in sorted(grown.items())], 4)
+            await connection.execute(_QUERIES["upsert_memberships"], *columns)
+
+    async def _write_authors(self, connection: Connection, batch: Batch) -> list[int]:
+        """Matches envelopes with who sent them; returns the sentAt of the messages concerned."""
+        if not batch.message_envelopes and not batch.sent_envelopes:
+            return []
+        if batch.message_envelopes:
+            rows = [
+                (channel_id, message_id, envelope_id, created_at)
+                for (channel_id, envelope_id, message_id), created_at in sorted(
+                    batch.message_envelopes.items()
+                )
+            ]
+            await connection.execute(_QUERIES["insert_message_envelopes"], *_columns(rows, 4))
+        if batch.sent_envelopes:
+            sent = [(*key, created_at) for key, created_at in sorted(batch.sent_envelopes.items())]
+            await connection.execute(_QUERIES["insert_sent_envelopes"], *_columns(sent, 3))
+        envelopes = sorted(
+            {key[1] for key in batch.message_envelopes} | {key[0] for key in batch.sent_envelopes}
+        )
+        authors = await connection.fetch(_QUERIES["authors_of_envelopes"], envelopes)
+        if not authors:
+            return []
+        keys = _columns(
+            [(a["sent_at"], a["channel_id"], a["message_id"], a["receiver_id"]) for a in authors], 4
+        )
+        unknown = [None] * len(authors)
+        wrote = [True] * len(authors)
+        kinds = [a["kind"] for a in authors]
+        await connection.fetchval(
+            _QUERIES["insert_receipts"], *keys, unknown, unknown, kinds, wrote
+        )
+        await connection.fetch(_QUERIES["merge_receipts"], *keys, unknown, unknown, wrote)
+        return [a["sent_at"] for a in authors]
+
+    async def _write_arrivals(
+        self,
+        connection: Connection,
+        on_time: dict[int, bool],
+        changes: _Changes,
+        now_ms: int,
+    ) -> None:
+        arrived_at = floor_to_minute(now_ms)
+        known = self._known.arrivals
+        rows = []
+        for minute, is_on_time in sorted(on_time.items()):
+            arrival = (arrived_at, arrived_at if is_on_time else None)
+            stored = known.get(minute, (-1, -1))
+            if arrival[0] > stored[0] or (is_on_time and arrived_at > (stored[1] or -1)):
+                rows.append((minute, *arrival))
+                changes.arrivals[minute] = (arrived_at, arrival[1] or stored[1])
+        if rows:
+            await connection.execute(_QUERIES["upsert_arrivals"], *_columns(rows, 3))
+
+    async def _write_events(self, connection: Connection, batch: Batch) -> int:
+        """Returns how many events are new."""
+        if not batch.events:
+            return 0
+        rows = []
+        for key, event in sorted(batch.events.items(), key=lambda item: item[0]):
+            body = event.body.decode()
+            rows.append((*key, event.event_type, *batch.event_owners[key], body))
+        count: int = await connection.fetchval(_QUERIES["insert_events"], *_columns(rows, 6))
+        return count
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    """Rows as the arrays that unnest() takes; `width` counts them when there is no row."""
+    return [list(column) for column in zip(*rows, strict=True)] or [[] for _ in range(width)]

@@ -1,0 +1,443 @@
+"""What shipped status-go clients post, turned into what is written. Pure: the clock is a parameter.
+
+The fields and where they go stand in docs/protocol.md, "HTTP"; the quirks of the real client in
+tests/data/README.md. Three rules hold throughout:
+
+1.  What is bad costs itself only: a bad sample its item's other samples nothing, a bad item the
+    batch nothing. The client sends a batch again as a whole until all of it is answered for.
+2.  What is refused is counted under a reason, never silently dropped.
+3.  What is sent again gives the same rows: the client repeats items byte for byte.
+"""
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from devtelemetry.errors import DevTelemetryError
+from devtelemetry.ingest.batch import storable
+from devtelemetry.ingest.check import MAX_ID_BYTES, MAX_LABEL_BYTES, AgeLimits, check
+from devtelemetry.model import DAY_MS, Event, Reason, Sample, SentEnvelope, Source
+
+# Of one body. The client keeps 5,000 items and adds those of up to 80 s; 16 MiB hold 24,000 of its
+# samples. What is made of forged ones, of a few bytes each, would fill the memory.
+MAX_REPORTS = 25_000
+MAX_ITEM_BYTES = 2**20  # where items are read one by one; 1,500 messages of one envelope
+MAX_EVENT_BYTES = 16 * 1024  # of an event's body; the real ones have a few hundred
+MAX_EVENT_DEPTH = 16  # the real ones have two levels
+
+_NO_ID = frozenset({"", "0x"})  # what the client writes where it could not decode an id
+_GREATEST_SIZE = 2**32 - 1  # a messageSize beyond the protocol's uint32 is not one
+_LEAST_MILLISECONDS = 10**11  # Unix times below are seconds until the year 5138
+
+# Lower case. extraData and genericData are free texts of web apps, in which wallets were seen.
+_PERSONAL = frozenset({"nodename", "hostid", "extradata", "genericdata", "wallet"})
+_PERSONAL_ENDINGS = ("keyuid", "peerid")  # of the reporter, and of the peers it speaks of
+
+# One step to the next bracket or comma outside of strings, or to the end. Possessive throughout,
+# and a string may lack its end, so that each step succeeds: no byte is looked at twice.
+_STRUCTURE = re.compile(
+    rb'(?:[^"\[\]{},]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+([\[\]{},]|\Z)', re.DOTALL
+)
+# 16 MiB of the client's items have 400,000 of those; nothing else may keep a core busy for long.
+_MOST_STRUCTURE = 2_000_000
+# 16 MiB of the client's items have 50,000 objects and arrays; as Python's, three bytes of JSON take
+# a hundred.
+_MOST_CONTAINERS = 200_000
+
+
+class Refused(StrEnum):
+    """Reasons beside those of model.Reason. Values are labels of metrics."""
+
+    NOT_JSON = "not_json"
+    NOT_AN_ARRAY = "not_an_array"
+    WRONG_SHAPE = "wrong_shape"  # JSON, but not of the form its type has
+    TOO_LARGE = "too_large"  # the whole body, or an item that is read by itself
+    TOO_MANY = "too_many"
+
+
+class Unreadable(DevTelemetryError):
+    """Nothing in the body can be told apart: there is no item to accept or to reject."""
+
+    def __init__(self, reason: Refused, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Report:
+    """What one body brought.
+
+    rejections  how many samples, envelopes and other items were refused, by reason; the keys are
+                the labels of model.Reason and Refused
+    """
+
+    samples: list[Sample] = field(default_factory=list)
+    sent_envelopes: list[SentEnvelope] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    rejections: Counter[str] = field(default_factory=Counter)
+
+
+def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
+    """The body of /record-metrics: an array of items of all kinds.
+
+    now_ms  Unix ms; becomes created_at, and ages are judged by it
+
+    Raises Unreadable if the body is no JSON array.
+    """
+    report = Report()
+    parts = _parts(_items(body, report), report)
+    for item_type, data, item in islice(parts, MAX_REPORTS):
+        if item_type == "ReceivedMessages":
+            _add_sample(report, data, limits, now_ms)
+        elif item_type == "SentEnvelope":
+            _add_sent_envelope(report, data, now_ms)
+        else:
+            recorded_at = _recorded_at(data, limits, now_ms)
+            _add_event(report, item_type, data, item, recorded_at)
+    _count_surplus(parts, report)
+    return report
+
+
+def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
+    """The body of /update-envelope: one envelope that the client could not process.
+
+    It has no timestamp: recorded_at is the UTC day. Raises Unreadable if the body is no JSON.
+    """
+    report = Report()
+    data = _value(body)
+    _add_event(report, "UpdateEnvelope", data, data, _recorded_at(data, limits, now_ms))
+    return report
+
+
+def read_protocol_stats(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # noqa: ARG001
+    """The body of /protocol-stats: bytes and rates of each protocol, at the moment of sending.
+
+    recorded_at is `now_ms` itself: the client never sends one again, and two that are equal, from
+    a node that stands idle, are two measurements. Raises Unreadable if the body is no JSON.
+    """
+    report = Report()
+    data = _value(body)
+    _add_event(report, "ProtocolStats", data, data, now_ms)
+    return report
+
+
+def read_waku_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
+    """The body of /waku-metrics, which web apps send: an array of items, or one item.
+
+    Those clients give an item a new id whenever they send it again, so that the id is left out of
+    what makes an event the same. Raises Unreadable if the body is no JSON.
+    """
+    report = Report()
+    items = iter(_items(body, report) if _begins(body, b"[") else [_value(body)])
+    for item in islice(items, MAX_REPORTS):
+        data: object = None
+        if isinstance(item, dict):
+            item.pop("id", None)
+            data = item.get("telemetryData")
+        _add_event(report, "WakuMetrics", item, item, _recorded_at(data, limits, now_ms))
+    _count_surplus(items, report)
+    return report
+
+
+# Kinds of items
+
+
+def _parts(items: Iterable[Any], report: Report) -> Iterator[tuple[object, Any, Any]]:
+    """(type, data, item) of each; of ReceivedMessages as many as it has messages."""
+    for item in items:
+        if not isinstance(item, dict):
+            report.rejections[Refused.WRONG_SHAPE] += 1
+            continue
+        item_type, data = item.get("telemetry_type"), item.get("telemetry_data")
+        if item_type != "ReceivedMessages":
+            yield item_type, data, item
+        elif isinstance(data, list):
+            for entry in data:
+                yield item_type, entry, item
+        elif data is not None:  # the client's way to write an empty array
+            report.rejections[Refused.WRONG_SHAPE] += 1
+
+
+def _count_surplus(rest: Iterator[object], report: Report) -> None:
+    surplus = sum(1 for _ in rest)
+    if surplus:
+        report.rejections[Refused.TOO_MANY] += surplus
+
+
+def _add_sample(report: Report, entry: object, limits: AgeLimits, now_ms: int) -> None:
+    if not isinstance(entry, dict):
+        report.rejections[Refused.WRONG_SHAPE] += 1
+        return
+    sample = _sample(entry, now_ms)
+    refusal = check(sample, limits, now_ms)
+    if refusal is None:
+        report.samples.append(sample)
+    else:
+        report.rejections[refusal.reason.label] += 1
+
+
+def _sample(entry: dict[str, Any], now_ms: int) -> Sample:
+    """What is of the wrong type reads as not said; `check` refuses what has to be said."""
+    get = entry.get
+    return Sample(
+        message_id=_id(get("messageId")),
+        channel_id=_text(get("chatId")),
+        receiver_public_key=_text(get("receiverKeyUID")),
+        sent_at=_whole(get("sentAt")) * 1000,
+        created_at=now_ms,
+        installation_id=_text(get("peerId")),
+        topics=_text(get("topic")).encode(),
+        envelope_id=_id(get("messageHash")),
+        message_type=_name(get("messageType")),
+        message_size=_size(get("messageSize")),
+        platform=_text(get("deviceType")),
+        app_version=_text(get("statusVersion")),
+        source=Source.STATUS_GO,
+    )
+
+
+def _add_sent_envelope(report: Report, data: object, now_ms: int) -> None:
+    """Its sentAt is not looked at: the client may write 0 or 1 there."""
+    if not isinstance(data, dict):
+        report.rejections[Refused.WRONG_SHAPE] += 1
+        return
+    sender, envelope = _text(data.get("senderKeyUID")), _id(data.get("messageHash"))
+    installation = _text(data.get("peerId"))
+    ids = (sender, envelope, installation)
+    if not sender or not envelope or any("\0" in text for text in ids):
+        report.rejections[Reason.MISSING_FIELD.label] += 1
+    elif any(_is_longer(text, MAX_ID_BYTES) for text in ids):
+        report.rejections[Reason.TOO_LONG.label] += 1
+    else:
+        report.sent_envelopes.append(SentEnvelope(sender, installation, envelope, now_ms))
+
+
+def _add_event(
+    report: Report, event_type: object, data: object, content: object, recorded_at: int
+) -> None:
+    """`content` is what a client that sends the same again sends the same; its digest will do."""
+    if not isinstance(event_type, str) or not event_type or not isinstance(data, dict):
+        report.rejections[Refused.WRONG_SHAPE] += 1
+        return
+    try:
+        # Copied, since what orjson gives keeps its buffer of 4 KB for as long as it lives.
+        body = bytes(memoryview(_canonical(_impersonal(data))))
+        digest = blake2b(_canonical(content), digest_size=32).digest()
+    except (_TooDeep, orjson.JSONEncodeError):
+        report.rejections[Refused.WRONG_SHAPE] += 1
+        return
+    owner, installation = _owner(data), _text(data.get("peerId"))
+    if (
+        len(body) > MAX_EVENT_BYTES
+        or _is_longer(event_type, MAX_LABEL_BYTES)
+        or _is_longer(owner, MAX_ID_BYTES)
+        or _is_longer(installation, MAX_ID_BYTES)
+    ):
+        report.rejections[Reason.TOO_LONG.label] += 1
+        return
+    report.events.append(
+        Event(storable(event_type), recorded_at, owner, installation, body, content=digest)
+    )
+
+
+def _owner(data: dict[str, Any]) -> str:
+    for name in ("receiverKeyUID", "senderKeyUID", "nodeKeyUID"):
+        owner = _text(data.get(name))
+        if owner:
+            return owner
+    return ""
+
+
+def _recorded_at(data: object, limits: AgeLimits, now_ms: int) -> int:
+    """Unix ms of data.timestamp where that is believable, else of the midnight (UTC) before now.
+
+    Of a whole day, because an item that is sent again must get the same time, or it is stored
+    twice: the time is part of an event's key. Across midnight it is stored twice all the same.
+    """
+    seconds = _whole(data.get("timestamp")) if isinstance(data, dict) else 0
+    # Web apps write milliseconds.
+    told_ms = seconds * 1000 if seconds < _LEAST_MILLISECONDS else seconds
+    if limits.oldest_day_kept(now_ms) <= told_ms <= now_ms + limits.clock_skew_ms:
+        return told_ms
+    return now_ms // DAY_MS * DAY_MS
+
+
+class _TooDeep(Exception):
+    pass
+
+
+def _impersonal(value: object, depth: int = 0) -> object:
+    """`value` without what says who reports, and without NUL, which PostgreSQL's jsonb refuses.
+
+    Raises _TooDeep.
+    """
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, dict | list):
+        if depth == MAX_EVENT_DEPTH:
+            raise _TooDeep
+        if isinstance(value, list):
+            return [_impersonal(part, depth + 1) for part in value]
+        return {
+            storable(key): _impersonal(part, depth + 1)
+            for key, part in value.items()
+            if not _is_personal(key)
+        }
+    return value
+
+
+def _is_personal(key: str) -> bool:
+    name = key.lower()
+    return name in _PERSONAL or name.endswith(_PERSONAL_ENDINGS)
+
+
+# Fields
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _id(value: object) -> str:
+    text = _text(value)
+    return "" if text in _NO_ID else text
+
+
+def _name(value: object) -> str:
+    # A type that the client has no name for is a number; its strings hold numbers, too.
+    return _text(value) or (str(value) if _whole(value) else "")
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
+
+
+def _size(value: object) -> int:
+    size = _whole(value)
+    return size if 0 <= size <= _GREATEST_SIZE else 0
+
+
+def _is_longer(text: str, limit: int) -> bool:
+    # A character takes four bytes at most: short texts need no encoding to be measured.
+    return len(text) > limit // 4 and len(text.encode()) > limit
+
+
+# JSON
+
+
+def _canonical(value: object) -> bytes:
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def _begins(body: bytes, mark: bytes) -> bool:
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(mark)
+
+
+def _items(body: bytes, report: Report) -> Iterable[Any]:
+    """The items of an array; those that cannot be read are counted in `report`."""
+    if body.count(b"{") + body.count(b"[") > _MOST_CONTAINERS and _begins(body, b"["):
+        return _one_by_one(body, report)
+    try:
+        value = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if not _begins(body, b"["):
+            raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+        return _one_by_one(body, report)
+    if value is None:  # Go's way to write an empty array
+        return []
+    if not isinstance(value, list):
+        raise Unreadable(Refused.NOT_AN_ARRAY, "the body is JSON, but no array of items")
+    return value
+
+
+def _value(body: bytes) -> Any:
+    """The JSON value of a body. Raises Unreadable."""
+    if len(body) > MAX_ITEM_BYTES:
+        raise Unreadable(
+            Refused.TOO_LARGE, f"the body has {len(body)} bytes; allowed: {MAX_ITEM_BYTES}"
+        )
+    try:
+        return _loads(body)
+    except ValueError as error:
+        raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+
+
+def _one_by_one(body: bytes, report: Report) -> Iterator[Any]:
+    """The items of an array that cannot be read as a whole, as far as each can be read by itself.
+
+    One bad string, a number beyond all bounds or brackets nested a thousand times make a body
+    unreadable; the items beside are found by counting brackets.
+    """
+    for piece in _pieces(body):
+        if len(piece) > MAX_ITEM_BYTES:
+            report.rejections[Refused.TOO_LARGE] += 1
+        elif piece.strip():
+            try:
+                yield _loads(piece)
+            except ValueError:
+                report.rejections[Refused.NOT_JSON] += 1
+
+
+def _pieces(body: bytes) -> Iterator[bytes]:
+    """What stands between the outer brackets and their commas; then the rest behind them."""
+    depth = start = 0
+    for match in islice(_STRUCTURE.finditer(body), _MOST_STRUCTURE):
+        mark, here = match[1], match.end()
+        if mark == b",":
+            if depth == 1:
+                yield body[start : here - 1]
+                start = here
+        elif mark in (b"[", b"{"):
+            depth += 1
+            if depth == 1:
+                start = here
+        elif mark:
+            depth -= 1
+            if depth == 0:
+                yield body[start : here - 1]
+                start = here
+                break
+    yield body[start:]
+
+
+def _loads(text: bytes) -> Any:
+    """JSON, read strictly or else leniently: what is wrong with a string or a number costs only it.
+
+    Bytes that are no UTF-8 and halves of surrogate pairs are replaced, NaN and infinite numbers
+    read as null. Raises ValueError.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        value = json.loads(
+            text.decode("utf-8-sig", errors="replace"),
+            strict=False,
+            parse_int=_parse_int,
+            parse_float=_parse_float,
+            parse_constant=lambda _: None,
+        )
+        # Through orjson once more, so that whatever comes from here can be written by it as well.
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def _parse_int(digits: str) -> int | float | None:
+    # int() refuses thousands of digits, and takes long for hundreds of thousands.
+    return int(digits) if len(digits) <= 20 else _parse_float(digits)
+
+
+def _parse_float(digits: str) -> float | None:
+    value = float(digits)
+    return value if math.isfinite(value) else None

@@ -1,0 +1,214 @@
+"""Group commit: concurrent requests are written together in one transaction.
+
+While one group is being written the next one gathers, so the group grows with the load and nobody
+waits for a timer. Each request is answered after the commit of its group, never before: a reply
+that a client trusts must survive a crash.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+import structlog
+
+from devtelemetry import metrics
+from devtelemetry.errors import Busy, Unavailable
+from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
+from devtelemetry.model import Event, Sample, SentEnvelope
+from devtelemetry.store.database import Database, is_transient
+from devtelemetry.store.keyring import Keyring
+
+GROUP_SAMPLES = 10_000  # one transaction: ~0.2 s of work, so that a queue is answered in slices
+RETRY_SECONDS = 10.0  # how long a group is tried again before its clients are told to
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLimits:
+    """How much may wait for its commit. Beyond it a request is refused at once (`Busy`)."""
+
+    samples: int = 50_000  # ~1 s of work
+    size_bytes: int = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """What one request brought, checked. All of it is committed together."""
+
+    samples: Sequence[Sample] = ()
+    heartbeats: Sequence[Heartbeat] = ()
+    sent_envelopes: Sequence[SentEnvelope] = ()
+    events: Sequence[Event] = ()
+    size_bytes: int = 0  # of the request, as it was sent
+
+    @property
+    def weight(self) -> int:
+        """In samples; what is no sample costs about as much."""
+        return (
+            len(self.samples) + len(self.heartbeats) + len(self.sent_envelopes) + len(self.events)
+        )
+
+
+@dataclass(slots=True)
+class _Waiting:
+    submission: Submission
+    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+
+
+class GroupCommit:
+    """The one way into the database for what clients push.
+
+    Use: `async with GroupCommit(...) as writer: await writer.submit(...)`. Leaving the block
+    commits what was taken in.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        keyring: Keyring,
+        *,
+        settle_rule: SettleRule,
+        limits: QueueLimits,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._database = database
+        self._rows = RowWriter(keyring, settle_rule)
+        self._limits = limits
+        self._now_ms = now_ms
+        self._queue: deque[_Waiting] = deque()
+        self._queued_samples = 0
+        self._queued_bytes = 0
+        self._arrived = asyncio.Event()
+        self._closing = False
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "GroupCommit":
+        self._task = asyncio.create_task(self._run(), name="group-commit")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+
+    async def submit(self, submission: Submission) -> None:
+        """Returns once `submission` is committed.
+
+        Raises Busy if too much waits already, Unavailable if the database cannot be reached or the
+        server is stopping; then nothing of it may be relied on, and sending it again is safe.
+        """
+        if self._closing:
+            raise Unavailable("the server is stopping; send again to another or later")
+        if self._queue and (
+            self._queued_samples + submission.weight > self._limits.samples
+            or self._queued_bytes + submission.size_bytes > self._limits.size_bytes
+        ):
+            raise Busy(
+                f"{self._queued_samples} samples wait to be written; "
+                f"allowed: {self._limits.samples}",
+                retry_after_seconds=1.0,
+            )
+        waiting = _Waiting(submission)
+        self._queue.append(waiting)
+        self._account(submission, 1)
+        self._arrived.set()
+        await asyncio.shield(waiting.done)
+
+    def _account(self, submission: Submission, sign: int) -> None:
+        self._queued_samples += sign * submission.weight
+        self._queued_bytes += sign * submission.size_bytes
+        metrics.QUEUE_SAMPLES.set(self._queued_samples)
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                group = self._take_group()
+                try:
+                    await self._write(group)
+                finally:
+                    for waiting in group:
+                        self._account(waiting.submission, -1)
+            if self._closing:
+                return
+
+    def _take_group(self) -> list[_Waiting]:
+        group = [self._queue.popleft()]
+        weight = group[0].submission.weight
+        while self._queue and weight + self._queue[0].submission.weight <= GROUP_SAMPLES:
+            group.append(self._queue.popleft())
+            weight += group[-1].submission.weight
+        return group
+
+    async def _write(self, group: list[_Waiting]) -> None:
+        """Writes the group and answers each of it."""
+        try:
+            stored = await self._commit([waiting.submission for waiting in group])
+        except Unavailable as error:
+            for waiting in group:
+                _answer(waiting, error)
+        except Exception as error:
+            if len(group) > 1:
+                # One of them holds something that nobody foresaw. It must not cost the others.
+                for waiting in group:
+                    await self._write([waiting])
+                return
+            _log.exception("a request could not be written", samples=group[0].submission.weight)
+            _answer(group[0], error)
+        else:
+            metrics.SAMPLES_DUPLICATE.inc(stored.duplicates)
+            metrics.SAMPLES_CONFLICTING.inc(stored.conflicts)
+            metrics.SAMPLES_LATE.inc(stored.late)
+            metrics.EVENTS_STORED.inc(stored.events)
+            for waiting in group:
+                _answer(waiting, None)
+
+    async def _commit(self, submissions: Sequence[Submission]) -> Stored:
+        batch = Batch()
+        keyring = self._rows.keyring
+        for submission in submissions:
+            batch.add_samples(keyring, submission.samples)
+            for beat in submission.heartbeats:
+                batch.add_heartbeat(keyring, beat)
+            batch.add_sent_envelopes(keyring, submission.sent_envelopes)
+            batch.add_events(keyring, submission.events)
+        give_up = time.monotonic() + RETRY_SECONDS
+        delay = 0.05
+        while True:
+            started = time.monotonic()
+            try:
+                async with self._database.acquire() as connection:
+                    stored = await self._rows.write(connection, batch, now_ms=self._now_ms())
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                if not is_transient(error):
+                    raise
+                # The commit may have succeeded; writing once more is harmless.
+                if self._closing or time.monotonic() + delay > give_up:
+                    raise Unavailable("the database cannot be reached; send again later") from error
+                _log.warning("commit failed, trying again", error=str(error), seconds=delay)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.sleep(delay)
+                delay = min(delay * 2, 1.0)
+            else:
+                metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
+                metrics.COMMIT_SAMPLES.observe(sum(s.weight for s in submissions))
+                return stored
+
+
+def _answer(waiting: _Waiting, error: Exception | None) -> None:
+    if waiting.done.done():
+        return
+    if error is None:
+        waiting.done.set_result(None)
+    else:
+        waiting.done.set_exception(error)
+        # The client may be gone; then nobody fetches the error, and that is not news.
+        waiting.done.exception()

@@ -1,0 +1,92 @@
+"""Every metric the service emits about itself, declared once. Names: docs/metrics.md.
+
+Label values are ours (reasons, statuses, timeframes), never what a client sent.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+REGISTRY = CollectorRegistry()
+
+SAMPLES_ACCEPTED = Counter(
+    "devtelemetry_samples_accepted_total",
+    "Samples committed: new ones and duplicates.",
+    ["interface"],
+    registry=REGISTRY,
+)
+SAMPLES_DUPLICATE = Counter(
+    "devtelemetry_samples_duplicate_total",
+    "Samples accepted that were stored already.",
+    registry=REGISTRY,
+)
+SAMPLES_REJECTED = Counter(
+    "devtelemetry_samples_rejected_total",
+    "Samples refused, by reason.",
+    ["interface", "reason"],
+    registry=REGISTRY,
+)
+SAMPLES_CONFLICTING = Counter(
+    "devtelemetry_samples_conflicting_total",
+    "Samples accepted whose sentAt is not that of their message's first sample.",
+    registry=REGISTRY,
+)
+SAMPLES_LATE = Counter(
+    "devtelemetry_samples_late_total",
+    "Samples accepted after the shortest window they belong to was settled.",
+    registry=REGISTRY,
+)
+EVENTS_STORED = Counter(
+    "devtelemetry_events_stored_total",
+    "Other reports of status-go clients stored.",
+    registry=REGISTRY,
+)
+REQUESTS = Counter(
+    "devtelemetry_requests_total",
+    "Ingest requests answered, by gRPC or HTTP status.",
+    ["interface", "status"],
+    registry=REGISTRY,
+)
+QUEUE_SAMPLES = Gauge(
+    "devtelemetry_ingest_queue_samples",
+    "Samples taken in and not yet committed.",
+    registry=REGISTRY,
+)
+COMMIT_SECONDS = Histogram(
+    "devtelemetry_commit_seconds",
+    "Time to write and commit one group of requests.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+    registry=REGISTRY,
+)
+COMMIT_SAMPLES = Histogram(
+    "devtelemetry_commit_samples",
+    "Samples in one group commit.",
+    buckets=(1, 10, 100, 500, 1_000, 2_500, 5_000, 10_000, 20_000),
+    registry=REGISTRY,
+)
+WINDOWS_COMPUTED = Counter(
+    "devtelemetry_windows_computed_total",
+    "Windows computed.",
+    ["timeframe", "state"],
+    registry=REGISTRY,
+)
+WINDOW_SECONDS = Histogram(
+    "devtelemetry_window_seconds",
+    "Time to compute one window.",
+    ["timeframe"],
+    buckets=(0.01, 0.05, 0.1, 0.5, 1, 5, 10, 30, 60, 300),
+    registry=REGISTRY,
+)
+WINDOW_LAG_SECONDS = Gauge(
+    "devtelemetry_window_lag_seconds",
+    "How long the oldest window that is due has been waiting; 0: none waits.",
+    ["timeframe"],
+    registry=REGISTRY,
+)
+DAYS_DROPPED = Counter(
+    "devtelemetry_days_dropped_total", "Days of samples cleaned.", registry=REGISTRY
+)
+JOB_FAILURES = Counter(
+    "devtelemetry_job_failures_total",
+    "Runs of a background job that failed; it runs again.",
+    ["job"],
+    registry=REGISTRY,
+)

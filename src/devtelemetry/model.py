@@ -1,0 +1,195 @@
+"""Frozen values that travel between the rooms. No I/O.
+
+Times of samples are Unix milliseconds, as on the wire; windows are aware datetimes in UTC.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum, StrEnum
+from typing import NamedTuple
+
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
+DAY_MS = 24 * HOUR_MS
+
+
+class Source(StrEnum):
+    """The interface a sample came by. Each has its own rules of what is not measured."""
+
+    GRPC = "grpc"  # the protocol of this product, and files written in its terms
+    STATUS_GO = "status-go"  # the HTTP interface of shipped status-go clients
+
+
+class Sample(NamedTuple):
+    """One report that a receiver holds one message.
+
+    A named tuple because ingest makes one per report: a frozen dataclass costs six times as much.
+    """
+
+    message_id: str
+    channel_id: str
+    receiver_public_key: str
+    sent_at: int  # Unix ms, the sender's clock
+    created_at: int | None  # Unix ms, the server's clock; None: an author's mark, not a receipt
+    installation_id: str = ""
+    sent_by_receiver: bool = False
+    topics: bytes = b""
+    envelope_id: str = ""
+    received_at: int = 0  # Unix ms, the receiver's clock; 0: unknown
+    message_type: str = ""
+    message_size: int = 0  # bytes
+    platform: str = ""
+    app_version: str = ""
+    source: Source = Source.GRPC
+
+
+class SentEnvelope(NamedTuple):
+    """status-go's report that a node published an envelope: it wrote the messages inside."""
+
+    sender_public_key: str
+    installation_id: str
+    envelope_id: str
+    created_at: int  # Unix ms, the server's clock
+
+
+class Event(NamedTuple):
+    """Something else that a status-go client reports; kept as JSON for people to look at."""
+
+    event_type: str
+    recorded_at: int  # Unix ms: the item's own timestamp where it is believable, else the server's
+    owner_public_key: str  # empty: unknown
+    installation_id: str  # empty: unknown
+    body: bytes  # canonical JSON without personal fields
+    content: bytes  # what makes two reports the same report: the item as it was sent
+
+
+class Reason(IntEnum):
+    """Why a sample was refused. The numbers are the wire's; `label` is safe in a metric."""
+
+    MISSING_FIELD = 1
+    TOO_LONG = 2
+    TOO_OLD = 3
+    IN_THE_FUTURE = 4
+    NOT_MILLISECONDS = 5
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+
+class Rejection(NamedTuple):
+    position: int  # in the samples of the request, from 0
+    reason: Reason
+    detail: str  # for a person: the field, what it was, what is allowed
+
+
+class MembershipPolicy(StrEnum):
+    """Which receivers count, and what each is expected to hold. Source: docs/algorithm.md."""
+
+    PRESENT = "present"
+    WINDOW = "window"
+    BRACKETED = "bracketed"
+
+
+class WindowState(StrEnum):
+    PROVISIONAL = "provisional"  # computed, and computed again when samples arrive
+    SETTLED = "settled"  # computed for the last time
+
+
+@dataclass(frozen=True, slots=True)
+class Timeframe:
+    """A window length, and when its windows are computed.
+
+    name              as the user writes it: "1h", "1d", "1w", "15m"
+    length            a whole number of minutes
+    allowed_lateness  how long after its end a window is first computed
+    """
+
+    name: str
+    length: timedelta
+    allowed_lateness: timedelta
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Window:
+    """Half-open [start, end) in event time, aware UTC."""
+
+    start: datetime
+    end: datetime
+
+    @property
+    def start_ms(self) -> int:
+        return unix_ms(self.start)
+
+    @property
+    def end_ms(self) -> int:
+        return unix_ms(self.end)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the ratios are made of; counts add up, ratios never do.
+
+    expected      (message, receiver) pairs in which the receiver should hold the message
+    missing       those of them without a receipt
+    corroborated  those of `expected` whose message another receiver holds or sent
+    unknown       pairs of which nothing can be said, counted apart from `expected`
+    """
+
+    messages: int
+    receivers: int
+    expected: int
+    missing: int
+    corroborated: int
+    unknown: int = 0
+
+    @property
+    def reliability(self) -> float | None:
+        """Rch = 1 − missing / expected; None where nothing was expected."""
+        return (self.expected - self.missing) / self.expected if self.expected else None
+
+    @property
+    def delivery_ratio(self) -> float | None:
+        """1 − missing / corroborated, unbiased for independent losses; None without any."""
+        if not self.corroborated:
+            return None
+        return (self.corroborated - self.missing) / self.corroborated
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReliability:
+    channel_id: str
+    counts: Counts
+
+    @property
+    def comparable(self) -> bool:
+        """At least two receivers count and something was expected of them."""
+        return self.counts.receivers >= 2 and self.counts.expected > 0
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReliability:
+    """One computed window. `counts` are sums over the comparable channels."""
+
+    timeframe: str
+    window: Window
+    membership: MembershipPolicy
+    state: WindowState
+    reliability: float | None  # R: mean of Rch over the comparable channels
+    counts: Counts
+    revision: int  # goes up by one when a later computation changes a figure
+    computed_at: datetime
+    channels: tuple[ChannelReliability, ...]
+
+
+def unix_ms(moment: datetime) -> int:
+    """Unix milliseconds of an aware datetime, exact (no float in between)."""
+    return (moment - EPOCH) // timedelta(milliseconds=1)
+
+
+def from_unix_ms(milliseconds: int) -> datetime:
+    """The aware UTC datetime of Unix milliseconds."""
+    return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,0 +1,1 @@
+"""PostgreSQL: the bundled one, connections, migrations, day partitions, keyed ids."""

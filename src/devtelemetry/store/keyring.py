@@ -1,0 +1,124 @@
+"""Ids as rows carry them: keyed 64-bit hashes. Source: docs/adr/0002-keyed-ids.md."""
+
+import re
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import NamedTuple, TypeVar
+
+from devtelemetry.model import Source
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+CACHE_ENTRIES = 200_000  # ids remembered of each kind; at ~150 bytes each, 30 MB when full
+
+_PSEUDONYM = re.compile(r"dt-receiver:([0-9a-f]{16}):([0-9a-f]{16}):([0-9a-f]{16}|-)")
+
+
+class ReceiverIds(NamedTuple):
+    receiver_id: int
+    owner_id: int
+    installation_id: int | None  # None: no installation was named
+
+
+class Keyring:
+    """Hashes ids with a deployment's secret. Not thread-safe; one per event loop.
+
+    The same id always gives the same signed 64-bit integer (PostgreSQL's bigint); without the key
+    nobody can tell whether a guessed public key is in the database.
+    """
+
+    def __init__(self, key: bytes, *, knows_pseudonyms: bool = False) -> None:
+        if len(key) != 32:
+            raise ValueError(f"the id key has {len(key)} bytes; it must have 32")
+        self._key = key
+        self._knows_pseudonyms = knows_pseudonyms
+        self.channel = self._cached(b"channel")
+        self.message = self._cached(b"message")
+        self.envelope = self._cached(b"envelope")
+        self.owner = self._cached(b"owner")
+        self.installation = self._cached(b"installation")
+        self._receivers: dict[tuple[str, str], ReceiverIds] = {}
+        self._kinds: dict[tuple[Source, str], int] = {}
+
+    def receiver(self, public_key: str, installation_id: str) -> ReceiverIds:
+        """Two installations of one key are two receivers with one owner."""
+        names = (public_key, installation_id)
+        ids = self._receivers.get(names)
+        if ids is None:
+            ids = self._receiver(public_key, installation_id)
+            _remember(self._receivers, names, ids)
+        return ids
+
+    def kind(self, source: Source, message_type: str) -> int:
+        """The signed 32-bit key of sample_kind."""
+        names = (source, message_type)
+        kind = self._kinds.get(names)
+        if kind is None:
+            text = f"{source}\0{message_type}".encode()
+            digest = blake2b(text, digest_size=4, key=self._key, person=b"kind").digest()
+            kind = int.from_bytes(digest, "big", signed=True)
+            _remember(self._kinds, names, kind)
+        return kind
+
+    def event(self, content: bytes) -> int:
+        return self._hash(b"event", content)
+
+    def _receiver(self, public_key: str, installation_id: str) -> ReceiverIds:
+        # Only where a file is read: a client must not pass for somebody else's exported name.
+        known = _PSEUDONYM.fullmatch(public_key) if self._knows_pseudonyms else None
+        if known and not installation_id:
+            # An exported receiver comes back as itself, not as the hash of its pseudonym.
+            receiver, owner, installation = known.groups()
+            return ReceiverIds(
+                _from_hex(receiver),
+                _from_hex(owner),
+                None if installation == "-" else _from_hex(installation),
+            )
+        # Lengths before the parts: ("ab", "c") and ("a", "bc") must not meet.
+        key, installation_bytes = public_key.encode(), installation_id.encode()
+        content = len(key).to_bytes(4, "big") + key + installation_bytes
+        return ReceiverIds(
+            self._hash(b"receiver", content),
+            self.owner(public_key),
+            self.installation(installation_id) if installation_id else None,
+        )
+
+    def _hash(self, person: bytes, content: bytes) -> int:
+        digest = blake2b(content, digest_size=8, key=self._key, person=person).digest()
+        return int.from_bytes(digest, "big", signed=True)
+
+    def _cached(self, person: bytes) -> Callable[[str], int]:
+        cache: dict[str, int] = {}
+
+        def lookup(text: str) -> int:
+            value = cache.get(text)
+            if value is None:
+                value = self._hash(person, text.encode())
+                _remember(cache, text, value)
+            return value
+
+        return lookup
+
+
+def pseudonym(ids: ReceiverIds) -> str:
+    """What `export` writes for a receiver, whose public key nobody knows: its ids.
+
+    `import` takes it for the same receiver in any database.
+    """
+    installation = "-" if ids.installation_id is None else _to_hex(ids.installation_id)
+    return f"dt-receiver:{_to_hex(ids.receiver_id)}:{_to_hex(ids.owner_id)}:{installation}"
+
+
+def _remember(cache: dict[_K, _V], key: _K, value: _V) -> None:
+    if len(cache) >= CACHE_ENTRIES:
+        del cache[next(iter(cache))]
+    cache[key] = value
+
+
+def _to_hex(value: int) -> str:
+    return value.to_bytes(8, "big", signed=True).hex()
+
+
+def _from_hex(text: str) -> int:
+    return int.from_bytes(bytes.fromhex(text), "big", signed=True)

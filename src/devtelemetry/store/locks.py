@@ -1,0 +1,18 @@
+"""PostgreSQL advisory locks: who may do what at the same time, over all servers of a database.
+
+Each is a pair of 32-bit integers; the first says "Dev-Telemetry" to other users of the database.
+"""
+
+from enum import IntEnum
+
+NAMESPACE = 0x64_74_6C_6D  # "dtlm"
+
+
+class Lock(IntEnum):
+    MIGRATE = 1  # one server migrates, the others wait
+    INGEST = 2  # shared by every ingest transaction; exclusive for who rewrites stored rows
+    AGGREGATE = 3  # one server computes windows; shared by an import, which must be whole first
+    CLEAN = 4  # one server cleans
+    PARTITIONS = 5  # one server adds or drops days
+    MESSAGES = 6  # one transaction at a time replaces what is known of messages
+    AUTHORS = 7  # one transaction at a time matches envelopes with their authors

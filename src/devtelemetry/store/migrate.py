@@ -1,0 +1,53 @@
+"""Brings a database to the schema of this version. Alembic keeps count; the SQL is plain files."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from devtelemetry.errors import ConfigurationError
+from devtelemetry.store.locks import NAMESPACE, Lock
+
+HEAD = "0001"  # of migrations/versions; a test holds it to the files
+
+_MIGRATIONS = Path(__file__).parent / "migrations"
+
+
+async def migrate(connection: "asyncpg.Connection[Any]", url: str) -> None:
+    """Migrates unless it is done; of several servers that start at once, one does it.
+
+    Raises ConfigurationError if a newer version of this program was here before.
+    """
+    if await _revision(connection) == HEAD:
+        return
+    await connection.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
+    try:
+        revision = await _revision(connection)
+        if revision != HEAD:
+            if revision is not None and revision > HEAD:
+                raise ConfigurationError(
+                    f"the database has schema {revision}, this version knows up to {HEAD}: "
+                    "install the version that made it, or a later one"
+                )
+            await asyncio.to_thread(_upgrade, url)
+    finally:
+        await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
+
+
+async def _revision(connection: "asyncpg.Connection[Any]") -> str | None:
+    if await connection.fetchval("select to_regclass('alembic_version')") is None:
+        return None
+    revision: str | None = await connection.fetchval("select version_num from alembic_version")
+    return revision
+
+
+def _upgrade(url: str) -> None:
+    # Imported here: half a second that only the first start of a version needs.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS))
+    config.attributes["url"] = url
+    command.upgrade(config, HEAD)

@@ -1,0 +1,175 @@
+-- The schema as it stands, for people to read. The database is made by migrations/; a test proves
+-- that they add up to this file.
+--
+-- Conventions
+--   *_id      64-bit keyed BLAKE2b of what the wire calls that id, keyed with deployment.id_key.
+--             A receiver's public key is never stored; channel and message ids are, once, in clear
+--             (external_id), for the people who must find a fault.
+--   *_at      Unix milliseconds, bigint. sent_at is the sender's clock, created_at the server's.
+--   *_minute  Unix milliseconds rounded down to a minute. Windows begin and end on whole minutes, so
+--             `sent_at < window_end` and `sent_minute < window_end` say the same, and a row that
+--             holds a minute is written once a minute instead of once a sample.
+--   Every key of a table that grows with the traffic holds channel_id, and joins are on it: the
+--   schema can be sharded by channel (docs/scaling.md). receiver, sample_kind, sent_envelope and
+--   the small tables are the same on every shard.
+
+-- One row. Made at the first start.
+create table deployment (
+    singleton     boolean primary key default true check (singleton),
+    id_key        bytea   not null check (length(id_key) = 32),  -- key of every *_id; lose it and no id matches any more
+    ingest_epoch  bigint  not null default 0  -- goes up when rows that ingest may hold in memory were changed by another job
+);
+
+create table channel (
+    channel_id   bigint primary key,
+    external_id  text   not null  -- the channel's id as clients send it
+);
+
+-- What kind of sample: by which interface it came, and the type of its message. A dictionary, so that a receipt
+-- carries four bytes and "not measured" is decided when a window is computed, not when a sample comes.
+create table sample_kind (
+    kind          integer primary key,  -- 32-bit keyed hash of (source, message_type)
+    source        text not null,        -- grpc, status-go
+    message_type  text not null         -- e.g. CHAT_MESSAGE; empty: not said
+);
+
+create table receiver (
+    receiver_id             bigint primary key,    -- of (public key, installation): two devices of one user are two receivers
+    owner_id                bigint not null,       -- of the public key alone, for `forget KEY`
+    installation_id         bigint,                -- of the installation alone, for an opt-out; NULL: none was given
+    platform                text   not null default '',  -- the last one it said; empty: never said
+    app_version             text   not null default '',  -- the last one it said; empty: never said
+    described_at            bigint not null,       -- created_at of the report that platform and app_version come from; 0: none
+    last_receipt_minute     bigint,                -- greatest created_at of its receipts; NULL: it has none. Outlives the samples
+    last_heartbeat_minute   bigint                 -- greatest time it pushed without samples; NULL: never
+);
+create index receiver_owner on receiver (owner_id);
+create index receiver_installation on receiver (installation_id);
+
+-- One row a message. Not partitioned by day: that a message has one sentAt for ever is a constraint, and
+-- a key cannot span partitions without their day (docs/adr/0003-one-row-a-message.md).
+create table message (
+    channel_id    bigint  not null,
+    message_id    bigint  not null,
+    sent_at       bigint  not null,  -- as its first accepted sample says: least (created_at, sent_at)
+    created_at    bigint  not null,  -- of that sample
+    kind          integer not null,  -- of that sample
+    message_size  bigint,            -- bytes; NULL: not said
+    external_id   text    not null,  -- the message's id as clients send it
+    envelope_id   text    not null,  -- in clear; empty: none
+    topics        bytea   not null,
+    primary key (channel_id, message_id)
+);
+
+-- One row a (channel, message, receiver): the receiver holds the message, or wrote it. Partitioned by day of
+-- sent_at; sent_at leads the key, so a window is one range of it and inserts stay at its right edge.
+create table receipt (
+    channel_id        bigint  not null,
+    message_id        bigint  not null,
+    receiver_id       bigint  not null,
+    sent_at           bigint  not null,  -- the message's
+    created_at        bigint,            -- when the first of its samples was accepted; NULL: no sample, only known as the author
+    received_at       bigint,            -- the receiver's clock; NULL: not said
+    kind              integer not null,
+    sent_by_receiver  boolean not null,  -- the receiver wrote the message: it is never expected to receive it
+    primary key (sent_at, channel_id, message_id, receiver_id)
+) partition by range (sent_at);
+
+-- From when to when a receiver is known in a channel. Outlives the samples.
+create table membership (
+    channel_id         bigint not null,
+    receiver_id        bigint not null,
+    first_sent_minute  bigint not null,  -- of the earliest message of the channel it ever held
+    last_sent_minute   bigint not null,  -- of the latest
+    primary key (channel_id, receiver_id)
+) with (fillfactor = 70);  -- updated in place, once a minute at most
+
+-- status-go says who wrote a message apart from the message, by envelope: which messages came in which, ...
+create table message_envelope (
+    channel_id   bigint not null,
+    message_id   bigint not null,
+    envelope_id  bigint not null,
+    created_at   bigint not null,  -- of the first sample that said so; its row goes with the samples of that day
+    primary key (channel_id, envelope_id, message_id)
+);
+create index message_envelope_envelope on message_envelope (envelope_id);
+
+-- ... and who sent it. Whichever comes first waits here for the other.
+create table sent_envelope (
+    envelope_id  bigint not null,
+    receiver_id  bigint not null,  -- the author
+    created_at   bigint not null,
+    primary key (envelope_id, receiver_id)
+);
+
+-- What else status-go clients report, as JSON without names and keys. Partitioned by day of recorded_at.
+create table event (
+    recorded_at      bigint not null,  -- the item's own timestamp where it is believable, else the server's
+    event_id         bigint not null,  -- of the item's bytes: a client that sends it again sends the same bytes
+    event_type       text   not null,  -- e.g. PeerCount, ProtocolStats
+    owner_id         bigint,           -- NULL: the item names no key
+    installation_id  bigint,           -- NULL: the item names no peer
+    body             jsonb  not null,
+    primary key (recorded_at, event_id)
+) partition by range (recorded_at);
+
+-- When samples last came for a minute of event time: which windows must be computed again.
+create table arrival (
+    sent_minute         bigint primary key,
+    arrived_at          bigint not null,  -- wall clock of the server that took them, to a minute
+    arrived_on_time_at  bigint            -- the same of those whose created_at lies before their shortest window settled;
+                                          -- NULL: all were late
+);
+
+-- What ingest found to be wrong in rows written earlier, put right before the next window is computed: ...
+create table moved_message (  -- ... an earlier sample than the known ones came, and says another sentAt
+    channel_id  bigint not null,
+    message_id  bigint not null,
+    moved_from  bigint not null,  -- the sentAt under which its receipts were stored
+    primary key (channel_id, message_id, moved_from)
+);
+create table doubted_receiver (  -- ... an earlier copy of a sample came: last_receipt_minute may be too late
+    receiver_id  bigint primary key
+);
+
+-- The results. Kept for good.
+create table reliability_window (
+    timeframe     text             not null,  -- 1h, 1d, 1w, …
+    window_start  timestamptz      not null,
+    window_end    timestamptz      not null,  -- exclusive
+    membership    text             not null check (membership in ('present', 'window', 'bracketed')),
+    state         text             not null check (state in ('provisional', 'settled')),
+    reliability   double precision,           -- R: mean over the comparable channels; NULL: none is comparable
+    messages      bigint           not null,  -- this and what follows: sums over the comparable channels
+    receivers     bigint           not null,
+    expected      bigint           not null,
+    missing       bigint           not null,
+    corroborated  bigint           not null,
+    unknown       bigint           not null,
+    revision      integer          not null,  -- from 1; up by one when a later computation changed a figure
+    computed_at   timestamptz      not null,  -- of the last computation, whether it changed a figure or not
+    primary key (timeframe, window_start, membership)
+);
+
+create table reliability_channel (
+    channel_id    bigint      not null,
+    timeframe     text        not null,
+    window_start  timestamptz not null,
+    membership    text        not null,
+    messages      bigint      not null,
+    receivers     bigint      not null,  -- that count
+    expected      bigint      not null,  -- (message, receiver) pairs
+    missing       bigint      not null,  -- of them without a receipt
+    corroborated  bigint      not null,  -- of them whose message another receiver holds or sent
+    unknown       bigint      not null,  -- pairs of which nothing can be said, not in expected
+    primary key (timeframe, window_start, membership, channel_id)
+);
+create index reliability_channel_history on reliability_channel (channel_id, timeframe, window_start);
+
+create table token (
+    name        text        primary key,
+    scope       text        not null check (scope in ('ingest', 'read')),
+    hash        bytea       not null unique,  -- SHA-256 of the token, which is 256 random bits
+    created_at  timestamptz not null,
+    revoked_at  timestamptz                   -- NULL: valid
+);

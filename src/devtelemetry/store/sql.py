@@ -1,0 +1,25 @@
+"""Named queries: each room keeps its SQL in a `.sql` file, one `-- name:` line before each query.
+
+The comment lines under the name say what goes in, what comes out and why; they travel to the
+server, where pg_stat_activity shows them.
+"""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+
+_NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+
+
+@cache
+def load(package: str, file: str) -> str:
+    """The whole text of `file` in `package` (a dotted module name)."""
+    return resources.files(package).joinpath(file).read_text(encoding="utf-8")
+
+
+@cache
+def queries(package: str, file: str = "queries.sql") -> Mapping[str, str]:
+    """The queries of `file`, by name."""
+    parts = _NAME.split(load(package, file))
+    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))

@@ -1,0 +1,148 @@
+"""Tokens: what a client shows to be let in. Made here, shown once, stored as a hash."""
+
+import asyncio
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+import asyncpg
+
+from devtelemetry.errors import DevTelemetryError, Unavailable
+from devtelemetry.store.database import Database, is_transient
+from devtelemetry.store.sql import queries
+
+PREFIX = "dt_"  # so that a token is known for one wherever it turns up
+REFRESH_SECONDS = 1.0  # how long a revoked token still works, and how often the database is asked
+
+_QUERIES = queries(__package__, "tokens.sql")
+_NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BEARER = re.compile(r"bearer +(\S+) *", re.IGNORECASE)
+
+
+class TokenError(DevTelemetryError):
+    """A token cannot be made or revoked under that name."""
+
+
+class Scope(StrEnum):
+    """What a token is good for."""
+
+    INGEST = "ingest"  # pushing samples
+    READ = "read"  # reading figures by HTTP
+
+
+@dataclass(frozen=True, slots=True)
+class TokenInfo:
+    """What is known of a token; the token itself is not."""
+
+    name: str
+    scope: Scope
+    created_at: datetime
+    revoked_at: datetime | None  # None: valid
+
+
+async def create_token(database: Database, name: str, scope: Scope, *, now: datetime) -> str:
+    """A new token: `dt_` and 43 characters of 256 random bits. Nobody can be told it again.
+
+    Raises TokenError if the name is taken, by a revoked token too, or is no name.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise TokenError(f"{name!r} is no name for a token; allowed: 1 to 64 of A-Z a-z 0-9 . _ -")
+    token = PREFIX + secrets.token_urlsafe(32)
+    async with database.acquire() as connection:
+        created = await connection.fetchval(
+            _QUERIES["create"], name, scope.value, _digest(token), now
+        )
+    if created is None:
+        raise TokenError(f"there is a token {name} already, maybe revoked: choose another name")
+    return token
+
+
+async def list_tokens(database: Database) -> list[TokenInfo]:
+    """All tokens by name, revoked ones too."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_QUERIES["list"])
+    return [
+        TokenInfo(row["name"], Scope(row["scope"]), row["created_at"], row["revoked_at"])
+        for row in rows
+    ]
+
+
+async def revoke_token(database: Database, name: str, *, now: datetime) -> datetime:
+    """Makes a token invalid for good; returns when that was. Harmless if repeated.
+
+    Raises TokenError if there is none of that name.
+    """
+    async with database.acquire() as connection:
+        revoked_at: datetime | None = await connection.fetchval(_QUERIES["revoke"], name, now)
+    if revoked_at is None:
+        raise TokenError(f"there is no token {name}; `devtelemetry token list` shows those there")
+    return revoked_at
+
+
+def bearer_token(authorization: str | None) -> str | None:
+    """The token of an `Authorization: Bearer …` header or metadata; None if it holds none."""
+    match = _BEARER.fullmatch(authorization or "")
+    return match[1] if match else None
+
+
+class TokenBook:
+    """The valid tokens of a scope, in memory. One per event loop.
+
+    It is read anew once a second while it is asked, and once a second more when a token comes that
+    is not in it, which may have been made since: a new token works at once, a revoked one for a
+    second at most, and guessing costs the database nothing.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        scope: Scope,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._scope = scope
+        self._monotonic = monotonic
+        self._names: dict[bytes, str] = {}
+        self._read_at = self._read_for_unknown_at = float("-inf")
+        self._reading = asyncio.Lock()
+
+    async def check(self, token: str | None) -> str | None:
+        """The name of `token` if it is valid, else None.
+
+        Raises Unavailable if the database cannot be asked: nobody is let in by an old list.
+        """
+        if token is None or not token.startswith(PREFIX):
+            return None
+        digest = _digest(token)
+        if digest in self._names and self._monotonic() - self._read_at < REFRESH_SECONDS:
+            return self._names[digest]
+        # One at a time: who waited here finds what the one before it read.
+        async with self._reading:
+            now = self._monotonic()
+            if now - self._read_at >= REFRESH_SECONDS:
+                await self._read(now)
+            elif digest not in self._names and now - self._read_for_unknown_at >= REFRESH_SECONDS:
+                self._read_for_unknown_at = now
+                await self._read(now)
+        return self._names.get(digest)
+
+    async def _read(self, now: float) -> None:
+        try:
+            async with self._database.acquire() as connection:
+                rows = await connection.fetch(_QUERIES["valid"], self._scope.value)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            if not is_transient(error):
+                raise
+            raise Unavailable("the database cannot be reached; send again later") from error
+        self._names = {row["hash"]: row["name"] for row in rows}
+        self._read_at = now
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()

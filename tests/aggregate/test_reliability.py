@@ -1,0 +1,261 @@
+"""The SQL against the worked cases and against the oracle, on real PostgreSQL."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    MembershipPolicy,
+    Sample,
+    Source,
+    WindowReliability,
+    from_unix_ms,
+)
+from devtelemetry.store.database import Database
+from oracle.model import OracleSample, OracleWindow, Receiver, compute
+from oracle.recording import Vector, read_vectors
+
+MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
+START = MONDAY + 10 * HOUR_MS
+END = START + HOUR_MS
+LATER = datetime(2026, 4, 1, tzinfo=UTC)
+VECTORS = read_vectors()
+
+
+def to_sample(sample: OracleSample) -> Sample:
+    return Sample(
+        message_id=sample.message_id,
+        channel_id=sample.channel_id,
+        receiver_public_key=sample.receiver_public_key,
+        installation_id=sample.installation_id,
+        sent_at=sample.sent_at,
+        created_at=sample.created_at,
+        sent_by_receiver=sample.sent_by_receiver,
+        message_type=sample.message_type,
+    )
+
+
+async def store(
+    database: Database,
+    batches: Sequence[Sequence[OracleSample]],
+    heartbeats: Mapping[Receiver, int] | None = None,
+) -> None:
+    writer = RowWriter(await database.keyring(), SettleRule())
+    for samples in batches:
+        batch = Batch()
+        batch.add_samples(writer.keyring, [to_sample(sample) for sample in samples])
+        async with database.acquire() as connection:
+            await writer.write(connection, batch, now_ms=END)
+    batch = Batch()
+    for (key, installation_id), at in (heartbeats or {}).items():
+        batch.add_heartbeat(writer.keyring, Heartbeat(key, installation_id, "", "", at))
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=END)
+
+
+async def computed(
+    database: Database,
+    membership: str,
+    timeframe: str = "1h",
+    start_ms: int = START,
+    unmeasured: Mapping[Source, Unmeasured] | None = None,
+) -> WindowReliability:
+    frame = parse_timeframe(timeframe)
+    rules = AggregateRules(
+        (frame,), membership=MembershipPolicy(membership), unmeasured=unmeasured or {}
+    )
+    return await compute_one(database, rules, frame, from_unix_ms(start_ms), now=lambda: LATER)
+
+
+def figures(window: WindowReliability) -> dict[str, Any]:
+    return {
+        channel.channel_id: (
+            channel.counts.messages,
+            channel.counts.receivers,
+            channel.counts.expected,
+            channel.counts.missing,
+            channel.counts.corroborated,
+            channel.comparable,
+        )
+        for channel in window.channels
+    }
+
+
+def oracle_figures(window: OracleWindow) -> dict[str, Any]:
+    return {
+        channel_id: (c.messages, c.receivers, c.expected, c.missing, c.corroborated, c.comparable)
+        for channel_id, c in window.channels.items()
+    }
+
+
+def close_to(value: float | None, expected: Fraction | str | None) -> bool:
+    if value is None or expected is None:
+        return value is None and expected is None
+    return abs(value - float(Fraction(expected))) < 1e-12
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
+async def test_vector_holds_exactly(vector: Vector, database: Database) -> None:
+    await store(database, [vector.oracle_samples()])
+
+    window = await computed(database, vector.membership, vector.timeframe, vector.window_start)
+
+    expect = vector.expect
+    assert window.window.end_ms == vector.window_end
+    assert close_to(window.reliability, expect["reliability"])
+    assert close_to(window.counts.delivery_ratio, expect["delivery_ratio"])
+    assert {channel.channel_id for channel in window.channels} == expect["channels"].keys()
+    for channel in window.channels:
+        expected = expect["channels"][channel.channel_id]
+        counts = channel.counts
+        for name in ("messages", "receivers", "expected", "missing", "corroborated"):
+            assert getattr(counts, name) == expected[name], (channel.channel_id, name)
+        assert channel.comparable == expected["comparable"]
+        if channel.comparable:
+            assert close_to(counts.reliability, expected["reliability"])
+            assert close_to(counts.delivery_ratio, expected["delivery_ratio"])
+
+
+# Times that lie on, beside and far from the bounds of the window and of a day.
+INSTANTS = st.one_of(
+    st.sampled_from([START, START - 1, END, END - 1, END + 1, MONDAY, MONDAY - 1]),
+    st.integers(START, END),
+    st.integers(START - 3 * MINUTE_MS, START + 3 * MINUTE_MS),
+    st.integers(END - 3 * MINUTE_MS, END + 3 * MINUTE_MS),
+    st.integers(MONDAY - DAY_MS, MONDAY + 2 * DAY_MS),
+)
+RECEIVERS = st.sampled_from(["a", "b", "c", "d", "e"])
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> tuple[list[OracleSample], dict[Receiver, int]]:
+    """Samples of a few messages that contradict each other in every way that there is."""
+    samples = []
+    for number in range(draw(st.integers(1, 10))):
+        channel_id = draw(st.sampled_from(["c1", "c1", "c2", "c3-negotiated"]))
+        sent_at = draw(INSTANTS)
+        for _ in range(draw(st.integers(1, 8))):
+            claimed = draw(INSTANTS) if draw(st.integers(0, 9)) == 0 else sent_at
+            created_at = draw(
+                st.one_of(
+                    st.just(sent_at + 2_000),
+                    INSTANTS.map(lambda at: max(at, MONDAY - DAY_MS)),
+                    st.none(),
+                )
+            )
+            samples.append(
+                OracleSample(
+                    message_id=f"m{number % 7}",
+                    channel_id=channel_id,
+                    receiver_public_key=draw(RECEIVERS),
+                    installation_id=draw(st.sampled_from(["", "", "phone"])),
+                    sent_at=claimed,
+                    created_at=created_at,
+                    sent_by_receiver=created_at is None or draw(st.integers(0, 4)) == 0,
+                    message_type=draw(st.sampled_from(["CHAT", "CHAT", "CHAT", "NOISE"])),
+                )
+            )
+    # A mark of a message that no sample reports is nothing; no interface lets one through.
+    reported = {sample.message for sample in samples if sample.created_at is not None}
+    samples = [sample for sample in samples if sample.message in reported]
+    heartbeats = draw(st.dictionaries(st.tuples(RECEIVERS, st.just("")), INSTANTS, max_size=3))
+    return samples, heartbeats
+
+
+@settings(
+    max_examples=80,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data(), world=worlds())
+async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
+    data: st.DataObject,
+    world: tuple[list[OracleSample], dict[Receiver, int]],
+    database: Database,
+) -> None:
+    samples, heartbeats = world
+    repeated = data.draw(st.lists(st.sampled_from(samples), max_size=5))
+    shuffled = data.draw(st.permutations(samples + repeated))
+    cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(shuffled) - 1)), max_size=4)))
+    batches = [
+        shuffled[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)
+    ]
+    is_computed_between = data.draw(st.booleans())
+    unmeasured = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
+
+    await _empty(database)
+    await store(database, batches[:1])
+    if is_computed_between:
+        # Repairs what is known by now, and forgets what ingest remembers: no figure may notice.
+        await computed(database, "present", unmeasured=unmeasured)
+    await store(database, batches[1:], heartbeats)
+
+    for membership in MembershipPolicy:
+        window = await computed(database, membership, unmeasured=unmeasured)
+        expected = compute(
+            samples,
+            START,
+            END,
+            membership.value,
+            heartbeats=heartbeats,
+            unmeasured_channels=["*-negotiated"],
+            unmeasured_types=["NOISE"],
+        )
+        assert figures(window) == oracle_figures(expected), membership
+        assert close_to(window.reliability, expected.reliability)
+        assert close_to(window.counts.delivery_ratio, expected.delivery_ratio)
+        again = await computed(database, membership, unmeasured=unmeasured)
+        assert (again.revision, figures(again)) == (window.revision, figures(window))
+
+
+async def _empty(database: Database) -> None:
+    async with database.acquire() as connection:
+        await connection.execute(
+            "truncate channel, sample_kind, receiver, message, receipt, membership, "
+            "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
+            "reliability_window, reliability_channel"
+        )
+        await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")
+
+
+async def test_two_writers_at_once_agree_with_the_oracle(database: Database) -> None:
+    samples = [
+        OracleSample(f"m{m}", "c1", f"r{r}", START + m * 1000 + (r % 2), START + m * 1000 + r)
+        for m in range(60)
+        for r in range(9)
+        if (m * 7 + r) % 10
+    ] + [OracleSample(f"alive{r}", "c2", f"r{r}", END, END + r) for r in range(9)]
+    halves = samples[::2], samples[1::2]
+
+    await asyncio.gather(
+        *(store(database, [half[i : i + 40] for i in range(0, len(half), 40)]) for half in halves)
+    )
+
+    window = await computed(database, "present")
+    assert figures(window) == oracle_figures(compute(samples, START, END, "present"))
+
+
+async def test_a_failed_computation_leaves_the_stored_row_alone(database: Database) -> None:
+    vector = next(v for v in VECTORS if v.name == "one-missing")
+    await store(database, [vector.oracle_samples()])
+    before = await computed(database, "present")
+
+    with pytest.raises(Exception, match="no 1h window starts at"):
+        await computed(database, "present", start_ms=START + MINUTE_MS)
+
+    after = await computed(database, "present")
+    assert (after.revision, after.counts) == (before.revision, before.counts)
+    assert after.computed_at - before.computed_at == timedelta(0)

@@ -1,0 +1,73 @@
+"""A real PostgreSQL for every test that needs one: started once, a fresh database cloned per test.
+
+DEVTELEMETRY_TEST_POSTGRES_URL names a server to use instead of the bundled one: the whole suite
+runs on it too.
+"""
+
+import itertools
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+import pytest
+import pytest_asyncio
+
+from devtelemetry.store.database import Database
+from devtelemetry.store.embedded import EmbeddedServer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a running server's maintenance database."""
+    url = os.environ.get("DEVTELEMETRY_TEST_POSTGRES_URL")
+    if url:
+        yield url
+        return
+    directory: Path = tmp_path_factory.mktemp("postgres")
+    with EmbeddedServer(directory) as server:
+        yield server.url
+
+
+def database_of(url: str, name: str) -> str:
+    """The URL of another database of the same server."""
+    parts = urlsplit(url)
+    # urlunsplit() would drop the // of an empty host, which a socket's URL has.
+    netloc = parts.netloc or "@"
+    return urlunsplit((parts.scheme, netloc, f"/{name}", parts.query, ""))
+
+
+@pytest_asyncio.fixture(scope="session")
+async def template_name(postgres_url: str) -> str:
+    """A migrated database that others are cloned from."""
+    name = f"devtelemetry_template_{os.getpid()}"
+    await _execute(postgres_url, f"create database {name}")
+    async with Database(database_of(postgres_url, name)):
+        pass
+    return name
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
+    """A fresh, migrated database, dropped after the test."""
+    name = f"devtelemetry_test_{os.getpid()}_{next(_numbers)}"
+    await _execute(postgres_url, f"create database {name} template {template_name}")
+    yield database_of(postgres_url, name)
+    await _execute(postgres_url, f"drop database {name} with (force)")
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with Database(database_url) as opened:
+        yield opened
+
+
+async def _execute(url: str, sql: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()

@@ -1,0 +1,310 @@
+"""The oracle: one window's figures, computed in the most obvious way.
+
+Written from the page that defines the figures and from nothing else, so that the SQL has something
+independent to be held against. Sets, nested loops and exact fractions; no attention to speed.
+
+A **receiver** is the pair (receiver public key, installation id). Times are Unix milliseconds; a
+window is half-open, [start, end).
+
+How the page is read where it leaves a choice:
+
+- *First accepted sample.* Order of arrival within one millisecond is not stored, so a message's
+  sentAt and type are the claim of the sample with the least (createdAt, sentAt, type).
+- *Receipts* of one (channel, message, receiver) merge: earliest createdAt, and written by the
+  receiver if any of them says so.
+- *Not measured* is a property of a message: its channel matches a glob, or its type is listed.
+  Its samples show that their receivers are reporting and move `first` and `last` like any other.
+- *Author marks.* A sample without createdAt says only that the receiver wrote the message
+  (status-go tells so for an envelope, without reporting the message). It takes the pair out of what
+  is expected, it counts as sent, and it is no receipt: `first`, `last` and reporting do not see it.
+  A mark of a message that no sample reports is nothing. A mark beside a receipt of the same
+  receiver makes that receipt one of its own message.
+
+Not modelled: holes in a client's numbering (`unknown`) and reported memberships.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from typing import Literal
+
+Receiver = tuple[str, str]
+"""(receiver public key, installation id)"""
+
+MessageKey = tuple[str, str]
+"""(channel id, message id)"""
+
+Membership = Literal["present", "window", "bracketed"]
+MEMBERSHIPS: tuple[Membership, ...] = ("present", "window", "bracketed")
+
+
+@dataclass(frozen=True)
+class OracleSample:
+    """One report that a receiver holds a message, or (no created_at) only that it wrote it."""
+
+    message_id: str
+    channel_id: str
+    receiver_public_key: str
+    sent_at: int
+    """ms, the sender's clock"""
+    created_at: int | None
+    """ms, the server's clock; None: an author mark, no receipt"""
+    installation_id: str = ""
+    sent_by_receiver: bool = False
+    message_type: str = ""
+    envelope_id: str = ""
+
+    @property
+    def receiver(self) -> Receiver:
+        return (self.receiver_public_key, self.installation_id)
+
+    @property
+    def message(self) -> MessageKey:
+        return (self.channel_id, self.message_id)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """All samples of one (channel, message, receiver), merged."""
+
+    created_at: int
+    sent_by_receiver: bool
+
+
+@dataclass(frozen=True)
+class Message:
+    """All that the samples say of one message."""
+
+    sent_at: int
+    receipts: Mapping[Receiver, Receipt]
+    marked_authors: frozenset[Receiver]
+    """wrote it, and did not report it"""
+    message_type: str
+
+    @property
+    def holders(self) -> frozenset[Receiver]:
+        return frozenset(self.receipts)
+
+    @property
+    def authors(self) -> frozenset[Receiver]:
+        own = (receiver for receiver, r in self.receipts.items() if r.sent_by_receiver)
+        return self.marked_authors.union(own)
+
+
+Canonical = Mapping[MessageKey, Message]
+
+
+@dataclass(frozen=True)
+class OracleChannel:
+    """One channel in one window."""
+
+    messages: int
+    receivers: int
+    expected: int
+    missing: int
+    corroborated: int
+
+    @property
+    def comparable(self) -> bool:
+        return self.receivers >= 2 and self.expected > 0
+
+    @property
+    def reliability(self) -> Fraction | None:
+        return 1 - Fraction(self.missing, self.expected) if self.comparable else None
+
+    @property
+    def delivery_ratio(self) -> Fraction | None:
+        if not self.comparable or self.corroborated == 0:
+            return None
+        return 1 - Fraction(self.missing, self.corroborated)
+
+
+@dataclass(frozen=True)
+class OracleWindow:
+    """One window. Totals are sums over the comparable channels, R the mean of their Rch."""
+
+    channels: Mapping[str, OracleChannel] = field(default_factory=dict)
+
+    @property
+    def comparable_channels(self) -> list[OracleChannel]:
+        return [channel for channel in self.channels.values() if channel.comparable]
+
+    @property
+    def messages(self) -> int:
+        return sum(channel.messages for channel in self.comparable_channels)
+
+    @property
+    def receivers(self) -> int:
+        return sum(channel.receivers for channel in self.comparable_channels)
+
+    @property
+    def expected(self) -> int:
+        return sum(channel.expected for channel in self.comparable_channels)
+
+    @property
+    def missing(self) -> int:
+        return sum(channel.missing for channel in self.comparable_channels)
+
+    @property
+    def corroborated(self) -> int:
+        return sum(channel.corroborated for channel in self.comparable_channels)
+
+    @property
+    def reliability(self) -> Fraction | None:
+        ratios = [channel.reliability for channel in self.comparable_channels]
+        known = [ratio for ratio in ratios if ratio is not None]
+        return sum(known, Fraction(0)) / len(known) if known else None
+
+    @property
+    def delivery_ratio(self) -> Fraction | None:
+        if self.corroborated == 0:
+            return None
+        return 1 - Fraction(self.missing, self.corroborated)
+
+
+def canonical(samples: Iterable[OracleSample]) -> Canonical:
+    """The messages that the samples prove, the same for any order and repetition of the samples."""
+    reports: defaultdict[MessageKey, list[OracleSample]] = defaultdict(list)
+    for sample in samples:
+        reports[sample.message].append(sample)
+
+    messages: dict[MessageKey, Message] = {}
+    for key, of_message in reports.items():
+        claims: list[tuple[int, int, str]] = []
+        created: defaultdict[Receiver, list[int]] = defaultdict(list)
+        authors: set[Receiver] = set()
+        for sample in of_message:
+            if sample.created_at is None:
+                authors.add(sample.receiver)
+                continue
+            claims.append((sample.created_at, sample.sent_at, sample.message_type))
+            created[sample.receiver].append(sample.created_at)
+            if sample.sent_by_receiver:
+                authors.add(sample.receiver)
+        if not claims:
+            continue
+        _, sent_at, message_type = min(claims)
+        messages[key] = Message(
+            sent_at=sent_at,
+            receipts={
+                receiver: Receipt(min(times), sent_by_receiver=receiver in authors)
+                for receiver, times in created.items()
+            },
+            marked_authors=frozenset(authors - created.keys()),
+            message_type=message_type,
+        )
+    return messages
+
+
+def compute(
+    samples: Iterable[OracleSample] | Canonical,
+    start: int,
+    end: int,
+    membership: Membership,
+    *,
+    heartbeats: Mapping[Receiver, int] | None = None,
+    unmeasured_channels: Iterable[str] = (),
+    unmeasured_types: Iterable[str] = (),
+) -> OracleWindow:
+    """The figures of the window [start, end).
+
+    samples              in any order, or what `canonical` made of them (saves doing it again)
+    heartbeats           receiver → createdAt of its latest push without samples, ms
+    unmeasured_channels  globs over channel ids, case-sensitive
+    unmeasured_types     message types
+
+    A channel without a receiver that counts, or without a message in the window, is absent.
+    """
+    messages = samples if isinstance(samples, Mapping) else canonical(samples)
+    globs = list(unmeasured_channels)
+    types = set(unmeasured_types)
+
+    reporting = {receiver for receiver, at in (heartbeats or {}).items() if at >= end}
+    for message in messages.values():
+        for receiver, receipt in message.receipts.items():
+            if receipt.created_at >= end:
+                reporting.add(receiver)
+
+    in_channel: defaultdict[str, list[Message]] = defaultdict(list)
+    for (channel_id, _), message in messages.items():
+        in_channel[channel_id].append(message)
+
+    channels: dict[str, OracleChannel] = {}
+    for channel_id, of_channel in sorted(in_channel.items()):
+        if any(fnmatchcase(channel_id, glob) for glob in globs):
+            continue
+        figures = _channel(
+            of_channel, start, end, membership, reporting=reporting, unmeasured_types=types
+        )
+        if figures.messages > 0 and figures.receivers > 0:
+            channels[channel_id] = figures
+    return OracleWindow(channels)
+
+
+def _channel(
+    messages: list[Message],
+    start: int,
+    end: int,
+    membership: Membership,
+    *,
+    reporting: set[Receiver],
+    unmeasured_types: set[str],
+) -> OracleChannel:
+    """The figures of one channel, all of whose messages, in the window or not, are given."""
+    in_window = [
+        message
+        for message in messages
+        if start <= message.sent_at < end and message.message_type not in unmeasured_types
+    ]
+
+    seen: defaultdict[Receiver, list[int]] = defaultdict(list)  # sentAt of all it ever held here
+    for message in messages:
+        for receiver in message.holders:
+            seen[receiver].append(message.sent_at)
+
+    involved = set(seen)  # whoever can count: holds something here, or wrote a message of M
+    for message in in_window:
+        involved |= message.authors
+
+    receivers = expected = missing = corroborated = 0
+    for receiver in involved & reporting:
+        expected_messages = _expected(
+            receiver, start, end, membership, seen=seen[receiver], in_window=in_window
+        )
+        if expected_messages is None:
+            continue
+        receivers += 1
+        for message in expected_messages:
+            if receiver in message.authors:
+                continue
+            expected += 1
+            missing += receiver not in message.holders
+            corroborated += bool((message.holders | message.authors) - {receiver})
+    return OracleChannel(len(in_window), receivers, expected, missing, corroborated)
+
+
+def _expected(
+    receiver: Receiver,
+    start: int,
+    end: int,
+    membership: Membership,
+    *,
+    seen: list[int],
+    in_window: list[Message],
+) -> list[Message] | None:
+    """X of a reporting receiver (its own messages still in it); None if it does not count."""
+    if membership == "window":
+        counts = any(receiver in message.holders | message.authors for message in in_window)
+        return in_window if counts else None
+    if not seen:  # only marked as an author: neither first nor last
+        return None
+    first, last = min(seen), max(seen)
+    if membership == "bracketed":
+        return in_window if first < start and last >= end else None
+    if first < end and last >= start:
+        return [message for message in in_window if first <= message.sent_at <= last]
+    return None

@@ -1,0 +1,376 @@
+"""Test material: recorded traffic of a real client, what truly happened, and the worked vectors.
+
+A recording is a list of HTTP requests with their time of arrival (`tests/data/README.md`).
+`to_samples` maps it as the HTTP interface for shipped status-go clients does; `shift` moves it in
+time, to replay it against a server whose clock is the present.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import re
+from collections import Counter, defaultdict
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from oracle.model import Membership, MessageKey, OracleSample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+DATA = Path(__file__).parents[1] / "data"
+VECTORS = Path(__file__).parents[1] / "vectors"
+RECORDINGS_VARIABLE = "DEVTELEMETRY_RECORDINGS"
+
+SECOND_MS = 1_000
+HOUR_MS = 3_600 * SECOND_MS
+DAY_MS = 24 * HOUR_MS
+RETENTION_MS = 7 * DAY_MS
+CLOCK_SKEW_MS = HOUR_MS
+
+# What is not measured by default for what comes over the status-go interface.
+UNMEASURED_CHANNELS = ("*-negotiated", "*-contact-code")
+UNMEASURED_TYPES = (
+    "COMMUNITY_DESCRIPTION",
+    "CONTACT_CODE_ADVERTISEMENT",
+    "STATUS_UPDATE",
+    "UNKNOWN",
+)
+
+NO_ID = frozenset({"", "0x"})
+"""What the client writes where it could not decode an id."""
+
+
+def recording_path(name: str) -> Path | None:
+    """The file of that name, here or in the directory DEVTELEMETRY_RECORDINGS names; or None."""
+    folders = [DATA]
+    if elsewhere := os.environ.get(RECORDINGS_VARIABLE):
+        folders.append(Path(elsewhere))
+    for folder in folders:
+        if (folder / name).is_file():
+            return folder / name
+    return None
+
+
+# Requests
+
+
+@dataclass(frozen=True)
+class Request:
+    """One line of a recording."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    body: str
+    """As sent; usually JSON, may be empty."""
+    t_ms: int
+    """Arrival, Unix ms"""
+
+
+Recording = list[Request]
+
+
+def read_recording(path: Path) -> Recording:
+    """All requests of an .ndjson.gz file, in order of arrival."""
+    with gzip.open(path, "rt", encoding="utf-8") as lines:
+        return [Request(**json.loads(line)) for line in lines]
+
+
+# A time of the client's clock: ten digits. What is shorter (a sentAt of 0 or 1) is no time, and
+# stays. The look-behind leaves alone what is quoted inside a JSON string.
+_TIME_FIELD = re.compile(r'(?<!\\)("(?:sentAt|timestamp)":)(\d{10})(?!\d)')
+
+
+def shift(recording: Recording, hours: int) -> Recording:
+    """The same traffic that many whole hours later (negative: earlier).
+
+    Moves t_ms, and sentAt and timestamp in the bodies. Everything else stays byte for byte, so what
+    was sent again is still identical to what was sent first, and Content-Length still holds.
+    """
+
+    def moved(field: re.Match[str]) -> str:
+        return f"{field[1]}{int(field[2]) + hours * 3_600:010d}"
+
+    return [
+        replace(
+            request,
+            body=_TIME_FIELD.sub(moved, request.body),
+            t_ms=request.t_ms + hours * HOUR_MS,
+        )
+        for request in recording
+    ]
+
+
+# Samples
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """What a server makes of a recording."""
+
+    samples: list[OracleSample]
+    """Receipts in order of arrival, each as often as it came; after them the author marks."""
+    rejected: Counter[str]
+    """reason → how many, each as often as it came"""
+
+    @property
+    def receipts(self) -> list[OracleSample]:
+        return [sample for sample in self.samples if sample.created_at is not None]
+
+
+def to_samples(recording: Recording) -> Mapped:
+    """The samples and author marks that the recorded requests report.
+
+    Each entry of a ReceivedMessages item is one sample, createdAt being the arrival of its request.
+    A SentEnvelope marks (senderKeyUID, peerId) as author of every message of which any accepted
+    sample carries that envelope, no matter which of the two came first. Its own sentAt is not
+    looked at: the client may write 0 or 1 there.
+    """
+    receipts: list[OracleSample] = []
+    rejected: Counter[str] = Counter()
+    senders: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for request in recording:
+        for kind, data in _items(request):
+            if kind == "ReceivedMessages":
+                for entry in data or []:  # null where there is none
+                    sample = _receipt(entry, created_at=request.t_ms)
+                    if reason := rejection(sample):
+                        rejected[reason] += 1
+                    else:
+                        receipts.append(sample)
+            elif kind == "SentEnvelope" and data["messageHash"] not in NO_ID:
+                senders[data["messageHash"]].add((data["senderKeyUID"], data["peerId"]))
+
+    marks: dict[tuple[MessageKey, str, str], OracleSample] = {}
+    for sample in receipts:
+        for key, installation_id in senders.get(sample.envelope_id, ()):
+            marks[sample.message, key, installation_id] = OracleSample(
+                message_id=sample.message_id,
+                channel_id=sample.channel_id,
+                receiver_public_key=key,
+                sent_at=sample.sent_at,
+                created_at=None,
+                installation_id=installation_id,
+                sent_by_receiver=True,
+            )
+    return Mapped([*receipts, *marks.values()], rejected)
+
+
+def _items(request: Request) -> Iterator[tuple[str, Any]]:
+    """(telemetry_type, telemetry_data) of each item; nothing if the body is not such a batch."""
+    if request.path.lstrip("/") != "record-metrics" or not request.body:
+        return
+    for item in json.loads(request.body):
+        yield item["telemetry_type"], item["telemetry_data"]
+
+
+def _receipt(entry: Mapping[str, Any], created_at: int) -> OracleSample:
+    return OracleSample(
+        message_id=entry["messageId"],
+        channel_id=entry["chatId"],
+        receiver_public_key=entry["receiverKeyUID"],
+        sent_at=entry["sentAt"] * SECOND_MS,
+        created_at=created_at,
+        installation_id=entry["peerId"],
+        message_type=entry["messageType"],
+        envelope_id=entry["messageHash"],
+    )
+
+
+def rejection(sample: OracleSample) -> str | None:
+    """Why a server refuses this receipt; None if it takes it.
+
+    missing_field   no message, channel or receiver; `0x` is no message id
+    too_old         sent before the oldest UTC day that is kept
+    in_the_future   sent more than the allowed clock skew after it arrived
+    """
+    assert sample.created_at is not None
+    if sample.message_id in NO_ID or not sample.channel_id or not sample.receiver_public_key:
+        return "missing_field"
+    oldest = (sample.created_at - RETENTION_MS) // DAY_MS * DAY_MS
+    if sample.sent_at < oldest:
+        return "too_old"
+    if sample.sent_at > sample.created_at + CLOCK_SKEW_MS:
+        return "in_the_future"
+    return None
+
+
+def hourly_windows(samples: Iterable[OracleSample]) -> list[tuple[int, int]]:
+    """(start, end) of every UTC hour from the first sentAt to the last."""
+    sent = [sample.sent_at for sample in samples]
+    first = min(sent) // HOUR_MS * HOUR_MS
+    return [(start, start + HOUR_MS) for start in range(first, max(sent) + 1, HOUR_MS)]
+
+
+# Truth
+
+
+@dataclass(frozen=True)
+class TruthReceiver:
+    """What truly happened to the messages one receiver should have got in one channel."""
+
+    expected: int
+    received: int
+    missing: frozenset[str]
+    processing_error: frozenset[str]
+    late_from_store: frozenset[str]
+    reported_under_other_chat: frozenset[str]
+    telemetry_lost: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What truly happened, in the conversation channels; there is nothing about other chat ids."""
+
+    channels: Mapping[str, Mapping[str, TruthReceiver]]
+    """channel id → receiver public key → …"""
+    senders: Mapping[MessageKey, str]
+    """message → public key of its author"""
+
+    @property
+    def receivers(self) -> list[TruthReceiver]:
+        return [receiver for members in self.channels.values() for receiver in members.values()]
+
+
+def read_truth(path: Path) -> Truth:
+    """The .truth.json.gz file beside a recording."""
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        channels = json.load(file)["channels"]
+    lists = [
+        "missing",
+        "processing_error",
+        "late_from_store",
+        "reported_under_other_chat",
+        "telemetry_lost",
+    ]
+    return Truth(
+        channels={
+            channel["chatId"]: {
+                key: TruthReceiver(
+                    expected=told["expected"],
+                    received=told["received"],
+                    **{name: frozenset(told[name]) for name in lists},
+                )
+                for key, told in channel["receivers"].items()
+            }
+            for channel in channels
+        },
+        senders={
+            (channel["chatId"], message["id"]): message["sender"]
+            for channel in channels
+            for message in channel["messages"]
+        },
+    )
+
+
+def true_delivery_ratio(truth: Truth) -> Fraction:
+    """1 - Σ missing / Σ expected, over all receivers of all conversation channels.
+
+    A pair is *expected* if another member sent the message while the receiver was in the channel.
+    It is *missing* if the person never got to see the message, for whatever reason: it was never
+    published, never arrived, or arrived in an envelope that could not be processed
+    (`processing_error`, a part of `missing`). What came late from a store node was delivered. So
+    was what the receiver reported under another chat id, or what it got but whose report was lost:
+    there the telemetry is at fault, not the delivery. Hence expected = received + missing +
+    reported under another chat.
+    """
+    missing = sum(len(receiver.missing) for receiver in truth.receivers)
+    return 1 - Fraction(missing, sum(receiver.expected for receiver in truth.receivers))
+
+
+# The predecessor
+
+
+def predecessor_ratio(samples: Iterable[OracleSample], start: int, end: int) -> Fraction | None:
+    """What the earlier server, status-im/telemetry, would have said of [start, end); None: nothing.
+
+    It compares numbers of reports, not messages:
+
+    1. Take the reports of messages sent from start to end, both included, one window length after
+       end. Reports that came twice are stored and counted twice: the uniqueness constraint on the
+       table includes a number that is new for each report.
+    2. Keep those of receivers (public keys; devices of one user are one) that reported something in
+       the same channel both before start and after end, by time of arrival, in whole seconds.
+    3. Per channel count the reports of each receiver. The largest count, the maximum, is taken for
+       what there was to receive: each receiver lacks the maximum minus its own count.
+    4. Rch = 1 - Σ lacking / Σ counts. The denominator is what was *received*, so that Rch falls
+       below 0 when the counts differ enough; equal counts read 1 even with no message in common,
+       and a channel with a single receiver reads 1 as well.
+    5. R is the mean of Rch over the channels.
+
+    It knows neither authors nor channels that are no conversations; pass a selection of the samples
+    to ask about some channels only (no step looks across channels).
+    """
+    run_at = end + (end - start)
+    reports = [s for s in samples if s.created_at is not None and s.created_at < run_at]
+
+    reported_before: set[tuple[str, str]] = set()
+    reported_after: set[tuple[str, str]] = set()
+    for report in reports:
+        assert report.created_at is not None
+        created_s = report.created_at // SECOND_MS
+        if created_s < start // SECOND_MS:
+            reported_before.add((report.channel_id, report.receiver_public_key))
+        if created_s > end // SECOND_MS:
+            reported_after.add((report.channel_id, report.receiver_public_key))
+
+    was_there = reported_before & reported_after
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for report in reports:
+        place = (report.channel_id, report.receiver_public_key)
+        if start <= report.sent_at <= end and place in was_there:
+            counts[report.channel_id][report.receiver_public_key] += 1
+    if not counts:
+        return None
+
+    ratios: list[Fraction] = []
+    for by_receiver in counts.values():
+        most = max(by_receiver.values())
+        lacking = sum(most - count for count in by_receiver.values())
+        ratios.append(1 - Fraction(lacking, by_receiver.total()))
+    return sum(ratios, Fraction(0)) / len(ratios)
+
+
+# Vectors
+
+
+@dataclass(frozen=True)
+class Vector:
+    """A worked case: samples and, exactly, the figures of one window of them."""
+
+    name: str
+    why: str
+    timeframe: str
+    window_start: int
+    window_end: int
+    membership: Membership
+    samples: list[dict[str, Any]]
+    """As a line of an import file."""
+    expect: dict[str, Any]
+    """Ratios are written as fractions, "3/4"; null: no value."""
+
+    def oracle_samples(self) -> list[OracleSample]:
+        return [
+            OracleSample(
+                message_id=sample["messageId"],
+                channel_id=sample["channelId"],
+                receiver_public_key=sample["receiverPublicKey"],
+                sent_at=sample["sentAt"],
+                created_at=sample["createdAt"],
+                installation_id=sample.get("installationId", ""),
+                sent_by_receiver=sample.get("sentByReceiver", False),
+            )
+            for sample in self.samples
+        ]
+
+
+def read_vectors() -> list[Vector]:
+    """All worked cases, by name."""
+    vectors = [Vector(**json.loads(path.read_text())) for path in sorted(VECTORS.glob("*.json"))]
+    assert all(vector.membership in get_args(Membership) for vector in vectors)
+    return vectors
