@@ -3,9 +3,31 @@
 Label values are ours (reasons, statuses, timeframes), never what a client sent.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
+
+# Where several processes of one server keep their values (`--workers`); prometheus_client reads the
+# variable when it is imported, so it is set before.
+SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 REGISTRY = CollectorRegistry()
+
+
+def exposed_registry() -> CollectorRegistry:
+    """What a scrape shows: the metrics below, summed over the processes of this server."""
+    if SHARED_DIRECTORY not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def forget_process(pid: int | None) -> None:
+    """Takes the gauges of a process that died out of the sums."""
+    if SHARED_DIRECTORY in os.environ and pid is not None:
+        multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+
 
 SAMPLES_ACCEPTED = Counter(
     "devtelemetry_samples_accepted_total",
@@ -48,6 +70,7 @@ REQUESTS = Counter(
 QUEUE_SAMPLES = Gauge(
     "devtelemetry_ingest_queue_samples",
     "Samples taken in and not yet committed.",
+    multiprocess_mode="livesum",
     registry=REGISTRY,
 )
 COMMIT_SECONDS = Histogram(
@@ -79,6 +102,7 @@ WINDOW_LAG_SECONDS = Gauge(
     "devtelemetry_window_lag_seconds",
     "How long the oldest window that is due has been waiting; 0: none waits.",
     ["timeframe"],
+    multiprocess_mode="livemax",
     registry=REGISTRY,
 )
 DAYS_DROPPED = Counter(

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -346,8 +346,11 @@ def command_line(pid: int) -> bytes:
 
 
 def test_a_smart_shutdown_that_waits_for_our_sessions_is_cut_short(data_dir: Path) -> None:
-    with EmbeddedServer(data_dir) as server, ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(query, server.url, "select pg_sleep(600)")
+    with (
+        EmbeddedServer(data_dir, start_timeout_seconds=20) as server,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(query, server.url, "select pg_sleep(30)")
         until(
             lambda: query(
                 server.url, "select count(*) from pg_stat_activity where wait_event = 'PgSleep'"
@@ -422,9 +425,35 @@ def test_processes_that_start_at_the_same_moment_share_one_postgres(new_dir: Pat
         assert nobody_left(new_dir)
 
 
-def test_nobody_joins_a_postgres_that_the_last_user_is_stopping(data_dir: Path) -> None:
+def test_who_comes_while_the_last_user_stops_postgres_gets_a_new_one(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last, newcomer = EmbeddedServer(data_dir), EmbeddedServer(data_dir)
+    shut_down = last._cluster.shut_down
+    with ThreadPoolExecutor(1) as pool:
+        start: Future[None] | None = None
+
+        def shut_down_meanwhile(deadline: float) -> None:
+            nonlocal start
+            start = pool.submit(newcomer.start)
+            with pytest.raises(TimeoutError):  # joining takes a tenth of that
+                start.result(0.2)
+            shut_down(deadline)
+
+        monkeypatch.setattr(last._cluster, "shut_down", shut_down_meanwhile)
+        last.start()
+        pid = postmaster(data_dir)
+        last.stop()
+        assert start is not None
+        start.result()
+        assert postmaster(data_dir) != pid
+        assert query(newcomer.url, "select 1") == 1
+        newcomer.stop()
+
+
+def test_users_that_come_and_go_always_find_postgres_and_leave_none(data_dir: Path) -> None:
     def come_and_go(_: int) -> None:
-        for _ in range(6):
+        for _ in range(4):
             with EmbeddedServer(data_dir) as server:
                 assert query(server.url, "select 1") == 1
                 assert not server.ensure_running()
@@ -562,6 +591,13 @@ def test_a_postgres_that_does_not_answer_in_time_is_left_to_go_on(data_dir: Path
             os.kill(pid, signal.SIGCONT)
         assert query(server.url, "select 1") == 1
         assert postmaster(data_dir) == pid
+
+
+def test_who_waits_in_vain_for_another_start_or_stop_is_told_so(data_dir: Path) -> None:
+    with (data_dir / "control.lock").open() as control:
+        fcntl.flock(control, fcntl.LOCK_EX)
+        with pytest.raises(EmbeddedError, match="another process is still starting or stopping"):
+            EmbeddedServer(data_dir, start_timeout_seconds=0.1).start()
 
 
 def test_the_log_is_bounded_while_postgres_runs(data_dir: Path) -> None:

@@ -44,7 +44,7 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
 
     now_ms  Unix ms by which its age is judged: the clock, or for an imported sample its createdAt
     """
-    refusal = _check_ids(sample)
+    refusal = _check_texts(sample)
     if refusal is not None:
         return refusal
     sent_at = sample.sent_at
@@ -68,46 +68,71 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
     return None
 
 
-def _check_ids(sample: Sample) -> Refusal | None:
+def check_reporter(
+    receiver_public_key: str, installation_id: str, platform: str, app_version: str
+) -> Refusal | None:
+    """Why a heartbeat is refused, or None: the fields of a sample that the reporter fills."""
+    if not receiver_public_key:
+        return _empty("receiver_public_key")
+    return _check_ids(
+        ("receiver_public_key", "installation_id"), (receiver_public_key, installation_id)
+    ) or _check_labels(("platform", "app_version"), (platform, app_version))
+
+
+def _check_texts(sample: Sample) -> Refusal | None:
     # Written out rather than looped over: this runs once a sample.
-    for field, text in (
-        ("message_id", sample.message_id),
-        ("channel_id", sample.channel_id),
-        ("receiver_public_key", sample.receiver_public_key),
-    ):
-        if not text:
-            return Refusal(
-                Reason.MISSING_FIELD, f"{field}: empty; allowed: 1 to {MAX_ID_BYTES} bytes"
-            )
-    ids = (
-        sample.message_id,
-        sample.channel_id,
-        sample.receiver_public_key,
-        sample.installation_id,
-        sample.envelope_id,
-    )
-    labels = (sample.message_type, sample.platform, sample.app_version)
-    # A character takes four bytes at most: short texts need no encoding to be measured.
-    if max(map(len, ids)) > MAX_ID_BYTES // 4:
-        for field, text in zip(_ID_FIELDS, ids, strict=True):
-            if len(text.encode()) > MAX_ID_BYTES:
-                return _too_long(field, len(text.encode()), MAX_ID_BYTES)
-    if max(map(len, labels)) > MAX_LABEL_BYTES // 4:
-        for field, text in zip(_LABEL_FIELDS, labels, strict=True):
-            if len(text.encode()) > MAX_LABEL_BYTES:
-                return _too_long(field, len(text.encode()), MAX_LABEL_BYTES)
+    if not sample.message_id:
+        return _empty("message_id")
+    if not sample.channel_id:
+        return _empty("channel_id")
+    if not sample.receiver_public_key:
+        return _empty("receiver_public_key")
     if len(sample.topics) > MAX_TOPICS_BYTES:
         return _too_long("topics", len(sample.topics), MAX_TOPICS_BYTES)
-    if "\0" in "".join(ids):
-        field = next(f for f, text in zip(_ID_FIELDS, ids, strict=True) if "\0" in text)
+    return _check_ids(
+        _ID_FIELDS,
+        (
+            sample.message_id,
+            sample.channel_id,
+            sample.receiver_public_key,
+            sample.installation_id,
+            sample.envelope_id,
+        ),
+    ) or _check_labels(_LABEL_FIELDS, (sample.message_type, sample.platform, sample.app_version))
+
+
+def _check_ids(fields: tuple[str, ...], ids: tuple[str, ...]) -> Refusal | None:
+    refusal = _check_lengths(fields, ids, MAX_ID_BYTES)
+    if refusal is None and "\0" in "".join(ids):
+        field = next(f for f, text in zip(fields, ids, strict=True) if "\0" in text)
         return Refusal(
             Reason.MISSING_FIELD, f"{field}: holds a NUL character; allowed: text without NUL"
         )
+    return refusal
+
+
+def _check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal | None:
+    return _check_lengths(fields, labels, MAX_LABEL_BYTES)
+
+
+def _check_lengths(
+    fields: tuple[str, ...], texts: tuple[str, ...], limit_bytes: int
+) -> Refusal | None:
+    # A character takes four bytes at most: short texts, nearly all, need no encoding.
+    if max(map(len, texts)) > limit_bytes // 4:
+        for field, text in zip(fields, texts, strict=True):
+            size = len(text.encode())
+            if size > limit_bytes:
+                return _too_long(field, size, limit_bytes)
     return None
 
 
 _ID_FIELDS = ("message_id", "channel_id", "receiver_public_key", "installation_id", "envelope_id")
 _LABEL_FIELDS = ("message_type", "platform", "app_version")
+
+
+def _empty(field: str) -> Refusal:
+    return Refusal(Reason.MISSING_FIELD, f"{field}: empty; allowed: 1 to {MAX_ID_BYTES} bytes")
 
 
 def _too_long(field: str, size: int, limit: int) -> Refusal:

@@ -14,40 +14,45 @@ redirect (301, 302) the client comes back with GET and without the batch.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+import contextlib
+import ipaddress
+import math
+import zlib
+from collections import Counter, OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
+import orjson
 import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from devtelemetry import metrics
-from devtelemetry.errors import Busy, Unavailable
+from devtelemetry.errors import Busy, ConfigurationError, Unavailable
 from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
-from devtelemetry.ingest.statusgo import Report
-from devtelemetry.ingest.writer import GroupCommit
+from devtelemetry.ingest.statusgo import Refused, Report, Unreadable
+from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
-BODY_SECONDS = 60.0  # the client itself gives up a request after a minute
-BURST_SECONDS = 10.0  # the client's period: those behind one address may all come at once
-REMEMBERED_ADDRESSES = 50_000  # ~200 bytes each
+BODY_SECONDS = 60.0  # the client gives a request up after a minute
+BURST_SECONDS = 10.0  # the client's period: all that share an address may come at once
+REMEMBERED_ADDRESSES = 50_000  # ~250 bytes each
 UNAVAILABLE_RETRY_SECONDS = 10.0
 
-# Up to here a body costs no more than its connection does, and is read while nothing else runs.
+# Up to here a body costs little more than its connection, and is read while nothing else runs.
 _SMALL_BYTES = 128 * 1024
-# Of all larger bodies that are under way, in lengths of the largest one allowed.
-_LARGE_BODIES = 4
+_LARGE_BODIES = 4  # how many of the largest allowed may be held at a time; of smaller ones more
+_DRAINED_BODIES = 4  # up to how many times what is allowed is read and forgotten
 
 _INTERFACE = "status-go"
 _log = structlog.get_logger(__name__)
-
-_Reader: TypeAlias = Callable[[bytes, AgeLimits, int], Report]
+T = TypeVar("T")
 
 
 class _Endpoint(NamedTuple):
     name: str  # its path
-    read: _Reader
+    read: Callable[[bytes, AgeLimits, int], Report]
     answers_array: bool  # else the body of an answer is empty
 
 
@@ -60,7 +65,15 @@ _ENDPOINTS = (
 
 
 class _LostBody(Exception):
-    """The request has no body where the client always sends one: a retry may bring it."""
+    """No body where the client always sends one: it was lost on the way, a retry may bring it."""
+
+
+class _SlowBody(Exception):
+    """The body was not there after BODY_SECONDS."""
+
+
+class _EndlessBody(Exception):
+    """So large that even its end is not waited for; no client has that much to say."""
 
 
 def statusgo_router(
@@ -74,31 +87,84 @@ def statusgo_router(
     """The routes of status-im/telemetry.
 
     now_ms               Unix ms; becomes created_at
-    requests_per_second  of one client address (IPv6: one /64), on the long run; must be above 0.
-                         Many clients may share one: each sends 0.1 and more
+    requests_per_second  of one client address (IPv6: of a /64) on the long run; each client behind
+                         it sends 0.1, more while it meets envelopes that it cannot process
     max_body_bytes       of one request, also once it is unpacked; what is longer is dropped
+
+    Raises ConfigurationError.
     """
     interface = _Interface(writer, age_limits, now_ms, requests_per_second, max_body_bytes)
     router = APIRouter(include_in_schema=False)
     for endpoint in _ENDPOINTS:
         for path in _paths(endpoint.name):
-            router.add_api_route(path, interface.handler(endpoint), methods=["POST"])
+            router.add_api_route(path, _handler(interface, endpoint), methods=["POST"])
     for path in _paths("health"):
         router.add_api_route(path, _health, methods=["GET"])
     return router
 
 
-def _paths(name: str) -> tuple[str, ...]:
-    # A slash at the end of the URL that a user configured makes it two here.
+def _paths(name: str) -> Sequence[str]:
+    # The client doubles a slash at the end of the URL that its user configured.
     return (f"/{name}", f"/{name}/", f"//{name}", f"//{name}/")
+
+
+def _handler(
+    interface: "_Interface", endpoint: _Endpoint
+) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        return await interface.answer(endpoint, request)
+
+    return handle
 
 
 async def _health() -> Response:
     return Response("OK", media_type="text/plain")
 
 
+class RateLimit:
+    """A token bucket for each client address; the addresses seen last are remembered.
+
+    per_second  tokens that come back; a bucket holds those of BURST_SECONDS, and at least one
+    """
+
+    def __init__(self, per_second: float, *, remembered: int = REMEMBERED_ADDRESSES) -> None:
+        if not 0 < per_second < math.inf:
+            raise ConfigurationError(
+                f"requests per second of one address: {per_second}; allowed: more than 0"
+            )
+        self._per_ms = per_second / 1000
+        self._capacity = max(1.0, per_second * BURST_SECONDS)
+        self._remembered = remembered
+        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()  # tokens, as of when
+
+    def take(self, host: str, now_ms: int) -> float:
+        """0 if the request may pass, else the seconds until one may."""
+        address = _bucket_of(host)
+        tokens, at = self._buckets.pop(address, (self._capacity, now_ms))
+        # The wall clock may be set back: nothing comes back then, and nothing is taken away.
+        tokens = min(self._capacity, tokens + max(0, now_ms - at) * self._per_ms)
+        passes = tokens >= 1
+        self._buckets[address] = (tokens - 1 if passes else tokens, now_ms)
+        if len(self._buckets) > self._remembered:
+            self._buckets.popitem(last=False)
+        return 0.0 if passes else (1 - tokens) / self._per_ms / 1000
+
+
+def _bucket_of(host: str) -> str:
+    """IPv4 by address; IPv6 by /64, all of which a single customer is given."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # a Unix socket's, or a proxy's own invention
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{int(address) >> 64:x}::/64"
+
+
 class _Interface:
-    """One per router: what its requests share."""
+    """What the requests of one router share."""
 
     def __init__(
         self,
@@ -112,28 +178,25 @@ class _Interface:
         self._age_limits = age_limits
         self._now_ms = now_ms
         self._max_body_bytes = max_body_bytes
-        self._rates = RateLimit(requests_per_second)
-        self._large_bytes = 0
+        self._rate_limit = RateLimit(requests_per_second)
+        self._held_bytes = 0  # of large bodies
         self._one_large_body = asyncio.Lock()
 
-    def handler(self, endpoint: _Endpoint) -> Callable[[Request], "asyncio.Future[Response]"]:
-        raise NotImplementedError
-
     async def answer(self, endpoint: _Endpoint, request: Request) -> Response:
-        """Whatever the request is, an answer; an exception that escapes is a bug."""
-        retry_after: float | None = None
-        error = ""
+        """Whatever the request holds, an answer. An exception that escapes is a bug."""
+        status, error, retry_after = 201, "", 0.0
         try:
             await self._take(endpoint, request)
-            status = 201
         except Busy as busy:
-            status, retry_after, error = 429, busy.retry_after_seconds, str(busy)
+            status, error, retry_after = 429, str(busy), busy.retry_after_seconds
         except Unavailable as unavailable:
-            status, retry_after, error = 503, UNAVAILABLE_RETRY_SECONDS, str(unavailable)
-        except TimeoutError:
-            status, error = 408, f"the body took longer than {BODY_SECONDS:.0f} s"
+            status, error, retry_after = 503, str(unavailable), UNAVAILABLE_RETRY_SECONDS
         except _LostBody:
             status, error = 400, "the request has no body; expected: an array of items"
+        except _SlowBody:
+            status, error = 408, f"the body did not come within {BODY_SECONDS:.0f} s"
+        except _EndlessBody:
+            status, error = 413, _too_large(self._max_body_bytes)
         except ClientDisconnect:
             status = 400  # nobody reads it
         except Exception:
@@ -143,22 +206,141 @@ class _Interface:
         return _response(endpoint, status, error, retry_after)
 
     async def _take(self, endpoint: _Endpoint, request: Request) -> None:
-        """Returns once all that is acceptable in the request is committed, the rest counted."""
+        """Returns once all that is acceptable in the request is committed, and the rest counted."""
         host = request.client.host if request.client else ""
-        wait_seconds = self._rates.take(host, self._now_ms())
-        if wait_seconds > 0:
-            raise Busy("too many requests from this address", wait_seconds)
-        async with self._body(request) as body:
-            if body == b"":
-                if endpoint.answers_array:
-                    # Not hopeless: something on the way lost the batch, and the client still has it.
-                    raise _LostBody
-                return  # the client's way to send a rate that is NaN
-            report = await self._read(endpoint, request, body)
-            for submission in _submissions(report, 0 if body is None else len(body)):
-                await self._writer.submit(submission)
+        wait_seconds = self._rate_limit.take(host, self._now_ms())
+        if wait_seconds:
+            raise Busy("too many requests from this address; send again later", wait_seconds)
+        try:
+            async with self._body(request) as body:
+                if not body:
+                    if endpoint.answers_array:
+                        raise _LostBody
+                    return  # what the client makes of a rate that is NaN
+                report, size_bytes = await self._read(endpoint, body, request.headers)
+                for submission in _submissions(report, size_bytes):
+                    await self._writer.submit(submission)
+        except Unreadable as error:
+            report = Report(rejections=Counter({error.reason: 1}))
+            _log.warning(
+                "a body was dropped", path=endpoint.name, reason=error.reason, detail=str(error)
+            )
+        # Counted after the commit: of what is sent again nothing was answered for yet.
         if report.samples:
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(report.samples))
-        # Counted here, not before: of what is sent again nothing has been answered.
         for reason, count in report.rejections.items():
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, str(reason)).inc(count)
+
+    @contextlib.asynccontextmanager
+    async def _body(self, request: Request) -> AsyncIterator[bytes]:
+        """The body as it was sent, held for the block.
+
+        Raises Unreadable if it is too large, Busy if too many large ones are held, _SlowBody,
+        _EndlessBody, ClientDisconnect.
+        """
+        body = bytearray()
+        size = held = 0
+        try:
+            try:
+                async with asyncio.timeout(BODY_SECONDS):
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        if size > self._max_body_bytes:
+                            # Read on: a client that is still sending may not look for an answer.
+                            body.clear()
+                            if size > _DRAINED_BODIES * self._max_body_bytes:
+                                raise _EndlessBody
+                        else:
+                            if size > _SMALL_BYTES:
+                                self._hold(size - held)
+                                held = size
+                            body += chunk
+            except TimeoutError as error:
+                raise _SlowBody from error
+            if size > self._max_body_bytes:
+                raise Unreadable(Refused.TOO_LARGE, _too_large(self._max_body_bytes))
+            yield bytes(body)
+        finally:
+            self._held_bytes -= held
+
+    def _hold(self, size: int) -> None:
+        if self._held_bytes + size > _LARGE_BODIES * self._max_body_bytes:
+            raise Busy("too many large requests at once; send again later", 1.0)
+        self._held_bytes += size
+
+    async def _read(
+        self, endpoint: _Endpoint, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[Report, int]:
+        """What is in the body, and its size unpacked. Raises Unreadable."""
+        now_ms = self._now_ms()
+        is_packed = headers.get("content-encoding", "").strip().lower() == "gzip"
+
+        def unpack_and_read() -> tuple[Report, int]:
+            text = _unpack(body, self._max_body_bytes) if is_packed else body
+            return endpoint.read(text, self._age_limits, now_ms), len(text)
+
+        if not is_packed and len(body) <= _SMALL_BYTES:
+            return unpack_and_read()
+        # In a thread: 5,001 items take 0.05 s, in which others want to be answered. One at a time:
+        # a forged body may take twenty times its size while it is read.
+        async with self._one_large_body:
+            return await asyncio.to_thread(unpack_and_read)
+
+
+def _unpack(body: bytes, max_bytes: int) -> bytes:
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip, nothing else
+    try:
+        text = stream.decompress(body, max_bytes + 1)
+    except zlib.error as error:
+        raise Unreadable(Refused.NOT_JSON, f"the body is no gzip: {error}") from error
+    if len(text) > max_bytes:
+        raise Unreadable(Refused.TOO_LARGE, _too_large(max_bytes))
+    if not stream.eof:
+        raise Unreadable(Refused.NOT_JSON, "the body is gzip without its end")
+    return text
+
+
+def _too_large(max_bytes: int) -> str:
+    return f"the body is too large; allowed: {max_bytes} bytes"
+
+
+def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:
+    """The report in one piece or, if it is larger than a group, in several.
+
+    A part that is committed before a later one fails does no harm: it is sent again with the rest.
+    """
+    weight = len(report.samples) + len(report.sent_envelopes) + len(report.events)
+    if not weight:
+        return
+    if weight <= GROUP_SAMPLES:
+        yield Submission(
+            samples=report.samples,
+            sent_envelopes=report.sent_envelopes,
+            events=report.events,
+            size_bytes=size_bytes,
+        )
+        return
+    for samples in _slices(report.samples):
+        yield Submission(samples=samples, size_bytes=size_bytes * len(samples) // weight)
+    for sent in _slices(report.sent_envelopes):
+        yield Submission(sent_envelopes=sent, size_bytes=size_bytes * len(sent) // weight)
+    for events in _slices(report.events):
+        yield Submission(events=events, size_bytes=size_bytes * len(events) // weight)
+
+
+def _slices(rows: list[T]) -> Iterator[list[T]]:
+    for start in range(0, len(rows), GROUP_SAMPLES):
+        yield rows[start : start + GROUP_SAMPLES]
+
+
+def _response(endpoint: _Endpoint, status: int, error: str, retry_after: float) -> Response:
+    headers = {}
+    if retry_after:
+        headers["Retry-After"] = str(math.ceil(retry_after))
+    if status in (408, 413):
+        headers["Connection"] = "close"  # nobody reads the rest of that body
+    if not endpoint.answers_array:
+        return Response(status_code=status, headers=headers)
+    # Of an array the client logs status and text; of anything else only that it cannot read it.
+    body = orjson.dumps([{"id": 0, "error": error}]) if error else b"[]"
+    return Response(body, status, headers, media_type="application/json")

@@ -8,7 +8,8 @@
       *.lock                 the locks below; never remove them
 
 Four locks carry everything. Each is a flock: the kernel drops it when its holder dies, however it
-dies, so nothing is left to repair. No decision rests on a process id or on a file's existence.
+dies, so nothing is left to repair. What runs is never concluded from a process id alone: the
+kernel gives ids out again, and a container does not see those of another.
 
     serve.lock     exclusive   the one `serve`, for its life; holds its pid, as text for people
     control.lock   exclusive   whoever starts or stops PostgreSQL, while it does
@@ -182,7 +183,7 @@ class EmbeddedServer:
                     self._serve_lock = self._take_serve_lock()
                 with self._control(deadline):
                     if self._users_lock is None:
-                        self._users_lock = _try_lock(self._path("users"), fcntl.LOCK_SH)
+                        self._users_lock = self._lock("users", fcntl.LOCK_SH, deadline)
                     self._socket_dir, _ = self._cluster.bring_up(deadline)
             except OSError as error:
                 self._let_go()
@@ -250,18 +251,21 @@ class EmbeddedServer:
                 _unlock(lock)
         self._users_lock = self._serve_lock = self._socket_dir = None
 
+    def _lock(self, name: Literal["control", "users"], operation: int, deadline: float) -> int:
+        """Wait for a lock. Raises EmbeddedError at deadline."""
+        for _ in _until(deadline):
+            lock = _try_lock(self._path(name), operation)
+            if lock is not None:
+                return lock
+        raise EmbeddedError(
+            f"another process is still starting or stopping PostgreSQL in {self._data_dir}:"
+            " try again when it is done"
+        )
+
     @contextlib.contextmanager
     def _control(self, deadline: float) -> Iterator[None]:
         """Nobody else starts or stops PostgreSQL meanwhile. Raises EmbeddedError at deadline."""
-        for _ in _until(deadline):
-            lock = _try_lock(self._path("control"), fcntl.LOCK_EX)
-            if lock is not None:
-                break
-        else:
-            raise EmbeddedError(
-                f"another process is still starting or stopping PostgreSQL in {self._data_dir};"
-                " try again when it is done"
-            )
+        lock = self._lock("control", fcntl.LOCK_EX, deadline)
         try:
             yield
         finally:
@@ -427,14 +431,14 @@ class _Cluster:
         self._log_start = self._log_bytes()
         log = _open_private(self._log_path, os.O_APPEND)
         try:
-            must_hold = {
+            must_hold: dict[str, object] = {
                 "listen_addresses": "",
                 "unix_socket_directories": socket_dir,
                 "unix_socket_permissions": "0700",
                 "port": _PORT,
                 "cluster_name": self._cluster_name,
             }
-            options = [part for name in must_hold for part in ("-c", f"{name}={must_hold[name]}")]
+            options = [x for name, value in must_hold.items() for x in ("-c", f"{name}={value}")]
             _run(
                 identity,
                 [_program("postgres"), "-D", str(self._pgdata), *options],
@@ -585,7 +589,7 @@ class _Cluster:
         """
         try:
             first, *rest = self._pid_path.read_bytes().splitlines(keepends=True)
-            pid = int(first)
+            pid = abs(int(first))  # negative: of `postgres --single`
         except FileNotFoundError:
             return
         except ValueError:

@@ -13,17 +13,22 @@ if TYPE_CHECKING:
 
 
 @contextlib.asynccontextmanager
-async def open_database(settings: "Settings") -> AsyncIterator[Database]:
+async def open_database(
+    settings: "Settings", *, exclusive: bool = False
+) -> AsyncIterator[Database]:
     """The database by its URL, or the bundled one in its directory, for the block.
 
     The bundled one is joined where a `serve` runs already; the last one to leave stops it.
+
+    exclusive  for `serve`: AlreadyServing where another process serves from the data directory
+
     Raises ConfigurationError, Unavailable or EmbeddedError with what to do.
     """
     if settings.database_url is not None:
         async with Database(settings.database_url) as database:
             yield database
         return
-    server = EmbeddedServer(settings.data_dir)
+    server = EmbeddedServer(settings.data_dir, exclusive=exclusive)
     try:
         # Inside the try: a start that is interrupted goes on in its thread, and must be undone.
         await asyncio.to_thread(server.start)

@@ -1,0 +1,59 @@
+# Everything a person or CI runs here. `make run` and `make test` do all set-up themselves.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test check lint proto lock bench clean
+
+help:            ## this list
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
+
+run: $(VENV)/server  ## start the server on the bundled database; ARGS="--http-listen …" for more
+	$(BIN)/devtelemetry serve $(ARGS)
+
+test: $(VENV)/dev lint  ## format, lint, types, and all tests; PYTEST="-k …" for a part
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: test      ## the same
+
+lint: $(VENV)/dev    ## format, lint and types only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+proto: $(VENV)/dev   ## generate src/devtelemetry/v1 from the proto
+	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=src --mypy_out=src \
+	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy proto/devtelemetry/v1/telemetry.proto
+
+lock:            ## pin all dependencies anew, with hashes (needs uv)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	  --extra server --output-file requirements/server.txt pyproject.toml requirements/build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	  --extra server --group dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+
+bench: $(VENV)/dev   ## all benchmarks; docs/benchmarks.md says what each measures
+	$(BIN)/python -m bench
+
+clean:           ## remove what the other targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# Each stamp says that the virtual environment holds what is pinned. dev holds all of server.
+$(VENV)/bin/pip:
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh scripts/install-venv
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/server: requirements/server.txt pyproject.toml | $(VENV)/bin/pip
+	@test -e $(VENV)/dev || $(MAKE) --no-print-directory install SET=server
+	@touch $@
+
+$(VENV)/dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/pip
+	@$(MAKE) --no-print-directory install SET=dev
+	@touch $@
+
+.PHONY: install
+install:
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --requirement requirements/$(SET).txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+	  --no-build-isolation --editable .

@@ -1,0 +1,247 @@
+"""The stored figures, read back: for the report, the JSON API and /metrics."""
+
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from devtelemetry.aggregate.aggregate import summarize
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.model import (
+    ChannelReliability,
+    Counts,
+    MembershipPolicy,
+    Window,
+    WindowReliability,
+    WindowState,
+)
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.sql import queries
+
+SLICE_WINDOWS = 50  # read at a time: with 10,000 channels each, half a million rows of 100 bytes
+
+_QUERIES = queries(__package__, "figures.sql")
+_BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which windows.
+
+    timeframe   as it is written: 1h, 1d, 1w
+    start, end  those that overlap [start, end): a window from 10:00 to 11:00 is there for any
+                start before 11:00 and any end after 10:00. Aware; None: no bound
+    channel     the id of one channel: its figures alone, and the windows' totals are its own. A
+                window in which it has none stays, without a ratio
+    membership  None: every policy that was computed
+    """
+
+    timeframe: str
+    start: datetime | None = None
+    end: datetime | None = None
+    channel: str | None = None
+    membership: MembershipPolicy | None = None
+
+
+def parse_moment(text: str) -> datetime:
+    """An ISO 8601 date or time as aware UTC; without a zone it is UTC. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or 2026-03-02"
+        ) from None
+
+
+async def read_windows(
+    database: Database, selection: Selection
+) -> AsyncIterator[WindowReliability]:
+    """The windows selected, oldest first, then by membership; their channels by id.
+
+    Each is one state of the database; one that is computed again meanwhile is the old or the new.
+    """
+    channel_id = None
+    if selection.channel is not None:
+        channel_id = (await database.keyring()).channel(selection.channel)
+    after: tuple[datetime, str] | None = _BEFORE_ALL
+    while after is not None:
+        async with (
+            database.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            windows = await _read_slice(connection, selection, channel_id, after)
+        after = None
+        if len(windows) == SLICE_WINDOWS:
+            after = (windows[-1].window.start, windows[-1].membership.value)
+        for window in windows:
+            yield window
+
+
+async def latest_windows(
+    database: Database, membership: MembershipPolicy
+) -> list[WindowReliability]:
+    """The latest window of each timeframe and state, without its channels."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_QUERIES["latest_windows"], membership.value)
+    return [_window(row, row["timeframe"], ()) for row in rows]
+
+
+async def start_of_latest(
+    database: Database, selection: Selection, windows: int
+) -> tuple[datetime | None, int]:
+    """Where the latest `windows` of a selection start (None: there is none), and how many there
+    are in all."""
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(
+            _QUERIES["start_of_latest"],
+            selection.timeframe,
+            selection.start,
+            selection.end,
+            None if selection.membership is None else selection.membership.value,
+            windows,
+        )
+    assert row is not None, "an aggregate has one row"
+    return row["start"], row["windows"]
+
+
+async def stored_timeframes(database: Database) -> list[str]:
+    """The names of the timeframes that have windows, the shortest first."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_QUERIES["timeframes"])
+    return sorted((row["timeframe"] for row in rows), key=lambda name: parse_timeframe(name).length)
+
+
+async def has_samples(database: Database) -> bool:
+    async with database.acquire() as connection:
+        found: bool = await connection.fetchval(_QUERIES["has_samples"])
+    return found
+
+
+async def _read_slice(
+    connection: Connection,
+    selection: Selection,
+    channel_id: int | None,
+    after: tuple[datetime, str],
+) -> list[WindowReliability]:
+    rows = await connection.fetch(
+        _QUERIES["windows"],
+        selection.timeframe,
+        selection.start,
+        selection.end,
+        None if selection.membership is None else selection.membership.value,
+        *after,
+        SLICE_WINDOWS,
+    )
+    keys = [(row["window_start"], row["membership"]) for row in rows]
+    channels: dict[tuple[datetime, str], list[ChannelReliability]] = defaultdict(list)
+    for row in await connection.fetch(
+        _QUERIES["channels"],
+        selection.timeframe,
+        [start for start, _ in keys],
+        [membership for _, membership in keys],
+        channel_id,
+    ):
+        channel = ChannelReliability(row["external_id"], _counts(row))
+        channels[row["window_start"], row["membership"]].append(channel)
+    windows = []
+    for key, row in zip(keys, rows, strict=True):
+        named = sorted(channels[key], key=lambda channel: channel.channel_id)
+        window = _window(row, selection.timeframe, named)
+        windows.append(window if channel_id is None else _of_its_channels(window))
+    return windows
+
+
+def _window(
+    row: Mapping[str, Any], timeframe: str, channels: Sequence[ChannelReliability]
+) -> WindowReliability:
+    return WindowReliability(
+        timeframe=timeframe,
+        window=Window(row["window_start"].astimezone(UTC), row["window_end"].astimezone(UTC)),
+        membership=MembershipPolicy(row["membership"]),
+        state=WindowState(row["state"]),
+        reliability=row["reliability"],
+        counts=_counts(row),
+        revision=row["revision"],
+        computed_at=row["computed_at"].astimezone(UTC),
+        channels=tuple(channels),
+    )
+
+
+def _counts(row: Mapping[str, Any]) -> Counts:
+    return Counts(
+        messages=row["messages"],
+        receivers=row["receivers"],
+        expected=row["expected"],
+        missing=row["missing"],
+        corroborated=row["corroborated"],
+        unknown=row["unknown"],
+    )
+
+
+def _of_its_channels(window: WindowReliability) -> WindowReliability:
+    """The window as if it had no other channels."""
+    totals = summarize(
+        parse_timeframe(window.timeframe),
+        window.window,
+        window.membership,
+        window.state,
+        window.channels,
+        window.computed_at,
+    )
+    return replace(totals, revision=window.revision)
+
+
+# ---------------------------------------------------------------------------------------- JSON
+
+
+def as_json(timeframe: str, windows: Iterable[WindowReliability]) -> dict[str, Any]:
+    """The document of docs/protocol.md, "Reliability as JSON", as a value for json.dumps."""
+    return {"timeframe": timeframe, "windows": [window_as_json(window) for window in windows]}
+
+
+def window_as_json(window: WindowReliability) -> dict[str, Any]:
+    """One of its windows. The interval is not known yet: null."""
+    return {
+        "start": iso(window.window.start),
+        "end": iso(window.window.end),
+        "membership": window.membership.value,
+        "state": window.state.value,
+        "reliability": window.reliability,
+        "delivery_ratio": window.counts.delivery_ratio,
+        "delivery_ratio_lower": None,
+        "delivery_ratio_upper": None,
+        **_counts_as_json(window.counts),
+        "revision": window.revision,
+        "computed_at": iso(window.computed_at),
+        "channels": [channel_as_json(channel) for channel in window.channels],
+    }
+
+
+def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
+    """A channel that is not comparable has no ratio, whatever its counts."""
+    comparable = channel.comparable
+    return {
+        "channel_id": channel.channel_id,
+        "comparable": comparable,
+        "reliability": channel.counts.reliability if comparable else None,
+        "delivery_ratio": channel.counts.delivery_ratio if comparable else None,
+        **_counts_as_json(channel.counts),
+    }
+
+
+def iso(moment: datetime) -> str:
+    """`2026-03-02T10:00:00Z`"""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _counts_as_json(counts: Counts) -> dict[str, int]:
+    return {
+        "messages": counts.messages,
+        "receivers": counts.receivers,
+        "expected": counts.expected,
+        "missing": counts.missing,
+        "corroborated": counts.corroborated,
+        "unknown": counts.unknown,
+    }

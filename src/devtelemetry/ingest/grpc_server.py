@@ -1,0 +1,299 @@
+"""The one gRPC endpoint: Telemetry.Push. Statuses and limits: docs/protocol.md.
+
+The request comes in as bytes and is decoded here, so that one that cannot be decoded is answered
+as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the server.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import grpc
+import structlog
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from devtelemetry import metrics
+from devtelemetry.errors import Busy, Unavailable
+from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.check import (
+    MAX_REQUEST_BYTES,
+    MAX_SAMPLES_PER_REQUEST,
+    AgeLimits,
+    Refusal,
+    check,
+    check_reporter,
+)
+from devtelemetry.ingest.rate import RateLimit
+from devtelemetry.ingest.writer import GroupCommit, Submission
+from devtelemetry.model import Rejection, Sample
+from devtelemetry.store.tokens import TokenBook, bearer_token
+from devtelemetry.v1 import SERVICE, telemetry_pb2
+
+# A larger request never reaches us: gRPC answers it with RESOURCE_EXHAUSTED, which tells a client
+# to try again. So that this happens to nonsense only, it is four times what is allowed.
+TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
+
+_INTERFACE = "grpc"
+_log = structlog.get_logger(__name__)
+_Context = grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may push, and how much.
+
+    required  a request without a valid token is refused; else only one with an invalid token is
+    rate      samples a second, by token
+    """
+
+    tokens: TokenBook
+    required: bool
+    rate: RateLimit
+
+
+class _Refused(Exception):
+    """Ends a request with a status of the protocol's table."""
+
+    def __init__(self, code: grpc.StatusCode, details: str, retry_after: float | None = None):
+        super().__init__(details)
+        self.code = code
+        self.details = details
+        self.retry_after_seconds = retry_after
+
+
+class PushService:
+    """Checks requests and hands them to the group commit.
+
+    forget  deletes what an installation reported, by its id
+    """
+
+    def __init__(
+        self,
+        writer: GroupCommit,
+        access: Access,
+        *,
+        age_limits: AgeLimits,
+        now_ms: Callable[[], int],
+        forget: Callable[[str], Awaitable[int]],
+    ) -> None:
+        self._writer = writer
+        self._access = access
+        self._age_limits = age_limits
+        self._now_ms = now_ms
+        self._forget = forget
+
+    async def push(self, body: bytes, context: _Context) -> telemetry_pb2.PushResponse:
+        """One request, from its bytes to its answer."""
+        status = grpc.StatusCode.OK
+        try:
+            return await self._push(body, context)
+        except _Refused as refused:
+            status = refused.code
+            await _abort(context, refused)
+        except Busy as busy:
+            status = grpc.StatusCode.RESOURCE_EXHAUSTED
+            await _abort(context, _Refused(status, str(busy), busy.retry_after_seconds))
+        except Unavailable as error:
+            status = grpc.StatusCode.UNAVAILABLE
+            await _abort(context, _Refused(status, str(error)))
+        except grpc.aio.AbortError:
+            raise
+        except Exception:
+            status = grpc.StatusCode.INTERNAL
+            _log.exception("push failed")
+            await _abort(context, _Refused(status, "a fault of the server; it is logged there"))
+        finally:
+            metrics.REQUESTS.labels(_INTERFACE, status.name).inc()
+
+    async def _push(self, body: bytes, context: _Context) -> telemetry_pb2.PushResponse:
+        token = await self._authenticate(context)
+        if len(body) > MAX_REQUEST_BYTES:
+            raise _Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"the request has {len(body)} bytes; allowed: up to {MAX_REQUEST_BYTES}",
+            )
+        try:
+            request = telemetry_pb2.PushRequest.FromString(body)
+        except DecodeError as error:
+            raise _Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"the request cannot be decoded as devtelemetry.v1.PushRequest: {error}",
+            ) from error
+        if request.forget:
+            return await self._forget_reporter(request.reporter.installation_id)
+        count = len(request.samples)
+        if count > MAX_SAMPLES_PER_REQUEST:
+            raise _Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"{count} samples in one request; allowed: up to {MAX_SAMPLES_PER_REQUEST}",
+            )
+        if token is not None:
+            wait = self._access.rate.take(token, max(count, 1), time.monotonic())
+            if wait:
+                raise Busy("over the rate of this token", retry_after_seconds=wait)
+        return await self._record(request, len(body))
+
+    async def _authenticate(self, context: _Context) -> str | None:
+        """The name of the request's token; None: it has none and needs none."""
+        values = [
+            value
+            for key, value in context.invocation_metadata() or ()
+            if key == "authorization" and isinstance(value, str)
+        ]
+        if not values and not self._access.required:
+            return None
+        name = await self._access.tokens.check(bearer_token(values[0] if values else None))
+        if name is None:
+            raise _Refused(
+                grpc.StatusCode.UNAUTHENTICATED,
+                "no valid token; allowed: metadata `authorization: Bearer dt_…` with one that "
+                "`devtelemetry token create` made",
+            )
+        return name
+
+    async def _forget_reporter(self, installation_id: str) -> telemetry_pb2.PushResponse:
+        if not installation_id:
+            raise _Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "forget: reporter.installation_id is empty; allowed: the id to forget",
+            )
+        await self._forget(installation_id)
+        return telemetry_pb2.PushResponse()
+
+    async def _record(
+        self, request: telemetry_pb2.PushRequest, size_bytes: int
+    ) -> telemetry_pb2.PushResponse:
+        now_ms = self._now_ms()
+        reporter = request.reporter
+        if not request.samples:
+            refusal = check_reporter(
+                reporter.receiver_public_key,
+                reporter.installation_id,
+                reporter.platform,
+                reporter.app_version,
+            )
+            if refusal is not None:
+                raise _Refused(
+                    grpc.StatusCode.INVALID_ARGUMENT, f"heartbeat: reporter.{refusal.detail}"
+                )
+            beat = Heartbeat(
+                reporter.receiver_public_key,
+                reporter.installation_id,
+                reporter.platform,
+                reporter.app_version,
+                now_ms,
+            )
+            await self._writer.submit(Submission(heartbeats=(beat,), size_bytes=size_bytes))
+            return telemetry_pb2.PushResponse()
+
+        samples, rejections = self._check(to_samples(request, now_ms), now_ms)
+        if samples:
+            await self._writer.submit(Submission(samples=samples, size_bytes=size_bytes))
+            metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(samples))
+        for rejection in rejections:
+            metrics.SAMPLES_REJECTED.labels(_INTERFACE, rejection.reason.label).inc()
+        return telemetry_pb2.PushResponse(
+            accepted=len(samples),
+            rejections=[
+                telemetry_pb2.Rejection(
+                    index=rejection.position,
+                    reason=telemetry_pb2.Rejection.Reason.ValueType(rejection.reason),
+                    detail=rejection.detail,
+                )
+                for rejection in rejections
+            ],
+        )
+
+    def _check(
+        self, samples: Sequence[Sample], now_ms: int
+    ) -> tuple[list[Sample], list[Rejection]]:
+        good, rejections = [], []
+        for position, sample in enumerate(samples):
+            refusal: Refusal | None = check(sample, self._age_limits, now_ms)
+            if refusal is None:
+                good.append(sample)
+            else:
+                rejections.append(Rejection(position, *refusal))
+        return good, rejections
+
+
+def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
+    """The samples of a request as values, created at `now_ms`, not checked yet."""
+    reporter = request.reporter
+    own_key = reporter.receiver_public_key
+    installation_id = reporter.installation_id
+    platform, app_version = reporter.platform, reporter.app_version
+    return [
+        # By position: this runs once a sample, and names cost half as much again.
+        Sample(
+            sample.message_id,
+            sample.channel_id,
+            sample.receiver_public_key or own_key,
+            sample.sent_at,
+            now_ms,
+            installation_id,
+            sample.sent_by_receiver,
+            sample.topics,
+            sample.envelope_id,
+            sample.received_at,
+            sample.message_type,
+            sample.message_size,
+            platform,
+            app_version,
+        )
+        for sample in request.samples
+    ]
+
+
+def make_server(
+    service: PushService, *, shares_port: bool
+) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
+    """A server with the endpoint, health checking and reflection; ports are added by the caller.
+
+    shares_port  other processes listen on the same port; else a port in use is an error
+    """
+    server = grpc.aio.server(
+        options=[
+            ("grpc.max_receive_message_length", TRANSPORT_BYTES),
+            ("grpc.so_reuseport", int(shares_port)),
+        ],
+    )
+    handler: Any = grpc.unary_unary_rpc_method_handler(
+        service.push,
+        request_deserializer=None,
+        response_serializer=telemetry_pb2.PushResponse.SerializeToString,
+    )
+    server.add_generic_rpc_handlers(
+        [grpc.method_handlers_generic_handler(SERVICE, {"Push": handler})]
+    )
+    health_servicer = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
+    reflection.enable_server_reflection(
+        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
+    )
+    return server, health_servicer
+
+
+async def set_health(servicer: health.aio.HealthServicer, *, is_serving: bool) -> None:
+    """What health checks answer, for the server as a whole and for the service."""
+    status = health_pb2.HealthCheckResponse
+    for name in ("", SERVICE):
+        await servicer.set(name, status.SERVING if is_serving else status.NOT_SERVING)
+
+
+async def _abort(context: _Context, refused: _Refused) -> NoReturn:
+    metadata: tuple[tuple[str, Any], ...] = ()
+    if refused.retry_after_seconds is not None:
+        delay = Duration()
+        delay.FromMilliseconds(max(1, round(refused.retry_after_seconds * 1000)))
+        status = Status(code=refused.code.value[0], message=refused.details)
+        status.details.add().Pack(RetryInfo(retry_delay=delay))
+        metadata = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(refused.code, refused.details, metadata)
+    raise AssertionError("abort() raises")

@@ -1,0 +1,74 @@
+"""The background jobs of a server: compute what is due, clean what is due, make days ahead.
+
+Each may run on every server of a deployment: an advisory lock lets one of them work. A run that
+fails is logged and counted, and the next one takes up where it left.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from devtelemetry import metrics
+from devtelemetry.aggregate.aggregate import compute_due
+from devtelemetry.config import Settings
+from devtelemetry.retention import clean, make_days_ahead
+from devtelemetry.store.database import Database
+
+CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the rest are second tries
+
+_log = structlog.get_logger(__name__)
+
+
+@contextlib.asynccontextmanager
+async def running_jobs(
+    settings: Settings, database: Database, *, now: Callable[[], datetime]
+) -> AsyncIterator[None]:
+    """Runs the jobs until the block is left; a window under way is then computed again later."""
+    rules = settings.aggregate_rules()
+    limits = settings.age_limits()
+
+    async def aggregate() -> None:
+        computed = await compute_due(database, rules, now=now)
+        if computed:
+            _log.info("computed", windows=computed)
+
+    async def sweep() -> None:
+        await clean(database, rules, settings.retention, now=now)
+
+    async def make_days() -> None:
+        await make_days_ahead(database, limits, now=now)
+
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    for name, job, interval in (
+        ("make_days", make_days, CLEAN_INTERVAL),
+        ("aggregate", aggregate, settings.job_interval),
+        ("clean", sweep, CLEAN_INTERVAL),
+    ):
+        scheduler.add_job(
+            _guarded(name, job),
+            "interval",
+            seconds=interval.total_seconds(),
+            next_run_time=datetime.now(UTC),
+            max_instances=1,  # a long run is not joined by a second one
+            coalesce=True,
+            misfire_grace_time=None,  # late is better than never
+        )
+    scheduler.start()
+    try:
+        yield
+    finally:
+        scheduler.shutdown(wait=False)
+
+
+def _guarded(name: str, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def run() -> None:
+        try:
+            await job()
+        except Exception:
+            metrics.JOB_FAILURES.labels(name).inc()
+            _log.exception("job failed, it runs again", job=name)
+
+    return run

@@ -1,0 +1,154 @@
+"""Starts the rooms, says when all of them listen, and stops them in an order that loses nothing."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import structlog
+import uvicorn
+
+from devtelemetry.api import create_app
+from devtelemetry.clock import now_ms, utc_now
+from devtelemetry.config import Listen, Settings
+from devtelemetry.errors import ConfigurationError
+from devtelemetry.ingest.endpoint import GRACE_SECONDS, ingest_endpoint
+from devtelemetry.ingest.statusgo_http import statusgo_router
+from devtelemetry.ingest.worker import ingest_workers
+from devtelemetry.jobs import running_jobs
+from devtelemetry.store.database import Database
+from devtelemetry.store.open import open_database
+from devtelemetry.store.tokens import Scope, list_tokens
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Prints `ready grpc=HOST:PORT http=HOST:PORT` once it listens.
+
+    Raises ConfigurationError where the settings do not go together, AlreadyServing where another
+    process serves from the same data directory.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    # Left in the reverse order: no new requests, then the commits, the jobs, the database last.
+    async with open_database(settings, exclusive=True) as database:
+        await _check_exposure(settings, database)
+        grpc_port = _free_port(settings.grpc_listen) if settings.workers > 1 else None
+        async with (
+            running_jobs(settings, database, now=utc_now),
+            ingest_endpoint(
+                settings,
+                database,
+                port=settings.grpc_listen.port if grpc_port is None else grpc_port,
+                now_ms=now_ms,
+            ) as endpoint,
+            ingest_workers(
+                settings, database.url, endpoint.port, count=settings.workers - 1, now_ms=now_ms
+            ),
+        ):
+            app = create_app(database, settings)
+            if settings.legacy_http or settings.http_listen.is_loopback:
+                app.include_router(
+                    statusgo_router(
+                        endpoint.writer,
+                        age_limits=settings.age_limits(),
+                        now_ms=now_ms,
+                        requests_per_second=settings.legacy_rate,
+                    )
+                )
+            async with _http(app, settings) as http_port:
+                grpc_at = Listen(settings.grpc_listen.host, endpoint.port)
+                http_at = Listen(settings.http_listen.host, http_port)
+                sys.stdout.write(f"ready grpc={grpc_at} http={http_at}\n")
+                sys.stdout.flush()
+                await stop.wait()
+                _log.info("stopping")
+
+
+async def _check_exposure(settings: Settings, database: Database) -> None:
+    """Beyond loopback nothing listens without TLS, nor takes samples without tokens."""
+    if settings.insecure:
+        return
+    for name, listen in (
+        ("grpc_listen", settings.grpc_listen),
+        ("http_listen", settings.http_listen),
+    ):
+        if listen.is_loopback:
+            continue
+        if settings.tls_cert is None:
+            raise ConfigurationError(
+                f"{name}: {listen} is reachable from other machines, without TLS; allowed: with "
+                "--tls-cert and --tls-key, or --insecure if something in front does that"
+            )
+        if name == "grpc_listen" and not await _has_ingest_token(database):
+            raise ConfigurationError(
+                f"{name}: {listen} is reachable from other machines, and there is no ingest token; "
+                "make one with `devtelemetry token create NAME`, or say --insecure"
+            )
+
+
+async def _has_ingest_token(database: Database) -> bool:
+    return any(
+        token.scope is Scope.INGEST and token.revoked_at is None
+        for token in await list_tokens(database)
+    )
+
+
+def _free_port(listen: Listen) -> int:
+    """The port that several processes will share; refuses one that somebody else has."""
+    with _socket(listen, "grpc_listen") as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _socket(listen: Listen, name: str) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(listen.host, listen.port)[0][0]
+        bound = socket.socket(family, socket.SOCK_STREAM)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listen.host, listen.port))
+    except OSError as error:
+        raise ConfigurationError(f"{name}: cannot listen on {listen}: {error.strerror}") from error
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to `serve`, which stops more than this."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _http(app: object, settings: Settings) -> AsyncIterator[int]:
+    """Serves `app` until the block is left; yields the port."""
+    bound = _socket(settings.http_listen, "http_listen")
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        timeout_graceful_shutdown=int(GRACE_SECONDS),
+        lifespan="off",
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[bound]), name="http")
+    while not server.started:
+        if task.done():
+            task.result()
+            raise ConfigurationError("http_listen: the HTTP server did not start")
+        await asyncio.sleep(0.01)
+    try:
+        yield bound.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task

@@ -1,0 +1,25 @@
+-- Samples out of the database. In they go by ingest's own queries.
+
+-- name: try_hold_windows
+-- Until this connection is given back, no window is computed of a file that is only half there.
+select pg_try_advisory_lock_shared($1, $2)
+
+-- name: hold_windows
+-- The same, after the windows that are being computed now.
+select pg_advisory_lock_shared($1, $2)
+
+-- name: samples
+-- One row a receipt or author's mark, by event time, in the order of receipt's key. The message's own columns are
+-- those of its first sample; the receiver's are the last it said. Absent: what nobody told.
+select
+    m.sent_at, r.created_at, r.received_at, r.sent_by_receiver,
+    m.external_id as message, m.envelope_id, m.topics, m.message_size,
+    c.external_id as channel,
+    r.receiver_id, v.owner_id, v.installation_id, v.platform, v.app_version,
+    k.source, k.message_type
+from receipt r
+join message m on m.channel_id = r.channel_id and m.message_id = r.message_id
+join channel c on c.channel_id = r.channel_id
+join receiver v on v.receiver_id = r.receiver_id
+join sample_kind k on k.kind = r.kind
+order by r.sent_at, r.channel_id, r.message_id, r.receiver_id

@@ -1,0 +1,367 @@
+"""The gRPC endpoint at the wire: a real server, a real channel, real PostgreSQL."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from devtelemetry import metrics
+from devtelemetry.clock import now_ms
+from devtelemetry.config import Settings
+from devtelemetry.ingest.endpoint import ingest_endpoint
+from devtelemetry.model import DAY_MS, HOUR_MS
+from devtelemetry.store.database import Database
+from devtelemetry.store.tokens import Scope, create_token, revoke_token
+from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
+
+Push = Callable[..., Awaitable[telemetry_pb2.PushResponse]]
+Reason = telemetry_pb2.Rejection.Reason
+
+
+class Wire:
+    """A client that sends bytes, so that it can send what no library would."""
+
+    def __init__(self, address: str) -> None:
+        self.channel = grpc.aio.insecure_channel(address)
+        self._push: Any = self.channel.unary_unary(
+            PUSH, response_deserializer=telemetry_pb2.PushResponse.FromString
+        )
+
+    async def push(
+        self, request: telemetry_pb2.PushRequest | bytes, token: str | None = None
+    ) -> telemetry_pb2.PushResponse:
+        body = request if isinstance(request, bytes) else request.SerializeToString()
+        metadata = [("authorization", f"Bearer {token}")] if token else []
+        response: telemetry_pb2.PushResponse = await self._push(body, metadata=metadata, timeout=30)
+        return response
+
+    async def refusal(
+        self, request: telemetry_pb2.PushRequest | bytes, token: str | None = None
+    ) -> grpc.aio.AioRpcError:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await self.push(request, token)
+        return caught.value
+
+
+@pytest_asyncio.fixture
+async def wire(database: Database) -> AsyncIterator[Wire]:
+    async with _served(database) as opened:
+        yield opened
+
+
+class _served:  # noqa: N801
+    def __init__(self, database: Database, **settings: object) -> None:
+        self._endpoint = ingest_endpoint(
+            Settings(grpc_listen="127.0.0.1:0", **settings), database, port=0, now_ms=now_ms
+        )
+
+    async def __aenter__(self) -> Wire:
+        endpoint = await self._endpoint.__aenter__()
+        self._wire = Wire(f"127.0.0.1:{endpoint.port}")
+        return self._wire
+
+    async def __aexit__(self, *args: Any) -> None:
+        await self._wire.channel.close()
+        await self._endpoint.__aexit__(*args)
+
+
+def sample(**fields: Any) -> telemetry_pb2.Sample:
+    defaults = {"message_id": "m1", "channel_id": "c1", "sent_at": now_ms() - 60_000}
+    return telemetry_pb2.Sample(**{**defaults, **fields})
+
+
+def request(*samples: telemetry_pb2.Sample, **fields: Any) -> telemetry_pb2.PushRequest:
+    reporter = telemetry_pb2.Reporter(
+        receiver_public_key="0x04aa",
+        installation_id="phone",
+        platform="android",
+        app_version="2.31.0",
+    )
+    return telemetry_pb2.PushRequest(**{"samples": samples, "reporter": reporter, **fields})
+
+
+async def count(database: Database, table: str) -> int:
+    async with database.acquire() as connection:
+        number: int = await connection.fetchval(f"select count(*) from {table}")
+        return number
+
+
+async def test_what_is_accepted_is_stored_with_all_its_fields(
+    wire: Wire, database: Database
+) -> None:
+    sent_at = now_ms() - 5_000
+    response = await wire.push(
+        request(
+            sample(
+                sent_at=sent_at,
+                topics=b"\x00\x01",
+                envelope_id="0xee",
+                received_at=sent_at + 700,
+                message_type="CHAT_MESSAGE",
+                message_size=4_000_000_000,
+                sent_by_receiver=True,
+            )
+        )
+    )
+    assert (response.accepted, len(response.rejections)) == (1, 0)
+    async with database.acquire() as connection:
+        row = await connection.fetchrow(
+            "select m.external_id as message, c.external_id as channel, m.topics, m.envelope_id, "
+            "m.message_size, r.sent_at, r.received_at, r.sent_by_receiver, k.message_type, "
+            "v.platform, v.app_version from receipt r "
+            "join message m using (channel_id, message_id) join channel c using (channel_id) "
+            "join sample_kind k on k.kind = r.kind join receiver v using (receiver_id)"
+        )
+    assert row is not None
+    assert dict(row) == {
+        "message": "m1",
+        "channel": "c1",
+        "topics": b"\x00\x01",
+        "envelope_id": "0xee",
+        "message_size": 4_000_000_000,
+        "sent_at": sent_at,
+        "received_at": sent_at + 700,
+        "sent_by_receiver": True,
+        "message_type": "CHAT_MESSAGE",
+        "platform": "android",
+        "app_version": "2.31.0",
+    }
+
+
+async def test_no_public_key_reaches_the_database(wire: Wire, database: Database) -> None:
+    await wire.push(request(sample(receiver_public_key="0x04secret"), sample(message_id="m2")))
+    async with database.acquire() as connection:
+        tables = await connection.fetch(
+            "select relname from pg_class where relkind in ('r', 'p') "
+            "and relnamespace = 'public'::regnamespace"
+        )
+        for table in tables:
+            text = await connection.fetchval(
+                f"select string_agg(t::text, ' ') from {table['relname']} t"
+            )
+            assert "0x04" not in (text or ""), table["relname"]
+            assert "phone" not in (text or ""), table["relname"]
+
+
+async def test_a_sample_sent_again_is_accepted_and_stored_once(
+    wire: Wire, database: Database
+) -> None:
+    duplicates = metrics.SAMPLES_DUPLICATE._value.get()
+    push = request(sample(sent_at=now_ms() - 9_000))
+    for _ in range(3):
+        assert (await wire.push(push)).accepted == 1
+    assert await count(database, "receipt") == 1
+    assert metrics.SAMPLES_DUPLICATE._value.get() - duplicates == 2
+
+
+NOW = now_ms()
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "detail"),
+    [
+        ({"message_id": ""}, "MISSING_FIELD", "message_id: empty"),
+        ({"channel_id": ""}, "MISSING_FIELD", "channel_id: empty"),
+        ({"message_id": "m\0"}, "MISSING_FIELD", "message_id: holds a NUL character"),
+        ({"channel_id": "\0"}, "MISSING_FIELD", "channel_id: holds a NUL character"),
+        ({"message_id": "m" * 513}, "TOO_LONG", "message_id: 513 bytes; allowed: up to 512"),
+        ({"channel_id": "é" * 257}, "TOO_LONG", "channel_id: 514 bytes; allowed: up to 512"),
+        ({"receiver_public_key": "k" * 4000}, "TOO_LONG", "receiver_public_key: 4000 bytes"),
+        ({"envelope_id": "e" * 513}, "TOO_LONG", "envelope_id: 513 bytes"),
+        ({"topics": b"t" * 4097}, "TOO_LONG", "topics: 4097 bytes; allowed: up to 4096"),
+        ({"message_type": "T" * 129}, "TOO_LONG", "message_type: 129 bytes"),
+        ({"sent_at": 0}, "MISSING_FIELD", "sent_at: 0; allowed: Unix milliseconds"),
+        ({"sent_at": NOW // 1000}, "NOT_MILLISECONDS", "looks like seconds"),
+        ({"sent_at": NOW * 1000}, "NOT_MILLISECONDS", "looks like microseconds"),
+        ({"sent_at": NOW * 1_000_000}, "NOT_MILLISECONDS", "looks like nanoseconds"),
+        ({"sent_at": 2**64 - 1}, "NOT_MILLISECONDS", "looks like nanoseconds"),
+        ({"sent_at": NOW - 9 * DAY_MS}, "TOO_OLD", "9.0 d old; allowed:"),
+        ({"sent_at": 10**11}, "TOO_OLD", "1973-03-03T09:46:40Z"),
+        ({"sent_at": NOW + 2 * HOUR_MS}, "IN_THE_FUTURE", "ahead of the server's clock"),
+        ({"received_at": NOW // 1000}, "NOT_MILLISECONDS", "received_at: "),
+        ({"received_at": 2**64 - 1}, "NOT_MILLISECONDS", "received_at: "),
+    ],
+)
+async def test_a_bad_field_is_named_and_costs_only_its_sample(
+    wire: Wire, database: Database, fields: dict[str, Any], reason: str, detail: str
+) -> None:
+    refused = metrics.SAMPLES_REJECTED.labels("grpc", reason.lower())._value
+    before = refused.get()
+    good = [sample(message_id="before"), sample(message_id="after")]
+
+    response = await wire.push(request(good[0], sample(**fields), good[1]))
+
+    assert response.accepted == 2
+    assert [(r.index, Reason.Name(r.reason)) for r in response.rejections] == [(1, reason)]
+    assert detail in response.rejections[0].detail
+    assert await count(database, "receipt") == 2
+    assert refused.get() - before == 1
+
+
+async def test_the_bounds_of_age_belong_to_what_is_allowed(wire: Wire) -> None:
+    oldest = (now_ms() - 7 * DAY_MS) // DAY_MS * DAY_MS
+    response = await wire.push(
+        request(
+            sample(message_id="oldest", sent_at=oldest),
+            sample(message_id="older", sent_at=oldest - 1),
+            sample(message_id="ahead", sent_at=now_ms() + HOUR_MS - 5_000),
+        )
+    )
+    assert response.accepted == 2
+    assert [r.index for r in response.rejections] == [1]
+
+
+async def test_what_cannot_be_decoded_is_refused_for_good(wire: Wire, database: Database) -> None:
+    whole = request(sample(message_id="x" * 40)).SerializeToString()
+    invalid_utf8 = whole.replace(b"x" * 40, b"\xff" * 40)
+    for body in (whole[:-3], b"\xff\xff\xff", invalid_utf8):
+        error = await wire.refusal(body)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "cannot be decoded" in (error.details() or "")
+    assert await count(database, "receipt") == 0
+    assert (await wire.push(request(sample()))).accepted == 1
+
+
+async def test_too_much_at_once_is_refused_for_good(wire: Wire, database: Database) -> None:
+    good = request(sample())
+    too_many = request(*(sample(message_id=f"m{i}") for i in range(6_000)))
+    too_large = request(sample(message_id="m" * 10_000_000), sample())
+    for push, told in ((too_many, "6000 samples"), (too_large, "allowed: up to 4194304")):
+        error = await wire.refusal(push)
+        assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert told in (error.details() or "")
+    assert await count(database, "receipt") == 0
+    assert (await wire.push(good)).accepted == 1
+
+
+async def test_five_thousand_samples_are_allowed(wire: Wire, database: Database) -> None:
+    push = request(*(sample(message_id=f"m{i}") for i in range(5_000)))
+    assert (await wire.push(push)).accepted == 5_000
+    assert await count(database, "receipt") == 5_000
+
+
+async def test_a_heartbeat_shows_that_its_sender_reports(wire: Wire, database: Database) -> None:
+    before = now_ms()
+    response = await wire.push(request())
+    assert (response.accepted, len(response.rejections)) == (0, 0)
+    async with database.acquire() as connection:
+        row = await connection.fetchrow("select * from receiver")
+    assert row is not None
+    assert row["last_heartbeat_minute"] >= before // 60_000 * 60_000
+    assert row["last_receipt_minute"] is None
+
+    error = await wire.refusal(telemetry_pb2.PushRequest())
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "receiver_public_key" in (error.details() or "")
+
+
+async def test_forget_deletes_what_the_installation_sent_and_nothing_else(
+    wire: Wire, database: Database
+) -> None:
+    other = telemetry_pb2.Reporter(receiver_public_key="0x04bb", installation_id="desktop")
+    await wire.push(request(sample(), sample(message_id="mine alone")))
+    await wire.push(request(sample(), reporter=other))
+
+    await wire.push(request(sample(message_id="does not count"), forget=True))
+
+    assert await count(database, "receipt") == 1
+    assert await count(database, "message") == 1
+    assert await count(database, "membership") == 1
+    assert await count(database, "receiver") == 1
+    # What ingest remembered of the forgotten is void: the same installation may come back.
+    await wire.push(request(sample()))
+    assert await count(database, "membership") == 2
+
+    nameless = request(forget=True, reporter=telemetry_pb2.Reporter(receiver_public_key="0x04"))
+    error = await wire.refusal(nameless)
+    assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_token_is_asked_for_where_it_is_required(database: Database) -> None:
+    token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
+    reader = await create_token(database, "grafana", Scope.READ, now=datetime.now(UTC))
+    async with _served(database, require_tokens=True) as wire:
+        assert (await wire.push(request(sample()), token)).accepted == 1
+        for wrong in (None, "dt_guessed", token + "x", reader):
+            error = await wire.refusal(request(sample()), wrong)
+            assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert "token" in (error.details() or "")
+        await revoke_token(database, "app", now=datetime.now(UTC))
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            try:
+                await wire.push(request(sample()), token)
+            except grpc.aio.AioRpcError:
+                break
+            await asyncio.sleep(0.1)
+        error = await wire.refusal(request(sample()), token)
+        assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_without_tokens_required_a_wrong_one_is_still_refused(wire: Wire) -> None:
+    error = await wire.refusal(request(sample()), "dt_wrong")
+    assert error.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_over_the_rate_of_its_token_a_client_is_told_when_to_come_back(
+    database: Database,
+) -> None:
+    token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
+    async with _served(database, token_rate="10") as wire:
+        burst = request(*(sample(message_id=f"m{i}") for i in range(100)))
+        await wire.push(burst, token)
+        error = await wire.refusal(burst, token)
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert 0 < retry_seconds(error) <= 10
+
+
+async def test_a_full_queue_says_so_at_once_and_takes_more_later(database: Database) -> None:
+    async with _served(database, queue_samples="5000") as wire:
+        async with database.acquire() as connection, connection.transaction():
+            # Holds up every commit, as a slow database would.
+            await connection.execute("lock table channel in access exclusive mode")
+            pushes = [
+                asyncio.create_task(
+                    wire.push(request(*(sample(message_id=f"{p}-{i}") for i in range(2_000))))
+                )
+                for p in range(8)
+            ]
+            done, _ = await asyncio.wait(pushes, return_when=asyncio.FIRST_COMPLETED, timeout=30)
+            first = next(iter(done)).exception()
+            assert isinstance(first, grpc.aio.AioRpcError)
+            assert first.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert retry_seconds(first) > 0
+        results = await asyncio.gather(*pushes, return_exceptions=True)
+        accepted = sum(r.accepted for r in results if isinstance(r, telemetry_pb2.PushResponse))
+        assert 0 < accepted == await count(database, "receipt")
+        assert (await wire.push(request(sample()))).accepted == 1
+
+
+async def test_health_and_reflection_answer(wire: Wire) -> None:
+    health: Any = health_pb2_grpc.HealthStub(wire.channel)
+    for name in ("", SERVICE):
+        answer = await health.Check(health_pb2.HealthCheckRequest(service=name))
+        assert answer.status == health_pb2.HealthCheckResponse.SERVING
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub(wire.channel)  # type: ignore[arg-type]
+    asked: Any = reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE)
+    async for found in stub.ServerReflectionInfo(iter([asked])):
+        assert found.file_descriptor_response.file_descriptor_proto
+        break
+
+
+def retry_seconds(error: grpc.aio.AioRpcError) -> float:
+    metadata = dict(error.trailing_metadata() or ())
+    status = Status.FromString(metadata["grpc-status-details-bin"])
+    info = RetryInfo()
+    assert status.details[0].Unpack(info)
+    milliseconds: int = info.retry_delay.ToMilliseconds()
+    return milliseconds / 1000

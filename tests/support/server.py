@@ -1,0 +1,106 @@
+"""A `devtelemetry serve` of its own process, as a user starts it; it can be killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+START_SECONDS = 120.0  # crash recovery on a slow disk included
+
+
+class ServerProcess:
+    """Starts on construction and waits for the ready line; `with` stops it cleanly."""
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *options: str,
+        grpc_listen: str = "127.0.0.1:0",
+        http_listen: str = "127.0.0.1:0",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.data_dir = data_dir
+        self.log_path = data_dir.parent / f"{data_dir.name}.log"
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                command(
+                    "serve",
+                    f"--data-dir={data_dir}",
+                    f"--grpc-listen={grpc_listen}",
+                    f"--http-listen={http_listen}",
+                    *options,
+                ),
+                stdout=subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, **(environment or {})},
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.startswith("ready "):
+            self._process.wait(timeout=START_SECONDS)
+            raise AssertionError(f"the server did not start: {line!r}\n{self.log_path.read_text()}")
+        places = dict(part.split("=", 1) for part in line.split()[1:])
+        self.grpc, self.http = places["grpc"], places["http"]
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def terminate(self) -> int:
+        """SIGTERM, as an init system sends it; returns the exit status."""
+        self._process.terminate()
+        return self._process.wait(timeout=60)
+
+    def kill(self, *, with_database: bool) -> None:
+        """SIGKILL: the server, and the database too or not."""
+        postmaster = postmaster_pid(self.data_dir)
+        os.kill(self.pid, signal.SIGKILL)
+        if with_database:
+            os.kill(postmaster, signal.SIGKILL)
+        self._process.wait(timeout=60)
+
+    def __enter__(self) -> "ServerProcess":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process.poll() is None:
+            self.terminate()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of the program, as this environment has it installed."""
+    return [sys.executable, "-m", "devtelemetry", *arguments]
+
+
+def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """One command of the program, to its end."""
+    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return done
+
+
+def postmaster_pid(data_dir: Path) -> int:
+    return int((data_dir / "postgres" / "postmaster.pid").read_text().splitlines()[0])
+
+
+def wait_until_gone(pids: Sequence[int], seconds: float = 30.0) -> None:
+    """Until none of the processes runs; a zombie is gone."""
+    deadline = time.monotonic() + seconds
+    while any(_runs(pid) for pid in pids):
+        assert time.monotonic() < deadline, f"still running: {pids}"
+        time.sleep(0.05)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
