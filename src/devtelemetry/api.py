@@ -31,7 +31,7 @@ from devtelemetry.figures import (
     read_windows,
     window_as_json,
 )
-from devtelemetry.metrics import REGISTRY
+from devtelemetry.metrics import exposed_registry
 from devtelemetry.model import MembershipPolicy, WindowReliability, WindowState
 from devtelemetry.store.database import Database, is_transient
 from devtelemetry.store.migrate import HEAD
@@ -153,13 +153,8 @@ class _Query(BaseModel):
 # ------------------------------------------------------------------------------------- the server
 
 
-def create_app(
-    database: Database, settings: Settings, *, lifespan: Callable[[FastAPI], Any] | None = None
-) -> FastAPI:
-    """The HTTP server. Beyond loopback /api asks for a token of scope `read`.
-
-    lifespan  of the application, for who runs more in it
-    """
+def create_app(database: Database, settings: Settings) -> FastAPI:
+    """The HTTP server. Beyond loopback /api asks for a token of scope `read`."""
     app = FastAPIOffline(
         title="Dev-Telemetry",
         version=__version__,
@@ -167,7 +162,6 @@ def create_app(
         docs_url="/docs",
         redoc_url=None,
         static_url="/docs-assets",
-        lifespan=lifespan,
     )
     asks_for_token = settings.require_tokens or not (
         settings.http_listen.is_loopback or settings.insecure
@@ -313,7 +307,7 @@ class _WithWindows(CollectorRegistry):
         self._windows = windows
 
     def collect(self) -> Iterator[Metric]:
-        yield from REGISTRY.collect()
+        yield from exposed_registry().collect()
         yield from window_metrics(self._windows)
 
 

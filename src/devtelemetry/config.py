@@ -39,7 +39,7 @@ ENVIRONMENT_PREFIX = "DEVTELEMETRY_"
 _T = TypeVar("_T")
 
 _LONGEST = timedelta(days=3650)  # ten years: dates that are computed with it stay in the calendar
-_DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
+_DURATION = re.compile(r"(\d{1,12})(ms|s|m|h|d)")
 _DURATION_UNITS = {
     "d": timedelta(days=1),
     "h": timedelta(hours=1),
@@ -117,7 +117,10 @@ def parse_duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("is no duration")
-    return int(match[1]) * _DURATION_UNITS[match[2]]
+    try:
+        return int(match[1]) * _DURATION_UNITS[match[2]]
+    except OverflowError:
+        raise ValueError("is out of range") from None
 
 
 def write_duration(value: timedelta) -> str:
@@ -631,6 +634,11 @@ def notation(name: str) -> "Notation[Any]":
     """How the values of a setting are written."""
     metadata = Settings.model_fields[name].metadata
     return next(item for item in metadata if isinstance(item, Notation))
+
+
+def is_switch(name: str) -> bool:
+    """Whether it is on or off: an option without a value."""
+    return notation(name) is _ON_OFF
 
 
 def option_name(name: str) -> str:

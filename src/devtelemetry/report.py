@@ -105,7 +105,7 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
     table = _table()
     table.add_column("window", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("delivery ratio     R", justify="right", no_wrap=True)
+    table.add_column(f"{'delivery':>9}  {'R':>10}", justify="right", no_wrap=True)
     counts = (["channels", "messages"] if wide else []) + ["receivers", "expected", "missing"]
     for name in counts:
         table.add_column(name, justify="right", no_wrap=True)
@@ -134,7 +134,7 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
 def _ratios(delivery_ratio: float | None, reliability: float | None) -> Text:
     if reliability is None:
         return Text(NO_RATIO, style="dim")
-    return Text(f"{percent(delivery_ratio):>9}  {percent(reliability):>9}")
+    return Text(f"{percent(delivery_ratio):>9}  {percent(reliability):>10}")
 
 
 def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Counts]]:

@@ -110,7 +110,8 @@ def _free_port(listen: Listen) -> int:
 def _socket(listen: Listen, name: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(listen.host, listen.port)[0][0]
-        bound = socket.socket(family, socket.SOCK_STREAM)
+        # Told that it is TCP, asyncio sends at once (TCP_NODELAY); else each answer waits 40 ms.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host, listen.port))
     except OSError as error:

@@ -18,23 +18,24 @@ import os
 import stat
 import time
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, BinaryIO
+from typing import Any
 
 import asyncpg
 import orjson
 
 from devtelemetry.aggregate.repair import needs_repair, repair
 from devtelemetry.errors import DevTelemetryError, Unavailable
-from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.batch import NEVER, Batch
 from devtelemetry.ingest.check import AgeLimits, check
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import Reason, Sample, Source
 from devtelemetry.store.database import Connection, Database, is_transient
 from devtelemetry.store.keyring import ReceiverIds, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.store.rewrite import rewriting
 from devtelemetry.store.sql import queries
 
 BATCH_SAMPLES = 5_000  # of one transaction
@@ -225,6 +226,7 @@ class _Reader:
     number: int = 0
     rejected: int = 0
     unknown: set[str] = field(default_factory=set)
+    has_marks: bool = False
     broken: TransferError | None = None
 
     def batch(self) -> list[Sample]:
@@ -248,10 +250,13 @@ class _Reader:
             try:
                 if len(line) > MAX_LINE_BYTES:
                     raise BadLine(f"longer than {MAX_LINE_BYTES} bytes")  # noqa: TRY301
-                yield parse_line(line, self.limits, on_unknown=self._note_unknown)
+                sample = parse_line(line, self.limits, on_unknown=self._note_unknown)
             except BadLine as error:
                 self.rejected += 1
                 self.on_rejected(self.number, str(error))
+                continue
+            self.has_marks |= sample.created_at is None
+            yield sample
 
     def _note_unknown(self, name: str) -> None:
         # Bounded: names that differ from line to line would fill the memory.
@@ -270,6 +275,7 @@ class InputFile:
         self._path = path
         self._stack = contextlib.ExitStack()
         self._raw: io.FileIO
+        self._file: io.BufferedReader | gzip.GzipFile
         self.size_bytes: int | None = None
 
     def __enter__(self) -> "InputFile":
@@ -285,6 +291,9 @@ class InputFile:
         status = os.fstat(self._raw.fileno())
         if stat.S_ISREG(status.st_mode):
             self.size_bytes = status.st_size
+        self._file = io.BufferedReader(self._raw, _BUFFER_BYTES)
+        if self._path.endswith(".gz"):
+            self._file = gzip.GzipFile(fileobj=self._file)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -300,15 +309,12 @@ class InputFile:
 
         Raises TransferError where the file ends or breaks before it should.
         """
-        file: BinaryIO = io.BufferedReader(self._raw, _BUFFER_BYTES)
-        if self._path.endswith(".gz"):
-            file = io.BufferedReader(gzip.GzipFile(fileobj=file), _BUFFER_BYTES)
         number = 0
         try:
-            while line := file.readline(MAX_LINE_BYTES + 1):
+            while line := self._file.readline(MAX_LINE_BYTES + 1):
                 rest = line
                 while len(rest) > MAX_LINE_BYTES and not rest.endswith(b"\n"):
-                    rest = file.readline(MAX_LINE_BYTES + 1)
+                    rest = self._file.readline(MAX_LINE_BYTES + 1)
                 number += 1
                 yield line
         except (OSError, EOFError, zlib.error) as error:
@@ -335,6 +341,8 @@ async def import_samples(
     now_ms       Unix ms of the wall clock, for noting which windows changed
     on_rejected  told the number (from 1) and the fault of each line that is skipped
     on_note      told what else a person should know
+
+    An author's mark counts if a sample of its message is in the same file or was stored before.
     on_batch     called after each commit
 
     While it runs no window is computed. Raises Unavailable if the database stays away; what is
@@ -351,6 +359,12 @@ async def import_samples(
             total.imported += stored.new
             total.duplicates += stored.duplicates
             on_batch()
+        if reader.has_marks:
+            dropped = await session.drop_unreported()
+            if dropped:
+                on_note(f"{dropped} lines without createdAt are of messages that no sample reports")
+                total.imported -= dropped
+                reader.rejected += dropped
     total.rejected = reader.rejected
     return total
 
@@ -391,6 +405,17 @@ class _Session:
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
 
+    async def drop_unreported(self) -> int:
+        """Takes out the authors of messages that nobody reports: they are nothing.
+
+        That shows only at the end, since a mark may come before the sample of its message.
+        """
+        # Afterwards a message and its receipts have one sentAt.
+        await repair(self._database)
+        async with self._database.acquire() as connection, rewriting(connection):
+            dropped: int = await connection.fetchval(_QUERIES["drop_unreported"], NEVER)
+            return dropped
+
     async def _join(self) -> Connection:
         connection = await self._stack.enter_async_context(self._database.acquire())
         # Released with the connection: the pool resets what a session holds.
@@ -408,7 +433,7 @@ class _Session:
 # -------------------------------------------------------------------------------------- export
 
 
-async def export_samples(database: Database) -> AsyncIterator[bytes]:
+async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
     """All samples, some thousand lines at a time, by event time: one state of the database.
 
     Raises Unavailable if the database cannot be reached.

@@ -8,6 +8,19 @@ select pg_try_advisory_lock_shared($1, $2)
 -- The same, after the windows that are being computed now.
 select pg_advisory_lock_shared($1, $2)
 
+-- name: drop_unreported
+-- $1 is the created_at of a message that is only known by authors' marks. Returns how many marks went.
+with unreported as (
+    delete from message where created_at = $1::bigint
+    returning channel_id, message_id, sent_at
+),
+dropped as (
+    delete from receipt r using unreported u
+    where r.sent_at = u.sent_at and r.channel_id = u.channel_id and r.message_id = u.message_id
+    returning 1
+)
+select count(*) from dropped
+
 -- name: samples
 -- One row a receipt or author's mark, by event time, in the order of receipt's key. The message's own columns are
 -- those of its first sample; the receiver's are the last it said. Absent: what nobody told.

@@ -281,6 +281,23 @@ def test_second_serve_is_refused_and_told_who_holds_the_directory(data_dir: Path
         pass
 
 
+def test_a_dead_serve_s_child_that_still_has_its_lock_refuses_nobody(data_dir: Path) -> None:
+    """Between its fork and its exec, which may fall together with the kill."""
+    with subprocess.Popen(["/bin/true"]) as dead, (data_dir / "serve.lock").open("w") as held:
+        dead.wait()
+        held.write(str(dead.pid))
+        held.flush()
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with EmbeddedServer(data_dir), ThreadPoolExecutor(1) as pool:
+            server = EmbeddedServer(data_dir, exclusive=True)
+            start = pool.submit(server.start)
+            with pytest.raises(TimeoutError):
+                start.result(0.05)
+            fcntl.flock(held, fcntl.LOCK_UN)
+            start.result()
+            server.stop()
+
+
 def test_after_a_kill_of_serve_the_next_takes_over_the_running_postgres(data_dir: Path) -> None:
     with User(data_dir, "serve") as serve:
         url = serve.url()
@@ -541,10 +558,12 @@ def test_a_setting_of_the_operator_wins_and_stays(data_dir: Path) -> None:
 def test_a_mistake_of_the_operator_is_named_in_one_line(data_dir: Path) -> None:
     with (data_dir / "postgres/postgresql.conf").open("a") as conf:
         conf.write("shared_bufers = 1GB\n")
+    (data_dir / "postgres.log").write_text("FATAL:  of last week\n")
     with pytest.raises(EmbeddedError, match="shared_bufers") as refusal:
         EmbeddedServer(data_dir).start()
     assert "\n" not in str(refusal.value)
     assert str(data_dir / "postgres.log") in str(refusal.value)
+    assert "last week" not in str(refusal.value)
     assert nobody_left(data_dir)
 
 

@@ -17,8 +17,9 @@ import asyncio
 import contextlib
 import ipaddress
 import math
+import time
 import zlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -28,15 +29,15 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from devtelemetry import metrics
-from devtelemetry.errors import Busy, ConfigurationError, Unavailable
+from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.statusgo import Refused, Report, Unreadable
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
 BODY_SECONDS = 60.0  # the client gives a request up after a minute
-BURST_SECONDS = 10.0  # the client's period: all that share an address may come at once
 REMEMBERED_ADDRESSES = 50_000  # ~250 bytes each
 UNAVAILABLE_RETRY_SECONDS = 10.0
 
@@ -83,6 +84,7 @@ def statusgo_router(
     now_ms: Callable[[], int],
     requests_per_second: float,
     max_body_bytes: int = MAX_BODY_BYTES,
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> APIRouter:
     """The routes of status-im/telemetry.
 
@@ -90,10 +92,13 @@ def statusgo_router(
     requests_per_second  of one client address (IPv6: of a /64) on the long run; each client behind
                          it sends 0.1, more while it meets envelopes that it cannot process
     max_body_bytes       of one request, also once it is unpacked; what is longer is dropped
+    monotonic            seconds, for the rates
 
     Raises ConfigurationError.
     """
-    interface = _Interface(writer, age_limits, now_ms, requests_per_second, max_body_bytes)
+    interface = _Interface(
+        writer, age_limits, now_ms, monotonic, requests_per_second, max_body_bytes
+    )
     router = APIRouter(include_in_schema=False)
     for endpoint in _ENDPOINTS:
         for path in _paths(endpoint.name):
@@ -121,37 +126,8 @@ async def _health() -> Response:
     return Response("OK", media_type="text/plain")
 
 
-class RateLimit:
-    """A token bucket for each client address; the addresses seen last are remembered.
-
-    per_second  tokens that come back; a bucket holds those of BURST_SECONDS, and at least one
-    """
-
-    def __init__(self, per_second: float, *, remembered: int = REMEMBERED_ADDRESSES) -> None:
-        if not 0 < per_second < math.inf:
-            raise ConfigurationError(
-                f"requests per second of one address: {per_second}; allowed: more than 0"
-            )
-        self._per_ms = per_second / 1000
-        self._capacity = max(1.0, per_second * BURST_SECONDS)
-        self._remembered = remembered
-        self._buckets: OrderedDict[str, tuple[float, int]] = OrderedDict()  # tokens, as of when
-
-    def take(self, host: str, now_ms: int) -> float:
-        """0 if the request may pass, else the seconds until one may."""
-        address = _bucket_of(host)
-        tokens, at = self._buckets.pop(address, (self._capacity, now_ms))
-        # The wall clock may be set back: nothing comes back then, and nothing is taken away.
-        tokens = min(self._capacity, tokens + max(0, now_ms - at) * self._per_ms)
-        passes = tokens >= 1
-        self._buckets[address] = (tokens - 1 if passes else tokens, now_ms)
-        if len(self._buckets) > self._remembered:
-            self._buckets.popitem(last=False)
-        return 0.0 if passes else (1 - tokens) / self._per_ms / 1000
-
-
-def _bucket_of(host: str) -> str:
-    """IPv4 by address; IPv6 by /64, all of which a single customer is given."""
+def address_key(host: str) -> str:
+    """Who shares a rate: an IPv4 address; an IPv6 /64, all of which a single customer is given."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
@@ -171,6 +147,7 @@ class _Interface:
         writer: GroupCommit,
         age_limits: AgeLimits,
         now_ms: Callable[[], int],
+        monotonic: Callable[[], float],
         requests_per_second: float,
         max_body_bytes: int,
     ) -> None:
@@ -178,7 +155,8 @@ class _Interface:
         self._age_limits = age_limits
         self._now_ms = now_ms
         self._max_body_bytes = max_body_bytes
-        self._rate_limit = RateLimit(requests_per_second)
+        self._monotonic = monotonic
+        self._rate_limit = RateLimit(requests_per_second, remembered=REMEMBERED_ADDRESSES)
         self._held_bytes = 0  # of large bodies
         self._one_large_body = asyncio.Lock()
 
@@ -208,7 +186,7 @@ class _Interface:
     async def _take(self, endpoint: _Endpoint, request: Request) -> None:
         """Returns once all that is acceptable in the request is committed, and the rest counted."""
         host = request.client.host if request.client else ""
-        wait_seconds = self._rate_limit.take(host, self._now_ms())
+        wait_seconds = self._rate_limit.take(address_key(host), 1, self._monotonic())
         if wait_seconds:
             raise Busy("too many requests from this address; send again later", wait_seconds)
         try:

@@ -1,0 +1,1 @@
+"""How fast and how large: the benchmarks of docs/benchmarks.md. `python -m bench` runs them all."""

@@ -1,0 +1,45 @@
+"""`python -m bench [ingest|aggregate|size] [options]`: prints Markdown. See docs/benchmarks.md."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from bench import aggregate, ingest, size
+from bench.report import markdown
+
+BENCHMARKS = {"ingest": ingest, "aggregate": aggregate, "size": size}
+
+
+def main() -> None:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, parents=[common])
+    commands = parser.add_subparsers(dest="benchmark", help="default: all, one after the other")
+    parsers = {}
+    for name, benchmark in BENCHMARKS.items():
+        described = (benchmark.__doc__ or "").partition("\n")[0]
+        parsers[name] = commands.add_parser(
+            name,
+            help=described,
+            parents=[common],
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        benchmark.add_options(parsers[name])
+    options = parser.parse_args()
+
+    results = []
+    for name in [options.benchmark] if options.benchmark else list(BENCHMARKS):
+        own = options if options.benchmark else parsers[name].parse_args([])
+        result = BENCHMARKS[name].run(own)
+        results.append(result)
+        sys.stdout.write(markdown(result) + "\n")
+        sys.stdout.flush()
+        if options.json is not None:
+            written = json.dumps([asdict(one) for one in results], indent=2, default=str)
+            options.json.write_text(written + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""Seconds to compute one hour, beside a bare GROUP BY over the same receipts.
+
+The rows are made by SQL, in the order in which they would have arrived. What is missing is known
+beforehand, and every result is compared with it.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+
+import asyncpg
+
+from bench.machine import conditions
+from bench.postgres import fresh_database, server_version, temporary_server
+from bench.report import Result, Table
+from devtelemetry.aggregate import aggregate
+from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.windows import HOUR, parse_timeframe, window_starting
+from devtelemetry.model import HOUR_MS, Window, WindowReliability, unix_ms
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.partitions import day_of, make_days
+
+_T = TypeVar("_T")
+
+CHANNELS = 200
+RECEIVERS_OF_CHANNEL = 25
+RECEIVERS = 1_000  # each is in five channels
+DAY = datetime(2026, 3, 2, tzinfo=UTC)
+NOW = DAY + timedelta(days=2)  # long after each window: it is computed as settled
+
+_RULES = AggregateRules(timeframes=(parse_timeframe("1h"),))
+
+_BARE = """
+select channel_id, receiver_id, count(*)
+from receipt
+where sent_at >= $1 and sent_at < $2
+group by 1, 2
+"""
+
+# An id is a hash, as in life: neighbours in time are not neighbours in the key.
+_CHANNELS_SQL = f"""
+insert into channel
+select hashint8extended(c, 1), 'channel ' || c from generate_series(1, {CHANNELS}) c
+"""
+_KIND_SQL = "insert into sample_kind values (1, 'grpc', 'CHAT_MESSAGE')"
+_RECEIVERS_SQL = f"""
+insert into receiver (
+    receiver_id, owner_id, installation_id, platform, app_version, described_at,
+    last_receipt_minute
+)
+select hashint8extended(r, 2), hashint8extended(r, 3), hashint8extended(r, 4), 'ios', '2.36', 0, $1
+from generate_series(0, {RECEIVERS} - 1) r
+"""
+_MEMBERSHIPS_SQL = f"""
+insert into membership
+select hashint8extended(c, 1), hashint8extended((c * 5 + p) % {RECEIVERS}, 2), $1, $2
+from generate_series(1, {CHANNELS}) c, generate_series(0, {RECEIVERS_OF_CHANNEL} - 1) p
+"""
+
+# Message m of channel c is number (c, m): sent at a random moment of its hour, by the member at a
+# random position. $1 beginning of the hour, $2 number of its first message, $3 messages a channel.
+_SENT_SQL = f"""
+select
+    c,
+    c * 10000000 + m as number,
+    $1::bigint + (hashint8extended(c * 10000000 + m, 5) & 2147483647) % {HOUR_MS} as sent_at,
+    (hashint8extended(c * 10000000 + m, 6) & 2147483647) % {RECEIVERS_OF_CHANNEL} as author
+from generate_series(1, {CHANNELS}) c, generate_series($2::bigint, $2::bigint + $3::bigint - 1) m
+"""
+_MESSAGES_SQL = f"""
+insert into message (
+    channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id,
+    topics
+)
+select hashint8extended(c, 1), hashint8extended(number, 7), sent_at, sent_at + 900, 1, 200,
+    '0x' || encode(sha256(number::text::bytea), 'hex'), '', ''
+from ({_SENT_SQL}) sent
+order by sent_at
+"""
+# One in a hundred pairs is missing, never the author's own.
+_PAIRS_SQL = f"""
+select
+    sent.*,
+    p,
+    p = author as is_author,
+    p <> author and (hashint8extended(number * 100 + p, 8) & 2147483647) % 100 = 0 as is_missing,
+    (hashint8extended(number * 100 + p, 9) & 2147483647) as random
+from ({_SENT_SQL}) sent, generate_series(0, {RECEIVERS_OF_CHANNEL} - 1) p
+"""
+# Nine in ten arrive within ten seconds, the others within an hour, in the order of their arrival.
+_DELAY_SQL = f"case when random % 10 = 0 then random % {HOUR_MS} else random % 10000 end"
+_RECEIPTS_SQL = f"""
+insert into receipt (
+    sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver
+)
+select sent_at, hashint8extended(c, 1), hashint8extended(number, 7),
+    hashint8extended((c * 5 + p) % {RECEIVERS}, 2), sent_at + 900 + {_DELAY_SQL}, sent_at + 700,
+    1, is_author
+from ({_PAIRS_SQL}) pair
+where not is_missing
+order by sent_at + {_DELAY_SQL}
+"""
+_MISSING_SQL = f"select count(*) from ({_PAIRS_SQL}) pair where is_missing"
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--receipts",
+        type=int,
+        nargs="+",
+        default=[1_250_000, 2_500_000, 5_000_000],
+        metavar="N",
+        help="in the hour; one in 24 of the greatest is measured in a full day too",
+    )
+    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
+
+
+def run(options: argparse.Namespace) -> Result:
+    return asyncio.run(_run(options))
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What lies in an hour, as its generator knows it."""
+
+    start: datetime
+    receipts: int
+    messages: int
+    expected: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Seconds, one of each kind in turn."""
+
+    name: str
+    hour: Hour
+    bare: list[float]
+    query: list[float]
+    whole: list[float]
+
+    def ratio(self, seconds: list[float]) -> float:
+        return statistics.median(seconds) / statistics.median(self.bare)
+
+
+async def _run(options: argparse.Namespace) -> Result:
+    measured = []
+    share = max(options.receipts) // 24
+    with temporary_server() as url:
+        before = conditions(await server_version(url))
+        for receipts in [share, *sorted(options.receipts)]:
+            async with fresh_database(url, "one_hour") as database:
+                _, hour = await _fill(database, receipts, hours=1)
+                name = f"{receipts / 1e6:.2f} M, alone in its day"
+                measured.append(await _measure(database, name, hour, options.repeats))
+        async with fresh_database(url, "full_day") as database:
+            total, hour = await _fill(database, share, hours=24)
+            name = f"{share / 1e6:.2f} M, in a day of {total / 1e6:.2f} M"
+            measured.append(await _measure(database, name, hour, options.repeats))
+    return Result(
+        "Aggregation",
+        before,
+        [_table(measured)],
+        notes=(
+            f"{CHANNELS} channels of {RECEIVERS_OF_CHANNEL} receivers; median of {options.repeats}",
+            "every result equals what the generator knows",
+        ),
+        figures={"measured": [asdict(one) for one in measured]},
+    )
+
+
+def _table(measured: list[Measured]) -> Table:
+    return Table(
+        "Seconds to compute one hour",
+        (
+            "receipts of the hour",
+            "bare GROUP BY",
+            "query",
+            "whole",
+            "query / bare",
+            "whole / bare",
+            "whole, µs/receipt",
+        ),
+        [
+            (
+                one.name,
+                f"{statistics.median(one.bare):.3f}",
+                f"{statistics.median(one.query):.3f}",
+                f"{statistics.median(one.whole):.3f}",
+                f"{one.ratio(one.query):.2f}",
+                f"{one.ratio(one.whole):.2f}",
+                f"{statistics.median(one.whole) / one.hour.receipts * 1e6:.2f}",
+            )
+            for one in measured
+        ],
+    )
+
+
+async def _fill(database: Database, receipts: int, *, hours: int) -> tuple[int, Hour]:
+    """Fills `hours` hours of one day with about `receipts` each.
+
+    Returns how many there are in all, and the hour in the middle.
+    """
+    messages = round(receipts / 0.9904 / CHANNELS / RECEIVERS_OF_CHANNEL)
+    first_hour = 12 if hours == 1 else 0
+    middle = first_hour + hours // 2
+    async with database.acquire() as connection:
+        await make_days(connection, "receipt", {day_of(unix_ms(DAY))})
+        await connection.execute(_KIND_SQL)
+        await connection.execute(_CHANNELS_SQL)
+        await connection.execute(_RECEIVERS_SQL, unix_ms(NOW))
+        # Known in their channels since long before, and still.
+        await connection.execute(_MEMBERSHIPS_SQL, unix_ms(DAY - timedelta(days=5)), unix_ms(NOW))
+        total = 0
+        hour: Hour | None = None
+        for number in range(first_hour, first_hour + hours):
+            start = DAY + number * HOUR
+            arguments = (unix_ms(start), number * messages, messages)
+            await connection.execute(_MESSAGES_SQL, *arguments)
+            stored = int((await connection.execute(_RECEIPTS_SQL, *arguments)).split()[-1])
+            total += stored
+            if number == middle:
+                missing = await connection.fetchval(_MISSING_SQL, *arguments)
+                sent = CHANNELS * messages
+                hour = Hour(
+                    start=start,
+                    receipts=stored,
+                    messages=sent,
+                    expected=sent * (RECEIVERS_OF_CHANNEL - 1),
+                    missing=missing,
+                )
+                assert stored == sent * RECEIVERS_OF_CHANNEL - missing
+        # What autovacuum has done by the time an hour is computed; it leaves parents alone.
+        partition = f"receipt_{DAY:%Y%m%d}"
+        await connection.execute(f"vacuum (analyze) {partition}")
+        for table in ("message", "membership", "receiver", "channel", "sample_kind"):
+            await connection.execute(f"vacuum (analyze) {table}")
+        await connection.execute("checkpoint")
+    assert hour is not None
+    print(f"aggregate: {total:,} receipts made", file=sys.stderr, flush=True)
+    return total, hour
+
+
+async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> Measured:
+    timeframe = parse_timeframe("1h")
+    window = window_starting(timeframe, hour.start)
+    plain = await asyncpg.connect(database.url)
+    measured = Measured(name, hour, [], [], [])
+
+    async def bare() -> int:
+        rows = await plain.fetch(_BARE, window.start_ms, window.end_ms)
+        return sum(row["count"] for row in rows)
+
+    async def query() -> tuple[int, int, int]:
+        async with database.acquire() as connection:
+            return await _query(connection, window)
+
+    async def whole() -> WindowReliability:
+        return await aggregate.compute_one(database, _RULES, timeframe, hour.start, now=lambda: NOW)
+
+    try:
+        for repeat in range(repeats + 1):
+            bare_seconds, receipts = await _timed(bare)
+            query_seconds, sums = await _timed(query)
+            whole_seconds, result = await _timed(whole)
+            assert receipts == hour.receipts
+            assert sums == (hour.messages, hour.expected, hour.missing), (sums, hour)
+            counts = result.counts
+            assert (counts.messages, counts.expected, counts.missing) == sums
+            if repeat > 0:  # the first one warms up
+                measured.bare.append(bare_seconds)
+                measured.query.append(query_seconds)
+                measured.whole.append(whole_seconds)
+    finally:
+        await plain.close()
+    print(
+        f"aggregate: {name}: {measured.ratio(measured.whole):.2f} × the bare GROUP BY",
+        file=sys.stderr,
+        flush=True,
+    )
+    return measured
+
+
+async def _query(connection: Connection, window: Window) -> tuple[int, int, int]:
+    """The algorithm's step alone, with the settings that it runs with."""
+    async with connection.transaction(isolation="repeatable_read"):
+        channels = [counts for _, counts in await aggregate._channels(connection, _RULES, window)]
+    return (
+        sum(counts.messages for counts in channels),
+        sum(counts.expected for counts in channels),
+        sum(counts.missing for counts in channels),
+    )
+
+
+async def _timed(step: Callable[[], Awaitable[_T]]) -> tuple[float, _T]:
+    started = time.perf_counter()
+    result = await step()
+    return time.perf_counter() - started, result

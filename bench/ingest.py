@@ -1,0 +1,472 @@
+"""Durable samples a second over gRPC, beside the same rows inserted by hand.
+
+A real `serve` process on the bundled database, and a load generator in a process of its own. Every
+sample is new. Between the cells the baseline inserts rows of the same kind into the same tables of
+the same database: one connection, keys and arrays ready, one statement a table.
+"""
+
+import argparse
+import asyncio
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import asyncpg
+
+from bench.load import Outcome, Plan
+from bench.machine import Memory, conditions, cpu_seconds, family, memory
+from bench.report import Result, Table
+from bench.workload import RECEIVERS, Workload
+from devtelemetry.clock import now_ms
+from devtelemetry.ingest.batch import Batch, floor_to_minute
+from devtelemetry.ingest.grpc_server import to_samples
+from devtelemetry.store.embedded import EmbeddedServer
+from devtelemetry.store.keyring import Keyring
+from devtelemetry.store.partitions import day_of, make_days
+
+# Requests prepared for a cell: more than can be sent, by samples a request and second.
+PREPARED_A_SECOND = {1: 6_000, 100: 60_000, 1_000: 120_000}
+BASELINE_ROWS = (1_000, 5_000)  # a transaction
+
+# Each as somebody would write it who has the keys: all rows of a transaction, one statement.
+_BASELINE = {
+    "channel": """
+        insert into channel (channel_id, external_id)
+        select * from unnest($1::bigint[], $2::text[]) on conflict do nothing""",
+    "message": """
+        insert into message (
+            channel_id, message_id, sent_at, created_at, kind, message_size, external_id,
+            envelope_id, topics
+        )
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[],
+            $6::bigint[], $7::text[], $8::text[], $9::bytea[])
+        on conflict do nothing""",
+    "receipt": """
+        insert into receipt (
+            sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind,
+            sent_by_receiver
+        )
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+            $6::bigint[], $7::integer[], $8::boolean[])
+        on conflict do nothing""",
+    "receiver": """
+        insert into receiver (
+            receiver_id, owner_id, installation_id, platform, app_version, described_at,
+            last_receipt_minute
+        )
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
+            $6::bigint[], $7::bigint[])
+        on conflict (receiver_id) do update
+        set last_receipt_minute =
+                greatest(receiver.last_receipt_minute, excluded.last_receipt_minute)""",
+    "membership": """
+        insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute)
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+        on conflict (channel_id, receiver_id) do update
+        set first_sent_minute = least(membership.first_sent_minute, excluded.first_sent_minute),
+            last_sent_minute = greatest(membership.last_sent_minute, excluded.last_sent_minute)
+        where excluded.first_sent_minute < membership.first_sent_minute
+           or excluded.last_sent_minute > membership.last_sent_minute""",
+    "arrival": """
+        insert into arrival (sent_minute, arrived_at, arrived_on_time_at)
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
+        on conflict (sent_minute) do update
+        set arrived_at = greatest(arrival.arrived_at, excluded.arrived_at),
+            arrived_on_time_at =
+                greatest(arrival.arrived_on_time_at, excluded.arrived_on_time_at)""",
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seconds", type=float, default=8.0, help="of load in each cell")
+    parser.add_argument("--rounds", type=int, default=3, help="of all cells; the median counts")
+    parser.add_argument(
+        "--samples-per-request", type=int, nargs="+", default=[1, 100, 1_000], metavar="N"
+    )
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 8, 32], metavar="N")
+    parser.add_argument(
+        "--workers",
+        type=int,
+        nargs="+",
+        default=[1, 2],
+        metavar="N",
+        help="of serve; more than one: the largest requests and most connections only",
+    )
+    parser.add_argument(
+        "--baseline-rows", type=int, default=200_000, help="for each size of its transactions"
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    tables, figures = [], {}
+    before: dict[str, str] = {}
+    for workers in options.workers:
+        sizes, connections = options.samples_per_request, options.connections
+        if workers > 1:
+            sizes, connections = [max(sizes)], [max(connections)]
+        with _Serve(workers) as serve:
+            before = before or conditions(asyncio.run(serve.version()))
+            idle = serve.memory()
+            bench = _Bench(serve, options.seconds)
+            baselines: list[dict[int, float]] = []
+            cells: dict[tuple[int, int], list[Cell]] = {}
+            for _ in range(options.rounds):
+                for size in sizes:
+                    # Right before the cells it is compared with: the load of the machine varies.
+                    baseline = {
+                        rows: asyncio.run(bench.baseline(rows, options.baseline_rows))
+                        for rows in BASELINE_ROWS
+                    }
+                    baselines.append(baseline)
+                    for count in connections:
+                        cell = bench.cell(size, count, baseline)
+                        cells.setdefault((size, count), []).append(cell)
+                        _tell(workers, cell)
+            used = serve.memory()
+        tables += _tables(workers, cells, baselines, idle, used)
+        figures[f"workers_{workers}"] = {
+            "cells": [asdict(cell) for found in cells.values() for cell in found],
+            "baselines": baselines,
+            "memory_mib": {"idle": idle._asdict(), "after": used._asdict()},
+        }
+    return Result(
+        "Ingest",
+        before,
+        tables,
+        notes=(
+            f"{options.rounds} rounds of {options.seconds:g} s a cell; the median is shown",
+            "server, load generator and PostgreSQL share the cores",
+        ),
+        figures=figures,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One run of the load generator. CPU is in microseconds a sample."""
+
+    samples_per_request: int
+    connections: int
+    samples_per_second: float
+    ratio: float  # to the baseline of BASELINE_ROWS[0] in the same round
+    p50_ms: float
+    p99_ms: float
+    server_cpu: float
+    postgres_cpu: float
+    load_cpu: float
+    accepted: int
+    ran_out: bool
+
+
+class _Serve:
+    """`python -m devtelemetry serve` in a temporary directory."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._directory = TemporaryDirectory(prefix="devtelemetry-bench-")
+        self.data_dir = Path(self._directory.name) / "data"
+        self._log = Path(self._directory.name) / "serve.log"
+
+    def __enter__(self) -> Self:
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-m",
+                    "devtelemetry",
+                    "serve",
+                    f"--data-dir={self.data_dir}",
+                    "--grpc-listen=127.0.0.1:0",
+                    "--http-listen=127.0.0.1:0",
+                    f"--workers={self._workers}",
+                ],
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line.startswith("ready "):
+            self._process.wait(timeout=60)
+            raise RuntimeError(f"serve did not start:\n{self._log.read_text()}")
+        self.target = dict(part.split("=", 1) for part in line.split()[1:])["grpc"]
+        self._database = EmbeddedServer(self.data_dir)
+        self._database.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.stop()
+        self._process.terminate()
+        try:
+            self._process.wait(timeout=90)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout=60)
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+        self._directory.cleanup()
+
+    @property
+    def url(self) -> str:
+        return self._database.url
+
+    async def version(self) -> str:
+        connection = await asyncpg.connect(self.url)
+        try:
+            version: str = await connection.fetchval("show server_version")
+        finally:
+            await connection.close()
+        return version
+
+    def memory(self) -> Memory:
+        return memory(family(self._process.pid))
+
+    def cpu(self) -> tuple[float, float]:
+        """Seconds that the server and that PostgreSQL have used."""
+        postmaster = int((self.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
+        return cpu_seconds(family(self._process.pid)), cpu_seconds(family(postmaster))
+
+
+class _Bench:
+    """Cells and baselines on one server; no message is used twice."""
+
+    def __init__(self, serve: _Serve, seconds: float) -> None:
+        self._serve = serve
+        self._seconds = seconds
+        self._next_message = 0
+
+    def cell(self, size: int, connections: int, baseline: dict[int, float]) -> Cell:
+        rate = PREPARED_A_SECOND.get(size, max(PREPARED_A_SECOND.values()))
+        workload = self._workload(size, rate * self._seconds)
+        stored_before = asyncio.run(self._receipts())
+        server_before, postgres_before = self._serve.cpu()
+        outcome = self._load(
+            Plan(self._serve.target, workload, connections=connections, seconds=self._seconds)
+        )
+        server_after, postgres_after = self._serve.cpu()
+        stored = asyncio.run(self._receipts()) - stored_before
+        assert not outcome.errors, outcome
+        assert not outcome.rejected, outcome
+        assert stored == outcome.accepted, f"{outcome.accepted} accepted, {stored} stored"
+        throughput = outcome.accepted / outcome.seconds
+
+        def per_sample(seconds: float) -> float:
+            return seconds / outcome.accepted * 1e6
+
+        return Cell(
+            samples_per_request=size,
+            connections=connections,
+            samples_per_second=throughput,
+            ratio=throughput / baseline[BASELINE_ROWS[0]],
+            p50_ms=outcome.latencies_ms["p50"],
+            p99_ms=outcome.latencies_ms["p99"],
+            server_cpu=per_sample(server_after - server_before),
+            postgres_cpu=per_sample(postgres_after - postgres_before),
+            load_cpu=per_sample(outcome.cpu_seconds),
+            accepted=outcome.accepted,
+            ran_out=outcome.ran_out,
+        )
+
+    async def baseline(self, rows_per_transaction: int, rows: int) -> float:
+        """Rows of `receipt` a second, with all that belongs to them."""
+        workload = self._workload(BASELINE_ROWS[0], rows)
+        connection = await asyncpg.connect(self._serve.url)
+        try:
+            keyring = Keyring(await connection.fetchval("select id_key from deployment"))
+            last_ms = workload.start_ms + workload.messages * 1000 // MESSAGES_PER_SECOND
+            await make_days(connection, "receipt", {day_of(workload.start_ms), day_of(last_ms)})
+            transactions = _transactions(keyring, workload, rows_per_transaction)
+            started = time.perf_counter()
+            for transaction in transactions:
+                async with connection.transaction():
+                    for table, columns in transaction.items():
+                        await connection.execute(_BASELINE[table], *columns)
+            return workload.samples / (time.perf_counter() - started)
+        finally:
+            await connection.close()
+
+    def _workload(self, samples_per_request: int, samples: float) -> Workload:
+        block = samples_per_request * RECEIVERS
+        messages = math.ceil(samples / block) * samples_per_request
+        first = self._next_message
+        self._next_message += messages
+        # Ends now: event time advances as if samples came at the speed aimed at.
+        start_ms = now_ms() - messages * 1000 // MESSAGES_PER_SECOND
+        return Workload(first, messages, samples_per_request, start_ms, MESSAGES_PER_SECOND)
+
+    async def _receipts(self) -> int:
+        connection = await asyncpg.connect(self._serve.url)
+        try:
+            count: int = await connection.fetchval("select count(*) from receipt")
+        finally:
+            await connection.close()
+        return count
+
+    def _load(self, plan: Plan) -> Outcome:
+        done = subprocess.run(
+            [sys.executable, "-m", "bench.load", json.dumps(asdict(plan))],
+            stdout=subprocess.PIPE,
+            check=True,
+            text=True,
+            timeout=plan.seconds + 300,
+            cwd=Path(__file__).parents[1],
+            env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
+        )
+        return Outcome(**json.loads(done.stdout))
+
+
+MESSAGES_PER_SECOND = 1_600  # of event time: 40,000 samples a second
+
+
+def _transactions(
+    keyring: Keyring, workload: Workload, rows_per_transaction: int
+) -> list[dict[str, list[list[Any]]]]:
+    """For each transaction and table the columns of its rows, sorted by the key."""
+    transactions = []
+    batch = Batch()
+    for request in workload.requests():
+        batch.add_samples(keyring, to_samples(request, now_ms()))
+        if len(batch.receipts) >= rows_per_transaction:
+            transactions.append(_tables_of(keyring, batch))
+            batch = Batch()
+    if batch.receipts:
+        transactions.append(_tables_of(keyring, batch))
+    return transactions
+
+
+def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
+    claims = {key: new.claim for key, new in batch.messages.items()}
+    kinds = {key: keyring.kind(claim.source, claim.message_type) for key, claim in claims.items()}
+    now_minute = floor_to_minute(now_ms())
+    members: dict[tuple[int, int], list[int]] = {}
+    for channel_id, message_id, receiver_id in batch.receipts:
+        minute = floor_to_minute(claims[channel_id, message_id].sent_at)
+        members.setdefault((channel_id, receiver_id), []).append(minute)
+    rows: dict[str, list[tuple[Any, ...]]] = {
+        "channel": sorted(batch.channels.items()),
+        "message": [
+            (
+                *key,
+                new.claim.sent_at,
+                new.claim.created_at,
+                kinds[key],
+                new.sample.message_size,
+                new.sample.message_id,
+                new.sample.envelope_id,
+                new.sample.topics,
+            )
+            for key, new in sorted(batch.messages.items())
+        ],
+        "receipt": sorted(
+            (
+                claims[key[:2]].sent_at,
+                *key,
+                new.created_at,
+                new.received_at,
+                kinds[key[:2]],
+                new.sent_by_receiver,
+            )
+            for key, new in batch.receipts.items()
+        ),
+        "receiver": [
+            (*new.ids, new.platform, new.app_version, new.described_at, now_minute)
+            for _, new in sorted(batch.receivers.items())
+        ],
+        "membership": [(*key, min(found), max(found)) for key, found in sorted(members.items())],
+        "arrival": [
+            (minute, now_minute, now_minute)
+            for minute in sorted({floor_to_minute(claim.sent_at) for claim in claims.values()})
+        ],
+    }
+    return {
+        table: [list(column) for column in zip(*found, strict=True)]
+        for table, found in rows.items()
+    }
+
+
+def _tables(
+    workers: int,
+    cells: dict[tuple[int, int], list[Cell]],
+    baselines: Sequence[dict[int, float]],
+    idle: Memory,
+    used: Memory,
+) -> list[Table]:
+    def median(found: Sequence[Cell], name: str) -> float:
+        return float(statistics.median(getattr(cell, name) for cell in found))
+
+    rows = [
+        (
+            f"{size:,} × {connections}",
+            f"{median(found, 'samples_per_second'):,.0f}",
+            _span([cell.samples_per_second for cell in found]),
+            f"{median(found, 'ratio'):.2f}",
+            f"{median(found, 'p50_ms'):.1f}",
+            f"{median(found, 'p99_ms'):.1f}",
+            f"{median(found, 'server_cpu'):.1f}",
+            f"{median(found, 'postgres_cpu'):.1f}",
+            f"{median(found, 'load_cpu'):.1f}",
+        )
+        for (size, connections), found in cells.items()
+    ]
+    return [
+        Table(
+            f"Samples a second, `serve --workers {workers}`",
+            (
+                "samples a request × connections",
+                "samples/s",
+                "from–to",
+                "of baseline",
+                "p50 ms",
+                "p99 ms",
+                "server µs/sample",
+                "PostgreSQL µs/sample",
+                "load µs/sample",
+            ),
+            rows,
+        ),
+        Table(
+            "Baseline: rows inserted by one connection",
+            ("rows a transaction", "rows/s", "from–to"),
+            [
+                (
+                    f"{size:,}",
+                    f"{statistics.median(one[size] for one in baselines):,.0f}",
+                    _span([one[size] for one in baselines]),
+                )
+                for size in BASELINE_ROWS
+            ],
+        ),
+        Table(
+            f"Memory of the server, `--workers {workers}`",
+            ("", "MiB"),
+            [
+                ("resident, idle", f"{idle.resident:.0f}"),
+                ("resident, afterwards", f"{used.resident:.0f}"),
+                ("peak", f"{used.peak:.0f}"),
+            ],
+        ),
+    ]
+
+
+def _span(values: Sequence[float]) -> str:
+    return f"{min(values):,.0f}–{max(values):,.0f}"
+
+
+def _tell(workers: int, cell: Cell) -> None:
+    ran_out = " (ran out of requests)" if cell.ran_out else ""
+    print(
+        f"ingest: {workers} workers, {cell.samples_per_request} × {cell.connections}: "
+        f"{cell.samples_per_second:,.0f}/s, {cell.ratio:.2f} of the baseline{ran_out}",
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,0 +1,133 @@
+"""Bytes a sample takes on disk, by table, at several receivers a message."""
+
+import argparse
+import asyncio
+import sys
+from dataclasses import asdict, dataclass
+
+from bench.machine import conditions
+from bench.postgres import fresh_database, server_version, temporary_server
+from bench.report import Result, Table
+from bench.workload import Workload
+from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.grpc_server import to_samples
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import DAY_MS, HOUR_MS
+from devtelemetry.store.database import Database
+
+SAMPLES_PER_REQUEST = 100
+REQUESTS_PER_COMMIT = 10
+
+# A partition is counted as its table.
+_SIZES_SQL = """
+select
+    coalesce(parent.relname, own.relname) as table_name,
+    sum(pg_table_size(own.oid))::bigint as table_bytes,
+    sum(pg_indexes_size(own.oid))::bigint as index_bytes
+from pg_class own
+left join pg_inherits on inhrelid = own.oid
+left join pg_class parent on parent.oid = inhparent
+where own.relkind = 'r' and own.relnamespace = 'public'::regnamespace
+group by 1
+having sum(pg_total_relation_size(own.oid)) >= 2 ^ 20
+order by sum(pg_total_relation_size(own.oid)) desc
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--samples", type=int, default=500_000)
+    parser.add_argument(
+        "--receivers", type=int, nargs="+", default=[25, 5, 1], metavar="N", help="of a message"
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    return asyncio.run(_run(options))
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """Bytes a sample, of the tables of 1 MiB and more."""
+
+    receivers: int
+    samples: int
+    bytes_per_sample: dict[str, tuple[float, float]]  # by table: (table, index)
+
+    @property
+    def total(self) -> float:
+        return sum(map(sum, self.bytes_per_sample.values()))
+
+
+async def _run(options: argparse.Namespace) -> Result:
+    found = []
+    with temporary_server() as url:
+        before = conditions(await server_version(url))
+        for receivers in options.receivers:
+            async with fresh_database(url, "sizes") as database:
+                found.append(await _fill(database, receivers, options.samples))
+            print(f"size: {receivers} receivers: {found[-1].total:.0f} B", file=sys.stderr)
+    names = list(dict.fromkeys(name for sizes in found for name in sizes.bytes_per_sample))
+    rows = [
+        (
+            str(sizes.receivers),
+            f"{sizes.total:.0f}",
+            *(
+                " + ".join(f"{part:.0f}" for part in sizes.bytes_per_sample.get(name, (0, 0)))
+                for name in names
+            ),
+        )
+        for sizes in found
+    ]
+    return Result(
+        "Size",
+        before,
+        [
+            Table(
+                "Bytes a sample on disk, table + index",
+                ("receivers a message", "in all", *names),
+                rows,
+            )
+        ],
+        notes=(f"{options.samples:,} samples of one hour, tables of 1 MiB and more, not vacuumed",),
+        figures={"sizes": [asdict(sizes) for sizes in found]},
+    )
+
+
+async def _fill(database: Database, receivers: int, samples: int) -> Sizes:
+    block = SAMPLES_PER_REQUEST * receivers
+    messages = -(-samples // block) * SAMPLES_PER_REQUEST
+    start_ms = 1_772_445_600_000 // DAY_MS * DAY_MS + 10 * HOUR_MS  # an hour in the midst of a day
+    workload = Workload(
+        first_message=0,
+        messages=messages,
+        samples_per_request=SAMPLES_PER_REQUEST,
+        start_ms=start_ms,
+        messages_per_second=messages / 3600,
+        receivers=receivers,
+    )
+    keyring = await database.keyring()
+    writer = RowWriter(keyring, SettleRule())
+    stored = 0
+    async with database.acquire() as connection:
+        batch, waiting = Batch(), 0
+        for request in workload.requests():
+            created_at = request.samples[-1].sent_at + 2_000
+            batch.add_samples(keyring, to_samples(request, created_at))
+            waiting += 1
+            if waiting == REQUESTS_PER_COMMIT:
+                stored += (await writer.write(connection, batch, now_ms=created_at)).new
+                batch, waiting = Batch(), 0
+        if waiting:
+            stored += (await writer.write(connection, batch, now_ms=created_at)).new
+        assert (
+            stored == workload.samples == await connection.fetchval("select count(*) from receipt")
+        )
+        rows = await connection.fetch(_SIZES_SQL)
+    return Sizes(
+        receivers=receivers,
+        samples=stored,
+        bytes_per_sample={
+            row["table_name"]: (row["table_bytes"] / stored, row["index_bytes"] / stored)
+            for row in rows
+        },
+    )

@@ -1,0 +1,91 @@
+"""What the benchmarks send: samples as status clients would report them, all of them new.
+
+A message is one of CHANNELS channels' and is reported by each of its receivers within a short
+span; a request is one installation's, with the messages that came to it since its last one.
+"""
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from devtelemetry.v1 import telemetry_pb2
+
+CHANNELS = 200
+RECEIVERS = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """`messages` messages from number `first_message` on, which no other workload may overlap.
+
+    samples_per_request  a multiple of which `messages` is
+    receivers            of each message, of RECEIVERS installations in all
+    start_ms             sentAt of the first, Unix ms
+    messages_per_second  of event time
+    """
+
+    first_message: int
+    messages: int
+    samples_per_request: int
+    start_ms: int
+    messages_per_second: float
+    receivers: int = RECEIVERS
+
+    @property
+    def samples(self) -> int:
+        return self.messages * self.receivers
+
+    def requests(self) -> Iterator[telemetry_pb2.PushRequest]:
+        """Block by block of messages, each block once from each of its receivers."""
+        for block in range(self.messages // self.samples_per_request):
+            first = block * self.samples_per_request
+            samples = [self._sample(first + offset) for offset in range(self.samples_per_request)]
+            author = block % self.receivers
+            for position in range(self.receivers):
+                yield telemetry_pb2.PushRequest(
+                    samples=samples if position != author else [_sent(one) for one in samples],
+                    reporter=_REPORTERS[(block * self.receivers + position) % RECEIVERS],
+                )
+
+    def _sample(self, offset: int) -> telemetry_pb2.Sample:
+        number = self.first_message + offset
+        digest = hashlib.sha256(b"message %d" % number).hexdigest()
+        sent_at = self.start_ms + int(offset * 1000 / self.messages_per_second)
+        return telemetry_pb2.Sample(
+            message_id=f"0x{digest}",
+            channel_id=_CHANNEL_IDS[int(digest[:8], 16) % CHANNELS],
+            sent_at=sent_at,
+            topics=_TOPICS[number % len(_TOPICS)],
+            envelope_id=f"0x{digest[::-1]}",
+            received_at=sent_at + 700,
+            message_type="CHAT_MESSAGE",
+            message_size=64 + number % 500,
+        )
+
+
+def _sent(sample: telemetry_pb2.Sample) -> telemetry_pb2.Sample:
+    copy = telemetry_pb2.Sample()
+    copy.CopyFrom(sample)
+    copy.sent_by_receiver = True
+    return copy
+
+
+def _channel_id(number: int) -> str:
+    # A community's compressed key and the channel's UUID within it.
+    key = hashlib.sha256(b"community %d" % (number // 8)).hexdigest()
+    return f"0x02{key}{uuid.uuid5(uuid.NAMESPACE_OID, f'channel {number}')}"
+
+
+def _reporter(number: int) -> telemetry_pb2.Reporter:
+    return telemetry_pb2.Reporter(
+        receiver_public_key="0x04" + hashlib.sha512(b"receiver %d" % number).hexdigest(),
+        installation_id=str(uuid.uuid5(uuid.NAMESPACE_OID, f"installation {number}")),
+        platform=("desktop", "android", "ios")[number % 3],
+        app_version="2.36.1",
+    )
+
+
+_CHANNEL_IDS = [_channel_id(number) for number in range(CHANNELS)]
+_REPORTERS = [_reporter(number) for number in range(RECEIVERS)]
+_TOPICS = [hashlib.sha256(b"topic %d" % number).digest()[:4] for number in range(16)]

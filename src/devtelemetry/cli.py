@@ -1,0 +1,610 @@
+"""The command line: reads what is asked, calls the room that does it, says how it went.
+
+The options that are settings are made from config.py; a command names those that matter to it.
+Results go to standard output, everything else to stderr. Exit status: 0 done, 1 failed (one line
+says what and what to do), 2 usage. What a command needs is imported by it, so that --help is fast.
+"""
+
+import asyncio
+import contextlib
+import functools
+import inspect
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+
+import typer
+
+from devtelemetry import __version__
+from devtelemetry.clock import now_ms, utc_now
+from devtelemetry.config import (
+    BadOption,
+    Settings,
+    default_text,
+    description,
+    is_switch,
+    notation,
+    option_name,
+    settings_table,
+)
+from devtelemetry.errors import DevTelemetryError
+from devtelemetry.model import MembershipPolicy
+
+if TYPE_CHECKING:
+    from devtelemetry.model import WindowReliability
+    from devtelemetry.store.tokens import TokenInfo
+    from devtelemetry.transfer import InputFile
+
+SHOWN_REJECTIONS = 20  # of one file; more of them say nothing new
+
+_EVERYWHERE = ("database_url", "data_dir", "config", "log_level", "log_format")
+_SERVER = tuple(name for name in Settings.model_fields if name not in _EVERYWHERE)
+_WINDOWS = (
+    "timeframes",
+    "membership",
+    "allowed_lateness",
+    "settle_time",
+    "recompute_interval",
+    "unmeasured_channels",
+    "unmeasured_types",
+    "legacy_unmeasured_channels",
+    "legacy_unmeasured_types",
+)
+
+_T = TypeVar("_T")
+
+_app = typer.Typer(
+    help="How reliably do the messages of a messenger arrive?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_tokens = typer.Typer(
+    help="Tokens that let clients push samples and readers read figures.", no_args_is_help=True
+)
+_app.add_typer(_tokens, name="token")
+
+
+def run() -> int:
+    """Runs the command of sys.argv; returns the exit status."""
+    try:
+        _app(prog_name="devtelemetry")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
+    return 0
+
+
+# ------------------------------------------------------------------------------------ machinery
+
+
+def _with_settings(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command options for these settings and those every command has.
+
+    The command gets the checked Settings as `settings`; its own options stay as they are.
+    """
+    generated = (*names, *_EVERYWHERE)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run_command(**values: Any) -> None:
+            options = {name: values.pop(name) for name in generated}
+            with _one_line_errors():
+                given = {name: value for name, value in options.items() if value is not None}
+                settings = Settings(**given)
+                _configure_logging(settings, runs_for_long=names == _SERVER)
+                command(settings=settings, **values)
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+        options = [_option(name) for name in generated]
+        # Typer reads the signature.
+        run_command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+        )
+        run_command.__annotations__ = {}
+        return run_command
+
+    return decorate
+
+
+def _option(name: str) -> inspect.Parameter:
+    """The option of a setting. Its text is checked with the other settings, not by Typer."""
+    flag = option_name(name)
+    if is_switch(name):
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    option = typer.Option(
+        flag,
+        help=f"{description(name)} Default: {default_text(name)}.".replace("`", ""),
+        metavar=notation(name).metavar or None,
+        show_default=False,
+        rich_help_panel="Settings",
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[bool | None if is_switch(name) else str | None, option],
+    )
+
+
+def _configure_logging(settings: Settings, *, runs_for_long: bool) -> None:
+    from devtelemetry.logs import configure_logging  # noqa: PLC0415
+
+    # What a command that ends at once does in passing is news only to who asks for it.
+    is_asked_for = runs_for_long or "log_level" in settings.model_fields_set
+    configure_logging(settings.log_level if is_asked_for else "warning", settings.log_format)
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
+    try:
+        yield
+    except (typer.Exit, typer.Abort, ModuleNotFoundError):
+        raise
+    except BadOption as error:
+        _fail(str(error), 2)
+    except DevTelemetryError as error:
+        _fail(str(error), 1)
+    except BrokenPipeError:
+        # Whoever read the output has gone. What is left of it must not fail once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        _fail(f"{name}{error.strerror or error or 'timed out'}", 1)
+    except Exception as error:
+        import asyncpg  # noqa: PLC0415
+        import structlog  # noqa: PLC0415
+
+        if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
+            _fail(f"the database: {error}", 1)
+        structlog.get_logger(__name__).debug("what went wrong", exc_info=True)
+        _fail(
+            f"a fault in the program: {type(error).__name__}: {error}; "
+            "please report it with what --log-level debug shows",
+            1,
+        )
+
+
+def _fail(message: str, status: int) -> NoReturn:
+    line = " ".join(message.split())
+    sys.stderr.write(f"devtelemetry: {line}\n")
+    raise typer.Exit(status)
+
+
+def _run(work: Coroutine[Any, Any, _T]) -> _T:
+    """Runs a command's work; Ctrl-C and SIGTERM end it in order, the bundled database too."""
+
+    async def interruptible() -> _T:
+        # At once, even while it waits for a line of standard input, where the loop does not run.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return await work
+
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        return asyncio.run(interruptible())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+
+
+def _moment(option: str, text: str | None) -> datetime | None:
+    from devtelemetry.figures import parse_moment  # noqa: PLC0415
+
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise BadOption(f"{option}: {error}") from None
+
+
+def _timeframe_name(text: str | None) -> str | None:
+    from devtelemetry.aggregate.windows import parse_timeframe  # noqa: PLC0415
+
+    if text is None:
+        return None
+    try:
+        return parse_timeframe(text).name
+    except ValueError as error:
+        raise BadOption(f"--timeframe: {error}") from None
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        _say(f"devtelemetry {__version__}")
+        raise typer.Exit
+
+
+@_app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
+@_app.command("serve")
+@_with_settings(*_SERVER)
+def _serve(settings: Settings) -> None:
+    """Run everything: take samples, compute windows, clean, answer."""
+    with _shared_metrics(settings.workers):
+        from devtelemetry.serve import serve  # noqa: PLC0415
+
+        asyncio.run(serve(settings))
+
+
+@contextlib.contextmanager
+def _shared_metrics(processes: int) -> Iterator[None]:
+    """Where the processes of one server keep their metrics, so that a scrape shows the sum.
+
+    The variable is metrics.SHARED_DIRECTORY, which cannot be imported before it is set.
+    """
+    if processes == 1:
+        yield
+        return
+    with tempfile.TemporaryDirectory(prefix="devtelemetry-metrics-") as directory:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
+        yield
+
+
+_File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON; .gz is unpacked, - is stdin.")]
+
+
+@_app.command("import")
+@_with_settings("retention", "clock_skew", "timeframes", "settle_time")
+def _import(settings: Settings, file: _File) -> None:
+    """Store samples from a file of one JSON object a line."""
+    from devtelemetry.transfer import InputFile  # noqa: PLC0415
+
+    with InputFile(file) as opened, _progress(opened) as advance:
+        _run(_import_lines(settings, opened, advance))
+
+
+async def _import_lines(settings: Settings, file: "InputFile", advance: Callable[[], None]) -> None:
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+    from devtelemetry.transfer import import_samples  # noqa: PLC0415
+
+    shown = 0
+
+    def on_rejected(number: int, why: str) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= SHOWN_REJECTIONS:
+            _tell(f"line {number}: {why}")
+
+    async with open_database(settings) as database:
+        result = await import_samples(
+            database,
+            file.lines(),
+            settings.age_limits(),
+            settings.settle_rule(),
+            now_ms=now_ms,
+            on_rejected=on_rejected,
+            on_note=_tell,
+            on_batch=advance,
+        )
+    if result.rejected > SHOWN_REJECTIONS:
+        _tell(f"and {result.rejected - SHOWN_REJECTIONS} more lines")
+    _say(f"imported {result.imported}, duplicates {result.duplicates}, rejected {result.rejected}")
+    if result.rejected:
+        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def _progress(file: "InputFile") -> Iterator[Callable[[], None]]:
+    """A bar on a terminal, by bytes where the size is known; yields what moves it."""
+    if not sys.stderr.isatty():
+        yield lambda: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    bar = Progress(
+        BarColumn(),
+        DownloadColumn(binary_units=True),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("import", total=file.size_bytes)
+        yield lambda: bar.update(task, completed=file.position_bytes)
+
+
+@_app.command("export")
+@_with_settings()
+def _export(settings: Settings) -> None:
+    """Write all samples to standard output, in the format that import reads."""
+    _run(_export_lines(settings))
+
+
+async def _export_lines(settings: Settings) -> None:
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+    from devtelemetry.transfer import export_samples  # noqa: PLC0415
+
+    async with (
+        open_database(settings) as database,
+        contextlib.aclosing(export_samples(database)) as pieces,
+    ):
+        async for piece in pieces:
+            sys.stdout.buffer.write(piece)
+        sys.stdout.buffer.flush()
+
+
+@_app.command("aggregate")
+@_with_settings(*_WINDOWS)
+def _aggregate(
+    settings: Settings,
+    timeframe: Annotated[
+        str | None, typer.Option(metavar="TIMEFRAME", help="With --window-start: of this length.")
+    ] = None,
+    window_start: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Compute the window that starts then, now.")
+    ] = None,
+) -> None:
+    """Compute all windows that are due, or one of them now."""
+    start = _moment("--window-start", window_start)
+    name = _timeframe_name(timeframe)
+    if (name is None) != (start is None):
+        raise BadOption(
+            "--timeframe and --window-start name a window together; allowed: both, or none"
+        )
+    _run(_compute(settings, name, start))
+
+
+async def _compute(settings: Settings, name: str | None, start: datetime | None) -> None:
+    from devtelemetry.aggregate.aggregate import compute_due, compute_one  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    rules = settings.aggregate_rules()
+    async with open_database(settings) as database:
+        if name is not None and start is not None:
+            timeframe = settings.timeframe(name)
+            _say_window(await compute_one(database, rules, timeframe, start, now=utc_now))
+            return
+        computed = await compute_due(database, rules, now=utc_now, on_window=_say_window)
+        _say(f"computed {computed}" + ("" if computed else ": no window is due"))
+
+
+def _say_window(window: "WindowReliability") -> None:
+    from devtelemetry.figures import iso  # noqa: PLC0415
+    from devtelemetry.report import NO_RATIO, percent  # noqa: PLC0415
+
+    counts = window.counts
+    ratios = NO_RATIO
+    if window.reliability is not None:
+        ratios = (
+            f"delivery ratio {percent(counts.delivery_ratio)}, R {percent(window.reliability)}, "
+            f"{counts.missing} of {counts.expected} missing"
+        )
+    name = f"{window.timeframe} {iso(window.window.start)} {window.membership}"
+    _say(f"{name} {window.state}: {ratios}")
+
+
+@_app.command("report")
+@_with_settings()
+def _report(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    timeframe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIMEFRAME",
+            help="Windows of this length; with --json the shortest if not said.",
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Windows that end after this time."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Windows that start before this time.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="ID", help="The figures of this channel alone.")
+    ] = None,
+    membership: Annotated[
+        MembershipPolicy | None, typer.Option(help="Windows of this policy; all if not said.")
+    ] = None,
+) -> None:
+    """Show the figures that were computed."""
+    name = _timeframe_name(timeframe)
+    start, end = _moment("--from", from_), _moment("--to", to)
+    if start is not None and end is not None and start >= end:
+        raise BadOption(f"--from: {from_} does not lie before --to {to}")
+    if json:
+        shortest = settings.timeframes[0].name
+        _run(_report_json(settings, name or shortest, start, end, channel, membership))
+    else:
+        _run(_report_table(settings, name, start, end, channel, membership))
+
+
+async def _report_json(
+    settings: Settings,
+    timeframe: str,
+    start: datetime | None,
+    end: datetime | None,
+    channel: str | None,
+    membership: MembershipPolicy | None,
+) -> None:
+    import orjson  # noqa: PLC0415
+
+    from devtelemetry.figures import Selection, read_windows, window_as_json  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    selection = Selection(timeframe, start, end, channel, membership)
+    # figures.as_json, a window a line as they are read.
+    async with open_database(settings) as database:
+        sys.stdout.write(f'{{"timeframe": "{timeframe}", "windows": [')
+        separator = "\n"
+        async for window in read_windows(database, selection):
+            sys.stdout.write(separator + orjson.dumps(window_as_json(window)).decode())
+            separator = ",\n"
+        sys.stdout.write("]}\n")
+        sys.stdout.flush()
+
+
+async def _report_table(
+    settings: Settings,
+    timeframe: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    channel: str | None,
+    membership: MembershipPolicy | None,
+) -> None:
+    from rich.console import Console  # noqa: PLC0415
+
+    from devtelemetry.report import Asked, print_report  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    async with open_database(settings) as database:
+        asked = Asked(timeframe, start, end, channel, membership)
+        await print_report(database, Console(highlight=False), asked)
+
+
+@_app.command("clean")
+@_with_settings("retention", *_WINDOWS)
+def _clean(settings: Settings) -> None:
+    """Drop the days of samples that are due."""
+    _run(_clean_days(settings))
+
+
+async def _clean_days(settings: Settings) -> None:
+    from devtelemetry.retention import clean  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    async with open_database(settings) as database:
+        result = await clean(database, settings.aggregate_rules(), settings.retention, now=utc_now)
+    for day in result.dropped:
+        _say(f"dropped {day}")
+    for day, reason in result.kept:
+        _say(f"kept {day}: {reason}")
+    _say(f"dropped {len(result.dropped)}, kept {len(result.kept)}")
+
+
+@_app.command("forget")
+@_with_settings()
+def _forget(
+    settings: Settings,
+    key: Annotated[str, typer.Argument(metavar="KEY", help="The receiver's public key.")],
+) -> None:
+    """Delete all samples of a receiver, on all its devices."""
+    _run(_forget_receiver(settings, key))
+
+
+async def _forget_receiver(settings: Settings, key: str) -> None:
+    from devtelemetry.forget import forget_key  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    async with open_database(settings) as database:
+        deleted = await forget_key(database, key)
+    _say(f"deleted {deleted}")
+
+
+_TokenName = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called here.")]
+
+
+@_tokens.command("create")
+@_with_settings()
+def _token_create(
+    settings: Settings,
+    name: _TokenName,
+    scope: Annotated[
+        str, typer.Option(metavar="ingest|read", help="Push samples, or read figures.")
+    ] = "ingest",
+) -> None:
+    """Make a token and show it, this once."""
+    if scope not in ("ingest", "read"):
+        raise BadOption(f"--scope: {scope!r} is not known; allowed: ingest or read")
+    token = _run(_create_token(settings, name, scope))
+    _say(token)
+    _tell("Keep it: only its hash is stored, and nobody can show it again.")
+
+
+async def _create_token(settings: Settings, name: str, scope: str) -> str:
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+    from devtelemetry.store.tokens import Scope, create_token  # noqa: PLC0415
+
+    async with open_database(settings) as database:
+        return await create_token(database, name, Scope(scope), now=utc_now())
+
+
+@_tokens.command("list")
+@_with_settings()
+def _token_list(settings: Settings) -> None:
+    """Show the tokens that were made, by name."""
+    from rich import box  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    from devtelemetry.figures import iso  # noqa: PLC0415
+
+    tokens = _run(_read_tokens(settings))
+    if not tokens:
+        _tell("There is no token; `devtelemetry token create NAME` makes one.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for title in ("name", "scope", "created", "state"):
+        table.add_column(title, overflow="fold")
+    for token in tokens:
+        state = "valid" if token.revoked_at is None else f"revoked {iso(token.revoked_at)}"
+        table.add_row(token.name, token.scope.value, iso(token.created_at), state)
+    Console(highlight=False).print(table)
+
+
+async def _read_tokens(settings: Settings) -> "list[TokenInfo]":
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+    from devtelemetry.store.tokens import list_tokens  # noqa: PLC0415
+
+    async with open_database(settings) as database:
+        return await list_tokens(database)
+
+
+@_tokens.command("revoke")
+@_with_settings()
+def _token_revoke(settings: Settings, name: _TokenName) -> None:
+    """Make a token invalid for good; servers notice within a second."""
+    _run(_revoke_token(settings, name))
+    _say(f"revoked {name}")
+
+
+async def _revoke_token(settings: Settings, name: str) -> None:
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+    from devtelemetry.store.tokens import revoke_token  # noqa: PLC0415
+
+    async with open_database(settings) as database:
+        await revoke_token(database, name, now=utc_now())
+
+
+@_app.command("settings")
+def _settings() -> None:
+    """Print the table of all settings, as Markdown."""
+    sys.stdout.write(settings_table())

@@ -1,0 +1,378 @@
+"""The HTTP server: figures, who may read them, health, metrics, and its own documentation."""
+
+import contextlib
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import pytest
+from prometheus_client.openmetrics.parser import (
+    text_string_to_metric_families as parse_openmetrics,
+)
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from devtelemetry import metrics
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.api import ReliabilityDocument, create_app
+from devtelemetry.config import Settings
+from devtelemetry.figures import Selection, as_json, read_windows
+from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import (
+    HOUR_MS,
+    MINUTE_MS,
+    MembershipPolicy,
+    Sample,
+    from_unix_ms,
+)
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.tokens import Scope, create_token
+
+START = 1_772_445_600_000  # 2026-03-02T10:00Z
+LATER = datetime(2026, 4, 1, tzinfo=UTC)
+RELIABILITY = "/api/v1/reliability"
+
+
+class AwayDatabase(Database):
+    """A database that cannot be reached."""
+
+    def __init__(self) -> None:
+        super().__init__("postgresql://nobody@192.0.2.1/nothing")
+
+    @contextlib.asynccontextmanager
+    async def acquire(self) -> AsyncIterator[Connection]:
+        raise ConnectionRefusedError("connection refused")
+        yield  # what makes it a context manager
+
+
+def client_of(database: Database, **options: object) -> httpx.AsyncClient:
+    settings = Settings(**{"http_listen": "127.0.0.1:8080", **options})
+    transport = httpx.ASGITransport(create_app(database, settings), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://server")
+
+
+async def get(database: Database, path: str, **params: str) -> httpx.Response:
+    async with client_of(database) as client:
+        return await client.get(path, params=params)
+
+
+async def store(database: Database, channels: Sequence[str] = ("c1",)) -> None:
+    """Three hours; of each channel two receivers, the second misses one message in three."""
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    batch.add_samples(
+        writer.keyring,
+        [
+            Sample(f"m{hour}-{n}", channel, receiver, sent_at, sent_at + 5_000)
+            for hour in range(4)
+            for n in range(3)
+            for channel in channels
+            for receiver in ("a", "b")
+            for sent_at in [START + hour * HOUR_MS + (n + 1) * MINUTE_MS]
+            if not (receiver == "b" and n == 1)
+        ],
+    )
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=START)
+
+
+async def compute(
+    database: Database,
+    hour: int = 0,
+    *,
+    timeframe: str = "1h",
+    membership: str = "present",
+    now: datetime = LATER,
+) -> None:
+    frame = parse_timeframe(timeframe)
+    rules = AggregateRules((frame,), membership=MembershipPolicy(membership))
+    start = from_unix_ms(START + hour * HOUR_MS)
+    await compute_one(database, rules, frame, start, now=lambda: now)
+
+
+# ------------------------------------------------------------------------------------- figures
+
+
+async def test_the_document_is_that_of_the_page_and_of_the_openapi_models(
+    database: Database,
+) -> None:
+    await store(database, ["c1", "c2"])
+    for hour in range(3):
+        await compute(database, hour)
+    answer = await get(database, RELIABILITY, timeframe="1h")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+    windows = [window async for window in read_windows(database, Selection("1h"))]
+    assert len(windows) == 3
+    assert answer.json() == as_json("1h", windows)
+
+    model = ReliabilityDocument.model_validate(answer.json())
+    assert model.model_dump(mode="json").keys() == answer.json().keys()
+    for read, sent in zip(model.windows, answer.json()["windows"], strict=True):
+        assert read.model_dump().keys() == sent.keys()
+        assert read.channels[0].model_dump().keys() == sent["channels"][0].keys()
+
+
+async def test_an_empty_database_has_no_windows(database: Database) -> None:
+    answer = await get(database, RELIABILITY)
+    assert answer.json() == {"timeframe": "1h", "windows": []}
+
+
+async def test_without_a_timeframe_it_is_the_shortest_that_is_computed(database: Database) -> None:
+    async with client_of(database, timeframes="1d,15m,1h") as client:
+        assert (await client.get(RELIABILITY)).json()["timeframe"] == "15m"
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({}, [(0, "present"), (0, "window"), (1, "present"), (2, "present")]),
+        ({"membership": "window"}, [(0, "window")]),
+        ({"from": "2026-03-02T11:00:00Z"}, [(1, "present"), (2, "present")]),
+        ({"from": "2026-03-02T11:00", "to": "2026-03-02T12:00"}, [(1, "present")]),
+        ({"to": "2026-03-02T13:00:00+02:00"}, [(0, "present"), (0, "window")]),
+        ({"timeframe": "1d"}, []),
+    ],
+)
+async def test_windows_are_selected_as_by_report(
+    database: Database, params: dict[str, str], expected: list[tuple[int, str]]
+) -> None:
+    await store(database)
+    for hour in range(3):
+        await compute(database, hour)
+    await compute(database, membership="window")
+    document = (await get(database, RELIABILITY, **params)).json()
+    hours = {f"2026-03-02T{10 + hour}:00:00Z": hour for hour in range(3)}
+    assert [(hours[w["start"]], w["membership"]) for w in document["windows"]] == expected
+
+
+async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
+    await store(database, ["c1", "c2"])
+    await compute(database)
+    (window,) = (await get(database, RELIABILITY, channel="c2")).json()["windows"]
+    assert [channel["channel_id"] for channel in window["channels"]] == ["c2"]
+    assert window["expected"] == window["channels"][0]["expected"]
+
+
+@pytest.mark.parametrize(
+    ("params", "field", "text"),
+    [
+        ({"timeframe": "1x"}, "timeframe", "'1x' is no timeframe; allowed: a number and m, h, d"),
+        ({"from": "soon"}, "from", "'soon' is no time; allowed: ISO 8601, as in 2026-03-02T10:00"),
+        ({"to": "1772445600"}, "to", "'1772445600' is no time; allowed: ISO 8601"),
+        ({"membership": "most"}, "membership", "'present', 'window' or 'bracketed'"),
+        ({"channel": ""}, "channel", "at least 1 character"),
+        ({"by": "platform"}, "by", "Extra inputs are not permitted"),
+        ({"from": "2026-03-02", "to": "2026-03-02"}, None, "`from` must lie before `to`"),
+    ],
+)
+async def test_a_bad_question_is_answered_with_what_is_wrong_in_it(
+    database: Database, params: dict[str, str], field: str | None, text: str
+) -> None:
+    answer = await get(database, RELIABILITY, **params)
+    assert answer.status_code == 422
+    (problem,) = answer.json()["detail"]
+    assert text in problem["msg"]
+    assert problem["loc"] == (["query"] if field is None else ["query", field])
+
+
+async def test_without_the_database_the_answer_is_to_come_again() -> None:
+    answer = await get(AwayDatabase(), RELIABILITY)
+    assert answer.status_code == 503
+    assert "the database cannot be reached" in answer.json()["detail"]
+    assert int(answer.headers["retry-after"]) > 0
+
+
+# --------------------------------------------------------------------------------- who may read
+
+
+async def read_as(database: Database, token: str | None, **options: object) -> httpx.Response:
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    async with client_of(database, **options) as client:
+        return await client.get(RELIABILITY, headers=headers)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"http_listen": "127.0.0.1:8080"},
+        {"http_listen": "[::1]:8080"},
+        {"http_listen": "0.0.0.0:8080", "insecure": True},
+    ],
+)
+async def test_on_loopback_and_where_insecure_is_said_anyone_may_read(
+    database: Database, options: dict[str, object]
+) -> None:
+    assert (await read_as(database, None, **options)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"http_listen": "0.0.0.0:8080"},
+        {"http_listen": "127.0.0.1:8080", "require_tokens": True},
+        {"http_listen": "0.0.0.0:8080", "require_tokens": True, "insecure": True},
+    ],
+)
+async def test_beyond_loopback_only_a_read_token_may_read(
+    database: Database, options: dict[str, object]
+) -> None:
+    read = await create_token(database, "wall", Scope.READ, now=LATER)
+    ingest = await create_token(database, "phone", Scope.INGEST, now=LATER)
+    assert (await read_as(database, read, **options)).status_code == 200
+    for token in (None, ingest, "dt_guess", ""):
+        answer = await read_as(database, token, **options)
+        assert answer.status_code == 401
+        assert answer.headers["www-authenticate"] == "Bearer"
+        assert "token create NAME --scope read" in answer.json()["detail"]
+
+
+async def test_probes_and_scrapes_need_no_token(database: Database) -> None:
+    async with client_of(database, http_listen="0.0.0.0:8080") as client:
+        for path in ("/healthz", "/readyz", "/metrics"):
+            assert (await client.get(path)).status_code == 200, path
+
+
+# --------------------------------------------------------------------------------------- health
+
+
+async def test_a_server_with_its_database_is_ready(database: Database) -> None:
+    for path in ("/healthz", "/readyz"):
+        answer = await get(database, path)
+        assert (answer.status_code, answer.text) == (200, "ok\n")
+
+
+async def test_without_the_database_it_is_alive_and_not_ready() -> None:
+    assert (await get(AwayDatabase(), "/healthz")).status_code == 200
+    answer = await get(AwayDatabase(), "/readyz")
+    assert answer.status_code == 503
+    assert answer.text == "the database cannot be used: connection refused\n"
+
+
+async def test_on_another_schema_it_is_not_ready(database: Database) -> None:
+    async with database.acquire() as connection:
+        await connection.execute("update alembic_version set version_num = '0000'")
+    answer = await get(database, "/readyz")
+    assert answer.status_code == 503
+    assert answer.text.startswith("the database has schema 0000, this version needs ")
+
+
+# -------------------------------------------------------------------------------------- metrics
+
+
+async def scrape(database: Database, **options: object) -> dict[str, float]:
+    """The values of all series: name{label=value,…}."""
+    async with client_of(database, **options) as client:
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    return {
+        sample.name + "".join(f",{k}={v}" for k, v in sorted(sample.labels.items())): sample.value
+        for family in parse_text(answer.text)
+        for sample in family.samples
+    }
+
+
+async def test_a_scrape_shows_the_latest_window_of_each_timeframe_and_state(
+    database: Database,
+) -> None:
+    await store(database)
+    for hour in (0, 1):
+        await compute(database, hour)
+    await compute(database, 2, now=from_unix_ms(START + 4 * HOUR_MS))
+    await compute(database, timeframe="2h")
+    series = await scrape(database)
+    shown = {name for name in series if name.startswith("devtelemetry_delivery_ratio")}
+    assert shown == {
+        "devtelemetry_delivery_ratio,state=settled,timeframe=1h",
+        "devtelemetry_delivery_ratio,state=provisional,timeframe=1h",
+        "devtelemetry_delivery_ratio,state=settled,timeframe=2h",
+    }
+    (window,) = [
+        window
+        async for window in read_windows(
+            database, Selection("1h", start=from_unix_ms(START + 2 * HOUR_MS))
+        )
+    ]
+    labels = ",state=provisional,timeframe=1h"
+    assert series[f"devtelemetry_delivery_ratio{labels}"] == window.counts.delivery_ratio
+    assert series[f"devtelemetry_reliability{labels}"] == window.reliability
+    assert series[f"devtelemetry_expected_deliveries{labels}"] == window.counts.expected
+    assert series[f"devtelemetry_missing_deliveries{labels}"] == window.counts.missing
+    assert series[f"devtelemetry_corroborated_deliveries{labels}"] == window.counts.corroborated
+    assert series[f"devtelemetry_receivers{labels}"] == window.counts.receivers
+
+
+async def test_only_the_policy_that_is_configured_is_shown(database: Database) -> None:
+    await store(database)
+    await compute(database, membership="window")
+    assert not [name for name in await scrape(database) if "delivery_ratio" in name]
+    shown = await scrape(database, membership="window")
+    assert [name for name in shown if "delivery_ratio" in name]
+
+
+async def test_a_figure_without_a_value_has_no_series(database: Database) -> None:
+    await compute(database)
+    series = await scrape(database)
+    assert series["devtelemetry_expected_deliveries,state=settled,timeframe=1h"] == 0
+    assert not [name for name in series if "delivery_ratio" in name or "_reliability" in name]
+
+
+async def test_the_service_shows_its_own_metrics_with_and_without_the_database(
+    database: Database,
+) -> None:
+    metrics.DAYS_DROPPED.inc()
+    for of in (database, AwayDatabase()):
+        assert (await scrape(of))["devtelemetry_days_dropped_total"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type", "parse"),
+    [
+        (
+            "application/openmetrics-text;version=1.0.0",
+            "application/openmetrics-text;",
+            parse_openmetrics,
+        ),
+        ("text/plain", "text/plain;", parse_text),
+        ("*/*", "text/plain;", parse_text),
+    ],
+)
+async def test_the_exposition_is_in_the_format_that_is_asked_for(
+    database: Database, accept: str, content_type: str, parse: Callable[[str], Any]
+) -> None:
+    async with client_of(database) as client:
+        answer = await client.get("/metrics", headers={"Accept": accept})
+    assert answer.headers["content-type"].startswith(content_type)
+    assert "devtelemetry_samples_accepted" in {family.name for family in parse(answer.text)}
+
+
+# ---------------------------------------------------------------------------------------- /docs
+
+
+async def test_the_documentation_loads_nothing_from_anywhere_else(database: Database) -> None:
+    async with client_of(database) as client:
+        page = await client.get("/docs")
+        assert page.status_code == 200
+        linked = re.findall(r"""(?:src|href)=["']([^"']+)""", page.text)
+        assert len(linked) >= 2
+        for link in linked:
+            address = urljoin("http://server/docs", link)
+            assert urlsplit(address).netloc == "server", link
+            assert (await client.get(address)).status_code == 200, link
+        assert re.findall(r"https?://[^\s\"'<>]+", page.text) == []
+
+
+async def test_the_openapi_document_says_what_may_be_asked(database: Database) -> None:
+    document = (await get(database, "/openapi.json")).json()
+    operation = document["paths"][RELIABILITY]["get"]
+    described = {p["name"]: p.get("description", "") for p in operation["parameters"]}
+    assert described.keys() == {"timeframe", "from", "to", "channel", "membership"}
+    assert all(described.values())
+    schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
+    assert schema == {"$ref": "#/components/schemas/ReliabilityDocument"}
+    for name in ("WindowFigures", "ChannelFigures"):
+        fields = document["components"]["schemas"][name]["properties"]
+        assert "delivery_ratio" in fields

@@ -1,0 +1,344 @@
+"""Stored figures, read back: every vector, what is selected, and the JSON of the page."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+import pytest
+
+from devtelemetry import figures
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.figures import (
+    Selection,
+    as_json,
+    has_samples,
+    latest_windows,
+    parse_moment,
+    read_windows,
+    start_of_latest,
+    stored_timeframes,
+)
+from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import (
+    HOUR_MS,
+    MINUTE_MS,
+    ChannelReliability,
+    Counts,
+    MembershipPolicy,
+    Sample,
+    Window,
+    WindowReliability,
+    WindowState,
+    from_unix_ms,
+)
+from devtelemetry.store.database import Database
+from oracle.recording import Vector, read_vectors
+
+START = 1_772_445_600_000  # 2026-03-02T10:00Z
+LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+async def store(database: Database, samples: Sequence[Sample]) -> None:
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    batch.add_samples(writer.keyring, samples)
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=START)
+
+
+async def store_vector(database: Database, vector: Vector) -> None:
+    await store(
+        database,
+        [
+            Sample(
+                message_id=sample.message_id,
+                channel_id=sample.channel_id,
+                receiver_public_key=sample.receiver_public_key,
+                sent_at=sample.sent_at,
+                created_at=sample.created_at,
+                installation_id=sample.installation_id,
+                sent_by_receiver=sample.sent_by_receiver,
+            )
+            for sample in vector.oracle_samples()
+        ],
+    )
+
+
+async def store_hours(database: Database, hours: int, channels: Sequence[str] = ("c1",)) -> None:
+    """Two receivers of each channel; the second misses one of the three messages of every hour."""
+    await store(
+        database,
+        [
+            Sample(f"m{hour}-{n}", channel, receiver, sent_at, sent_at + 5_000)
+            for hour in range(hours + 1)
+            for n in range(3)
+            for channel in channels
+            for receiver in ("a", "b")
+            for sent_at in [START + hour * HOUR_MS + (n + 1) * MINUTE_MS]
+            if not (receiver == "b" and n == 1)
+        ],
+    )
+
+
+async def compute(
+    database: Database,
+    hour: int = 0,
+    *,
+    timeframe: str = "1h",
+    start_ms: int | None = None,
+    membership: str = "present",
+    now: datetime = LATER,
+) -> WindowReliability:
+    frame = parse_timeframe(timeframe)
+    rules = AggregateRules((frame,), membership=MembershipPolicy(membership))
+    start = from_unix_ms(START + hour * HOUR_MS if start_ms is None else start_ms)
+    return await compute_one(database, rules, frame, start, now=lambda: now)
+
+
+async def selected(database: Database, **selection: Any) -> list[WindowReliability]:
+    chosen = Selection(**({"timeframe": "1h"} | selection))
+    return [window async for window in read_windows(database, chosen)]
+
+
+def hour_of(window: WindowReliability) -> int:
+    return (window.window.start_ms - START) // HOUR_MS
+
+
+def is_exactly(value: float | None, expected: str | None) -> bool:
+    if value is None or expected is None:
+        return value is None and expected is None
+    return abs(value - float(Fraction(expected))) < 1e-12
+
+
+@pytest.mark.parametrize("vector", read_vectors(), ids=lambda vector: vector.name)
+async def test_every_vector_reads_back_as_the_json_of_the_page(
+    vector: Vector, database: Database
+) -> None:
+    await store_vector(database, vector)
+    await compute(
+        database,
+        timeframe=vector.timeframe,
+        start_ms=vector.window_start,
+        membership=vector.membership,
+    )
+    windows = await selected(database, timeframe=vector.timeframe)
+    document = json.loads(json.dumps(as_json(vector.timeframe, windows)))
+
+    assert document["timeframe"] == vector.timeframe
+    (window,) = document["windows"]
+    assert parse_moment(window["start"]) == from_unix_ms(vector.window_start)
+    assert parse_moment(window["end"]) == from_unix_ms(vector.window_end)
+    assert window["membership"] == vector.membership
+    assert is_exactly(window["reliability"], vector.expect["reliability"])
+    assert is_exactly(window["delivery_ratio"], vector.expect["delivery_ratio"])
+    channels = {channel["channel_id"]: channel for channel in window["channels"]}
+    assert channels.keys() == vector.expect["channels"].keys()
+    for channel_id, expected in vector.expect["channels"].items():
+        channel = channels[channel_id]
+        for name in ("messages", "receivers", "expected", "missing", "corroborated", "comparable"):
+            assert channel[name] == expected[name], (channel_id, name)
+        if channel["comparable"]:
+            assert is_exactly(channel["reliability"], expected["reliability"])
+            assert is_exactly(channel["delivery_ratio"], expected["delivery_ratio"])
+        else:
+            assert channel["reliability"] is None
+            assert channel["delivery_ratio"] is None
+    comparable = [channel for channel in channels.values() if channel["comparable"]]
+    for name in ("messages", "receivers", "expected", "missing", "corroborated", "unknown"):
+        assert window[name] == sum(channel[name] for channel in comparable), name
+
+
+def test_the_json_is_that_of_the_page_to_the_letter() -> None:
+    counts = Counts(messages=5, receivers=3, expected=15, missing=1, corroborated=15)
+    window = WindowReliability(
+        timeframe="1h",
+        window=Window(from_unix_ms(START), from_unix_ms(START + HOUR_MS)),
+        membership=MembershipPolicy.PRESENT,
+        state=WindowState.SETTLED,
+        reliability=14 / 15,
+        counts=counts,
+        revision=1,
+        computed_at=datetime(2026, 3, 2, 12, 0, 3, 999999, tzinfo=UTC),
+        channels=(ChannelReliability("c1", counts),),
+    )
+    assert json.dumps(as_json("1h", [window])) == (
+        '{"timeframe": "1h", "windows": ['
+        '{"start": "2026-03-02T10:00:00Z", "end": "2026-03-02T11:00:00Z", '
+        '"membership": "present", "state": "settled", '
+        '"reliability": 0.9333333333333333, "delivery_ratio": 0.9333333333333333, '
+        '"delivery_ratio_lower": null, "delivery_ratio_upper": null, '
+        '"messages": 5, "receivers": 3, "expected": 15, "missing": 1, "corroborated": 15, '
+        '"unknown": 0, "revision": 1, "computed_at": "2026-03-02T12:00:03Z", '
+        '"channels": ['
+        '{"channel_id": "c1", "comparable": true, "reliability": 0.9333333333333333, '
+        '"delivery_ratio": 0.9333333333333333, "messages": 5, "receivers": 3, "expected": 15, '
+        '"missing": 1, "corroborated": 15, "unknown": 0}]}]}'
+    )
+
+
+async def test_a_window_reads_back_as_it_was_computed(database: Database) -> None:
+    await store_hours(database, 1, ["z", "a", "m"])
+    computed = await compute(database)
+    (read,) = await selected(database)
+    assert [channel.channel_id for channel in read.channels] == ["a", "m", "z"]
+    assert read.channels == tuple(sorted(computed.channels, key=lambda c: c.channel_id))
+    assert (read.counts, read.reliability) == (computed.counts, computed.reliability)
+    assert (read.window, read.state, read.computed_at) == (
+        computed.window,
+        computed.state,
+        computed.computed_at,
+    )
+
+
+async def test_windows_come_oldest_first_and_by_membership(database: Database) -> None:
+    await store_hours(database, 3)
+    for hour, membership in ((2, "window"), (0, "window"), (2, "bracketed"), (0, "present")):
+        await compute(database, hour, membership=membership)
+    assert [(hour_of(w), w.membership.value) for w in await selected(database)] == [
+        (0, "present"),
+        (0, "window"),
+        (2, "bracketed"),
+        (2, "window"),
+    ]
+
+
+async def test_all_windows_come_however_they_are_sliced(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_hours(database, 6)
+    for hour in range(6):
+        for membership in MembershipPolicy:
+            await compute(database, hour, membership=membership)
+    whole = await selected(database)
+    assert len(whole) == 18
+    for slice_windows in (1, 2, 3, 6, 18):
+        monkeypatch.setattr(figures, "SLICE_WINDOWS", slice_windows)
+        assert await selected(database) == whole
+
+
+@pytest.mark.parametrize(
+    ("start_minutes", "end_minutes", "hours"),
+    [
+        (None, None, [0, 1, 2]),
+        (60, 120, [1]),
+        (59, 121, [0, 1, 2]),
+        (61, 62, [1]),
+        (120, None, [2]),
+        (None, 60, [0]),
+        (180, None, []),
+        (None, 0, []),
+    ],
+)
+async def test_a_window_is_selected_if_it_overlaps_from_and_to(
+    database: Database, start_minutes: int | None, end_minutes: int | None, hours: list[int]
+) -> None:
+    await store_hours(database, 3)
+    for hour in range(3):
+        await compute(database, hour)
+
+    def at(minutes: int | None) -> datetime | None:
+        return None if minutes is None else from_unix_ms(START + minutes * MINUTE_MS)
+
+    windows = await selected(database, start=at(start_minutes), end=at(end_minutes))
+    assert [hour_of(window) for window in windows] == hours
+
+
+async def test_only_the_windows_of_the_timeframe_and_the_policy_come(database: Database) -> None:
+    await store_hours(database, 1)
+    await compute(database)
+    await compute(database, membership="window")
+    await compute(database, timeframe="2h")
+    assert [w.timeframe for w in await selected(database, timeframe="2h")] == ["2h"]
+    (window,) = await selected(database, membership=MembershipPolicy.WINDOW)
+    assert window.membership is MembershipPolicy.WINDOW
+    assert await selected(database, timeframe="1w") == []
+
+
+async def test_of_one_channel_the_totals_are_its_own(database: Database) -> None:
+    await store_hours(database, 1, ["c1", "c2"])
+    whole = await compute(database)
+    (window,) = await selected(database, channel="c2")
+    (channel,) = window.channels
+    assert channel.channel_id == "c2"
+    assert window.counts == channel.counts
+    assert window.reliability == channel.counts.reliability
+    assert (window.revision, window.computed_at) == (whole.revision, whole.computed_at)
+
+
+async def test_a_window_without_the_channel_stays_without_a_ratio(database: Database) -> None:
+    await store_hours(database, 1)
+    await compute(database)
+    (window,) = await selected(database, channel="nowhere")
+    assert window.channels == ()
+    assert window.reliability is None
+    assert window.counts == Counts(0, 0, 0, 0, 0)
+
+
+async def test_the_latest_window_of_each_timeframe_and_state_is_one(database: Database) -> None:
+    await store_hours(database, 5)
+    soon = from_unix_ms(START + 30 * HOUR_MS)
+    for hour in range(5):
+        await compute(database, hour, now=soon)
+    await compute(database, 4, now=from_unix_ms(START + 6 * HOUR_MS))
+    await compute(database, 0, membership="window")
+    await compute(database, timeframe="2h")
+    found = {
+        (w.timeframe, w.state.value): hour_of(w)
+        for w in await latest_windows(database, MembershipPolicy.PRESENT)
+    }
+    assert found == {("1h", "settled"): 3, ("1h", "provisional"): 4, ("2h", "settled"): 0}
+
+
+async def test_the_latest_windows_are_counted_by_their_start_whatever_the_policy(
+    database: Database,
+) -> None:
+    await store_hours(database, 4)
+    for hour in range(4):
+        await compute(database, hour)
+        await compute(database, hour, membership="window")
+    selection = Selection("1h")
+    assert await start_of_latest(database, selection, 2) == (from_unix_ms(START + 2 * HOUR_MS), 4)
+    assert await start_of_latest(database, selection, 9) == (from_unix_ms(START), 4)
+    bounded = Selection("1h", end=from_unix_ms(START + HOUR_MS))
+    assert await start_of_latest(database, bounded, 2) == (from_unix_ms(START), 1)
+    assert await start_of_latest(database, Selection("1d"), 2) == (None, 0)
+
+
+async def test_stored_timeframes_come_the_shortest_first(database: Database) -> None:
+    assert await stored_timeframes(database) == []
+    assert not await has_samples(database)
+    await store_hours(database, 1)
+    await compute(database, timeframe="2h")
+    await compute(database, timeframe="1h")
+    assert await stored_timeframes(database) == ["1h", "2h"]
+    assert await has_samples(database)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-03-02T10:00:00Z",
+        "2026-03-02T10:00",
+        "2026-03-02 10:00:00.000",
+        "2026-03-02T11:00:00+01:00",
+        "20260302T100000Z",
+    ],
+)
+def test_a_time_is_iso_and_without_a_zone_it_is_utc(text: str) -> None:
+    assert parse_moment(text) == from_unix_ms(START)
+    assert parse_moment(text).tzinfo is UTC
+
+
+def test_a_date_is_its_midnight() -> None:
+    assert parse_moment("2026-03-02") == from_unix_ms(START) - 10 * HOUR
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "1772445600000", "2026-13-01", "10:00"])
+def test_what_is_no_time_is_refused_with_what_is_allowed(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time; allowed: ISO 8601, as in"):
+        parse_moment(text)

@@ -1,0 +1,227 @@
+"""Recorded traffic of a real status-go client, replayed over HTTP against a running server."""
+
+import http.client
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from devtelemetry.clock import now_ms
+from devtelemetry.model import HOUR_MS, from_unix_ms
+from oracle.model import MEMBERSHIPS, OracleSample, OracleWindow, canonical, compute
+from oracle.recording import (
+    UNMEASURED_CHANNELS,
+    UNMEASURED_TYPES,
+    Mapped,
+    Recording,
+    hourly_windows,
+    predecessor_ratio,
+    read_recording,
+    read_truth,
+    recording_path,
+    shift,
+    to_samples,
+    true_delivery_ratio,
+)
+from support.ci import missing_part
+from support.server import ServerProcess, run
+
+FIGURES = ("messages", "receivers", "expected", "missing", "corroborated")
+
+
+def recent(recording: Recording) -> Recording:
+    """The same traffic, moved by whole hours so that its last hour has just ended."""
+    last = max(request.t_ms for request in recording)
+    return shift(recording, (now_ms() // HOUR_MS * HOUR_MS - 1 - last) // HOUR_MS)
+
+
+def replay(recording: Recording, server: ServerProcess) -> list[int]:
+    """Sends every request in recorded order over one connection; returns the statuses.
+
+    No two requests arrive in one millisecond, so that their order is that of their createdAt.
+    """
+    connection = http.client.HTTPConnection(server.http, timeout=60)
+    statuses = []
+    last_ms = 0
+    for request in recording:
+        while now_ms() <= last_ms:
+            pass
+        connection.request(
+            request.method,
+            request.path,
+            request.body.encode(),
+            {"Content-Type": "application/json"},
+        )
+        response = connection.getresponse()
+        body = response.read()
+        statuses.append(response.status)
+        last_ms = now_ms()
+        if request.path == "/record-metrics":
+            # Anything else and the real client sends the batch again, for ever.
+            assert response.status == 201
+            assert isinstance(json.loads(body), list)
+        else:
+            assert body == b"", "a body that the client never reads costs it a connection"
+    connection.close()
+    return statuses
+
+
+def as_stored(mapped: Mapped, recording: Recording) -> list[OracleSample]:
+    """The recorded samples with the createdAt of the replay: later, in the same order."""
+    order = {request.t_ms: position for position, request in enumerate(recording)}
+    begin = max(request.t_ms for request in recording) + HOUR_MS
+    return [
+        sample
+        if sample.created_at is None
+        else replace(sample, created_at=begin + order[sample.created_at])
+        for sample in mapped.samples
+    ]
+
+
+def with_distinct_arrivals(recording: Recording) -> Recording:
+    """t_ms made strictly increasing (by less than a second in all), for it tells the order."""
+    result: Recording = []
+    at = 0
+    for request in recording:
+        at = max(at + 1, request.t_ms)
+        result.append(replace(request, t_ms=at))
+    return result
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ServerProcess]:
+    # The recording has in seconds what took hours, all from one address.
+    with ServerProcess(tmp_path / "data", "--legacy-rate=100000") as started:
+        yield started
+
+
+def reported(
+    server: ServerProcess, windows: list[tuple[int, int]]
+) -> dict[str, list[dict[str, Any]]]:
+    """Computes the windows by the command line; the report's windows, by membership."""
+    data_dir = f"--data-dir={server.data_dir}"
+    for membership in MEMBERSHIPS:
+        for start, _ in windows:
+            at = from_unix_ms(start).isoformat()
+            run(
+                "aggregate",
+                data_dir,
+                "--timeframe=1h",
+                f"--window-start={at}",
+                f"--membership={membership}",
+            )
+    report = json.loads(run("report", data_dir, "--json", "--timeframe=1h").stdout)
+    return {
+        membership: [w for w in report["windows"] if w["membership"] == membership]
+        for membership in MEMBERSHIPS
+    }
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_replayed_recording_equals_the_oracle_and_lies_close_to_the_truth(
+    name: str,
+    server: ServerProcess,
+    record_property: Callable[[str, object], None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = recording_path(f"status-go-{name}.ndjson.gz")
+    truth_path = recording_path(f"status-go-{name}.truth.json.gz")
+    if path is None or truth_path is None:
+        missing_part(f"no status-go-{name}.ndjson.gz: DEVTELEMETRY_RECORDINGS names its directory")
+    recorded = with_distinct_arrivals(read_recording(path))
+    recording = recent(recorded)
+
+    statuses = replay(recording, server)
+
+    assert set(statuses) == {201}
+    mapped = to_samples(recording)
+    samples = canonical(as_stored(mapped, recording))
+    windows = hourly_windows(mapped.receipts)
+    found = reported(server, windows)
+    measured: dict[str, float | None] = {}
+    for membership in MEMBERSHIPS:
+        assert len(found[membership]) == len(windows)
+        missing = corroborated = 0
+        for window, (start, end) in zip(found[membership], windows, strict=True):
+            expected: OracleWindow = compute(
+                samples,
+                start,
+                end,
+                membership,
+                unmeasured_channels=UNMEASURED_CHANNELS,
+                unmeasured_types=UNMEASURED_TYPES,
+            )
+            assert {c["channel_id"]: channel_figures(c) for c in window["channels"]} == {
+                channel_id: tuple(getattr(channel, figure) for figure in FIGURES)
+                for channel_id, channel in expected.channels.items()
+            }
+            for figure in FIGURES:
+                assert window[figure] == getattr(expected, figure), (membership, start, figure)
+            missing += window["missing"]
+            corroborated += window["corroborated"]
+        measured[membership] = 1 - missing / corroborated if corroborated else None
+
+    truth = read_truth(truth_path)
+    true_ratio = float(true_delivery_ratio(truth))
+    conversations = [
+        sample for sample in to_samples(recorded).samples if sample.channel_id in truth.channels
+    ]
+    predecessor = [
+        float(ratio)
+        for start, end in hourly_windows(to_samples(recorded).receipts)
+        if (ratio := predecessor_ratio(conversations, start, end)) is not None
+    ]
+    record_property("true", true_ratio)
+    for policy, value in measured.items():
+        record_property(policy, value)
+    record_property("predecessor", sum(predecessor) / len(predecessor) if predecessor else None)
+    with capsys.disabled():
+        print(f"\n{name}: true {true_ratio:.4f}, measured {measured}, predecessor {predecessor}")
+    assert measured["present"] is not None
+    assert abs(measured["present"] - true_ratio) < 0.005
+    if predecessor:
+        assert abs(sum(predecessor) / len(predecessor) - true_ratio) > 0.005, (
+            "the predecessor's formula is as good here: then this shows nothing"
+        )
+
+
+def test_quirks_are_answered_and_their_good_samples_stored(server: ServerProcess) -> None:
+    path = recording_path("status-go-quirks.ndjson.gz")
+    assert path is not None
+    recording = recent(with_distinct_arrivals(read_recording(path)))
+
+    replay(recording, server)
+
+    mapped = to_samples(recording)
+    stored = [
+        json.loads(line)
+        for line in run("export", f"--data-dir={server.data_dir}").stdout.splitlines()
+    ]
+    assert {(line["channelId"], line["messageId"]) for line in stored} == {
+        sample.message for sample in mapped.receipts
+    }
+    assert sum(mapped.rejected.values()) > 0
+    windows = hourly_windows(mapped.receipts)
+    found = reported(server, windows)
+    samples = as_stored(mapped, recording)
+    for membership in MEMBERSHIPS:
+        for window, (start, end) in zip(found[membership], windows, strict=True):
+            expected = compute(
+                samples,
+                start,
+                end,
+                membership,
+                unmeasured_channels=UNMEASURED_CHANNELS,
+                unmeasured_types=UNMEASURED_TYPES,
+            )
+            assert {c["channel_id"]: channel_figures(c) for c in window["channels"]} == {
+                channel_id: tuple(getattr(channel, figure) for figure in FIGURES)
+                for channel_id, channel in expected.channels.items()
+            }
+
+
+def channel_figures(channel: dict[str, int]) -> tuple[int, ...]:
+    return tuple(channel[figure] for figure in FIGURES)

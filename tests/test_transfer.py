@@ -1,0 +1,641 @@
+"""Samples in and out as NDJSON, on real PostgreSQL."""
+
+import asyncio
+import base64
+import contextlib
+import gzip
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_due, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.figures import window_as_json
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.rows import SettleRule
+from devtelemetry.model import (
+    DAY_MS,
+    HOUR_MS,
+    MembershipPolicy,
+    Source,
+    WindowReliability,
+    from_unix_ms,
+)
+from devtelemetry.store.database import Database
+from devtelemetry.store.keyring import ReceiverIds, pseudonym
+from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.transfer import (
+    BATCH_SAMPLES,
+    MAX_LINE_BYTES,
+    PSEUDONYM_PREFIX,
+    BadLine,
+    Imported,
+    InputFile,
+    TransferError,
+    export_samples,
+    import_samples,
+    parse_line,
+)
+
+MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
+START = MONDAY + 10 * HOUR_MS
+NOW_MS = MONDAY + 3 * DAY_MS
+LATER = datetime(2026, 4, 1, tzinfo=UTC)
+HOUR = parse_timeframe("1h")
+LIMITS = AgeLimits()
+
+SAMPLE: dict[str, Any] = {
+    "messageId": "m1",
+    "channelId": "c1",
+    "receiverPublicKey": "0x04aa",
+    "sentAt": START,
+    "createdAt": START + 2_000,
+}
+FULL: dict[str, Any] = SAMPLE | {
+    "installationId": "phone",
+    "sentByReceiver": True,
+    "topics": base64.b64encode(b"\x00topic\xff").decode(),
+    "envelopeId": "0xe1",
+    "platform": "android",
+    "appVersion": "2.31.0",
+    "receivedAt": START + 1_000,
+    "messageType": "CHAT_MESSAGE",
+    "messageSize": 77,
+    "source": "status-go",
+}
+
+
+def line(**changes: Any) -> bytes:
+    """SAMPLE as a line; None of `...` takes a field out."""
+    values = {name: value for name, value in (SAMPLE | changes).items() if value is not ...}
+    return json.dumps(values).encode() + b"\n"
+
+
+def lines(samples: Iterable[dict[str, Any]]) -> list[bytes]:
+    return [json.dumps(sample).encode() + b"\n" for sample in samples]
+
+
+@dataclass
+class Told:
+    """What an import said on its way."""
+
+    rejected: list[tuple[int, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def on_rejected(self, number: int, why: str) -> None:
+        self.rejected.append((number, why))
+
+
+async def run_import(
+    database: Database,
+    source: Iterable[bytes],
+    told: Told | None = None,
+    *,
+    limits: AgeLimits = LIMITS,
+    on_batch: Callable[[], None] = lambda: None,
+) -> Imported:
+    told = told or Told()
+    return await import_samples(
+        database,
+        source,
+        limits,
+        SettleRule(),
+        now_ms=lambda: NOW_MS,
+        on_rejected=told.on_rejected,
+        on_note=told.notes.append,
+        on_batch=on_batch,
+    )
+
+
+async def exported(database: Database) -> bytes:
+    return b"".join([piece async for piece in export_samples(database)])
+
+
+async def count(database: Database, table: str = "receipt") -> int:
+    async with database.acquire() as connection:
+        number: int = await connection.fetchval(f"select count(*) from {table}")
+        return number
+
+
+# ------------------------------------------------------------------------------------ one line
+
+
+def test_every_field_of_a_line_reaches_the_sample() -> None:
+    sample = parse_line(json.dumps(FULL).encode(), LIMITS)
+    assert sample == (
+        "m1",
+        "c1",
+        "0x04aa",
+        START,
+        START + 2_000,
+        "phone",
+        True,
+        b"\x00topic\xff",
+        "0xe1",
+        START + 1_000,
+        "CHAT_MESSAGE",
+        77,
+        "android",
+        "2.31.0",
+        Source.STATUS_GO,
+    )
+
+
+def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
+    assert parse_line(line(), LIMITS).source is Source.GRPC
+
+
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        (b"{", "no JSON: "),
+        (b"\xff\xfe", "no JSON: "),
+        (b"null", "null is no object; allowed: one JSON object a line"),
+        (b"[1]", "[1] is no object"),
+        (b"NaN", "no JSON: "),
+        (line(messageId=...), "messageId: missing; every line needs messageId, channelId, "),
+        (line(createdAt=...), "createdAt: missing; "),
+        (line(messageId=""), "messageId: empty; allowed: 1 to 512 bytes (missing_field)"),
+        (line(messageId=5), "messageId: 5 is no text; allowed: text"),
+        (line(messageId=None), "messageId: null is no text"),
+        (line(channelId="c" * 513), "channelId: 513 bytes; allowed: up to 512 (too_long)"),
+        (line(channelId="a\0b"), "channelId: holds a NUL character"),
+        (line(receiverPublicKey=["k"]), 'receiverPublicKey: ["k"] is no text'),
+        (line(sentAt=str(START)), f'sentAt: "{START}" is no whole number; allowed: Unix milli'),
+        (line(sentAt=True), "sentAt: true is no whole number"),
+        (line(sentAt=START + 0.5), f"sentAt: {START}.5 is no whole number"),
+        (line(sentAt=10**30), "sentAt: 1e+30 is no whole number"),
+        (line(sentAt=-1), "sentAt: -1 is negative; allowed: Unix milliseconds"),
+        (line(sentAt=START // 1000), "looks like seconds; allowed: Unix milliseconds"),
+        (line(sentAt=START * 1000), "looks like microseconds; "),
+        (line(sentAt=2**64 - 1), "looks like nanoseconds; "),
+        (line(createdAt=START // 1000), "is no time in Unix milliseconds"),
+        (line(createdAt=2**63), "createdAt: 9223372036854775808 is no time in Unix milliseconds"),
+        (line(createdAt=0), "createdAt: 0 is no time in Unix milliseconds"),
+        (line(createdAt=None), "createdAt: null; allowed: Unix milliseconds, or null with sentBy"),
+        (line(createdAt=None, sentByReceiver=False), "createdAt: null; allowed: "),
+        (line(receivedAt=-5), "receivedAt: -5 is negative; "),
+        (line(receivedAt=1.0), "receivedAt: 1.0 is no whole number"),
+        (line(sentByReceiver=1), "sentByReceiver: 1 is neither true nor false"),
+        (line(topics="=="), 'topics: "==" is no base64; allowed: base64 with padding'),
+        (line(topics="aGVsbG8"), 'topics: "aGVsbG8" is no base64'),
+        (line(topics="é"), "is no base64"),
+        (line(topics=base64.b64encode(bytes(4097)).decode()), "topics: 4097 bytes; allowed: "),
+        (line(messageSize=-1), "messageSize: -1 is no size; allowed: 0 to 4294967295 bytes"),
+        (line(messageSize=2**32), "messageSize: 4294967296 is no size"),
+        (line(messageSize=False), "messageSize: false is no size"),
+        (line(messageType="x" * 129), "messageType: 129 bytes; allowed: up to 128"),
+        (line(source="http"), 'source: "http" is no source; allowed: grpc or status-go'),
+        (line(message_id="m1"), '"message_id" is no field; did you mean messageId?'),
+        (line(receiverpublickey="k"), "is no field; did you mean receiverPublicKey?"),
+    ],
+)
+def test_what_is_no_sample_is_refused_with_the_field_what_it_was_and_what_is_allowed(
+    bad: bytes, why: str
+) -> None:
+    with pytest.raises(BadLine) as caught:
+        parse_line(bad, LIMITS)
+    assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(st.characters(exclude_categories=[])),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None)
+@given(
+    st.binary()
+    | st.dictionaries(st.sampled_from(list(FULL)), JSON_VALUES).map(
+        lambda values: json.dumps(FULL | values).encode()
+    )
+)
+def test_whatever_the_line_is_it_is_a_sample_or_a_bad_line(text: bytes) -> None:
+    with contextlib.suppress(BadLine):
+        assert parse_line(text, LIMITS).message_id
+
+
+def test_age_is_judged_by_the_recorded_created_at_and_not_by_the_clock() -> None:
+    limits = AgeLimits(retention_ms=DAY_MS, clock_skew_ms=HOUR_MS)
+    created_at = START + 3 * DAY_MS
+    with pytest.raises(BadLine, match=r"^sentAt: .* old; allowed: .* \(too_old\)$"):
+        parse_line(line(createdAt=created_at), limits)
+    with pytest.raises(BadLine, match=r"^sentAt: .* ahead of .* \(in_the_future\)$"):
+        parse_line(line(createdAt=START - 2 * HOUR_MS), limits)
+    assert parse_line(line(createdAt=START - HOUR_MS), limits).created_at == START - HOUR_MS
+
+
+def test_an_exported_sample_is_not_too_old_since_it_was_taken_once() -> None:
+    exported_one = line(
+        receiverPublicKey="dt-receiver:0000000000000001:0000000000000002:-",
+        createdAt=START + 30 * DAY_MS,
+    )
+    assert parse_line(exported_one, LIMITS).sent_at == START
+
+
+def test_an_authors_mark_has_no_created_at() -> None:
+    sample = parse_line(line(createdAt=None, sentByReceiver=True), LIMITS)
+    assert (sample.created_at, sample.sent_by_receiver) == (None, True)
+
+
+# -------------------------------------------------------------------------------------- import
+
+
+async def test_import_stores_the_recorded_times(database: Database) -> None:
+    assert await run_import(database, lines([FULL])) == Imported(imported=1)
+    async with database.acquire() as connection:
+        receipt = await connection.fetchrow(
+            "select sent_at, created_at, received_at, sent_by_receiver from receipt"
+        )
+    assert receipt is not None
+    assert tuple(receipt) == (START, START + 2_000, START + 1_000, True)
+
+
+async def test_importing_twice_counts_duplicates_and_changes_nothing(database: Database) -> None:
+    samples = lines([SAMPLE, SAMPLE | {"messageId": "m2"}])
+    assert await run_import(database, samples) == Imported(imported=2)
+    before = await exported(database)
+    assert await run_import(database, samples) == Imported(duplicates=2)
+    assert await exported(database) == before
+
+
+async def test_bad_lines_are_told_by_number_and_cost_the_good_ones_nothing(
+    database: Database,
+) -> None:
+    told = Told()
+    source = [line(), b"\n", b"no\n", line(messageId="m2"), line(sentAt=1), b"  \r\n", line()]
+    assert await run_import(database, source, told) == Imported(1 + 1, 1, 2)
+    assert [number for number, _ in told.rejected] == [3, 5]
+    assert await count(database) == 2
+
+
+async def test_a_byte_order_mark_and_windows_line_ends_are_no_fault(database: Database) -> None:
+    told = Told()
+    source = [b"\xef\xbb\xbf" + line().strip() + b"\r\n", line(messageId="m2").strip() + b"\r\n"]
+    assert await run_import(database, source, told) == Imported(imported=2)
+    assert told == Told()
+
+
+async def test_unknown_fields_are_ignored_and_told_once_each(database: Database) -> None:
+    told = Told()
+    source = [line(mood="good", messageId=f"m{n}") for n in range(3)] + [
+        line(weather="?", messageId="m4")
+    ]
+    assert (await run_import(database, source, told)).imported == 4
+    assert told.notes == [
+        'line 1: the field "mood" is not known; ignored',
+        'line 4: the field "weather" is not known; ignored',
+    ]
+
+
+async def test_names_that_differ_from_line_to_line_are_not_told_for_ever(
+    database: Database,
+) -> None:
+    told = Told()
+    await run_import(database, [line(**{f"field{n}": n}) for n in range(100)], told)
+    assert len(told.notes) == 20
+
+
+async def test_a_line_longer_than_any_sample_is_refused(database: Database) -> None:
+    told = Told()
+    source = [line(note="x" * MAX_LINE_BYTES), line()]
+    assert await run_import(database, source, told) == Imported(imported=1, rejected=1)
+    assert told.rejected == [(1, f"longer than {MAX_LINE_BYTES} bytes")]
+
+
+async def test_import_reads_no_more_than_a_batch_ahead_of_what_is_committed(
+    database: Database,
+) -> None:
+    read = 0
+    read_at_commit = []
+
+    def many() -> Iterator[bytes]:
+        nonlocal read
+        for number in range(2 * BATCH_SAMPLES + 10):
+            read += 1
+            yield line(messageId=f"m{number}")
+
+    result = await run_import(database, many(), on_batch=lambda: read_at_commit.append(read))
+    assert result == Imported(imported=2 * BATCH_SAMPLES + 10)
+    assert read_at_commit == [BATCH_SAMPLES, 2 * BATCH_SAMPLES, 2 * BATCH_SAMPLES + 10]
+
+
+async def test_an_authors_mark_takes_the_author_out_of_what_is_expected(database: Database) -> None:
+    holders = [SAMPLE | {"receiverPublicKey": key} for key in ("a", "b")]
+    mark = SAMPLE | {"receiverPublicKey": "author", "createdAt": None, "sentByReceiver": True}
+    assert await run_import(database, lines([mark, *holders])) == Imported(imported=3)
+    async with database.acquire() as connection:
+        rows = await connection.fetch("select created_at, sent_by_receiver from receipt")
+    assert sorted(map(tuple, rows), key=str) == [
+        (START + 2_000, False),
+        (START + 2_000, False),
+        (None, True),
+    ]
+
+
+async def test_a_mark_of_a_message_that_no_sample_reports_is_nothing(database: Database) -> None:
+    told = Told()
+    mark = line(messageId="unreported", createdAt=None, sentByReceiver=True)
+    other = line(createdAt=None, sentByReceiver=True, receiverPublicKey="author")
+    result = await run_import(database, [mark, other, line()], told)
+    assert result == Imported(imported=2, rejected=1)
+    assert told.notes == ["1 lines without createdAt are of messages that no sample reports"]
+    assert (await count(database), await count(database, "message")) == (2, 1)
+
+
+async def test_no_window_is_computed_of_a_file_that_is_half_read(database: Database) -> None:
+    async with database.acquire() as holder:
+        # Who repairs stored rows holds this; the import has to wait in the middle.
+        await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
+        task = asyncio.create_task(run_import(database, [line()]))
+        await _until_waiting(holder, Lock.INGEST)
+        rules = AggregateRules((HOUR,))
+        assert await compute_due(database, rules, now=lambda: LATER) == 0
+        await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.INGEST)
+        assert await task == Imported(imported=1)
+    assert await compute_due(database, rules, now=lambda: LATER) > 0
+
+
+async def test_import_waits_for_windows_that_are_being_computed(database: Database) -> None:
+    told = Told()
+    async with database.acquire() as holder:
+        await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.AGGREGATE)
+        task = asyncio.create_task(run_import(database, [line()], told))
+        await _until_waiting(holder, Lock.AGGREGATE)
+        assert await count(database) == 0
+        assert told.notes == ["windows are being computed; waiting for the end of that"]
+        await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.AGGREGATE)
+        assert await task == Imported(imported=1)
+
+
+async def test_a_lost_connection_costs_nothing_and_counts_nothing_twice(database: Database) -> None:
+    told = Told()
+    async with database.acquire() as holder:
+        await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
+        task = asyncio.create_task(run_import(database, [line()], told))
+        pid = await _until_waiting(holder, Lock.INGEST)
+        await holder.execute("select pg_terminate_backend($1)", pid)
+        await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.INGEST)
+        assert await task == Imported(imported=1)
+    assert await count(database) == 1
+    assert len(told.notes) == 1
+    assert "trying again" in told.notes[0]
+
+
+async def _until_waiting(connection: Any, lock: Lock) -> int:
+    """The process that waits for an advisory lock, once there is one."""
+    async with asyncio.timeout(30):
+        while True:
+            pid: int | None = await connection.fetchval(
+                "select pid from pg_locks where locktype = 'advisory' and not granted "
+                "and objid = $1 and database = (select oid from pg_database "
+                "where datname = current_database())",
+                int(lock),
+            )
+            if pid is not None:
+                return pid
+
+
+# --------------------------------------------------------------------------------------- files
+
+
+def read(path: Path) -> list[bytes]:
+    with InputFile(str(path)) as file:
+        return list(file.lines())
+
+
+def test_a_file_and_its_gz_hold_the_same_lines(tmp_path: Path) -> None:
+    text = b"one\ntwo\nthe end"
+    plain, packed = tmp_path / "a.ndjson", tmp_path / "a.ndjson.gz"
+    plain.write_bytes(text)
+    packed.write_bytes(gzip.compress(text))
+    assert read(plain) == read(packed) == [b"one\n", b"two\n", b"the end"]
+
+
+def test_a_line_without_an_end_takes_no_more_memory_than_the_longest(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_bytes(b"x" * (3 * MAX_LINE_BYTES + 7) + b"\nnext\n")
+    long, after = read(path)
+    assert len(long) == MAX_LINE_BYTES + 1
+    assert after == b"next\n"
+
+
+def test_position_and_size_tell_how_much_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.ndjson"
+    path.write_bytes(b"x" * 999 + b"\n")
+    with InputFile(str(path)) as file:
+        assert (file.position_bytes, file.size_bytes) == (0, 1000)
+        assert len(list(file.lines())) == 1
+        assert (file.position_bytes, file.size_bytes) == (1000, 1000)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with (
+        pytest.raises(TransferError, match=r"absent\.ndjson cannot be read: No such file"),
+        InputFile(str(tmp_path / "absent.ndjson")),
+    ):
+        pass
+
+
+async def test_what_comes_before_the_damage_of_a_file_is_imported(
+    database: Database, tmp_path: Path
+) -> None:
+    text = b"".join(line(messageId=f"m{n}") for n in range(BATCH_SAMPLES + 1_000))
+    path = tmp_path / "cut.ndjson.gz"
+    path.write_bytes(gzip.compress(text)[:-10])
+    with (
+        InputFile(str(path)) as opened,
+        pytest.raises(TransferError, match=r"cut\.ndjson\.gz cannot be read after line") as caught,
+    ):
+        await run_import(database, opened.lines())
+    read_lines = int(str(caught.value).partition("after line ")[2].partition(":")[0])
+    assert read_lines > BATCH_SAMPLES
+    assert await count(database) == read_lines
+
+
+# -------------------------------------------------------------------------------------- export
+
+
+async def test_nothing_exports_as_nothing(database: Database) -> None:
+    assert await exported(database) == b""
+
+
+async def test_export_writes_what_was_said_and_no_public_key(database: Database) -> None:
+    await run_import(database, lines([FULL, SAMPLE | {"messageId": "m2", "sentAt": START + 1}]))
+    first, second = map(json.loads, (await exported(database)).splitlines())
+    said = {name: value for name, value in FULL.items() if name != "installationId"}
+    assert first == said | {"receiverPublicKey": first["receiverPublicKey"]}
+    assert first["receiverPublicKey"].startswith("dt-receiver:")
+    assert set(second) == {"messageId", "channelId", "receiverPublicKey", "sentAt", "createdAt"}
+
+
+async def test_export_shows_the_sent_at_that_counts(database: Database) -> None:
+    first = SAMPLE | {"sentAt": START + 5, "createdAt": START + 10}
+    other = SAMPLE | {"receiverPublicKey": "b", "sentAt": START + 7, "createdAt": START + 20}
+    # The one recorded first comes last: its sentAt wins, and what is stored has to move.
+    await run_import(database, lines([other]))
+    await run_import(database, lines([first]))
+    values = [json.loads(one) for one in (await exported(database)).splitlines()]
+    assert [value["sentAt"] for value in values] == [START + 5, START + 5]
+
+
+async def test_export_is_ordered_by_event_time_over_days(database: Database) -> None:
+    times = [START, START + DAY_MS, START - DAY_MS, START + 1]
+    samples = [
+        SAMPLE | {"messageId": f"m{n}", "sentAt": at, "createdAt": at + 5}
+        for n, at in enumerate(times)
+    ]
+    await run_import(database, lines(samples))
+    values = [json.loads(one) for one in (await exported(database)).splitlines()]
+    assert [value["sentAt"] for value in values] == sorted(times)
+
+
+# ---------------------------------------------------------------------------------- round trip
+
+INSTANTS = st.one_of(
+    st.sampled_from([START, START + HOUR_MS, START - 1, START + HOUR_MS - 1, MONDAY, MONDAY - 1]),
+    st.integers(START, START + HOUR_MS),
+    st.integers(MONDAY - DAY_MS, MONDAY + DAY_MS),
+)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+
+
+@st.composite
+def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Lines that contradict each other, lack things, and repeat each other."""
+    samples = []
+    for _ in range(draw(st.integers(1, 25))):
+        sent_at = draw(INSTANTS)
+        is_mark = draw(st.integers(0, 9)) == 0
+        delay = draw(st.sampled_from([0, 2_000, HOUR_MS, 2 * DAY_MS, -HOUR_MS]))
+        sample: dict[str, Any] = {
+            "messageId": f"m{draw(st.integers(0, 5))}",
+            "channelId": draw(st.sampled_from(["c1", "c1", "c2", "ünï"])),
+            "receiverPublicKey": draw(st.sampled_from("abcd")),
+            "sentAt": sent_at,
+            "createdAt": None if is_mark else sent_at + delay,
+        }
+        optional = {
+            "installationId": st.sampled_from(["phone", "desk"]),
+            "sentByReceiver": st.booleans(),
+            "topics": st.binary(max_size=4).map(lambda raw: base64.b64encode(raw).decode()),
+            "envelopeId": st.sampled_from(["e1", "e2"]),
+            "platform": TEXTS,
+            "appVersion": TEXTS,
+            "receivedAt": INSTANTS,
+            "messageType": st.sampled_from(["CHAT", "NOISE"]),
+            "messageSize": st.integers(0, 2**32 - 1),
+            "source": st.sampled_from(["grpc", "status-go"]),
+        }
+        for name in draw(st.sets(st.sampled_from(list(optional)), max_size=5)):
+            sample[name] = draw(optional[name])
+        if is_mark:
+            sample["sentByReceiver"] = True
+        samples.append(sample)
+    return samples
+
+
+async def figures(database: Database) -> list[dict[str, Any]]:
+    """What every policy says of the window and of its day."""
+    found = []
+    for name, membership in itertools.product(("1h", "1d"), MembershipPolicy):
+        timeframe = parse_timeframe(name)
+        start = from_unix_ms(START if name == "1h" else MONDAY)
+        rules = AggregateRules((timeframe,), membership=membership)
+        window = await compute_one(database, rules, timeframe, start, now=lambda: LATER)
+        found.append(window_as_json(window) | {"revision": 0})
+    return found
+
+
+async def empty(database: Database) -> None:
+    async with database.acquire() as connection:
+        await connection.execute(
+            "truncate channel, sample_kind, receiver, message, receipt, membership, "
+            "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
+            "reliability_window, reliability_channel"
+        )
+        await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(samples=sample_files())
+async def test_import_export_import_changes_nothing(
+    samples: list[dict[str, Any]], database: Database
+) -> None:
+    await empty(database)
+    await run_import(database, lines(samples))
+    text = await exported(database)
+    expected = await figures(database)
+
+    # Into the database that it came from.
+    told = Told()
+    again = await run_import(database, text.splitlines(keepends=True), told)
+    assert again == Imported(duplicates=text.count(b"\n"))
+    assert told == Told()
+    assert await exported(database) == text
+    assert await figures(database) == expected
+
+    # Into an empty one.
+    await empty(database)
+    fresh = await run_import(database, text.splitlines(keepends=True), told)
+    assert fresh == Imported(imported=text.count(b"\n"))
+    assert told == Told()
+    assert await exported(database) == text
+    assert await figures(database) == expected
+
+
+async def test_another_deployment_exports_the_same_lines(
+    database: Database, database_url: str
+) -> None:
+    samples = [
+        SAMPLE | {"messageId": f"m{n}", "channelId": f"c{n % 3}", "receiverPublicKey": f"r{n % 4}"}
+        for n in range(40)
+    ]
+    await run_import(database, lines(samples))
+    text = await exported(database)
+    await empty(database)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("update deployment set id_key = decode(repeat('5a', 32), 'hex')")
+    await connection.close()
+
+    await run_import(database, text.splitlines(keepends=True))
+    elsewhere = await exported(database)
+    assert elsewhere != text  # ordered by its own ids
+    assert sorted(elsewhere.splitlines()) == sorted(text.splitlines())
+
+
+async def test_an_import_makes_windows_due_that_were_computed_before(database: Database) -> None:
+    rules = AggregateRules((HOUR,), recompute_interval=timedelta(0))
+    await run_import(database, [line()])
+    now = from_unix_ms(NOW_MS)
+    assert await compute_due(database, rules, now=lambda: now) > 0
+    soon = now + timedelta(minutes=1)
+    await run_import(database, [line(receiverPublicKey="b")])
+    computed: list[WindowReliability] = []
+    await compute_due(database, rules, now=lambda: soon, on_window=computed.append)
+    assert from_unix_ms(START) in [window.window.start for window in computed]
+
+
+def test_the_exported_name_is_the_one_that_import_knows() -> None:
+    ids = ReceiverIds(1, 2, None)
+    assert pseudonym(ids).startswith(PSEUDONYM_PREFIX)
