@@ -12,15 +12,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 from rich.console import Console
 
 from devtelemetry import __version__, cli, config, logs, report
 from devtelemetry.__main__ import main
+from devtelemetry.clock import utc_now
 from devtelemetry.config import Settings, settings_table
 from devtelemetry.model import (
     HOUR_MS,
@@ -65,7 +68,8 @@ def plain_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str
     def run(*arguments: str) -> Done:
         monkeypatch.setattr(sys, "argv", ["devtelemetry", *arguments])
         capsys.readouterr()
-        status = main()
+        with structlog.testing.capture_logs():
+            status = main()
         return Done(status, *capsys.readouterr())
 
     return run
@@ -303,7 +307,7 @@ def test_who_stops_reading_an_export_early_causes_no_noise(
     run: Run, database_url: str, tmp_path: Path
 ) -> None:
     samples = [sample(f"m{n}", topics="A" * 400) for n in range(3_000)]
-    run("import", written(tmp_path / "many.ndjson", samples))
+    assert run("import", written(tmp_path / "many.ndjson", samples)).status == 0
     reader = subprocess.Popen(
         command("export", f"--database={database_url}"),
         stdout=subprocess.PIPE,
@@ -461,7 +465,7 @@ HUGE = Counts(
 def test_the_table_fits_its_width_and_cuts_no_figure(width: int) -> None:
     text = printed([made_window(0, HUGE, ChannelReliability("0x" + "f" * 300, HUGE))], width)
     assert max(map(len, text.splitlines())) <= width
-    for shown in ("2026-03-02 10:00", "provisional", "99.98 %", "123.5M", "98.8G", "9,999,999"):
+    for shown in ("2026-03-02 10:00", "provisional", "99.99 %", "123.5M", "98.8G", "9,999,999"):
         assert shown in text
 
 
@@ -534,15 +538,20 @@ def test_only_the_latest_windows_are_shown_unless_asked(
 # ------------------------------------------------------------------------------- clean, forget
 
 
-def test_clean_keeps_a_day_until_its_windows_are_settled(run: Run, file: str) -> None:
+def test_clean_keeps_a_day_until_its_windows_are_settled(
+    run: Run, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run("import", file)
-    kept = run("clean")
+    kept = run("clean", "--timeframes=1d")
     assert kept.status == 0
     *days, last = kept.out.splitlines()
     assert re.fullmatch(r"kept 2026-03-02: the .* window of .* is not settled.*", days[0])
     assert last == "dropped 0, kept 1"
-    run("aggregate")
-    dropped = run("clean")
+    # Well after the import, so that no window waits for more of it.
+    later = utc_now() + timedelta(hours=1)
+    monkeypatch.setattr(cli, "utc_now", lambda: later)
+    run("aggregate", "--timeframes=1d")
+    dropped = run("clean", "--timeframes=1d")
     assert dropped.out == "dropped 2026-03-02\ndropped 1, kept 0\n"
     assert run("export").out == ""
 

@@ -37,7 +37,7 @@ from devtelemetry.model import MembershipPolicy
 if TYPE_CHECKING:
     from devtelemetry.model import WindowReliability
     from devtelemetry.store.tokens import TokenInfo
-    from devtelemetry.transfer import InputFile
+    from devtelemetry.transfer import Imported, InputFile
 
 SHOWN_REJECTIONS = 20  # of one file; more of them say nothing new
 
@@ -278,10 +278,17 @@ def _import(settings: Settings, file: _File) -> None:
     from devtelemetry.transfer import InputFile  # noqa: PLC0415
 
     with InputFile(file) as opened, _progress(opened) as advance:
-        _run(_import_lines(settings, opened, advance))
+        result = _run(_import_lines(settings, opened, advance))
+    if result.rejected > SHOWN_REJECTIONS:
+        _tell(f"and {result.rejected - SHOWN_REJECTIONS} more lines")
+    _say(f"imported {result.imported}, duplicates {result.duplicates}, rejected {result.rejected}")
+    if result.rejected:
+        raise typer.Exit(1)
 
 
-async def _import_lines(settings: Settings, file: "InputFile", advance: Callable[[], None]) -> None:
+async def _import_lines(
+    settings: Settings, file: "InputFile", advance: Callable[[], None]
+) -> "Imported":
     from devtelemetry.store.open import open_database  # noqa: PLC0415
     from devtelemetry.transfer import import_samples  # noqa: PLC0415
 
@@ -294,7 +301,7 @@ async def _import_lines(settings: Settings, file: "InputFile", advance: Callable
             _tell(f"line {number}: {why}")
 
     async with open_database(settings) as database:
-        result = await import_samples(
+        return await import_samples(
             database,
             file.lines(),
             settings.age_limits(),
@@ -304,11 +311,6 @@ async def _import_lines(settings: Settings, file: "InputFile", advance: Callable
             on_note=_tell,
             on_batch=advance,
         )
-    if result.rejected > SHOWN_REJECTIONS:
-        _tell(f"and {result.rejected - SHOWN_REJECTIONS} more lines")
-    _say(f"imported {result.imported}, duplicates {result.duplicates}, rejected {result.rejected}")
-    if result.rejected:
-        raise typer.Exit(1)
 
 
 @contextlib.contextmanager
@@ -333,6 +335,7 @@ def _progress(file: "InputFile") -> Iterator[Callable[[], None]]:
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        redirect_stdout=False,  # what is said on stderr goes above the bar, results go their way
     )
     with bar:
         task = bar.add_task("import", total=file.size_bytes)

@@ -26,7 +26,7 @@ WORST_CHANNELS = 5
 NO_RATIO = "no comparable channel"
 
 _WIDE_COLUMNS = 100  # from this width on there is room for two more counts
-_ID_WIDTH = 36  # of a channel's id; longer ones are shortened in the middle
+_ID_WIDTH = 34  # of a channel's id; longer ones are shortened in the middle
 _NO_SAMPLES = (
     "There are no samples yet. `devtelemetry serve` takes those that clients push, "
     "`devtelemetry import FILE` those of a file."
@@ -182,7 +182,7 @@ def _channels_table(channels: Sequence[tuple[str, Counts]]) -> Table:
 
 
 def _table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
 
 
 def _count(value: int) -> str:

@@ -136,15 +136,18 @@ async def compute_one(
 async def unsettled(
     connection: Connection, rules: AggregateRules, first: datetime, end: datetime
 ) -> list[tuple[Timeframe, Window]]:
-    """The windows that overlap [first, end) and are not settled with all that came on time."""
+    """The windows with samples that overlap [first, end), and still are to be computed.
+
+    That is: not stored as settled, or settled before samples came that were recorded in time.
+    """
     arrivals = await connection.fetch(_QUERIES["arrivals"])
     open_windows = []
     for timeframe in rules.timeframes:
         stored = await _stored_states(connection, rules, timeframe, window_at(timeframe, first))
-        news = _news(timeframe, arrivals)
-        for window in windows_between(timeframe, first, end - timedelta(milliseconds=1)):
+        for window, arrived in sorted(_news(timeframe, arrivals).items()):
+            if window.end <= first or window.start >= end:
+                continue
             state, computed_at = stored.get(window.start, (None, None))
-            arrived = news.get(window, _NO_NEWS)
             if state is not WindowState.SETTLED or has_news(state, computed_at, arrived):
                 open_windows.append((timeframe, window))
     return open_windows

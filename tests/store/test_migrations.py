@@ -1,0 +1,106 @@
+"""The migrations add up to schema.sql, and several servers may start at once."""
+
+import asyncio
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from conftest import database_of
+from devtelemetry.errors import ConfigurationError
+from devtelemetry.store.database import Database
+from devtelemetry.store.migrate import HEAD
+
+# Everything that makes up a schema, as text; the order of columns too.
+_DESCRIBE = """
+select 'column', attrelid::regclass::text, attnum::text || ' ' || attname,
+       format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
+       || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') as definition
+from pg_attribute
+left join pg_attrdef on adrelid = attrelid and adnum = attnum
+where attnum > 0 and not attisdropped
+  and attrelid in (
+      select oid from pg_class
+      where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+  )
+union all
+select 'constraint', conrelid::regclass::text, conname, pg_get_constraintdef(oid)
+from pg_constraint where connamespace = 'public'::regnamespace
+union all
+select 'index', indrelid::regclass::text, indexrelid::regclass::text, pg_get_indexdef(indexrelid)
+from pg_index
+where indrelid in (select oid from pg_class where relnamespace = 'public'::regnamespace)
+union all
+select 'table', relname, relkind::text,
+       coalesce(pg_get_partkeydef(oid), '') || coalesce(array_to_string(reloptions, ','), '')
+from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+order by 1, 2, 3, 4
+"""
+
+
+async def described(url: str) -> list[tuple[Any, ...]]:
+    connection = await asyncpg.connect(url)
+    try:
+        rows = await connection.fetch(_DESCRIBE)
+        return [tuple(row) for row in rows if "alembic_version" not in str(tuple(row))]
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def empty_url(postgres_url: str) -> Any:
+    admin = await asyncpg.connect(postgres_url)
+    await admin.execute("create database devtelemetry_empty")
+    yield database_of(postgres_url, "devtelemetry_empty")
+    await admin.execute("drop database devtelemetry_empty with (force)")
+    await admin.close()
+
+
+async def test_the_migrations_add_up_to_the_schema(empty_url: str, database_url: str) -> None:
+    schema = resources.files("devtelemetry.store").joinpath("schema.sql").read_text("utf-8")
+    connection = await asyncpg.connect(empty_url)
+    await connection.execute(schema)
+    await connection.close()
+
+    assert await described(database_url) == await described(empty_url)
+
+
+def test_head_is_the_last_migration() -> None:
+    config = Config()
+    package = Path(str(resources.files("devtelemetry.store")))
+    config.set_main_option("script_location", str(package / "migrations"))
+    assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
+
+
+async def test_servers_that_start_at_once_migrate_once(empty_url: str) -> None:
+    async def start() -> bytes:
+        async with Database(empty_url) as database, database.acquire() as connection:
+            key: bytes = await connection.fetchval("select id_key from deployment")
+            return key
+
+    keys = await asyncio.gather(*(start() for _ in range(4)))
+    assert len(set(keys)) == 1
+    assert len(keys[0]) == 32
+
+
+async def test_every_deployment_has_its_own_key(empty_url: str, database_url: str) -> None:
+    keys = set()
+    for url in (empty_url, database_url):
+        async with Database(url) as database, database.acquire() as connection:
+            keys.add(await connection.fetchval("select id_key from deployment"))
+    assert len(keys) == 2
+
+
+async def test_a_database_of_a_later_version_is_refused(database_url: str) -> None:
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("update alembic_version set version_num = '9999'")
+    await connection.close()
+    with pytest.raises(
+        ConfigurationError, match=f"has schema 9999, this version knows up to {HEAD}"
+    ):
+        async with Database(database_url):
+            pass
