@@ -303,8 +303,9 @@ def test_what_is_exported_imports_as_nothing_new(run: Run, file: str, tmp_path: 
     assert run("export").out == exported.out
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 def test_who_stops_reading_an_export_early_causes_no_noise(
-    run: Run, database_url: str, tmp_path: Path
+    run: Run, database_url: str, tmp_path: Path, unbuffered: str
 ) -> None:
     samples = [sample(f"m{n}", topics="A" * 400) for n in range(3_000)]
     assert run("import", written(tmp_path / "many.ndjson", samples)).status == 0
@@ -313,6 +314,7 @@ def test_who_stops_reading_an_export_early_causes_no_noise(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
     )
     assert reader.stdout is not None
     assert reader.stderr is not None

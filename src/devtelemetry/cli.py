@@ -197,6 +197,13 @@ def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
+def _write(data: bytes) -> None:
+    """All of it: where Python runs unbuffered, standard output may take a part only."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[sys.stdout.buffer.write(rest) :]
+
+
 def _tell(line: str) -> None:
     sys.stderr.write(f"{line}\n")
 
@@ -358,7 +365,7 @@ async def _export_lines(settings: Settings) -> None:
         contextlib.aclosing(export_samples(database)) as pieces,
     ):
         async for piece in pieces:
-            sys.stdout.buffer.write(piece)
+            _write(piece)
         sys.stdout.buffer.flush()
 
 
@@ -466,13 +473,13 @@ async def _report_json(
     selection = Selection(timeframe, start, end, channel, membership)
     # figures.as_json, a window a line as they are read.
     async with open_database(settings) as database:
-        sys.stdout.write(f'{{"timeframe": "{timeframe}", "windows": [')
-        separator = "\n"
+        _write(b'{"timeframe": "%s", "windows": [' % timeframe.encode())
+        separator = b"\n"
         async for window in read_windows(database, selection):
-            sys.stdout.write(separator + orjson.dumps(window_as_json(window)).decode())
-            separator = ",\n"
-        sys.stdout.write("]}\n")
-        sys.stdout.flush()
+            _write(separator + orjson.dumps(window_as_json(window)))
+            separator = b",\n"
+        _write(b"]}\n")
+        sys.stdout.buffer.flush()
 
 
 async def _report_table(
