@@ -21,7 +21,7 @@ import pytest
 import structlog
 from rich.console import Console
 
-from devtelemetry import __version__, cli, config, logs, report
+from devtelemetry import __version__, cli, config, logs, metrics, report
 from devtelemetry.__main__ import main
 from devtelemetry.clock import utc_now
 from devtelemetry.config import Settings, settings_table
@@ -639,6 +639,13 @@ def test_serve_takes_every_setting() -> None:
     (serve,) = (c for c in cli._app.registered_commands if c.name == "serve")
     assert serve.callback is not None
     assert set(inspect.signature(serve.callback).parameters) == set(Settings.model_fields)
+
+
+def test_the_processes_of_a_server_share_their_metrics_where_metrics_looks() -> None:
+    with cli._shared_metrics(2):
+        assert Path(os.environ[metrics.SHARED_DIRECTORY]).is_dir()
+    with cli._shared_metrics(1):
+        assert metrics.SHARED_DIRECTORY not in os.environ
 
 
 @pytest.mark.parametrize(

@@ -272,7 +272,10 @@ def _shared_metrics(processes: int) -> Iterator[None]:
         return
     with tempfile.TemporaryDirectory(prefix="devtelemetry-metrics-") as directory:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        yield
+        try:
+            yield
+        finally:
+            del os.environ["PROMETHEUS_MULTIPROC_DIR"]
 
 
 _File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON; .gz is unpacked, - is stdin.")]

@@ -5,7 +5,7 @@ The order of the steps, and why each is there, stands in queries.sql.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 from devtelemetry.ingest.batch import (
     Batch,
@@ -23,13 +23,10 @@ from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import day_of, make_days
+from devtelemetry.store.recent import Recent
 from devtelemetry.store.sql import queries
 
-REMEMBERED = 200_000  # rows of each kind that memory knows to be stored; ~200 bytes each
-
 _QUERIES = queries(__package__)
-_K = TypeVar("_K")
-_V = TypeVar("_V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +77,21 @@ class _Known:
 
     def __init__(self, epoch: int = -1) -> None:
         self.epoch = epoch
-        self.channels: dict[int, str] = {}
-        self.kinds: dict[int, tuple[str, Source]] = {}
-        self.messages: dict[MessageKey, Claim] = {}
-        self.memberships: dict[MembershipKey, tuple[int, int]] = {}
-        self.receivers: dict[int, tuple[str, str, int]] = {}
-        self.arrivals: dict[int, tuple[int, int | None]] = {}
+        self.channels: Recent[int, str] = Recent()
+        self.kinds: Recent[int, tuple[str, Source]] = Recent()
+        self.messages: Recent[MessageKey, Claim] = Recent()
+        self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
+        self.receivers: Recent[int, tuple[str, str, int]] = Recent()
+        self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
         self.days: dict[str, set[int]] = {"receipt": set(), "event": set()}
 
     def remember(self, changes: _Changes) -> None:
-        _remember(self.channels, changes.channels)
-        _remember(self.kinds, changes.kinds)
-        _remember(self.messages, changes.messages)
-        _remember(self.memberships, changes.memberships)
-        _remember(self.receivers, changes.receivers)
-        _remember(self.arrivals, changes.arrivals)
-
-
-def _remember(cache: dict[_K, _V], rows: dict[_K, _V]) -> None:
-    cache.update(rows)
-    while len(cache) > REMEMBERED:
-        del cache[next(iter(cache))]
+        self.channels.remember(changes.channels)
+        self.kinds.remember(changes.kinds)
+        self.messages.remember(changes.messages)
+        self.memberships.remember(changes.memberships)
+        self.receivers.remember(changes.receivers)
+        self.arrivals.remember(changes.arrivals)
 
 
 class RowWriter:

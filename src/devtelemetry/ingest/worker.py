@@ -19,6 +19,7 @@ from devtelemetry import metrics
 from devtelemetry.config import Settings
 from devtelemetry.errors import DevTelemetryError
 from devtelemetry.ingest.endpoint import GRACE_SECONDS, ingest_endpoint
+from devtelemetry.logs import configure_logging
 from devtelemetry.store.database import Database
 
 START_SECONDS = 60.0
@@ -102,6 +103,7 @@ def _main(
 ) -> None:
     # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_logging(settings.log_level, settings.log_format)
     asyncio.run(_work(settings, database_url, port, now_ms, ready))
 
 

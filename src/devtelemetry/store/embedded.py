@@ -813,9 +813,12 @@ def _built_with_lz4() -> bool:
 
 def _settings() -> str:
     """The text of devtelemetry.conf for this machine and this build."""
+    shm_dir = "/dev/shm"  # noqa: S108 - looked at, not written to
     try:
-        shm = os.statvfs("/dev/shm")  # noqa: S108 - looked at, not written to
-        shm_bytes = shm.f_blocks * shm.f_frsize
+        shm = os.statvfs(shm_dir)
+        # A chroot may have a directory there that only root may write to.
+        is_for_all = bool(os.stat(shm_dir).st_mode & stat.S_IWOTH)
+        shm_bytes = shm.f_blocks * shm.f_frsize if is_for_all else 0
     except FileNotFoundError:
         shm_bytes = 0
     # Docker gives a container 64 MB there, which the first parallel hash join of size overruns:

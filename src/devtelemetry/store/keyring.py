@@ -3,14 +3,10 @@
 import re
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from devtelemetry.model import Source
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-CACHE_ENTRIES = 200_000  # ids remembered of each kind; at ~150 bytes each, 30 MB when full
+from devtelemetry.store.recent import Recent
 
 _PSEUDONYM = re.compile(r"dt-receiver:([0-9a-f]{16}):([0-9a-f]{16}):([0-9a-f]{16}|-)")
 
@@ -38,8 +34,8 @@ class Keyring:
         self.envelope = self._cached(b"envelope")
         self.owner = self._cached(b"owner")
         self.installation = self._cached(b"installation")
-        self._receivers: dict[tuple[str, str], ReceiverIds] = {}
-        self._kinds: dict[tuple[Source, str], int] = {}
+        self._receivers: Recent[tuple[str, str], ReceiverIds] = Recent()
+        self._kinds: Recent[tuple[Source, str], int] = Recent()
 
     def receiver(self, public_key: str, installation_id: str) -> ReceiverIds:
         """Two installations of one key are two receivers with one owner."""
@@ -47,7 +43,7 @@ class Keyring:
         ids = self._receivers.get(names)
         if ids is None:
             ids = self._receiver(public_key, installation_id)
-            _remember(self._receivers, names, ids)
+            self._receivers.remember({names: ids})
         return ids
 
     def kind(self, source: Source, message_type: str) -> int:
@@ -58,7 +54,7 @@ class Keyring:
             text = f"{source}\0{message_type}".encode()
             digest = blake2b(text, digest_size=4, key=self._key, person=b"kind").digest()
             kind = int.from_bytes(digest, "big", signed=True)
-            _remember(self._kinds, names, kind)
+            self._kinds.remember({names: kind})
         return kind
 
     def event(self, content: bytes) -> int:
@@ -89,13 +85,13 @@ class Keyring:
         return int.from_bytes(digest, "big", signed=True)
 
     def _cached(self, person: bytes) -> Callable[[str], int]:
-        cache: dict[str, int] = {}
+        cache: Recent[str, int] = Recent()
 
         def lookup(text: str) -> int:
             value = cache.get(text)
             if value is None:
                 value = self._hash(person, text.encode())
-                _remember(cache, text, value)
+                cache.remember({text: value})
             return value
 
         return lookup
@@ -108,12 +104,6 @@ def pseudonym(ids: ReceiverIds) -> str:
     """
     installation = "-" if ids.installation_id is None else _to_hex(ids.installation_id)
     return f"dt-receiver:{_to_hex(ids.receiver_id)}:{_to_hex(ids.owner_id)}:{installation}"
-
-
-def _remember(cache: dict[_K, _V], key: _K, value: _V) -> None:
-    if len(cache) >= CACHE_ENTRIES:
-        del cache[next(iter(cache))]
-    cache[key] = value
 
 
 def _to_hex(value: int) -> str:

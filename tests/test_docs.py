@@ -1,0 +1,90 @@
+"""The pages of docs/ say what there is: all metrics, all reasons, and links that lead somewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from prometheus_client.metrics import MetricWrapperBase
+
+from devtelemetry import metrics
+from devtelemetry.api import window_metrics
+from devtelemetry.ingest.statusgo import Refused
+from devtelemetry.model import Reason
+
+ROOT = Path(__file__).parents[1]
+METRICS_PAGE = ROOT / "docs" / "metrics.md"
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")]
+)
+
+_FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
+
+
+def metric_rows() -> list[str]:
+    """The lines of the table of docs/metrics.md that are made from the program."""
+    own = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    rows = []
+    for metric in own:
+        (family,) = metric.describe()
+        name = f"{family.name}_total" if family.type == "counter" else family.name
+        labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+        rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
+    rows += [
+        f"| `{family.name}` | {family.type} | `timeframe`, `state` | {family.documentation} |"
+        for family in window_metrics([])
+    ]
+    return rows
+
+
+def test_the_page_of_metrics_has_every_metric_as_it_is_declared_and_no_other() -> None:
+    rows = metric_rows()
+    assert len(rows) > 20
+    page = METRICS_PAGE.read_text(encoding="utf-8")
+    on_the_page = [line for line in page.splitlines() if line.startswith("| `devtelemetry_")]
+    assert on_the_page == rows, "these are the lines:\n" + "\n".join(rows)
+
+
+def test_the_page_of_metrics_has_every_reason_and_no_other() -> None:
+    page = METRICS_PAGE.read_text(encoding="utf-8")
+    section = page.partition("## Reasons")[2].partition("\n## ")[0]
+    told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
+    assert sorted(told) == sorted({*(r.label for r in Reason), *(r.value for r in Refused)})
+
+
+def links(page: Path) -> Iterator[str]:
+    text = _FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target in _LINK.findall(text):
+        if not re.match(r"[a-z]+:", target):
+            yield target
+
+
+def anchor(heading: str) -> str:
+    """A heading as GitHub makes it a link's target."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_link_to_another_page_leads_there(page: Path) -> None:
+    for target in links(page):
+        path, _, fragment = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{target} leads nowhere"
+        assert linked.is_relative_to(ROOT), f"{target} leads out of the repository"
+        if fragment:
+            headings = _HEADING.findall(linked.read_text(encoding="utf-8"))
+            assert fragment in map(anchor, headings), f"{target}: no such heading"
+
+
+def test_the_program_names_only_pages_that_exist() -> None:
+    """Code and SQL send their readers to docs/…; a page that is renamed must not be lost."""
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.sql")]
+    named = {
+        name
+        for source in sources
+        for name in re.findall(r"docs/[\w/\-]+\.md", source.read_text(encoding="utf-8"))
+    }
+    assert named, "the code names its pages"
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
