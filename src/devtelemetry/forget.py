@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from devtelemetry.store.database import Connection, Database
-from devtelemetry.store.rewrite import rewriting
+from devtelemetry.store.repair import rewriting
 from devtelemetry.store.sql import queries
 
 _QUERIES = queries(__package__, "forget.sql")
@@ -27,18 +27,22 @@ async def forget_installation(database: Database, installation_id: str) -> int:
 
 
 async def _forget(database: Database, find: str, hashed: int) -> int:
-    async with database.acquire() as connection, rewriting(connection):
-        rows = await connection.fetch(_QUERIES[find], hashed)
-        await connection.execute(_QUERIES["delete_events"], hashed)
-        return await _delete(connection, [row["receiver_id"] for row in rows])
+    async with database.acquire() as connection:
+        # Whoever asks for one that was never here must not hold up ingest with it.
+        if not await connection.fetchval(_QUERIES["is_known"], hashed):
+            return 0
+        async with rewriting(connection):
+            rows = await connection.fetch(_QUERIES[find], hashed)
+            await connection.execute(_QUERIES["delete_events"], hashed)
+            return await _delete(connection, [row["receiver_id"] for row in rows])
 
 
 async def _delete(connection: Connection, receivers: Sequence[int]) -> int:
     if not receivers:
         return 0
-    samples: int = await connection.fetchval(_QUERIES["delete_receipts"], receivers)
+    deleted = await connection.fetch(_QUERIES["delete_receipts"], receivers)
     for name in ("delete_memberships", "delete_sent_envelopes", "delete_receivers"):
         await connection.execute(_QUERIES[name], receivers)
-    await connection.execute(_QUERIES["delete_orphaned_messages"])
-    await connection.execute(_QUERIES["delete_orphaned_envelopes"])
-    return samples
+    messages = [[row[name] for row in deleted] for name in ("sent_at", "channel_id", "message_id")]
+    await connection.execute(_QUERIES["delete_orphaned_messages"], *messages)
+    return sum(row["samples"] for row in deleted)

@@ -1,3 +1,7 @@
+-- name: is_known
+select exists (select from receiver where owner_id = $1::bigint or installation_id = $1::bigint)
+    or exists (select from event where owner_id = $1::bigint or installation_id = $1::bigint)
+
 -- name: receivers_of_owner
 select receiver_id from receiver where owner_id = $1::bigint
 
@@ -5,11 +9,14 @@ select receiver_id from receiver where owner_id = $1::bigint
 select receiver_id from receiver where installation_id = $1::bigint
 
 -- name: delete_receipts
+-- Returns the messages concerned, with how many samples of each went.
 with deleted as (
     delete from receipt where receiver_id = any ($1::bigint[])
-    returning created_at
+    returning sent_at, channel_id, message_id, created_at
 )
-select count(created_at) from deleted
+select sent_at, channel_id, message_id, count(created_at) as samples
+from deleted
+group by sent_at, channel_id, message_id
 
 -- name: delete_memberships
 delete from membership where receiver_id = any ($1::bigint[])
@@ -24,18 +31,18 @@ delete from receiver where receiver_id = any ($1::bigint[])
 delete from event where owner_id = $1::bigint or installation_id = $1::bigint
 
 -- name: delete_orphaned_messages
--- What nobody else holds was known from this receiver alone.
-delete from message m
-where not exists (
-    select
-    from receipt r
-    where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
+-- What nobody else holds was known from these receivers alone.
+with orphaned as (
+    delete from message m
+    using unnest($1::bigint[], $2::bigint[], $3::bigint[]) as n (sent_at, channel_id, message_id)
+    where m.channel_id = n.channel_id and m.message_id = n.message_id
+      and not exists (
+          select
+          from receipt r
+          where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
+      )
+    returning m.channel_id, m.message_id
 )
-
--- name: delete_orphaned_envelopes
 delete from message_envelope me
-where not exists (
-    select
-    from message m
-    where m.channel_id = me.channel_id and m.message_id = me.message_id
-)
+using orphaned o
+where me.channel_id = o.channel_id and me.message_id = o.message_id

@@ -20,7 +20,7 @@ from devtelemetry.store.partitions import (
     existing_days,
     make_days,
 )
-from devtelemetry.store.rewrite import rewriting
+from devtelemetry.store.repair import rewriting
 from devtelemetry.store.sql import queries
 
 LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up

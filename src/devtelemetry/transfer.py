@@ -26,7 +26,6 @@ from typing import Any
 import asyncpg
 import orjson
 
-from devtelemetry.aggregate.repair import needs_repair, repair
 from devtelemetry.errors import DevTelemetryError, Unavailable
 from devtelemetry.ingest.batch import NEVER, Batch
 from devtelemetry.ingest.check import AgeLimits, check
@@ -35,7 +34,7 @@ from devtelemetry.model import Reason, Sample, Source
 from devtelemetry.store.database import Connection, Database, is_transient
 from devtelemetry.store.keyring import ReceiverIds, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
-from devtelemetry.store.rewrite import rewriting
+from devtelemetry.store.repair import needs_repair, repair, rewriting
 from devtelemetry.store.sql import queries
 
 BATCH_SAMPLES = 5_000  # of one transaction
@@ -410,9 +409,11 @@ class _Session:
 
         That shows only at the end, since a mark may come before the sample of its message.
         """
-        # Afterwards a message and its receipts have one sentAt.
-        await repair(self._database)
-        async with self._database.acquire() as connection, rewriting(connection):
+        connection = self._connection or await self._join()
+        async with rewriting(connection):
+            # Another import may have brought the mark and not yet the sample: then it clears up.
+            if not await connection.fetchval(_QUERIES["is_only_import"], *_WINDOWS):
+                return 0
             dropped: int = await connection.fetchval(_QUERIES["drop_unreported"], NEVER)
             return dropped
 

@@ -8,6 +8,10 @@ select pg_try_advisory_lock_shared($1, $2)
 -- The same, after the windows that are being computed now.
 select pg_advisory_lock_shared($1, $2)
 
+-- name: is_only_import
+-- Whether nobody else holds the lock, which this session holds shared.
+select pg_try_advisory_xact_lock($1, $2)
+
 -- name: drop_unreported
 -- $1 is the created_at of a message that is only known by authors' marks. Returns how many marks went.
 with unreported as (

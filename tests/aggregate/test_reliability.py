@@ -172,7 +172,7 @@ def worlds(draw: st.DrawFn) -> tuple[list[OracleSample], dict[Receiver, int]]:
 
 
 @settings(
-    max_examples=80,
+    max_examples=100,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

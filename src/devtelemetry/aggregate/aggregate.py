@@ -4,6 +4,7 @@ A result is a function of the stored samples alone. Jobs may crash, repeat and o
 computes at a time, each window in one transaction over one snapshot of repaired rows.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ from typing import Any
 import asyncpg
 
 from devtelemetry import metrics
-from devtelemetry.aggregate.repair import needs_repair, repair
 from devtelemetry.aggregate.windows import (
     DAY,
     Arrived,
@@ -38,8 +38,10 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Connection, Database, is_transient, try_lock
 from devtelemetry.store.locks import Lock
+from devtelemetry.store.repair import needs_repair, repair
 from devtelemetry.store.sql import load, queries
 
+COMPUTE_WAIT_SECONDS = 60
 COMPUTE_ATTEMPTS = 10  # each fails only if an import brings an earlier copy of a sample meanwhile
 
 _ALGORITHM = load(__package__, "reliability.sql")
@@ -119,7 +121,8 @@ async def compute_one(
 ) -> WindowReliability:
     """Computes the window of `timeframe` that starts at `window_start`, due or not.
 
-    Raises ConfigurationError if no window starts there, or it has not ended.
+    Raises ConfigurationError if no window starts there, or it has not ended; Unavailable if a
+    running import or another computation does not end within a minute.
     """
     try:
         window = window_starting(timeframe, window_start)
@@ -130,7 +133,17 @@ async def compute_one(
             f"the window ends at {window.end.isoformat()}, which is still to come; until then "
             "nobody can have reported after it"
         )
-    return await _compute(database, rules, timeframe, window, now())
+    for _ in range(COMPUTE_WAIT_SECONDS):
+        async with (
+            database.acquire() as session,
+            try_lock(session, Lock.AGGREGATE) as is_ours,
+        ):
+            if is_ours:
+                return await _compute(database, rules, timeframe, window, now())
+        await asyncio.sleep(1)
+    raise Unavailable(
+        "windows are being computed, or samples imported, by another process; try again later"
+    )
 
 
 async def unsettled(

@@ -1,4 +1,4 @@
--- Around the algorithm (reliability.sql): what is due, what is stored, and putting right what ingest found wrong.
+-- Around the algorithm (reliability.sql): what is due and what is stored.
 
 -- name: arrivals
 -- Of which minutes of event time samples are stored, and when the last of them came.
@@ -12,9 +12,6 @@ where timeframe = $1::text and membership = $2::text and window_start >= $3::tim
 
 -- name: kinds
 select kind, source, message_type from sample_kind
-
--- name: needs_repair
-select exists (select from moved_message) or exists (select from doubted_receiver)
 
 -- name: stored_window
 select state, reliability, messages, receivers, expected, missing, corroborated, unknown, revision
@@ -50,69 +47,3 @@ from unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[]
 
 -- name: channel_names
 select channel_id, external_id from channel where channel_id = any ($1::bigint[])
-
--- name: moved_messages
-select q.channel_id, q.message_id, q.moved_from, m.sent_at, m.kind
-from moved_message q
-join message m on m.channel_id = q.channel_id and m.message_id = q.message_id
-order by m.sent_at, q.channel_id, q.message_id
-
--- name: take_receipts
--- Takes out the receipts that stand under a sentAt or kind that is no longer their message's.
-delete from receipt r
-using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
-    as q (channel_id, message_id, moved_from, sent_at, kind)
-where r.sent_at = q.moved_from and r.channel_id = q.channel_id and r.message_id = q.message_id
-  and (r.sent_at <> q.sent_at or r.kind <> q.kind)
-returning q.sent_at, r.channel_id, r.message_id, r.receiver_id, r.created_at, r.received_at, q.kind,
-    r.sent_by_receiver
-
--- name: put_receipts
-insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
-select sent_at, channel_id, message_id, receiver_id, min(created_at), min(received_at), kind, bool_or(sent_by_receiver)
-from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::boolean[]
-) as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
-group by sent_at, channel_id, message_id, receiver_id, kind
-order by sent_at, channel_id, message_id, receiver_id
-on conflict (sent_at, channel_id, message_id, receiver_id) do update
-set created_at = least(receipt.created_at, excluded.created_at),
-    received_at = least(receipt.received_at, excluded.received_at),
-    sent_by_receiver = receipt.sent_by_receiver or excluded.sent_by_receiver
-
--- name: forget_moves
--- No transaction stores under an old sentAt any more: the epoch goes up with this one.
-delete from moved_message
-
--- name: spans_of
--- The first and last receipt of these receivers of channels, of all that is kept.
-select r.channel_id, r.receiver_id, min(r.sent_at) as first_sent_at, max(r.sent_at) as last_sent_at
-from receipt r
-join unnest($1::bigint[], $2::bigint[]) as n (channel_id, receiver_id)
-    on n.channel_id = r.channel_id and n.receiver_id = r.receiver_id
-where r.created_at is not null
-group by r.channel_id, r.receiver_id
-
--- name: set_spans
--- What lies before the oldest day kept ($5) is known from cleaned samples only, and stays.
-update membership m
-set first_sent_minute = case when m.first_sent_minute < $5::bigint then m.first_sent_minute else n.first_minute end,
-    last_sent_minute = n.last_minute
-from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
-    as n (channel_id, receiver_id, first_minute, last_minute)
-where m.channel_id = n.channel_id and m.receiver_id = n.receiver_id
-
--- name: redate_receivers
--- When those that ingest doubts, and these others, last reported.
-update receiver v
-set last_receipt_minute = n.last_created_at / 60000 * 60000
-from (
-    select q.receiver_id, max(r.created_at) as last_created_at
-    from (select receiver_id from doubted_receiver union select * from unnest($1::bigint[])) q
-    left join receipt r on r.receiver_id = q.receiver_id
-    group by q.receiver_id
-) n
-where v.receiver_id = n.receiver_id
-
--- name: forget_doubts
-delete from doubted_receiver

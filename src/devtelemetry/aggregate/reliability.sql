@@ -11,7 +11,8 @@
 -- Two passes over the receipts of the window (by message, by receiver); what is joined afterwards has one row a
 -- channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary search
 -- in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing.
--- Every step groups by channel_id and joins on it, and each is referred to once, so that it stays on its shard.
+-- Every step groups by channel_id and joins on it, and each is referred to once or not materialized, so that it
+-- stays on its shard.
 with
 unmeasured_channel as not materialized (
     select channel_id, pattern.is_status_go

@@ -32,12 +32,15 @@ from devtelemetry.ingest.check import (
 from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Rejection, Sample
+from devtelemetry.store.database import is_transient
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
 # A larger request never reaches us: gRPC answers it with RESOURCE_EXHAUSTED, which tells a client
 # to try again. So that this happens to nonsense only, it is four times what is allowed.
 TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
+
+FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest while it deletes
 
 _INTERFACE = "grpc"
 _log = structlog.get_logger(__name__)
@@ -104,7 +107,10 @@ class PushService:
             await _abort(context, _Refused(status, str(error)))
         except grpc.aio.AbortError:
             raise
-        except Exception:
+        except Exception as error:
+            if is_transient(error):
+                status = grpc.StatusCode.UNAVAILABLE
+                await _abort(context, _Refused(status, "the database is busy; send again later"))
             status = grpc.StatusCode.INTERNAL
             _log.exception("push failed")
             await _abort(context, _Refused(status, "a fault of the server; it is logged there"))
@@ -125,9 +131,7 @@ class PushService:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"the request cannot be decoded as devtelemetry.v1.PushRequest: {error}",
             ) from error
-        if request.forget:
-            return await self._forget_reporter(request.reporter.installation_id)
-        count = len(request.samples)
+        count = FORGET_WEIGHT if request.forget else len(request.samples)
         if count > MAX_SAMPLES_PER_REQUEST:
             raise _Refused(
                 grpc.StatusCode.INVALID_ARGUMENT,
@@ -137,6 +141,8 @@ class PushService:
             wait = self._access.rate.take(token, max(count, 1), time.monotonic())
             if wait:
                 raise Busy("over the rate of this token", retry_after_seconds=wait)
+        if request.forget:
+            return await self._forget_reporter(request.reporter.installation_id)
         return await self._record(request, len(body))
 
     async def _authenticate(self, context: _Context) -> str | None:

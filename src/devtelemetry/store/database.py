@@ -21,8 +21,9 @@ LEAST_VERSION = 15  # for `nulls not distinct`-age SQL; the oldest the tests run
 Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
 
 # Classes and codes of SQLSTATE after which the same statement may succeed. 08 connection,
-# 40 rollback, 53 resources, 57P0 shutdown, 58 system; XX000 is how a cluster reports a lost node.
-_TRANSIENT = ("08", "40", "53", "57P0", "58", "XX000")
+# 40 rollback, 53 resources, 55P03 a lock not to be had in time, 57P0 shutdown, 58 system; XX000
+# is how a cluster reports a lost node.
+_TRANSIENT = ("08", "40", "53", "55P03", "57P0", "58", "XX000")
 
 
 class Database:

@@ -817,7 +817,7 @@ def _settings() -> str:
     try:
         shm = os.statvfs(shm_dir)
         # A chroot may have a directory there that only root may write to.
-        is_for_all = bool(os.stat(shm_dir).st_mode & stat.S_IWOTH)
+        is_for_all = bool(Path(shm_dir).stat().st_mode & stat.S_IWOTH)
         shm_bytes = shm.f_blocks * shm.f_frsize if is_for_all else 0
     except FileNotFoundError:
         shm_bytes = 0

@@ -13,6 +13,6 @@ class Lock(IntEnum):
     INGEST = 2  # shared by every ingest transaction; exclusive for who rewrites stored rows
     AGGREGATE = 3  # one server computes windows; shared by an import, which must be whole first
     CLEAN = 4  # one server cleans
-    PARTITIONS = 5  # one server adds or drops days
+    PARTITIONS = 5  # one server adds days
     MESSAGES = 6  # one transaction at a time replaces what is known of messages
     AUTHORS = 7  # one transaction at a time matches envelopes with their authors

@@ -9,9 +9,9 @@
 --   *_minute  Unix milliseconds rounded down to a minute. Windows begin and end on whole minutes, so
 --             `sent_at < window_end` and `sent_minute < window_end` say the same, and a row that
 --             holds a minute is written once a minute instead of once a sample.
---   Every key of a table that grows with the traffic holds channel_id, and joins are on it: the
---   schema can be sharded by channel (docs/scaling.md). receiver, sample_kind, sent_envelope and
---   the small tables are the same on every shard.
+--   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
+--   schema can be sharded by channel (docs/scaling.md). receiver, sample_kind, sent_envelope, event
+--   and the small tables are not sharded: they know no channel.
 
 -- One row. Made at the first start.
 create table deployment (

@@ -1,4 +1,4 @@
-"""Puts right what ingest stored before it knew better, before the next window is computed.
+"""Puts right what ingest stored before it knew better, before anyone reads or rewrites it.
 
 Two things can turn out wrong, and only when reports are accepted out of the order of their
 createdAt (an import, servers whose clocks differ): a message's sentAt or type, when an earlier
@@ -8,16 +8,17 @@ notes both in the transaction that finds them; the figures are computed from rep
 they do not depend on the order of arrival.
 """
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from devtelemetry.model import MINUTE_MS
 from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
-from devtelemetry.store.rewrite import rewriting
 from devtelemetry.store.sql import queries
 
-_QUERIES = queries(__package__)
+_QUERIES = queries(__package__, "repair.sql")
 
 
 async def needs_repair(connection: Connection) -> bool:
@@ -26,15 +27,32 @@ async def needs_repair(connection: Connection) -> bool:
 
 
 async def repair(database: Database) -> None:
-    """Repairs what is noted, in one transaction during which ingest waits."""
+    """Repairs what is noted, if anything is."""
     async with database.acquire() as connection:
-        if not await needs_repair(connection):
-            return
-        async with rewriting(connection):
+        if await needs_repair(connection):
+            async with rewriting(connection):
+                pass  # it repairs before all else
+
+
+@contextlib.asynccontextmanager
+async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> AsyncIterator[None]:
+    """A transaction that has the stored rows to itself, repaired.
+
+    For everyone who changes rows that ingest may hold in memory: repair, forget, clean. Waits for
+    the ingest transactions that run, and holds off new ones until it ends; then they know by the
+    epoch that what they remember is void. Raises asyncpg's LockNotAvailableError if that takes
+    longer than `lock_timeout`: rather later than holding up ingest behind one slow reader.
+    """
+    async with connection.transaction():
+        await connection.execute(f"set local lock_timeout = '{lock_timeout}'")
+        await connection.execute(_QUERIES["lock_ingest_out"], NAMESPACE, Lock.INGEST)
+        if await needs_repair(connection):
             touched = await _move_receipts(connection)
             await connection.execute(_QUERIES["forget_moves"])
             await connection.execute(_QUERIES["redate_receivers"], touched)
             await connection.execute(_QUERIES["forget_doubts"])
+        yield
+        await connection.execute(_QUERIES["raise_epoch"])
 
 
 async def _move_receipts(connection: Connection) -> list[int]:
@@ -44,8 +62,7 @@ async def _move_receipts(connection: Connection) -> list[int]:
         columns = [list(column) for column in zip(*moves, strict=True)]
         receipts = await connection.fetch(_QUERIES["take_receipts"], *columns)
         if receipts:
-            rows = sorted(tuple(receipt)[:8] for receipt in receipts)
-            values = [list(column) for column in zip(*rows, strict=True)]
+            values = [list(column) for column in zip(*receipts, strict=True)]
             # A receiver may have a receipt on either side: they become one, with the earlier date.
             await connection.execute(_QUERIES["put_receipts"], *values)
             await _respan(connection, receipts)
