@@ -14,7 +14,14 @@ BENCHMARKS = {"ingest": ingest, "aggregate": aggregate, "size": size}
 
 def main() -> None:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", type=Path, metavar="FILE", help="write all figures here too")
+    common.add_argument(
+        # Absent unless given: a command's default would hide what stands before the command.
+        "--json",
+        type=Path,
+        metavar="FILE",
+        default=argparse.SUPPRESS,
+        help="write all figures here too",
+    )
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, parents=[common])
     commands = parser.add_subparsers(dest="benchmark", help="default: all, one after the other")
     parsers = {}
@@ -36,7 +43,7 @@ def main() -> None:
         results.append(result)
         sys.stdout.write(markdown(result) + "\n")
         sys.stdout.flush()
-        if options.json is not None:
+        if "json" in options:
             written = json.dumps([asdict(one) for one in results], indent=2, default=str)
             options.json.write_text(written + "\n", encoding="utf-8")
 

@@ -24,6 +24,7 @@ import asyncpg
 
 from bench.load import Outcome, Plan
 from bench.machine import Memory, conditions, cpu_seconds, family, memory
+from bench.postgres import server_version
 from bench.report import Result, Table
 from bench.workload import RECEIVERS, Workload
 from devtelemetry.clock import now_ms
@@ -36,6 +37,7 @@ from devtelemetry.store.partitions import day_of, make_days
 # Requests prepared for a cell: more than can be sent, by samples a request and second.
 PREPARED_A_SECOND = {1: 6_000, 100: 60_000, 1_000: 120_000}
 BASELINE_ROWS = (1_000, 5_000)  # a transaction
+MESSAGES_PER_SECOND = 1_600  # of event time: 40,000 samples a second
 
 # Each as somebody would write it who has the keys: all rows of a transaction, one statement.
 _BASELINE = {
@@ -114,7 +116,7 @@ def run(options: argparse.Namespace) -> Result:
         if workers > 1:
             sizes, connections = [max(sizes)], [max(connections)]
         with _Serve(workers) as serve:
-            before = before or conditions(asyncio.run(serve.version()))
+            before = before or conditions(asyncio.run(server_version(serve.url)))
             idle = serve.memory()
             bench = _Bench(serve, options.seconds)
             baselines: list[dict[int, float]] = []
@@ -220,14 +222,6 @@ class _Serve:
     def url(self) -> str:
         return self._database.url
 
-    async def version(self) -> str:
-        connection = await asyncpg.connect(self.url)
-        try:
-            version: str = await connection.fetchval("show server_version")
-        finally:
-            await connection.close()
-        return version
-
     def memory(self) -> Memory:
         return memory(family(self._process.pid))
 
@@ -323,9 +317,6 @@ class _Bench:
             env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
         )
         return Outcome(**json.loads(done.stdout))
-
-
-MESSAGES_PER_SECOND = 1_600  # of event time: 40,000 samples a second
 
 
 def _transactions(

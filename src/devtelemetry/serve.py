@@ -12,6 +12,7 @@ import uvicorn
 
 from devtelemetry.api import create_app
 from devtelemetry.clock import now_ms, utc_now
+from devtelemetry.collector import relax
 from devtelemetry.config import Listen, Settings
 from devtelemetry.errors import ConfigurationError
 from devtelemetry.ingest.endpoint import GRACE_SECONDS, ingest_endpoint
@@ -31,6 +32,7 @@ async def serve(settings: Settings) -> None:
     Raises ConfigurationError where the settings do not go together, AlreadyServing where another
     process serves from the same data directory.
     """
+    relax()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -39,13 +41,13 @@ async def serve(settings: Settings) -> None:
     # Left in the reverse order: no new requests, then the commits, the jobs, the database last.
     async with open_database(settings, exclusive=True) as database:
         await _check_exposure(settings, database)
-        grpc_port = _free_port(settings.grpc_listen) if settings.workers > 1 else None
+        grpc_port = _free_port(settings.grpc_listen)
         async with (
             running_jobs(settings, database, now=utc_now),
             ingest_endpoint(
                 settings,
                 database,
-                port=settings.grpc_listen.port if grpc_port is None else grpc_port,
+                port=grpc_port,
                 now_ms=now_ms,
             ) as endpoint,
             ingest_workers(
@@ -101,7 +103,10 @@ async def _has_ingest_token(database: Database) -> bool:
 
 
 def _free_port(listen: Listen) -> int:
-    """The port that several processes will share; refuses one that somebody else has."""
+    """The port that gRPC will listen on; refuses one that somebody else has, in one line.
+
+    gRPC itself would print lines of its own, or, where processes share a port, join a stranger's.
+    """
     with _socket(listen, "grpc_listen") as probe:
         port: int = probe.getsockname()[1]
         return port

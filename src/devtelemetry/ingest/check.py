@@ -102,28 +102,26 @@ def _check_texts(sample: Sample) -> Refusal | None:
 
 
 def _check_ids(fields: tuple[str, ...], ids: tuple[str, ...]) -> Refusal | None:
-    refusal = _check_lengths(fields, ids, MAX_ID_BYTES)
-    if refusal is None and "\0" in "".join(ids):
-        field = next(f for f, text in zip(fields, ids, strict=True) if "\0" in text)
-        return Refusal(
-            Reason.MISSING_FIELD, f"{field}: holds a NUL character; allowed: text without NUL"
-        )
-    return refusal
+    joined = "".join(ids)
+    if len(joined) <= MAX_ID_BYTES and joined.isascii() and "\0" not in joined:
+        return None  # nearly all: together they are no longer than one may be
+    for field, text in zip(fields, ids, strict=True):
+        if len(text.encode()) > MAX_ID_BYTES:
+            return _too_long(field, len(text.encode()), MAX_ID_BYTES)
+        if "\0" in text:
+            return Refusal(
+                Reason.MISSING_FIELD, f"{field}: holds a NUL character; allowed: text without NUL"
+            )
+    return None
 
 
 def _check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal | None:
-    return _check_lengths(fields, labels, MAX_LABEL_BYTES)
-
-
-def _check_lengths(
-    fields: tuple[str, ...], texts: tuple[str, ...], limit_bytes: int
-) -> Refusal | None:
-    # A character takes four bytes at most: short texts, nearly all, need no encoding.
-    if max(map(len, texts)) > limit_bytes // 4:
-        for field, text in zip(fields, texts, strict=True):
-            size = len(text.encode())
-            if size > limit_bytes:
-                return _too_long(field, size, limit_bytes)
+    joined = "".join(labels)
+    if len(joined) <= MAX_LABEL_BYTES and joined.isascii():
+        return None
+    for field, text in zip(fields, labels, strict=True):
+        if len(text.encode()) > MAX_LABEL_BYTES:
+            return _too_long(field, len(text.encode()), MAX_LABEL_BYTES)
     return None
 
 

@@ -16,6 +16,7 @@ from multiprocessing.process import BaseProcess
 import structlog
 
 from devtelemetry import metrics
+from devtelemetry.collector import relax
 from devtelemetry.config import Settings
 from devtelemetry.errors import DevTelemetryError
 from devtelemetry.ingest.endpoint import GRACE_SECONDS, ingest_endpoint
@@ -104,6 +105,7 @@ def _main(
     # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging(settings.log_level, settings.log_format)
+    relax()
     asyncio.run(_work(settings, database_url, port, now_ms, ready))
 
 

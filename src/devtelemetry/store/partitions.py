@@ -15,6 +15,10 @@ from devtelemetry.store.sql import queries
 
 TABLES = ("receipt", "event")
 
+# Rows are only ever added: vacuum has nothing to clean, but only what it has seen can be counted
+# from the index alone. So it comes after every 5 % more rows instead of every 20 %.
+_STORAGE = "autovacuum_vacuum_insert_scale_factor = 0.05"
+
 _QUERIES = queries(__package__, "partitions.sql")
 _EPOCH = date(1970, 1, 1)
 
@@ -58,7 +62,9 @@ async def make_days(connection: Connection, table: str, days: Iterable[int]) -> 
             name = _partition(table, day)
             bounds = f"from ({day * DAY_MS}) to ({(day + 1) * DAY_MS})"
             # The names are ours: a table of TABLES and a date.
-            await connection.execute(f"create table {name} (like {table} including all)")
+            await connection.execute(
+                f"create table {name} (like {table} including all) with ({_STORAGE})"
+            )
             await connection.execute(
                 f"alter table {table} attach partition {name} for values {bounds}"
             )

@@ -50,7 +50,7 @@ create table receipt (
     received_at       bigint,
     kind              integer not null,
     sent_by_receiver  boolean not null,
-    primary key (sent_at, channel_id, message_id, receiver_id)
+    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, sent_by_receiver, created_at)
 ) partition by range (sent_at);
 
 create table membership (

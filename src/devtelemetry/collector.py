@@ -1,0 +1,15 @@
+"""Python's garbage collector, set for a process that remembers much and makes no cycles of it."""
+
+import gc
+
+
+def relax() -> None:
+    """Makes full collections rare. For a process that takes samples, at its start.
+
+    What ingest remembers are hundreds of thousands of small tuples, all alive: by default each
+    collection walks them again, for a third of the processor time (docs/benchmarks.md). They go by
+    reference count; only what forms cycles, exceptions mostly, waits for a collection now.
+    """
+    gc.collect()
+    gc.freeze()  # what start-up made stays anyway
+    gc.set_threshold(100_000, 20, 100)
