@@ -4,6 +4,8 @@ import gzip
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import urllib.request
@@ -295,6 +297,25 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             )
             assert refused.returncode == 1
             assert option[2:6] + "_listen: cannot listen on" in error_line(refused.stderr)
+
+
+def test_no_log_line_shows_what_a_variable_held() -> None:
+    script = (
+        "import structlog\n"
+        "from devtelemetry.logs import configure_logging\n"
+        "configure_logging('info', 'console')\n"
+        "def fail(public_key):\n"
+        "    raise ValueError('it broke')\n"
+        "try:\n"
+        "    fail(bytes.fromhex('736563726574').decode())\n"
+        "except ValueError:\n"
+        "    structlog.get_logger('x').exception('failed')\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "it broke" in done.stderr
+    assert "secret" not in done.stderr
 
 
 def get(server: ServerProcess, path: str) -> tuple[int, str]:

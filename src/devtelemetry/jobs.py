@@ -4,6 +4,7 @@ Each may run on every server of a deployment: an advisory lock lets one of them 
 fails is logged and counted, and the next one takes up where it left.
 """
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
@@ -67,6 +68,8 @@ def _guarded(name: str, job: Callable[[], Awaitable[None]]) -> Callable[[], Awai
     async def run() -> None:
         try:
             await job()
+        except asyncio.CancelledError:
+            _log.debug("job cut short by the end of the server", job=name)
         except Exception:
             metrics.JOB_FAILURES.labels(name).inc()
             _log.exception("job failed, it runs again", job=name)

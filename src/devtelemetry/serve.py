@@ -38,12 +38,11 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
-    # Left in the reverse order: no new requests, then the commits, the jobs, the database last.
+    # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
     async with open_database(settings, exclusive=True) as database:
         await _check_exposure(settings, database)
         grpc_port = _free_port(settings.grpc_listen)
         async with (
-            running_jobs(settings, database, now=utc_now),
             ingest_endpoint(
                 settings,
                 database,
@@ -64,7 +63,10 @@ async def serve(settings: Settings) -> None:
                         requests_per_second=settings.legacy_rate,
                     )
                 )
-            async with _http(app, settings) as http_port:
+            async with (
+                _http(app, settings) as http_port,
+                running_jobs(settings, database, now=utc_now),
+            ):
                 grpc_at = Listen(settings.grpc_listen.host, endpoint.port)
                 http_at = Listen(settings.http_listen.host, http_port)
                 sys.stdout.write(f"ready grpc={grpc_at} http={http_at}\n")
