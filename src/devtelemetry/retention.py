@@ -119,3 +119,4 @@ async def _drop_receipts(connection: Connection, day: int) -> None:
     bounds = (day_start_ms(day), day_start_ms(day + 1))
     await connection.execute(_QUERIES["delete_messages"], *bounds)
     await connection.execute(_QUERIES["delete_arrivals"], *bounds)
+    await connection.execute(_QUERIES["remember_cleaned"], day_start_ms(day))

@@ -13,3 +13,7 @@ with of_messages as (
     delete from message_envelope where created_at < $1::bigint
 )
 delete from sent_envelope where created_at < $1::bigint
+
+-- name: remember_cleaned
+insert into cleaned_day (day_start) values ($1::bigint)
+on conflict do nothing

@@ -76,7 +76,7 @@ async def serve(settings: Settings) -> None:
 
 
 async def _check_exposure(settings: Settings, database: Database) -> None:
-    """Beyond loopback nothing listens without TLS, nor takes samples without tokens."""
+    """Beyond loopback nothing listens without TLS, nor takes samples by gRPC without tokens."""
     if settings.insecure:
         return
     for name, listen in (
@@ -88,7 +88,8 @@ async def _check_exposure(settings: Settings, database: Database) -> None:
         if settings.tls_cert is None:
             raise ConfigurationError(
                 f"{name}: {listen} is reachable from other machines, without TLS; allowed: with "
-                "--tls-cert and --tls-key, or --insecure if something in front does that"
+                "--tls-cert and --tls-key, or, behind something that does TLS, --insecure with "
+                "--require-tokens"
             )
         if name == "grpc_listen" and not await _has_ingest_token(database):
             raise ConfigurationError(

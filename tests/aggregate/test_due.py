@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_due, compute_one
 from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.errors import ConfigurationError
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import Sample, WindowReliability, WindowState, unix_ms
@@ -14,6 +15,7 @@ from devtelemetry.retention import CleanResult, clean
 from devtelemetry.store.database import Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import existing_days
+from devtelemetry.store.repair import rewriting
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -229,3 +231,52 @@ async def test_samples_that_wait_to_be_computed_keep_their_day(deployment: Deplo
     deployment.now += HOUR
     await deployment.compute()
     assert (await deployment.clean()).dropped == ("2026-03-02",)
+
+
+async def test_what_was_computed_outlives_its_samples(
+    deployment: Deployment, database: Database
+) -> None:
+    for day in range(9):
+        deployment.now = MONDAY + day * DAY + HOUR
+        await deployment.report(f"m{day}", deployment.now, "a", "b")
+    deployment.now = MONDAY + 8 * DAY + 2 * HOUR
+    await deployment.compute()
+    assert (await deployment.clean()).dropped == ("2026-03-02",)
+    async with database.acquire() as connection:
+        before = await connection.fetch("select * from reliability_window order by 1, 2")
+
+    # On time by its own record, as from a file, for a week that is half cleaned.
+    await deployment.report("new", MONDAY + 3 * DAY, "a", created=MONDAY + 3 * DAY)
+    await deployment.report("old", MONDAY, "a", created=MONDAY)
+    deployment.now += HOUR
+    windows = named(await deployment.compute())
+
+    assert ("1w", MONDAY) not in windows
+    assert ("1h", MONDAY + 3 * DAY) in windows
+    async with database.acquire() as connection:
+        week = "select * from reliability_window where timeframe = '1w' and window_start = $1"
+        after = await connection.fetchrow(week, MONDAY)
+    assert after in before
+    with pytest.raises(ConfigurationError, match="were cleaned"):
+        await compute_one(database, RULES, RULES.timeframes[1], MONDAY, now=lambda: deployment.now)
+    # What came for the cleaned day goes with the next cleaning; nothing waits for it.
+    assert (await deployment.clean()).dropped == ("2026-03-02",)
+
+
+async def test_ingest_that_waited_for_a_rewrite_knows_of_it(
+    deployment: Deployment, database: Database
+) -> None:
+    await deployment.report("m1", MONDAY, "a", "b")
+    async with database.acquire() as connection:
+        async with rewriting(connection):
+            await connection.execute(
+                "truncate receipt, message, membership, receiver, channel, sample_kind"
+            )
+            waiting = asyncio.create_task(deployment.report("m1", MONDAY, "a", "b"))
+            while not await connection.fetchval(
+                "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+            ):
+                await asyncio.sleep(0.01)
+        await waiting
+        for table, rows in (("receipt", 2), ("message", 1), ("membership", 2), ("receiver", 2)):
+            assert await connection.fetchval(f"select count(*) from {table}") == rows, table

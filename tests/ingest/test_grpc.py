@@ -286,6 +286,25 @@ async def test_forget_deletes_what_the_installation_sent_and_nothing_else(
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
+async def test_an_opt_out_is_not_overtaken_by_a_push_that_waits(
+    wire: Wire, database: Database
+) -> None:
+    await wire.push(request(sample()))
+    async with database.acquire() as connection, connection.transaction():
+        await connection.execute("lock table channel in access exclusive mode")
+        waiting = asyncio.create_task(wire.push(request(sample(channel_id="another"))))
+        while not await connection.fetchval(
+            "select exists (select from pg_locks where not granted)"
+        ):
+            await asyncio.sleep(0.01)
+        waiting.cancel()  # the client gave up; its samples are queued all the same
+        forgetting = asyncio.create_task(wire.push(request(forget=True)))
+        await asyncio.sleep(0.1)
+    await forgetting
+    assert await count(database, "receipt") == 0
+    assert await count(database, "receiver") == 0
+
+
 async def test_a_token_is_asked_for_where_it_is_required(database: Database) -> None:
     token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
     reader = await create_token(database, "grafana", Scope.READ, now=datetime.now(UTC))

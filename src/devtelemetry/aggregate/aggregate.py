@@ -121,7 +121,8 @@ async def compute_one(
 ) -> WindowReliability:
     """Computes the window of `timeframe` that starts at `window_start`, due or not.
 
-    Raises ConfigurationError if no window starts there, or it has not ended; Unavailable if a
+    Raises ConfigurationError if no window starts there, it has not ended, or samples of it were
+    cleaned; Unavailable if a
     running import or another computation does not end within a minute.
     """
     try:
@@ -133,6 +134,12 @@ async def compute_one(
             f"the window ends at {window.end.isoformat()}, which is still to come; until then "
             "nobody can have reported after it"
         )
+    async with database.acquire() as connection:
+        if await _is_cleaned(connection, window):
+            raise ConfigurationError(
+                f"samples of the {timeframe.name} window of {window.start.isoformat()} were "
+                "cleaned: it cannot be computed anew, and what was computed stays"
+            )
     for _ in range(COMPUTE_WAIT_SECONDS):
         async with (
             database.acquire() as session,
@@ -159,6 +166,8 @@ async def unsettled(
         stored = await _stored_states(connection, rules, timeframe, window_at(timeframe, first))
         for window, arrived in sorted(_news(timeframe, arrivals).items()):
             if window.end <= first or window.start >= end:
+                continue
+            if await _is_cleaned(connection, window):
                 continue
             state, computed_at = stored.get(window.start, (None, None))
             if state is not WindowState.SETTLED or has_news(state, computed_at, arrived):
@@ -194,12 +203,20 @@ async def _due(
                 recompute_interval=rules.recompute_interval,
                 now=now,
             ):
+                if await _is_cleaned(connection, window):
+                    continue
                 due.append((timeframe, window))
                 if computed_at is None:
                     waiting_since = min(waiting_since, window.end + timeframe.allowed_lateness)
         lag = (now - waiting_since).total_seconds()
         metrics.WINDOW_LAG_SECONDS.labels(timeframe.name).set(lag)
     return sorted(due, key=lambda item: (item[1].end, item[0].length))
+
+
+async def _is_cleaned(connection: Connection, window: Window) -> bool:
+    """Whether samples of the window are gone for good."""
+    rows = await connection.fetch(_QUERIES["cleaned_days"], window.start_ms, window.end_ms)
+    return bool(rows)
 
 
 def _news(timeframe: Timeframe, arrivals: Sequence[Any]) -> dict[Window, Arrived]:

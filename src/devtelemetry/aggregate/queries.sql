@@ -10,6 +10,9 @@ select window_start, state, computed_at
 from reliability_window
 where timeframe = $1::text and membership = $2::text and window_start >= $3::timestamptz
 
+-- name: cleaned_days
+select day_start from cleaned_day where day_start > $1::bigint - 86400000 and day_start < $2::bigint
+
 -- name: kinds
 select kind, source, message_type from sample_kind
 

@@ -82,7 +82,9 @@ class Batch:
         for sample in samples:
             channel_id = channel_of(sample.channel_id)
             message_id = message_of(sample.message_id)
-            ids = keyring.receiver(sample.receiver_public_key, sample.installation_id)
+            ids = keyring.receiver(
+                sample.receiver_public_key, sample.installation_id, sample.source
+            )
             receiver_id = ids.receiver_id
             created_at, sent_at = sample.created_at, sample.sent_at
             message_key = (channel_id, message_id)
@@ -128,7 +130,7 @@ class Batch:
 
     def add_sent_envelopes(self, keyring: Keyring, envelopes: Iterable[SentEnvelope]) -> None:
         for sent in envelopes:
-            ids = keyring.receiver(sent.sender_public_key, sent.installation_id)
+            ids = keyring.receiver(sent.sender_public_key, sent.installation_id, Source.STATUS_GO)
             self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
             key = (keyring.envelope(sent.envelope_id), ids.receiver_id)
             self.sent_envelopes.setdefault(key, sent.created_at)
@@ -139,7 +141,7 @@ class Batch:
             self.events[key] = event
             self.event_owners[key] = (
                 keyring.owner(event.owner_public_key) if event.owner_public_key else None,
-                keyring.installation(event.installation_id) if event.installation_id else None,
+                keyring.installed(event.installation_id, Source.STATUS_GO),
             )
 
 

@@ -4,6 +4,7 @@ The request comes in as bytes and is decoded here, so that one that cannot be de
 as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the server.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ from devtelemetry.v1 import SERVICE, telemetry_pb2
 # to try again. So that this happens to nonsense only, it is four times what is allowed.
 TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
 
+MAX_REQUESTS = 512  # under way at once; gRPC answers more with RESOURCE_EXHAUSTED
 FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest while it deletes
 
 _INTERFACE = "grpc"
@@ -90,6 +92,8 @@ class PushService:
         self._age_limits = age_limits
         self._now_ms = now_ms
         self._forget = forget
+        # One at a time: each has a connection, and ingest to itself while it deletes.
+        self._forgetting = asyncio.Lock()
 
     async def push(self, body: bytes, context: _Context) -> telemetry_pb2.PushResponse:
         """One request, from its bytes to its answer."""
@@ -169,7 +173,12 @@ class PushService:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 "forget: reporter.installation_id is empty; allowed: the id to forget",
             )
-        await self._forget(installation_id)
+        if self._forgetting.locked():
+            raise Busy("another installation is being forgotten", retry_after_seconds=5)
+        async with self._forgetting:
+            # A push that its client gave up waiting for may still be queued: that first.
+            await self._writer.submit(Submission())
+            await self._forget(installation_id)
         return telemetry_pb2.PushResponse()
 
     async def _record(
@@ -268,7 +277,10 @@ def make_server(
         options=[
             ("grpc.max_receive_message_length", TRANSPORT_BYTES),
             ("grpc.so_reuseport", int(shares_port)),
+            # What is buffered before a request is even looked at: streams × TRANSPORT_BYTES.
+            ("grpc.max_concurrent_streams", 64),
         ],
+        maximum_concurrent_rpcs=MAX_REQUESTS,
     )
     handler: Any = grpc.unary_unary_rpc_method_handler(
         service.push,

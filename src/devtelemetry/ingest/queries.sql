@@ -2,9 +2,13 @@
 -- sorted by the key: two writers that take the same locks in the same order cannot deadlock.
 
 -- name: enter
--- Holds off whoever rewrites what ingest remembers (repair, forget, clean) until this transaction ends, and tells
--- by the epoch whether one of them has been at work since.
-select pg_advisory_xact_lock_shared($1, $2), ingest_epoch from deployment
+-- Holds off whoever rewrites what ingest remembers (repair, forget, clean) until this transaction ends.
+select pg_advisory_xact_lock_shared($1, $2)
+
+-- name: epoch
+-- Whether one of them has been at work since. A statement of its own: one that had waited for the lock would still see
+-- the rows as they were before it waited.
+select ingest_epoch from deployment
 
 -- name: insert_channels
 insert into channel (channel_id, external_id)
@@ -70,14 +74,19 @@ with inserted as (
 select count(*) from inserted
 
 -- name: merge_receipts
--- The earliest of its samples dates a receipt, and one that says "I wrote it" is enough. is_earlier: the receipt may
--- have got an earlier date, so that its receiver's last one may lie earlier too.
+-- The earliest of its samples dates a receipt, and one that says "I wrote it" is enough. is_earlier: the receipt
+-- got an earlier date, so that its receiver's last one may lie earlier too.
 update receipt r
 set created_at = least(r.created_at, n.created_at),
     received_at = least(r.received_at, n.received_at),
     sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver
-from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[])
-    as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver)
+from (
+    select n.*, known.created_at as known_created_at
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[])
+        as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver)
+    join receipt known on known.sent_at = n.sent_at and known.channel_id = n.channel_id
+        and known.message_id = n.message_id and known.receiver_id = n.receiver_id
+) n
 where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
   and r.receiver_id = n.receiver_id
   and (
@@ -87,7 +96,7 @@ where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n
       or (r.received_at is null and n.received_at is not null)
       or (n.sent_by_receiver and not r.sent_by_receiver)
   )
-returning r.receiver_id, r.created_at = n.created_at as is_earlier
+returning r.receiver_id, r.sent_at, coalesce(n.created_at < n.known_created_at, false) as is_earlier
 
 -- name: latest_receipts
 -- When the receivers of these receipts last reported one of them, after merging.
@@ -159,6 +168,15 @@ join message m on m.channel_id = me.channel_id and m.message_id = me.message_id
 where me.envelope_id = any ($1::bigint[])
 group by me.channel_id, me.message_id, se.receiver_id, m.sent_at, m.kind
 order by m.sent_at, me.channel_id, me.message_id, se.receiver_id
+
+-- name: insert_marks
+-- Of authors that have no receipt of their message (yet). Returns those that are new.
+insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
+select sent_at, channel_id, message_id, receiver_id, null, null, kind, true
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
+    as n (sent_at, channel_id, message_id, receiver_id, kind)
+on conflict do nothing
+returning sent_at
 
 -- name: insert_events
 with inserted as (

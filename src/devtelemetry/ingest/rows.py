@@ -142,11 +142,11 @@ class RowWriter:
 
     async def _enter(self, connection: Connection) -> bool:
         """Whether what memory knows still holds, from here to the end of the transaction."""
-        row = await connection.fetchrow(_QUERIES["enter"], NAMESPACE, Lock.INGEST)
-        assert row is not None, "deployment has one row from the first migration on"
-        if row["ingest_epoch"] == self._known.epoch:
+        await connection.execute(_QUERIES["enter"], NAMESPACE, Lock.INGEST)
+        epoch: int = await connection.fetchval(_QUERIES["epoch"])
+        if epoch == self._known.epoch:
             return True
-        self._known = _Known(epoch=row["ingest_epoch"])
+        self._known = _Known(epoch)
         return False
 
     async def _write_names(self, connection: Connection, batch: Batch, changes: _Changes) -> None:
@@ -187,8 +187,11 @@ class RowWriter:
             else:
                 on_time[floor_to_minute(canonical)] = True
         # A message that moved is missed in the windows of its old sentAt; nothing else says so.
-        for sent_at in (*marked, *changes.moved_from):
+        for sent_at in changes.moved_from:
             on_time[floor_to_minute(sent_at)] = True
+        for sent_at in marked:
+            minute = floor_to_minute(sent_at)
+            on_time[minute] = on_time.get(minute, False) or not is_late(sent_at, now_ms)
         await self._write_arrivals(connection, on_time, changes, now_ms)
         return Stored(new=new, duplicates=len(batch.said) - new, conflicts=conflicts, late=late)
 
@@ -379,7 +382,7 @@ class RowWriter:
             await connection.execute(_QUERIES["upsert_memberships"], *columns)
 
     async def _write_authors(self, connection: Connection, batch: Batch) -> list[int]:
-        """Matches envelopes with who sent them; returns the sentAt of the messages concerned."""
+        """Matches envelopes with who sent them; returns the sentAt of what changed."""
         if not batch.message_envelopes and not batch.sent_envelopes:
             return []
         if batch.message_envelopes:
@@ -405,11 +408,9 @@ class RowWriter:
         unknown = [None] * len(authors)
         wrote = [True] * len(authors)
         kinds = [a["kind"] for a in authors]
-        await connection.fetchval(
-            _QUERIES["insert_receipts"], *keys, unknown, unknown, kinds, wrote
-        )
-        await connection.fetch(_QUERIES["merge_receipts"], *keys, unknown, unknown, wrote)
-        return [a["sent_at"] for a in authors]
+        marked = await connection.fetch(_QUERIES["insert_marks"], *keys, kinds)
+        merged = await connection.fetch(_QUERIES["merge_receipts"], *keys, unknown, unknown, wrote)
+        return [row["sent_at"] for row in (*marked, *merged)]
 
     async def _write_arrivals(
         self,

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from multiprocessing.process import BaseProcess
 
 import structlog
@@ -38,14 +38,21 @@ async def ingest_workers(
 
     now_ms  must be importable (a module's function): each worker has its own clock
     """
-    processes = [await _start(settings, database_url, port, now_ms) for _ in range(count)]
-    keeper = asyncio.create_task(_keep(processes, settings, database_url, port, now_ms))
+    processes: list[BaseProcess] = []
+    keeper: asyncio.Task[None] | None = None
+
+    async def start() -> None:
+        await _start(processes, settings, database_url, port, now_ms)
+
     try:
+        for _ in range(count):
+            await start()
+        keeper = asyncio.create_task(_keep(processes, count, start))
         yield
     finally:
-        keeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await keeper
+        if keeper is not None:
+            keeper.cancel()
+            await asyncio.wait([keeper])
         for process in processes:
             process.terminate()
         for process in processes:
@@ -55,8 +62,13 @@ async def ingest_workers(
 
 
 async def _start(
-    settings: Settings, database_url: str, port: int, now_ms: Callable[[], int]
-) -> BaseProcess:
+    processes: list[BaseProcess],
+    settings: Settings,
+    database_url: str,
+    port: int,
+    now_ms: Callable[[], int],
+) -> None:
+    """Adds a worker to `processes` and waits until it listens."""
     ready = _spawn.Event()
     process = _spawn.Process(
         target=_main,
@@ -65,6 +77,7 @@ async def _start(
         daemon=True,
     )
     process.start()
+    processes.append(process)  # before any wait: whoever stops the others must stop it too
     started = asyncio.get_running_loop().time()
     while not await asyncio.to_thread(ready.wait, 0.2):
         if not process.is_alive():
@@ -72,27 +85,24 @@ async def _start(
         if asyncio.get_running_loop().time() - started > START_SECONDS:
             process.kill()
             raise DevTelemetryError(f"an ingest worker did not start in {START_SECONDS:.0f} s")
-    return process
 
 
 async def _keep(
-    processes: list[BaseProcess],
-    settings: Settings,
-    database_url: str,
-    port: int,
-    now_ms: Callable[[], int],
+    processes: list[BaseProcess], count: int, start: Callable[[], Awaitable[None]]
 ) -> None:
+    """Replaces workers that died, for as long as it runs."""
     while True:
         await asyncio.sleep(RESTART_SECONDS)
-        for position, process in enumerate(processes):
-            if process.is_alive():
-                continue
-            _log.error("ingest worker died, starting another", exit_code=process.exitcode)
+        for process in [process for process in processes if not process.is_alive()]:
+            _log.error("ingest worker died", exit_code=process.exitcode)
             metrics.forget_process(process.pid)
-            try:
-                processes[position] = await _start(settings, database_url, port, now_ms)
-            except DevTelemetryError as error:
-                _log.error("no ingest worker instead", error=str(error))
+            processes.remove(process)
+        try:
+            while len(processes) < count:
+                await start()
+        except (DevTelemetryError, OSError) as error:
+            # Tried again at the next look; one that was started and died is found dead there.
+            _log.error("no ingest worker in its place yet", error=str(error))
 
 
 def _main(

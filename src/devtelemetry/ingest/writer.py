@@ -185,9 +185,17 @@ class GroupCommit:
         while True:
             started = time.monotonic()
             try:
-                async with self._database.acquire() as connection:
+                async with (
+                    asyncio.timeout(RETRY_SECONDS),
+                    self._database.acquire() as connection,
+                ):
                     stored = await self._rows.write(connection, batch, now_ms=self._now_ms())
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            except (
+                asyncpg.PostgresError,
+                asyncpg.InterfaceError,
+                OSError,
+                TimeoutError,
+            ) as error:
                 if not is_transient(error):
                     raise
                 # The commit may have succeeded; writing once more is harmless.

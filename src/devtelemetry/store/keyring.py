@@ -34,17 +34,31 @@ class Keyring:
         self.envelope = self._cached(b"envelope")
         self.owner = self._cached(b"owner")
         self.installation = self._cached(b"installation")
-        self._receivers: Recent[tuple[str, str], ReceiverIds] = Recent()
+        self._peer = self._cached(b"peer")
+        self._receivers: Recent[tuple[str, str, Source], ReceiverIds] = Recent()
         self._kinds: Recent[tuple[Source, str], int] = Recent()
 
-    def receiver(self, public_key: str, installation_id: str) -> ReceiverIds:
+    def receiver(
+        self, public_key: str, installation_id: str, source: Source = Source.GRPC
+    ) -> ReceiverIds:
         """Two installations of one key are two receivers with one owner."""
-        names = (public_key, installation_id)
+        names = (public_key, installation_id, source)
         ids = self._receivers.get(names)
         if ids is None:
-            ids = self._receiver(public_key, installation_id)
+            ids = self._receiver(public_key, installation_id, source)
             self._receivers.remember({names: ids})
         return ids
+
+    def installed(self, installation_id: str, source: Source) -> int | None:
+        """The id of an installation; None where it has no name.
+
+        Who knows an installation may have it forgotten. status-go's peer ids are public, so theirs
+        are other ids than those that a gRPC client can name.
+        """
+        if not installation_id:
+            return None
+        hashed = self._peer if source is Source.STATUS_GO else self.installation
+        return hashed(installation_id)
 
     def kind(self, source: Source, message_type: str) -> int:
         """The signed 32-bit key of sample_kind."""
@@ -60,7 +74,7 @@ class Keyring:
     def event(self, content: bytes) -> int:
         return self._hash(b"event", content)
 
-    def _receiver(self, public_key: str, installation_id: str) -> ReceiverIds:
+    def _receiver(self, public_key: str, installation_id: str, source: Source) -> ReceiverIds:
         # Only where a file is read: a client must not pass for somebody else's exported name.
         known = _PSEUDONYM.fullmatch(public_key) if self._knows_pseudonyms else None
         if known and not installation_id:
@@ -77,7 +91,7 @@ class Keyring:
         return ReceiverIds(
             self._hash(b"receiver", content),
             self.owner(public_key),
-            self.installation(installation_id) if installation_id else None,
+            self.installed(installation_id, source),
         )
 
     def _hash(self, person: bytes, content: bytes) -> int:

@@ -133,6 +133,12 @@ create table doubted_receiver (  -- ... an earlier copy of a sample came: last_r
     receiver_id  bigint primary key
 );
 
+-- Days whose samples were cleaned, in part or all: whatever comes for them later is not the whole. No window over one
+-- is computed any more; what was computed stays.
+create table cleaned_day (
+    day_start  bigint primary key  -- Unix ms, midnight UTC
+);
+
 -- The results. Kept for good.
 create table reliability_window (
     timeframe     text             not null,  -- 1h, 1d, 1w, …

@@ -103,6 +103,10 @@ create table doubted_receiver (
     receiver_id  bigint primary key
 );
 
+create table cleaned_day (
+    day_start  bigint primary key
+);
+
 create table reliability_window (
     timeframe     text             not null,
     window_start  timestamptz      not null,
