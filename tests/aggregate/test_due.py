@@ -248,10 +248,16 @@ async def test_what_was_computed_outlives_its_samples(
     # On time by its own record, as from a file, for a week that is half cleaned.
     await deployment.report("new", MONDAY + 3 * DAY, "a", created=MONDAY + 3 * DAY)
     await deployment.report("old", MONDAY, "a", created=MONDAY)
+    # Beside the cleaned day: windows that only touch it lack nothing.
+    before_midnight = MONDAY - timedelta(minutes=1)
+    await deployment.report("eve", before_midnight, "a", created=before_midnight)
+    await deployment.report("morrow", MONDAY + DAY, "a", created=MONDAY + DAY)
     deployment.now += HOUR
     windows = named(await deployment.compute())
 
     assert ("1w", MONDAY) not in windows
+    assert ("1h", MONDAY) not in windows
+    assert {("1h", MONDAY - HOUR), ("1d", MONDAY - DAY), ("1h", MONDAY + DAY)} <= set(windows)
     assert ("1h", MONDAY + 3 * DAY) in windows
     async with database.acquire() as connection:
         week = "select * from reliability_window where timeframe = '1w' and window_start = $1"
@@ -260,7 +266,7 @@ async def test_what_was_computed_outlives_its_samples(
     with pytest.raises(ConfigurationError, match="were cleaned"):
         await compute_one(database, RULES, RULES.timeframes[1], MONDAY, now=lambda: deployment.now)
     # What came for the cleaned day goes with the next cleaning; nothing waits for it.
-    assert (await deployment.clean()).dropped == ("2026-03-02",)
+    assert (await deployment.clean()).dropped == ("2026-03-01", "2026-03-02")
 
 
 async def test_ingest_that_waited_for_a_rewrite_knows_of_it(

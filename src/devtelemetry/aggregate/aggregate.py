@@ -6,7 +6,7 @@ computes at a time, each window in one transaction over one snapshot of repaired
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +26,7 @@ from devtelemetry.aggregate.windows import (
 )
 from devtelemetry.errors import ConfigurationError, Unavailable
 from devtelemetry.model import (
+    DAY_MS,
     ChannelReliability,
     Counts,
     MembershipPolicy,
@@ -135,7 +136,7 @@ async def compute_one(
             "nobody can have reported after it"
         )
     async with database.acquire() as connection:
-        if await _is_cleaned(connection, window):
+        if _is_cleaned(window, await _cleaned_days(connection)):
             raise ConfigurationError(
                 f"samples of the {timeframe.name} window of {window.start.isoformat()} were "
                 "cleaned: it cannot be computed anew, and what was computed stays"
@@ -161,13 +162,14 @@ async def unsettled(
     That is: not stored as settled, or settled before samples came that were recorded in time.
     """
     arrivals = await connection.fetch(_QUERIES["arrivals"])
+    cleaned_days = await _cleaned_days(connection)
     open_windows = []
     for timeframe in rules.timeframes:
         stored = await _stored_states(connection, rules, timeframe, window_at(timeframe, first))
         for window, arrived in sorted(_news(timeframe, arrivals).items()):
             if window.end <= first or window.start >= end:
                 continue
-            if await _is_cleaned(connection, window):
+            if _is_cleaned(window, cleaned_days):
                 continue
             state, computed_at = stored.get(window.start, (None, None))
             if state is not WindowState.SETTLED or has_news(state, computed_at, arrived):
@@ -182,6 +184,7 @@ async def _due(
     arrivals = await connection.fetch(_QUERIES["arrivals"])
     if not arrivals:
         return []
+    cleaned_days = await _cleaned_days(connection)
     first = from_unix_ms(arrivals[0]["sent_minute"])
     due: list[tuple[Timeframe, Window]] = []
     for timeframe in rules.timeframes:
@@ -192,6 +195,8 @@ async def _due(
         stored = await _stored_states(connection, rules, timeframe, min(news))
         waiting_since = now
         for window, arrived in news.items():
+            if _is_cleaned(window, cleaned_days):
+                continue
             state, computed_at = stored.get(window.start, (None, None))
             if must_compute(
                 timeframe,
@@ -203,8 +208,6 @@ async def _due(
                 recompute_interval=rules.recompute_interval,
                 now=now,
             ):
-                if await _is_cleaned(connection, window):
-                    continue
                 due.append((timeframe, window))
                 if computed_at is None:
                     waiting_since = min(waiting_since, window.end + timeframe.allowed_lateness)
@@ -213,10 +216,15 @@ async def _due(
     return sorted(due, key=lambda item: (item[1].end, item[0].length))
 
 
-async def _is_cleaned(connection: Connection, window: Window) -> bool:
+async def _cleaned_days(connection: Connection) -> Set[int]:
+    """Unix ms of their midnights."""
+    return {row["day_start"] for row in await connection.fetch(_QUERIES["cleaned_days"])}
+
+
+def _is_cleaned(window: Window, cleaned_days: Set[int]) -> bool:
     """Whether samples of the window are gone for good."""
-    rows = await connection.fetch(_QUERIES["cleaned_days"], window.start_ms, window.end_ms)
-    return bool(rows)
+    days = range(window.start_ms // DAY_MS * DAY_MS, window.end_ms, DAY_MS)
+    return not cleaned_days.isdisjoint(days)
 
 
 def _news(timeframe: Timeframe, arrivals: Sequence[Any]) -> dict[Window, Arrived]:
