@@ -5,6 +5,11 @@ import sys
 
 def main() -> int:
     """Runs the command line; returns the exit status."""
+    if sys.argv[1:2] == ["client"]:
+        # Before all else: it is there without the server's packages.
+        from devtelemetry.client.cli import run as run_client  # noqa: PLC0415
+
+        return run_client(sys.argv[2:])
     try:
         # Imported here: the client library alone brings none of what this needs.
         from devtelemetry.cli import run  # noqa: PLC0415

@@ -542,6 +542,18 @@ async def _forget_receiver(settings: Settings, key: str) -> None:
     _say(f"deleted {deleted}")
 
 
+@_app.command(
+    "client",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def _client(context: typer.Context) -> None:
+    """The opt-in of this machine: status, enable, disable, show, blind."""
+    from devtelemetry.client.cli import run as run_client  # noqa: PLC0415
+
+    raise typer.Exit(run_client(context.args))
+
+
 _TokenName = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called here.")]
 
 

@@ -1,0 +1,45 @@
+"""What is sent instead of a key or an id. Pure.
+
+A pseudonym stands for the person's key: made with a secret that only this installation has, it is
+the same in all its reports and says nothing outside of them.
+
+Blinded ids are keyed with the channel's id instead: all members of a channel know that one and come
+to the same values, so the server can compare what they hold; whoever does not know it learns
+neither channel nor message. An id that can be guessed can be tried, though: docs/privacy.md.
+"""
+
+from hashlib import blake2b
+
+_BYTES = 16
+_PERSON = b"dt-pseudonym"
+_CHANNEL = b"dt-channel"
+_MESSAGE = b"dt-message"
+_ENVELOPE = b"dt-envelope"
+
+
+def pseudonym(secret: bytes, public_key: str) -> str:
+    """32 hex digits that stand for `public_key` in what one installation sends."""
+    return _keyed(secret, _PERSON, public_key)
+
+
+def blind_channel(channel_id: str) -> str:
+    """32 hex digits, the same at every member."""
+    return _keyed(_channel_key(channel_id), _CHANNEL, channel_id)
+
+
+def blind_message(channel_id: str, message_id: str) -> str:
+    """32 hex digits, the same at every member of the channel."""
+    return _keyed(_channel_key(channel_id), _MESSAGE, message_id)
+
+
+def blind_envelope(channel_id: str, envelope_id: str) -> str:
+    """32 hex digits, the same at every member of the channel; empty stays empty."""
+    return _keyed(_channel_key(channel_id), _ENVELOPE, envelope_id) if envelope_id else ""
+
+
+def _channel_key(channel_id: str) -> bytes:
+    return blake2b(channel_id.encode(), person=b"dt-channel-key").digest()
+
+
+def _keyed(key: bytes, purpose: bytes, text: str) -> str:
+    return blake2b(text.encode(), digest_size=_BYTES, key=key, person=purpose).hexdigest()

@@ -1,0 +1,120 @@
+"""`devtelemetry client …`: the opt-in of this machine's node settings, from a terminal.
+
+With the standard library alone, so that it is there where only the client is installed.
+"""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from devtelemetry.client.blind import blind_channel, blind_message
+from devtelemetry.client.errors import ClientError
+from devtelemetry.client.settings import Settings, Status
+from devtelemetry.client.show import iso, shown
+
+SETTINGS_VARIABLE = "DEVTELEMETRY_CLIENT_SETTINGS"
+
+
+def default_path() -> Path:
+    """node.db in the user's data directory, unless DEVTELEMETRY_CLIENT_SETTINGS names another."""
+    named = os.environ.get(SETTINGS_VARIABLE)
+    if named:
+        return Path(named)
+    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
+    return Path(home) / "devtelemetry" / "node.db"
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs `devtelemetry client` with these arguments; returns the exit status."""
+    parser = _parser()
+    try:
+        asked = parser.parse_args(arguments)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 2
+    try:
+        if asked.command == "blind":
+            _blind(asked.channel, asked.message)
+            return 0
+        path: Path = asked.settings or default_path()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _act(Settings(path), asked)
+    except (ClientError, OSError) as error:
+        sys.stderr.write(f"devtelemetry: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="devtelemetry client", description="The opt-in of this machine's node settings."
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    of_settings = argparse.ArgumentParser(add_help=False)
+    of_settings.add_argument(
+        "--settings",
+        type=Path,
+        metavar="FILE",
+        help=f"the node's settings (default: ${SETTINGS_VARIABLE}, else {default_path()})",
+    )
+    for name, text in (
+        ("status", "whether the user has opted in, and how it goes"),
+        ("enable", "opt in"),
+        ("disable", "opt out: wipe what is queued and have the servers forget what they got"),
+        ("show", "print what is queued and what was sent lately, as JSON"),
+    ):
+        command = commands.add_parser(name, help=text, description=text, parents=[of_settings])
+        if name == "show":
+            command.add_argument(
+                "--limit", type=int, default=100, help="samples of each state (default: 100)"
+            )
+    blind = commands.add_parser(
+        "blind",
+        help="print how a channel, or a message in it, is called where ids are blinded",
+        description="Print how a channel, or a message in it, is called where ids are blinded.",
+    )
+    blind.add_argument("channel", metavar="CHANNEL")
+    blind.add_argument("message", metavar="MESSAGE", nargs="?")
+    return parser
+
+
+def _act(settings: Settings, asked: argparse.Namespace) -> None:
+    if asked.command == "enable":
+        settings.enable()
+    elif asked.command == "disable":
+        settings.disable()
+    if asked.command == "show":
+        json.dump(
+            shown(settings, limit=max(0, asked.limit)), sys.stdout, indent=2, ensure_ascii=False
+        )
+        sys.stdout.write("\n")
+    else:
+        sys.stdout.write("\n".join(_lines(settings.is_offered, settings.status())) + "\n")
+
+
+def _blind(channel: str, message: str | None) -> None:
+    blinded = blind_channel(channel) if message is None else blind_message(channel, message)
+    sys.stdout.write(f"{blinded}\n")
+
+
+def _lines(is_offered: bool, status: Status) -> list[str]:
+    if not is_offered:
+        return ["telemetry is not offered by this build of the app"]
+    if not status.telemetry_enabled:
+        lines = ["telemetry is off: nothing is recorded or sent"]
+    else:
+        lines = [
+            f"telemetry is on since {iso(status.opted_in_at)}",
+            f"last sent     {iso(status.last_sent_at) or 'never'}",
+            f"waiting       {status.waiting}",
+            f"acknowledged  {status.acknowledged}",
+            f"dropped       {status.dropped}",
+            f"set aside     {status.set_aside}",
+        ]
+        if status.problem is not None:
+            lines.append(f"problem       {status.problem}: {status.detail}")
+    if status.leaving:
+        lines.append(f"servers still to be asked to forget what they got: {status.leaving}")
+    return lines

@@ -1,0 +1,197 @@
+"""The face of the client library: what an app calls."""
+
+import contextlib
+import logging
+import os
+from pathlib import Path
+
+from devtelemetry.client.outbox import Limits, NewMembership, Outbox
+from devtelemetry.client.recorder import MembershipSaid, Recorder
+from devtelemetry.client.sample import Recorded
+from devtelemetry.client.schedule import Timing
+from devtelemetry.client.sender import App, Sender
+from devtelemetry.client.settings import Settings, check_server
+from devtelemetry.client.tally import Tally
+from devtelemetry.client.wake import Alarm
+
+_LOG = logging.getLogger("devtelemetry.client")
+
+
+class TelemetryClient:
+    """Reports the messages that an app holds, if its user opted in.
+
+    settings             of the node; they decide whether anything is recorded and sent
+    server               HOST:PORT, unless the settings name another; empty: only they do
+    token                `dt_…`, if the server asks for one
+    tls                  None: TLS but on loopback. True, False: always, never. A path: a PEM file
+                         with the authorities to trust instead of the system's
+    receiver_public_key  of the user; a pseudonym goes out in its place, unless the settings say so
+    platform             desktop, android, ios, …
+    app_version          as the app's makers write it
+
+    Between `start` and `close` every call may come from any thread. It takes microseconds, raises
+    nothing, and while the user has not opted in it does nothing and stores nothing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        server: str = "",
+        token: str | None = None,
+        tls: bool | str | os.PathLike[str] | None = None,
+        *,
+        receiver_public_key: str = "",
+        platform: str = "",
+        app_version: str = "",
+        limits: Limits | None = None,
+        timing: Timing | None = None,
+    ) -> None:
+        self._settings = settings
+        self._clock = settings.clock
+        self._switch = settings.switch
+        self._app = App(
+            check_server(server) if server else "",
+            token,
+            tls if tls is None or isinstance(tls, bool) else Path(tls),
+            receiver_public_key,
+            platform,
+            app_version,
+        )
+        self._limits = limits or Limits()
+        self._timing = timing or Timing()
+        self._recorder: Recorder | None = None
+        self._sender: Sender | None = None
+        self._parts = contextlib.ExitStack()
+
+    def start(self) -> None:
+        """Starts the background thread. If that cannot be, the app goes on without telemetry."""
+        if self._sender is not None:
+            return
+        with contextlib.ExitStack() as parts:
+            try:
+                directory = self._settings.storage.directory
+                connection = self._settings.storage.connect()
+                parts.callback(connection.close)
+                tally = Tally(directory)
+                parts.callback(tally.close)
+                alarm = Alarm(directory, tally.slot)
+                parts.callback(alarm.close)
+                outbox = Outbox(connection, tally, self._limits, self._app.app_version)
+                recorder = Recorder(tally, alarm, self._limits.buffered)
+                sender = Sender(self._settings, self._app, recorder, alarm, outbox, self._timing)
+                sender.start()
+            except Exception as error:
+                _LOG.warning("telemetry does not start: %s", error)
+                return
+            self._recorder, self._sender = recorder, sender
+            self._parts = parts.pop_all()
+
+    def message_received(
+        self,
+        *,
+        message_id: str,
+        channel_id: str,
+        sent_at: int,
+        topics: bytes = b"",
+        envelope_id: str = "",
+        message_type: str = "",
+        message_size: int = 0,
+        received_at: int | None = None,
+    ) -> None:
+        """The app holds a message that somebody else wrote.
+
+        sent_at       Unix ms, the sender's clock
+        message_size  bytes; 0: not said
+        received_at   Unix ms, this device's clock; None: now
+        """
+        consent = self._switch.consent
+        if not consent or self._recorder is None:
+            return
+        try:
+            now = self._clock()
+            self._recorder.take(
+                Recorded(
+                    consent,
+                    now,
+                    message_id,
+                    channel_id,
+                    sent_at,
+                    topics,
+                    envelope_id,
+                    False,
+                    now if received_at is None else received_at,
+                    message_type,
+                    message_size,
+                )
+            )
+        except Exception:
+            _LOG.exception("a message could not be recorded")
+
+    def message_sent(
+        self,
+        *,
+        message_id: str,
+        channel_id: str,
+        sent_at: int,
+        topics: bytes = b"",
+        envelope_id: str = "",
+        message_type: str = "",
+        message_size: int = 0,
+    ) -> None:
+        """The user of this app wrote a message; the fields are those of `message_received`."""
+        consent = self._switch.consent
+        if not consent or self._recorder is None:
+            return
+        try:
+            self._recorder.take(
+                Recorded(
+                    consent,
+                    self._clock(),
+                    message_id,
+                    channel_id,
+                    sent_at,
+                    topics,
+                    envelope_id,
+                    True,
+                    0,
+                    message_type,
+                    message_size,
+                )
+            )
+        except Exception:
+            _LOG.exception("a message could not be recorded")
+
+    def channel_joined(self, channel_id: str, *, at: int | None = None) -> None:
+        """The user is in a channel since `at` (Unix ms, this device's clock; None: now)."""
+        at = self._clock() if at is None else at
+        self._say(NewMembership(channel_id, joined_at=at, left_at=None))
+
+    def channel_left(self, channel_id: str, *, at: int | None = None) -> None:
+        """The user was in a channel until `at` (Unix ms, this device's clock; None: now)."""
+        at = self._clock() if at is None else at
+        self._say(NewMembership(channel_id, joined_at=None, left_at=at))
+
+    def _say(self, membership: NewMembership) -> None:
+        consent = self._switch.consent
+        if not consent or self._recorder is None:
+            return
+        try:
+            self._recorder.take(MembershipSaid(consent, membership))
+        except Exception:
+            _LOG.exception("a membership could not be recorded")
+
+    def close(self, timeout: float = 5.0) -> None:
+        """Sends what it can in `timeout` seconds; what is left stays in the outbox."""
+        sender, self._sender, self._recorder = self._sender, None, None
+        if sender is None:
+            return
+        try:
+            sender.stop(timeout)
+            self._parts.close()
+        except Exception:
+            _LOG.exception("telemetry did not end in order")
+
+    @property
+    def wakeups(self) -> int:
+        """How often the background thread woke up since the start: what it costs a battery."""
+        return 0 if self._sender is None else self._sender.wakeups

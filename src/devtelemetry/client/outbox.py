@@ -1,0 +1,418 @@
+"""The durable queue between the app and the server.
+
+    queued ──claim──▶ in_flight ──acknowledged──▶ acknowledged   (the latest are kept to be shown)
+      ▲                  │ │
+      └────release───────┘ └──────set aside─────▶ set_aside      (the latest, with their reasons)
+
+Each change is one transaction: a process that ends at any point leaves a sample in one state. A
+claim is durable before anything is sent, so a number that the server has seen is never given again.
+What the bounds push out is the oldest, counted, and its number is skipped: the server sees the gap.
+"""
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from devtelemetry.client.settings import Problem
+from devtelemetry.client.storage import transaction
+from devtelemetry.client.tally import Tally, settle, take_over
+
+DAY_MS = 86_400_000
+_SHOWN_ROWS = 200  # of what is done with, for people to look at
+_SHOWN_MS = DAY_MS
+_ROW_BYTES = 64  # of a row beside the sample itself, roughly
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much may wait. Beyond it the oldest is dropped, and counted.
+
+    samples   in the outbox
+    size_bytes   that they take there
+    age_ms    by their sentAt; the server takes nothing older than its retention (7 days)
+    buffered  samples in memory, on their way into the outbox
+    """
+
+    samples: int = 100_000
+    size_bytes: int = 32 * 1024 * 1024
+    age_ms: int = 6 * DAY_MS
+    buffered: int = 10_000
+
+
+class Identity(NamedTuple):
+    """Who this installation is, under one consent."""
+
+    consent: int
+    installation_id: str
+    secret: bytes
+    opted_in_at: int  # Unix ms, this device's clock
+    send_real_key: bool
+    blind_ids: bool
+
+
+class NewSample(NamedTuple):
+    """One to be queued, as it is sent. Empty and with a reason: it cannot be sent at all."""
+
+    sample: bytes
+    sent_at: int
+    recorded_at: int
+    reason: str = ""
+
+
+class NewMembership(NamedTuple):
+    """Unix ms; None: not said."""
+
+    channel_id: str
+    joined_at: int | None
+    left_at: int | None
+
+
+class Membership(NamedTuple):
+    channel_id: str
+    joined_at: int
+    left_at: int
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one push takes: samples with consecutive numbers, recorded by one version of the app."""
+
+    identity: Identity
+    first_sequence: int  # of samples[0]; without samples, of the next one there will be
+    samples: Sequence[bytes]
+    app_version: str
+    memberships: Sequence[Membership]
+
+
+class Farewell(NamedTuple):
+    """A server is to forget an installation that opted out."""
+
+    installation_id: str
+    server: str
+    asked: int
+
+
+class Outbox:
+    """The outbox of one running client; used by its background thread alone.
+
+    consent  every call that names one does nothing if another one is given by now
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, tally: Tally, limits: Limits, app_version: str
+    ) -> None:
+        self._connection = connection
+        self._tally = tally
+        self._limits = limits
+        self._app_version = app_version
+
+    # ------------------------------------------------------------------------------ from the app
+
+    def open(self, consent: int) -> int:
+        """Counts what this slot's last client lost; returns how many that is."""
+        with transaction(self._connection, durable=True) as connection:
+            if _identity(connection, consent) is None:
+                return 0
+            lost = take_over(connection, self._tally, consent)
+            _drop(connection, lost)
+        return lost
+
+    def identity(self, consent: int) -> Identity | None:
+        """None: that consent is not given (any more)."""
+        return _identity(self._connection, consent)
+
+    def introduce(self, consent: int, reporter: bytes, server: str) -> None:
+        """Notes who is reporting to whom, so that it can be shown beside the samples."""
+        with transaction(self._connection) as connection:
+            if _identity(connection, consent) is not None:
+                connection.execute(
+                    "update telemetry_identity set reporter = ?, server = ?", (reporter, server)
+                )
+
+    def add(
+        self,
+        consent: int,
+        samples: Sequence[NewSample],
+        memberships: Iterable[NewMembership],
+        *,
+        lost: int,
+        settled: int,
+        now_ms: int,
+    ) -> None:
+        """Queues samples, numbered in their order.
+
+        lost     samples before these that memory had no room for
+        settled  of the tally, once these are in
+        """
+        with transaction(self._connection) as connection:
+            if _identity(connection, consent) is None:
+                return
+            _drop(connection, lost)
+            if samples:
+                self._insert(connection, samples, now_ms)
+                self._enforce(connection, now_ms)
+            for membership in memberships:
+                _remember(connection, membership)
+            settle(connection, self._tally, consent, settled, is_open=True)
+
+    def _insert(
+        self, connection: sqlite3.Connection, samples: Sequence[NewSample], now_ms: int
+    ) -> None:
+        (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
+        connection.executemany(
+            "insert into telemetry_outbox (sequence, state, sample, sent_at, recorded_at,"
+            " app_version, changed_at, reason) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (
+                    first + position,
+                    "set_aside" if new.reason else "queued",
+                    new.sample,
+                    new.sent_at,
+                    new.recorded_at,
+                    self._app_version,
+                    now_ms,
+                    new.reason,
+                )
+                for position, new in enumerate(samples)
+            ],
+        )
+        waiting = [len(new.sample) + _ROW_BYTES for new in samples if not new.reason]
+        connection.execute(
+            "update telemetry_identity set next_sequence = next_sequence + ?,"
+            " waiting_samples = waiting_samples + ?, waiting_bytes = waiting_bytes + ?",
+            (len(samples), len(waiting), sum(waiting)),
+        )
+
+    def _enforce(self, connection: sqlite3.Connection, now_ms: int) -> None:
+        """Drops the oldest of what is queued until the rest is within the limits."""
+        samples, size = connection.execute(
+            "select waiting_samples, waiting_bytes from telemetry_identity"
+        ).fetchone()
+        excess = max(0, samples - self._limits.samples)
+        last, dropped, freed = None, 0, 0
+        for row in connection.execute(
+            "select sequence, length(sample) as size, sent_at from telemetry_outbox"
+            " where state = 'queued' order by sequence"
+        ):
+            if (
+                dropped >= excess
+                and size - freed <= self._limits.size_bytes
+                and row["sent_at"] >= now_ms - self._limits.age_ms
+            ):
+                break
+            last = row["sequence"]
+            dropped += 1
+            freed += row["size"] + _ROW_BYTES
+        if last is not None:
+            connection.execute(
+                "delete from telemetry_outbox where state = 'queued' and sequence <= ?", (last,)
+            )
+            connection.execute(
+                "update telemetry_identity set dropped = dropped + ?,"
+                " waiting_samples = waiting_samples - ?, waiting_bytes = waiting_bytes - ?",
+                (dropped, dropped, freed),
+            )
+
+    def date_opt_in(self, consent: int, opted_in_at: int) -> None:
+        """The opt-in was at `opted_in_at` at the latest: the clock says so by now."""
+        with transaction(self._connection) as connection:
+            connection.execute(
+                "update telemetry_settings set opted_in_at = min(opted_in_at, ?)"
+                " where consent = ? and telemetry_enabled = 1",
+                (opted_in_at, consent),
+            )
+
+    # ----------------------------------------------------------------------------- to the server
+
+    def waiting(self) -> tuple[int, int]:
+        """How many samples and memberships there are to be sent."""
+        row = self._connection.execute(
+            "select (select count(*) from telemetry_membership) as memberships,"
+            " (select waiting_samples from telemetry_identity) as samples"
+        ).fetchone()
+        return row["samples"] or 0, row["memberships"]
+
+    def requeue(self) -> None:
+        """What another sender had under way when it ended is to be sent (again)."""
+        with transaction(self._connection) as connection:
+            connection.execute(
+                "update telemetry_outbox set state = 'queued' where state = 'in_flight'"
+            )
+
+    def claim(
+        self, consent: int, server: str, *, max_samples: int, max_bytes: int, now_ms: int
+    ) -> Claim | None:
+        """Takes the oldest samples that fit one push to `server`, and what is new of memberships.
+
+        Without any of both it is a heartbeat. None: the consent is not given any more.
+        """
+        with transaction(self._connection, durable=True) as connection:
+            identity = _identity(connection, consent)
+            if identity is None:
+                return None
+            first, samples, app_version = self._oldest(connection, max_samples, max_bytes)
+            connection.execute(
+                "update telemetry_outbox set state = 'in_flight', changed_at = ?"
+                " where state = 'queued' and sequence >= ? and sequence < ?",
+                (now_ms, first, first + len(samples)),
+            )
+            connection.execute(
+                "insert or ignore into telemetry_recipient (server) values (?)", (server,)
+            )
+            memberships = [
+                Membership(*row)
+                for row in connection.execute(
+                    "select channel_id, joined_at, left_at, version from telemetry_membership"
+                    " order by channel_id limit ?",
+                    (max_samples,),
+                )
+            ]
+        return Claim(identity, first, samples, app_version, memberships)
+
+    def _oldest(
+        self, connection: sqlite3.Connection, max_samples: int, max_bytes: int
+    ) -> tuple[int, list[bytes], str]:
+        first, samples, size, app_version = 0, list[bytes](), 0, self._app_version
+        for row in connection.execute(
+            "select sequence, sample, app_version from telemetry_outbox where state = 'queued'"
+            " order by sequence limit ?",
+            (max_samples,),
+        ):
+            if not samples:
+                first, app_version = row["sequence"], row["app_version"]
+            size += len(row["sample"])
+            if samples and (
+                row["sequence"] != first + len(samples)
+                or row["app_version"] != app_version
+                or size > max_bytes
+            ):
+                break
+            samples.append(row["sample"])
+        if not samples:
+            (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
+        return first, samples, app_version
+
+    def release(self, claim: Claim) -> None:
+        """The push did not arrive, or nobody knows: all of it is to be sent again."""
+        with transaction(self._connection) as connection:
+            if _identity(connection, claim.identity.consent) is not None:
+                connection.execute(
+                    "update telemetry_outbox set state = 'queued'"
+                    " where state = 'in_flight' and sequence >= ? and sequence < ?",
+                    (claim.first_sequence, claim.first_sequence + len(claim.samples)),
+                )
+
+    def settle(self, claim: Claim, refused: dict[int, str], now_ms: int) -> None:
+        """The server has answered for good.
+
+        refused  reason by position in the claim; all other samples are acknowledged
+        """
+        with transaction(self._connection) as connection:
+            if _identity(connection, claim.identity.consent) is None:
+                return
+            sequences = range(claim.first_sequence, claim.first_sequence + len(claim.samples))
+            connection.execute(
+                "update telemetry_outbox set state = 'acknowledged', changed_at = ?"
+                " where state = 'in_flight' and sequence >= ? and sequence < ?",
+                (now_ms, sequences.start, sequences.stop),
+            )
+            connection.executemany(
+                "update telemetry_outbox set state = 'set_aside', reason = ? where sequence = ?",
+                [(reason, sequences[position]) for position, reason in refused.items()],
+            )
+            connection.execute(
+                "update telemetry_identity set acknowledged = acknowledged + ?,"
+                " waiting_samples = waiting_samples - ?, waiting_bytes = waiting_bytes - ?",
+                (
+                    len(claim.samples) - len(refused),
+                    len(claim.samples),
+                    sum(len(sample) + _ROW_BYTES for sample in claim.samples),
+                ),
+            )
+            connection.executemany(
+                "delete from telemetry_membership where channel_id = ? and version = ?",
+                [(m.channel_id, m.version) for m in claim.memberships],
+            )
+            for state in ("acknowledged", "set_aside"):
+                connection.execute(
+                    "delete from telemetry_outbox where state = ? and (changed_at < ? or"
+                    " sequence <= (select sequence from telemetry_outbox where state = ?"
+                    " order by sequence desc limit 1 offset ?))",
+                    (state, now_ms - _SHOWN_MS, state, _SHOWN_ROWS),
+                )
+
+    # ---------------------------------------------------------------------------------- the rest
+
+    def farewell(self) -> Farewell | None:
+        """An opt-out that a server still has to be told, the one asked least often."""
+        row = self._connection.execute(
+            "select installation_id, server, asked from telemetry_farewell order by asked, server"
+            " limit 1"
+        ).fetchone()
+        return Farewell(*row) if row else None
+
+    def said(self, farewell: Farewell, *, is_done: bool) -> None:
+        with transaction(self._connection, durable=is_done) as connection:
+            connection.execute(
+                "delete from telemetry_farewell where installation_id = ? and server = ?"
+                if is_done
+                else "update telemetry_farewell set asked = asked + 1"
+                " where installation_id = ? and server = ?",
+                (farewell.installation_id, farewell.server),
+            )
+
+    def report(self, consent: int, problem: Problem | None, detail: str, now_ms: int) -> None:
+        """How sending goes, for people; no problem: the server has acknowledged just now."""
+        with transaction(self._connection) as connection:
+            if _identity(connection, consent) is not None:
+                connection.execute(
+                    "insert into telemetry_status"
+                    " (singleton, last_sent_at, problem, detail, changed_at) values (1, ?, ?, ?, ?)"
+                    " on conflict (singleton) do update set problem = excluded.problem,"
+                    " detail = excluded.detail, changed_at = excluded.changed_at,"
+                    " last_sent_at = coalesce(excluded.last_sent_at, last_sent_at)",
+                    (None if problem else now_ms, problem or "", detail, now_ms),
+                )
+
+    def close(self, consent: int, settled: int) -> None:
+        """Ends in order: what is not in the outbox by now is lost knowingly.
+
+        settled  of the tally
+        """
+        with transaction(self._connection, durable=True) as connection:
+            if _identity(connection, consent) is not None:
+                settle(connection, self._tally, consent, settled, is_open=False)
+
+
+def _identity(connection: sqlite3.Connection, consent: int) -> Identity | None:
+    """The identity, if `consent` is the one that is given now."""
+    row = connection.execute(
+        "select consent, installation_id, secret, opted_in_at, send_real_key, blind_ids"
+        " from telemetry_settings, telemetry_identity"
+        " where telemetry_enabled = 1 and build = 'dev' and consent = ?",
+        (consent,),
+    ).fetchone()
+    return None if row is None else Identity(*row)
+
+
+def _drop(connection: sqlite3.Connection, lost: int) -> None:
+    """Samples were lost before they had a number: theirs are skipped."""
+    if lost:
+        connection.execute(
+            "update telemetry_identity set next_sequence = next_sequence + ?,"
+            " dropped = dropped + ?",
+            (lost, lost),
+        )
+
+
+def _remember(connection: sqlite3.Connection, new: NewMembership) -> None:
+    """What is new replaces what is known; joining again ends an absence."""
+    connection.execute(
+        "insert into telemetry_membership (channel_id, joined_at, left_at, version)"
+        " values (?, ?, ?, 1) on conflict (channel_id) do update set"
+        " joined_at = case when ? is null then joined_at else excluded.joined_at end,"
+        " left_at = excluded.left_at, version = version + 1",
+        (new.channel_id, new.joined_at or 0, new.left_at or 0, new.joined_at),
+    )

@@ -1,0 +1,91 @@
+"""From the app's threads into memory: the only part that an app waits for.
+
+No file, no lock that anyone holds for longer than an append. What is taken is counted in the tally
+before the call returns, and is in the outbox some milliseconds later.
+"""
+
+import threading
+from collections import deque
+from typing import NamedTuple
+
+from devtelemetry.client.outbox import NewMembership
+from devtelemetry.client.sample import Recorded
+from devtelemetry.client.tally import Tally
+from devtelemetry.client.wake import Alarm
+
+
+class MembershipSaid(NamedTuple):
+    consent: int
+    membership: NewMembership
+
+
+class Drained(NamedTuple):
+    """What was taken since the last time.
+
+    overflowed  samples before these that there was no room for
+    taken       of the tally: all up to here is in this or was in earlier ones
+    """
+
+    items: list[Recorded | MembershipSaid]
+    overflowed: int
+    taken: int
+
+
+class Recorder:
+    """Takes from any thread, gives to one.
+
+    capacity  items at most; then the oldest goes, counted
+    """
+
+    def __init__(self, tally: Tally, alarm: Alarm, capacity: int) -> None:
+        self._tally = tally
+        self._alarm = alarm
+        self._capacity = capacity
+        self._lock = threading.Lock()
+        self._items: deque[Recorded | MembershipSaid] = deque()
+        self._overflowed = 0
+        self._wants_ring = False
+
+    def take(self, item: Recorded | MembershipSaid) -> None:
+        with self._lock:
+            if len(self._items) >= self._capacity:
+                self._drop_oldest()
+            if type(item) is Recorded:
+                self._tally.count(item.consent)
+            self._items.append(item)
+        if self._wants_ring:
+            # The first after a silence pays for it, not each.
+            self._wants_ring = False
+            self._alarm.ring()
+
+    def drain(self) -> Drained:
+        with self._lock:
+            drained = Drained(list(self._items), self._overflowed, self._tally.taken)
+            self._items.clear()
+            self._overflowed = 0
+        return drained
+
+    def put_back(self, drained: Drained) -> None:
+        """It could not be stored: it waits here, in front of what came since."""
+        with self._lock:
+            self._items.extendleft(reversed(drained.items))
+            self._overflowed += drained.overflowed
+            while len(self._items) > self._capacity:
+                self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        if type(self._items.popleft()) is Recorded:
+            self._overflowed += 1
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._items
+
+    def sleep(self, seconds: float) -> None:
+        """Sleeps in the alarm, for ever if that is infinite; what is taken wakes the sleeper.
+
+        But not while something waits: more of it changes nothing.
+        """
+        self._wants_ring = not self._items
+        self._alarm.sleep(seconds)
+        self._wants_ring = False

@@ -1,0 +1,57 @@
+"""What the app said of a message, and the sample that is made of it. Pure."""
+
+from typing import NamedTuple
+
+from devtelemetry.client.blind import blind_channel, blind_envelope, blind_message
+from devtelemetry.client.outbox import Identity, NewSample
+from devtelemetry.v1 import telemetry_pb2
+
+MAX_SAMPLE_BYTES = 64 * 1024  # many would not fit one push; the server takes 512 bytes an id
+
+
+class Recorded(NamedTuple):
+    """One call of the app's, as it was made."""
+
+    consent: int
+    recorded_at: int  # Unix ms, this device's clock
+    message_id: str
+    channel_id: str
+    sent_at: int  # Unix ms, the sender's clock
+    topics: bytes
+    envelope_id: str
+    sent_by_receiver: bool
+    received_at: int  # Unix ms, this device's clock; 0: unknown
+    message_type: str
+    message_size: int  # bytes
+
+
+def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
+    """The sample as it is sent. One that cannot be sent says why instead."""
+    sample = telemetry_pb2.Sample()
+    try:
+        if identity.blind_ids:
+            channel_id = recorded.channel_id
+            sample.channel_id = blind_channel(channel_id)
+            sample.message_id = blind_message(channel_id, recorded.message_id)
+            sample.envelope_id = blind_envelope(channel_id, recorded.envelope_id)
+            # Topics name the channel to whoever knows the messenger.
+        else:
+            sample.channel_id = recorded.channel_id
+            sample.message_id = recorded.message_id
+            sample.envelope_id = recorded.envelope_id
+            sample.topics = recorded.topics
+        sample.sent_at = recorded.sent_at
+        sample.sent_by_receiver = recorded.sent_by_receiver
+        sample.received_at = recorded.received_at
+        sample.message_type = recorded.message_type
+        sample.message_size = recorded.message_size
+        encoded = sample.SerializeToString()
+    except (TypeError, ValueError, AttributeError) as error:
+        return _unsendable(recorded, f"not a sample: {error}")
+    if len(encoded) > MAX_SAMPLE_BYTES:
+        return _unsendable(recorded, f"{len(encoded)} bytes; allowed: up to {MAX_SAMPLE_BYTES}")
+    return NewSample(encoded, recorded.sent_at, recorded.recorded_at)
+
+
+def _unsendable(recorded: Recorded, reason: str) -> NewSample:
+    return NewSample(b"", recorded.recorded_at, recorded.recorded_at, reason)

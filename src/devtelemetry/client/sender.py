@@ -1,0 +1,459 @@
+"""The background thread: memory → outbox → server.
+
+It sleeps without a timer as long as nothing is to be done, and never waits for the network: a push
+is under way while it goes on storing what the app reports.
+"""
+
+import contextlib
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+from devtelemetry.client.blind import blind_channel, pseudonym
+from devtelemetry.client.connection import Connection
+from devtelemetry.client.errors import ClientError
+from devtelemetry.client.outbox import Claim, Farewell, Identity, NewMembership, Outbox
+from devtelemetry.client.recorder import Drained, MembershipSaid, Recorder
+from devtelemetry.client.sample import Recorded, to_sample
+from devtelemetry.client.schedule import Backoff, Schedule, Timing, retry_delay_seconds
+from devtelemetry.client.settings import Problem, Settings
+from devtelemetry.client.tally import Lock
+from devtelemetry.client.wake import Alarm, ring_all
+from devtelemetry.v1 import telemetry_pb2
+
+_FOR_EVER = float("inf")
+_LOG = logging.getLogger("devtelemetry.client")
+
+# What a status means: whether a person has to mend it, and what it is called.
+_TOLD: dict[grpc.StatusCode, tuple[Problem, bool]] = {
+    grpc.StatusCode.UNAUTHENTICATED: (Problem.TOKEN_REFUSED, True),
+    grpc.StatusCode.PERMISSION_DENIED: (Problem.TOKEN_REFUSED, True),
+    grpc.StatusCode.UNIMPLEMENTED: (Problem.REFUSED, True),  # some other server
+    grpc.StatusCode.RESOURCE_EXHAUSTED: (Problem.BUSY, False),
+    grpc.StatusCode.UNAVAILABLE: (Problem.UNREACHABLE, False),
+    grpc.StatusCode.DEADLINE_EXCEEDED: (Problem.UNREACHABLE, False),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class App:
+    """What the app says of itself; settings of the user go before its server and token.
+
+    tls  None: TLS but on loopback. True, False: always, never. A path: PEM of the authorities
+    """
+
+    server: str
+    token: str | None
+    tls: bool | Path | None
+    receiver_public_key: str
+    platform: str
+    app_version: str
+
+
+@dataclass(slots=True)
+class _Push:
+    """A call that is under way."""
+
+    call: Any  # a grpc.Call and grpc.Future
+    sent: Claim | Farewell
+
+
+class Sender:
+    """Runs until it is told to stop; everything but `start` and `stop` happens in its thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        app: App,
+        recorder: Recorder,
+        alarm: Alarm,
+        outbox: Outbox,
+        timing: Timing,
+    ) -> None:
+        self._settings = settings
+        self._app = app
+        self._recorder = recorder
+        self._alarm = alarm
+        self._outbox = outbox
+        self._timing = timing
+        self._lock = Lock(settings.storage.directory / "sender.lock")
+        self._schedule = Schedule(timing, Backoff(timing))
+        self._farewells = Backoff(timing)
+        self._connection = Connection(app.tls, timing.idle_connection)
+        self._consent = 0
+        self._revision: int | None = None
+        self._server = ""
+        self._token = ""
+        self._push: _Push | None = None
+        self._next_flush = 0.0
+        self._stop_at: float | None = None
+        self._thread = threading.Thread(target=self._run, name="devtelemetry", daemon=True)
+        self.wakeups = 0  # how often the thread went round
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout: float) -> None:
+        """Sends what it can in `timeout` seconds, then ends."""
+        self._stop_at = time.monotonic() + timeout
+        self._alarm.ring()
+        self._thread.join(timeout + 5.0)  # five seconds at most for the file
+
+    # ---------------------------------------------------------------------------- going round
+
+    def _run(self) -> None:
+        failures = Backoff(self._timing)
+        while True:
+            self.wakeups += 1
+            try:
+                pause = self._step()
+                failures.succeeded()
+            except Exception as error:
+                # A full disk, a file that somebody keeps, or a fault of ours: none of it ends us.
+                failures.failed(time.monotonic())
+                pause = failures.until - time.monotonic()
+                is_known = isinstance(error, sqlite3.Error | OSError | ClientError)
+                _LOG.warning("%s; tried again in %.1f s", error, pause, exc_info=not is_known)
+            if self._stop_at is not None:
+                left = self._stop_at - time.monotonic()
+                if pause is None or left <= 0:
+                    break
+                pause = min(pause, left)
+            assert pause is not None
+            if failures.failures:
+                self._alarm.sleep(pause)  # what is taken meanwhile cannot be stored either
+            else:
+                self._recorder.sleep(pause)
+        self._end()
+
+    def _step(self) -> float | None:
+        """Does what is due; for how many seconds nothing will be. None: told to stop, and done."""
+        if self._revision != self._settings.switch.revision:
+            self._look_at_settings()
+        now = time.monotonic()
+        if now >= self._next_flush or self._stop_at is not None:
+            self._flush()
+            self._next_flush = now + self._timing.flush
+        if self._push is not None:
+            if not self._push.call.done():
+                return self._until_flush(_FOR_EVER)  # the answer rings
+            # Kept until what it means is stored: a full disk must not make us forget the answer.
+            self._take_answer(self._push)
+            self._push = None
+        pause = self._send_what_is_due()
+        return None if pause is None else self._until_flush(pause)
+
+    def _until_flush(self, pause: float) -> float:
+        """No longer than what was taken just now may wait."""
+        if self._recorder.is_empty:
+            return pause
+        return min(pause, max(0.0, self._next_flush - time.monotonic()))
+
+    def _send_what_is_due(self) -> float | None:
+        now = time.monotonic()
+        is_stopping = self._stop_at is not None
+        dues = []
+        farewell = self._outbox.farewell()
+        if farewell is not None:
+            if now >= self._farewells.until:
+                return self._speak(farewell)
+            dues.append(self._farewells.until)
+        if self._is_on:
+            waiting = sum(self._outbox.waiting())
+            due = self._schedule.next_push(waiting, now, hurry=is_stopping)
+            if due <= now and (waiting or not is_stopping):
+                return self._speak(None)
+            if waiting or not is_stopping:
+                dues.append(due)
+        if is_stopping and (not dues or min(dues) > (self._stop_at or 0.0)):
+            return None
+        closes_at = self._connection.close_if_idle(now)
+        if closes_at is not None:
+            dues.append(closes_at)
+        return max(0.0, min(dues) - now) if dues else _FOR_EVER
+
+    def _speak(self, farewell: Farewell | None) -> float:
+        """Starts the next call, if it is ours to do; returns how long to sleep then.
+
+        One process at a time speaks for an installation; the others leave it to that one.
+        """
+        now = time.monotonic()
+        had_it = self._lock.is_held
+        if not self._lock.take():
+            self._schedule.backoff.until = self._farewells.until = now + self._timing.batch
+            ring_all(self._settings.storage.directory)
+            return self._timing.batch
+        if not had_it:
+            self._outbox.requeue()
+        if farewell is not None:
+            self._call(farewell, farewell.server, _farewell_request(farewell))
+        elif not self._server:
+            self._report(Problem.NO_SERVER, "neither the app nor the settings name a server")
+            self._schedule.backoff.failed_for_a_person_to_mend(now)
+        else:
+            claim = self._outbox.claim(
+                self._consent,
+                self._server,
+                max_samples=self._timing.batch_samples,
+                max_bytes=self._timing.batch_bytes,
+                now_ms=self._settings.clock(),
+            )
+            if claim is not None:
+                with self._released_on_error(claim):
+                    self._call(claim, self._server, self._push_request(claim))
+        return _FOR_EVER if self._push is not None else 0.0
+
+    def _call(
+        self, sent: Claim | Farewell, server: str, request: telemetry_pb2.PushRequest
+    ) -> None:
+        deadline = self._timing.deadline
+        if self._stop_at is not None:
+            deadline = min(deadline, max(0.1, self._stop_at - time.monotonic()))
+        call = self._connection.push(server, self._token, request, deadline)
+        self._push = _Push(call, sent)
+        call.add_done_callback(lambda _: self._alarm.ring())
+
+    @contextlib.contextmanager
+    def _released_on_error(self, claim: Claim) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            self._outbox.release(claim)
+            raise
+
+    def _reporter(self, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
+        key = self._app.receiver_public_key
+        if not identity.send_real_key:
+            key = pseudonym(identity.secret, key)
+        return telemetry_pb2.Reporter(
+            receiver_public_key=key,
+            installation_id=identity.installation_id,
+            platform=self._app.platform,
+            app_version=app_version,
+        )
+
+    def _push_request(self, claim: Claim) -> telemetry_pb2.PushRequest:
+        return telemetry_pb2.PushRequest(
+            samples=[telemetry_pb2.Sample.FromString(sample) for sample in claim.samples],
+            reporter=self._reporter(claim.identity, claim.app_version),
+            first_sequence=claim.first_sequence,
+            client_time=self._settings.clock(),
+            memberships=[
+                telemetry_pb2.Membership(
+                    channel_id=m.channel_id, joined_at=m.joined_at, left_at=m.left_at
+                )
+                for m in claim.memberships
+            ],
+        )
+
+    # -------------------------------------------------------------------------------- answers
+
+    def _take_answer(self, push: _Push) -> None:
+        if isinstance(push.sent, Farewell):
+            self._take_farewell(push.call, push.sent)
+        else:
+            self._take_push(push.call, push.sent)
+
+    def _take_push(self, call: Any, claim: Claim) -> None:
+        now_ms = self._settings.clock()
+        code = call.code()
+        if code is grpc.StatusCode.OK:
+            refused = {
+                rejection.index: _reason(rejection)
+                for rejection in call.result().rejections
+                if rejection.index < len(claim.samples)
+            }
+            self._outbox.settle(claim, refused, now_ms)
+            self._report(None, "")
+            self._schedule.pushed(time.monotonic())
+        elif code is grpc.StatusCode.INVALID_ARGUMENT:
+            # Sent again it would be refused again.
+            refused = dict.fromkeys(range(len(claim.samples)), f"refused: {call.details()}")
+            self._outbox.settle(claim, refused, now_ms)
+            self._report(Problem.REFUSED, call.details())
+            self._schedule.last_contact = time.monotonic()
+            self._schedule.backoff.failed(time.monotonic())
+        else:
+            self._outbox.release(claim)
+            problem = self._back_off(call, self._schedule.backoff)
+            self._report(problem, call.details() or code.name)
+
+    def _take_farewell(self, call: Any, farewell: Farewell) -> None:
+        is_done = call.code() in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
+        self._outbox.said(farewell, is_done=is_done)
+        if is_done:
+            self._farewells.succeeded()
+        else:
+            self._back_off(call, self._farewells)
+
+    def _back_off(self, call: Any, backoff: Backoff) -> Problem:
+        """Says how long to leave the server alone after a failure; returns its name."""
+        now = time.monotonic()
+        problem, needs_a_person = _TOLD.get(call.code(), (Problem.SERVER_FAULT, False))
+        delay = _told_delay(call)
+        if delay is not None:
+            backoff.told_to_wait(now, delay)
+        elif needs_a_person:
+            backoff.failed_for_a_person_to_mend(now)
+        else:
+            backoff.failed(now)
+        # gRPC would wait by a rule of its own before it connects again, and fail until then.
+        self._connection.close()
+        return problem
+
+    def _report(self, problem: Problem | None, detail: str) -> None:
+        self._outbox.report(self._consent, problem, detail, self._settings.clock())
+
+    # ------------------------------------------------------------------------------- settings
+
+    @property
+    def _is_on(self) -> bool:
+        """Whether the consent that we work under is the one that is given now."""
+        return self._consent != 0 and self._settings.switch.consent == self._consent
+
+    def _look_at_settings(self) -> None:
+        revision = self._settings.switch.revision
+        consent = self._settings.switch.consent
+        if consent != self._consent or self._revision is None:
+            self._adopt(consent)
+        self._server = self._settings.server or self._app.server
+        self._token = self._settings.token or self._app.token or ""
+        identity = self._outbox.identity(consent)
+        if identity is not None:
+            reporter = self._reporter(identity, self._app.app_version)
+            self._outbox.introduce(consent, reporter.SerializeToString(), self._server)
+        # Somebody may have mended what was wrong.
+        self._schedule.backoff.succeeded()
+        self._farewells.succeeded()
+        self._revision = revision
+
+    def _adopt(self, consent: int) -> None:
+        if self._push is not None and isinstance(self._push.sent, Claim):
+            self._push.call.cancel()
+            self._push = None
+        self._consent = consent
+        if not consent:
+            self._settings.vanish()
+            return
+        lost = self._outbox.open(consent)
+        if lost:
+            _LOG.info("%d samples were lost when the app last ended", lost)
+        # A silence that began before this process did counts; a new user is heard of soon.
+        last = self._settings.status().last_sent_at
+        silent = self._timing.heartbeat - self._timing.batch
+        if last is not None:
+            silent = self._settings.clock() / 1000 - last.timestamp()
+        silent = min(max(silent, 0.0), self._timing.heartbeat)
+        self._schedule.last_contact = time.monotonic() - silent
+
+    # ------------------------------------------------------------------------ memory → outbox
+
+    def _flush(self) -> None:
+        drained = self._recorder.drain()
+        if not drained.items:
+            return
+        try:
+            self._store(drained)
+        except BaseException:
+            self._recorder.put_back(drained)
+            raise
+
+    def _store(self, drained: Drained) -> None:
+        identity = self._outbox.identity(self._consent) if self._is_on else None
+        if identity is None:
+            return
+        # What was taken under another consent than the one that is given now is nobody's any more.
+        ours = [item for item in drained.items if item.consent == identity.consent]
+        samples = [item for item in ours if isinstance(item, Recorded)]
+        if samples:
+            identity = self._mind_the_clock(identity, min(item.recorded_at for item in samples))
+        self._outbox.add(
+            identity.consent,
+            [
+                to_sample(item, identity)
+                for item in samples
+                # Whoever opts in speaks of what comes, not of what was.
+                if not isinstance(item.sent_at, int) or item.sent_at >= identity.opted_in_at
+            ],
+            [
+                bounded
+                for item in ours
+                if isinstance(item, MembershipSaid)
+                and (bounded := _since_opt_in(item.membership, identity)) is not None
+            ],
+            lost=drained.overflowed,
+            settled=drained.taken,
+            now_ms=self._settings.clock(),
+        )
+
+    def _mind_the_clock(self, identity: Identity, recorded_at: int) -> Identity:
+        """An opt-in that lies in the future says that the clock was set back: it was by now."""
+        if recorded_at >= identity.opted_in_at:
+            return identity
+        self._outbox.date_opt_in(identity.consent, recorded_at)
+        return identity._replace(opted_in_at=recorded_at)
+
+    # -------------------------------------------------------------------------------- the end
+
+    def _end(self) -> None:
+        for last in (self._flush, self._let_go, self._close_outbox, self._connection.close):
+            try:
+                last()
+            except Exception as error:
+                _LOG.warning("at the end: %s", error)
+        self._lock.close()
+
+    def _let_go(self) -> None:
+        if self._push is not None:
+            self._push.call.cancel()
+            if isinstance(self._push.sent, Claim):
+                self._outbox.release(self._push.sent)
+
+    def _close_outbox(self) -> None:
+        left = self._recorder.drain()
+        self._outbox.close(self._consent, left.taken - sum(_is_sample(i) for i in left.items))
+
+
+def _is_sample(item: Recorded | MembershipSaid) -> bool:
+    return isinstance(item, Recorded)
+
+
+def _since_opt_in(membership: NewMembership, identity: Identity) -> NewMembership | None:
+    """What may be said of a membership: nothing of before the opt-in."""
+    channel_id, joined_at, left_at = membership
+    if left_at is not None and left_at < identity.opted_in_at:
+        return None
+    if joined_at is not None:
+        joined_at = max(joined_at, identity.opted_in_at)
+    if identity.blind_ids:
+        channel_id = blind_channel(channel_id)
+    return NewMembership(channel_id, joined_at, left_at)
+
+
+def _farewell_request(farewell: Farewell) -> telemetry_pb2.PushRequest:
+    return telemetry_pb2.PushRequest(
+        forget=True, reporter=telemetry_pb2.Reporter(installation_id=farewell.installation_id)
+    )
+
+
+def _reason(rejection: telemetry_pb2.Rejection) -> str:
+    try:
+        name = telemetry_pb2.Rejection.Reason.Name(rejection.reason).lower()
+    except ValueError:  # a reason that is younger than this client
+        name = f"reason {rejection.reason}"
+    return f"{name}: {rejection.detail}" if rejection.detail else name
+
+
+def _told_delay(call: Any) -> float | None:
+    """Seconds that the server asked to wait; None: it did not."""
+    for key, value in call.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            return retry_delay_seconds(value)
+    return None

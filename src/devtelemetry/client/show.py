@@ -1,0 +1,80 @@
+"""What this device sends, as JSON that a person can read: the samples as they are on the wire."""
+
+import base64
+from datetime import datetime
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
+
+from devtelemetry.client.settings import Settings, moment
+from devtelemetry.v1 import telemetry_pb2
+
+
+def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
+    """What waits and what was sent or set aside lately, the newest first.
+
+    limit  samples of each state at most; `counts` says how many there are
+
+    Every field that is sent is here under its name on the wire, and no other but these:
+
+    sequence, state, recorded_at, changed_at, reason  of the outbox, beside each `sample`
+    telemetry_enabled, opted_in_at, server, counts    for the whole
+    """
+    with settings.connected() as connection:
+        connection.execute("begin")
+        identity = connection.execute("select * from telemetry_identity").fetchone()
+        counts = dict(
+            connection.execute(
+                "select state, count(*) from telemetry_outbox group by state order by state"
+            ).fetchall()
+        )
+        rows = [
+            row
+            for state in counts
+            for row in connection.execute(
+                "select * from telemetry_outbox where state = ? order by sequence desc limit ?",
+                (state, limit),
+            )
+        ]
+        memberships = connection.execute(
+            "select channel_id, joined_at, left_at from telemetry_membership order by channel_id"
+        ).fetchall()
+        connection.execute("commit")
+    status = settings.status()
+    reporter = telemetry_pb2.Reporter.FromString(identity["reporter"] if identity else b"")
+    return {
+        "telemetry_enabled": status.telemetry_enabled,
+        "opted_in_at": iso(status.opted_in_at),
+        "server": identity["server"] if identity else "",
+        "reporter": as_sent(reporter),
+        "memberships": [as_sent(telemetry_pb2.Membership(**dict(row))) for row in memberships],
+        "counts": counts,
+        "samples": [
+            {
+                "sequence": row["sequence"],
+                "state": row["state"],
+                "recorded_at": iso(moment(row["recorded_at"])),
+                "changed_at": iso(moment(row["changed_at"])),
+                **({"reason": row["reason"]} if row["reason"] else {}),
+                "sample": as_sent(telemetry_pb2.Sample.FromString(row["sample"])),
+            }
+            for row in sorted(rows, key=lambda row: row["sequence"], reverse=True)
+        ],
+    }
+
+
+def as_sent(message: Message) -> dict[str, Any]:
+    """The fields that are sent, by their names on the wire. Bytes as base64, times as they are."""
+    return {field.name: _readable(field, value) for field, value in message.ListFields()}
+
+
+def _readable(field: FieldDescriptor, value: Any) -> Any:
+    return base64.b64encode(value).decode() if field.type == FieldDescriptor.TYPE_BYTES else value
+
+
+def iso(when: datetime | None) -> str | None:
+    """ISO 8601 in UTC, to the millisecond."""
+    if when is None:
+        return None
+    return when.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,76 @@
+"""The SQLite file that settings and outbox share, and who may use it when.
+
+Several processes may have it open: the app, its settings page, the command line. Each transaction
+takes the write lock at its beginning, so that none fails half-way for want of it.
+"""
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from devtelemetry.client.errors import Unwritable
+
+BUSY_SECONDS = 5.0  # how long another process may keep the file
+
+_SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+class Storage:
+    """The file at `path`, made at first use, readable by its owner alone.
+
+    Not a connection: `connect()` gives one to each thread that needs it.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with contextlib.closing(self.connect()) as connection:
+            connection.executescript(_SCHEMA)
+
+    @property
+    def directory(self) -> Path:
+        """Where running clients keep what they share beside the file; made at first use."""
+        directory = self.path.with_name(self.path.name + "-telemetry")
+        directory.mkdir(mode=0o700, exist_ok=True)
+        return directory
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection for one thread. Raises Unwritable."""
+        try:
+            # SQLite would make it readable for all that the umask lets.
+            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            connection = sqlite3.connect(
+                self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+            )
+            connection.row_factory = sqlite3.Row
+            # Before there is a table, so that a wiped outbox gives its space back.
+            connection.execute("pragma auto_vacuum = incremental")
+            connection.execute("pragma journal_mode = wal")
+            # Deleted is deleted: what an opt-out wipes must not be found in the file afterwards.
+            connection.execute("pragma secure_delete = on")
+        except (OSError, sqlite3.Error) as error:
+            raise Unwritable(f"{self.path}: {error}") from error
+        return connection
+
+
+@contextlib.contextmanager
+def transaction(
+    connection: sqlite3.Connection, *, durable: bool = False
+) -> Iterator[sqlite3.Connection]:
+    """All of the block or nothing, with the file to itself.
+
+    durable  once the block is left it survives the loss of power, and with it all that was
+             committed before; else it survives the end of every process
+    """
+    connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
+    connection.execute("begin immediate")
+    try:
+        yield connection
+    except BaseException:
+        # A full disk has ended it already.
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise
+    connection.execute("commit")
