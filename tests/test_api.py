@@ -2,8 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -15,25 +14,14 @@ from prometheus_client.openmetrics.parser import (
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from devtelemetry import metrics
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.api import ReliabilityDocument, create_app
 from devtelemetry.config import Settings
 from devtelemetry.figures import Selection, as_json, read_windows
-from devtelemetry.ingest.batch import Batch
-from devtelemetry.ingest.rows import RowWriter, SettleRule
-from devtelemetry.model import (
-    HOUR_MS,
-    MINUTE_MS,
-    MembershipPolicy,
-    Sample,
-    from_unix_ms,
-)
+from devtelemetry.model import HOUR_MS, from_unix_ms
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import Scope, create_token
+from support.store import LATER, START, compute_window, store_hours
 
-START = 1_772_445_600_000  # 2026-03-02T10:00Z
-LATER = datetime(2026, 4, 1, tzinfo=UTC)
 RELIABILITY = "/api/v1/reliability"
 
 
@@ -60,49 +48,15 @@ async def get(database: Database, path: str, **params: str) -> httpx.Response:
         return await client.get(path, params=params)
 
 
-async def store(database: Database, channels: Sequence[str] = ("c1",)) -> None:
-    """Three hours; of each channel two receivers, the second misses one message in three."""
-    writer = RowWriter(await database.keyring(), SettleRule())
-    batch = Batch()
-    batch.add_samples(
-        writer.keyring,
-        [
-            Sample(f"m{hour}-{n}", channel, receiver, sent_at, sent_at + 5_000)
-            for hour in range(4)
-            for n in range(3)
-            for channel in channels
-            for receiver in ("a", "b")
-            for sent_at in [START + hour * HOUR_MS + (n + 1) * MINUTE_MS]
-            if not (receiver == "b" and n == 1)
-        ],
-    )
-    async with database.acquire() as connection:
-        await writer.write(connection, batch, now_ms=START)
-
-
-async def compute(
-    database: Database,
-    hour: int = 0,
-    *,
-    timeframe: str = "1h",
-    membership: str = "present",
-    now: datetime = LATER,
-) -> None:
-    frame = parse_timeframe(timeframe)
-    rules = AggregateRules((frame,), membership=MembershipPolicy(membership))
-    start = from_unix_ms(START + hour * HOUR_MS)
-    await compute_one(database, rules, frame, start, now=lambda: now)
-
-
 # ------------------------------------------------------------------------------------- figures
 
 
 async def test_the_document_is_that_of_the_page_and_of_the_openapi_models(
     database: Database,
 ) -> None:
-    await store(database, ["c1", "c2"])
+    await store_hours(database, 3, ["c1", "c2"])
     for hour in range(3):
-        await compute(database, hour)
+        await compute_window(database, START + hour * HOUR_MS)
     answer = await get(database, RELIABILITY, timeframe="1h")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     windows = [window async for window in read_windows(database, Selection("1h"))]
@@ -140,18 +94,18 @@ async def test_without_a_timeframe_it_is_the_shortest_that_is_computed(database:
 async def test_windows_are_selected_as_by_report(
     database: Database, params: dict[str, str], expected: list[tuple[int, str]]
 ) -> None:
-    await store(database)
+    await store_hours(database, 3)
     for hour in range(3):
-        await compute(database, hour)
-    await compute(database, membership="window")
+        await compute_window(database, START + hour * HOUR_MS)
+    await compute_window(database, membership="window")
     document = (await get(database, RELIABILITY, **params)).json()
     hours = {f"2026-03-02T{10 + hour}:00:00Z": hour for hour in range(3)}
     assert [(hours[w["start"]], w["membership"]) for w in document["windows"]] == expected
 
 
 async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
-    await store(database, ["c1", "c2"])
-    await compute(database)
+    await store_hours(database, 3, ["c1", "c2"])
+    await compute_window(database)
     (window,) = (await get(database, RELIABILITY, channel="c2")).json()["windows"]
     assert [channel["channel_id"] for channel in window["channels"]] == ["c2"]
     assert window["expected"] == window["channels"][0]["expected"]
@@ -278,11 +232,11 @@ async def scrape(database: Database, **options: object) -> dict[str, float]:
 async def test_a_scrape_shows_the_latest_window_of_each_timeframe_and_state(
     database: Database,
 ) -> None:
-    await store(database)
+    await store_hours(database, 3)
     for hour in (0, 1):
-        await compute(database, hour)
-    await compute(database, 2, now=from_unix_ms(START + 4 * HOUR_MS))
-    await compute(database, timeframe="2h")
+        await compute_window(database, START + hour * HOUR_MS)
+    await compute_window(database, START + 2 * HOUR_MS, now=from_unix_ms(START + 4 * HOUR_MS))
+    await compute_window(database, timeframe="2h")
     series = await scrape(database)
     shown = {name for name in series if name.startswith("devtelemetry_delivery_ratio")}
     assert shown == {
@@ -306,15 +260,15 @@ async def test_a_scrape_shows_the_latest_window_of_each_timeframe_and_state(
 
 
 async def test_only_the_policy_that_is_configured_is_shown(database: Database) -> None:
-    await store(database)
-    await compute(database, membership="window")
+    await store_hours(database, 3)
+    await compute_window(database, membership="window")
     assert not [name for name in await scrape(database) if "delivery_ratio" in name]
     shown = await scrape(database, membership="window")
     assert [name for name in shown if "delivery_ratio" in name]
 
 
 async def test_a_figure_without_a_value_has_no_series(database: Database) -> None:
-    await compute(database)
+    await compute_window(database)
     series = await scrape(database)
     assert series["devtelemetry_expected_deliveries,state=settled,timeframe=1h"] == 0
     assert not [name for name in series if "delivery_ratio" in name or "_reliability" in name]

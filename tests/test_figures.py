@@ -1,7 +1,6 @@
 """Stored figures, read back: every vector, what is selected, and the JSON of the page."""
 
 import json
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -9,8 +8,6 @@ from typing import Any
 import pytest
 
 from devtelemetry import figures
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.figures import (
     Selection,
     as_json,
@@ -21,15 +18,12 @@ from devtelemetry.figures import (
     start_of_latest,
     stored_timeframes,
 )
-from devtelemetry.ingest.batch import Batch
-from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
     ChannelReliability,
     Counts,
     MembershipPolicy,
-    Sample,
     Window,
     WindowReliability,
     WindowState,
@@ -37,67 +31,13 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.recording import Vector, read_vectors
+from support.store import START, as_samples, compute_window, store, store_hours
 
-START = 1_772_445_600_000  # 2026-03-02T10:00Z
-LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-async def store(database: Database, samples: Sequence[Sample]) -> None:
-    writer = RowWriter(await database.keyring(), SettleRule())
-    batch = Batch()
-    batch.add_samples(writer.keyring, samples)
-    async with database.acquire() as connection:
-        await writer.write(connection, batch, now_ms=START)
-
-
-async def store_vector(database: Database, vector: Vector) -> None:
-    await store(
-        database,
-        [
-            Sample(
-                message_id=sample.message_id,
-                channel_id=sample.channel_id,
-                receiver_public_key=sample.receiver_public_key,
-                sent_at=sample.sent_at,
-                created_at=sample.created_at,
-                installation_id=sample.installation_id,
-                sent_by_receiver=sample.sent_by_receiver,
-            )
-            for sample in vector.oracle_samples()
-        ],
-    )
-
-
-async def store_hours(database: Database, hours: int, channels: Sequence[str] = ("c1",)) -> None:
-    """Two receivers of each channel; the second misses one of the three messages of every hour."""
-    await store(
-        database,
-        [
-            Sample(f"m{hour}-{n}", channel, receiver, sent_at, sent_at + 5_000)
-            for hour in range(hours + 1)
-            for n in range(3)
-            for channel in channels
-            for receiver in ("a", "b")
-            for sent_at in [START + hour * HOUR_MS + (n + 1) * MINUTE_MS]
-            if not (receiver == "b" and n == 1)
-        ],
-    )
-
-
-async def compute(
-    database: Database,
-    hour: int = 0,
-    *,
-    timeframe: str = "1h",
-    start_ms: int | None = None,
-    membership: str = "present",
-    now: datetime = LATER,
-) -> WindowReliability:
-    frame = parse_timeframe(timeframe)
-    rules = AggregateRules((frame,), membership=MembershipPolicy(membership))
-    start = from_unix_ms(START + hour * HOUR_MS if start_ms is None else start_ms)
-    return await compute_one(database, rules, frame, start, now=lambda: now)
+async def compute_hour(database: Database, hour: int = 0, **options: Any) -> WindowReliability:
+    return await compute_window(database, START + hour * HOUR_MS, **options)
 
 
 async def selected(database: Database, **selection: Any) -> list[WindowReliability]:
@@ -119,11 +59,11 @@ def is_exactly(value: float | None, expected: str | None) -> bool:
 async def test_every_vector_reads_back_as_the_json_of_the_page(
     vector: Vector, database: Database
 ) -> None:
-    await store_vector(database, vector)
-    await compute(
+    await store(database, as_samples(vector.oracle_samples()))
+    await compute_window(
         database,
+        vector.window_start,
         timeframe=vector.timeframe,
-        start_ms=vector.window_start,
         membership=vector.membership,
     )
     windows = await selected(database, timeframe=vector.timeframe)
@@ -183,7 +123,7 @@ def test_the_json_is_that_of_the_page_to_the_letter() -> None:
 
 async def test_a_window_reads_back_as_it_was_computed(database: Database) -> None:
     await store_hours(database, 1, ["z", "a", "m"])
-    computed = await compute(database)
+    computed = await compute_hour(database)
     (read,) = await selected(database)
     assert [channel.channel_id for channel in read.channels] == ["a", "m", "z"]
     assert read.channels == tuple(sorted(computed.channels, key=lambda c: c.channel_id))
@@ -198,7 +138,7 @@ async def test_a_window_reads_back_as_it_was_computed(database: Database) -> Non
 async def test_windows_come_oldest_first_and_by_membership(database: Database) -> None:
     await store_hours(database, 3)
     for hour, membership in ((2, "window"), (0, "window"), (2, "bracketed"), (0, "present")):
-        await compute(database, hour, membership=membership)
+        await compute_hour(database, hour, membership=membership)
     assert [(hour_of(w), w.membership.value) for w in await selected(database)] == [
         (0, "present"),
         (0, "window"),
@@ -213,7 +153,7 @@ async def test_all_windows_come_however_they_are_sliced(
     await store_hours(database, 6)
     for hour in range(6):
         for membership in MembershipPolicy:
-            await compute(database, hour, membership=membership)
+            await compute_hour(database, hour, membership=membership)
     whole = await selected(database)
     assert len(whole) == 18
     for slice_windows in (1, 2, 3, 6, 18):
@@ -239,7 +179,7 @@ async def test_a_window_is_selected_if_it_overlaps_from_and_to(
 ) -> None:
     await store_hours(database, 3)
     for hour in range(3):
-        await compute(database, hour)
+        await compute_hour(database, hour)
 
     def at(minutes: int | None) -> datetime | None:
         return None if minutes is None else from_unix_ms(START + minutes * MINUTE_MS)
@@ -250,9 +190,9 @@ async def test_a_window_is_selected_if_it_overlaps_from_and_to(
 
 async def test_only_the_windows_of_the_timeframe_and_the_policy_come(database: Database) -> None:
     await store_hours(database, 1)
-    await compute(database)
-    await compute(database, membership="window")
-    await compute(database, timeframe="2h")
+    await compute_hour(database)
+    await compute_hour(database, membership="window")
+    await compute_hour(database, timeframe="2h")
     assert [w.timeframe for w in await selected(database, timeframe="2h")] == ["2h"]
     (window,) = await selected(database, membership=MembershipPolicy.WINDOW)
     assert window.membership is MembershipPolicy.WINDOW
@@ -261,7 +201,7 @@ async def test_only_the_windows_of_the_timeframe_and_the_policy_come(database: D
 
 async def test_of_one_channel_the_totals_are_its_own(database: Database) -> None:
     await store_hours(database, 1, ["c1", "c2"])
-    whole = await compute(database)
+    whole = await compute_hour(database)
     (window,) = await selected(database, channel="c2")
     (channel,) = window.channels
     assert channel.channel_id == "c2"
@@ -272,7 +212,7 @@ async def test_of_one_channel_the_totals_are_its_own(database: Database) -> None
 
 async def test_a_window_without_the_channel_stays_without_a_ratio(database: Database) -> None:
     await store_hours(database, 1)
-    await compute(database)
+    await compute_hour(database)
     (window,) = await selected(database, channel="nowhere")
     assert window.channels == ()
     assert window.reliability is None
@@ -283,10 +223,10 @@ async def test_the_latest_window_of_each_timeframe_and_state_is_one(database: Da
     await store_hours(database, 5)
     soon = from_unix_ms(START + 30 * HOUR_MS)
     for hour in range(5):
-        await compute(database, hour, now=soon)
-    await compute(database, 4, now=from_unix_ms(START + 6 * HOUR_MS))
-    await compute(database, 0, membership="window")
-    await compute(database, timeframe="2h")
+        await compute_hour(database, hour, now=soon)
+    await compute_hour(database, 4, now=from_unix_ms(START + 6 * HOUR_MS))
+    await compute_hour(database, 0, membership="window")
+    await compute_hour(database, timeframe="2h")
     found = {
         (w.timeframe, w.state.value): hour_of(w)
         for w in await latest_windows(database, MembershipPolicy.PRESENT)
@@ -299,8 +239,8 @@ async def test_the_latest_windows_are_counted_by_their_start_whatever_the_policy
 ) -> None:
     await store_hours(database, 4)
     for hour in range(4):
-        await compute(database, hour)
-        await compute(database, hour, membership="window")
+        await compute_hour(database, hour)
+        await compute_hour(database, hour, membership="window")
     selection = Selection("1h")
     assert await start_of_latest(database, selection, 2) == (from_unix_ms(START + 2 * HOUR_MS), 4)
     assert await start_of_latest(database, selection, 9) == (from_unix_ms(START), 4)
@@ -313,8 +253,8 @@ async def test_stored_timeframes_come_the_shortest_first(database: Database) -> 
     assert await stored_timeframes(database) == []
     assert not await has_samples(database)
     await store_hours(database, 1)
-    await compute(database, timeframe="2h")
-    await compute(database, timeframe="1h")
+    await compute_hour(database, timeframe="2h")
+    await compute_hour(database, timeframe="1h")
     assert await stored_timeframes(database) == ["1h", "2h"]
     assert await has_samples(database)
 

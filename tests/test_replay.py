@@ -11,7 +11,15 @@ import pytest
 
 from devtelemetry.clock import now_ms
 from devtelemetry.model import HOUR_MS, from_unix_ms
-from oracle.model import MEMBERSHIPS, OracleSample, OracleWindow, canonical, compute
+from oracle.model import (
+    MEMBERSHIPS,
+    Canonical,
+    OracleChannel,
+    OracleSample,
+    OracleWindow,
+    canonical,
+    compute,
+)
 from oracle.recording import (
     UNMEASURED_CHANNELS,
     UNMEASURED_TYPES,
@@ -29,7 +37,7 @@ from oracle.recording import (
 from support.ci import missing_part
 from support.server import ServerProcess, run
 
-FIGURES = ("messages", "receivers", "expected", "missing", "corroborated")
+COUNTS = ("messages", "receivers", "expected", "missing", "corroborated")
 
 
 def recent(recording: Recording) -> Recording:
@@ -120,6 +128,40 @@ def reported(
     }
 
 
+def assert_equal_to_the_oracle(
+    found: dict[str, list[dict[str, Any]]], samples: Canonical, windows: list[tuple[int, int]]
+) -> None:
+    """Every count of every channel and window that `reported` found."""
+    for membership in MEMBERSHIPS:
+        for window, (start, end) in zip(found[membership], windows, strict=True):
+            expected = compute(
+                samples,
+                start,
+                end,
+                membership,
+                unmeasured_channels=UNMEASURED_CHANNELS,
+                unmeasured_types=UNMEASURED_TYPES,
+            )
+            assert {c["channel_id"]: counts(c) for c in window["channels"]} == {
+                channel_id: oracle_counts(c) for channel_id, c in expected.channels.items()
+            }, (membership, start)
+            assert counts(window) == oracle_counts(expected), (membership, start)
+
+
+def counts(figures: dict[str, Any]) -> list[int]:
+    return [figures[name] for name in COUNTS]
+
+
+def oracle_counts(figures: OracleChannel | OracleWindow) -> list[int]:
+    return [getattr(figures, name) for name in COUNTS]
+
+
+def ratio_over(windows: list[dict[str, Any]]) -> float | None:
+    """Σ over Σ; ratios are never averaged over windows."""
+    corroborated = sum(window["corroborated"] for window in windows)
+    return 1 - sum(window["missing"] for window in windows) / corroborated if corroborated else None
+
+
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_replayed_recording_equals_the_oracle_and_lies_close_to_the_truth(
     name: str,
@@ -141,28 +183,8 @@ def test_replayed_recording_equals_the_oracle_and_lies_close_to_the_truth(
     samples = canonical(as_stored(mapped, recording))
     windows = hourly_windows(mapped.receipts)
     found = reported(server, windows)
-    measured: dict[str, float | None] = {}
-    for membership in MEMBERSHIPS:
-        assert len(found[membership]) == len(windows)
-        missing = corroborated = 0
-        for window, (start, end) in zip(found[membership], windows, strict=True):
-            expected: OracleWindow = compute(
-                samples,
-                start,
-                end,
-                membership,
-                unmeasured_channels=UNMEASURED_CHANNELS,
-                unmeasured_types=UNMEASURED_TYPES,
-            )
-            assert {c["channel_id"]: channel_figures(c) for c in window["channels"]} == {
-                channel_id: tuple(getattr(channel, figure) for figure in FIGURES)
-                for channel_id, channel in expected.channels.items()
-            }
-            for figure in FIGURES:
-                assert window[figure] == getattr(expected, figure), (membership, start, figure)
-            missing += window["missing"]
-            corroborated += window["corroborated"]
-        measured[membership] = 1 - missing / corroborated if corroborated else None
+    assert_equal_to_the_oracle(found, samples, windows)
+    measured = {membership: ratio_over(found[membership]) for membership in MEMBERSHIPS}
 
     truth = read_truth(truth_path)
     true_ratio = float(true_delivery_ratio(truth))
@@ -206,22 +228,4 @@ def test_quirks_are_answered_and_their_good_samples_stored(server: ServerProcess
     assert sum(mapped.rejected.values()) > 0
     windows = hourly_windows(mapped.receipts)
     found = reported(server, windows)
-    samples = as_stored(mapped, recording)
-    for membership in MEMBERSHIPS:
-        for window, (start, end) in zip(found[membership], windows, strict=True):
-            expected = compute(
-                samples,
-                start,
-                end,
-                membership,
-                unmeasured_channels=UNMEASURED_CHANNELS,
-                unmeasured_types=UNMEASURED_TYPES,
-            )
-            assert {c["channel_id"]: channel_figures(c) for c in window["channels"]} == {
-                channel_id: tuple(getattr(channel, figure) for figure in FIGURES)
-                for channel_id, channel in expected.channels.items()
-            }
-
-
-def channel_figures(channel: dict[str, int]) -> tuple[int, ...]:
-    return tuple(channel[figure] for figure in FIGURES)
+    assert_equal_to_the_oracle(found, canonical(as_stored(mapped, recording)), windows)

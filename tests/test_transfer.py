@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_due, compute_one
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
 from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.figures import window_as_json
 from devtelemetry.ingest.check import AgeLimits
@@ -45,11 +45,10 @@ from devtelemetry.transfer import (
     import_samples,
     parse_line,
 )
+from support.store import LATER, START, compute_window, empty
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
-START = MONDAY + 10 * HOUR_MS
 NOW_MS = MONDAY + 3 * DAY_MS
-LATER = datetime(2026, 4, 1, tzinfo=UTC)
 HOUR = parse_timeframe("1h")
 LIMITS = AgeLimits()
 
@@ -555,22 +554,10 @@ async def figures(database: Database) -> list[dict[str, Any]]:
     """What every policy says of the window and of its day."""
     found = []
     for name, membership in itertools.product(("1h", "1d"), MembershipPolicy):
-        timeframe = parse_timeframe(name)
-        start = from_unix_ms(START if name == "1h" else MONDAY)
-        rules = AggregateRules((timeframe,), membership=membership)
-        window = await compute_one(database, rules, timeframe, start, now=lambda: LATER)
+        start_ms = START if name == "1h" else MONDAY
+        window = await compute_window(database, start_ms, timeframe=name, membership=membership)
         found.append(window_as_json(window) | {"revision": 0})
     return found
-
-
-async def empty(database: Database) -> None:
-    async with database.acquire() as connection:
-        await connection.execute(
-            "truncate channel, sample_kind, receiver, message, receipt, membership, "
-            "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
-            "reliability_window, reliability_channel"
-        )
-        await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")
 
 
 @settings(

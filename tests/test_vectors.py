@@ -8,13 +8,14 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from aggregate.test_reliability import VECTORS, assert_vector_holds, store
+from aggregate.test_reliability import VECTORS, assert_vector_holds
 from conftest import database_of
 from devtelemetry.model import from_unix_ms
 from devtelemetry.store.database import Database
 from oracle.recording import Vector
 from support.postgres import system_postgres
 from support.server import run
+from support.store import as_samples, store
 
 
 @pytest.fixture(scope="module", params=["bundled", "system"])
@@ -40,7 +41,7 @@ async def url(server_url: str) -> AsyncIterator[str]:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
 async def test_vector_holds_through_the_library(vector: Vector, url: str) -> None:
     async with Database(url) as database:
-        await store(database, [vector.oracle_samples()])
+        await store(database, as_samples(vector.oracle_samples()))
         await assert_vector_holds(vector, database)
 
 

@@ -1,8 +1,7 @@
 """The SQL against the worked cases and against the oracle, on real PostgreSQL."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
@@ -10,74 +9,24 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.ingest.batch import Batch, Heartbeat
-from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.aggregate.aggregate import Unmeasured
+from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
     MembershipPolicy,
-    Sample,
     Source,
     WindowReliability,
-    from_unix_ms,
 )
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, OracleWindow, Receiver, compute
 from oracle.recording import Vector, read_vectors
+from support.store import START, as_samples, compute_window, empty, store
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
-START = MONDAY + 10 * HOUR_MS
 END = START + HOUR_MS
-LATER = datetime(2026, 4, 1, tzinfo=UTC)
 VECTORS = read_vectors()
-
-
-def to_sample(sample: OracleSample) -> Sample:
-    return Sample(
-        message_id=sample.message_id,
-        channel_id=sample.channel_id,
-        receiver_public_key=sample.receiver_public_key,
-        installation_id=sample.installation_id,
-        sent_at=sample.sent_at,
-        created_at=sample.created_at,
-        sent_by_receiver=sample.sent_by_receiver,
-        message_type=sample.message_type,
-    )
-
-
-async def store(
-    database: Database,
-    batches: Sequence[Sequence[OracleSample]],
-    heartbeats: Mapping[Receiver, int] | None = None,
-) -> None:
-    writer = RowWriter(await database.keyring(), SettleRule())
-    for samples in batches:
-        batch = Batch()
-        batch.add_samples(writer.keyring, [to_sample(sample) for sample in samples])
-        async with database.acquire() as connection:
-            await writer.write(connection, batch, now_ms=END)
-    batch = Batch()
-    for (key, installation_id), at in (heartbeats or {}).items():
-        batch.add_heartbeat(writer.keyring, Heartbeat(key, installation_id, "", "", at))
-    async with database.acquire() as connection:
-        await writer.write(connection, batch, now_ms=END)
-
-
-async def computed(
-    database: Database,
-    membership: str,
-    timeframe: str = "1h",
-    start_ms: int = START,
-    unmeasured: Mapping[Source, Unmeasured] | None = None,
-) -> WindowReliability:
-    frame = parse_timeframe(timeframe)
-    rules = AggregateRules(
-        (frame,), membership=MembershipPolicy(membership), unmeasured=unmeasured or {}
-    )
-    return await compute_one(database, rules, frame, from_unix_ms(start_ms), now=lambda: LATER)
 
 
 def figures(window: WindowReliability) -> dict[str, Any]:
@@ -108,7 +57,12 @@ def close_to(value: float | None, expected: Fraction | str | None) -> bool:
 
 
 async def assert_vector_holds(vector: Vector, database: Database) -> None:
-    window = await computed(database, vector.membership, vector.timeframe, vector.window_start)
+    window = await compute_window(
+        database,
+        vector.window_start,
+        timeframe=vector.timeframe,
+        membership=vector.membership,
+    )
     expect = vector.expect
     assert window.window.end_ms == vector.window_end
     assert close_to(window.reliability, expect["reliability"])
@@ -184,7 +138,7 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
 ) -> None:
     samples, heartbeats = world
     repeated = data.draw(st.lists(st.sampled_from(samples), max_size=5)) if samples else []
-    shuffled = data.draw(st.permutations(samples + repeated))
+    shuffled = as_samples(data.draw(st.permutations(samples + repeated)))
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(shuffled) - 1)), max_size=4)))
     batches = [
         shuffled[begin:end] for begin, end in zip([0, *cuts], [*cuts, len(shuffled)], strict=True)
@@ -192,15 +146,19 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
     is_computed_between = data.draw(st.booleans())
     unmeasured = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
 
-    await _empty(database)
-    await store(database, batches[:1])
+    await empty(database)
+    await store(database, batches[0])
     if is_computed_between:
         # Repairs what is known by now, and forgets what ingest remembers: no figure may notice.
-        await computed(database, "present", unmeasured=unmeasured)
-    await store(database, batches[1:], heartbeats)
+        await compute_window(database, unmeasured=unmeasured)
+    await store(
+        database,
+        *batches[1:],
+        heartbeats=[Heartbeat(*receiver, "", "", at) for receiver, at in heartbeats.items()],
+    )
 
     for membership in MembershipPolicy:
-        window = await computed(database, membership, unmeasured=unmeasured)
+        window = await compute_window(database, membership=membership, unmeasured=unmeasured)
         expected = compute(
             samples,
             START,
@@ -213,18 +171,8 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
         assert figures(window) == oracle_figures(expected), membership
         assert close_to(window.reliability, expected.reliability)
         assert close_to(window.counts.delivery_ratio, expected.delivery_ratio)
-        again = await computed(database, membership, unmeasured=unmeasured)
+        again = await compute_window(database, membership=membership, unmeasured=unmeasured)
         assert (again.revision, figures(again)) == (window.revision, figures(window))
-
-
-async def _empty(database: Database) -> None:
-    async with database.acquire() as connection:
-        await connection.execute(
-            "truncate channel, sample_kind, receiver, message, receipt, membership, "
-            "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
-            "reliability_window, reliability_channel"
-        )
-        await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")
 
 
 async def test_two_writers_at_once_agree_with_the_oracle(database: Database) -> None:
@@ -234,24 +182,25 @@ async def test_two_writers_at_once_agree_with_the_oracle(database: Database) -> 
         for r in range(9)
         if (m * 7 + r) % 10
     ] + [OracleSample(f"alive{r}", "c2", f"r{r}", END, END + r) for r in range(9)]
-    halves = samples[::2], samples[1::2]
+    reports = as_samples(samples)
+    halves = reports[::2], reports[1::2]
 
     await asyncio.gather(
-        *(store(database, [half[i : i + 40] for i in range(0, len(half), 40)]) for half in halves)
+        *(store(database, *(half[i : i + 40] for i in range(0, len(half), 40))) for half in halves)
     )
 
-    window = await computed(database, "present")
+    window = await compute_window(database)
     assert figures(window) == oracle_figures(compute(samples, START, END, "present"))
 
 
 async def test_a_failed_computation_leaves_the_stored_row_alone(database: Database) -> None:
     vector = next(v for v in VECTORS if v.name == "one-missing")
-    await store(database, [vector.oracle_samples()])
-    before = await computed(database, "present")
+    await store(database, as_samples(vector.oracle_samples()))
+    before = await compute_window(database)
 
     with pytest.raises(Exception, match="no 1h window starts at"):
-        await computed(database, "present", start_ms=START + MINUTE_MS)
+        await compute_window(database, START + MINUTE_MS)
 
-    after = await computed(database, "present")
+    after = await compute_window(database)
     assert (after.revision, after.counts) == (before.revision, before.counts)
     assert after.computed_at - before.computed_at == timedelta(0)

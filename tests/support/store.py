@@ -1,0 +1,104 @@
+"""Samples in a test's database, stored as pushed ones are, and a window computed of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import (
+    HOUR_MS,
+    MINUTE_MS,
+    MembershipPolicy,
+    Sample,
+    Source,
+    WindowReliability,
+    from_unix_ms,
+)
+from devtelemetry.store.database import Database
+from oracle.model import OracleSample
+
+START = 1_772_445_600_000  # 2026-03-02T10:00Z
+LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)  # every window of a test is settled
+
+
+async def store(
+    database: Database,
+    *batches: Sequence[Sample],
+    heartbeats: Iterable[Heartbeat] = (),
+) -> None:
+    """Each batch in a transaction of its own, by one writer."""
+    writer = RowWriter(await database.keyring(), SettleRule())
+    last = Batch()
+    for beat in heartbeats:
+        last.add_heartbeat(writer.keyring, beat)
+    async with database.acquire() as connection:
+        for samples in batches:
+            batch = Batch()
+            batch.add_samples(writer.keyring, samples)
+            await writer.write(connection, batch, now_ms=START)
+        await writer.write(connection, last, now_ms=START)
+
+
+async def store_hours(database: Database, hours: int, channels: Sequence[str] = ("c1",)) -> None:
+    """Two receivers of each channel; the second misses one of the three messages of every hour.
+
+    They report for an hour more, so that the last one can be computed.
+    """
+    await store(
+        database,
+        [
+            Sample(f"m{hour}-{n}", channel, receiver, sent_at, sent_at + 5_000)
+            for hour in range(hours + 1)
+            for n in range(3)
+            for channel in channels
+            for receiver in ("a", "b")
+            for sent_at in [START + hour * HOUR_MS + (n + 1) * MINUTE_MS]
+            if not (receiver == "b" and n == 1)
+        ],
+    )
+
+
+def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:
+    return [
+        Sample(
+            message_id=sample.message_id,
+            channel_id=sample.channel_id,
+            receiver_public_key=sample.receiver_public_key,
+            installation_id=sample.installation_id,
+            sent_at=sample.sent_at,
+            created_at=sample.created_at,
+            sent_by_receiver=sample.sent_by_receiver,
+            message_type=sample.message_type,
+        )
+        for sample in samples
+    ]
+
+
+async def compute_window(
+    database: Database,
+    start_ms: int = START,
+    *,
+    timeframe: str = "1h",
+    membership: str = "present",
+    unmeasured: Mapping[Source, Unmeasured] | None = None,
+    now: datetime = LATER,
+) -> WindowReliability:
+    """The window of `timeframe` that starts there, computed and stored."""
+    frame = parse_timeframe(timeframe)
+    rules = AggregateRules(
+        (frame,), membership=MembershipPolicy(membership), unmeasured=unmeasured or {}
+    )
+    return await compute_one(database, rules, frame, from_unix_ms(start_ms), now=lambda: now)
+
+
+async def empty(database: Database) -> None:
+    """As if nothing was ever stored; writers that remember what was must look again."""
+    async with database.acquire() as connection:
+        await connection.execute(
+            "truncate channel, sample_kind, receiver, message, receipt, membership, "
+            "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
+            "reliability_window, reliability_channel"
+        )
+        await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")
