@@ -45,6 +45,7 @@ from oracle.recording import (
     to_samples,
     true_delivery_ratio,
 )
+from support.ci import missing_part
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +124,7 @@ def material(name: str) -> Material:
     recording = recording_path(f"status-go-{name}.ndjson.gz")
     truth = recording_path(f"status-go-{name}.truth.json.gz")
     if recording is None or truth is None:
-        pytest.skip(f"status-go-{name} is not in the directory {RECORDINGS_VARIABLE} names")
+        missing_part(f"no status-go-{name}.ndjson.gz: {RECORDINGS_VARIABLE} names its directory")
     mapped = to_samples(read_recording(recording))
     return Material(mapped, canonical(mapped.samples), read_truth(truth))
 
