@@ -570,7 +570,11 @@ class _TomlFile(PydanticBaseSettingsSource):
     """The file that the sources before it name as `config`."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        raise NotImplementedError("the file is read as a whole")
+        """Never called: the base class declares it for sources that are asked field by field.
+
+        This one gives all it has at once, in `__call__`.
+        """
+        raise NotImplementedError
 
     def __call__(self) -> dict[str, Any]:
         named = self.current_state.get("config")
