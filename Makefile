@@ -30,7 +30,8 @@ lock:            ## pin all dependencies anew, with hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
 	  --extra server --output-file requirements/server.txt pyproject.toml requirements/build.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
-	  --extra server --group dev --output-file requirements/dev.txt pyproject.toml requirements/build.in
+	  --extra server --extra desktop --group dev --output-file requirements/dev.txt pyproject.toml \
+	  requirements/build.in
 
 bench: $(VENV)/dev   ## all benchmarks; docs/benchmarks.md says what each measures
 	$(BIN)/python -m bench
