@@ -4,7 +4,8 @@ DevTelemetryError
 ├── ConfigurationError   the operator: names the setting, its value and what is allowed
 ├── Busy                 retry later: the queue is full or the rate is used up
 ├── Unavailable          retry later: the database cannot be reached, or the server stops
-└── store.embedded.EmbeddedError, …   errors of one room, declared there
+├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be had
+└── transfer.TransferError, …   errors of one module, declared there
 """
 
 
@@ -26,3 +27,7 @@ class Busy(DevTelemetryError):
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
         self.retry_after_seconds = retry_after_seconds
+
+
+class EmbeddedError(DevTelemetryError):
+    """The bundled PostgreSQL cannot be had; the text says why and what to do."""

@@ -23,24 +23,21 @@ from typing import Self, TypeVar
 import asyncpg
 import pytest
 
-from devtelemetry.store import embedded
-from devtelemetry.store.embedded import (
-    AlreadyServing,
-    EmbeddedError,
-    EmbeddedServer,
-    default_data_dir,
-)
+from devtelemetry.errors import EmbeddedError
+from devtelemetry.store import embedded, identity
+from devtelemetry.store.embedded import AlreadyServing, EmbeddedServer, default_data_dir
 
 T = TypeVar("T")
 SOURCES = Path(embedded.__file__).parents[2]
-LAUNCHER = Path(embedded.__file__).with_name("_launch.py")
+LAUNCHER = Path(identity.__file__).with_name("_launch.py")
 NOBODY = pwd.getpwnam("nobody")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must become somebody else")
 
 USER = """
 import sys
 from pathlib import Path
-from devtelemetry.store.embedded import EmbeddedError, EmbeddedServer, default_data_dir
+from devtelemetry.errors import EmbeddedError
+from devtelemetry.store.embedded import EmbeddedServer, default_data_dir
 
 directory = Path(sys.argv[1]) if sys.argv[1] else default_data_dir()
 server = EmbeddedServer(directory, exclusive=sys.argv[2] == "serve")
@@ -660,12 +657,12 @@ def test_default_data_dir_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in most containers."""
-    everything = embedded._identities_for_root
+    everything = identity._identities_for_root
 
-    def accounts() -> Iterator[embedded._Identity]:
-        return (identity for identity in everything() if identity.how == "account")
+    def accounts() -> Iterator[identity.Identity]:
+        return (candidate for candidate in everything() if candidate.how == "account")
 
-    monkeypatch.setattr(embedded, "_identities_for_root", accounts)
+    monkeypatch.setattr(identity, "_identities_for_root", accounts)
 
 
 @as_root
@@ -738,9 +735,9 @@ def test_a_user_s_directory_stays_the_user_s_when_root_uses_it(open_dir: Path) -
 def test_root_that_cannot_be_anybody_else_is_told_so(
     open_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def none() -> Iterator[embedded._Identity]:
+    def none() -> Iterator[identity.Identity]:
         return iter(())
 
-    monkeypatch.setattr(embedded, "_identities_for_root", none)
+    monkeypatch.setattr(identity, "_identities_for_root", none)
     with pytest.raises(EmbeddedError, match="start devtelemetry as an ordinary user"):
         EmbeddedServer(open_dir / "data").start()

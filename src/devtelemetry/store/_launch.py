@@ -1,6 +1,6 @@
 """Runs one program of PostgreSQL as somebody else than root, and apart from our terminal.
 
-A program of its own, started by `embedded.py` with the path of this file, because who a process
+A program of its own, started by `identity.py` with the path of this file, because who a process
 is must be changed between fork and exec: code that runs there inside a threaded program can
 deadlock, and `unshare` is refused to a process with threads. Imports the standard library only,
 so that it starts in 20 ms.

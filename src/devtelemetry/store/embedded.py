@@ -33,40 +33,34 @@ import hashlib
 import importlib.util
 import logging
 import os
-import pwd
 import re
 import shutil
 import signal
 import socket
 import stat
 import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
 
-from devtelemetry.errors import DevTelemetryError
+from devtelemetry.errors import EmbeddedError
+from devtelemetry.store.identity import Identity, choose_identity, environment, last_words
 
 _log = logging.getLogger(__name__)
 
-_LAUNCHER = Path(__file__).with_name("_launch.py")
 _POSTGRES_MAJOR = 18  # a directory belongs to one major version for good; raising it needs a dump
 _NAME = "devtelemetry"  # of the superuser and of the database
 _PORT = 5432  # part of the socket's name, nothing else
 _LOG_BYTES = 10 * 2**20
 _STOP_TIMEOUT_SECONDS = 60.0  # a checkpoint of 256 MB; systemd kills a service after 90 s
 _HOLDER_TIMEOUT_SECONDS = 1.0  # what it waits for takes milliseconds
-_TELLING = re.compile(
-    r"FATAL|PANIC|ERROR|DETAIL|HINT|error|detail:|hint:|could not|invalid|unrecognized"
-)
 _DISK_FULL = re.compile("No space left on device|Check free disk space|wrote only")
-_LOG_PREFIX = re.compile(r"^.*?\d{4}-\d\d-\d\d \S+ \w+ \[\d+\] ")
 _NO_PROCESS = 2**31 - 1  # no Linux pid is that large (PID_MAX_LIMIT is 2^22)
 
 _POSTGRESQL_CONF = """\
@@ -102,10 +96,6 @@ log_destination = stderr                # to postgres.log, which Dev-Telemetry m
 logging_collector = off
 log_line_prefix = '%m [%p] '
 """
-
-
-class EmbeddedError(DevTelemetryError):
-    """The bundled PostgreSQL cannot be had; the text says why and what to do."""
 
 
 class AlreadyServing(EmbeddedError):
@@ -295,17 +285,6 @@ class EmbeddedServer:
 
 
 @dataclass(frozen=True)
-class _Identity:
-    """As whom PostgreSQL runs. It refuses to run as root."""
-
-    how: Literal["as_is", "user_namespace", "account"]
-    uid: int  # for the launcher: the account, or the name of our uid inside the namespace
-    gid: int
-    owner_uid: int  # of the files, as the rest of the system sees it
-    owner_gid: int
-
-
-@dataclass(frozen=True)
 class _PidFile:
     """What the postmaster tells in postmaster.pid. May be stale: proves nothing by itself."""
 
@@ -419,11 +398,11 @@ class _Cluster:
 
     def _start(self, lock: int, deadline: float) -> None:
         """Start a postmaster, which inherits postgres.lock; initialise the directory if need be."""
-        identity = self._choose_identity()
+        identity = choose_identity(self._pgdata, _program("postgres"))
         if not self._is_made():
             self._make(identity, lock, deadline)
         if self._pgdata.stat().st_uid != identity.owner_uid:
-            _give(self._pgdata, identity)
+            identity.give(self._pgdata)
         self._disarm_stale_pid(identity)
         self._write(self._pgdata / "devtelemetry.conf", _settings().encode(), identity)
         socket_dir = self._make_socket_dir(identity)
@@ -439,8 +418,7 @@ class _Cluster:
                 "cluster_name": self._cluster_name,
             }
             options = [x for name, value in must_hold.items() for x in ("-c", f"{name}={value}")]
-            _run(
-                identity,
+            identity.run(
                 [_program("postgres"), "-D", str(self._pgdata), *options],
                 stay="detach",
                 output=log,
@@ -449,43 +427,6 @@ class _Cluster:
             )
         finally:
             os.close(log)
-
-    # Who PostgreSQL is.
-
-    def _choose_identity(self) -> _Identity:
-        """As whom to run it; what that one must reach is reachable afterwards.
-
-        Not root: as we are. Root: as the owner of an existing directory, so that a user's data
-        stays the user's; root's own directory in a user namespace, where root is called
-        otherwise; where that is forbidden, as in most containers, with an existing account.
-        Raises EmbeddedError if none of these works.
-        """
-        uid, gid = os.geteuid(), os.getegid()
-        if uid != 0:
-            return _Identity("as_is", uid, gid, uid, gid)
-        owner = (self._pgdata if self._pgdata.exists() else self._data_dir).stat()
-        if owner.st_uid != 0:
-            candidates = [
-                _Identity("account", owner.st_uid, owner.st_gid, owner.st_uid, owner.st_gid)
-            ]
-        else:
-            candidates = list(_identities_for_root())
-        refusals = []
-        for candidate in candidates:
-            trial = _try(candidate, [])
-            if trial.returncode == 0:
-                _make_reachable(Path(_program("postgres")), candidate)
-                _make_reachable(self._pgdata, candidate)
-                trial = _try(candidate, [_program("postgres"), "-V"])
-            if trial.returncode == 0:
-                _log.info("PostgreSQL runs as uid %d (%s)", candidate.owner_uid, candidate.how)
-                return candidate
-            refusals.append(f"{candidate.how} {candidate.uid}: {_last_words(trial.stdout)}")
-        raise EmbeddedError(
-            "PostgreSQL must not run as root, and no other way works here"
-            f" ({'; '.join(refusals) or 'no account in /etc/passwd'}): start devtelemetry as an"
-            " ordinary user"
-        )
 
     # Making a cluster.
 
@@ -508,7 +449,7 @@ class _Cluster:
             )
         return True
 
-    def _make(self, identity: _Identity, lock: int, deadline: float) -> None:
+    def _make(self, identity: Identity, lock: int, deadline: float) -> None:
         """Make the cluster, its superuser and its database.
 
         All happens in postgres.new, synced and then renamed: a kill at any moment leaves either
@@ -519,7 +460,7 @@ class _Cluster:
         if new.exists():
             shutil.rmtree(new)
         new.mkdir(mode=0o700)
-        _own(new, identity)
+        identity.own(new)
         initdb = [_program("initdb"), "-D", str(new), "-U", _NAME, "--no-instructions"]
         # Whoever reaches the socket is let in: its directory is private to the owner.
         initdb += ["--auth-local=trust", "--auth-host=reject"]
@@ -531,7 +472,7 @@ class _Cluster:
         single += ["-c", "exit_on_error=on", "-c", "log_checkpoints=off", "postgres"]
         statement = f"create database {_NAME}\n"
         for command, text in ((initdb, ""), (single, statement)):
-            done = _run(identity, command, text=text, lock=lock, deadline=deadline)
+            done = identity.run(command, text=text, lock=lock, deadline=deadline)
             if done.returncode != 0:
                 shutil.rmtree(new, ignore_errors=True)  # room, should that be what was missing
                 what = f"cannot make a database in {self._data_dir}"
@@ -541,17 +482,17 @@ class _Cluster:
         new.rename(self._pgdata)
         _sync(self._data_dir)
 
-    def _write(self, path: Path, content: bytes, identity: _Identity) -> None:
+    def _write(self, path: Path, content: bytes, identity: Identity) -> None:
         """Replace a file of the cluster at once; a symbolic link is replaced, not followed."""
         descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(descriptor)
-        _own(Path(name), identity)
+        identity.own(Path(name))
         Path(name).rename(path)
 
-    def _make_socket_dir(self, identity: _Identity) -> Path:
+    def _make_socket_dir(self, identity: Identity) -> Path:
         """A private directory that can hold the socket: in the data directory, else in /tmp.
 
         Not $XDG_RUNTIME_DIR: it goes with the login session, and serve may outlive that. Who
@@ -559,26 +500,26 @@ class _Cluster:
         """
         beside_data = self._data_dir / "socket"
         beside_data.mkdir(mode=0o700, exist_ok=True)
-        _own(beside_data, identity)
+        identity.own(beside_data)
         if _can_hold_socket(beside_data):
             return beside_data
         elsewhere = Path("/tmp") / self._cluster_name  # noqa: S108 - checked below
         try:
             elsewhere.mkdir(mode=0o700)
-            _own(elsewhere, identity)
+            identity.own(elsewhere)
         except FileExistsError:
             found = elsewhere.lstat()
             ours = stat.S_ISDIR(found.st_mode) and found.st_uid == identity.owner_uid
             if not ours or stat.S_IMODE(found.st_mode) != 0o700:  # somebody squats the name
                 elsewhere = Path(tempfile.mkdtemp(prefix=f"{_NAME}-", dir=elsewhere.parent))
-                _own(elsewhere, identity)
+                identity.own(elsewhere)
         if not _can_hold_socket(elsewhere):
             raise EmbeddedError(f"neither {beside_data} nor {elsewhere} can hold a Unix socket")
         return elsewhere
 
     # Telling processes apart.
 
-    def _disarm_stale_pid(self, identity: _Identity) -> None:
+    def _disarm_stale_pid(self, identity: Identity) -> None:
         """Let PostgreSQL see that the postmaster.pid of a dead postmaster is stale.
 
         It goes by the pid in line 1: if the kernel gave that to another process of the same
@@ -636,7 +577,7 @@ class _Cluster:
         done = subprocess.run(  # noqa: S603 - our own program and arguments
             [_program("pg_isready"), "-q", *where, "-U", _NAME, "-d", _NAME],
             check=False,
-            env=_environment(),
+            env=environment(),
             stdin=subprocess.DEVNULL,
         )
         return done.returncode == 0
@@ -657,46 +598,13 @@ class _Cluster:
         return f"{self._why(what, said)} (log: {self._log_path})"
 
     def _why(self, what: str, output: str) -> str:
-        text = f"{what}: {_last_words(output)}"
+        text = f"{what}: {last_words(output)}"
         if _DISK_FULL.search(output):
             free_mib = shutil.disk_usage(self._data_dir).free >> 20
             text += (
                 f" (the disk of {self._data_dir} is full, {free_mib} MiB are free now: make room)"
             )
         return text
-
-
-def _identities_for_root() -> Iterator[_Identity]:
-    """Ways for root not to be root, best first."""
-    accounts = sorted(
-        (entry for entry in pwd.getpwall() if entry.pw_uid != 0),
-        key=lambda entry: (entry.pw_name != "postgres", entry.pw_name != "nobody"),
-    )
-    if accounts:
-        # Files stay root's and nothing is opened up to anybody. initdb wants a name for the uid.
-        yield _Identity("user_namespace", accounts[0].pw_uid, accounts[0].pw_gid, 0, 0)
-    for entry in accounts:
-        if entry.pw_name in {"postgres", "nobody"}:
-            ids = entry.pw_uid, entry.pw_gid
-            yield _Identity("account", *ids, *ids)
-
-
-def _make_reachable(path: Path, identity: _Identity) -> None:
-    """Let the identity search the directories above path: o+x where it is needed, and no more.
-
-    Said in the log, since others may search them then too (they still cannot list them).
-    """
-    for directory in path.resolve().parents:
-        found = directory.stat()
-        if found.st_uid == identity.owner_uid:
-            may = found.st_mode & stat.S_IXUSR
-        elif found.st_gid == identity.owner_gid:
-            may = found.st_mode & stat.S_IXGRP
-        else:
-            may = found.st_mode & stat.S_IXOTH
-        if not may:
-            _log.warning("chmod o+x %s: PostgreSQL runs as %d", directory, identity.owner_uid)
-            directory.chmod(stat.S_IMODE(found.st_mode) | stat.S_IXOTH)
 
 
 def _can_hold_socket(directory: Path) -> bool:
@@ -719,73 +627,6 @@ def _can_hold_socket(directory: Path) -> bool:
     return not set(str(directory)) & set(',"\n')
 
 
-def _own(path: Path, identity: _Identity) -> None:
-    """Make what we just made the identity's. Only root makes things for somebody else."""
-    if os.geteuid() == 0:
-        os.chown(path, identity.owner_uid, identity.owner_gid, follow_symlinks=False)
-
-
-def _give(tree: Path, identity: _Identity) -> None:
-    """Make everything in tree the identity's, the top last: a kill in between is seen, and redone.
-
-    Needed when root's cluster was made in a user namespace and these are forbidden now.
-    """
-    for directory, _, names in os.walk(tree, topdown=False):
-        for path in [*(Path(directory, name) for name in names), Path(directory)]:
-            _own(path, identity)
-
-
-def _run(
-    identity: _Identity,
-    command: Sequence[str],
-    *,
-    deadline: float,
-    stay: Literal["wait", "detach"] = "wait",
-    text: str = "",
-    output: int = subprocess.PIPE,
-    lock: int | None = None,
-) -> "subprocess.CompletedProcess[str]":
-    """Run a program of PostgreSQL through the launcher, in a session of its own.
-
-    text    its standard input
-    output  where its output and errors go, together; returned as stdout by default
-    lock    an open lock that it inherits
-
-    Ctrl-C reaches the terminal's foreground processes: PostgreSQL must not be one of them, else
-    it would be gone before the application has shut down. Raises EmbeddedError at deadline.
-    """
-    launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
-    arguments = [identity.how, str(identity.uid), str(identity.gid), stay, *command]
-    try:
-        return subprocess.run(  # noqa: S603 - our own program and arguments
-            launcher + arguments,
-            check=False,
-            input=text,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            env=_environment(),
-            cwd="/",  # ours may be out of reach for the identity
-            start_new_session=True,
-            pass_fds=() if lock is None else (lock,),
-            timeout=max(deadline - time.monotonic(), 0.1),
-        )
-    except subprocess.TimeoutExpired:
-        name = Path(command[0]).name
-        raise EmbeddedError(f"{name} did not end in time; is the disk slow? Try again") from None
-
-
-def _try(identity: _Identity, command: Sequence[str]) -> "subprocess.CompletedProcess[str]":
-    return _run(identity, command, deadline=time.monotonic() + 30)
-
-
-def _environment() -> dict[str, str]:
-    """What PostgreSQL's programs see: no PG* that would mislead them, none of our secrets."""
-    kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
-    return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
-
-
 @functools.cache
 def _program(name: str) -> str:
     """The path of a program of the bundled PostgreSQL. Raises EmbeddedError if it is absent.
@@ -806,7 +647,7 @@ def _program(name: str) -> str:
 @functools.cache
 def _built_with_lz4() -> bool:
     done = subprocess.run(  # noqa: S603 - our own program and arguments
-        [_program("pg_config"), "--configure"], check=False, capture_output=True, env=_environment()
+        [_program("pg_config"), "--configure"], check=False, capture_output=True, env=environment()
     )
     return b"--with-lz4" in done.stdout
 
@@ -919,14 +760,6 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _last_words(output: str) -> str:
-    """What a program said when it failed, as one line: its errors and hints, else its end."""
-    lines = [_LOG_PREFIX.sub("", line).strip() for line in output.splitlines()]
-    lines = [line for line in lines if line]
-    telling = [line for line in lines if _TELLING.search(line)]
-    return " | ".join((telling or lines)[-3:]) or "it said nothing"
 
 
 def _describe(error: OSError, data_dir: Path) -> str:
