@@ -338,11 +338,12 @@ class Sender:
         if self._push is not None and isinstance(self._push.sent, Claim):
             self._push.call.cancel()
             self._push = None
-        self._consent = consent
         if not consent:
+            self._consent = 0
             self._settings.vanish()
             return
         lost = self._outbox.open(consent)
+        self._consent = consent
         if lost:
             _LOG.info("%d samples were lost when the app last ended", lost)
         # A silence that began before this process did counts; a new user is heard of soon.
@@ -360,6 +361,9 @@ class Sender:
         if not drained.items:
             return
         try:
+            if self._settings.switch.consent != self._consent:
+                # Taken under a consent that was given a moment ago, maybe: that first.
+                self._look_at_settings()
             self._store(drained)
         except BaseException:
             self._recorder.put_back(drained)

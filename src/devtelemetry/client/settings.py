@@ -145,25 +145,21 @@ class Settings:
 
         Raises NotOffered in a release build.
         """
-        with self._writing(durable=True) as connection:
-            row = _read(connection)
-            if row.build is Build.RELEASE:
-                raise NotOffered("this is a release build of the app: it does not offer telemetry")
-            consent = row.consent
-            if not row.telemetry_enabled:
-                consent += 1
-                connection.execute(
-                    "update telemetry_settings set telemetry_enabled = 1, opted_in_at = ?,"
-                    " consent = ?",
-                    (self.clock(), consent),
-                )
-                connection.execute(
-                    "insert or replace into telemetry_identity"
-                    " (singleton, installation_id, secret) values (1, ?, ?)",
-                    (secrets.token_hex(_INSTALLATION_BYTES), secrets.token_bytes(_SECRET_BYTES)),
-                )
-            # Inside: who finds the file on and the switch off takes that for an opt-out cut short.
-            self.switch.consent = consent
+        if not self.is_offered:
+            raise NotOffered("this is a release build of the app: it does not offer telemetry")
+        before = self.switch.consent
+        try:
+            with self._writing(durable=True) as connection:
+                row = _read(connection)
+                consent = row.consent
+                if not row.telemetry_enabled:
+                    consent += 1
+                    _opt_in(connection, consent, self.clock())
+                # Inside: who finds the file on and the switch off ends an opt-out cut short.
+                self.switch.consent = consent
+        except BaseException:
+            self.switch.consent = before
+            raise
         self._announce()
 
     def disable(self) -> None:
@@ -292,6 +288,18 @@ class Settings:
     def _writing(self, *, durable: bool = False) -> Iterator[sqlite3.Connection]:
         with self.connected() as connection, transaction(connection, durable=durable):
             yield connection
+
+
+def _opt_in(connection: sqlite3.Connection, consent: int, opted_in_at: int) -> None:
+    connection.execute(
+        "update telemetry_settings set telemetry_enabled = 1, opted_in_at = ?, consent = ?",
+        (opted_in_at, consent),
+    )
+    connection.execute(
+        "insert or replace into telemetry_identity (singleton, installation_id, secret)"
+        " values (1, ?, ?)",
+        (secrets.token_hex(_INSTALLATION_BYTES), secrets.token_bytes(_SECRET_BYTES)),
+    )
 
 
 def _read(connection: sqlite3.Connection) -> _Row:

@@ -39,8 +39,10 @@ class Storage:
     def connect(self) -> sqlite3.Connection:
         """A connection for one thread. Raises Unwritable."""
         try:
-            # SQLite would make it readable for all that the umask lets.
-            os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
+            # SQLite would make it readable for all that the umask lets. One that is there is not
+            # opened: to close it again would drop the locks that this process has on it.
+            with contextlib.suppress(FileExistsError):
+                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )

@@ -1,0 +1,472 @@
+"""What goes over the wire and when, seen by a real gRPC server that answers what it is told."""
+
+import random
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+import trustme
+
+from devtelemetry.client import (
+    Limits,
+    Problem,
+    Settings,
+    TelemetryClient,
+    Timing,
+    blind_channel,
+    blind_envelope,
+    blind_message,
+    shown,
+)
+from devtelemetry.v1 import telemetry_pb2
+from support.clients import QUICK, Clock, eventually, receive, running_client, wall_clock
+from support.push_server import PushServer, accept, push_server, refuse
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    opened = Settings(tmp_path / "node.db")
+    opened.enable()
+    return opened
+
+
+def later() -> int:
+    return wall_clock() + 1000
+
+
+def test_a_message_becomes_a_sample_with_all_that_was_said(settings: Settings) -> None:
+    with push_server() as server:
+        with running_client(settings, server.address) as client:
+            client.message_received(
+                message_id="0x01",
+                channel_id="general",
+                sent_at=1_900_000_000_000,
+                topics=b"\x01\x02",
+                envelope_id="0xe1",
+                message_type="CHAT_MESSAGE",
+                message_size=120,
+                received_at=1_900_000_000_500,
+            )
+            client.message_sent(message_id="0x02", channel_id="general", sent_at=1_900_000_000_001)
+            server.wait(lambda: len(server.samples) == 2)
+        request = server.pushed[0]
+        assert request.samples[0] == telemetry_pb2.Sample(
+            message_id="0x01",
+            channel_id="general",
+            sent_at=1_900_000_000_000,
+            topics=b"\x01\x02",
+            envelope_id="0xe1",
+            received_at=1_900_000_000_500,
+            message_type="CHAT_MESSAGE",
+            message_size=120,
+        )
+        assert request.samples[1] == telemetry_pb2.Sample(
+            message_id="0x02",
+            channel_id="general",
+            sent_at=1_900_000_000_001,
+            sent_by_receiver=True,
+        )
+        assert request.reporter.platform == "desktop"
+        assert request.reporter.app_version == "2.31.0"
+        assert request.reporter.installation_id == settings.status().installation_id
+        assert request.first_sequence == 1
+        assert abs(request.client_time - wall_clock()) < 60_000
+
+
+def test_the_key_that_goes_out_is_a_pseudonym_unless_the_settings_say_so(
+    settings: Settings,
+) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "m1", later())
+        server.wait(lambda: server.samples)
+        settings.send_real_key = True
+        receive(client, "m2", later())
+        server.wait(lambda: len(server.samples) == 2)
+        keys = [request.reporter.receiver_public_key for request in server.pushed]
+        assert keys[0] != "0x04aa"
+        assert len(keys[0]) == 32
+        assert keys[-1] == "0x04aa"
+
+
+def test_blinded_ids_hide_channel_message_envelope_and_topics(settings: Settings) -> None:
+    settings.blind_ids = True
+    with push_server() as server, running_client(settings, server.address) as client:
+        client.message_received(
+            message_id="m1", channel_id="c1", sent_at=later(), topics=b"t", envelope_id="e1"
+        )
+        client.channel_joined("c1")
+        server.wait(lambda: server.samples)
+        (request,) = server.pushed
+        (sample,) = request.samples
+        assert sample.channel_id == blind_channel("c1")
+        assert sample.message_id == blind_message("c1", "m1")
+        assert sample.envelope_id == blind_envelope("c1", "e1")
+        assert sample.topics == b""
+        assert request.memberships[0].channel_id == blind_channel("c1")
+
+
+def test_nothing_from_before_the_opt_in_is_sent(settings: Settings) -> None:
+    assert settings.opted_in_at is not None
+    opted_in_at = round(settings.opted_in_at.timestamp() * 1000)
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "before", opted_in_at - 1)
+        receive(client, "after", opted_in_at)
+        client.channel_joined("old", at=opted_in_at - 1000)
+        client.channel_left("gone", at=opted_in_at - 1)
+        server.wait(lambda: server.samples)
+        client.close()
+        assert server.message_ids == ["after"]
+        assert server.sequences == [1]
+        assert [(m.channel_id, m.joined_at) for m in server.pushed[0].memberships] == [
+            ("old", opted_in_at)
+        ]
+
+
+def test_a_clock_that_is_set_back_silences_nobody(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = Settings(tmp_path / "node.db", clock=clock)
+    settings.enable()
+    clock.now_ms -= 86_400_000
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "m1", clock.now_ms + 1)
+        server.wait(lambda: server.samples)
+        receive(client, "before-anything", clock.now_ms - 1)
+        receive(client, "m2", clock.now_ms + 2)
+        server.wait(lambda: len(server.samples) == 2)
+        assert server.message_ids == ["m1", "m2"]
+
+
+def test_a_refused_sample_is_set_aside_with_its_reason_and_not_sent_again(
+    settings: Settings,
+) -> None:
+    def refuse_second(
+        request: telemetry_pb2.PushRequest, context: grpc.ServicerContext
+    ) -> telemetry_pb2.PushResponse:
+        return telemetry_pb2.PushResponse(
+            accepted=len(request.samples) - 1,
+            rejections=[
+                telemetry_pb2.Rejection(
+                    index=1, reason=telemetry_pb2.Rejection.TOO_OLD, detail="sent_at: 8 d old"
+                )
+            ],
+        )
+
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse_second
+        for number in range(3):
+            receive(client, f"m{number}", later())
+        eventually(lambda: settings.status().set_aside == 1)
+        client.close()
+        assert server.message_ids == ["m0", "m1", "m2"]
+    (aside,) = [s for s in shown(settings)["samples"] if s["state"] == "set_aside"]
+    assert aside["reason"] == "too_old: sent_at: 8 d old"
+    assert aside["sample"]["message_id"] == "m1"
+    status = settings.status()
+    assert (status.acknowledged, status.waiting) == (2, 0)
+
+
+def test_a_batch_that_the_server_cannot_read_is_set_aside(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse(grpc.StatusCode.INVALID_ARGUMENT, "cannot be decoded")
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().set_aside == 1)
+        assert settings.status().problem is Problem.REFUSED
+        server.answer = accept
+        receive(client, "m2", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert server.message_ids == ["m1", "m2"]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.RESOURCE_EXHAUSTED],
+)
+def test_a_batch_that_fails_is_sent_again_with_the_same_numbers(
+    settings: Settings, code: grpc.StatusCode
+) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse(code, "not now")
+        receive(client, "m1", later())
+        server.wait(lambda: len(server.pushed) >= 3)
+        assert settings.status().waiting == 1
+        server.answer = accept
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert settings.status().problem is None
+        assert set(server.message_ids) == {"m1"}
+        assert set(server.sequences) == {1}
+
+
+def test_the_server_is_left_alone_for_as_long_as_it_said(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse(
+            grpc.StatusCode.RESOURCE_EXHAUSTED, "over the rate", retry_seconds=600
+        )
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().problem is Problem.BUSY)
+        receive(client, "m2", later())
+        eventually(lambda: settings.status().waiting == 2)
+        assert len(server.pushed) == 1
+
+
+def test_a_refused_token_is_told_and_a_new_one_tried_at_once(settings: Settings) -> None:
+    def want_token(
+        request: telemetry_pb2.PushRequest, context: grpc.ServicerContext
+    ) -> telemetry_pb2.PushResponse:
+        sent = dict(context.invocation_metadata())
+        if sent.get("authorization") != "Bearer dt_good":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
+        return telemetry_pb2.PushResponse(accepted=len(request.samples))
+
+    with (
+        push_server() as server,
+        running_client(settings, server.address, token="dt_old") as client,
+    ):
+        server.answer = want_token
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().problem is Problem.TOKEN_REFUSED)
+        receive(client, "m2", later())
+        eventually(lambda: settings.status().waiting == 2)
+        assert len(server.pushed) == 1, "tried again before anyone mended it"
+        settings.token = "dt_good"
+        eventually(lambda: settings.status().acknowledged == 2)
+
+
+def test_tls_with_ones_own_authority_and_a_token(settings: Settings, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    roots = tmp_path / "roots.pem"
+    authority.cert_pem.write_to_path(roots)
+    credentials = grpc.ssl_server_credentials(
+        [
+            (
+                certificate.private_key_pem.bytes(),
+                b"".join(pem.bytes() for pem in certificate.cert_chain_pems),
+            )
+        ]
+    )
+    with push_server(credentials) as server:
+        with running_client(settings, server.address, token="dt_a", tls=roots) as client:
+            receive(client, "m1", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+        assert server.metadata[0]["authorization"] == "Bearer dt_a"
+        # Whoever does not know the authority sends nothing.
+        with running_client(settings, server.address, tls=True) as client:
+            receive(client, "m2", later())
+            eventually(lambda: settings.status().problem is Problem.UNREACHABLE)
+        assert server.message_ids == ["m1"]
+
+
+def test_who_has_nothing_to_say_sends_a_heartbeat(settings: Settings) -> None:
+    timing = Timing(batch=0.05, heartbeat=0.2)
+    with push_server() as server, running_client(settings, server.address, timing=timing) as client:
+        receive(client, "m1", later())
+        server.wait(lambda: len(server.pushed) >= 4)
+        beat = server.pushed[-1]
+        assert not beat.samples
+        assert beat.reporter.installation_id == settings.status().installation_id
+        assert beat.first_sequence == 2
+
+
+def test_memberships_are_sent_until_they_are_acknowledged(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse(grpc.StatusCode.UNAVAILABLE, "not now")
+        client.channel_joined("c1", at=later())
+        server.wait(lambda: server.pushed)
+        left_at = later()
+        client.channel_left("c1", at=left_at)
+        server.answer = accept
+        server.wait(lambda: any(m.left_at for r in server.pushed for m in r.memberships))
+        eventually(lambda: not shown(settings)["memberships"])
+        last = server.pushed[-1].memberships[0]
+        assert (last.channel_id, last.left_at) == ("c1", left_at)
+        assert last.joined_at > 0
+
+
+def test_an_opt_out_asks_every_server_that_got_samples_until_it_answers(
+    settings: Settings,
+) -> None:
+    installation = settings.status().installation_id
+    with push_server() as one, push_server() as other:
+        with running_client(settings, one.address) as client:
+            receive(client, "m1", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+            settings.server = other.address
+            receive(client, "m2", later())
+            eventually(lambda: settings.status().acknowledged == 2)
+            one.answer = refuse(grpc.StatusCode.UNAVAILABLE, "not now")
+            settings.disable()
+            one.wait(lambda: sum(r.forget for r in one.pushed) >= 3)
+            assert settings.status().leaving >= 1
+            one.answer = accept
+            eventually(lambda: settings.status().leaving == 0)
+        for server in (one, other):
+            asked = [request for request in server.pushed if request.forget]
+            assert asked
+            assert asked[0] == telemetry_pb2.PushRequest(
+                forget=True, reporter=telemetry_pb2.Reporter(installation_id=installation)
+            )
+        assert one.message_ids == ["m1"]
+        assert other.message_ids == ["m2"]
+
+
+def test_what_an_opt_out_could_not_say_is_said_by_the_next_client(settings: Settings) -> None:
+    with push_server() as server:
+        with running_client(settings, server.address) as client:
+            receive(client, "m1", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+        settings.disable()
+        settings.enable()
+        with running_client(settings, server.address) as client:
+            receive(client, "m2", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+        kinds = ["forget" if request.forget else "push" for request in server.pushed]
+        assert kinds == ["push", "forget", "push"]
+        assert server.pushed[2].first_sequence == 1
+
+
+def test_close_sends_what_waits(settings: Settings) -> None:
+    with push_server() as server:
+        slow = Timing(batch=3600.0)
+        with running_client(settings, server.address, timing=slow) as client:
+            for number in range(1200):
+                receive(client, f"m{number}", later())
+        assert server.message_ids == [f"m{number}" for number in range(1200)]
+        assert server.sequences == list(range(1, 1201))
+
+
+def test_a_full_outbox_drops_the_oldest_and_the_numbers_show_the_gap(settings: Settings) -> None:
+    limits = Limits(samples=100)
+    with push_server() as server:
+        with running_client(settings, "127.0.0.1:1", limits=limits) as client:
+            for number in range(250):
+                receive(client, f"m{number}", later())
+            eventually(lambda: settings.status().dropped == 150)
+        with running_client(settings, server.address, limits=limits):
+            eventually(lambda: settings.status().waiting == 0)
+        assert server.message_ids == [f"m{number}" for number in range(150, 250)]
+        assert server.sequences == list(range(151, 251))
+
+
+def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
+    with push_server() as server:
+        with running_client(settings, server.address) as client:
+            receive(client, "m1", later())
+            receive(client, 7, later())  # type: ignore[arg-type]
+            receive(client, "negative", -1)
+            receive(client, "x" * 100_000, later())
+            client.message_received(message_id="m2", channel_id="c1", sent_at="noon")  # type: ignore[arg-type]
+            receive(client, "m3", later())
+            eventually(lambda: settings.status().acknowledged == 2)
+        assert server.message_ids == ["m1", "m3"]
+        # The numbers of those in between are skipped: the server sees that something is missing.
+        assert server.sequences == [1, 5]
+    reasons = [s["reason"] for s in shown(settings)["samples"] if s["state"] == "set_aside"]
+    assert len(reasons) == 3
+
+
+def test_batches_are_cut_where_the_apps_version_changes(settings: Settings) -> None:
+    with push_server() as server:
+        for version in ("1.0", "1.1"):
+            client = TelemetryClient(settings, "127.0.0.1:1", app_version=version, timing=QUICK)
+            client.start()
+            receive(client, f"of-{version}", later())
+            client.close(timeout=0.2)
+        with running_client(settings, server.address):
+            eventually(lambda: settings.status().waiting == 0)
+        assert [
+            (r.reporter.app_version, [s.message_id for s in r.samples]) for r in server.pushed
+        ] == [("1.0", ["of-1.0"]), ("1.1", ["of-1.1"])]
+
+
+def test_without_a_server_it_is_said_what_is_missing(settings: Settings) -> None:
+    with running_client(settings, "") as client:
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().problem is Problem.NO_SERVER)
+        assert settings.status().waiting == 1
+
+
+def test_what_is_shown_is_what_is_sent(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        client.message_received(
+            message_id="m1", channel_id="c1", sent_at=1_900_000_000_000, topics=b"\xff"
+        )
+        eventually(lambda: settings.status().acknowledged == 1)
+        page = shown(settings)
+        (request,) = server.pushed
+        sample = request.samples[0]
+        assert page["samples"][0]["sample"] == {
+            "message_id": "m1",
+            "channel_id": "c1",
+            "sent_at": 1_900_000_000_000,
+            "topics": "/w==",
+            "received_at": sample.received_at,
+        }
+        assert page["samples"][0]["state"] == "acknowledged"
+        assert page["reporter"] == {
+            "receiver_public_key": request.reporter.receiver_public_key,
+            "installation_id": request.reporter.installation_id,
+            "platform": "desktop",
+            "app_version": "2.31.0",
+        }
+        assert page["server"] == server.address
+
+
+def test_calls_do_nothing_before_start_and_after_close(settings: Settings) -> None:
+    client = TelemetryClient(settings, "127.0.0.1:1", timing=QUICK)
+    receive(client, "early", later())
+    client.start()
+    client.start()
+    client.close()
+    client.close()
+    receive(client, "late", later())
+    client.channel_joined("c1")
+    assert settings.status().waiting == 0
+
+
+def test_a_client_that_cannot_start_leaves_the_app_alone(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "node.db")
+    settings.enable()
+    (settings.storage.directory / "0.wake").mkdir()
+    client = TelemetryClient(settings, "127.0.0.1:1", timing=QUICK)
+    client.start()
+    receive(client, "m1", later())
+    client.close()
+    assert settings.status().waiting == 0
+
+
+def was_pushed(server: PushServer, message_id: str) -> bool:
+    return message_id in server.message_ids
+
+
+def test_what_was_taken_while_off_is_never_sent_however_often_it_is_switched(
+    tmp_path: Path,
+) -> None:
+    dice = random.Random(7)
+    settings = Settings(tmp_path / "node.db")
+    allowed = set[str]()
+    timing = replace(QUICK, batch=0.0)
+    with push_server() as server:
+        with running_client(settings, server.address, timing=timing) as client:
+            for number in range(3000):
+                if dice.random() < 0.01:
+                    if settings.telemetry_enabled:
+                        if dice.random() < 0.5:
+                            # In the midst of it, not only before anything was sent.
+                            allowed.add(awaited := f"awaited{number}")
+                            receive(client, awaited, later())
+                            server.wait(partial(was_pushed, server, awaited))
+                        settings.disable()
+                    else:
+                        settings.enable()
+                        allowed.add(f"m{number}")
+                elif settings.switch.consent:
+                    allowed.add(f"m{number}")
+                receive(client, f"m{number}", later())
+            settings.disable()
+            eventually(lambda: settings.status().leaving == 0)
+        assert len(server.message_ids) > 100
+        assert set(server.message_ids) <= allowed
+        forgotten = {r.reporter.installation_id for r in server.pushed if r.forget}
+        assert {r.reporter.installation_id for r in server.pushed if r.samples} <= forgotten
