@@ -1,0 +1,45 @@
+"""A messenger of its own process for the tests that kill it: reports messages until it is ended.
+
+    python node.py SETTINGS SERVER NAME FIRST RATE LOG [COUNT]
+
+Message NAME-N is written to LOG as `begun N` before it is reported and as `done N` after; what is
+in LOG survives SIGKILL. RATE is messages a second; COUNT: ends in order after so many.
+"""
+
+import os
+import sys
+import time
+
+from devtelemetry.client import Settings, TelemetryClient, Timing
+
+TIMING = Timing(batch=0.05, first_retry=0.02, longest_retry=0.3, heartbeat=3600.0)
+
+
+def main() -> None:
+    path, server, name, first, rate, log_path = sys.argv[1:7]
+    count = int(sys.argv[7]) if len(sys.argv) > 7 else 1_000_000
+    shift_ms = int(os.environ.get("NODE_CLOCK_SHIFT_MS", "0"))
+    settings = Settings(path, clock=lambda: time.time_ns() // 1_000_000 + shift_ms)
+    client = TelemetryClient(
+        settings,
+        server,
+        receiver_public_key=f"0x04{name}",
+        platform="desktop",
+        timing=TIMING,
+    )
+    client.start()
+    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    for number in range(int(first), int(first) + count):
+        os.write(log, b"begun %d\n" % number)
+        client.message_received(
+            message_id=f"{name}-{number}",
+            channel_id="c1",
+            sent_at=time.time_ns() // 1_000_000 + 1000,
+        )
+        os.write(log, b"done %d\n" % number)
+        time.sleep(1 / float(rate))
+    client.close(timeout=20.0)
+
+
+if __name__ == "__main__":
+    main()
