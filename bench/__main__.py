@@ -1,4 +1,4 @@
-"""`python -m bench [ingest|aggregate|size] [options]`: prints Markdown. See docs/benchmarks.md."""
+"""`python -m bench [NAME] [options]`: prints Markdown. See docs/benchmarks.md."""
 
 import argparse
 import json
@@ -6,10 +6,10 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import aggregate, ingest, size
+from bench import aggregate, client, ingest, size
 from bench.report import markdown
 
-BENCHMARKS = {"ingest": ingest, "aggregate": aggregate, "size": size}
+BENCHMARKS = {"ingest": ingest, "aggregate": aggregate, "size": size, "client": client}
 
 
 def main() -> None:

@@ -46,7 +46,7 @@ def family(pid: int) -> list[int]:
     return list(_descend(pid, children))
 
 
-def conditions(server_version: str) -> dict[str, str]:
+def conditions(server_version: str | None = None) -> dict[str, str]:
     """What a figure depends on. `server_version`: of PostgreSQL, as it says itself."""
     total_kib = int(Path("/proc/meminfo").read_text().split()[1])
     load = "/".join(f"{one:.1f}" for one in os.getloadavg())
@@ -57,7 +57,7 @@ def conditions(server_version: str) -> dict[str, str]:
         "System": f"Linux {platform.release().partition('-')[0]} {platform.machine()}",
         "Load average before": load,
         "Python": platform.python_version(),
-        "PostgreSQL": server_version,
+        **({} if server_version is None else {"PostgreSQL": server_version}),
     }
 
 

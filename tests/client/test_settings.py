@@ -111,11 +111,11 @@ def test_an_opt_out_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
     settings.enable()
     # Nobody answers: all of it waits.
     with running_client(settings, "127.0.0.1:1") as client:
-        for number in range(200):
+        for number in range(1000):
             receive(client, f"0xmessage{number}", wall_clock(), "a-channel-of-mine")
         client.channel_joined("a-channel-of-mine")
         eventually(lambda: settings.status().problem is Problem.UNREACHABLE)
-        assert settings.status().waiting == 200
+        assert settings.status().waiting == 1000
         secrets = [b"0xmessage", b"a-channel-of-mine", settings.status().installation_id.encode()]
         on_disk = contents(tmp_path)
         assert all(secret in on_disk for secret in secrets)
@@ -125,6 +125,7 @@ def test_an_opt_out_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
         assert settings.status().leaving == 1
     on_disk = contents(tmp_path)
     assert [secret in on_disk for secret in secrets] == [False, False, True]
+    assert path.stat().st_size < 100_000
 
 
 def files(directory: Path) -> list[Path]:

@@ -29,19 +29,20 @@ class Timing:
     first_retry        after a failure; doubled each time
     longest_retry      however often it failed
     rare_retry         after a failure that only a person can mend: a token, an address
-    idle_connection    a connection that nobody needed for so long is closed
+    idle_connection    a connection that nobody needed for so long is closed: gRPC's threads wake
+                       up ten times a second for one that is open (docs/benchmarks.md)
     """
 
     batch_samples: int = 500
     batch_bytes: int = 1024 * 1024
-    batch: float = 10.0
+    batch: float = 60.0
     heartbeat: float = 1800.0
     flush: float = 0.05
     deadline: float = 30.0
     first_retry: float = 1.0
     longest_retry: float = 600.0
     rare_retry: float = 1800.0
-    idle_connection: float = 60.0
+    idle_connection: float = 3.0
 
 
 @dataclass(slots=True)

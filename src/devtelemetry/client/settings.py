@@ -187,7 +187,8 @@ class Settings:
     def vanish(self) -> None:
         """What was deleted leaves the disk too: the log that still holds it is emptied."""
         with contextlib.suppress(sqlite3.OperationalError), self.connected() as connection:
-            connection.execute("pragma incremental_vacuum").fetchall()
+            # As a script: execute() steps once, and each step frees a single page.
+            connection.executescript("pragma incremental_vacuum")
             connection.execute("pragma wal_checkpoint(truncate)").fetchall()
 
     # ------------------------------------------------------------------------- what goes with it
