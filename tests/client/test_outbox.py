@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devtelemetry.client import Limits, Settings
-from devtelemetry.client.outbox import Claim, NewMembership, NewSample, Outbox
+from devtelemetry.client.outbox import Claim, NewMembership, News, NewSample, Outbox
 from devtelemetry.client.tally import Tally
 from support.clients import Clock
 
@@ -93,7 +93,7 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         self.outbox.settle(
             claim,
             {position: "too_old" for position in refused if position < len(claim.samples)},
-            self.clock.now_ms,
+            News(None, "", self.clock.now_ms),
         )
         self.done |= set(self.in_flight)
         self.in_flight = []
@@ -215,13 +215,13 @@ def test_what_is_done_with_is_shown_for_a_while_and_then_gone(opened: Opened) ->
         )
         claim = outbox.claim(1, SERVER, max_samples=500, max_bytes=10**6, now_ms=now)
         assert claim is not None
-        outbox.settle(claim, {}, now)
+        outbox.settle(claim, {}, News(None, "", now))
     count = "select count(*), max(sequence) from telemetry_outbox"
     assert tuple(connection.execute(count).fetchone()) == (200, 450)
     clock.now_ms += 2 * 86_400_000
     empty = outbox.claim(1, SERVER, max_samples=1, max_bytes=1, now_ms=clock())
     assert empty is not None
-    outbox.settle(empty, {}, clock())
+    outbox.settle(empty, {}, News(None, "", clock()))
     assert connection.execute(count).fetchone()[0] == 0
 
 
@@ -234,7 +234,7 @@ def test_an_answer_to_an_older_membership_does_not_count(opened: Opened) -> None
     assert claim is not None
     left = NewMembership("c1", joined_at=None, left_at=now + 5)
     outbox.add(1, [], [left], lost=0, settled=0, now_ms=now)
-    outbox.settle(claim, {}, now)
+    outbox.settle(claim, {}, News(None, "", now))
     claim = outbox.claim(1, SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
     assert [m[:3] for m in claim.memberships] == [("c1", now, now + 5)]
@@ -250,7 +250,7 @@ def test_after_an_opt_out_nothing_is_stored_or_claimed(opened: Opened) -> None:
     settings.enable()
     outbox.add(1, [NewSample(b"y", now, now)], [], lost=3, settled=9, now_ms=now)
     outbox.release(claim)
-    outbox.settle(claim, {}, now)
+    outbox.settle(claim, {}, News(None, "", now))
     assert outbox.claim(1, SERVER, max_samples=9, max_bytes=99, now_ms=now) is None
     assert connection.execute("select count(*) from telemetry_outbox").fetchone()[0] == 0
     status = settings.status()

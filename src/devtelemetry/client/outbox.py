@@ -86,6 +86,14 @@ class Claim:
     memberships: Sequence[Membership]
 
 
+class News(NamedTuple):
+    """How sending goes, for people. No problem: the server has acknowledged just now."""
+
+    problem: Problem | None
+    detail: str
+    now_ms: int
+
+
 class Farewell(NamedTuple):
     """A server is to forget an installation that opted out."""
 
@@ -294,7 +302,7 @@ class Outbox:
             (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
         return first, samples, app_version
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Claim, news: News | None = None) -> None:
         """The push did not arrive, or nobody knows: all of it is to be sent again."""
         with transaction(self._connection) as connection:
             if _identity(connection, claim.identity.consent) is not None:
@@ -303,12 +311,15 @@ class Outbox:
                     " where state = 'in_flight' and sequence >= ? and sequence < ?",
                     (claim.first_sequence, claim.first_sequence + len(claim.samples)),
                 )
+                if news is not None:
+                    _report(connection, news)
 
-    def settle(self, claim: Claim, refused: dict[int, str], now_ms: int) -> None:
+    def settle(self, claim: Claim, refused: dict[int, str], news: News) -> None:
         """The server has answered for good.
 
         refused  reason by position in the claim; all other samples are acknowledged
         """
+        now_ms = news.now_ms
         with transaction(self._connection) as connection:
             if _identity(connection, claim.identity.consent) is None:
                 return
@@ -342,6 +353,7 @@ class Outbox:
                     " order by sequence desc limit 1 offset ?))",
                     (state, now_ms - _SHOWN_MS, state, _SHOWN_ROWS),
                 )
+            _report(connection, news)
 
     # ---------------------------------------------------------------------------------- the rest
 
@@ -363,18 +375,10 @@ class Outbox:
                 (farewell.installation_id, farewell.server),
             )
 
-    def report(self, consent: int, problem: Problem | None, detail: str, now_ms: int) -> None:
-        """How sending goes, for people; no problem: the server has acknowledged just now."""
+    def report(self, consent: int, news: News) -> None:
         with transaction(self._connection) as connection:
             if _identity(connection, consent) is not None:
-                connection.execute(
-                    "insert into telemetry_status"
-                    " (singleton, last_sent_at, problem, detail, changed_at) values (1, ?, ?, ?, ?)"
-                    " on conflict (singleton) do update set problem = excluded.problem,"
-                    " detail = excluded.detail, changed_at = excluded.changed_at,"
-                    " last_sent_at = coalesce(excluded.last_sent_at, last_sent_at)",
-                    (None if problem else now_ms, problem or "", detail, now_ms),
-                )
+                _report(connection, news)
 
     def close(self, consent: int, settled: int) -> None:
         """Ends in order: what is not in the outbox by now is lost knowingly.
@@ -395,6 +399,17 @@ def _identity(connection: sqlite3.Connection, consent: int) -> Identity | None:
         (consent,),
     ).fetchone()
     return None if row is None else Identity(*row)
+
+
+def _report(connection: sqlite3.Connection, news: News) -> None:
+    last_sent_at = None if news.problem else news.now_ms
+    connection.execute(
+        "insert into telemetry_status (singleton, last_sent_at, problem, detail, changed_at)"
+        " values (1, ?, ?, ?, ?) on conflict (singleton) do update set"
+        " problem = excluded.problem, detail = excluded.detail, changed_at = excluded.changed_at,"
+        " last_sent_at = coalesce(excluded.last_sent_at, last_sent_at)",
+        (last_sent_at, news.problem or "", news.detail, news.now_ms),
+    )
 
 
 def _drop(connection: sqlite3.Connection, lost: int) -> None:

@@ -19,7 +19,7 @@ import grpc
 from devtelemetry.client.blind import blind_channel, pseudonym
 from devtelemetry.client.connection import Connection
 from devtelemetry.client.errors import ClientError
-from devtelemetry.client.outbox import Claim, Farewell, Identity, NewMembership, Outbox
+from devtelemetry.client.outbox import Claim, Farewell, Identity, NewMembership, News, Outbox
 from devtelemetry.client.recorder import Drained, MembershipSaid, Recorder
 from devtelemetry.client.sample import Recorded, to_sample
 from devtelemetry.client.schedule import Backoff, Schedule, Timing, retry_delay_seconds
@@ -170,9 +170,9 @@ class Sender:
             due = self._schedule.next_push(waiting, now, hurry=is_stopping)
             if due <= now and (waiting or not is_stopping):
                 return self._speak(None)
-            if waiting or not is_stopping:
-                dues.append(due)
-        if is_stopping and (not dues or min(dues) > (self._stop_at or 0.0)):
+            dues.append(due)
+        if is_stopping:
+            # What failed a moment ago is not tried again: an app that ends does not wait for that.
             return None
         closes_at = self._connection.close_if_idle(now)
         if closes_at is not None:
@@ -195,7 +195,9 @@ class Sender:
         if farewell is not None:
             self._call(farewell, farewell.server, _farewell_request(farewell))
         elif not self._server:
-            self._report(Problem.NO_SERVER, "neither the app nor the settings name a server")
+            detail = "neither the app nor the settings name a server"
+            news = News(Problem.NO_SERVER, detail, self._settings.clock())
+            self._outbox.report(self._consent, news)
             self._schedule.backoff.failed_for_a_person_to_mend(now)
         else:
             claim = self._outbox.claim(
@@ -270,20 +272,18 @@ class Sender:
                 for rejection in call.result().rejections
                 if rejection.index < len(claim.samples)
             }
-            self._outbox.settle(claim, refused, now_ms)
-            self._report(None, "")
+            self._outbox.settle(claim, refused, News(None, "", now_ms))
             self._schedule.pushed(time.monotonic())
         elif code is grpc.StatusCode.INVALID_ARGUMENT:
             # Sent again it would be refused again.
             refused = dict.fromkeys(range(len(claim.samples)), f"refused: {call.details()}")
-            self._outbox.settle(claim, refused, now_ms)
-            self._report(Problem.REFUSED, call.details())
+            news = News(Problem.REFUSED, call.details() or "", now_ms)
+            self._outbox.settle(claim, refused, news)
             self._schedule.last_contact = time.monotonic()
             self._schedule.backoff.failed(time.monotonic())
         else:
-            self._outbox.release(claim)
             problem = self._back_off(call, self._schedule.backoff)
-            self._report(problem, call.details() or code.name)
+            self._outbox.release(claim, News(problem, call.details() or code.name, now_ms))
 
     def _take_farewell(self, call: Any, farewell: Farewell) -> None:
         is_done = call.code() in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
@@ -307,9 +307,6 @@ class Sender:
         # gRPC would wait by a rule of its own before it connects again, and fail until then.
         self._connection.close()
         return problem
-
-    def _report(self, problem: Problem | None, detail: str) -> None:
-        self._outbox.report(self._consent, problem, detail, self._settings.clock())
 
     # ------------------------------------------------------------------------------- settings
 
@@ -422,11 +419,8 @@ class Sender:
 
     def _close_outbox(self) -> None:
         left = self._recorder.drain()
-        self._outbox.close(self._consent, left.taken - sum(_is_sample(i) for i in left.items))
-
-
-def _is_sample(item: Recorded | MembershipSaid) -> bool:
-    return isinstance(item, Recorded)
+        unsettled = left.overflowed + sum(isinstance(item, Recorded) for item in left.items)
+        self._outbox.close(self._consent, left.taken - unsettled)
 
 
 def _since_opt_in(membership: NewMembership, identity: Identity) -> NewMembership | None:
