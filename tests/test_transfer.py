@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
 from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.figures import window_as_json
+from devtelemetry.forget import forget_installation
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import (
@@ -356,6 +357,18 @@ async def test_a_mark_of_a_message_that_no_sample_reports_is_nothing(database: D
     assert result == Imported(imported=2, rejected=1)
     assert told.notes == ["1 lines without createdAt are of messages that no sample reports"]
     assert (await count(database), await count(database, "message")) == (2, 1)
+
+
+async def test_what_opted_out_does_not_come_back_from_a_file(database: Database) -> None:
+    told = Told()
+    samples = lines([SAMPLE | {"installationId": "phone"}, SAMPLE])
+    await run_import(database, samples)
+    backup = await exported(database)
+    await forget_installation(database, "phone", now_ms=NOW_MS)
+    result = await run_import(database, backup.splitlines(keepends=True), told)
+    assert result == Imported(duplicates=1, rejected=1)
+    assert told.notes == ["1 lines are of who opted out or is being forgotten"]
+    assert await count(database) == 1
 
 
 async def test_no_window_is_computed_of_a_file_that_is_half_read(database: Database) -> None:

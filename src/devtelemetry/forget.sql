@@ -1,22 +1,82 @@
--- name: is_known
-select exists (select from receiver where owner_id = $1::bigint or installation_id = $1::bigint)
-    or exists (select from event where owner_id = $1::bigint or installation_id = $1::bigint)
+-- Deleting what receivers reported: forget.py. $1 of the first ones is a hash: of a public key, or of an installation.
 
--- name: receivers_of_owner
-select receiver_id from receiver where owner_id = $1::bigint
+-- name: remember_opt_out
+insert into opt_out (installation_id, forgotten_at) values ($1::bigint, $2::bigint)
+on conflict (installation_id) do update set forgotten_at = excluded.forgotten_at
 
--- name: receivers_of_installation
-select receiver_id from receiver where installation_id = $1::bigint
+-- name: take_receivers
+-- Returns those that there were.
+with taken as (
+    delete from receiver
+    where owner_id = $1::bigint or installation_id = $1::bigint
+    returning receiver_id, owner_id, installation_id
+)
+insert into forgotten_receiver (receiver_id, owner_id, installation_id)
+select receiver_id, owner_id, installation_id from taken
+returning receiver_id
+
+-- name: pending
+select receiver_id from forgotten_receiver where owner_id = $1::bigint or installation_id = $1::bigint
+
+-- name: all_pending
+select receiver_id from forgotten_receiver
+
+-- name: delete_events
+delete from event where owner_id = $1::bigint
+
+-- name: receipts_of
+-- What the receivers $1 hold, in the order of the key: from after ($2, $3, $4, $5) to before $6, $7 at most. is_shared:
+-- somebody else reports the message too, under the same sentAt; only then may the receipt go without a look at it.
+select
+    r.sent_at, r.channel_id, r.message_id, r.receiver_id,
+    exists (
+        select
+        from receipt other
+        where other.sent_at = r.sent_at and other.channel_id = r.channel_id and other.message_id = r.message_id
+          and other.receiver_id <> all ($1::bigint[]) and other.created_at is not null
+    ) as is_shared
+from receipt r
+where r.receiver_id = any ($1::bigint[])
+  and (r.sent_at, r.channel_id, r.message_id, r.receiver_id) > ($2::bigint, $3::bigint, $4::bigint, $5::bigint)
+  and r.sent_at < $6::bigint
+order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
+limit $7::integer
 
 -- name: delete_receipts
--- Returns the messages concerned, with how many samples of each went.
+-- By key. Returns how many samples went: an author's mark is none.
 with deleted as (
-    delete from receipt where receiver_id = any ($1::bigint[])
-    returning sent_at, channel_id, message_id, created_at
+    delete from receipt r
+    using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+        as n (sent_at, channel_id, message_id, receiver_id)
+    where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
+      and r.receiver_id = n.receiver_id
+    returning r.created_at
 )
-select sent_at, channel_id, message_id, count(created_at) as samples
-from deleted
-group by sent_at, channel_id, message_id
+select count(created_at) from deleted
+
+-- name: delete_orphaned_messages
+-- Those of these messages that nobody reports any more, with their authors' marks. All receipts stand under their
+-- message's sentAt: they were repaired in the same transaction.
+with orphaned as (
+    delete from message m
+    using unnest($1::bigint[], $2::bigint[]) as n (channel_id, message_id)
+    where m.channel_id = n.channel_id and m.message_id = n.message_id
+      and not exists (
+          select
+          from receipt r
+          where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
+            and r.created_at is not null
+      )
+    returning m.sent_at, m.channel_id, m.message_id
+),
+marks as (
+    delete from receipt r
+    using orphaned o
+    where r.sent_at = o.sent_at and r.channel_id = o.channel_id and r.message_id = o.message_id
+)
+delete from message_envelope me
+using orphaned o
+where me.channel_id = o.channel_id and me.message_id = o.message_id
 
 -- name: delete_memberships
 delete from membership where receiver_id = any ($1::bigint[])
@@ -24,25 +84,6 @@ delete from membership where receiver_id = any ($1::bigint[])
 -- name: delete_sent_envelopes
 delete from sent_envelope where receiver_id = any ($1::bigint[])
 
--- name: delete_receivers
-delete from receiver where receiver_id = any ($1::bigint[])
-
--- name: delete_events
-delete from event where owner_id = $1::bigint or installation_id = $1::bigint
-
--- name: delete_orphaned_messages
--- What nobody else holds was known from these receivers alone.
-with orphaned as (
-    delete from message m
-    using unnest($1::bigint[], $2::bigint[], $3::bigint[]) as n (sent_at, channel_id, message_id)
-    where m.channel_id = n.channel_id and m.message_id = n.message_id
-      and not exists (
-          select
-          from receipt r
-          where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
-      )
-    returning m.channel_id, m.message_id
-)
-delete from message_envelope me
-using orphaned o
-where me.channel_id = o.channel_id and me.message_id = o.message_id
+-- name: release_receivers
+-- From here on they are as if they had never been here.
+delete from forgotten_receiver where receiver_id = any ($1::bigint[])

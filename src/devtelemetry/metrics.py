@@ -31,13 +31,18 @@ def forget_process(pid: int | None) -> None:
 
 SAMPLES_ACCEPTED = Counter(
     "devtelemetry_samples_accepted_total",
-    "Samples committed: new ones and duplicates.",
+    "Samples accepted: new ones, duplicates and dropped ones.",
     ["interface"],
     registry=REGISTRY,
 )
 SAMPLES_DUPLICATE = Counter(
     "devtelemetry_samples_duplicate_total",
     "Samples accepted that were stored already.",
+    registry=REGISTRY,
+)
+SAMPLES_DROPPED = Counter(
+    "devtelemetry_samples_dropped_total",
+    "Samples accepted and not stored: who sent them opted out or is being forgotten.",
     registry=REGISTRY,
 )
 SAMPLES_REJECTED = Counter(

@@ -8,6 +8,7 @@ import structlog
 
 from devtelemetry import metrics
 from devtelemetry.aggregate.aggregate import AggregateRules, unsettled
+from devtelemetry.forget import finish_forgetting
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.model import DAY_MS, from_unix_ms, unix_ms
 from devtelemetry.store.database import Connection, Database, try_lock
@@ -50,7 +51,8 @@ async def clean(
 ) -> CleanResult:
     """Drops every day that is older than `retention` and whose windows are all settled.
 
-    Whole days of event time, oldest first. Does nothing if another server is cleaning.
+    Whole days of event time, oldest first. Does nothing if another server is cleaning. Opt-outs
+    that are older go too, and what a forget that died has left.
     """
     limits = AgeLimits(retention_ms=retention // timedelta(milliseconds=1))
     oldest_kept = day_of(limits.oldest_day_kept(unix_ms(now())))
@@ -82,9 +84,11 @@ async def clean(
         if dropped:
             async with connection.transaction():
                 await connection.execute(_QUERIES["delete_envelopes"], day_start_ms(oldest_kept))
+        await connection.execute(_QUERIES["delete_opt_outs"], unix_ms(now()) - limits.retention_ms)
     metrics.DAYS_DROPPED.inc(len(dropped))
     for day in sorted(dropped):
         _log.info("cleaned", day=day_name(day))
+    await finish_forgetting(database)
     return CleanResult(tuple(day_name(day) for day in sorted(dropped)), tuple(kept))
 
 

@@ -17,3 +17,6 @@ delete from sent_envelope where created_at < $1::bigint
 -- name: remember_cleaned
 insert into cleaned_day (day_start) values ($1::bigint)
 on conflict do nothing
+
+-- name: delete_opt_outs
+delete from opt_out where forgotten_at < $1::bigint

@@ -350,6 +350,7 @@ async def import_samples(
     reader = _Reader(iter(lines), limits, on_rejected, on_note)
     rows = RowWriter(await database.keyring(knows_pseudonyms=True), settle_rule)
     total = Imported()
+    forgotten = 0
     async with _Session(database, on_note) as session:
         while samples := reader.batch():
             batch = Batch()
@@ -357,6 +358,7 @@ async def import_samples(
             stored = await session.write(rows, batch, now_ms)
             total.imported += stored.new
             total.duplicates += stored.duplicates
+            forgotten += stored.dropped
             on_batch()
         if reader.has_marks:
             dropped = await session.drop_unreported()
@@ -364,7 +366,9 @@ async def import_samples(
                 on_note(f"{dropped} lines without createdAt are of messages that no sample reports")
                 total.imported -= dropped
                 reader.rejected += dropped
-    total.rejected = reader.rejected
+    if forgotten:
+        on_note(f"{forgotten} lines are of who opted out or is being forgotten")
+    total.rejected = reader.rejected + forgotten
     return total
 
 

@@ -16,6 +16,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import existing_days
 from devtelemetry.store.repair import rewriting
+from support.waiting import until_waiting
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -279,10 +280,7 @@ async def test_ingest_that_waited_for_a_rewrite_knows_of_it(
                 "truncate receipt, message, membership, receiver, channel, sample_kind"
             )
             waiting = asyncio.create_task(deployment.report("m1", MONDAY, "a", "b"))
-            while not await connection.fetchval(
-                "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
-            ):
-                await asyncio.sleep(0.01)
+            await until_waiting(connection)
         await waiting
         for table, rows in (("receipt", 2), ("message", 1), ("membership", 2), ("receiver", 2)):
             assert await connection.fetchval(f"select count(*) from {table}") == rows, table

@@ -22,6 +22,7 @@ from devtelemetry.model import DAY_MS, HOUR_MS
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, create_token, revoke_token
 from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
+from support.waiting import until_waiting
 
 Push = Callable[..., Awaitable[telemetry_pb2.PushResponse]]
 Reason = telemetry_pb2.Rejection.Reason
@@ -277,32 +278,43 @@ async def test_forget_deletes_what_the_installation_sent_and_nothing_else(
     assert await count(database, "message") == 1
     assert await count(database, "membership") == 1
     assert await count(database, "receiver") == 1
-    # What ingest remembered of the forgotten is void: the same installation may come back.
-    await wire.push(request(sample()))
-    assert await count(database, "membership") == 2
+    # Who opted out is gone for good; a new opt-in makes a new installation.
+    assert (await wire.push(request(sample()))).accepted == 1
+    assert await count(database, "receipt") == 1
+    anew = telemetry_pb2.Reporter(receiver_public_key="0x04aa", installation_id="phone, again")
+    await wire.push(request(sample(), reporter=anew))
+    assert await count(database, "receipt") == 2
 
     nameless = request(forget=True, reporter=telemetry_pb2.Reporter(receiver_public_key="0x04"))
     error = await wire.refusal(nameless)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
-async def test_an_opt_out_is_not_overtaken_by_a_push_that_waits(
+async def test_an_opt_out_is_not_overtaken_by_pushes_that_wait_in_another_process(
     wire: Wire, database: Database
 ) -> None:
+    dropped = metrics.SAMPLES_DROPPED._value.get()
     await wire.push(request(sample()))
-    async with database.acquire() as connection, connection.transaction():
-        await connection.execute("lock table channel in access exclusive mode")
-        waiting = asyncio.create_task(wire.push(request(sample(channel_id="another"))))
-        while not await connection.fetchval(
-            "select exists (select from pg_locks where not granted)"
-        ):
-            await asyncio.sleep(0.01)
-        waiting.cancel()  # the client gave up; its samples are queued all the same
-        forgetting = asyncio.create_task(wire.push(request(forget=True)))
-        await asyncio.sleep(0.1)
-    await forgetting
-    assert await count(database, "receipt") == 0
-    assert await count(database, "receiver") == 0
+    other = telemetry_pb2.Reporter(receiver_public_key="0x04bb", installation_id="desktop")
+    async with _served(database) as elsewhere, database.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("lock table channel in access exclusive mode")
+            written = asyncio.create_task(elsewhere.push(request(sample(channel_id="c2"))))
+            await until_waiting(connection)
+            behind = [
+                asyncio.create_task(elsewhere.push(push))
+                for push in (request(sample(channel_id="c3")), request(sample(), reporter=other))
+            ]
+            forgetting = asyncio.create_task(wire.push(request(forget=True)))
+            await until_waiting(connection, sessions=2)
+        answers = await asyncio.gather(written, *behind)
+        await forgetting
+    assert [answer.accepted for answer in answers] == [1, 1, 1]
+    assert await count(database, "receipt") == 1
+    assert await count(database, "receiver") == 1
+    assert await count(database, "message") == 1
+    # The one that was being written was stored, and forgotten.
+    assert metrics.SAMPLES_DROPPED._value.get() - dropped == 1
 
 
 async def test_a_token_is_asked_for_where_it_is_required(database: Database) -> None:

@@ -15,6 +15,9 @@ from devtelemetry.errors import ConfigurationError
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
 
+MIGRATIONS = Path(str(resources.files("devtelemetry.store"))) / "migrations"
+SCRIPTS = sorted(MIGRATIONS.glob("versions/*.sql"))
+
 # Everything that makes up a schema, as text; the order of columns too.
 _DESCRIBE = """
 select 'column', attrelid::regclass::text, attnum::text || ' ' || attname,
@@ -69,10 +72,28 @@ async def test_the_migrations_add_up_to_the_schema(empty_url: str, database_url:
     assert await described(database_url) == await described(empty_url)
 
 
+@pytest.mark.parametrize("versions", range(1, len(SCRIPTS)))
+async def test_a_database_of_an_earlier_version_becomes_the_same_and_keeps_what_it_holds(
+    empty_url: str, database_url: str, versions: int
+) -> None:
+    connection = await asyncpg.connect(empty_url)
+    for script in SCRIPTS[:versions]:
+        await connection.execute(script.read_text("utf-8"))
+    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+    await connection.execute(
+        "insert into alembic_version values ($1)", SCRIPTS[versions - 1].name[: len(HEAD)]
+    )
+    await connection.execute("insert into channel values (1, 'kept')")
+    async with Database(empty_url):
+        pass
+    assert await described(empty_url) == await described(database_url)
+    assert await connection.fetchval("select external_id from channel") == "kept"
+    await connection.close()
+
+
 def test_head_is_the_last_migration() -> None:
     config = Config()
-    package = Path(str(resources.files("devtelemetry.store")))
-    config.set_main_option("script_location", str(package / "migrations"))
+    config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [HEAD]
 
 

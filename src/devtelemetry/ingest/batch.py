@@ -4,7 +4,7 @@ What two samples say of one thing is merged here by the same rules as in the dat
 does not matter whether they meet in one transaction or not (docs/algorithm.md, "Canonical data").
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -64,7 +64,6 @@ class Heartbeat(NamedTuple):
 @dataclass(slots=True)
 class Batch:
     channels: dict[int, str] = field(default_factory=dict)
-    kinds: dict[int, tuple[Source, str]] = field(default_factory=dict)
     messages: dict[MessageKey, NewMessage] = field(default_factory=dict)
     receipts: dict[ReceiptKey, NewReceipt] = field(default_factory=dict)
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
@@ -72,8 +71,9 @@ class Batch:
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
     events: dict[tuple[int, int], Event] = field(default_factory=dict)
     event_owners: dict[tuple[int, int], tuple[int | None, int | None]] = field(default_factory=dict)
-    # What each sample said, to count conflicts and late ones once its message's sentAt is known.
-    said: list[tuple[MessageKey, int, int | None]] = field(default_factory=list)
+    # What each sample said, to count conflicts and late ones once its message's sentAt is known,
+    # and to merge them anew without some.
+    said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
 
     def add_samples(self, keyring: Keyring, samples: Iterable[Sample]) -> None:
         channel_of, message_of = keyring.channel, keyring.message
@@ -86,14 +86,14 @@ class Batch:
                 sample.receiver_public_key, sample.installation_id, sample.source
             )
             receiver_id = ids.receiver_id
-            created_at, sent_at = sample.created_at, sample.sent_at
+            created_at = sample.created_at
             message_key = (channel_id, message_id)
-            said.append((message_key, sent_at, created_at))
+            said.append((message_key, sample))
 
             channels[channel_id] = sample.channel_id
             claim = Claim(
                 NEVER if created_at is None else created_at,
-                sent_at,
+                sample.sent_at,
                 sample.message_type,
                 sample.source,
             )
@@ -143,6 +143,30 @@ class Batch:
                 keyring.owner(event.owner_public_key) if event.owner_public_key else None,
                 keyring.installed(event.installation_id, Source.STATUS_GO),
             )
+
+    def without(self, keyring: Keyring, receivers: Set[int]) -> "Batch":
+        """What the others said, merged anew: a merged message does not tell who said what of it."""
+        rest = Batch(
+            receivers={
+                receiver_id: receiver
+                for receiver_id, receiver in self.receivers.items()
+                if receiver_id not in receivers
+            },
+            sent_envelopes={
+                key: created_at
+                for key, created_at in self.sent_envelopes.items()
+                if key[1] not in receivers
+            },
+            events=self.events,
+            event_owners=self.event_owners,
+        )
+        for _, sample in self.said:
+            ids = keyring.receiver(
+                sample.receiver_public_key, sample.installation_id, sample.source
+            )
+            if ids.receiver_id not in receivers:
+                rest.add_samples(keyring, [sample])
+        return rest
 
 
 def least(a: int | None, b: int | None) -> int | None:

@@ -1,7 +1,6 @@
 """One ingest process: a group commit, and a gRPC server in front of it."""
 
 import contextlib
-import functools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
@@ -50,12 +49,16 @@ async def ingest_endpoint(
         required=settings.require_tokens or not is_open,
         rate=RateLimit(settings.token_rate),
     )
+
+    async def forget(installation_id: str) -> None:
+        await forget_installation(database, installation_id, now_ms=now_ms())
+
     service = PushService(
         writer,
         access,
         age_limits=settings.age_limits(),
         now_ms=now_ms,
-        forget=functools.partial(forget_installation, database),
+        forget=forget,
     )
     server, health = make_server(service, shares_port=settings.workers > 1)
     bound = _listen(server, settings, port)

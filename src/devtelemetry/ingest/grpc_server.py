@@ -42,7 +42,7 @@ from devtelemetry.v1 import SERVICE, telemetry_pb2
 TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
 
 MAX_REQUESTS = 512  # under way at once; gRPC answers more with RESOURCE_EXHAUSTED
-FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest while it deletes
+FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest now and then, and reads much
 
 _INTERFACE = "grpc"
 _log = structlog.get_logger(__name__)
@@ -75,7 +75,7 @@ class _Refused(Exception):
 class PushService:
     """Checks requests and hands them to the group commit.
 
-    forget  deletes what an installation reported, by its id
+    forget  deletes what an installation reported, by its id, and has dropped what it still sends
     """
 
     def __init__(
@@ -85,14 +85,14 @@ class PushService:
         *,
         age_limits: AgeLimits,
         now_ms: Callable[[], int],
-        forget: Callable[[str], Awaitable[int]],
+        forget: Callable[[str], Awaitable[None]],
     ) -> None:
         self._writer = writer
         self._access = access
         self._age_limits = age_limits
         self._now_ms = now_ms
         self._forget = forget
-        # One at a time: each has a connection, and ingest to itself while it deletes.
+        # One at a time: each has a connection, of which there are few.
         self._forgetting = asyncio.Lock()
 
     async def push(self, body: bytes, context: _Context) -> telemetry_pb2.PushResponse:
@@ -176,8 +176,6 @@ class PushService:
         if self._forgetting.locked():
             raise Busy("another installation is being forgotten", retry_after_seconds=5)
         async with self._forgetting:
-            # A push that its client gave up waiting for may still be queued: that first.
-            await self._writer.submit(Submission())
             await self._forget(installation_id)
         return telemetry_pb2.PushResponse()
 

@@ -10,6 +10,13 @@ select pg_advisory_xact_lock_shared($1, $2)
 -- the rows as they were before it waited.
 select ingest_epoch from deployment
 
+-- name: forgotten_receivers
+-- Of these receivers, those whose installation opted out and those that are being forgotten.
+select n.receiver_id
+from unnest($1::bigint[], $2::bigint[]) as n (receiver_id, installation_id)
+where exists (select from opt_out o where o.installation_id = n.installation_id)
+   or exists (select from forgotten_receiver f where f.receiver_id = n.receiver_id)
+
 -- name: insert_channels
 insert into channel (channel_id, external_id)
 select * from unnest($1::bigint[], $2::text[])
@@ -160,12 +167,14 @@ select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
 on conflict do nothing
 
 -- name: authors_of_envelopes
--- The authors of all messages that came in these envelopes, as far as both sides are known by now.
+-- The authors of all messages that came in these envelopes, as far as both sides are known by now. Not who is being
+-- forgotten: its envelopes are still there, and its receipts may be gone already.
 select me.channel_id, me.message_id, se.receiver_id, m.sent_at, m.kind
 from message_envelope me
 join sent_envelope se on se.envelope_id = me.envelope_id
 join message m on m.channel_id = me.channel_id and m.message_id = me.message_id
 where me.envelope_id = any ($1::bigint[])
+  and not exists (select from forgotten_receiver f where f.receiver_id = se.receiver_id)
 group by me.channel_id, me.message_id, se.receiver_id, m.sent_at, m.kind
 order by m.sent_at, me.channel_id, me.message_id, se.receiver_id
 

@@ -31,10 +31,11 @@ _QUERIES = queries(__package__)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one transaction stored. Samples = new + duplicates."""
+    """What one transaction stored. Samples = new + duplicates + dropped."""
 
     new: int = 0
     duplicates: int = 0
+    dropped: int = 0  # samples of installations that opted out, and of who is being forgotten
     conflicts: int = 0  # samples whose sentAt is not their message's
     late: int = 0  # samples that came after their shortest window was settled
     events: int = 0
@@ -119,15 +120,16 @@ class RowWriter:
             async with connection.transaction():
                 if not await self._enter(connection):
                     continue  # what memory knew is void, the days included: look again
-                if batch.message_envelopes or batch.sent_envelopes:
+                kept = await self._without_forgotten(connection, batch)
+                if kept.message_envelopes or kept.sent_envelopes:
                     # Two transactions that each bring one half would both miss the other's.
                     # First of all locks: who holds rows must not wait for this one.
                     await connection.execute(_QUERIES["lock_out"], NAMESPACE, Lock.AUTHORS)
-                await self._write_names(connection, batch, changes)
-                stored = await self._write_samples(connection, batch, changes, now_ms)
-                events = await self._write_events(connection, batch)
+                await self._write_names(connection, kept, changes)
+                stored = await self._write_samples(connection, kept, changes, now_ms)
+                events = await self._write_events(connection, kept)
             self._known.remember(changes)
-            return replace(stored, events=events)
+            return replace(stored, events=events, dropped=len(batch.said) - len(kept.said))
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
         # Marks lie on their message's day too; a known message's day was made with it.
@@ -148,6 +150,27 @@ class RowWriter:
             return True
         self._known = _Known(epoch)
         return False
+
+    async def _without_forgotten(self, connection: Connection, batch: Batch) -> Batch:
+        """What of `batch` may be stored.
+
+        Who is remembered was looked up before: an opt-out makes memory void.
+        """
+        unknown = [
+            receiver.ids
+            for receiver_id, receiver in batch.receivers.items()
+            if receiver_id not in self._known.receivers
+        ]
+        if not unknown:
+            return batch
+        rows = await connection.fetch(
+            _QUERIES["forgotten_receivers"],
+            [ids.receiver_id for ids in unknown],
+            [ids.installation_id for ids in unknown],
+        )
+        if not rows:
+            return batch
+        return batch.without(self.keyring, {row["receiver_id"] for row in rows})
 
     async def _write_names(self, connection: Connection, batch: Batch, changes: _Changes) -> None:
         known = self._known
@@ -178,10 +201,10 @@ class RowWriter:
         conflicts = late = 0
         on_time: dict[int, bool] = {}  # by minute of event time: whether one of its samples was
         is_late = self._settle_rule.is_late
-        for key, sent_at, created_at in batch.said:
+        for key, sample in batch.said:
             canonical = claims[key].sent_at
-            conflicts += sent_at != canonical
-            if created_at is not None and is_late(canonical, created_at):
+            conflicts += sample.sent_at != canonical
+            if sample.created_at is not None and is_late(canonical, sample.created_at):
                 late += 1
                 on_time.setdefault(floor_to_minute(canonical), False)
             else:

@@ -165,6 +165,7 @@ class GroupCommit:
             _answer(group[0], error)
         else:
             metrics.SAMPLES_DUPLICATE.inc(stored.duplicates)
+            metrics.SAMPLES_DROPPED.inc(stored.dropped)
             metrics.SAMPLES_CONFLICTING.inc(stored.conflicts)
             metrics.SAMPLES_LATE.inc(stored.late)
             metrics.EVENTS_STORED.inc(stored.events)

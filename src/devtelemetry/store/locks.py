@@ -16,3 +16,4 @@ class Lock(IntEnum):
     PARTITIONS = 5  # one server adds days
     MESSAGES = 6  # one transaction at a time replaces what is known of messages
     AUTHORS = 7  # one transaction at a time matches envelopes with their authors
+    FORGET = 8  # one server deletes what a forgotten receiver reported

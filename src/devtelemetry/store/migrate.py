@@ -9,7 +9,7 @@ import asyncpg
 from devtelemetry.errors import ConfigurationError
 from devtelemetry.store.locks import NAMESPACE, Lock
 
-HEAD = "0001"  # of migrations/versions; a test holds it to the files
+HEAD = "0002"  # of migrations/versions; a test holds it to the files
 
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -33,6 +33,17 @@ async def migrate(connection: "asyncpg.Connection[Any]", url: str) -> None:
             await asyncio.to_thread(_upgrade, url)
     finally:
         await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
+
+
+def execute_beside(migration: str) -> None:
+    """For a migration, which gives its `__file__`: executes the .sql file of the same name."""
+    from alembic import op  # noqa: PLC0415 - as below
+    from sqlalchemy.util import await_only  # noqa: PLC0415
+
+    # A file of many statements: only the driver itself takes it.
+    sql = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
+    driver: Any = op.get_bind().connection.driver_connection
+    await_only(driver.execute(sql))
 
 
 async def _revision(connection: "asyncpg.Connection[Any]") -> str | None:

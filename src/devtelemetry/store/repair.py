@@ -35,24 +35,40 @@ async def repair(database: Database) -> None:
 
 
 @contextlib.asynccontextmanager
-async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> AsyncIterator[None]:
-    """A transaction that has the stored rows to itself, repaired.
+async def holding_ingest_out(
+    connection: Connection, *, lock_timeout: str = "30s"
+) -> AsyncIterator[None]:
+    """A transaction that runs while no ingest transaction does.
 
-    For everyone who changes rows that ingest may hold in memory: repair, forget, clean. Waits for
-    the ingest transactions that run, and holds off new ones until it ends; then they know by the
-    epoch that what they remember is void. Raises asyncpg's LockNotAvailableError if that takes
-    longer than `lock_timeout`: rather later than holding up ingest behind one slow reader.
+    Waits for those that run, and holds off new ones until it ends. Raises asyncpg's
+    LockNotAvailableError if that takes longer than `lock_timeout`: rather later than holding up
+    ingest behind one slow reader.
     """
     async with connection.transaction():
         await connection.execute(f"set local lock_timeout = '{lock_timeout}'")
         await connection.execute(_QUERIES["lock_ingest_out"], NAMESPACE, Lock.INGEST)
+        yield
+
+
+async def raise_epoch(connection: Connection) -> None:
+    """Ingest transactions that wait know by it that what they remember of stored rows is void."""
+    await connection.execute(_QUERIES["raise_epoch"])
+
+
+@contextlib.asynccontextmanager
+async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> AsyncIterator[None]:
+    """A transaction that has the stored rows to itself, repaired.
+
+    For everyone who changes rows that ingest may hold in memory: repair, forget, clean.
+    """
+    async with holding_ingest_out(connection, lock_timeout=lock_timeout):
         if await needs_repair(connection):
             touched = await _move_receipts(connection)
             await connection.execute(_QUERIES["forget_moves"])
             await connection.execute(_QUERIES["redate_receivers"], touched)
             await connection.execute(_QUERIES["forget_doubts"])
         yield
-        await connection.execute(_QUERIES["raise_epoch"])
+        await raise_epoch(connection)
 
 
 async def _move_receipts(connection: Connection) -> list[int]:

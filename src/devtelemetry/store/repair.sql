@@ -28,11 +28,13 @@ returning q.sent_at, r.channel_id, r.message_id, r.receiver_id, r.created_at, r.
     r.sent_by_receiver
 
 -- name: put_receipts
+-- But for those of receivers that are being forgotten: the place where they would go may have been searched already.
 insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
 select sent_at, channel_id, message_id, receiver_id, min(created_at), min(received_at), kind, bool_or(sent_by_receiver)
 from unnest(
     $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::boolean[]
 ) as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
+where not exists (select from forgotten_receiver f where f.receiver_id = n.receiver_id)
 group by sent_at, channel_id, message_id, receiver_id, kind
 order by sent_at, channel_id, message_id, receiver_id
 on conflict (sent_at, channel_id, message_id, receiver_id) do update

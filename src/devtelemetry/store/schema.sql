@@ -46,6 +46,21 @@ create table receiver (
 create index receiver_owner on receiver (owner_id);
 create index receiver_installation on receiver (installation_id);
 
+-- Installations that opted out. What one of them still sends, because it was queued somewhere, is dropped.
+-- Removed once older than the retention.
+create table opt_out (
+    installation_id  bigint primary key,
+    forgotten_at     bigint not null  -- the server's clock
+);
+
+-- Receivers that are being forgotten: they have no row in receiver any more, and their receipts are going. What comes of
+-- one meanwhile is dropped. A row that stays is of a process that died over it; the next cleaning finishes it.
+create table forgotten_receiver (
+    receiver_id      bigint primary key,
+    owner_id         bigint not null,  -- this and the next: as in receiver
+    installation_id  bigint
+);
+
 -- One row a message. Not partitioned by day: that a message has one sentAt for ever is a constraint, and
 -- a key cannot span partitions without their day (docs/adr/0003-one-row-a-message.md).
 create table message (
