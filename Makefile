@@ -4,13 +4,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test check lint proto lock bench clean
+.PHONY: help run demo desktop test check lint proto lock bench clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
 
 run: $(VENV)/server  ## start the server on the bundled database; ARGS="--http-listen …" for more
 	$(BIN)/devtelemetry serve $(ARGS)
+
+demo: $(VENV)/server  ## a temporary server with simulated messengers: measured beside true
+	$(BIN)/devtelemetry demo $(ARGS)
+
+desktop: $(VENV)/desktop  ## the settings page of this machine's node settings
+	$(BIN)/devtelemetry desktop $(ARGS)
 
 test: $(VENV)/dev lint  ## format, lint, types, and all tests; PYTEST="-k …" for a part
 	$(BIN)/python -m pytest $(PYTEST)
@@ -30,6 +36,8 @@ lock:            ## pin all dependencies anew, with hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
 	  --extra server --output-file requirements/server.txt pyproject.toml requirements/build.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	  --extra desktop --output-file requirements/desktop.txt pyproject.toml requirements/build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
 	  --extra server --extra desktop --group dev --output-file requirements/dev.txt pyproject.toml \
 	  requirements/build.in
 
@@ -39,13 +47,17 @@ bench: $(VENV)/dev   ## all benchmarks; docs/benchmarks.md says what each measur
 clean:           ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# Each stamp says that the virtual environment holds what is pinned. dev holds all of server.
+# Each stamp says that the virtual environment holds what is pinned. dev holds all of the others.
 $(VENV)/bin/pip:
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || sh scripts/install-venv
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/server: requirements/server.txt pyproject.toml | $(VENV)/bin/pip
 	@test -e $(VENV)/dev || $(MAKE) --no-print-directory install SET=server
+	@touch $@
+
+$(VENV)/desktop: requirements/desktop.txt pyproject.toml | $(VENV)/bin/pip
+	@test -e $(VENV)/dev || $(MAKE) --no-print-directory install SET=desktop
 	@touch $@
 
 $(VENV)/dev: requirements/dev.txt pyproject.toml | $(VENV)/bin/pip
