@@ -285,8 +285,10 @@ _File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON; .gz is unpac
 @_with_settings("retention", "clock_skew", "timeframes", "settle_time")
 def _import(settings: Settings, file: _File) -> None:
     """Store samples from a file of one JSON object a line."""
+    from devtelemetry.collector import relax  # noqa: PLC0415
     from devtelemetry.transfer import InputFile  # noqa: PLC0415
 
+    relax()
     with InputFile(file) as opened, _progress(opened) as advance:
         result = _run(_import_lines(settings, opened, advance))
     if result.rejected > SHOWN_REJECTIONS:
