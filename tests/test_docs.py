@@ -15,7 +15,10 @@ from devtelemetry.model import Reason
 ROOT = Path(__file__).parents[1]
 METRICS_PAGE = ROOT / "docs" / "metrics.md"
 PAGES = sorted(
-    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "tests").rglob("*.md")]
+    [
+        *ROOT.glob("*.md"),
+        *(page for room in ("docs", "examples", "tests") for page in (ROOT / room).rglob("*.md")),
+    ]
 )
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
