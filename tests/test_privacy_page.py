@@ -1,14 +1,19 @@
 """docs/privacy.md names all that is told and kept, and nothing that is not."""
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import asyncpg
+import grpc
 import pytest
 from google.protobuf.descriptor import Descriptor
 
 from devtelemetry.client import Limits, outbox
-from devtelemetry.v1 import telemetry_pb2
+from devtelemetry.v1 import PUSH, telemetry_pb2
+from support.server import ServerProcess
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
@@ -20,6 +25,7 @@ TABLE_COLUMNS = 3
 
 _CELL = re.compile(r" *\| *")
 _EMPTY = {"", "-", "–", "?", "…"}
+_NOT_STORED = re.compile("(not|never) stored")
 
 
 def rows(section: str, table: int = 0) -> Iterator[list[str]]:
@@ -80,6 +86,89 @@ def test_every_table_is_there_with_what_it_holds_and_until_when(section: str, sc
         assert not _EMPTY & set(row), row
         told += re.findall(r"`(\w+)`", row[0])
     assert sorted(told) == sorted(tables)
+
+
+async def everything_stored(url: str) -> str:
+    """All rows of all tables as text; bytes are in hexadecimal there."""
+    connection = await asyncpg.connect(url)
+    try:
+        names = await connection.fetch(
+            "select relname from pg_class"
+            " where relkind = 'r' and relnamespace = 'public'::regnamespace"
+        )
+        rows = [
+            row["stored"]
+            for name in names
+            for row in await connection.fetch(f"select t::text as stored from {name[0]} t")
+        ]
+    finally:
+        await connection.close()
+    return "\n".join(rows)
+
+
+async def test_what_the_page_says_is_not_stored_is_not_in_the_database_and_the_rest_is(
+    database_url: str, tmp_path: Path
+) -> None:
+    now_ms = time.time_ns() // 1_000_000
+    sample: dict[str, Any] = {
+        "message_id": "the-message",
+        "channel_id": "the-channel",
+        "sent_at": now_ms - 1,
+        "topics": b"the-topics",
+        "envelope_id": "the-envelope",
+        "received_at": now_ms - 1_111_111,
+        "message_type": "THE_TYPE",
+        "message_size": 271_828,
+    }
+    other_key: dict[str, Any] = {"receiver_public_key": "0x04-another-key"}
+    reporter = {
+        "receiver_public_key": "0x04-the-key",
+        "installation_id": "the-installation",
+        "platform": "the-platform",
+        "app_version": "the-version",
+    }
+    # Times that are nobody else's, nor anybody's rounded to a minute.
+    membership: dict[str, Any] = {
+        "channel_id": "the-membership",
+        "joined_at": now_ms - 3_333_333,
+        "left_at": now_ms - 2_222_222,
+    }
+    push: dict[str, Any] = {
+        "first_sequence": 3_141_592_653_589_793,
+        "client_time": now_ms - 4_444_444,
+    }
+    request = telemetry_pb2.PushRequest(
+        samples=[
+            telemetry_pb2.Sample(**sample),
+            telemetry_pb2.Sample(**sample, **other_key),
+        ],
+        reporter=telemetry_pb2.Reporter(**reporter),
+        memberships=[telemetry_pb2.Membership(**membership)],
+        **push,
+    )
+    with (
+        ServerProcess(tmp_path / "data", f"--database={database_url}") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        answer: Any = channel.unary_unary(
+            PUSH,
+            request_serializer=telemetry_pb2.PushRequest.SerializeToString,
+            response_deserializer=telemetry_pb2.PushResponse.FromString,
+        )(request)
+        assert answer.accepted == 2
+    stored = await everything_stored(database_url)
+
+    is_stored = {row[0].strip("`"): not _NOT_STORED.match(row[4]) for row in rows("Every field")}
+    said = [
+        ("Sample", sample | other_key),
+        ("Reporter", reporter),
+        ("Membership", membership),
+        ("PushRequest", push),
+    ]
+    for message, fields in said:
+        for name, value in fields.items():
+            text = value.hex() if isinstance(value, bytes) else str(value)
+            assert (text in stored) == is_stored[f"{message}.{name}"], (message, name)
 
 
 def test_the_bounds_on_the_device_are_the_clients() -> None:
