@@ -43,6 +43,17 @@ class Sample(NamedTuple):
     source: Source = Source.GRPC
 
 
+class ReportRun(NamedTuple):
+    """Consecutive numbers of an installation's samples that arrived, the rejected ones too."""
+
+    installation_id: str
+    first_sequence: int  # an installation counts its samples from 1
+    last_sequence: int
+    first_sent_at: int | None  # Unix ms, of its first accepted sample; None: all were rejected
+    last_sent_at: int | None  # of the last one
+    source: Source = Source.GRPC
+
+
 class SentEnvelope(NamedTuple):
     """status-go's report that a node published an envelope: it wrote the messages inside."""
 

@@ -40,3 +40,9 @@ join channel c on c.channel_id = r.channel_id
 join receiver v on v.receiver_id = r.receiver_id
 join sample_kind k on k.kind = r.kind
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
+
+-- name: islands
+-- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.
+select installation_id, first_sequence, last_sequence, begins_at, ends_at
+from report_island
+order by installation_id, first_sequence

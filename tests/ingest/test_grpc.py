@@ -396,3 +396,62 @@ def retry_seconds(error: grpc.aio.AioRpcError) -> float:
     assert status.details[0].Unpack(info)
     milliseconds: int = info.retry_delay.ToMilliseconds()
     return milliseconds / 1000
+
+
+# ------------------------------------------------------------------------------ numbered reports
+
+
+async def runs(database: Database) -> list[tuple[int, int, int | None, int | None]]:
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select first_sequence, last_sequence, first_sent_at, last_sent_at from report_run "
+            "order by 1"
+        )
+    return [tuple(row) for row in rows]
+
+
+async def test_the_numbers_of_a_push_are_stored_those_of_rejected_samples_too(
+    wire: Wire, database: Database
+) -> None:
+    sent_at = now_ms() - 60_000
+    good = [sample(message_id=f"m{n}", sent_at=sent_at + n) for n in range(3)]
+    bad = sample(message_id="")
+    response = await wire.push(request(bad, good[0], good[1], bad, first_sequence=11))
+    assert (response.accepted, len(response.rejections)) == (2, 2)
+    await wire.push(request(bad, first_sequence=15))
+    await wire.push(request(good[2], first_sequence=21))
+    assert await runs(database) == [
+        (11, 15, sent_at, sent_at + 1),
+        (21, 21, sent_at + 2, sent_at + 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first_sequence", "installation_id"),
+    [
+        (0, "phone"),
+        (2**53 + 1, "phone"),
+        (2**64 - 1, "phone"),
+        (1, ""),
+        (1, "p" * 513),
+        (1, "a\0b"),
+    ],
+)
+async def test_a_bad_number_is_none_and_costs_no_sample(
+    wire: Wire, database: Database, first_sequence: int, installation_id: str
+) -> None:
+    reporter = telemetry_pb2.Reporter(receiver_public_key="0x04aa", installation_id=installation_id)
+    response = await wire.push(request(sample(), reporter=reporter, first_sequence=first_sequence))
+    assert response.accepted + len(response.rejections) == 1
+    assert response.accepted == (len(installation_id) < 10 and "\0" not in installation_id)
+    assert await runs(database) == []
+
+
+async def test_a_heartbeat_has_no_number(wire: Wire, database: Database) -> None:
+    await wire.push(request(first_sequence=7))
+    assert await runs(database) == []
+
+
+async def test_the_greatest_number_is_stored(wire: Wire, database: Database) -> None:
+    await wire.push(request(sample(), sample(), first_sequence=2**53))
+    assert [run[:2] for run in await runs(database)] == [(2**53, 2**53 + 1)]

@@ -20,7 +20,11 @@ How the page is read where it leaves a choice:
   A mark of a message that no sample reports is nothing. A mark beside a receipt of the same
   receiver makes that receipt one of its own message.
 
-Not modelled: holes in a client's numbering (`unknown`) and reported memberships.
+- *Numbers.* What arrived of an installation's numbers is a set of them, each with the sentAt that
+  its sample said, or with none if the sample was rejected. Runs, pushes and rows are not in the
+  page's terms and not here.
+
+Not modelled: reported memberships.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 Receiver = tuple[str, str]
@@ -37,6 +42,12 @@ Receiver = tuple[str, str]
 
 MessageKey = tuple[str, str]
 """(channel id, message id)"""
+
+Numbers = Mapping[int, int | None]
+"""What arrived of one installation's count: number → sentAt as its sample said; None: rejected"""
+
+Hole = tuple[int, int]
+"""An open interval of sentAt"""
 
 Membership = Literal["present", "window", "bracketed"]
 MEMBERSHIPS: tuple[Membership, ...] = ("present", "window", "bracketed")
@@ -107,6 +118,7 @@ class OracleChannel:
     expected: int
     missing: int
     corroborated: int
+    unknown: int
 
     @property
     def comparable(self) -> bool:
@@ -152,6 +164,10 @@ class OracleWindow:
     @property
     def corroborated(self) -> int:
         return sum(channel.corroborated for channel in self.comparable_channels)
+
+    @property
+    def unknown(self) -> int:
+        return sum(channel.unknown for channel in self.comparable_channels)
 
     @property
     def reliability(self) -> Fraction | None:
@@ -200,6 +216,29 @@ def canonical(samples: Iterable[OracleSample]) -> Canonical:
     return messages
 
 
+def holes(numbers: Numbers) -> list[Hole]:
+    """The spans of event time of which reports are missing: number by number.
+
+    An island is a stretch of numbers that all arrived; one without an accepted sample has no time
+    and is passed over, so that the hole goes from the island before it to the one behind it.
+    """
+    islands: list[list[int]] = []  # the sentAt of each, in the order of the numbers
+    previous: int | None = None
+    for number in sorted(numbers):
+        if previous is None or number != previous + 1:
+            islands.append([])
+        previous = number
+        sent_at = numbers[number]
+        if sent_at is not None:
+            islands[-1].append(sent_at)
+    dated = [island for island in islands if island]
+    found = []
+    for earlier, later in pairwise(dated):
+        around = (earlier[-1], later[0])
+        found.append((min(around), max(around)))
+    return found
+
+
 def compute(
     samples: Iterable[OracleSample] | Canonical,
     start: int,
@@ -207,6 +246,7 @@ def compute(
     membership: Membership,
     *,
     heartbeats: Mapping[Receiver, int] | None = None,
+    numbers: Mapping[str, Numbers] | None = None,
     unmeasured_channels: Iterable[str] = (),
     unmeasured_types: Iterable[str] = (),
 ) -> OracleWindow:
@@ -214,6 +254,7 @@ def compute(
 
     samples              in any order, or what `canonical` made of them (saves doing it again)
     heartbeats           receiver → createdAt of its latest push without samples, ms
+    numbers              installation → what arrived of its numbers
     unmeasured_channels  globs over channel ids, case-sensitive
     unmeasured_types     message types
 
@@ -233,12 +274,20 @@ def compute(
     for (channel_id, _), message in messages.items():
         in_channel[channel_id].append(message)
 
+    holes_of = {installation: holes(of_it) for installation, of_it in (numbers or {}).items()}
+
     channels: dict[str, OracleChannel] = {}
     for channel_id, of_channel in sorted(in_channel.items()):
         if any(fnmatchcase(channel_id, glob) for glob in globs):
             continue
         figures = _channel(
-            of_channel, start, end, membership, reporting=reporting, unmeasured_types=types
+            of_channel,
+            start,
+            end,
+            membership,
+            reporting=reporting,
+            holes_of=holes_of,
+            unmeasured_types=types,
         )
         if figures.messages > 0 and figures.receivers > 0:
             channels[channel_id] = figures
@@ -252,6 +301,7 @@ def _channel(
     membership: Membership,
     *,
     reporting: set[Receiver],
+    holes_of: Mapping[str, list[Hole]],
     unmeasured_types: set[str],
 ) -> OracleChannel:
     """The figures of one channel, all of whose messages, in the window or not, are given."""
@@ -270,7 +320,7 @@ def _channel(
     for message in in_window:
         involved |= message.authors
 
-    receivers = expected = missing = corroborated = 0
+    receivers = expected = missing = corroborated = unknown = 0
     for receiver in involved & reporting:
         expected_messages = _expected(
             receiver, start, end, membership, seen=seen[receiver], in_window=in_window
@@ -281,10 +331,13 @@ def _channel(
         for message in expected_messages:
             if receiver in message.authors:
                 continue
+            if any(low < message.sent_at < high for low, high in holes_of.get(receiver[1], [])):
+                unknown += 1
+                continue
             expected += 1
             missing += receiver not in message.holders
             corroborated += bool((message.holders | message.authors) - {receiver})
-    return OracleChannel(len(in_window), receivers, expected, missing, corroborated)
+    return OracleChannel(len(in_window), receivers, expected, missing, corroborated, unknown)
 
 
 def _expected(

@@ -11,6 +11,7 @@ from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
     MembershipPolicy,
+    ReportRun,
     Sample,
     Source,
     WindowReliability,
@@ -18,6 +19,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample
+from oracle.recording import Vector
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
 LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)  # every window of a test is settled
@@ -60,6 +62,20 @@ async def store_hours(database: Database, hours: int, channels: Sequence[str] = 
     )
 
 
+async def store_vector(database: Database, vector: Vector) -> None:
+    """Its samples and the numbers that arrived, as pushed ones are."""
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    batch.add_samples(writer.keyring, as_samples(vector.oracle_samples()))
+    for installation, numbers in vector.oracle_numbers().items():
+        batch.add_runs(
+            writer.keyring,
+            [ReportRun(installation, number, number, at, at) for number, at in numbers.items()],
+        )
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=START)
+
+
 def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:
     return [
         Sample(
@@ -99,7 +115,7 @@ async def empty(database: Database) -> None:
         await connection.execute(
             "truncate channel, sample_kind, receiver, message, receipt, membership, "
             "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
-            "opt_out, forgotten_receiver, "
+            "opt_out, forgotten_receiver, report_run, "
             "reliability_window, reliability_channel"
         )
         await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")

@@ -5,14 +5,18 @@
 --      $4 unmeasured_kinds              integer[]: sample_kind.kind of the message types that are not measured
 --      $5 status_go_kinds               integer[]: the kinds of messages that came by status-go's interface
 --      $6, $7 unmeasured_channels       text[], boolean[]: LIKE patterns, and whether each is for status-go's messages
+--      $8, $9, $10 holes                bigint[]: receivers that lost reports, and after and before which sentAt: open
+--                                       intervals that touch the window, any number for each. They come in, so that the
+--                                       plan fits how many there are
 -- out  one row a channel that has a message in the window and a receiver that counts:
---      channel_id, messages, receivers, expected, missing, corroborated
+--      channel_id, messages, receivers, expected, missing, corroborated, unknown
 --
 -- Two passes over the receipts of the window (by message, by receiver); what is joined afterwards has one row a
 -- channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary search
 -- in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing.
--- Every step groups by channel_id and joins on it, and each is referred to once or not materialized, so that it
--- stays on its shard.
+-- Receivers that lost reports are the exception: of them what lies in their holes is read once more, and taken out.
+-- Every step on receipts groups by channel_id and joins on it, and each is referred to once or not materialized, so
+-- that it stays on its shard.
 with
 unmeasured_channel as not materialized (
     select channel_id, pattern.is_status_go
@@ -42,13 +46,15 @@ message_of_window as (
 
 -- timeline      sentAt of each message of M, ascending
 -- sole_holders  for each message that one receiver alone vouches for, that receiver, ascending
+-- sole_sent_at  the sentAt of those messages, in the same order
 channel_of_window as (
     select
         channel_id,
         array_agg(sent_at order by sent_at) as timeline,
         coalesce(
             array_agg(first_holder order by first_holder) filter (where holders = 1 and not has_author), '{}'
-        ) as sole_holders
+        ) as sole_holders,
+        array_agg(sent_at order by first_holder) filter (where holders = 1 and not has_author) as sole_sent_at
     from message_of_window
     where kind <> all ($4::integer[])
       and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
@@ -123,13 +129,35 @@ counting as (
       end
 ),
 
+-- H of the receivers that have one: the spans of sentAt in which reports of theirs are missing.
+hole_of_receiver as not materialized (
+    select receiver_id, range_agg(int8range(after, before, '()') * int8range($1::bigint, $2::bigint)) as holes
+    from unnest($8::bigint[], $9::bigint[], $10::bigint[]) as h (receiver_id, after, before)
+    group by receiver_id
+),
+
+-- What these receivers hold and sent of M within their holes.
+in_hole as (
+    select
+        channel_id,
+        receiver_id,
+        count(*) filter (where not sent_by_receiver) as held_in_hole,
+        array_agg(sent_at) filter (where sent_by_receiver) as sent_in_hole
+    from receipt
+    join hole_of_receiver using (receiver_id)
+    where sent_at >= $1::bigint and sent_at < $2::bigint and holes @> sent_at
+      and kind <> all ($4::integer[])
+      and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+    group by channel_id, receiver_id
+),
+
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
 -- and last receipt, but for the messages that it is only known to have sent.
 expectation as (
     select
         channel_id,
         cardinality(c.timeline) as messages,
-        held,
+        held - coalesce(held_in_hole, 0) as held,
         coalesce(width_bucket(to_sent_at, c.timeline), cardinality(c.timeline))
         - coalesce(width_bucket(from_sent_at - 1, c.timeline), 0)
         - sent
@@ -137,20 +165,40 @@ expectation as (
             select count(*)
             from unnest(only_sent) as t (sent_at)
             where t.sent_at < from_sent_at or t.sent_at > to_sent_at
-        ) as expected,
+        ) as pairs,
+        case when holes is null then 0 else (
+            select coalesce(
+                sum(width_bucket(upper(span) - 1, c.timeline) - width_bucket(lower(span) - 1, c.timeline)), 0
+            )
+            from unnest(holes * int8multirange(int8range(from_sent_at, to_sent_at, '[]'))) as span
+        ) - (
+            select count(*)
+            from unnest(sent_in_hole) as t (sent_at)
+            where int8range(from_sent_at, to_sent_at, '[]') @> t.sent_at
+        ) end as unknown,
         case when cardinality(c.sole_holders) = 0 then 0
-             else width_bucket(receiver_id, c.sole_holders) - width_bucket(receiver_id - 1, c.sole_holders)
-        end as uncorroborated
+             when holes is null
+             then width_bucket(receiver_id, c.sole_holders) - width_bucket(receiver_id - 1, c.sole_holders)
+             else (
+                 select count(*)
+                 from unnest(c.sole_sent_at[
+                     width_bucket(receiver_id - 1, c.sole_holders) + 1 : width_bucket(receiver_id, c.sole_holders)
+                 ]) as t (sent_at)
+                 where not holes @> t.sent_at
+             ) end as uncorroborated
     from counting
     join channel_of_window c using (channel_id)
+    left join hole_of_receiver using (receiver_id)
+    left join in_hole using (channel_id, receiver_id)
 )
 
 select
     channel_id,
     messages::bigint,
     count(*) as receivers,
-    sum(expected)::bigint as expected,
-    sum(expected - held)::bigint as missing,
-    sum(expected - uncorroborated)::bigint as corroborated
+    (sum(pairs) - sum(unknown))::bigint as expected,
+    (sum(pairs) - sum(unknown) - sum(held))::bigint as missing,
+    (sum(pairs) - sum(unknown) - sum(uncorroborated))::bigint as corroborated,
+    sum(unknown)::bigint as unknown
 from expectation
 group by channel_id, messages

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.model import MINUTE_MS, Event, Sample, SentEnvelope, Source
+from devtelemetry.model import MINUTE_MS, Event, ReportRun, Sample, SentEnvelope, Source
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
 # The claim of an author's mark, which is no sample: any sample of the message comes before it.
@@ -51,6 +51,15 @@ class NewReceiver:
     last_heartbeat_minute: int | None = None
 
 
+class NewRun(NamedTuple):
+    """A run of numbers as its row has it, less the installation."""
+
+    first_sequence: int
+    last_sequence: int
+    first_sent_at: int | None
+    last_sent_at: int | None
+
+
 class Heartbeat(NamedTuple):
     """A push without samples: still reporting, nothing new."""
 
@@ -71,6 +80,7 @@ class Batch:
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
     events: dict[tuple[int, int], Event] = field(default_factory=dict)
     event_owners: dict[tuple[int, int], tuple[int | None, int | None]] = field(default_factory=dict)
+    runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
     said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
@@ -128,6 +138,13 @@ class Batch:
         minute = floor_to_minute(beat.created_at)
         receiver.last_heartbeat_minute = max(receiver.last_heartbeat_minute or minute, minute)
 
+    def add_runs(self, keyring: Keyring, runs: Iterable[ReportRun]) -> None:
+        for installation, first, last, first_sent_at, last_sent_at, source in runs:
+            installation_id = keyring.installed(installation, source)
+            if installation_id is not None:
+                run = NewRun(first, last, first_sent_at, last_sent_at)
+                self.runs.setdefault(installation_id, []).append(run)
+
     def add_sent_envelopes(self, keyring: Keyring, envelopes: Iterable[SentEnvelope]) -> None:
         for sent in envelopes:
             ids = keyring.receiver(sent.sender_public_key, sent.installation_id, Source.STATUS_GO)
@@ -159,6 +176,7 @@ class Batch:
             },
             events=self.events,
             event_owners=self.event_owners,
+            runs=self.runs,  # the statement that writes them leaves out what is forgotten
         )
         for _, sample in self.said:
             ids = keyring.receiver(
@@ -169,11 +187,29 @@ class Batch:
         return rest
 
 
+def union(runs: Iterable[NewRun]) -> list[NewRun]:
+    """`runs` with those that touch or overlap made one, ascending."""
+    merged: list[NewRun] = []
+    for run in sorted(runs, key=lambda run: run[:2]):
+        if merged and run.first_sequence <= merged[-1].last_sequence + 1:
+            merged[-1] = _joined(merged[-1], run)
+        else:
+            merged.append(run)
+    return merged
+
+
 def least(a: int | None, b: int | None) -> int | None:
     """The lesser of two where None is unknown, as SQL's least() has it."""
     if a is None or b is None:
         return b if a is None else a
     return min(a, b)
+
+
+def greatest(a: int | None, b: int | None) -> int | None:
+    """The greater of two, likewise."""
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b)
 
 
 def floor_to_minute(unix_ms: int) -> int:
@@ -183,6 +219,23 @@ def floor_to_minute(unix_ms: int) -> int:
 def storable(text: str) -> str:
     """`text` without NUL, which PostgreSQL's text refuses; ids with NUL were refused before."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _joined(a: NewRun, b: NewRun) -> NewRun:
+    """Two runs that touch or overlap, `a` not beginning later, as `write_runs` joins them."""
+    if a.first_sequence == b.first_sequence:
+        first_sent_at = least(a.first_sent_at, b.first_sent_at)
+    else:
+        first_sent_at = b.first_sent_at if a.first_sent_at is None else a.first_sent_at
+    if a.last_sequence == b.last_sequence:
+        last_sent_at = greatest(a.last_sent_at, b.last_sent_at)
+    else:
+        longer, shorter = (a, b) if a.last_sequence > b.last_sequence else (b, a)
+        last_sent_at = longer.last_sent_at
+        if last_sent_at is None:
+            last_sent_at = shorter.last_sent_at
+    last_sequence = max(a.last_sequence, b.last_sequence)
+    return NewRun(a.first_sequence, last_sequence, first_sent_at, last_sent_at)
 
 
 def _describe(receiver: NewReceiver, platform: str, app_version: str, created_at: int) -> None:

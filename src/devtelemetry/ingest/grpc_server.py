@@ -29,10 +29,11 @@ from devtelemetry.ingest.check import (
     Refusal,
     check,
     check_reporter,
+    is_numbered,
 )
 from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.writer import GroupCommit, Submission
-from devtelemetry.model import Rejection, Sample
+from devtelemetry.model import Rejection, ReportRun, Sample
 from devtelemetry.store.database import is_transient
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2
@@ -206,8 +207,9 @@ class PushService:
             return telemetry_pb2.PushResponse()
 
         samples, rejections = self._check(to_samples(request, now_ms), now_ms)
-        if samples:
-            await self._writer.submit(Submission(samples=samples, size_bytes=size_bytes))
+        runs = numbered(request, samples)
+        if samples or runs:
+            await self._writer.submit(Submission(samples=samples, runs=runs, size_bytes=size_bytes))
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(samples))
         for rejection in rejections:
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, rejection.reason.label).inc()
@@ -261,6 +263,25 @@ def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
             app_version,
         )
         for sample in request.samples
+    ]
+
+
+def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> list[ReportRun]:
+    """The numbers that arrived with a request; none: it does not say.
+
+    Rejected samples are in it: who lost a report is asked, not who reported nonsense.
+    """
+    installation_id, first = request.reporter.installation_id, request.first_sequence
+    if not is_numbered(installation_id, first):
+        return []
+    return [
+        ReportRun(
+            installation_id,
+            first,
+            first + len(request.samples) - 1,
+            accepted[0].sent_at if accepted else None,
+            accepted[-1].sent_at if accepted else None,
+        )
     ]
 
 
