@@ -27,6 +27,7 @@ from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
     MembershipPolicy,
+    ReportedMembership,
     ReportRun,
     Sample,
     Source,
@@ -43,6 +44,7 @@ from devtelemetry.transfer import (
     BadLine,
     Imported,
     InputFile,
+    Line,
     TransferError,
     export_samples,
     import_samples,
@@ -82,6 +84,16 @@ RUN: dict[str, Any] = {
     "lastSentAt": START + 1_000,
 }
 
+MEMBERSHIP: dict[str, Any] = {
+    "channelId": "c1",
+    "receiverPublicKey": "0x04aa",
+    "installationId": "phone",
+    "joinedAt": START - 5,
+    "joinedSaidAt": START,
+    "leftAt": 0,
+    "leftSaidAt": START + 1_000,
+}
+
 
 def line(**changes: Any) -> bytes:
     """SAMPLE as a line; None of `...` takes a field out."""
@@ -92,6 +104,12 @@ def line(**changes: Any) -> bytes:
 def run_line(**changes: Any) -> bytes:
     """RUN as a line, likewise."""
     values = {name: value for name, value in (RUN | changes).items() if value is not ...}
+    return json.dumps(values).encode() + b"\n"
+
+
+def membership_line(**changes: Any) -> bytes:
+    """MEMBERSHIP as a line, likewise."""
+    values = {name: value for name, value in (MEMBERSHIP | changes).items() if value is not ...}
     return json.dumps(values).encode() + b"\n"
 
 
@@ -237,6 +255,16 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
             "firstSentAt, lastSentAt: one is missing; allowed: both",
         ),
         (run_line(firstSentAt=5), "firstSentAt: 5 is no time in Unix milliseconds"),
+        (
+            membership_line(channelId=""),
+            "channelId: empty; allowed: 1 to 512 bytes (missing_field)",
+        ),
+        (membership_line(channelId=...), "channelId: missing; every line needs channelId, "),
+        (membership_line(receiverPublicKey=""), "receiverPublicKey: empty; "),
+        (membership_line(installationId="a\0b"), "installationId: holds a NUL character"),
+        (membership_line(joinedAt=0), "joinedAt: 0 is no time in Unix milliseconds"),
+        (membership_line(leftAt=-1), "leftAt: -1 is no time in Unix milliseconds"),
+        (membership_line(joinedAt=...), "joinedAt, joinedSaidAt: one is missing; allowed: both"),
         (line(source="http"), 'source: "http" is no source; allowed: grpc or status-go'),
         (line(message_id="m1"), '"message_id" is no field; did you mean messageId?'),
         (line(receiverpublickey="k"), "is no field; did you mean receiverPublicKey?"),
@@ -268,13 +296,16 @@ JSON_VALUES = st.recursive(
     | st.dictionaries(st.sampled_from([*FULL, "sequence"]), JSON_VALUES).map(
         lambda values: json.dumps(FULL | values).encode()
     )
+    | st.dictionaries(st.sampled_from(list(MEMBERSHIP)), JSON_VALUES).map(
+        lambda values: json.dumps(MEMBERSHIP | values).encode()
+    )
     | st.dictionaries(st.sampled_from(list(RUN)), JSON_VALUES).map(
         lambda values: json.dumps(RUN | values).encode()
     )
 )
 def test_whatever_the_line_is_it_is_a_sample_or_a_bad_line(text: bytes) -> None:
     with contextlib.suppress(BadLine):
-        assert parse_line(text, LIMITS) != (None, None)
+        assert parse_line(text, LIMITS) != Line()
 
 
 def test_age_is_judged_by_the_recorded_created_at_and_not_by_the_clock() -> None:
@@ -303,9 +334,14 @@ def test_an_authors_mark_has_no_created_at() -> None:
 def test_a_sample_says_its_number_and_a_run_those_of_many() -> None:
     said = parse_line(line(installationId="phone", sequence=7), LIMITS)
     assert said.run == ReportRun("phone", 7, 7, START, START)
-    assert parse_line(run_line(), LIMITS) == (
-        None,
-        ReportRun("phone", 3, 5, START, START + 1_000),
+    assert parse_line(run_line(), LIMITS) == Line(
+        run=ReportRun("phone", 3, 5, START, START + 1_000)
+    )
+
+
+def test_a_membership_says_when_it_was_said() -> None:
+    assert parse_line(membership_line(), LIMITS) == Line(
+        membership=ReportedMembership("c1", "0x04aa", "phone", START - 5, START, 0, START + 1_000)
     )
 
 
@@ -615,6 +651,19 @@ INSTANTS = st.one_of(
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
 
 
+SAID = st.fixed_dictionaries(
+    {
+        "channelId": st.sampled_from(["c1", "c2", "empty"]),
+        "receiverPublicKey": st.sampled_from("abcd"),
+    },
+    optional={"installationId": st.sampled_from(["phone", "desk"])},
+)
+NOTHING: dict[str, int] = {}
+JOINED = st.just(NOTHING) | st.fixed_dictionaries({"joinedAt": INSTANTS, "joinedSaidAt": INSTANTS})
+LEFT = st.fixed_dictionaries({"leftAt": st.just(0) | INSTANTS, "leftSaidAt": INSTANTS})
+MEMBERSHIPS = st.builds(lambda said, joined, left: said | joined | left, SAID, JOINED, LEFT)
+
+
 @st.composite
 def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Lines that contradict each other, lack things, and repeat each other."""
@@ -649,7 +698,7 @@ def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
         if "installationId" in sample and draw(st.integers(0, 3)):
             sample["sequence"] = draw(st.integers(1, 12))
         samples.append(sample)
-    return samples
+    return samples + draw(st.lists(MEMBERSHIPS, max_size=4))
 
 
 async def figures(database: Database) -> list[dict[str, Any]]:
@@ -701,7 +750,7 @@ async def test_another_deployment_exports_the_same_lines(
         SAMPLE | {"messageId": f"m{n}", "channelId": f"c{n % 3}", "receiverPublicKey": f"r{n % 4}"}
         for n in range(40)
     ]
-    await run_import(database, [*lines(samples), run_line(), run_line(installationId="desk")])
+    await run_import(database, [*lines(samples), run_line(), membership_line()])
     text = await exported(database)
     await empty(database)
     connection = await asyncpg.connect(database_url)

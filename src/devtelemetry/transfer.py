@@ -5,9 +5,9 @@ instead of the clock. What is written are the samples as they are stored: one li
 the sentAt that counts; a receiver by its pseudonym, since its public key is not known. Into the
 same database that imports as nothing but duplicates, into another one as the same samples, so that
 exporting it again gives the same bytes if both have the same id key, and the same lines in another
-order if not. Which numbers of an installation's reports arrived comes after the samples, a line
-each run. Heartbeats, which show that a receiver without new messages was still there, are no
-samples and are not in it.
+order if not. Which numbers of an installation's reports arrived, and what receivers said of joining
+and leaving, comes after the samples. Heartbeats, which show that a receiver without new messages
+was still there, are no samples and are not in it.
 """
 
 import asyncio
@@ -29,9 +29,16 @@ import orjson
 
 from devtelemetry.errors import DevTelemetryError, Unavailable
 from devtelemetry.ingest.batch import NEVER, Batch
-from devtelemetry.ingest.check import MAX_SEQUENCE, AgeLimits, check, is_numbered
+from devtelemetry.ingest.check import (
+    MAX_SEQUENCE,
+    AgeLimits,
+    check,
+    check_channel,
+    check_reporter,
+    is_numbered,
+)
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.model import Reason, ReportRun, Sample, Source
+from devtelemetry.model import Reason, ReportedMembership, ReportRun, Sample, Source
 from devtelemetry.store.database import Connection, Database, is_transient
 from devtelemetry.store.keyring import ReceiverIds, installation_pseudonym, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
@@ -72,10 +79,11 @@ class BadLine(ValueError):
 
 
 class Line(NamedTuple):
-    """What one line says: a sample, a run of numbers, or a sample and its number."""
+    """What one line says: a sample, perhaps with its number, a run of numbers or a membership."""
 
-    sample: Sample | None
-    run: ReportRun | None
+    sample: Sample | None = None
+    run: ReportRun | None = None
+    membership: ReportedMembership | None = None
 
 
 @dataclass(slots=True)
@@ -104,8 +112,10 @@ def _whole_number(value: object) -> int:
 
 
 def _created_at(value: object) -> int | None:
-    if value is None:
-        return None
+    return None if value is None else _time(value)
+
+
+def _time(value: object) -> int:
     number = _whole_number(value)
     if not _LEAST_MILLISECONDS <= number <= _GREATEST_MILLISECONDS:
         raise BadLine(f"{number} is no time in Unix milliseconds; allowed: Unix milliseconds")
@@ -116,6 +126,10 @@ def _sequence(value: object) -> int:
     if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
         raise BadLine(f"{_show(value)} is no number of a sample; allowed: 1 to {MAX_SEQUENCE}")
     return value
+
+
+def _left_at(value: object) -> int:
+    return 0 if type(value) is int and value == 0 else _time(value)
 
 
 def _size(value: object) -> int:
@@ -174,13 +188,26 @@ _RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "installationId": ("installation_id", _text),
     "firstSequence": ("first_sequence", _sequence),
     "lastSequence": ("last_sequence", _sequence),
-    "firstSentAt": ("first_sent_at", _created_at),
-    "lastSentAt": ("last_sent_at", _created_at),
+    "firstSentAt": ("first_sent_at", _time),
+    "lastSentAt": ("last_sent_at", _time),
 }
+# Of a line that says when a receiver was in a channel.
+_MEMBERSHIP_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "channelId": ("channel_id", _text),
+    "receiverPublicKey": ("receiver_public_key", _text),
+    "installationId": ("installation_id", _text),
+    "joinedAt": ("joined_at", _time),
+    "joinedSaidAt": ("joined_said_at", _time),
+    "leftAt": ("left_at", _left_at),
+    "leftSaidAt": ("left_said_at", _time),
+}
+_MEMBERSHIP_REQUIRED = ("channelId", "receiverPublicKey")
 _RUN_REQUIRED = ("installationId", "firstSequence", "lastSequence")
 _REQUIRED = ("messageId", "channelId", "receiverPublicKey", "sentAt", "createdAt")
 _NAMES = {attribute: name for name, (attribute, _) in _FIELDS.items()}
-_SPELLINGS = {name.lower(): name for name in (*_FIELDS, *_RUN_FIELDS, "sequence")}
+_SPELLINGS = {
+    name.lower(): name for name in (*_FIELDS, *_RUN_FIELDS, *_MEMBERSHIP_FIELDS, "sequence")
+}
 
 
 def parse_line(
@@ -199,7 +226,9 @@ def parse_line(
     if type(values) is not dict:
         raise BadLine(f"{_show(values)} is no object; allowed: one JSON object a line")
     if "firstSequence" in values:
-        return Line(None, _parse_run(values, on_unknown))
+        return Line(run=_parse_run(values, on_unknown))
+    if "joinedSaidAt" in values or "leftSaidAt" in values:
+        return Line(membership=_parse_membership(values, on_unknown))
     sequence = _parse("sequence", values.pop("sequence"), _sequence) if "sequence" in values else 0
     sample = Sample(**_said(values, _FIELDS, _REQUIRED, on_unknown))
     if sequence and not sample.installation_id:
@@ -241,6 +270,31 @@ def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None)
     if (run.first_sent_at is None) != (run.last_sent_at is None):
         raise BadLine("firstSentAt, lastSentAt: one is missing; allowed: both or none")
     return run
+
+
+def _parse_membership(
+    values: dict[str, Any], on_unknown: Callable[[str], None] | None
+) -> ReportedMembership:
+    said = _said(values, _MEMBERSHIP_FIELDS, _MEMBERSHIP_REQUIRED, on_unknown)
+    for name in ("joined", "left"):
+        if (f"{name}_at" in said) != (f"{name}_said_at" in said):
+            raise BadLine(f"{name}At, {name}SaidAt: one is missing; allowed: both or none")
+    membership = ReportedMembership(
+        said["channel_id"],
+        said["receiver_public_key"],
+        said.get("installation_id", ""),
+        joined_at=said.get("joined_at"),
+        joined_said_at=said.get("joined_said_at"),
+        left_at=said.get("left_at"),
+        left_said_at=said.get("left_said_at"),
+    )
+    refusal = check_channel(membership.channel_id) or check_reporter(
+        membership.receiver_public_key, membership.installation_id, "", ""
+    )
+    if refusal is not None:
+        attribute, _, why = refusal.detail.partition(":")
+        raise BadLine(f"{_NAMES[attribute]}:{why} ({refusal.reason.label})")
+    return membership
 
 
 def _said(
@@ -330,7 +384,7 @@ class _Reader:
                 self.rejected += 1
                 self.on_rejected(self.number, str(error))
                 if error.run is not None:
-                    yield Line(None, error.run)
+                    yield Line(run=error.run)
                 continue
             self.has_marks |= said.sample is not None and said.sample.created_at is None
             yield said
@@ -433,6 +487,9 @@ async def import_samples(
         while lines_read := reader.batch():
             batch = Batch()
             batch.add_samples(rows.keyring, [said.sample for said in lines_read if said.sample])
+            batch.add_memberships(
+                rows.keyring, [said.membership for said in lines_read if said.membership]
+            )
             batch.add_runs(rows.keyring, [said.run for said in lines_read if said.run])
             stored = await session.write(rows, batch, now_ms)
             total.imported += stored.new
@@ -518,8 +575,8 @@ class _Session:
 
 
 async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
-    """All samples, some thousand lines at a time, by event time, then the runs of numbers: one
-    state of the database.
+    """All samples, some thousand lines at a time, by event time, then the runs of numbers and
+    the memberships that were reported: one state of the database.
 
     Raises Unavailable if the database cannot be reached.
     """
@@ -532,12 +589,10 @@ async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
         ):
             if await needs_repair(connection):
                 continue
-            cursor = await connection.cursor(_QUERIES["samples"])
-            while rows := await cursor.fetch(CURSOR_ROWS):
-                yield b"".join(map(_line, rows))
-            cursor = await connection.cursor(_QUERIES["islands"])
-            while rows := await cursor.fetch(CURSOR_ROWS):
-                yield b"".join(map(_run_line, rows))
+            for query, as_line in _EXPORTED:
+                cursor = await connection.cursor(_QUERIES[query])
+                while rows := await cursor.fetch(CURSOR_ROWS):
+                    yield b"".join(map(as_line, rows))
             return
     raise Unavailable("the samples kept changing; try again")
 
@@ -574,6 +629,21 @@ def _run_line(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def _membership_line(row: Mapping[str, Any]) -> bytes:
+    ids = ReceiverIds(row["receiver_id"], row["owner_id"], row["installation_id"])
+    values = {"channelId": row["channel"], "receiverPublicKey": pseudonym(ids)}
+    if row["joined_said_at"] is not None:
+        values |= {"joinedAt": row["joined_at"], "joinedSaidAt": row["joined_said_at"]}
+    if row["left_said_at"] is not None:
+        values |= {"leftAt": row["left_at"] or 0, "leftSaidAt": row["left_said_at"]}
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+_EXPORTED: tuple[tuple[str, Callable[[Mapping[str, Any]], bytes]], ...] = (
+    ("samples", _line),
+    ("islands", _run_line),
+    ("memberships", _membership_line),
+)
 _OPTIONAL = (
     ("envelopeId", "envelope_id"),
     ("platform", "platform"),

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
     MembershipPolicy,
+    ReportedMembership,
     ReportRun,
     Source,
     WindowReliability,
@@ -26,8 +28,8 @@ from devtelemetry.model import (
 )
 from devtelemetry.retention import clean
 from devtelemetry.store.database import Database
-from oracle.model import Numbers, OracleSample, OracleWindow, compute
-from support.store import START, as_samples, compute_window, empty
+from oracle.model import Memberships, Numbers, OracleSample, OracleWindow, compute
+from support.store import START, as_memberships, as_samples, compute_window, empty
 
 INSTALLATIONS = ("phone", "tablet")
 
@@ -38,6 +40,7 @@ class Pushed:
 
     samples: tuple[OracleSample, ...]
     run: ReportRun | None = None
+    memberships: tuple[ReportedMembership, ...] = ()
 
 
 def numbered(installation: str, first: int, fates: Sequence[OracleSample | None]) -> Pushed:
@@ -66,6 +69,7 @@ async def store_pushes(
         for push in pushes:
             batch.add_samples(writer.keyring, as_samples(push.samples))
             batch.add_runs(writer.keyring, [push.run] if push.run else [])
+            batch.add_memberships(writer.keyring, push.memberships)
         for beat in heartbeats:
             batch.add_heartbeat(writer.keyring, beat)
         async with database.acquire() as connection:
@@ -77,6 +81,7 @@ class World:
     pushes: list[Pushed]  # in the order of arrival
     cuts: list[int]  # where one transaction ends and the next begins
     numbers: Mapping[str, Numbers]
+    memberships: Memberships
     heartbeats: list[Heartbeat]
 
     @property
@@ -114,10 +119,29 @@ SENT_AT = [
 ]
 
 
+MOMENTS = st.integers(-10, 70).map(lambda minute: START + minute * MINUTE_MS + minute % 3) | (
+    st.sampled_from([START - 1, START, START + 1, END - 2, END - 1, END, END + 1])
+)
+MEMBERSHIPS_SAID = st.dictionaries(
+    st.tuples(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(INSTALLATIONS))
+        | st.tuples(st.sampled_from("cde"), st.just("")),
+        st.sampled_from(["c1", "c1", "c2", "c3-negotiated"]),
+    ),
+    st.lists(
+        st.tuples(
+            st.integers(START, START + 3), st.none() | MOMENTS, st.none() | st.just(0) | MOMENTS
+        ),
+        max_size=3,
+    ),
+    max_size=6,
+)
+
+
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Receivers that number their samples, lose some, have some rejected, and push them in pieces,
-    again and in any order."""
+    again and in any order; some say when they joined and left, in whatever way."""
     pushes: list[Pushed] = []
     numbers: dict[str, dict[int, int | None]] = {}
     for installation in INSTALLATIONS:
@@ -126,7 +150,7 @@ def worlds(draw: st.DrawFn) -> World:
         kept = draw(st.permutations(kept))
         fates: dict[int, OracleSample | None] = {}
         for number, sample in enumerate(kept, start=1):
-            fate = draw(st.sampled_from(["arrives"] * 6 + ["lost", "lost", "rejected"]))
+            fate = draw(st.sampled_from(["arrives"] * 5 + ["lost"] * 3 + ["rejected"] * 2))
             if fate != "lost":
                 fates[number] = sample if fate == "arrives" else None
         numbers[installation] = {
@@ -141,15 +165,17 @@ def worlds(draw: st.DrawFn) -> World:
             pushes.append(numbered(installation, first, stretch))
     for key in "cd":
         pushes += [Pushed((sample,)) for sample in draw(reports(key, ""))]
-    pushes = draw(st.permutations(pushes + pushes[:2]))
+    memberships = draw(MEMBERSHIPS_SAID)
+    pushes += [Pushed((), memberships=(said,)) for said in as_memberships(memberships)]
+    pushes = draw(st.permutations(pushes + pushes[:2] + pushes[-1:]))
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(pushes) - 1)), max_size=4)))
     still_there = draw(st.sets(st.sampled_from([*"ab"])))
     beats = [
         Heartbeat(key, installation, "", "", END)
         for key in still_there
         for installation in INSTALLATIONS
-    ] + [Heartbeat(key, "", "", "", END) for key in "cd"]
-    return World(pushes, cuts, numbers, beats)
+    ] + [Heartbeat(key, "", "", "", END) for key in "cde"]
+    return World(pushes, cuts, numbers, memberships, beats)
 
 
 UNMEASURED = {Source.GRPC: Unmeasured(channels=("*-negotiated",))}
@@ -168,6 +194,7 @@ def expected_of(
             for beat in world.heartbeats
         },
         numbers=world.numbers if with_numbers else {},
+        memberships=world.memberships,
         unmeasured_channels=["*-negotiated"],
     )
 
@@ -340,6 +367,45 @@ async def test_islands_are_the_union_of_what_came_in_whatever_order(
     shuffled = [Pushed((), run(*one)) for one in data.draw(st.permutations(runs))]
     await store_pushes(database, shuffled[:cut], *([one] for one in shuffled[cut:]))
     assert await rows(database, "report_island") == [tuple(one) for one in union(runs)]
+
+
+# ----------------------------------------------------------------------------------- memberships
+
+
+def said(said_at: int, joined_at: int | None, left_at: int | None) -> Pushed:
+    of = {(("ann", "phone"), "c1"): [(said_at, joined_at, left_at)]}
+    return Pushed((), memberships=tuple(as_memberships(of)))
+
+
+async def parts(database: Database) -> list[tuple[int | None, int | None]]:
+    async with database.acquire() as connection:
+        found = await connection.fetch("select joined_at, left_at from membership")
+    return [tuple(row) for row in found]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+async def test_the_latest_that_is_said_of_joining_and_of_leaving_counts_each(
+    database: Database, order: tuple[int, ...]
+) -> None:
+    joined, left, nothing = said(1, 100, 0), said(2, None, 200), said(3, None, None)
+    pushes = [joined, left, nothing]
+    await store_pushes(database, *([pushes[i]] for i in order))
+    assert await parts(database) == [(100, 200)]
+    # It joins again: the absence is over, whatever comes again of what it said before.
+    await store_pushes(database, [said(4, 300, 0)], [left], [joined])
+    assert await parts(database) == [(300, None)]
+
+
+async def test_of_what_is_said_at_one_moment_the_greatest_counts(database: Database) -> None:
+    await store_pushes(database, [said(1, 100, 0)], [said(1, 50, 200)], [said(1, 70, 150)])
+    assert await parts(database) == [(100, 200)]
+
+
+async def test_a_membership_is_forgotten_with_its_receiver(database: Database) -> None:
+    await store_pushes(database, [said(1, 100, 0)])
+    await forget_installation(database, "phone", now_ms=START)
+    await store_pushes(database, [said(2, 100, 0)])
+    assert await parts(database) == []
 
 
 # ----------------------------------------------------------------------- what is forgotten, cleaned

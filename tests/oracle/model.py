@@ -23,8 +23,8 @@ How the page is read where it leaves a choice:
 - *Numbers.* What arrived of an installation's numbers is a set of them, each with the sentAt that
   its sample said, or with none if the sample was rejected. Runs, pushes and rows are not in the
   page's terms and not here.
-
-Not modelled: reported memberships.
+- *Memberships.* Of what a receiver says of joining and of leaving a channel, the latest counts
+  each, and of what it says at one moment the greatest.
 """
 
 from __future__ import annotations
@@ -46,8 +46,18 @@ MessageKey = tuple[str, str]
 Numbers = Mapping[int, int | None]
 """What arrived of one installation's count: number → sentAt as its sample said; None: rejected"""
 
+Joining = tuple[int, int | None, int | None]
+"""What a receiver said of a channel: createdAt of the push; joined at (None: not said); left at
+(None: not said, 0: still in)"""
+
+Memberships = Mapping[tuple[Receiver, str], Iterable[Joining]]
+"""(receiver, channel id) → all that it said"""
+
 Hole = tuple[int, int]
 """An open interval of sentAt"""
+
+FIRST_OF_ALL = -(2**63)
+END_OF_TIME = 2**63
 
 Membership = Literal["present", "window", "bracketed"]
 MEMBERSHIPS: tuple[Membership, ...] = ("present", "window", "bracketed")
@@ -247,6 +257,7 @@ def compute(
     *,
     heartbeats: Mapping[Receiver, int] | None = None,
     numbers: Mapping[str, Numbers] | None = None,
+    memberships: Memberships | None = None,
     unmeasured_channels: Iterable[str] = (),
     unmeasured_types: Iterable[str] = (),
 ) -> OracleWindow:
@@ -255,6 +266,7 @@ def compute(
     samples              in any order, or what `canonical` made of them (saves doing it again)
     heartbeats           receiver → createdAt of its latest push without samples, ms
     numbers              installation → what arrived of its numbers
+    memberships          what receivers said of their part in channels
     unmeasured_channels  globs over channel ids, case-sensitive
     unmeasured_types     message types
 
@@ -287,6 +299,11 @@ def compute(
             membership,
             reporting=reporting,
             holes_of=holes_of,
+            said={
+                receiver: list(sayings)
+                for (receiver, of), sayings in (memberships or {}).items()
+                if of == channel_id
+            },
             unmeasured_types=types,
         )
         if figures.messages > 0 and figures.receivers > 0:
@@ -302,6 +319,7 @@ def _channel(
     *,
     reporting: set[Receiver],
     holes_of: Mapping[str, list[Hole]],
+    said: Mapping[Receiver, list[Joining]],
     unmeasured_types: set[str],
 ) -> OracleChannel:
     """The figures of one channel, all of whose messages, in the window or not, are given."""
@@ -316,14 +334,21 @@ def _channel(
         for receiver in message.holders:
             seen[receiver].append(message.sent_at)
 
-    involved = set(seen)  # whoever can count: holds something here, or wrote a message of M
+    # Whoever can count: holds something here, says to be in, or wrote a message of M.
+    involved = set(seen) | set(said)
     for message in in_window:
         involved |= message.authors
 
     receivers = expected = missing = corroborated = unknown = 0
     for receiver in involved & reporting:
         expected_messages = _expected(
-            receiver, start, end, membership, seen=seen[receiver], in_window=in_window
+            receiver,
+            start,
+            end,
+            membership,
+            seen=seen[receiver],
+            said=said.get(receiver, []),
+            in_window=in_window,
         )
         if expected_messages is None:
             continue
@@ -347,17 +372,34 @@ def _expected(
     membership: Membership,
     *,
     seen: list[int],
+    said: list[Joining],
     in_window: list[Message],
 ) -> list[Message] | None:
     """X of a reporting receiver (its own messages still in it); None if it does not count."""
+    joinings = [(created_at, joined) for created_at, joined, _ in said if joined is not None]
+    leavings = [(created_at, left) for created_at, _, left in said if left is not None]
+    joined_at = max(joinings)[1] if joinings else None
+    left_at = max(leavings)[1] if leavings else None
+
     if membership == "window":
-        counts = any(receiver in message.holders | message.authors for message in in_window)
-        return in_window if counts else None
-    if not seen:  # only marked as an author: neither first nor last
+        first, last = FIRST_OF_ALL, END_OF_TIME
+        holds = any(receiver in message.holders | message.authors for message in in_window)
+    else:
+        # Only marked as an author: neither first nor last.
+        first = min(seen, default=END_OF_TIME)
+        last = max(seen, default=FIRST_OF_ALL)
+        holds = True
+    if joined_at is not None:
+        first = joined_at
+    if left_at is not None:
+        last = END_OF_TIME if left_at == 0 else left_at
+
+    if not holds:
         return None
-    first, last = min(seen), max(seen)
     if membership == "bracketed":
-        return in_window if first < start and last >= end else None
-    if first < end and last >= start:
-        return [message for message in in_window if first <= message.sent_at <= last]
-    return None
+        counts = first < start and last >= end
+    else:
+        counts = first < end and last >= start
+    if not counts:
+        return None
+    return [message for message in in_window if first <= message.sent_at <= last]

@@ -17,7 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from oracle.model import Membership, MessageKey, OracleSample
+from oracle.model import Joining, Membership, MessageKey, OracleSample, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -356,9 +356,24 @@ class Vector:
     runs: list[dict[str, Any]] = field(default_factory=list)
     """Numbers that arrived and are no sample's here, as a line of an import file."""
 
+    memberships: list[dict[str, Any]] = field(default_factory=list)
+    """What receivers said of joining and leaving, as a line of an import file."""
+
     @property
     def lines(self) -> list[dict[str, Any]]:
-        return self.samples + self.runs
+        return self.samples + self.runs + self.memberships
+
+    def oracle_memberships(self) -> dict[tuple[Receiver, str], list[Joining]]:
+        said: defaultdict[tuple[Receiver, str], list[Joining]] = defaultdict(list)
+        for one in self.memberships:
+            receiver = (one["receiverPublicKey"], one.get("installationId", ""))
+            for says, (joined, left) in {
+                "joinedSaidAt": (one.get("joinedAt"), None),
+                "leftSaidAt": (None, one.get("leftAt")),
+            }.items():
+                if says in one:
+                    said[receiver, one["channelId"]].append((one[says], joined, left))
+        return dict(said)
 
     def oracle_numbers(self) -> dict[str, dict[int, int | None]]:
         """Those of the samples, and those of the runs, whose samples are rejected ones."""

@@ -84,6 +84,7 @@ def test_vector_is_reproduced_exactly(vector: Vector) -> None:
         vector.window_end,
         vector.membership,
         numbers=vector.oracle_numbers(),
+        memberships=vector.oracle_memberships(),
     )
 
     assert {

@@ -1,6 +1,6 @@
 """Samples in a test's database, stored as pushed ones are, and a window computed of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
@@ -11,6 +11,7 @@ from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
     MembershipPolicy,
+    ReportedMembership,
     ReportRun,
     Sample,
     Source,
@@ -18,7 +19,7 @@ from devtelemetry.model import (
     from_unix_ms,
 )
 from devtelemetry.store.database import Database
-from oracle.model import OracleSample
+from oracle.model import Memberships, OracleSample
 from oracle.recording import Vector
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
@@ -72,8 +73,22 @@ async def store_vector(database: Database, vector: Vector) -> None:
             writer.keyring,
             [ReportRun(installation, number, number, at, at) for number, at in numbers.items()],
         )
+    batch.add_memberships(writer.keyring, as_memberships(vector.oracle_memberships()))
     async with database.acquire() as connection:
         await writer.write(connection, batch, now_ms=START)
+
+
+def as_memberships(memberships: Memberships) -> Iterator[ReportedMembership]:
+    for (receiver, channel_id), sayings in memberships.items():
+        for said_at, joined_at, left_at in sayings:
+            yield ReportedMembership(
+                channel_id,
+                *receiver,
+                joined_at=joined_at,
+                joined_said_at=None if joined_at is None else said_at,
+                left_at=left_at,
+                left_said_at=None if left_at is None else said_at,
+            )
 
 
 def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.model import MINUTE_MS, Event, ReportRun, Sample, SentEnvelope, Source
+from devtelemetry.model import (
+    MINUTE_MS,
+    Event,
+    ReportedMembership,
+    ReportRun,
+    Sample,
+    SentEnvelope,
+    Source,
+)
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
 # The claim of an author's mark, which is no sample: any sample of the message comes before it.
@@ -60,6 +68,21 @@ class NewRun(NamedTuple):
     last_sent_at: int | None
 
 
+class Said(NamedTuple):
+    """What a receiver said of joining or of leaving. The greatest is believed: the latest."""
+
+    said_at: int
+    at: int
+
+
+@dataclass(slots=True)
+class NewMembership:
+    """What a receiver said of its part in a channel; None: nothing. Left at 0: still in."""
+
+    joined: Said | None = None
+    left: Said | None = None
+
+
 class Heartbeat(NamedTuple):
     """A push without samples: still reporting, nothing new."""
 
@@ -80,6 +103,7 @@ class Batch:
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
     events: dict[tuple[int, int], Event] = field(default_factory=dict)
     event_owners: dict[tuple[int, int], tuple[int | None, int | None]] = field(default_factory=dict)
+    memberships: dict[MembershipKey, NewMembership] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
@@ -138,6 +162,21 @@ class Batch:
         minute = floor_to_minute(beat.created_at)
         receiver.last_heartbeat_minute = max(receiver.last_heartbeat_minute or minute, minute)
 
+    def add_memberships(self, keyring: Keyring, reported: Iterable[ReportedMembership]) -> None:
+        for said in reported:
+            ids = keyring.receiver(said.receiver_public_key, said.installation_id, said.source)
+            # So that it is looked up whether that one is forgotten.
+            self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
+            channel_id = keyring.channel(said.channel_id)
+            self.channels[channel_id] = said.channel_id
+            new = self.memberships.setdefault((channel_id, ids.receiver_id), NewMembership())
+            if said.joined_said_at is not None and said.joined_at:
+                joined = Said(said.joined_said_at, said.joined_at)
+                new.joined = max(new.joined or joined, joined)
+            if said.left_said_at is not None:
+                left = Said(said.left_said_at, said.left_at or 0)
+                new.left = max(new.left or left, left)
+
     def add_runs(self, keyring: Keyring, runs: Iterable[ReportRun]) -> None:
         for installation, first, last, first_sent_at, last_sent_at, source in runs:
             installation_id = keyring.installed(installation, source)
@@ -176,6 +215,9 @@ class Batch:
             },
             events=self.events,
             event_owners=self.event_owners,
+            memberships={
+                key: new for key, new in self.memberships.items() if key[1] not in receivers
+            },
             runs=self.runs,  # the statement that writes them leaves out what is forgotten
         )
         for _, sample in self.said:
@@ -184,6 +226,8 @@ class Batch:
             )
             if ids.receiver_id not in receivers:
                 rest.add_samples(keyring, [sample])
+        for channel_id, _ in rest.memberships:
+            rest.channels[channel_id] = self.channels[channel_id]
         return rest
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from devtelemetry.model import DAY_MS, HOUR_MS, Reason, Sample, from_unix_ms
 
 MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
+MAX_MEMBERSHIPS_PER_REQUEST = 5_000
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ID_BYTES = 512
 MAX_TOPICS_BYTES = 4 * 1024
@@ -79,6 +80,17 @@ def check_reporter(
     return _check_ids(
         ("receiver_public_key", "installation_id"), (receiver_public_key, installation_id)
     ) or _check_labels(("platform", "app_version"), (platform, app_version))
+
+
+def check_channel(channel_id: str) -> Refusal | None:
+    """Why a membership of this channel is ignored, or None."""
+    if not channel_id:
+        return _empty("channel_id")
+    return _check_ids(("channel_id",), (channel_id,))
+
+
+def is_milliseconds(value: int) -> bool:
+    return _LEAST_MILLISECONDS <= value <= _GREATEST_MILLISECONDS
 
 
 def is_numbered(installation_id: str, first_sequence: int) -> bool:

@@ -146,8 +146,30 @@ select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
 on conflict (channel_id, receiver_id) do update
 set first_sent_minute = least(membership.first_sent_minute, excluded.first_sent_minute),
     last_sent_minute = greatest(membership.last_sent_minute, excluded.last_sent_minute)
-where excluded.first_sent_minute < membership.first_sent_minute
+where membership.first_sent_minute is null
+   or excluded.first_sent_minute < membership.first_sent_minute
    or excluded.last_sent_minute > membership.last_sent_minute
+
+-- name: upsert_reported_memberships
+-- Of joining and of leaving the latest that was said counts; of what was said at one moment, the greatest. Leaving: 0
+-- comes in for "still in".
+insert into membership (channel_id, receiver_id, joined_at, joined_said_at, left_at, left_said_at)
+select channel_id, receiver_id, joined_at, joined_said_at, nullif(left_at, 0), left_said_at
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[])
+    as n (channel_id, receiver_id, joined_at, joined_said_at, left_at, left_said_at)
+on conflict (channel_id, receiver_id) do update
+set joined_at = case
+        when excluded.joined_said_at is not null
+         and (membership.joined_said_at is null or (excluded.joined_said_at, excluded.joined_at)
+             > (membership.joined_said_at, membership.joined_at))
+        then excluded.joined_at else membership.joined_at end,
+    joined_said_at = greatest(membership.joined_said_at, excluded.joined_said_at),
+    left_at = case
+        when excluded.left_said_at is not null
+         and (membership.left_said_at is null or (excluded.left_said_at, coalesce(excluded.left_at, 0))
+             > (membership.left_said_at, coalesce(membership.left_at, 0)))
+        then excluded.left_at else membership.left_at end,
+    left_said_at = greatest(membership.left_said_at, excluded.left_said_at)
 
 -- name: upsert_arrivals
 insert into arrival (sent_minute, arrived_at, arrived_on_time_at)

@@ -19,7 +19,7 @@ from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest.batch import Batch, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.model import Event, ReportRun, Sample, SentEnvelope
+from devtelemetry.model import Event, ReportedMembership, ReportRun, Sample, SentEnvelope
 from devtelemetry.store.database import Database, is_transient
 from devtelemetry.store.keyring import Keyring
 
@@ -45,6 +45,7 @@ class Submission:
     heartbeats: Sequence[Heartbeat] = ()
     sent_envelopes: Sequence[SentEnvelope] = ()
     events: Sequence[Event] = ()
+    memberships: Sequence[ReportedMembership] = ()
     runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
     size_bytes: int = 0  # of the request, as it was sent
 
@@ -57,6 +58,7 @@ class Submission:
             + len(self.heartbeats)
             + len(self.sent_envelopes)
             + len(self.events)
+            + len(self.memberships)
         )
 
 
@@ -186,6 +188,7 @@ class GroupCommit:
                 batch.add_heartbeat(keyring, beat)
             batch.add_sent_envelopes(keyring, submission.sent_envelopes)
             batch.add_events(keyring, submission.events)
+            batch.add_memberships(keyring, submission.memberships)
             batch.add_runs(keyring, submission.runs)
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05

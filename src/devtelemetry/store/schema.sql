@@ -91,14 +91,20 @@ create table receipt (
     primary key (sent_at, channel_id, message_id, receiver_id) include (kind, sent_by_receiver, created_at)
 ) partition by range (sent_at);
 
--- From when to when a receiver is known in a channel. Outlives the samples.
+-- From when to when a receiver is known in a channel, by what it held and by what it says. Outlives the samples.
 create table membership (
     channel_id         bigint not null,
     receiver_id        bigint not null,
-    first_sent_minute  bigint not null,  -- of the earliest message of the channel it ever held
-    last_sent_minute   bigint not null,  -- of the latest
+    first_sent_minute  bigint,  -- of the earliest message of the channel it ever held; NULL: it holds none
+    last_sent_minute   bigint,  -- of the latest
+    joined_at          bigint,  -- as it says, by its clock; NULL: it does not
+    joined_said_at     bigint,  -- created_at of the push that said so: the latest one counts
+    left_at            bigint,  -- as it says; NULL: it is still in, if left_said_at is known
+    left_said_at       bigint,  -- created_at of the push that said so; NULL: none did
     primary key (channel_id, receiver_id)
 ) with (fillfactor = 70);  -- updated in place, once a minute at most
+create index membership_joined on membership (joined_at) where joined_at is not null;
+create index membership_left on membership (left_at) where left_at is not null;
 
 -- Which reports of an installation arrived, by its own numbers: runs without a hole. A push whose number follows a
 -- stored run's last makes that run longer, so an installation that loses nothing has one row.
