@@ -28,7 +28,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.retention import clean
 from devtelemetry.store.database import Database
-from oracle.model import Memberships, Numbers, OracleSample, OracleWindow, compute
+from oracle.model import Joining, Memberships, Numbers, OracleSample, OracleWindow, compute
 from support.store import START, as_memberships, as_samples, compute_window, empty
 
 INSTALLATIONS = ("phone", "tablet")
@@ -126,7 +126,7 @@ MEMBERSHIPS_SAID = st.dictionaries(
     st.tuples(
         st.tuples(st.sampled_from("ab"), st.sampled_from(INSTALLATIONS))
         | st.tuples(st.sampled_from("cde"), st.just("")),
-        st.sampled_from(["c1", "c1", "c2", "c3-negotiated"]),
+        st.sampled_from(["c1", "c1", "c1", "c2", "c3-negotiated"]),
     ),
     st.lists(
         st.tuples(
@@ -134,7 +134,8 @@ MEMBERSHIPS_SAID = st.dictionaries(
         ),
         max_size=3,
     ),
-    max_size=6,
+    min_size=1,
+    max_size=8,
 )
 
 
@@ -399,6 +400,59 @@ async def test_the_latest_that_is_said_of_joining_and_of_leaving_counts_each(
 async def test_of_what_is_said_at_one_moment_the_greatest_counts(database: Database) -> None:
     await store_pushes(database, [said(1, 100, 0)], [said(1, 50, 200)], [said(1, 70, 150)])
     assert await parts(database) == [(100, 200)]
+
+
+async def ann_and_ben(
+    database: Database, membership: MembershipPolicy, ann: Iterable[Pushed], *said: Joining
+) -> tuple[WindowReliability, OracleWindow]:
+    """The window as it is measured and by the oracle, with ann's pushes and what she says."""
+    times = [START + minute * MINUTE_MS for minute in (10, 20, 30, 40)]
+    ben = [OracleSample(f"m{at}", "c1", "ben", at, END) for at in times]
+    of_ann = {(("ann", "phone"), "c1"): list(said)}
+    numbers: dict[int, int | None] = {}
+    for push in ann:
+        for number, one in enumerate(
+            push.samples, start=push.run.first_sequence if push.run else 0
+        ):
+            numbers[number] = one.sent_at
+    says = Pushed((), memberships=tuple(as_memberships(of_ann)))
+    await store_pushes(database, [Pushed(tuple(ben)), *ann, says])
+    expected = compute(
+        [*ben, *(one for push in ann for one in push.samples)],
+        START,
+        END,
+        membership.value,
+        numbers={"phone": numbers},
+        memberships=of_ann,
+    )
+    return await compute_window(database, membership=membership), expected
+
+
+@pytest.mark.parametrize("membership", MembershipPolicy)
+async def test_what_is_held_in_a_hole_after_leaving_is_taken_out_once(
+    database: Database, membership: MembershipPolicy
+) -> None:
+    times = [START + minute * MINUTE_MS for minute in (10, 30, 20, 40)]
+    samples = [sample(f"m{at}", at, END) for at in times]
+    # 30 is held and reported before the hole from 20 to 40, and lies in it; she left at 25.
+    ann = [numbered("phone", 1, samples[:3]), numbered("phone", 9, samples[3:])]
+    left = (END, None, START + 25 * MINUTE_MS)
+    window, expected = await ann_and_ben(database, membership, ann, left)
+    assert figures(window) == oracle_figures(expected)
+    if membership is not MembershipPolicy.BRACKETED:
+        assert figures(window)["c1"][:6] == (4, 2, 6, 0, 6, 0)
+
+
+@pytest.mark.parametrize("membership", MembershipPolicy)
+@pytest.mark.parametrize("said", [(END, None, START - 1), (END, END, None)])
+async def test_who_says_that_it_was_not_there_does_not_count_for_what_it_got(
+    database: Database, membership: MembershipPolicy, said: Joining
+) -> None:
+    at = START + 10 * MINUTE_MS
+    ann = [numbered("phone", 1, [sample(f"m{at}", at, END)])]
+    window, expected = await ann_and_ben(database, membership, ann, said)
+    assert figures(window) == oracle_figures(expected)
+    assert all(channel.counts.receivers == 1 for channel in window.channels)
 
 
 async def test_a_membership_is_forgotten_with_its_receiver(database: Database) -> None:
