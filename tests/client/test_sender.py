@@ -355,15 +355,87 @@ def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
             receive(client, "m1", later())
             receive(client, 7, later())  # type: ignore[arg-type]
             receive(client, "negative", -1)
+            receive(client, "never", 2**63)
             receive(client, "x" * 100_000, later())
             client.message_received(message_id="m2", channel_id="c1", sent_at="noon")  # type: ignore[arg-type]
             receive(client, "m3", later())
             eventually(lambda: settings.status().acknowledged == 2)
         assert server.message_ids == ["m1", "m3"]
         # The numbers of those in between are skipped: the server sees that something is missing.
-        assert server.sequences == [1, 5]
+        assert server.sequences == [1, 6]
     reasons = [s["reason"] for s in shown(settings)["samples"] if s["state"] == "set_aside"]
-    assert len(reasons) == 3
+    assert len(reasons) == 4
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "at"),
+    [
+        ("", 1),
+        ("x" * 513, 1),
+        ("\ud800", 1),
+        (b"c1", 1),
+        ("c1", -1),
+        ("c1", 2**63),
+        ("c1", "noon"),
+    ],
+)
+def test_a_membership_nobody_can_send_costs_no_sample(
+    settings: Settings, channel_id: str, at: int
+) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        client.channel_joined(channel_id, at=at)
+        client.channel_left(channel_id, at=at)
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert not any(request.memberships for request in server.pushed)
+
+
+def test_a_token_goes_to_no_server_but_its_own(settings: Settings) -> None:
+    with push_server() as apps, push_server() as users:
+        with running_client(settings, apps.address, token="dt_apps") as client:
+            receive(client, "m1", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+            settings.server = users.address
+            receive(client, "m2", later())
+            eventually(lambda: settings.status().acknowledged == 2)
+            settings.token = "dt_users"
+            receive(client, "m3", later())
+            eventually(lambda: settings.status().acknowledged == 3)
+            settings.disable()
+            eventually(lambda: settings.status().leaving == 0)
+        tokens = [
+            [
+                (bool(r.forget), m.get("authorization"))
+                for r, m in zip(s.pushed, s.metadata, strict=True)
+            ]
+            for s in (apps, users)
+        ]
+        assert tokens[0] == [(False, "Bearer dt_apps"), (True, "Bearer dt_apps")]
+        assert tokens[1] == [
+            (False, None),
+            (False, "Bearer dt_users"),
+            (True, "Bearer dt_users"),
+        ]
+
+
+def test_what_a_server_says_is_cut_and_moves_no_cursor(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse(grpc.StatusCode.INVALID_ARGUMENT, "\x1b[2J" + "x" * 5000)
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().set_aside == 1)
+        for said in (settings.status().detail, shown(settings)["samples"][0]["reason"]):
+            assert said.isprintable()
+            assert len(said) < 400
+
+
+def test_authorities_that_cannot_be_read_are_a_problem_that_is_shown(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with running_client(settings, "example:1", tls=tmp_path / "none.pem") as client:
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().problem is Problem.UNREACHABLE)
+        assert "none.pem" in settings.status().detail
+        assert settings.status().waiting == 1
 
 
 def test_batches_are_cut_where_the_apps_version_changes(settings: Settings) -> None:

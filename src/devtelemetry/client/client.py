@@ -10,7 +10,7 @@ from devtelemetry.client.recorder import MembershipSaid, Recorder
 from devtelemetry.client.sample import Recorded
 from devtelemetry.client.schedule import Timing
 from devtelemetry.client.sender import App, Sender
-from devtelemetry.client.settings import Settings, check_server
+from devtelemetry.client.settings import Settings, check_server, check_token
 from devtelemetry.client.tally import Tally
 from devtelemetry.client.wake import Alarm
 
@@ -24,7 +24,7 @@ class TelemetryClient:
     server               HOST:PORT, unless the settings name another; empty: only they do
     token                `dt_…`, if the server asks for one
     tls                  None: TLS but on loopback. True, False: always, never. A path: a PEM file
-                         with the authorities to trust instead of the system's
+                         with the authorities to trust instead of gRPC's own list
     receiver_public_key  of the user; a pseudonym goes out in its place, unless the settings say so
     platform             desktop, android, ios, …
     app_version          as the app's makers write it
@@ -51,7 +51,7 @@ class TelemetryClient:
         self._switch = settings.switch
         self._app = App(
             check_server(server) if server else "",
-            token,
+            check_token(token or ""),
             tls if tls is None or isinstance(tls, bool) else Path(tls),
             receiver_public_key,
             platform,
@@ -72,7 +72,7 @@ class TelemetryClient:
                 directory = self._settings.storage.directory
                 connection = self._settings.storage.connect()
                 parts.callback(connection.close)
-                tally = Tally(directory)
+                tally = Tally.first_free(directory)
                 parts.callback(tally.close)
                 alarm = Alarm(directory, tally.slot)
                 parts.callback(alarm.close)

@@ -19,7 +19,7 @@ class Connection:
     """Used by one thread.
 
     tls           None: TLS but on loopback. True, False: always, never. A path: PEM of the
-                  authorities to trust instead of the system's
+                  authorities to trust instead of gRPC's own list
     idle_seconds  a channel that nobody needed for so long is closed
     """
 

@@ -99,7 +99,7 @@ class Farewell(NamedTuple):
 
     installation_id: str
     server: str
-    asked: int
+    token: str
 
 
 class Outbox:
@@ -118,12 +118,18 @@ class Outbox:
 
     # ------------------------------------------------------------------------------ from the app
 
-    def open(self, consent: int) -> int:
-        """Counts what this slot's last client lost; returns how many that is."""
+    def open(self, consent: int, abandoned: Iterable[Tally]) -> int:
+        """Counts what clients lost that ended in the midst of it; returns how many samples.
+
+        abandoned  slots of clients that ended and that nobody took over
+        """
         with transaction(self._connection, durable=True) as connection:
             if _identity(connection, consent) is None:
                 return 0
             lost = take_over(connection, self._tally, consent)
+            for tally in abandoned:
+                lost += take_over(connection, tally, consent)
+                settle(connection, tally, consent, tally.taken, is_open=False)
             _drop(connection, lost)
         return lost
 
@@ -250,9 +256,18 @@ class Outbox:
             )
 
     def claim(
-        self, consent: int, server: str, *, max_samples: int, max_bytes: int, now_ms: int
+        self,
+        consent: int,
+        server: str,
+        token: str,
+        *,
+        max_samples: int,
+        max_bytes: int,
+        now_ms: int,
     ) -> Claim | None:
         """Takes the oldest samples that fit one push to `server`, and what is new of memberships.
+
+        token  that goes with it, noted for the day on which the server has to forget
 
         Without any of both it is a heartbeat. None: the consent is not given any more.
         """
@@ -267,7 +282,8 @@ class Outbox:
                 (now_ms, first, first + len(samples)),
             )
             connection.execute(
-                "insert or ignore into telemetry_recipient (server) values (?)", (server,)
+                "insert or replace into telemetry_recipient (server, token) values (?, ?)",
+                (server, token),
             )
             memberships = [
                 Membership(*row)
@@ -360,7 +376,7 @@ class Outbox:
     def farewell(self) -> Farewell | None:
         """An opt-out that a server still has to be told, the one asked least often."""
         row = self._connection.execute(
-            "select installation_id, server, asked from telemetry_farewell order by asked, server"
+            "select installation_id, server, token from telemetry_farewell order by asked, server"
             " limit 1"
         ).fetchone()
         return Farewell(*row) if row else None

@@ -73,6 +73,12 @@ class Recorder:
             while len(self._items) > self._capacity:
                 self._drop_oldest()
 
+    def give_up(self, drained: Drained) -> None:
+        """It can never be stored: it is lost, and counted."""
+        with self._lock:
+            self._overflowed += drained.overflowed
+            self._overflowed += sum(type(item) is Recorded for item in drained.items)
+
     def _drop_oldest(self) -> None:
         if type(self._items.popleft()) is Recorded:
             self._overflowed += 1

@@ -52,13 +52,15 @@ create table if not exists telemetry_membership (
 
 -- The servers that samples went to since the opt-in: whom to ask to forget them.
 create table if not exists telemetry_recipient (
-    server  text primary key
+    server  text primary key,
+    token   text not null        -- the one that was sent with them
 );
 
 -- What remains of an opt-out until the server has done as asked; nothing else does.
 create table if not exists telemetry_farewell (
     installation_id  text    not null,
     server           text    not null,
+    token            text    not null,
     asked            integer not null default 0,  -- how often
     primary key (installation_id, server)
 );
@@ -75,7 +77,7 @@ create table if not exists telemetry_tally (
 create table if not exists telemetry_status (
     singleton     integer primary key check (singleton = 1),
     last_sent_at  integer,               -- when the server last acknowledged anything; NULL: never since the opt-in
-    problem       text    not null,      -- empty: none; else a word of sender.Problem
+    problem       text    not null,      -- empty: none; else a word of settings.Problem
     detail        text    not null,      -- for a person
     changed_at    integer not null
 );

@@ -16,15 +16,15 @@ from typing import Any
 
 import grpc
 
-from devtelemetry.client.blind import blind_channel, pseudonym
+from devtelemetry.client.blind import pseudonym
 from devtelemetry.client.connection import Connection
 from devtelemetry.client.errors import ClientError
 from devtelemetry.client.outbox import Claim, Farewell, Identity, NewMembership, News, Outbox
 from devtelemetry.client.recorder import Drained, MembershipSaid, Recorder
-from devtelemetry.client.sample import Recorded, to_sample
+from devtelemetry.client.sample import Recorded, tidy, to_membership, to_sample
 from devtelemetry.client.schedule import Backoff, Schedule, Timing, retry_delay_seconds
 from devtelemetry.client.settings import Problem, Settings
-from devtelemetry.client.tally import Lock
+from devtelemetry.client.tally import Lock, Tally
 from devtelemetry.client.wake import Alarm, ring_all
 from devtelemetry.v1 import telemetry_pb2
 
@@ -50,7 +50,7 @@ class App:
     """
 
     server: str
-    token: str | None
+    token: str
     tls: bool | Path | None
     receiver_public_key: str
     platform: str
@@ -115,7 +115,9 @@ class Sender:
             try:
                 pause = self._step()
                 failures.succeeded()
+                self._settings.switch.is_stuck = False
             except Exception as error:
+                self._settings.switch.is_stuck = isinstance(error, sqlite3.Error)
                 # A full disk, a file that somebody keeps, or a fault of ours: none of it ends us.
                 failures.failed(time.monotonic())
                 pause = failures.until - time.monotonic()
@@ -193,7 +195,7 @@ class Sender:
         if not had_it:
             self._outbox.requeue()
         if farewell is not None:
-            self._call(farewell, farewell.server, _farewell_request(farewell))
+            self._call(farewell, farewell.server, farewell.token, _farewell_request(farewell))
         elif not self._server:
             detail = "neither the app nor the settings name a server"
             news = News(Problem.NO_SERVER, detail, self._settings.clock())
@@ -203,29 +205,37 @@ class Sender:
             claim = self._outbox.claim(
                 self._consent,
                 self._server,
+                self._token,
                 max_samples=self._timing.batch_samples,
                 max_bytes=self._timing.batch_bytes,
                 now_ms=self._settings.clock(),
             )
             if claim is not None:
-                with self._released_on_error(claim):
-                    self._call(claim, self._server, self._push_request(claim))
+                self._push_claim(claim)
         return _FOR_EVER if self._push is not None else 0.0
 
     def _call(
-        self, sent: Claim | Farewell, server: str, request: telemetry_pb2.PushRequest
+        self,
+        sent: Claim | Farewell,
+        server: str,
+        token: str,
+        request: telemetry_pb2.PushRequest,
     ) -> None:
         deadline = self._timing.deadline
         if self._stop_at is not None:
             deadline = min(deadline, max(0.1, self._stop_at - time.monotonic()))
-        call = self._connection.push(server, self._token, request, deadline)
+        call = self._connection.push(server, token, request, deadline)
         self._push = _Push(call, sent)
         call.add_done_callback(lambda _: self._alarm.ring())
 
-    @contextlib.contextmanager
-    def _released_on_error(self, claim: Claim) -> Iterator[None]:
+    def _push_claim(self, claim: Claim) -> None:
         try:
-            yield
+            self._call(claim, self._server, self._token, self._push_request(claim))
+        except OSError as error:
+            # The authorities that the app named cannot be read.
+            self._schedule.backoff.failed_for_a_person_to_mend(time.monotonic())
+            news = News(Problem.UNREACHABLE, tidy(str(error)), self._settings.clock())
+            self._outbox.release(claim, news)
         except BaseException:
             self._outbox.release(claim)
             raise
@@ -276,14 +286,14 @@ class Sender:
             self._schedule.pushed(time.monotonic())
         elif code is grpc.StatusCode.INVALID_ARGUMENT:
             # Sent again it would be refused again.
-            refused = dict.fromkeys(range(len(claim.samples)), f"refused: {call.details()}")
-            news = News(Problem.REFUSED, call.details() or "", now_ms)
+            refused = dict.fromkeys(range(len(claim.samples)), f"refused: {_details(call)}")
+            news = News(Problem.REFUSED, _details(call), now_ms)
             self._outbox.settle(claim, refused, news)
             self._schedule.last_contact = time.monotonic()
             self._schedule.backoff.failed(time.monotonic())
         else:
             problem = self._back_off(call, self._schedule.backoff)
-            self._outbox.release(claim, News(problem, call.details() or code.name, now_ms))
+            self._outbox.release(claim, News(problem, _details(call), now_ms))
 
     def _take_farewell(self, call: Any, farewell: Farewell) -> None:
         is_done = call.code() in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
@@ -321,7 +331,10 @@ class Sender:
         if consent != self._consent or self._revision is None:
             self._adopt(consent)
         self._server = self._settings.server or self._app.server
-        self._token = self._settings.token or self._app.token or ""
+        # A token is for the server that it was given for.
+        self._token = self._settings.token
+        if not self._token and self._server == self._app.server:
+            self._token = self._app.token
         identity = self._outbox.identity(consent)
         if identity is not None:
             reporter = self._reporter(identity, self._app.app_version)
@@ -339,7 +352,12 @@ class Sender:
             self._consent = 0
             self._settings.vanish()
             return
-        lost = self._outbox.open(consent)
+        with contextlib.ExitStack() as ended:
+            abandoned = []
+            for tally in Tally.all_free(self._settings.storage.directory):
+                ended.callback(tally.close)
+                abandoned.append(tally)
+            lost = self._outbox.open(consent, abandoned)
         self._consent = consent
         if lost:
             _LOG.info("%d samples were lost when the app last ended", lost)
@@ -362,8 +380,12 @@ class Sender:
                 # Taken under a consent that was given a moment ago, maybe: that first.
                 self._look_at_settings()
             self._store(drained)
-        except BaseException:
+        except (sqlite3.Error, ClientError, OSError):
             self._recorder.put_back(drained)
+            raise
+        except Exception:
+            # A fault of ours would be met again with these, and hold up all that comes after them.
+            self._recorder.give_up(drained)
             raise
 
     def _store(self, drained: Drained) -> None:
@@ -383,12 +405,7 @@ class Sender:
                 # Whoever opts in speaks of what comes, not of what was.
                 if not isinstance(item.sent_at, int) or item.sent_at >= identity.opted_in_at
             ],
-            [
-                bounded
-                for item in ours
-                if isinstance(item, MembershipSaid)
-                and (bounded := _since_opt_in(item.membership, identity)) is not None
-            ],
+            _memberships([item for item in ours if isinstance(item, MembershipSaid)], identity),
             lost=drained.overflowed,
             settled=drained.taken,
             now_ms=self._settings.clock(),
@@ -423,16 +440,15 @@ class Sender:
         self._outbox.close(self._consent, left.taken - unsettled)
 
 
-def _since_opt_in(membership: NewMembership, identity: Identity) -> NewMembership | None:
-    """What may be said of a membership: nothing of before the opt-in."""
-    channel_id, joined_at, left_at = membership
-    if left_at is not None and left_at < identity.opted_in_at:
-        return None
-    if joined_at is not None:
-        joined_at = max(joined_at, identity.opted_in_at)
-    if identity.blind_ids:
-        channel_id = blind_channel(channel_id)
-    return NewMembership(channel_id, joined_at, left_at)
+def _memberships(items: list[MembershipSaid], identity: Identity) -> Iterator[NewMembership]:
+    for item in items:
+        try:
+            membership = to_membership(item.membership, identity)
+        except ValueError as error:  # UnicodeEncodeError is one
+            _LOG.warning("a membership cannot be reported: %s", error)
+            continue
+        if membership is not None:
+            yield membership
 
 
 def _farewell_request(farewell: Farewell) -> telemetry_pb2.PushRequest:
@@ -446,7 +462,11 @@ def _reason(rejection: telemetry_pb2.Rejection) -> str:
         name = telemetry_pb2.Rejection.Reason.Name(rejection.reason).lower()
     except ValueError:  # a reason that is younger than this client
         name = f"reason {rejection.reason}"
-    return f"{name}: {rejection.detail}" if rejection.detail else name
+    return f"{name}: {tidy(rejection.detail)}" if rejection.detail else name
+
+
+def _details(call: Any) -> str:
+    return tidy(call.details() or call.code().name)
 
 
 def _told_delay(call: Any) -> float | None:

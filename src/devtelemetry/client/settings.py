@@ -172,8 +172,8 @@ class Settings:
         self.switch.consent = 0
         with self._writing(durable=True) as connection:
             connection.execute(
-                "insert or ignore into telemetry_farewell (installation_id, server)"
-                " select installation_id, recipient.server"
+                "insert or ignore into telemetry_farewell (installation_id, server, token)"
+                " select installation_id, recipient.server, token"
                 " from telemetry_identity, telemetry_recipient as recipient"
             )
             for table in ("outbox", "membership", "recipient", "identity", "status", "tally"):
@@ -186,7 +186,7 @@ class Settings:
 
     def vanish(self) -> None:
         """What was deleted leaves the disk too: the log that still holds it is emptied."""
-        with contextlib.suppress(sqlite3.OperationalError), self.connected() as connection:
+        with contextlib.suppress(Unwritable), self.connected() as connection:
             # As a script: execute() steps once, and each step frees a single page.
             connection.executescript("pragma incremental_vacuum")
             connection.execute("pragma wal_checkpoint(truncate)").fetchall()
@@ -204,14 +204,12 @@ class Settings:
 
     @property
     def token(self) -> str:
-        """The token for that server; empty: the one that the app names."""
+        """The token for the server; empty: the app's, for the server that the app names."""
         return self._row().token
 
     @token.setter
     def token(self, token: str) -> None:
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise BadSetting("the token holds a character that no token has; allowed: dt_…")
-        self._set("token", token)
+        self._set("token", check_token(token))
 
     @property
     def send_real_key(self) -> bool:
@@ -246,6 +244,10 @@ class Settings:
             ).fetchone()[0]
             leaving = connection.execute("select count(*) from telemetry_farewell").fetchone()[0]
             connection.execute("commit")
+        problem = Problem(last["problem"]) if last and last["problem"] else None
+        detail = last["detail"] if last else ""
+        if self.switch.is_stuck:
+            problem, detail = Problem.DISK, "the outbox cannot be written"
         return Status(
             telemetry_enabled=row.telemetry_enabled and row.build is Build.DEV,
             opted_in_at=moment(row.opted_in_at),
@@ -255,8 +257,8 @@ class Settings:
             acknowledged=identity["acknowledged"] if identity else 0,
             dropped=identity["dropped"] if identity else 0,
             last_sent_at=moment(last["last_sent_at"]) if last else None,
-            problem=Problem(last["problem"]) if last and last["problem"] else None,
-            detail=last["detail"] if last else "",
+            problem=problem,
+            detail=detail,
             leaving=leaving,
         )
 
@@ -330,6 +332,13 @@ def check_server(server: str) -> str:
     ):
         raise BadSetting(f"server: {server!r} is no address; allowed: HOST:PORT")
     return f"{host}:{port}"
+
+
+def check_token(token: str) -> str:
+    """`token`, if a request can carry it. Raises BadSetting."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise BadSetting("the token holds a character that no token has; allowed: dt_…")
+    return token
 
 
 def is_loopback(server: str) -> bool:

@@ -47,8 +47,9 @@ class Storage:
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             connection.row_factory = sqlite3.Row
-            # Before there is a table, so that a wiped outbox gives its space back.
-            connection.execute("pragma auto_vacuum = incremental")
+            if not connection.execute("pragma page_count").fetchone()[0]:
+                # Only in a file that is new: it writes. So that a wiped outbox frees its space.
+                connection.execute("pragma auto_vacuum = incremental")
             connection.execute("pragma journal_mode = wal")
             # Deleted is deleted: what an opt-out wipes must not be found in the file afterwards.
             connection.execute("pragma secure_delete = on")

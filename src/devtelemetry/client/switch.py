@@ -1,18 +1,18 @@
-"""The opt-in as one word of memory that all processes of a device share.
+"""The opt-in as a word of memory that all processes of a device share.
 
 A running client must notice a switch at once, without a timer and without a query: the app's thread
-looks at it with every message. The settings file holds the truth; beside it a mapped file of two
+looks at it with every message. The settings file holds the truth; beside it a mapped file of some
 words says what it holds:
 
     word 0  the number of the consent that is given; 0: none is, nothing may be recorded or sent
     word 1  goes up with every change of a setting
+    word 2  not 0: a client cannot write its outbox (where else could it say so?)
 
 An opt-out clears word 0 before it writes to the file, an opt-in sets it while it has the file to
 itself. So whoever has the file to itself and finds it on and the word off has found an opt-out that
 was cut short, and ends it (settings.py).
 """
 
-import contextlib
 import mmap
 import os
 from pathlib import Path
@@ -37,11 +37,11 @@ def mapped_words(path: Path) -> tuple[mmap.mmap, memoryview]:
 
 
 class Switch:
-    """The two words. Reading one costs tens of nanoseconds."""
+    """The words. Reading one costs tens of nanoseconds."""
 
     def __init__(self, directory: Path) -> None:
         self.is_new = not (directory / "switch").exists()
-        self._mapping, self._words = mapped_words(directory / "switch")
+        _, self._words = mapped_words(directory / "switch")
 
     @property
     def consent(self) -> int:
@@ -60,7 +60,11 @@ class Switch:
         """Says that a setting changed."""
         self._words[1] += 1
 
-    def close(self) -> None:
-        self._words.release()
-        with contextlib.suppress(BufferError):
-            self._mapping.close()
+    @property
+    def is_stuck(self) -> bool:
+        """Whether a client cannot write its outbox."""
+        return self._words[2] != 0
+
+    @is_stuck.setter
+    def is_stuck(self, is_stuck: bool) -> None:
+        self._words[2] = int(is_stuck)

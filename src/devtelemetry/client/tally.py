@@ -10,8 +10,10 @@ One slot a running client: a mapped file, locked for as long as the client runs.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import sqlite3
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
@@ -57,15 +59,37 @@ class Tally:
     word 2  word 0 at the beginning of that consent
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.slot = 0
-        while not (lock := Lock(directory / f"{self.slot}.lock")).take():
-            lock.close()
-            self.slot += 1
+    def __init__(self, directory: Path, slot: int, lock: Lock) -> None:
+        self.slot = slot
         self._lock = lock
-        self._mapping, self._words = mapped_words(directory / f"{self.slot}.tally")
+        self._mapping, self._words = mapped_words(directory / f"{slot}.tally")
         # What the slot's last holder left; None once that is settled.
         self.inherited: Inherited | None = Inherited(*self._words[:3])
+
+    @classmethod
+    def first_free(cls, directory: Path) -> "Tally":
+        """The first slot that no running client holds."""
+        for slot in itertools.count():
+            tally = cls._take(directory, slot)
+            if tally is not None:
+                return tally
+        raise AssertionError("there is always another slot")
+
+    @classmethod
+    def all_free(cls, directory: Path) -> "Iterator[Tally]":
+        """Each slot that was held once and is not now; to be closed by the caller."""
+        for path in directory.glob("*.tally"):
+            tally = cls._take(directory, int(path.stem))
+            if tally is not None:
+                yield tally
+
+    @classmethod
+    def _take(cls, directory: Path, slot: int) -> "Tally | None":
+        lock = Lock(directory / f"{slot}.lock")
+        if lock.take():
+            return cls(directory, slot, lock)
+        lock.close()
+        return None
 
     def count(self, consent: int) -> None:
         """One more was taken, under `consent`."""
