@@ -556,6 +556,18 @@ def _client(context: typer.Context) -> None:
     raise typer.Exit(run_client(context.args))
 
 
+@_app.command(
+    "desktop",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def _desktop(context: typer.Context) -> None:
+    """The Advanced settings page of this machine, in a window. Needs the extra `desktop`."""
+    from devtelemetry.desktop.cli import run as run_desktop  # noqa: PLC0415
+
+    raise typer.Exit(run_desktop(context.args))
+
+
 _TokenName = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called here.")]
 
 
