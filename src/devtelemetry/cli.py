@@ -33,6 +33,7 @@ from devtelemetry.config import (
 )
 from devtelemetry.errors import DevTelemetryError
 from devtelemetry.model import MembershipPolicy
+from devtelemetry.simulator import cli as simulator
 
 if TYPE_CHECKING:
     from devtelemetry.model import WindowReliability
@@ -542,6 +543,25 @@ async def _forget_receiver(settings: Settings, key: str) -> None:
     async with open_database(settings) as database:
         deleted = await forget_key(database, key)
     _say(f"deleted {deleted}")
+
+
+def _without_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """For a command that uses no server's settings: its errors are one line, SIGTERM ends it."""
+
+    @functools.wraps(command)
+    def run_command(**values: Any) -> None:
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            with _one_line_errors():
+                command(**values)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return run_command
+
+
+_app.command("demo")(_without_settings(simulator.demo))
+_app.command("simulate")(_without_settings(simulator.simulate))
 
 
 @_app.command(
