@@ -69,11 +69,15 @@ def test_the_confirmation_says_what_goes_where_for_how_long_and_how_to_leave(
     for said in (
         "message id, channel id, when it was sent and received, topics",
         "id of the envelope",
-        "type and size",
+        "type and size of the message",
         "platform and version",
         "Never the content of a message.",
         "telemetry.example:50051",
-        "deletes the reports after 7 days. Figures that name nobody stay.",
+        "whether you wrote it",
+        "who is in which channel with whom, and when each device is online",
+        "deletes the reports after 7 days",
+        "keeps until you leave",
+        "Figures that name nobody stay.",
         "Switch it off. That stops it at once, wipes what is queued on this device",
         "asks the server to delete what it got.",
     ):

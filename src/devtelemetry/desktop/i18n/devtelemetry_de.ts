@@ -34,8 +34,8 @@
         <translation>Was gesendet wird</translation>
     </message>
     <message>
-        <source>One small report for each message that you send or receive: message id, channel id, when it was sent and received, topics and id of the envelope that carried it, and the type and size of the message.</source>
-        <translation>Eine kleine Meldung je Nachricht, die du sendest oder empfängst: Kennung der Nachricht und des Kanals, wann sie gesendet und empfangen wurde, Themen und Kennung des Umschlags, in dem sie kam, sowie Art und Größe der Nachricht.</translation>
+        <source>One small report for each message that you send or receive: message id, channel id, when it was sent and received, topics and id of the envelope that carried it, the type and size of the message, and whether you wrote it.</source>
+        <translation>Eine kleine Meldung je Nachricht, die du sendest oder empfängst: Kennung der Nachricht und des Kanals, wann sie gesendet und empfangen wurde, Themen und Kennung des Umschlags, in dem sie kam, Art und Größe der Nachricht, und ob du sie geschrieben hast.</translation>
     </message>
     <message>
         <source>With the reports: this app&apos;s platform and version, a random id of this installation, a running number, the time, and when you joined or left a channel. At least every half hour a sign that the app is running.</source>
@@ -70,12 +70,16 @@
         <translation>An den Server, den die App vorgibt; hier ist kein anderer eingestellt.</translation>
     </message>
     <message>
+        <source>Whoever runs the server can see from the reports who is in which channel with whom, and when each device is online.</source>
+        <translation>Wer den Server betreibt, kann aus den Meldungen sehen, wer mit wem in welchem Kanal ist und wann welches Gerät online ist.</translation>
+    </message>
+    <message>
         <source>For how long</source>
         <translation>Wie lange</translation>
     </message>
     <message>
-        <source>The server deletes the reports after 7 days. Figures that name nobody stay.</source>
-        <translation>Der Server löscht die Meldungen nach 7 Tagen. Zahlen, die niemanden nennen, bleiben.</translation>
+        <source>The server deletes the reports after 7 days. Which channels this installation is in, and when it last reported, it keeps until you leave. Figures that name nobody stay.</source>
+        <translation>Der Server löscht die Meldungen nach 7 Tagen. In welchen Kanälen diese Installation ist und wann sie zuletzt gemeldet hat, behält er, bis du aussteigst. Zahlen, die niemanden nennen, bleiben.</translation>
     </message>
     <message>
         <source>How to leave</source>
@@ -350,12 +354,16 @@
         <translation>Anzeigen</translation>
     </message>
     <message>
-        <source>HOST:PORT. Empty: the app&apos;s own, %1.</source>
-        <translation>HOST:PORT. Leer: der Server der App, %1.</translation>
+        <source>HOST:PORT. Empty: the app&apos;s own, %1. Another server is no opt-out: the one before keeps what it got until you leave.</source>
+        <translation>HOST:PORT. Leer: der Server der App, %1. Den Server zu wechseln ist kein Ausstieg: Der bisherige behält, was er hat, bis du aussteigst.</translation>
     </message>
     <message>
-        <source>HOST:PORT. Empty: the one that the app names.</source>
-        <translation>HOST:PORT. Leer: der Server, den die App vorgibt.</translation>
+        <source>HOST:PORT. Empty: the one that the app names. Another server is no opt-out: the one before keeps what it got until you leave.</source>
+        <translation>HOST:PORT. Leer: der Server, den die App vorgibt. Den Server zu wechseln ist kein Ausstieg: Der bisherige behält, was er hat, bis du aussteigst.</translation>
+    </message>
+    <message>
+        <source>From the next report on, the server gets values that only members of a channel can make from the ids, and no topics. Reports of a channel can be compared only if all of its members choose alike, and an id that can be guessed can still be tried.</source>
+        <translation>Von der nächsten Meldung an bekommt der Server Werte, die nur Mitglieder eines Kanals aus den Kennungen bilden können, und keine Themen. Meldungen eines Kanals lassen sich nur vergleichen, wenn alle seine Mitglieder gleich wählen, und eine Kennung, die sich erraten lässt, lässt sich trotzdem ausprobieren.</translation>
     </message>
     <message>
         <source>Server address</source>
@@ -384,10 +392,6 @@
     <message>
         <source>Send my public key itself</source>
         <translation>Meinen öffentlichen Schlüssel selbst senden</translation>
-    </message>
-    <message>
-        <source>The server then gets values that only members of a channel can make from the ids, and no topics. Reports of a channel can be compared only if all of its members choose alike, and an id that can be guessed can still be tried.</source>
-        <translation>Der Server bekommt dann Werte, die nur Mitglieder eines Kanals aus den Kennungen bilden können, und keine Themen. Meldungen eines Kanals lassen sich nur vergleichen, wenn alle seine Mitglieder gleich wählen, und eine Kennung, die sich erraten lässt, lässt sich trotzdem ausprobieren.</translation>
     </message>
     <message>
         <source>Blind message and channel ids</source>

@@ -36,7 +36,7 @@ Sheet {
                 text: qsTr("What is sent")
             }
             Bullet {
-                text: qsTr("One small report for each message that you send or receive: message id, channel id, when it was sent and received, topics and id of the envelope that carried it, and the type and size of the message.")
+                text: qsTr("One small report for each message that you send or receive: message id, channel id, when it was sent and received, topics and id of the envelope that carried it, the type and size of the message, and whether you wrote it.")
             }
             Bullet {
                 text: qsTr("With the reports: this app's platform and version, a random id of this installation, a running number, the time, and when you joined or left a channel. At least every half hour a sign that the app is running.")
@@ -59,13 +59,17 @@ Sheet {
                 Layout.fillWidth: true
                 text: dialog.address !== "" ? qsTr("To the server %1.").arg(dialog.address) : qsTr("To the server that the app names; no other is set here.")
             }
+            Paragraph {
+                Layout.fillWidth: true
+                text: qsTr("Whoever runs the server can see from the reports who is in which channel with whom, and when each device is online.")
+            }
             Heading {
                 Layout.topMargin: Theme.space
                 text: qsTr("For how long")
             }
             Paragraph {
                 Layout.fillWidth: true
-                text: qsTr("The server deletes the reports after 7 days. Figures that name nobody stay.")
+                text: qsTr("The server deletes the reports after 7 days. Which channels this installation is in, and when it last reported, it keeps until you leave. Figures that name nobody stay.")
             }
             Heading {
                 Layout.topMargin: Theme.space

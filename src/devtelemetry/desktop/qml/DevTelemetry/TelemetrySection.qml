@@ -91,7 +91,7 @@ ColumnLayout {
 
         Field {
             error: section.backend.serverError
-            explanation: section.backend.appServer !== "" ? qsTr("HOST:PORT. Empty: the app's own, %1.").arg(section.backend.appServer) : qsTr("HOST:PORT. Empty: the one that the app names.")
+            explanation: section.backend.appServer !== "" ? qsTr("HOST:PORT. Empty: the app's own, %1. Another server is no opt-out: the one before keeps what it got until you leave.").arg(section.backend.appServer) : qsTr("HOST:PORT. Empty: the one that the app names. Another server is no opt-out: the one before keeps what it got until you leave.")
             placeholder: section.backend.appServer || "host:port"
             saved: section.backend.server
             title: qsTr("Server address")
@@ -129,7 +129,7 @@ ColumnLayout {
         }
         Divider {}
         SwitchRow {
-            explanation: qsTr("The server then gets values that only members of a channel can make from the ids, and no topics. Reports of a channel can be compared only if all of its members choose alike, and an id that can be guessed can still be tried.")
+            explanation: qsTr("From the next report on, the server gets values that only members of a channel can make from the ids, and no topics. Reports of a channel can be compared only if all of its members choose alike, and an id that can be guessed can still be tried.")
             isOn: section.backend.blindIds
             title: qsTr("Blind message and channel ids")
 
