@@ -89,11 +89,12 @@ def test_it_leaves_the_floor_to_the_app_once_the_user_opts_in(
     opted_out_of(settings, server.address)
     server.answer = refuse(grpc.StatusCode.UNAVAILABLE, "later")
     app = Settings(settings.storage.path)
-    with standing_alone(settings), running_client(app, server.address) as client:
-        server.wait(lambda: farewells(server))
-        app.enable()
-        server.answer = accept
-        receive(client, "m1", wall_clock() + 1000)
-        eventually(lambda: qt.processEvents() or app.status().acknowledged == 1)
+    with standing_alone(settings):
+        server.wait(lambda: farewells(server))  # from now on it is the one that speaks
+        with running_client(app, server.address) as client:
+            app.enable()
+            server.answer = accept
+            receive(client, "m1", wall_clock() + 1000)
+            eventually(lambda: qt.processEvents() or app.status().acknowledged == 1)
     assert server.message_ids[-1] == "m1"
     assert all(r.forget or r.reporter.platform == "desktop" for r in server.pushed)
