@@ -83,13 +83,49 @@ def test_a_page_without_an_app_has_servers_forget(
     assert request.reporter.installation_id == installation_id
 
 
-def test_sigterm_ends_it(qt: "QGuiApplication", settings: Settings) -> None:
+@pytest.mark.parametrize("ends", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it(qt: "QGuiApplication", settings: Settings, ends: signal.Signals) -> None:
     with push_server() as server:
         opted_out_of(settings, server.address)
         with page_process(settings) as process:
-            eventually(lambda: settings.status().leaving == 0)
-            process.terminate()
-            assert process.wait(timeout=20) == -signal.SIGTERM
+            eventually(lambda: settings.status().leaving == 0)  # it is up
+            process.send_signal(ends)
+            assert process.wait(timeout=20) == -ends
+
+
+# Somebody who closes the window as soon as it is there.
+_CLOSE = """
+import sys, threading, time
+from PySide6.QtCore import QMetaObject, Qt
+from PySide6.QtGui import QGuiApplication
+from devtelemetry.__main__ import main
+def windows():
+    return QGuiApplication.allWindows() if QGuiApplication.instance() else []
+def close():
+    while not any(window.isExposed() for window in windows()):
+        time.sleep(0.01)
+    for window in windows():
+        QMetaObject.invokeMethod(window, "close", Qt.ConnectionType.QueuedConnection)
+threading.Thread(target=close, daemon=True).start()
+sys.argv = ["devtelemetry", "desktop", f"--settings={sys.argv[1]}", "--color-scheme=dark"]
+sys.exit(main())
+"""
+
+
+def test_closing_the_window_ends_it_without_a_complaint(
+    qt: "QGuiApplication", settings: Settings
+) -> None:
+    settings.enable()
+    done = subprocess.run(
+        [sys.executable, "-c", _CLOSE, settings.storage.path],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    complaints = [line for line in done.stderr.splitlines() if "propagateSizeHints" not in line]
+    assert (done.returncode, done.stdout, complaints) == (0, "", [])
+    assert Settings(settings.storage.path).telemetry_enabled
 
 
 def test_a_page_that_stays_open_for_long_goes_on(qt: "QGuiApplication", settings: Settings) -> None:
