@@ -278,14 +278,39 @@ def test_the_loss_of_power_leaves_a_gap(opened: Opened) -> None:
 
 def test_an_orderly_end_leaves_none(opened: Opened) -> None:
     settings, outbox, connection, tally = opened
+    tally.count(1)
     outbox.close(1, tally.taken)
-    connection.execute("update telemetry_settings set blind_ids = 0")
+    # Whatever the machine did since, the client had ended before.
+    connection.execute("update telemetry_tally set boot_id = 'an earlier one' where boot_id <> ''")
     connection.close()
     tally.close()
-    again = Outbox(
-        settings.storage.connect(), Tally.first_free(settings.storage.directory), Limits(), "1.0"
-    )
+    directory = settings.storage.directory
+    again = Outbox(settings.storage.connect(), Tally.first_free(directory), Limits(), "1.0")
     assert again.open(1, []) == 0
+
+
+def test_losses_are_counted_though_the_first_try_to_fails(opened: Opened) -> None:
+    settings, _, connection, tally = opened
+    for _ in range(5):
+        tally.count(1)
+    connection.close()
+    tally.close()
+    connection = settings.storage.connect()
+    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
+    connection.execute("pragma query_only = on")  # as a full disk does
+    with pytest.raises(sqlite3.OperationalError):
+        again.open(1, [])
+    connection.execute("pragma query_only = off")
+    assert again.open(1, []) == 5
+
+
+def test_a_claim_is_on_the_disk_before_it_is_sent(opened: Opened) -> None:
+    settings, outbox, connection, _ = opened
+    now = settings.clock()
+    outbox.add(1, [NewSample(b"x", now, now)], [], lost=0, settled=0, now_ms=now)
+    assert connection.execute("pragma synchronous").fetchone()[0] == 1
+    outbox.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
+    assert connection.execute("pragma synchronous").fetchone()[0] == 2
 
 
 def test_what_a_client_lost_is_counted_by_whoever_starts_next(opened: Opened) -> None:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from devtelemetry.client.settings import Problem
 from devtelemetry.client.storage import transaction
-from devtelemetry.client.tally import Tally, settle, take_over
+from devtelemetry.client.tally import Tally, boot_id, settle, take_over, uptime_ms
 
 DAY_MS = 86_400_000
 _SHOWN_ROWS = 200  # of what is done with, for people to look at
@@ -47,8 +47,20 @@ class Identity(NamedTuple):
     installation_id: str
     secret: bytes
     opted_in_at: int  # Unix ms, this device's clock
+    opted_in_boot: str
+    opted_in_uptime: int
     send_real_key: bool
     blind_ids: bool
+
+    def opted_in_by(self, now_ms: int) -> int:
+        """When that was, Unix ms, by the clock as it is set now.
+
+        A clock that was set back since, while the machine runs, would put the opt-in into its
+        future. How long ago it was tells the date then.
+        """
+        if self.opted_in_boot in ("?", "") or self.opted_in_boot != boot_id():
+            return self.opted_in_at
+        return min(self.opted_in_at, now_ms - (uptime_ms() - self.opted_in_uptime))
 
 
 class NewSample(NamedTuple):
@@ -84,6 +96,7 @@ class Claim:
     samples: Sequence[bytes]
     app_version: str
     memberships: Sequence[Membership]
+    leaves_some: bool  # samples wait that did not fit in
 
 
 class News(NamedTuple):
@@ -131,6 +144,7 @@ class Outbox:
                 lost += take_over(connection, tally, consent)
                 settle(connection, tally, consent, tally.taken, is_open=False)
             _drop(connection, lost)
+        self._tally.inherited = None
         return lost
 
     def identity(self, consent: int) -> Identity | None:
@@ -195,9 +209,12 @@ class Outbox:
         waiting = [len(new.sample) + _ROW_BYTES for new in samples if not new.reason]
         connection.execute(
             "update telemetry_identity set next_sequence = next_sequence + ?,"
-            " waiting_samples = waiting_samples + ?, waiting_bytes = waiting_bytes + ?",
-            (len(samples), len(waiting), sum(waiting)),
+            " waiting_samples = waiting_samples + ?, waiting_bytes = waiting_bytes + ?,"
+            " set_aside = set_aside + ?",
+            (len(samples), len(waiting), sum(waiting), len(samples) - len(waiting)),
         )
+        if len(waiting) < len(samples):
+            _trim(connection, "set_aside", now_ms)
 
     def _enforce(self, connection: sqlite3.Connection, now_ms: int) -> None:
         """Drops the oldest of what is queued until the rest is within the limits."""
@@ -229,15 +246,6 @@ class Outbox:
                 (dropped, dropped, freed),
             )
 
-    def date_opt_in(self, consent: int, opted_in_at: int) -> None:
-        """The opt-in was at `opted_in_at` at the latest: the clock says so by now."""
-        with transaction(self._connection) as connection:
-            connection.execute(
-                "update telemetry_settings set opted_in_at = min(opted_in_at, ?)"
-                " where consent = ? and telemetry_enabled = 1",
-                (opted_in_at, consent),
-            )
-
     # ----------------------------------------------------------------------------- to the server
 
     def waiting(self) -> tuple[int, int]:
@@ -250,6 +258,9 @@ class Outbox:
 
     def requeue(self) -> None:
         """What another sender had under way when it ended is to be sent (again)."""
+        under_way = "select 1 from telemetry_outbox where state = 'in_flight' limit 1"
+        if not self._connection.execute(under_way).fetchone():
+            return
         with transaction(self._connection) as connection:
             connection.execute(
                 "update telemetry_outbox set state = 'queued' where state = 'in_flight'"
@@ -293,7 +304,9 @@ class Outbox:
                     (max_samples,),
                 )
             ]
-        return Claim(identity, first, samples, app_version, memberships)
+            waiting, _ = self.waiting()
+        leaves_some = waiting > len(samples)
+        return Claim(identity, first, samples, app_version, memberships, leaves_some)
 
     def _oldest(
         self, connection: sqlite3.Connection, max_samples: int, max_bytes: int
@@ -317,6 +330,11 @@ class Outbox:
         if not samples:
             (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
         return first, samples, app_version
+
+    def last_sent_at(self) -> int | None:
+        """When the server last acknowledged anything, whoever sent it; Unix ms."""
+        row = self._connection.execute("select last_sent_at from telemetry_status").fetchone()
+        return row["last_sent_at"] if row else None
 
     def release(self, claim: Claim, news: News | None = None) -> None:
         """The push did not arrive, or nobody knows: all of it is to be sent again."""
@@ -351,9 +369,11 @@ class Outbox:
             )
             connection.execute(
                 "update telemetry_identity set acknowledged = acknowledged + ?,"
+                " set_aside = set_aside + ?,"
                 " waiting_samples = waiting_samples - ?, waiting_bytes = waiting_bytes - ?",
                 (
                     len(claim.samples) - len(refused),
+                    len(refused),
                     len(claim.samples),
                     sum(len(sample) + _ROW_BYTES for sample in claim.samples),
                 ),
@@ -362,13 +382,8 @@ class Outbox:
                 "delete from telemetry_membership where channel_id = ? and version = ?",
                 [(m.channel_id, m.version) for m in claim.memberships],
             )
-            for state in ("acknowledged", "set_aside"):
-                connection.execute(
-                    "delete from telemetry_outbox where state = ? and (changed_at < ? or"
-                    " sequence <= (select sequence from telemetry_outbox where state = ?"
-                    " order by sequence desc limit 1 offset ?))",
-                    (state, now_ms - _SHOWN_MS, state, _SHOWN_ROWS),
-                )
+            _trim(connection, "acknowledged", now_ms)
+            _trim(connection, "set_aside", now_ms)
             _report(connection, news)
 
     # ---------------------------------------------------------------------------------- the rest
@@ -409,12 +424,23 @@ class Outbox:
 def _identity(connection: sqlite3.Connection, consent: int) -> Identity | None:
     """The identity, if `consent` is the one that is given now."""
     row = connection.execute(
-        "select consent, installation_id, secret, opted_in_at, send_real_key, blind_ids"
+        "select consent, installation_id, secret, opted_in_at, opted_in_boot, opted_in_uptime,"
+        " send_real_key, blind_ids"
         " from telemetry_settings, telemetry_identity"
         " where telemetry_enabled = 1 and build = 'dev' and consent = ?",
         (consent,),
     ).fetchone()
     return None if row is None else Identity(*row)
+
+
+def _trim(connection: sqlite3.Connection, state: str, now_ms: int) -> None:
+    """Of what is done with the latest are kept for a while, for people to look at."""
+    connection.execute(
+        "delete from telemetry_outbox where state = ? and (changed_at < ? or sequence <="
+        " (select sequence from telemetry_outbox where state = ?"
+        " order by sequence desc limit 1 offset ?))",
+        (state, now_ms - _SHOWN_MS, state, _SHOWN_ROWS),
+    )
 
 
 def _report(connection: sqlite3.Connection, news: News) -> None:

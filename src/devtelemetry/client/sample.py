@@ -34,8 +34,10 @@ def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
     try:
         if identity.blind_ids:
             channel_id = recorded.channel_id
-            sample.channel_id = blind_channel(channel_id)
-            sample.message_id = blind_message(channel_id, recorded.message_id)
+            # What is empty stays empty: the server says what is missing.
+            sample.channel_id = blind_channel(channel_id) if channel_id else ""
+            if recorded.message_id:
+                sample.message_id = blind_message(channel_id, recorded.message_id)
             sample.envelope_id = blind_envelope(channel_id, recorded.envelope_id)
             # Topics name the channel to whoever knows the messenger.
         else:
@@ -55,11 +57,14 @@ def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
         return _unsendable(recorded, f"sent_at: {sample.sent_at}; allowed: up to {LATEST}")
     if len(encoded) > MAX_SAMPLE_BYTES:
         return _unsendable(recorded, f"{len(encoded)} bytes; allowed: up to {MAX_SAMPLE_BYTES}")
-    return NewSample(encoded, recorded.sent_at, recorded.recorded_at)
+    # As it was encoded: the app may have said it in a type of its own.
+    return NewSample(encoded, sample.sent_at, recorded.recorded_at)
 
 
-def to_membership(said: NewMembership, identity: Identity) -> NewMembership | None:
+def to_membership(said: NewMembership, identity: Identity, since: int) -> NewMembership | None:
     """What may be said of a membership: nothing of before the opt-in. None: nothing at all.
+
+    since  the opt-in, Unix ms
 
     Raises ValueError if the app said what no server takes.
     """
@@ -69,10 +74,10 @@ def to_membership(said: NewMembership, identity: Identity) -> NewMembership | No
     for at in (joined_at, left_at):
         if at is not None and (not isinstance(at, int) or not 0 <= at <= LATEST):
             raise ValueError(f"{at!r} is no time in Unix milliseconds")
-    if left_at is not None and left_at < identity.opted_in_at:
+    if left_at is not None and left_at < since:
         return None
     if joined_at is not None:
-        joined_at = max(joined_at, identity.opted_in_at)
+        joined_at = max(joined_at, since)
     return NewMembership(
         blind_channel(channel_id) if identity.blind_ids else channel_id, joined_at, left_at
     )

@@ -13,6 +13,7 @@ import fcntl
 import itertools
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import NamedTuple
 
 from devtelemetry.client.switch import mapped_words
 
+_STUCK = 3  # the word
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -37,6 +39,10 @@ class Lock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.is_held = True
         return self.is_held
+
+    def release(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.is_held = False
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -57,6 +63,7 @@ class Tally:
     word 0  how many samples were taken, since the slot was made
     word 1  the consent under which the last of them were
     word 2  word 0 at the beginning of that consent
+    word 3  not 0: the client cannot write its outbox (where else could it say so?)
     """
 
     def __init__(self, directory: Path, slot: int, lock: Lock) -> None:
@@ -78,16 +85,20 @@ class Tally:
     @classmethod
     def all_free(cls, directory: Path) -> "Iterator[Tally]":
         """Each slot that was held once and is not now; to be closed by the caller."""
-        for path in directory.glob("*.tally"):
-            tally = cls._take(directory, int(path.stem))
+        for slot in _slots(directory):
+            tally = cls._take(directory, slot)
             if tally is not None:
                 yield tally
 
     @classmethod
     def _take(cls, directory: Path, slot: int) -> "Tally | None":
         lock = Lock(directory / f"{slot}.lock")
-        if lock.take():
-            return cls(directory, slot, lock)
+        try:
+            if lock.take():
+                return cls(directory, slot, lock)
+        except BaseException:
+            lock.close()
+            raise
         lock.close()
         return None
 
@@ -109,7 +120,11 @@ class Tally:
         taken: int = self._words[0]
         return taken
 
+    def set_stuck(self, is_stuck: bool) -> None:
+        self._words[_STUCK] = int(is_stuck)
+
     def close(self) -> None:
+        self._words[_STUCK] = 0
         self._words.release()
         with contextlib.suppress(BufferError):
             self._mapping.close()
@@ -125,17 +140,46 @@ def boot_id() -> str:
         return "?"
 
 
+def uptime_ms() -> int:
+    """How long the machine has run, asleep or not."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1_000_000
+
+
+def any_is_stuck(directory: Path) -> bool:
+    """Whether a client that runs cannot write its outbox."""
+    for slot in _slots(directory):
+        with contextlib.suppress(OSError):
+            words = (directory / f"{slot}.tally").read_bytes()[: 8 * (_STUCK + 1)]
+            if any(words[8 * _STUCK :]) and _is_held(directory / f"{slot}.lock"):
+                return True
+    return False
+
+
+def _is_held(path: Path) -> bool:
+    lock = Lock(path)
+    try:
+        return not lock.take()
+    finally:
+        lock.close()
+
+
+def _slots(directory: Path) -> list[int]:
+    return sorted(int(p.stem) for p in directory.glob("*.tally") if p.stem.isdecimal())
+
+
 def take_over(connection: sqlite3.Connection, tally: Tally, consent: int) -> int:
     """Opens the slot's account under `consent`; inside a transaction.
 
     Returns how many samples its last holder took and did not settle. If the machine lost power in
-    between that cannot be told: at least one, so that the gap is seen.
+    between that cannot be told: at least one, so that the gap is seen. Once that is committed,
+    `inherited` has to be cleared.
     """
     row = connection.execute(
         "select settled, boot_id from telemetry_tally where slot = ? and consent = ?",
         (tally.slot, consent),
     ).fetchone()
-    inherited, tally.inherited = tally.inherited, None
+    inherited = tally.inherited
     if inherited is None:
         # Under another consent before, or the same one again: what we took so far is in our hands.
         if row is None:
