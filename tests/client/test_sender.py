@@ -489,6 +489,16 @@ def test_close_sends_what_waits(settings: Settings) -> None:
         assert server.sequences == list(range(1, 1201))
 
 
+def test_a_client_that_is_closed_right_away_sends_all_the_same(settings: Settings) -> None:
+    with push_server() as server:
+        for number in range(20):
+            client = TelemetryClient(settings, server.address)
+            client.start()
+            receive(client, f"m{number}", later())
+            client.close()
+        assert server.message_ids == [f"m{number}" for number in range(20)]
+
+
 def test_a_full_outbox_drops_the_oldest_and_the_numbers_show_the_gap(settings: Settings) -> None:
     limits = Limits(samples=100)
     with push_server() as server:

@@ -113,6 +113,7 @@ class Sender:
         self._push: _Push | None = None
         self._next_flush = 0.0
         self._stop_at: float | None = None
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="devtelemetry", daemon=True)
         self.wakeups = 0  # how often the thread went round
 
@@ -148,7 +149,7 @@ class Sender:
                 left = self._stop_at - time.monotonic()
                 if pause is None or left <= 0:
                     break
-                pause = min(pause, left)
+                pause = min(pause, left) if self._is_stopping else 0.0
             assert pause is not None
             if failures.failures:
                 self._alarm.sleep(pause)  # what is taken meanwhile cannot be stored either
@@ -159,10 +160,12 @@ class Sender:
 
     def _step(self) -> float | None:
         """Does what is due; for how many seconds nothing will be. None: told to stop, and done."""
+        # Looked at once: told in the midst of a step, we go round once more, from the flush on.
+        self._is_stopping = self._stop_at is not None
         if self._revision != self._settings.switch.revision:
             self._look_at_settings()
         now = time.monotonic()
-        if now >= self._next_flush or self._stop_at is not None:
+        if now >= self._next_flush or self._is_stopping:
             self._flush()
             self._next_flush = now + self._timing.flush
         if self._push is not None:
@@ -184,7 +187,7 @@ class Sender:
                 return _FOR_EVER
             dues.append(self._farewells.until)
         if self._is_on:
-            is_stopping = self._stop_at is not None
+            is_stopping = self._is_stopping
             waiting = sum(self._outbox.waiting())
             due = self._schedule.next_push(waiting, now, hurry=is_stopping)
             if due <= now and not waiting:
@@ -196,7 +199,7 @@ class Sender:
                     return _FOR_EVER
                 due = self._schedule.backoff.until
             dues.append(due)
-        if self._stop_at is not None:
+        if self._is_stopping:
             # What failed a moment ago is not tried again: an app that ends does not wait for that.
             return None
         dues.append(self._connection.close_if_idle(now))
@@ -258,7 +261,7 @@ class Sender:
 
     def _push_claim(self, claim: Claim) -> None:
         is_empty = not claim.samples and not claim.memberships
-        if not self._is_on or (is_empty and self._stop_at is not None):
+        if not self._is_on or (is_empty and self._is_stopping):
             self._outbox.release(claim)
             self._schedule.backoff.failed(time.monotonic())
             return
