@@ -21,6 +21,7 @@ from devtelemetry.client.tally import Tally, boot_id, settle, take_over, uptime_
 DAY_MS = 86_400_000
 _SHOWN_ROWS = 200  # of what is done with, for people to look at
 _SHOWN_MS = DAY_MS
+_CLOCK_DRIFT_MS = 1000  # two clocks of one machine differ by so much without any having been set
 _ROW_BYTES = 64  # of a row beside the sample itself, roughly
 
 
@@ -60,7 +61,8 @@ class Identity(NamedTuple):
         """
         if self.opted_in_boot in ("?", "") or self.opted_in_boot != boot_id():
             return self.opted_in_at
-        return min(self.opted_in_at, now_ms - (uptime_ms() - self.opted_in_uptime))
+        by_uptime = now_ms - (uptime_ms() - self.opted_in_uptime)
+        return by_uptime if by_uptime < self.opted_in_at - _CLOCK_DRIFT_MS else self.opted_in_at
 
 
 class NewSample(NamedTuple):
