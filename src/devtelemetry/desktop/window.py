@@ -18,7 +18,6 @@ _SCHEMES = {
     "light": Qt.ColorScheme.Light,
     "dark": Qt.ColorScheme.Dark,
 }
-COLOR_SCHEMES = tuple(_SCHEMES)
 
 
 def show(settings: Settings, color_scheme: str) -> int:
