@@ -6,11 +6,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import aggregate, client, ingest, simulate, size
+from bench import aggregate, client, importing, ingest, simulate, size
 from bench.report import markdown
 
 BENCHMARKS = {
     "ingest": ingest,
+    "import": importing,
     "aggregate": aggregate,
     "size": size,
     "client": client,
