@@ -550,6 +550,9 @@ def _without_settings(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def run_command(**values: Any) -> None:
+        from devtelemetry.logs import configure_logging  # noqa: PLC0415
+
+        configure_logging("warning", "console")
         before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         try:
             with _one_line_errors():

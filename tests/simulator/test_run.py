@@ -17,7 +17,7 @@ from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms
 from devtelemetry.simulator.compare import compare
-from devtelemetry.simulator.history import history_lines
+from devtelemetry.simulator.history import REPORT_MS, history_lines
 from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.node import Account, Target
 from devtelemetry.simulator.run import SimulationError, run_world
@@ -25,7 +25,7 @@ from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import Action, Spec, World, make_world
 from devtelemetry.store.database import Database
 from devtelemetry.transfer import import_samples
-from oracle.model import OracleSample, OracleWindow, compute
+from oracle.model import OracleWindow, compute
 from support.server import ServerProcess, run
 from support.simulated import reports
 
@@ -134,18 +134,11 @@ async def test_a_history_that_is_imported_has_the_figures_of_its_reports(
         on_note=pytest.fail,
     )
     samples = [
-        OracleSample(
-            line["messageId"],
-            line["channelId"],
-            line["receiverPublicKey"],
-            line["sentAt"],
-            line["createdAt"],
-            line["installationId"],
-            line["sentByReceiver"],
-        )
-        for line in map(json.loads, lines)
+        sample
+        for sample in reports(world, lambda operation: operation.at_ms + REPORT_MS)
+        if sample.created_at is not None and sample.created_at <= until_ms
     ]
-    assert max(sample.created_at or 0 for sample in samples) <= until_ms
+    assert len(samples) == len(lines)
     assert imported.imported + imported.duplicates == len(lines)
     window = await compute_one(
         database,

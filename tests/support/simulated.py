@@ -1,15 +1,18 @@
 """What a simulated network reports, for the brute-force model."""
 
 from collections import Counter
+from collections.abc import Callable
 
-from devtelemetry.simulator.world import Action, World
+from devtelemetry.simulator.world import Action, Operation, World
 from oracle.model import OracleSample
 
 START_MS = 1_772_445_600_000  # 2026-03-02T10:00Z
 LATE_MS = 4_000_000_000_000  # after every window: in compressed time all is reported then
 
 
-def reports(world: World, created_at: int = LATE_MS) -> list[OracleSample]:
+def reports(
+    world: World, created_at: Callable[[Operation], int] = lambda _: LATE_MS
+) -> list[OracleSample]:
     """The samples that reach a server, from what each node was told and what is lost on devices."""
     installation: Counter[int] = Counter()
     samples = []
@@ -25,7 +28,7 @@ def reports(world: World, created_at: int = LATE_MS) -> list[OracleSample]:
                 message.channel_id,
                 node.public_key,
                 message.sent_at,
-                created_at,
+                created_at(operation),
                 f"{node.number}-{installation[node.number]}",
                 operation.action is Action.WRITE,
             )

@@ -48,9 +48,12 @@ _RULES = AggregateRules(timeframes=(_MINUTE,))
 _HISTORY_DAYS = 7
 _PROCESSES = 2
 _BEGIN_MS = 4_000  # from their start to the first message: the processes take that long
-_LEAST_TALK = timedelta(seconds=20)  # a minute with less of it is not worth a figure
-_AFTER_ITS_END = timedelta(seconds=7)  # clients push every two seconds, and say so every five
-_FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long: who comes back shows late
+_LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a figure
+# Clients push every two seconds and say every five that they are there; whoever was offline at the
+# end shows only once it is back.
+_AFTER_ITS_END = timedelta(seconds=10)
+_OFFLINE_MS = 10_000  # at a time, on average
+_FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long: some come back late
 _LOOK_SECONDS = 2.0
 _HISTORY_SECONDS = 90.0
 
@@ -68,7 +71,7 @@ class Asked:
 
 
 def demo(asked: Asked) -> None:
-    """Runs until SIGINT or SIGTERM, or the end of its span; leaves nothing behind."""
+    """Runs until SIGINT, SIGTERM or SIGHUP, or the end of its span; leaves nothing behind."""
     asyncio.run(_interruptible(asked))
 
 
@@ -83,7 +86,7 @@ async def _interruptible(asked: Asked) -> None:
             ended = True
             work.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # HUP: the terminal was closed
         loop.add_signal_handler(number, end)
     try:
         await work
@@ -132,7 +135,7 @@ def _live_spec(asked: Asked) -> Spec:
         end_ms=start_ms + asked.span // timedelta(milliseconds=1),
         loss=LOSS_MODELS[asked.loss_model](asked.loss),
         lead_ms=0,
-        burst_ms=20_000,
+        burst_ms=_OFFLINE_MS,
         nodes=asked.nodes,
         channels=4,
         messages_per_hour=1_800,

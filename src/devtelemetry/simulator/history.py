@@ -6,13 +6,13 @@ import orjson
 
 from devtelemetry.simulator.world import Action, World
 
-_REPORT_MS = 10_000  # a client's report of a message comes so long after it
+REPORT_MS = 10_000  # a client's report of a message comes so long after it
 
 
 def history_lines(world: World, until_ms: int) -> Iterator[bytes]:
     """One sample a line, as docs/protocol.md has them; those that were recorded by `until_ms`."""
     for operation, message in world.told():
-        created_at = operation.at_ms + _REPORT_MS
+        created_at = operation.at_ms + REPORT_MS
         if created_at > until_ms:
             continue
         node = world.nodes[operation.node]

@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
-from devtelemetry.client import Limits, Settings, TelemetryClient, Timing
+from devtelemetry.client import Limits, Problem, Settings, TelemetryClient, Timing
 from devtelemetry.clock import now_ms
 from devtelemetry.simulator.world import SMALL_OUTBOX, Action, Message, Node, Operation
 
@@ -22,6 +22,7 @@ DRAIN_SECONDS = 60.0  # for a client to send what it has before its app is close
 _MESSAGE_TYPE = "CHAT_MESSAGE"
 _TELL_SECONDS = 0.25
 _STORED_SECONDS = 30.0
+_AGAIN_SECONDS = 0.5
 
 # An hour passes in seconds: what a client does in its own time is to fit into that, and nothing
 # may overflow that would have been sent long ago.
@@ -258,6 +259,7 @@ class _App:
         Its outbox is small only then. It would else overflow where the time is compressed, for no
         other reason than that an hour of messages comes in a second.
         """
+        assert self._client is None, "its app runs already"
         limits = Limits() if self._is_live else _AMPLE
         self._client = TelemetryClient(
             self._file,
@@ -274,14 +276,22 @@ class _App:
 
     def _close(self, *, is_cut_off: bool = False) -> None:
         """Ends the client once all is sent; cut off it has nowhere to. Raises NotSent."""
-        self._running.close(DRAIN_SECONDS)
-        self._client = None
-        status = self._file.status()
-        if status.waiting and not is_cut_off:
-            raise NotSent(
-                f"{status.waiting} samples of node {self._node.number} could not be sent in "
-                f"{DRAIN_SECONDS:.0f} s: {status.problem or 'no answer'}: {status.detail}"
-            )
+        deadline = time.monotonic() + DRAIN_SECONDS
+        while True:
+            self._running.close(DRAIN_SECONDS)
+            self._client = None
+            status = self._file.status()
+            if is_cut_off or not status.waiting:
+                return
+            if time.monotonic() > deadline or status.problem is Problem.TOKEN_REFUSED:
+                raise NotSent(
+                    f"{status.waiting} samples of node {self._node.number} could not be sent: "
+                    f"{status.problem or 'no answer'}: {status.detail}"
+                )
+            # A client that ends does not wait for a server that was away or busy a moment ago. The
+            # rest would be sent when the app runs again, which here nobody may live to see.
+            time.sleep(_AGAIN_SECONDS)
+            self._open()
 
     def _wipe(self) -> None:
         self._close(is_cut_off=True)

@@ -36,7 +36,7 @@ def comparison_table(title: str, comparisons: Iterable[Comparison]) -> Table:
         box=box.SIMPLE_HEAD,
         show_edge=False,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1, 0, 0),
     )
     table.add_column("window (UTC)", no_wrap=True)
     table.add_column("channel", no_wrap=True)
