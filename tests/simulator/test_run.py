@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
 from devtelemetry.aggregate.windows import parse_timeframe
@@ -20,7 +21,7 @@ from devtelemetry.simulator.compare import compare
 from devtelemetry.simulator.history import REPORT_MS, history_lines
 from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.node import Account, Target
-from devtelemetry.simulator.run import SimulationError, run_world
+from devtelemetry.simulator.run import NODES_A_PROCESS, _share_out, run_world
 from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import Action, Spec, World, make_world
 from devtelemetry.store.database import Database
@@ -57,7 +58,7 @@ def past_hour(**fields: Any) -> Spec:
 
 
 def simulated(world: World, server: ServerProcess) -> list[Account]:
-    return run_world(world, Target(server.grpc), is_live=False, processes=2)
+    return run_world(world, Target(server.grpc), is_live=False)
 
 
 def figures(world: World, server: ServerProcess) -> dict[str, Any]:
@@ -205,13 +206,35 @@ def test_a_server_that_cannot_be_reached_is_told_at_once() -> None:
     assert "127.0.0.1:1 cannot be reached: Connection refused" in line
 
 
-def test_a_server_that_takes_nothing_without_a_token_is_told_with_its_reason(
-    tmp_path: Path,
-) -> None:
-    with ServerProcess(tmp_path / "data", "--require-tokens") as server:
+def test_a_server_may_ask_for_tls_and_a_token_and_its_refusal_is_told(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    certificate, key, ca = (tmp_path / name for name in ("cert.pem", "key.pem", "ca.pem"))
+    issued.private_key_pem.write_to_path(str(key))
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    authority.cert_pem.write_to_path(str(ca))
+    tls = (f"--tls-cert={certificate}", f"--tls-key={key}")
+    with ServerProcess(tmp_path / "data", "--require-tokens", *tls) as server:
+        target = f"localhost:{server.grpc.rpartition(':')[2]}"
         token = run("token", "create", "nodes", f"--data-dir={server.data_dir}").stdout.strip()
-        world = make_world(past_hour(nodes=4, crashes=0))
-        with pytest.raises(SimulationError, match=r"could not be sent.*token_refused"):
-            simulated(world, server)
-        accounts = run_world(world, Target(server.grpc, token), is_live=False, processes=1)
-        assert not any(account.left for account in accounts)
+        refused = simulate(target, f"--tls-ca={ca}", "--token=dt_wrong")
+        assert refused.returncode == 1
+        (line,) = refused.stderr.strip().splitlines()
+        assert "could not be sent: token_refused" in line
+        done = simulate(target, f"--tls-ca={ca}", f"--token={token}")
+        assert done.returncode == 0, done.stderr
+
+
+def test_who_is_killed_has_a_process_of_its_own_and_no_process_too_many_files() -> None:
+    world = make_world(past_hour(nodes=200, crashes=3))
+    shares = list(_share_out(world))
+    crashing = {o.node for o in world.operations if o.action is Action.CRASH}
+    assert [node.number for nodes, _ in shares[-3:] for node in nodes] == sorted(crashing)
+    assert max(len(nodes) for nodes, _ in shares) <= NODES_A_PROCESS
+    told = sorted(
+        (operation for _, operations in shares for operation in operations),
+        key=lambda operation: (operation.at_ms, operation.node),
+    )
+    assert told == sorted(world.operations, key=lambda o: (o.at_ms, o.node)), "nothing is left out"
+    for nodes, operations in shares:
+        assert {o.node for o in operations} == {node.number for node in nodes}

@@ -83,7 +83,6 @@ def simulate(
     tls_ca: Annotated[
         Path | None, typer.Option(metavar="FILE", help="PEM of the authorities to trust.")
     ] = None,
-    processes: Annotated[int, typer.Option(help="For the nodes that are not killed.")] = 2,
 ) -> None:
     """Run a network of messengers with known losses against a server."""
     from devtelemetry.client.errors import ClientError  # noqa: PLC0415
@@ -92,11 +91,10 @@ def simulate(
     from devtelemetry.simulator.node import Target  # noqa: PLC0415
 
     _within(0, 1, loss=loss, report_loss=report_loss, outsiders=outsiders)
-    _within(2, 10_000, nodes=nodes)
+    _within(2, 2_000, nodes=nodes)
     _within(1, 1_000, channels=channels)
     _within(0.1, 100_000, messages_per_hour=messages_per_hour)
     _within(0, 100, crashes=crashes)
-    _within(1, 64, processes=processes)
     _within(0, 144, hours=hours)
     try:
         server = check_server(target)
@@ -127,7 +125,6 @@ def simulate(
             outsiders=outsiders,
             crashes=crashes,
             is_live=live,
-            processes=processes,
             truth=truth,
             compare_url=compare,
             compare_token=compare_token,

@@ -46,7 +46,6 @@ _DAY = parse_timeframe("1d")
 _RULES = AggregateRules(timeframes=(_MINUTE,))
 
 _HISTORY_DAYS = 7
-_PROCESSES = 2
 _BEGIN_MS = 4_000  # from their start to the first message: the processes take that long
 _LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a figure
 # Clients push every two seconds and say every five that they are there; whoever was offline at the
@@ -167,9 +166,7 @@ def _history_spec(asked: Asked) -> Spec:
 async def _talking(world: World, server: str) -> AsyncIterator["asyncio.Task[list[Account]]"]:
     """The nodes, at work in a thread and its processes until the block is left."""
     stop = threading.Event()
-    run = functools.partial(
-        run_world, world, Target(server), is_live=True, processes=_PROCESSES, stop=stop
-    )
+    run = functools.partial(run_world, world, Target(server), is_live=True, stop=stop)
     talking = asyncio.create_task(asyncio.to_thread(run))
     try:
         yield talking

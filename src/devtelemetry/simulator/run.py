@@ -5,6 +5,7 @@ which is killed with SIGKILL at that moment, so that nothing of the client libra
 tidy up, and nobody else is hit.
 """
 
+import math
 import multiprocessing
 import socket
 import threading
@@ -29,6 +30,8 @@ from devtelemetry.simulator.node import (
 from devtelemetry.simulator.world import Action, Node, Operation, World
 
 CONNECT_SECONDS = 10.0
+NODES_A_PROCESS = 60  # each has a dozen files open, and many systems allow a process 1,024
+LEAST_PROCESSES = 2
 _LOOK_SECONDS = 0.25  # how often a stop is looked for
 _spawn = multiprocessing.get_context("spawn")  # a fork would share the threads of gRPC
 
@@ -42,7 +45,6 @@ def run_world(
     target: Target,
     *,
     is_live: bool,
-    processes: int,
     on_progress: Callable[[int], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> list[Account]:
@@ -50,7 +52,6 @@ def run_world(
 
     is_live      at its time, which is to come; else as fast as it goes, with the clients' clocks
                  in the world's time
-    processes    for the nodes that do not crash
     on_progress  told how many operations are done
     stop         set by another thread: ends at once, with what is there by then
 
@@ -60,7 +61,7 @@ def run_world(
     with TemporaryDirectory(prefix="devtelemetry-nodes-") as directory:
         hosts = [
             _Host(nodes, operations, target, Path(directory), is_live)
-            for nodes, operations in _share_out(world, processes)
+            for nodes, operations in _share_out(world)
         ]
         try:
             for host in hosts:
@@ -91,12 +92,13 @@ def _check_reachable(server: str) -> None:
         ) from error
 
 
-def _share_out(world: World, processes: int) -> Iterator[tuple[list[Node], list[Operation]]]:
+def _share_out(world: World) -> Iterator[tuple[list[Node], list[Operation]]]:
     """Which nodes live in one process, and what they do."""
     crashing = {
         operation.node for operation in world.operations if operation.action is Action.CRASH
     }
     steady = [node for node in world.nodes if node.number not in crashing]
+    processes = max(LEAST_PROCESSES, math.ceil(len(steady) / NODES_A_PROCESS))
     groups = [steady[first::processes] for first in range(processes)]
     groups += [[node] for node in world.nodes if node.number in crashing]
     group_of = {node.number: position for position, group in enumerate(groups) for node in group}

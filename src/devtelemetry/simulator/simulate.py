@@ -50,7 +50,6 @@ class Asked:
     outsiders: float
     crashes: int
     is_live: bool
-    processes: int
     truth: Path | None
     compare_url: str | None
     compare_token: str | None
@@ -68,7 +67,6 @@ def simulate(asked: Asked, now: datetime) -> None:
             world,
             asked.target,
             is_live=asked.is_live,
-            processes=asked.processes,
             on_progress=on_progress,
         )
     _check_taken(accounts)
