@@ -6,10 +6,17 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import aggregate, client, ingest, size
+from bench import aggregate, client, importing, ingest, simulate, size
 from bench.report import markdown
 
-BENCHMARKS = {"ingest": ingest, "aggregate": aggregate, "size": size, "client": client}
+BENCHMARKS = {
+    "ingest": ingest,
+    "import": importing,
+    "aggregate": aggregate,
+    "size": size,
+    "client": client,
+    "simulate": simulate,
+}
 
 
 def main() -> None:

@@ -4,10 +4,13 @@ A message is one of CHANNELS channels' and is reported by each of its receivers 
 span; a request is one installation's, with the messages that came to it since its last one.
 """
 
+import base64
 import hashlib
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+import orjson
 
 from devtelemetry.v1 import telemetry_pb2
 
@@ -47,6 +50,31 @@ class Workload:
                     samples=samples if position != author else [_sent(one) for one in samples],
                     reporter=_REPORTERS[(block * self.receivers + position) % RECEIVERS],
                 )
+
+    def lines(self) -> Iterator[bytes]:
+        """The same as lines of a file, all of a message at a time, as `export` writes them."""
+        for offset in range(self.messages):
+            sample = self._sample(offset)
+            message = orjson.dumps(
+                {
+                    "messageId": sample.message_id,
+                    "channelId": sample.channel_id,
+                    "sentAt": sample.sent_at,
+                    "topics": base64.b64encode(sample.topics).decode(),
+                    "envelopeId": sample.envelope_id,
+                    "receivedAt": sample.received_at,
+                    "messageType": sample.message_type,
+                    "messageSize": sample.message_size,
+                }
+            )
+            author = offset % self.receivers
+            yield b"".join(
+                message[:-1]
+                + b',"createdAt":%d,' % (sample.sent_at + 900 + position)
+                + (b'"sentByReceiver":true,' if position == author else b"")
+                + _REPORTER_LINES[(offset * self.receivers + position) % RECEIVERS][1:]
+                for position in range(self.receivers)
+            )
 
     def _sample(self, offset: int) -> telemetry_pb2.Sample:
         number = self.first_message + offset
@@ -88,4 +116,16 @@ def _reporter(number: int) -> telemetry_pb2.Reporter:
 
 _CHANNEL_IDS = [_channel_id(number) for number in range(CHANNELS)]
 _REPORTERS = [_reporter(number) for number in range(RECEIVERS)]
+_REPORTER_LINES = [
+    orjson.dumps(
+        {
+            "receiverPublicKey": reporter.receiver_public_key,
+            "installationId": reporter.installation_id,
+            "platform": reporter.platform,
+            "appVersion": reporter.app_version,
+        },
+        option=orjson.OPT_APPEND_NEWLINE,
+    )
+    for reporter in _REPORTERS
+]
 _TOPICS = [hashlib.sha256(b"topic %d" % number).digest()[:4] for number in range(16)]

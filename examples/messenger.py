@@ -146,4 +146,4 @@ if __name__ == "__main__":
     try:
         main()
     except (OSError, ValueError, ClientError) as error:
-        sys.exit(f"messenger: {error}")
+        sys.exit(f"messenger: {error}; is the broker there, and may NAME.db be written here?")

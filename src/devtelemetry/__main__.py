@@ -6,10 +6,14 @@ import sys
 def main() -> int:
     """Runs the command line; returns the exit status."""
     if sys.argv[1:2] == ["client"]:
-        # Before all else: it is there without the server's packages.
+        # Before all else: these are there without the server's packages.
         from devtelemetry.client.cli import run as run_client  # noqa: PLC0415
 
         return run_client(sys.argv[2:])
+    if sys.argv[1:2] == ["desktop"]:
+        from devtelemetry.desktop.cli import run as run_desktop  # noqa: PLC0415
+
+        return run_desktop(sys.argv[2:])
     try:
         # Imported here: the client library alone brings none of what this needs.
         from devtelemetry.cli import run  # noqa: PLC0415

@@ -33,6 +33,7 @@ from devtelemetry.config import (
 )
 from devtelemetry.errors import DevTelemetryError
 from devtelemetry.model import MembershipPolicy
+from devtelemetry.simulator import cli as simulator
 
 if TYPE_CHECKING:
     from devtelemetry.model import WindowReliability
@@ -544,6 +545,28 @@ async def _forget_receiver(settings: Settings, key: str) -> None:
     _say(f"deleted {deleted}")
 
 
+def _without_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """For a command that uses no server's settings: its errors are one line, SIGTERM ends it."""
+
+    @functools.wraps(command)
+    def run_command(**values: Any) -> None:
+        from devtelemetry.logs import configure_logging  # noqa: PLC0415
+
+        configure_logging("warning", "console")
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+        try:
+            with _one_line_errors():
+                command(**values)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    return run_command
+
+
+_app.command("demo")(_without_settings(simulator.demo))
+_app.command("simulate")(_without_settings(simulator.simulate))
+
+
 @_app.command(
     "client",
     add_help_option=False,
@@ -554,6 +577,18 @@ def _client(context: typer.Context) -> None:
     from devtelemetry.client.cli import run as run_client  # noqa: PLC0415
 
     raise typer.Exit(run_client(context.args))
+
+
+@_app.command(
+    "desktop",
+    add_help_option=False,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def _desktop(context: typer.Context) -> None:
+    """The Advanced settings page of this machine, in a window. Needs the extra `desktop`."""
+    from devtelemetry.desktop.cli import run as run_desktop  # noqa: PLC0415
+
+    raise typer.Exit(run_desktop(context.args))
 
 
 _TokenName = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called here.")]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from devtelemetry.client import Limits, Settings, shown
+from devtelemetry.client import Limits, Problem, Settings, shown
 from support.cable import Cable
 from support.ci import missing_part
 from support.clients import QUICK, eventually, receive, running_client, wall_clock
@@ -203,10 +203,12 @@ def test_a_full_disk_costs_the_oldest_and_says_so(tmp_path: Path, server: Server
                 receive(client, f"full-{number}", wall_clock() + 1000)
                 if number % 100 == 0:
                     time.sleep(0.02)  # the thread must find the disk full more than once
+            eventually(lambda: settings.status().problem is Problem.DISK)
             ballast.unlink()
             receive(client, "full-2000", wall_clock() + 1000)
             eventually(lambda: "full-2000" not in waiting_ids(settings) and no_waiting(settings))
         status = settings.status()
+        assert status.problem is None
     stored = exported(server.data_dir, "full")
     assert len(stored) == len(set(stored)) == status.acknowledged
     assert len(stored) + status.dropped == 2001

@@ -16,7 +16,7 @@ from devtelemetry.client.tally import Tally
 from support.clients import Clock
 
 LIMITS = Limits(samples=20, size_bytes=20 * 200, age_ms=3_600_000)
-SERVER = "server:1"
+SERVER = ("server:1", "dt_a")
 
 
 class OutboxAgainstAModel(RuleBasedStateMachine):
@@ -40,9 +40,9 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
 
     def open(self) -> None:
         self.connection = self.settings.storage.connect()
-        self.tally = Tally(self.settings.storage.directory)
+        self.tally = Tally.first_free(self.settings.storage.directory)
         self.outbox = Outbox(self.connection, self.tally, LIMITS, "1.0")
-        self.lost = self.outbox.open(self.consent)
+        self.lost = self.outbox.open(self.consent, [])
         self.outbox.requeue()
 
     def teardown(self) -> None:
@@ -72,7 +72,7 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
     @rule(most=st.integers(1, 10))
     def take(self, most: int) -> None:
         claim = self.outbox.claim(
-            self.consent, SERVER, max_samples=most, max_bytes=1000, now_ms=self.clock.now_ms
+            self.consent, *SERVER, max_samples=most, max_bytes=1000, now_ms=self.clock.now_ms
         )
         assert claim is not None
         expected = list[int]()
@@ -173,9 +173,9 @@ def opened(tmp_path: Path) -> tuple[Settings, Outbox, sqlite3.Connection, Tally]
     settings = Settings(tmp_path / "node.db", clock=Clock())
     settings.enable()
     connection = settings.storage.connect()
-    tally = Tally(settings.storage.directory)
+    tally = Tally.first_free(settings.storage.directory)
     outbox = Outbox(connection, tally, Limits(size_bytes=10_000), "1.0")
-    outbox.open(1)
+    outbox.open(1, [])
     return settings, outbox, connection, tally
 
 
@@ -198,7 +198,7 @@ def test_a_claim_is_bounded_in_bytes_and_never_empty(opened: Opened) -> None:
     outbox.add(1, samples, [], lost=0, settled=0, now_ms=now)
     for expected in (1, 2, 2):
         claim = outbox.claim(
-            1, SERVER, max_samples=10, max_bytes=500 if expected == 1 else 1800, now_ms=now
+            1, *SERVER, max_samples=10, max_bytes=500 if expected == 1 else 1800, now_ms=now
         )
         assert claim is not None
         assert len(claim.samples) == expected
@@ -213,13 +213,13 @@ def test_what_is_done_with_is_shown_for_a_while_and_then_gone(opened: Opened) ->
         outbox.add(
             1, [NewSample(b"x", now, now) for _ in range(150)], [], lost=0, settled=0, now_ms=now
         )
-        claim = outbox.claim(1, SERVER, max_samples=500, max_bytes=10**6, now_ms=now)
+        claim = outbox.claim(1, *SERVER, max_samples=500, max_bytes=10**6, now_ms=now)
         assert claim is not None
         outbox.settle(claim, {}, News(None, "", now))
     count = "select count(*), max(sequence) from telemetry_outbox"
     assert tuple(connection.execute(count).fetchone()) == (200, 450)
     clock.now_ms += 2 * 86_400_000
-    empty = outbox.claim(1, SERVER, max_samples=1, max_bytes=1, now_ms=clock())
+    empty = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=clock())
     assert empty is not None
     outbox.settle(empty, {}, News(None, "", clock()))
     assert connection.execute(count).fetchone()[0] == 0
@@ -230,12 +230,12 @@ def test_an_answer_to_an_older_membership_does_not_count(opened: Opened) -> None
     now = settings.clock()
     joined = NewMembership("c1", joined_at=now, left_at=None)
     outbox.add(1, [], [joined], lost=0, settled=0, now_ms=now)
-    claim = outbox.claim(1, SERVER, max_samples=1, max_bytes=1, now_ms=now)
+    claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
     left = NewMembership("c1", joined_at=None, left_at=now + 5)
     outbox.add(1, [], [left], lost=0, settled=0, now_ms=now)
     outbox.settle(claim, {}, News(None, "", now))
-    claim = outbox.claim(1, SERVER, max_samples=1, max_bytes=1, now_ms=now)
+    claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
     assert [m[:3] for m in claim.memberships] == [("c1", now, now + 5)]
 
@@ -244,14 +244,14 @@ def test_after_an_opt_out_nothing_is_stored_or_claimed(opened: Opened) -> None:
     settings, outbox, connection, _ = opened
     now = settings.clock()
     outbox.add(1, [NewSample(b"x", now, now)], [], lost=0, settled=0, now_ms=now)
-    claim = outbox.claim(1, SERVER, max_samples=9, max_bytes=99, now_ms=now)
+    claim = outbox.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=now)
     assert claim is not None
     settings.disable()
     settings.enable()
     outbox.add(1, [NewSample(b"y", now, now)], [], lost=3, settled=9, now_ms=now)
     outbox.release(claim)
     outbox.settle(claim, {}, News(None, "", now))
-    assert outbox.claim(1, SERVER, max_samples=9, max_bytes=99, now_ms=now) is None
+    assert outbox.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=now) is None
     assert connection.execute("select count(*) from telemetry_outbox").fetchone()[0] == 0
     status = settings.status()
     assert (status.waiting, status.acknowledged, status.dropped) == (0, 0, 0)
@@ -266,21 +266,65 @@ def test_the_loss_of_power_leaves_a_gap(opened: Opened) -> None:
     connection.close()
     tally.close()
     connection = settings.storage.connect()
-    again = Outbox(connection, Tally(settings.storage.directory), Limits(), "1.0")
-    assert again.open(1) == 1
-    claim = again.claim(1, SERVER, max_samples=1, max_bytes=99, now_ms=now)
+    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
+    assert again.open(1, []) == 1
+    claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
     assert claim is not None
     again.add(1, [NewSample(b"y", now, now)], [], lost=0, settled=1, now_ms=now)
-    claim = again.claim(1, SERVER, max_samples=1, max_bytes=99, now_ms=now)
+    claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
     assert claim is not None
     assert claim.first_sequence == 3
 
 
 def test_an_orderly_end_leaves_none(opened: Opened) -> None:
     settings, outbox, connection, tally = opened
+    tally.count(1)
     outbox.close(1, tally.taken)
-    connection.execute("update telemetry_settings set blind_ids = 0")
+    # Whatever the machine did since, the client had ended before.
+    connection.execute("update telemetry_tally set boot_id = 'an earlier one' where boot_id <> ''")
     connection.close()
     tally.close()
-    again = Outbox(settings.storage.connect(), Tally(settings.storage.directory), Limits(), "1.0")
-    assert again.open(1) == 0
+    directory = settings.storage.directory
+    again = Outbox(settings.storage.connect(), Tally.first_free(directory), Limits(), "1.0")
+    assert again.open(1, []) == 0
+
+
+def test_losses_are_counted_though_the_first_try_to_fails(opened: Opened) -> None:
+    settings, _, connection, tally = opened
+    for _ in range(5):
+        tally.count(1)
+    connection.close()
+    tally.close()
+    connection = settings.storage.connect()
+    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
+    connection.execute("pragma query_only = on")  # as a full disk does
+    with pytest.raises(sqlite3.OperationalError):
+        again.open(1, [])
+    connection.execute("pragma query_only = off")
+    assert again.open(1, []) == 5
+
+
+def test_a_claim_is_on_the_disk_before_it_is_sent(opened: Opened) -> None:
+    settings, outbox, connection, _ = opened
+    now = settings.clock()
+    outbox.add(1, [NewSample(b"x", now, now)], [], lost=0, settled=0, now_ms=now)
+    assert connection.execute("pragma synchronous").fetchone()[0] == 1
+    outbox.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
+    assert connection.execute("pragma synchronous").fetchone()[0] == 2
+
+
+def test_what_a_client_lost_is_counted_by_whoever_starts_next(opened: Opened) -> None:
+    settings, _, _, tally = opened
+    directory = settings.storage.directory
+    other = Tally.first_free(directory)
+    assert (tally.slot, other.slot) == (0, 1)
+    for _ in range(7):
+        other.count(1)
+    other.close()  # killed
+    tally.close()  # ended in order, and its slot is taken first
+    again = Outbox(settings.storage.connect(), Tally.first_free(directory), Limits(), "1.0")
+    abandoned = list(Tally.all_free(directory))
+    assert [one.slot for one in abandoned] == [1]
+    assert again.open(1, abandoned) == 7
+    abandoned[0].close()
+    assert again.open(1, list(Tally.all_free(directory))) == 0

@@ -34,8 +34,17 @@ def test_what_waits_goes_at_once_at_the_end() -> None:
 
 def test_a_heartbeat_comes_after_a_silence_and_not_before() -> None:
     plan = schedule()
-    plan.pushed(100.0)
+    plan.pushed(100.0, leaves_some=False)
     assert plan.next_push(0, 101.0, hurry=False) == 100.0 + TIMING.heartbeat
+
+
+def test_what_a_push_left_does_not_wait_anew() -> None:
+    plan = schedule()
+    due = plan.next_push(3, 100.0, hurry=False)
+    plan.pushed(due, leaves_some=True)
+    assert plan.next_push(2, due, hurry=False) <= due
+    plan.pushed(due, leaves_some=False)
+    assert plan.next_push(1, due, hurry=False) == due + TIMING.batch
 
 
 def test_nothing_goes_while_the_server_is_left_alone() -> None:
@@ -58,7 +67,8 @@ def test_delays_double_up_to_a_bound_and_differ(failures: int, seed: int) -> Non
 def test_a_server_that_says_how_long_is_not_asked_sooner(told: float, seed: int) -> None:
     backoff = Backoff(TIMING, random.Random(seed))
     backoff.told_to_wait(50.0, told)
-    assert 50.0 + told <= backoff.until <= 50.0 + told * 1.25
+    own = TIMING.first_retry
+    assert 50.0 + max(told, own / 2) <= backoff.until <= 50.0 + max(told * 1.25, own)
 
 
 def test_success_ends_the_waiting() -> None:

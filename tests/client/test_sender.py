@@ -1,11 +1,16 @@
 """What goes over the wire and when, seen by a real gRPC server that answers what it is told."""
 
+import contextlib
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import grpc
+import numpy
 import pytest
 import trustme
 
@@ -15,6 +20,7 @@ from devtelemetry.client import (
     Settings,
     TelemetryClient,
     Timing,
+    Unwritable,
     blind_channel,
     blind_envelope,
     blind_message,
@@ -124,7 +130,7 @@ def test_nothing_from_before_the_opt_in_is_sent(settings: Settings) -> None:
         ]
 
 
-def test_a_clock_that_is_set_back_silences_nobody(tmp_path: Path) -> None:
+def test_a_clock_that_is_set_back_silences_nobody_and_opens_no_past(tmp_path: Path) -> None:
     clock = Clock()
     settings = Settings(tmp_path / "node.db", clock=clock)
     settings.enable()
@@ -132,10 +138,30 @@ def test_a_clock_that_is_set_back_silences_nobody(tmp_path: Path) -> None:
     with push_server() as server, running_client(settings, server.address) as client:
         receive(client, "m1", clock.now_ms + 1)
         server.wait(lambda: server.samples)
-        receive(client, "before-anything", clock.now_ms - 1)
+        receive(client, "before-the-opt-in", clock.now_ms - 60_000)
         receive(client, "m2", clock.now_ms + 2)
         server.wait(lambda: len(server.samples) == 2)
-        assert server.message_ids == ["m1", "m2"]
+        clock.now_ms += 86_400_000
+        receive(client, "yesterdays", clock.now_ms - 80_000_000)
+        receive(client, "m3", clock.now_ms + 3)
+        server.wait(lambda: len(server.samples) == 3)
+        assert server.message_ids == ["m1", "m2", "m3"]
+
+
+def test_a_clock_of_another_run_of_the_machine_opens_no_past(tmp_path: Path) -> None:
+    clock = Clock()
+    settings = Settings(tmp_path / "node.db", clock=clock)
+    settings.enable()
+    opted_in_at = clock.now_ms
+    with settings.connected() as connection:
+        connection.execute("update telemetry_settings set opted_in_boot = 'an earlier one'")
+    clock.now_ms = 60_000  # 1970: the clock is set later
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "before-the-opt-in", opted_in_at - 1)
+        clock.now_ms = opted_in_at + 1000
+        receive(client, "after", opted_in_at + 1)
+        server.wait(lambda: server.samples)
+        assert server.message_ids == ["after"]
 
 
 def test_a_refused_sample_is_set_aside_with_its_reason_and_not_sent_again(
@@ -326,6 +352,133 @@ def test_what_an_opt_out_could_not_say_is_said_by_the_next_client(settings: Sett
         assert server.pushed[2].first_sequence == 1
 
 
+def test_what_a_sender_had_under_way_when_it_ended_is_sent_by_the_next(settings: Settings) -> None:
+    with running_client(settings, "127.0.0.1:1") as client:
+        for number in range(5):
+            receive(client, f"m{number}", later())
+        eventually(lambda: settings.status().waiting == 5)
+    with settings.connected() as connection:
+        connection.execute("update telemetry_outbox set state = 'in_flight'")  # and then SIGKILL
+    with push_server() as server, running_client(settings, server.address):
+        eventually(lambda: settings.status().acknowledged == 5)
+        assert server.sequences == [1, 2, 3, 4, 5]
+
+
+def test_an_opt_out_that_failed_is_ended_by_the_running_client(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        with settings.connected() as other:
+            other.execute("begin immediate")
+            with pytest.raises(Unwritable):
+                settings.disable()
+            other.execute("rollback")
+        receive(client, "while-off", later())
+        server.wait(lambda: server.pushed[-1].forget)
+        assert not settings.telemetry_enabled
+        assert server.message_ids == ["m1"]
+
+
+def test_an_opt_in_after_an_opt_out_that_failed_is_a_new_one(settings: Settings) -> None:
+    installation = settings.status().installation_id
+    settings.switch.consent = 0  # as far as disable() came
+    settings.enable()
+    assert settings.switch.consent == 2
+    assert settings.status().installation_id != installation
+
+
+def test_opting_in_and_out_in_two_processes_leaves_switch_and_file_of_one_mind(
+    tmp_path: Path,
+) -> None:
+    script = (
+        "import sys; from devtelemetry.client import Settings\n"
+        f"settings = Settings({str(tmp_path / 'node.db')!r})\n"
+        "for _ in range(150): getattr(settings, sys.argv[1])()"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, name]) for name in ("enable", "disable")
+    ]
+    assert [process.wait(timeout=120) for process in processes] == [0, 0]
+    settings = Settings(tmp_path / "node.db")
+    with settings.connected() as connection:
+        enabled, consent = connection.execute(
+            "select telemetry_enabled, consent from telemetry_settings"
+        ).fetchone()
+    assert settings.switch.consent == (consent if enabled else 0)
+
+
+def test_one_of_several_clients_speaks_and_the_others_sleep(settings: Settings) -> None:
+    timing = Timing(batch=0.05, heartbeat=0.5)
+    with push_server() as server, contextlib.ExitStack() as running:
+        clients = [
+            running.enter_context(running_client(settings, server.address, timing=timing))
+            for _ in range(3)
+        ]
+        receive(clients[0], "m1", later())
+        server.wait(lambda: len(server.pushed) >= 5)
+        # Five heartbeat times went by: each client looks up a few times in each, and does not spin.
+        assert max(client.wakeups for client in clients) < 60
+        assert len(server.pushed) < 12
+
+
+def test_a_client_without_a_server_leaves_the_word_to_one_that_has(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, "") as mute:
+        receive(mute, "m1", later())
+        eventually(lambda: settings.status().problem is Problem.NO_SERVER)
+        with running_client(settings, server.address):
+            eventually(lambda: settings.status().acknowledged == 1)
+
+
+def test_a_farewell_is_said_with_a_token_that_was_mended(settings: Settings) -> None:
+    def want_new(
+        request: telemetry_pb2.PushRequest, context: grpc.ServicerContext
+    ) -> telemetry_pb2.PushResponse:
+        if dict(context.invocation_metadata()).get("authorization") != "Bearer dt_new":
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
+        return telemetry_pb2.PushResponse()
+
+    with (
+        push_server() as server,
+        running_client(settings, server.address, token="dt_old") as client,
+    ):
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        server.answer = want_new
+        settings.disable()
+        server.wait(lambda: server.pushed[-1].forget)
+        settings.token = "dt_new"
+        eventually(lambda: settings.status().leaving == 0)
+
+
+def test_losses_under_one_consent_are_not_counted_under_the_next(settings: Settings) -> None:
+    limits = Limits(buffered=10)
+    with push_server() as server, settings.connected() as other:
+        with running_client(settings, server.address, limits=limits) as client:
+            other.execute("begin immediate")  # nothing can be stored
+            for number in range(100):
+                receive(client, f"m{number}", later())
+            other.execute("rollback")
+            settings.disable()
+            settings.enable()
+            receive(client, "m100", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+        assert settings.status().dropped == 0
+        assert server.sequences[-1] == 1
+
+
+def test_a_child_of_a_fork_takes_nothing(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        child = os.fork()
+        if child == 0:
+            receive(client, "of-the-child", later())
+            client.close()
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert server.message_ids == ["m1"]
+
+
 def test_close_sends_what_waits(settings: Settings) -> None:
     with push_server() as server:
         slow = Timing(batch=3600.0)
@@ -334,6 +487,16 @@ def test_close_sends_what_waits(settings: Settings) -> None:
                 receive(client, f"m{number}", later())
         assert server.message_ids == [f"m{number}" for number in range(1200)]
         assert server.sequences == list(range(1, 1201))
+
+
+def test_a_client_that_is_closed_right_away_sends_all_the_same(settings: Settings) -> None:
+    with push_server() as server:
+        for number in range(20):
+            client = TelemetryClient(settings, server.address)
+            client.start()
+            receive(client, f"m{number}", later())
+            client.close()
+        assert server.message_ids == [f"m{number}" for number in range(20)]
 
 
 def test_a_full_outbox_drops_the_oldest_and_the_numbers_show_the_gap(settings: Settings) -> None:
@@ -355,15 +518,88 @@ def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
             receive(client, "m1", later())
             receive(client, 7, later())  # type: ignore[arg-type]
             receive(client, "negative", -1)
+            receive(client, "never", 2**63)
+            receive(client, "of-numpy", numpy.int64(later()))  # type: ignore[arg-type]
             receive(client, "x" * 100_000, later())
             client.message_received(message_id="m2", channel_id="c1", sent_at="noon")  # type: ignore[arg-type]
             receive(client, "m3", later())
-            eventually(lambda: settings.status().acknowledged == 2)
-        assert server.message_ids == ["m1", "m3"]
+            eventually(lambda: settings.status().acknowledged == 3)
+        assert server.message_ids == ["m1", "of-numpy", "m3"]
         # The numbers of those in between are skipped: the server sees that something is missing.
-        assert server.sequences == [1, 5]
+        assert server.sequences == [1, 5, 8]
     reasons = [s["reason"] for s in shown(settings)["samples"] if s["state"] == "set_aside"]
-    assert len(reasons) == 3
+    assert len(reasons) == 5
+
+
+@pytest.mark.parametrize(
+    ("channel_id", "at"),
+    [
+        ("", 1),
+        ("x" * 513, 1),
+        ("\ud800", 1),
+        (b"c1", 1),
+        ("c1", -1),
+        ("c1", 2**63),
+        ("c1", "noon"),
+    ],
+)
+def test_a_membership_nobody_can_send_costs_no_sample(
+    settings: Settings, channel_id: str, at: int
+) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        client.channel_joined(channel_id, at=at)
+        client.channel_left(channel_id, at=at)
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert not any(request.memberships for request in server.pushed)
+
+
+def test_a_token_goes_to_no_server_but_its_own(settings: Settings) -> None:
+    with push_server() as apps, push_server() as users:
+        with running_client(settings, apps.address, token="dt_apps") as client:
+            receive(client, "m1", later())
+            eventually(lambda: settings.status().acknowledged == 1)
+            settings.server = users.address
+            receive(client, "m2", later())
+            eventually(lambda: settings.status().acknowledged == 2)
+            settings.token = "dt_users"
+            receive(client, "m3", later())
+            eventually(lambda: settings.status().acknowledged == 3)
+            settings.disable()
+            eventually(lambda: settings.status().leaving == 0)
+        tokens = [
+            [
+                (bool(r.forget), m.get("authorization"))
+                for r, m in zip(s.pushed, s.metadata, strict=True)
+            ]
+            for s in (apps, users)
+        ]
+        assert tokens[0] == [(False, "Bearer dt_apps"), (True, "Bearer dt_apps")]
+        assert tokens[1] == [
+            (False, None),
+            (False, "Bearer dt_users"),
+            (True, "Bearer dt_users"),
+        ]
+
+
+def test_what_a_server_says_is_cut_and_moves_no_cursor(settings: Settings) -> None:
+    with push_server() as server, running_client(settings, server.address) as client:
+        server.answer = refuse(grpc.StatusCode.INVALID_ARGUMENT, "\x1b[2J" + "x" * 5000)
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().set_aside == 1)
+        for said in (settings.status().detail, shown(settings)["samples"][0]["reason"]):
+            assert said.isprintable()
+            assert len(said) < 400
+
+
+def test_authorities_that_cannot_be_read_are_a_problem_that_is_shown(
+    settings: Settings, tmp_path: Path
+) -> None:
+    with running_client(settings, "example:1", tls=tmp_path / "none.pem") as client:
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().problem is Problem.UNREACHABLE)
+        assert "none.pem" in settings.status().detail
+        assert settings.status().waiting == 1
 
 
 def test_batches_are_cut_where_the_apps_version_changes(settings: Settings) -> None:

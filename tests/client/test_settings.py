@@ -169,6 +169,18 @@ def test_an_opt_in_survives_the_loss_of_what_lies_beside_the_file(tmp_path: Path
     assert again.switch.consent == 1
 
 
+def test_an_opt_out_beside_a_reader_is_one_all_the_same(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "node.db")
+    settings.enable()
+    with settings.connected() as reader:
+        reader.execute("begin")
+        reader.execute("select * from telemetry_settings").fetchall()
+        before = settings.switch.revision
+        settings.disable()
+    assert not settings.telemetry_enabled
+    assert settings.switch.revision > before, "running clients were told"
+
+
 def test_only_the_owner_may_read_the_files(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "node.db")
     settings.enable()

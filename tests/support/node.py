@@ -12,7 +12,7 @@ import time
 
 from devtelemetry.client import Settings, TelemetryClient, Timing
 
-TIMING = Timing(batch=0.05, first_retry=0.02, longest_retry=0.3, heartbeat=3600.0)
+TIMING = Timing(flush=0.02, batch=0.05, first_retry=0.02, longest_retry=0.3, heartbeat=3600.0)
 
 
 def main() -> None:

@@ -1,8 +1,11 @@
 """The face of the client library: what an app calls."""
 
 import contextlib
+import functools
 import logging
 import os
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 
 from devtelemetry.client.outbox import Limits, NewMembership, Outbox
@@ -10,8 +13,8 @@ from devtelemetry.client.recorder import MembershipSaid, Recorder
 from devtelemetry.client.sample import Recorded
 from devtelemetry.client.schedule import Timing
 from devtelemetry.client.sender import App, Sender
-from devtelemetry.client.settings import Settings, check_server
-from devtelemetry.client.tally import Tally
+from devtelemetry.client.settings import Settings, check_server, check_token
+from devtelemetry.client.tally import Lock, Tally
 from devtelemetry.client.wake import Alarm
 
 _LOG = logging.getLogger("devtelemetry.client")
@@ -24,7 +27,7 @@ class TelemetryClient:
     server               HOST:PORT, unless the settings name another; empty: only they do
     token                `dt_…`, if the server asks for one
     tls                  None: TLS but on loopback. True, False: always, never. A path: a PEM file
-                         with the authorities to trust instead of the system's
+                         with the authorities to trust instead of gRPC's own list
     receiver_public_key  of the user; a pseudonym goes out in its place, unless the settings say so
     platform             desktop, android, ios, …
     app_version          as the app's makers write it
@@ -51,7 +54,7 @@ class TelemetryClient:
         self._switch = settings.switch
         self._app = App(
             check_server(server) if server else "",
-            token,
+            check_token(token or ""),
             tls if tls is None or isinstance(tls, bool) else Path(tls),
             receiver_public_key,
             platform,
@@ -61,30 +64,42 @@ class TelemetryClient:
         self._timing = timing or Timing()
         self._recorder: Recorder | None = None
         self._sender: Sender | None = None
-        self._parts = contextlib.ExitStack()
 
     def start(self) -> None:
         """Starts the background thread. If that cannot be, the app goes on without telemetry."""
         if self._sender is not None:
             return
-        with contextlib.ExitStack() as parts:
-            try:
-                directory = self._settings.storage.directory
-                connection = self._settings.storage.connect()
-                parts.callback(connection.close)
-                tally = Tally(directory)
-                parts.callback(tally.close)
-                alarm = Alarm(directory, tally.slot)
-                parts.callback(alarm.close)
-                outbox = Outbox(connection, tally, self._limits, self._app.app_version)
-                recorder = Recorder(tally, alarm, self._limits.buffered)
-                sender = Sender(self._settings, self._app, recorder, alarm, outbox, self._timing)
-                sender.start()
-            except Exception as error:
-                _LOG.warning("telemetry does not start: %s", error)
-                return
-            self._recorder, self._sender = recorder, sender
-            self._parts = parts.pop_all()
+        parts = contextlib.ExitStack()
+        try:
+            directory = self._settings.storage.directory
+            connection = self._settings.storage.connect()
+            parts.callback(connection.close)
+            tally = Tally.first_free(directory)
+            parts.callback(tally.close)
+            alarm = Alarm(directory, tally.slot)
+            parts.callback(alarm.close)
+            lock = Lock(directory / "sender.lock")
+            parts.callback(lock.close)
+            recorder = Recorder(tally, alarm, self._limits.buffered)
+            sender = Sender(
+                self._settings,
+                self._app,
+                recorder,
+                alarm,
+                tally,
+                Outbox(connection, tally, self._limits, self._app.app_version),
+                lock,
+                self._timing,
+                on_end=parts.close,  # by the thread: it may outlast `close`
+            )
+            sender.start()
+        except Exception as error:
+            parts.close()
+            _LOG.warning("telemetry does not start: %s", error)
+            return
+        self._recorder, self._sender = recorder, sender
+        # The child of a fork has no thread that would store what it takes.
+        os.register_at_fork(after_in_child=functools.partial(_forget_parts, weakref.ref(self)))
 
     def message_received(
         self,
@@ -163,20 +178,18 @@ class TelemetryClient:
 
     def channel_joined(self, channel_id: str, *, at: int | None = None) -> None:
         """The user is in a channel since `at` (Unix ms, this device's clock; None: now)."""
-        at = self._clock() if at is None else at
-        self._say(NewMembership(channel_id, joined_at=at, left_at=None))
+        self._say(lambda now: NewMembership(channel_id, now if at is None else at, None))
 
     def channel_left(self, channel_id: str, *, at: int | None = None) -> None:
         """The user was in a channel until `at` (Unix ms, this device's clock; None: now)."""
-        at = self._clock() if at is None else at
-        self._say(NewMembership(channel_id, joined_at=None, left_at=at))
+        self._say(lambda now: NewMembership(channel_id, None, now if at is None else at))
 
-    def _say(self, membership: NewMembership) -> None:
+    def _say(self, membership_at: Callable[[int], NewMembership]) -> None:
         consent = self._switch.consent
         if not consent or self._recorder is None:
             return
         try:
-            self._recorder.take(MembershipSaid(consent, membership))
+            self._recorder.take(MembershipSaid(consent, membership_at(self._clock())))
         except Exception:
             _LOG.exception("a membership could not be recorded")
 
@@ -187,7 +200,6 @@ class TelemetryClient:
             return
         try:
             sender.stop(timeout)
-            self._parts.close()
         except Exception:
             _LOG.exception("telemetry did not end in order")
 
@@ -195,3 +207,9 @@ class TelemetryClient:
     def wakeups(self) -> int:
         """How often the background thread woke up since the start: what it costs a battery."""
         return 0 if self._sender is None else self._sender.wakeups
+
+
+def _forget_parts(reference: "weakref.ref[TelemetryClient]") -> None:
+    client = reference()
+    if client is not None:
+        client._recorder = client._sender = None

@@ -1,5 +1,6 @@
 """One gRPC channel to the server that is spoken to, made when it is needed and closed when not."""
 
+import math
 import time
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ class Connection:
     """Used by one thread.
 
     tls           None: TLS but on loopback. True, False: always, never. A path: PEM of the
-                  authorities to trust instead of the system's
+                  authorities to trust instead of gRPC's own list
     idle_seconds  a channel that nobody needed for so long is closed
     """
 
@@ -51,15 +52,13 @@ class Connection:
             compression=grpc.Compression.Gzip,
         )
 
-    def close_if_idle(self, now: float) -> float | None:
-        """Closes what is idle; returns when the rest will be, or None without any."""
-        if self._channel is None:
-            return None
+    def close_if_idle(self, now: float) -> float:
+        """Closes what is idle; returns when the rest will be, infinite without any."""
         closes_at = self._used_at + self._idle_seconds
-        if closes_at > now:
+        if self._channel is not None and closes_at > now:
             return closes_at
         self.close()
-        return None
+        return math.inf
 
     def close(self) -> None:
         if self._channel is not None:

@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from devtelemetry.client.settings import Problem
 from devtelemetry.client.storage import transaction
-from devtelemetry.client.tally import Tally, settle, take_over
+from devtelemetry.client.tally import Tally, boot_id, settle, take_over, uptime_ms
 
 DAY_MS = 86_400_000
 _SHOWN_ROWS = 200  # of what is done with, for people to look at
 _SHOWN_MS = DAY_MS
+_CLOCK_DRIFT_MS = 1000  # two clocks of one machine differ by so much without any having been set
 _ROW_BYTES = 64  # of a row beside the sample itself, roughly
 
 
@@ -47,8 +48,21 @@ class Identity(NamedTuple):
     installation_id: str
     secret: bytes
     opted_in_at: int  # Unix ms, this device's clock
+    opted_in_boot: str
+    opted_in_uptime: int
     send_real_key: bool
     blind_ids: bool
+
+    def opted_in_by(self, now_ms: int) -> int:
+        """When that was, Unix ms, by the clock as it is set now.
+
+        A clock that was set back since, while the machine runs, would put the opt-in into its
+        future. How long ago it was tells the date then.
+        """
+        if self.opted_in_boot in ("?", "") or self.opted_in_boot != boot_id():
+            return self.opted_in_at
+        by_uptime = now_ms - (uptime_ms() - self.opted_in_uptime)
+        return by_uptime if by_uptime < self.opted_in_at - _CLOCK_DRIFT_MS else self.opted_in_at
 
 
 class NewSample(NamedTuple):
@@ -84,6 +98,7 @@ class Claim:
     samples: Sequence[bytes]
     app_version: str
     memberships: Sequence[Membership]
+    leaves_some: bool  # samples wait that did not fit in
 
 
 class News(NamedTuple):
@@ -99,7 +114,7 @@ class Farewell(NamedTuple):
 
     installation_id: str
     server: str
-    asked: int
+    token: str
 
 
 class Outbox:
@@ -118,13 +133,20 @@ class Outbox:
 
     # ------------------------------------------------------------------------------ from the app
 
-    def open(self, consent: int) -> int:
-        """Counts what this slot's last client lost; returns how many that is."""
+    def open(self, consent: int, abandoned: Iterable[Tally]) -> int:
+        """Counts what clients lost that ended in the midst of it; returns how many samples.
+
+        abandoned  slots of clients that ended and that nobody took over
+        """
         with transaction(self._connection, durable=True) as connection:
             if _identity(connection, consent) is None:
                 return 0
             lost = take_over(connection, self._tally, consent)
+            for tally in abandoned:
+                lost += take_over(connection, tally, consent)
+                settle(connection, tally, consent, tally.taken, is_open=False)
             _drop(connection, lost)
+        self._tally.inherited = None
         return lost
 
     def identity(self, consent: int) -> Identity | None:
@@ -189,9 +211,12 @@ class Outbox:
         waiting = [len(new.sample) + _ROW_BYTES for new in samples if not new.reason]
         connection.execute(
             "update telemetry_identity set next_sequence = next_sequence + ?,"
-            " waiting_samples = waiting_samples + ?, waiting_bytes = waiting_bytes + ?",
-            (len(samples), len(waiting), sum(waiting)),
+            " waiting_samples = waiting_samples + ?, waiting_bytes = waiting_bytes + ?,"
+            " set_aside = set_aside + ?",
+            (len(samples), len(waiting), sum(waiting), len(samples) - len(waiting)),
         )
+        if len(waiting) < len(samples):
+            _trim(connection, "set_aside", now_ms)
 
     def _enforce(self, connection: sqlite3.Connection, now_ms: int) -> None:
         """Drops the oldest of what is queued until the rest is within the limits."""
@@ -223,15 +248,6 @@ class Outbox:
                 (dropped, dropped, freed),
             )
 
-    def date_opt_in(self, consent: int, opted_in_at: int) -> None:
-        """The opt-in was at `opted_in_at` at the latest: the clock says so by now."""
-        with transaction(self._connection) as connection:
-            connection.execute(
-                "update telemetry_settings set opted_in_at = min(opted_in_at, ?)"
-                " where consent = ? and telemetry_enabled = 1",
-                (opted_in_at, consent),
-            )
-
     # ----------------------------------------------------------------------------- to the server
 
     def waiting(self) -> tuple[int, int]:
@@ -244,15 +260,27 @@ class Outbox:
 
     def requeue(self) -> None:
         """What another sender had under way when it ended is to be sent (again)."""
+        under_way = "select 1 from telemetry_outbox where state = 'in_flight' limit 1"
+        if not self._connection.execute(under_way).fetchone():
+            return
         with transaction(self._connection) as connection:
             connection.execute(
                 "update telemetry_outbox set state = 'queued' where state = 'in_flight'"
             )
 
     def claim(
-        self, consent: int, server: str, *, max_samples: int, max_bytes: int, now_ms: int
+        self,
+        consent: int,
+        server: str,
+        token: str,
+        *,
+        max_samples: int,
+        max_bytes: int,
+        now_ms: int,
     ) -> Claim | None:
         """Takes the oldest samples that fit one push to `server`, and what is new of memberships.
+
+        token  that goes with it, noted for the day on which the server has to forget
 
         Without any of both it is a heartbeat. None: the consent is not given any more.
         """
@@ -267,7 +295,8 @@ class Outbox:
                 (now_ms, first, first + len(samples)),
             )
             connection.execute(
-                "insert or ignore into telemetry_recipient (server) values (?)", (server,)
+                "insert or replace into telemetry_recipient (server, token) values (?, ?)",
+                (server, token),
             )
             memberships = [
                 Membership(*row)
@@ -277,7 +306,9 @@ class Outbox:
                     (max_samples,),
                 )
             ]
-        return Claim(identity, first, samples, app_version, memberships)
+            waiting, _ = self.waiting()
+        leaves_some = waiting > len(samples)
+        return Claim(identity, first, samples, app_version, memberships, leaves_some)
 
     def _oldest(
         self, connection: sqlite3.Connection, max_samples: int, max_bytes: int
@@ -301,6 +332,11 @@ class Outbox:
         if not samples:
             (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
         return first, samples, app_version
+
+    def last_sent_at(self) -> int | None:
+        """When the server last acknowledged anything, whoever sent it; Unix ms."""
+        row = self._connection.execute("select last_sent_at from telemetry_status").fetchone()
+        return row["last_sent_at"] if row else None
 
     def release(self, claim: Claim, news: News | None = None) -> None:
         """The push did not arrive, or nobody knows: all of it is to be sent again."""
@@ -335,9 +371,11 @@ class Outbox:
             )
             connection.execute(
                 "update telemetry_identity set acknowledged = acknowledged + ?,"
+                " set_aside = set_aside + ?,"
                 " waiting_samples = waiting_samples - ?, waiting_bytes = waiting_bytes - ?",
                 (
                     len(claim.samples) - len(refused),
+                    len(refused),
                     len(claim.samples),
                     sum(len(sample) + _ROW_BYTES for sample in claim.samples),
                 ),
@@ -346,13 +384,8 @@ class Outbox:
                 "delete from telemetry_membership where channel_id = ? and version = ?",
                 [(m.channel_id, m.version) for m in claim.memberships],
             )
-            for state in ("acknowledged", "set_aside"):
-                connection.execute(
-                    "delete from telemetry_outbox where state = ? and (changed_at < ? or"
-                    " sequence <= (select sequence from telemetry_outbox where state = ?"
-                    " order by sequence desc limit 1 offset ?))",
-                    (state, now_ms - _SHOWN_MS, state, _SHOWN_ROWS),
-                )
+            _trim(connection, "acknowledged", now_ms)
+            _trim(connection, "set_aside", now_ms)
             _report(connection, news)
 
     # ---------------------------------------------------------------------------------- the rest
@@ -360,7 +393,7 @@ class Outbox:
     def farewell(self) -> Farewell | None:
         """An opt-out that a server still has to be told, the one asked least often."""
         row = self._connection.execute(
-            "select installation_id, server, asked from telemetry_farewell order by asked, server"
+            "select installation_id, server, token from telemetry_farewell order by asked, server"
             " limit 1"
         ).fetchone()
         return Farewell(*row) if row else None
@@ -393,12 +426,23 @@ class Outbox:
 def _identity(connection: sqlite3.Connection, consent: int) -> Identity | None:
     """The identity, if `consent` is the one that is given now."""
     row = connection.execute(
-        "select consent, installation_id, secret, opted_in_at, send_real_key, blind_ids"
+        "select consent, installation_id, secret, opted_in_at, opted_in_boot, opted_in_uptime,"
+        " send_real_key, blind_ids"
         " from telemetry_settings, telemetry_identity"
         " where telemetry_enabled = 1 and build = 'dev' and consent = ?",
         (consent,),
     ).fetchone()
     return None if row is None else Identity(*row)
+
+
+def _trim(connection: sqlite3.Connection, state: str, now_ms: int) -> None:
+    """Of what is done with the latest are kept for a while, for people to look at."""
+    connection.execute(
+        "delete from telemetry_outbox where state = ? and (changed_at < ? or sequence <="
+        " (select sequence from telemetry_outbox where state = ?"
+        " order by sequence desc limit 1 offset ?))",
+        (state, now_ms - _SHOWN_MS, state, _SHOWN_ROWS),
+    )
 
 
 def _report(connection: sqlite3.Connection, news: News) -> None:

@@ -5,7 +5,8 @@ before the call returns, and is in the outbox some milliseconds later.
 """
 
 import threading
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from devtelemetry.client.outbox import NewMembership
@@ -22,12 +23,12 @@ class MembershipSaid(NamedTuple):
 class Drained(NamedTuple):
     """What was taken since the last time.
 
-    overflowed  samples before these that there was no room for
+    lost        by consent: samples before these that there was no room for
     taken       of the tally: all up to here is in this or was in earlier ones
     """
 
     items: list[Recorded | MembershipSaid]
-    overflowed: int
+    lost: Mapping[int, int]
     taken: int
 
 
@@ -43,7 +44,7 @@ class Recorder:
         self._capacity = capacity
         self._lock = threading.Lock()
         self._items: deque[Recorded | MembershipSaid] = deque()
-        self._overflowed = 0
+        self._lost = Counter[int]()
         self._wants_ring = False
 
     def take(self, item: Recorded | MembershipSaid) -> None:
@@ -60,32 +61,42 @@ class Recorder:
 
     def drain(self) -> Drained:
         with self._lock:
-            drained = Drained(list(self._items), self._overflowed, self._tally.taken)
+            drained = Drained(list(self._items), self._lost, self._tally.taken)
             self._items.clear()
-            self._overflowed = 0
+            self._lost = Counter()
         return drained
 
     def put_back(self, drained: Drained) -> None:
         """It could not be stored: it waits here, in front of what came since."""
         with self._lock:
             self._items.extendleft(reversed(drained.items))
-            self._overflowed += drained.overflowed
+            self._lost.update(drained.lost)
             while len(self._items) > self._capacity:
                 self._drop_oldest()
 
+    def give_up(self, drained: Drained) -> None:
+        """It can never be stored: it is lost, and counted."""
+        with self._lock:
+            self._lost.update(drained.lost)
+            for item in drained.items:
+                self._count_lost(item)
+
     def _drop_oldest(self) -> None:
-        if type(self._items.popleft()) is Recorded:
-            self._overflowed += 1
+        self._count_lost(self._items.popleft())
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._items
+    def _count_lost(self, item: Recorded | MembershipSaid) -> None:
+        if type(item) is Recorded:
+            self._lost[item.consent] += 1
 
-    def sleep(self, seconds: float) -> None:
+    def sleep(self, seconds: float, *, while_waiting: float) -> None:
         """Sleeps in the alarm, for ever if that is infinite; what is taken wakes the sleeper.
 
-        But not while something waits: more of it changes nothing.
+        while_waiting  at most so long if something waits here: more of it rings no more
         """
-        self._wants_ring = not self._items
+        # First said, then looked: what is taken in between rings.
+        self._wants_ring = True
+        if self._items:
+            self._wants_ring = False
+            seconds = min(seconds, while_waiting)
         self._alarm.sleep(seconds)
         self._wants_ring = False

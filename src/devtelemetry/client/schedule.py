@@ -24,7 +24,7 @@ class Timing:
     batch              ... or fewer, once the oldest has waited so long
     heartbeat          the longest silence while the user is opted in: half of the shortest common
                        window, so that a receiver without new messages still counts in it
-    flush              the least time between two writes to the outbox
+    flush              the least time between two writes to the outbox: what a kill costs at most
     deadline           for one answer
     first_retry        after a failure; doubled each time
     longest_retry      however often it failed
@@ -37,7 +37,7 @@ class Timing:
     batch_bytes: int = 1024 * 1024
     batch: float = 60.0
     heartbeat: float = 1800.0
-    flush: float = 0.05
+    flush: float = 0.2
     deadline: float = 30.0
     first_retry: float = 1.0
     longest_retry: float = 600.0
@@ -71,10 +71,10 @@ class Backoff:
         self._wait(now, self.timing.rare_retry)
 
     def told_to_wait(self, now: float, seconds: float) -> None:
-        """At least as long as the server said."""
-        told = min(max(seconds, 0.0), _LONGEST_WAIT_TOLD)
-        self.failures += 1
-        self.until = now + told * self.dice.uniform(1.0, 1.25)
+        """At least as long as the server said, and as without its word."""
+        self.failed(now)
+        told = min(seconds, _LONGEST_WAIT_TOLD)
+        self.until = max(self.until, now + told * self.dice.uniform(1.0, 1.25))
 
     def _wait(self, now: float, delay: float) -> None:
         self.failures += 1
@@ -87,7 +87,7 @@ class Schedule:
 
     timing: Timing
     backoff: Backoff
-    last_contact: float = 0.0
+    last_contact: float = float("-inf")
     waiting_since: float | None = None
 
     def next_push(self, waiting: int, now: float, *, hurry: bool) -> float:
@@ -106,10 +106,11 @@ class Schedule:
             due = now if hurry or is_full else self.waiting_since + self.timing.batch
         return max(due, self.backoff.until)
 
-    def pushed(self, now: float) -> None:
-        """The server has acknowledged one."""
+    def pushed(self, now: float, *, leaves_some: bool) -> None:
+        """The server has acknowledged one. What it left has waited long enough already."""
         self.last_contact = now
-        self.waiting_since = None
+        if not leaves_some:
+            self.waiting_since = None
         self.backoff.succeeded()
 
 

@@ -6,6 +6,8 @@ create table if not exists telemetry_settings (
     singleton          integer primary key check (singleton = 1),
     telemetry_enabled  integer not null default 0,   -- 0 or 1: has the user opted in?
     opted_in_at        integer,                      -- NULL while off. Nothing older is ever reported
+    opted_in_boot      text    not null default '',  -- in which run of the machine that was, and how long it had run by then
+    opted_in_uptime    integer not null default 0,   -- (ms): tells the date by a clock that was set since
     consent            integer not null default 0,   -- up by one with every opt-in: a sample belongs to the one it was recorded under
     build              text    not null default 'dev' check (build in ('dev', 'release')),
     server             text    not null default '',  -- HOST:PORT; empty: the one the app names
@@ -23,6 +25,7 @@ create table if not exists telemetry_identity (
     next_sequence    integer not null default 1,   -- number of the next sample; numbers that were skipped tell of lost samples
     dropped          integer not null default 0,   -- how many samples were lost on this device, and so numbers skipped
     acknowledged     integer not null default 0,   -- how many samples the server has
+    set_aside        integer not null default 0,   -- how many it refused, or cannot be sent
     waiting_samples  integer not null default 0,   -- of telemetry_outbox, queued and in flight, ...
     waiting_bytes    integer not null default 0,   -- ... and how much they take
     reporter         blob    not null default x'', -- devtelemetry.v1.Reporter as the app's client last sent it, ...
@@ -52,13 +55,15 @@ create table if not exists telemetry_membership (
 
 -- The servers that samples went to since the opt-in: whom to ask to forget them.
 create table if not exists telemetry_recipient (
-    server  text primary key
+    server  text primary key,
+    token   text not null        -- the one that was sent with them
 );
 
 -- What remains of an opt-out until the server has done as asked; nothing else does.
 create table if not exists telemetry_farewell (
     installation_id  text    not null,
     server           text    not null,
+    token            text    not null,
     asked            integer not null default 0,  -- how often
     primary key (installation_id, server)
 );
@@ -75,7 +80,7 @@ create table if not exists telemetry_tally (
 create table if not exists telemetry_status (
     singleton     integer primary key check (singleton = 1),
     last_sent_at  integer,               -- when the server last acknowledged anything; NULL: never since the opt-in
-    problem       text    not null,      -- empty: none; else a word of sender.Problem
+    problem       text    not null,      -- empty: none; else a word of settings.Problem
     detail        text    not null,      -- for a person
     changed_at    integer not null
 );

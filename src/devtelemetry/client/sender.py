@@ -9,26 +9,36 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from devtelemetry.client.blind import blind_channel, pseudonym
+from devtelemetry.client.blind import pseudonym
 from devtelemetry.client.connection import Connection
 from devtelemetry.client.errors import ClientError
-from devtelemetry.client.outbox import Claim, Farewell, Identity, NewMembership, News, Outbox
+from devtelemetry.client.outbox import (
+    Claim,
+    Farewell,
+    Identity,
+    NewMembership,
+    News,
+    NewSample,
+    Outbox,
+)
 from devtelemetry.client.recorder import Drained, MembershipSaid, Recorder
-from devtelemetry.client.sample import Recorded, to_sample
+from devtelemetry.client.sample import Recorded, tidy, to_membership, to_sample
 from devtelemetry.client.schedule import Backoff, Schedule, Timing, retry_delay_seconds
 from devtelemetry.client.settings import Problem, Settings
-from devtelemetry.client.tally import Lock
-from devtelemetry.client.wake import Alarm, ring_all
+from devtelemetry.client.tally import Lock, Tally
+from devtelemetry.client.wake import Alarm
 from devtelemetry.v1 import telemetry_pb2
 
 _FOR_EVER = float("inf")
+_LONGEST_OUTAGE = 5.0  # seconds between two tries to write the outbox
+_VANISH_AGAIN = 10.0
 _LOG = logging.getLogger("devtelemetry.client")
 
 # What a status means: whether a person has to mend it, and what it is called.
@@ -50,7 +60,7 @@ class App:
     """
 
     server: str
-    token: str | None
+    token: str
     tls: bool | Path | None
     receiver_public_key: str
     platform: str
@@ -66,7 +76,10 @@ class _Push:
 
 
 class Sender:
-    """Runs until it is told to stop; everything but `start` and `stop` happens in its thread."""
+    """Runs until it is told to stop; everything but `start` and `stop` happens in its thread.
+
+    on_end  closes what it was given, in its thread too
+    """
 
     def __init__(
         self,
@@ -74,26 +87,33 @@ class Sender:
         app: App,
         recorder: Recorder,
         alarm: Alarm,
+        tally: Tally,
         outbox: Outbox,
+        lock: Lock,
         timing: Timing,
+        on_end: Callable[[], None],
     ) -> None:
+        self._on_end = on_end
         self._settings = settings
         self._app = app
         self._recorder = recorder
         self._alarm = alarm
+        self._tally = tally
         self._outbox = outbox
+        self._lock = lock  # held while a push is under way: one process at a time speaks
         self._timing = timing
-        self._lock = Lock(settings.storage.directory / "sender.lock")
         self._schedule = Schedule(timing, Backoff(timing))
         self._farewells = Backoff(timing)
         self._connection = Connection(app.tls, timing.idle_connection)
         self._consent = 0
         self._revision: int | None = None
+        self._vanish_at: float | None = None  # what was wiped still stands in the file's log
         self._server = ""
         self._token = ""
         self._push: _Push | None = None
         self._next_flush = 0.0
         self._stop_at: float | None = None
+        self._is_stopping = False
         self._thread = threading.Thread(target=self._run, name="devtelemetry", daemon=True)
         self.wakeups = 0  # how often the thread went round
 
@@ -104,131 +124,183 @@ class Sender:
         """Sends what it can in `timeout` seconds, then ends."""
         self._stop_at = time.monotonic() + timeout
         self._alarm.ring()
-        self._thread.join(timeout + 5.0)  # five seconds at most for the file
+        self._thread.join(timeout + 1.0)
 
     # ---------------------------------------------------------------------------- going round
 
     def _run(self) -> None:
-        failures = Backoff(self._timing)
+        # Not for long, however often it failed: samples wait in memory meanwhile.
+        failures = Backoff(replace(self._timing, longest_retry=_LONGEST_OUTAGE))
         while True:
             self.wakeups += 1
+            pause: float | None
             try:
                 pause = self._step()
                 failures.succeeded()
+                self._tally.set_stuck(False)
             except Exception as error:
                 # A full disk, a file that somebody keeps, or a fault of ours: none of it ends us.
                 failures.failed(time.monotonic())
                 pause = failures.until - time.monotonic()
                 is_known = isinstance(error, sqlite3.Error | OSError | ClientError)
+                self._tally.set_stuck(is_known)
                 _LOG.warning("%s; tried again in %.1f s", error, pause, exc_info=not is_known)
             if self._stop_at is not None:
                 left = self._stop_at - time.monotonic()
                 if pause is None or left <= 0:
                     break
-                pause = min(pause, left)
+                pause = min(pause, left) if self._is_stopping else 0.0
             assert pause is not None
             if failures.failures:
                 self._alarm.sleep(pause)  # what is taken meanwhile cannot be stored either
             else:
-                self._recorder.sleep(pause)
+                until_flush = max(0.0, self._next_flush - time.monotonic())
+                self._recorder.sleep(pause, while_waiting=until_flush)
         self._end()
 
     def _step(self) -> float | None:
         """Does what is due; for how many seconds nothing will be. None: told to stop, and done."""
+        # Looked at once: told in the midst of a step, we go round once more, from the flush on.
+        self._is_stopping = self._stop_at is not None
         if self._revision != self._settings.switch.revision:
             self._look_at_settings()
         now = time.monotonic()
-        if now >= self._next_flush or self._stop_at is not None:
+        if now >= self._next_flush or self._is_stopping:
             self._flush()
             self._next_flush = now + self._timing.flush
         if self._push is not None:
             if not self._push.call.done():
-                return self._until_flush(_FOR_EVER)  # the answer rings
+                return _FOR_EVER  # the answer rings
             # Kept until what it means is stored: a full disk must not make us forget the answer.
             self._take_answer(self._push)
             self._push = None
-        pause = self._send_what_is_due()
-        return None if pause is None else self._until_flush(pause)
+            self._lock.release()
+        return self._do_what_is_due()
 
-    def _until_flush(self, pause: float) -> float:
-        """No longer than what was taken just now may wait."""
-        if self._recorder.is_empty:
-            return pause
-        return min(pause, max(0.0, self._next_flush - time.monotonic()))
-
-    def _send_what_is_due(self) -> float | None:
+    def _do_what_is_due(self) -> float | None:
+        """Starts a call if one is due. As `_step`."""
         now = time.monotonic()
-        is_stopping = self._stop_at is not None
-        dues = []
+        dues = [self._wipe_if_due(now)]
         farewell = self._outbox.farewell()
         if farewell is not None:
-            if now >= self._farewells.until:
-                return self._speak(farewell)
+            if now >= self._farewells.until and self._say_farewell(farewell):
+                return _FOR_EVER
             dues.append(self._farewells.until)
         if self._is_on:
+            is_stopping = self._is_stopping
             waiting = sum(self._outbox.waiting())
             due = self._schedule.next_push(waiting, now, hurry=is_stopping)
+            if due <= now and not waiting:
+                # Somebody else may have spoken for this installation since.
+                self._note_last_contact()
+                due = self._schedule.next_push(waiting, now, hurry=is_stopping)
             if due <= now and (waiting or not is_stopping):
-                return self._speak(None)
+                if self._push_batch():
+                    return _FOR_EVER
+                due = self._schedule.backoff.until
             dues.append(due)
-        if is_stopping:
+        if self._is_stopping:
             # What failed a moment ago is not tried again: an app that ends does not wait for that.
             return None
-        closes_at = self._connection.close_if_idle(now)
-        if closes_at is not None:
-            dues.append(closes_at)
-        return max(0.0, min(dues) - now) if dues else _FOR_EVER
+        dues.append(self._connection.close_if_idle(now))
+        return max(0.0, min(dues) - now)
 
-    def _speak(self, farewell: Farewell | None) -> float:
-        """Starts the next call, if it is ours to do; returns how long to sleep then.
+    def _wipe_if_due(self, now: float) -> float:
+        """When what was wiped has to be looked after again."""
+        if self._vanish_at is not None and now >= self._vanish_at:
+            self._vanish_at = None if self._settings.vanish() else now + _VANISH_AGAIN
+        return self._vanish_at or _FOR_EVER
 
-        One process at a time speaks for an installation; the others leave it to that one.
-        """
-        now = time.monotonic()
-        had_it = self._lock.is_held
-        if not self._lock.take():
-            self._schedule.backoff.until = self._farewells.until = now + self._timing.batch
-            ring_all(self._settings.storage.directory)
-            return self._timing.batch
-        if not had_it:
-            self._outbox.requeue()
-        if farewell is not None:
-            self._call(farewell, farewell.server, _farewell_request(farewell))
-        elif not self._server:
-            detail = "neither the app nor the settings name a server"
-            news = News(Problem.NO_SERVER, detail, self._settings.clock())
+    def _say_farewell(self, farewell: Farewell) -> bool:
+        """Whether a call is under way now."""
+        if not self._may_speak(self._farewells):
+            return False
+        # A token that was mended since is better than the one of its day.
+        is_current = farewell.server == self._server and self._token
+        token = self._token if is_current else farewell.token
+        request = telemetry_pb2.PushRequest(
+            forget=True,
+            reporter=telemetry_pb2.Reporter(installation_id=farewell.installation_id),
+        )
+        try:
+            self._call(farewell, farewell.server, token, request)
+        except OSError as error:
+            _LOG.warning("an opt-out cannot be told to the server: %s", error)
+            self._farewells.failed_for_a_person_to_mend(time.monotonic())
+            self._lock.release()
+        return self._push is not None
+
+    def _push_batch(self) -> bool:
+        """Whether a call is under way now. If not, `backoff` says when to try again."""
+        backoff = self._schedule.backoff
+        if not self._server:
+            news = self._news(Problem.NO_SERVER, "neither the app nor the settings name a server")
             self._outbox.report(self._consent, news)
-            self._schedule.backoff.failed_for_a_person_to_mend(now)
-        else:
+            backoff.failed_for_a_person_to_mend(time.monotonic())
+            return False
+        if not self._may_speak(backoff):
+            return False
+        try:
             claim = self._outbox.claim(
                 self._consent,
                 self._server,
+                self._token,
                 max_samples=self._timing.batch_samples,
                 max_bytes=self._timing.batch_bytes,
                 now_ms=self._settings.clock(),
             )
             if claim is not None:
-                with self._released_on_error(claim):
-                    self._call(claim, self._server, self._push_request(claim))
-        return _FOR_EVER if self._push is not None else 0.0
+                self._push_claim(claim)
+        finally:
+            if self._push is None:
+                self._lock.release()
+        if claim is None:
+            # The switch is on and the file is off: somebody is between the two, or was.
+            backoff.failed(time.monotonic())
+        return self._push is not None
+
+    def _push_claim(self, claim: Claim) -> None:
+        is_empty = not claim.samples and not claim.memberships
+        if not self._is_on or (is_empty and self._is_stopping):
+            self._outbox.release(claim)
+            self._schedule.backoff.failed(time.monotonic())
+            return
+        try:
+            self._call(claim, self._server, self._token, self._push_request(claim))
+        except OSError as error:
+            # The authorities that the app named cannot be read.
+            self._schedule.backoff.failed_for_a_person_to_mend(time.monotonic())
+            self._outbox.release(claim, self._news(Problem.UNREACHABLE, str(error)))
+        except BaseException:
+            self._outbox.release(claim)
+            raise
+
+    def _may_speak(self, backoff: Backoff) -> bool:
+        """Whether it is our turn. If not, somebody else speaks for this installation just now."""
+        if not self._lock.take():
+            backoff.failed(time.monotonic())
+            return False
+        try:
+            # Whoever had something under way before us has ended in the midst of it.
+            self._outbox.requeue()
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
 
     def _call(
-        self, sent: Claim | Farewell, server: str, request: telemetry_pb2.PushRequest
+        self,
+        sent: Claim | Farewell,
+        server: str,
+        token: str,
+        request: telemetry_pb2.PushRequest,
     ) -> None:
         deadline = self._timing.deadline
         if self._stop_at is not None:
             deadline = min(deadline, max(0.1, self._stop_at - time.monotonic()))
-        call = self._connection.push(server, self._token, request, deadline)
+        call = self._connection.push(server, token, request, deadline)
         self._push = _Push(call, sent)
         call.add_done_callback(lambda _: self._alarm.ring())
-
-    @contextlib.contextmanager
-    def _released_on_error(self, claim: Claim) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:
-            self._outbox.release(claim)
-            raise
 
     def _reporter(self, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
         key = self._app.receiver_public_key
@@ -264,7 +336,6 @@ class Sender:
             self._take_push(push.call, push.sent)
 
     def _take_push(self, call: Any, claim: Claim) -> None:
-        now_ms = self._settings.clock()
         code = call.code()
         if code is grpc.StatusCode.OK:
             refused = {
@@ -272,18 +343,19 @@ class Sender:
                 for rejection in call.result().rejections
                 if rejection.index < len(claim.samples)
             }
-            self._outbox.settle(claim, refused, News(None, "", now_ms))
-            self._schedule.pushed(time.monotonic())
+            self._outbox.settle(claim, refused, self._news(None, ""))
+            self._schedule.pushed(time.monotonic(), leaves_some=claim.leaves_some)
         elif code is grpc.StatusCode.INVALID_ARGUMENT:
             # Sent again it would be refused again.
-            refused = dict.fromkeys(range(len(claim.samples)), f"refused: {call.details()}")
-            news = News(Problem.REFUSED, call.details() or "", now_ms)
-            self._outbox.settle(claim, refused, news)
+            reason = tidy(f"refused: {call.details()}")
+            refused = dict.fromkeys(range(len(claim.samples)), reason)
+            self._outbox.settle(claim, refused, self._news(Problem.REFUSED, call.details()))
             self._schedule.last_contact = time.monotonic()
             self._schedule.backoff.failed(time.monotonic())
         else:
-            problem = self._back_off(call, self._schedule.backoff)
-            self._outbox.release(claim, News(problem, call.details() or code.name, now_ms))
+            problem, _ = _meaning(call)
+            self._outbox.release(claim, self._news(problem, call.details() or code.name))
+            self._back_off(call, self._schedule.backoff)
 
     def _take_farewell(self, call: Any, farewell: Farewell) -> None:
         is_done = call.code() in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
@@ -293,10 +365,10 @@ class Sender:
         else:
             self._back_off(call, self._farewells)
 
-    def _back_off(self, call: Any, backoff: Backoff) -> Problem:
-        """Says how long to leave the server alone after a failure; returns its name."""
+    def _back_off(self, call: Any, backoff: Backoff) -> None:
+        """Leaves the server alone after a failure, for as long as that means."""
         now = time.monotonic()
-        problem, needs_a_person = _TOLD.get(call.code(), (Problem.SERVER_FAULT, False))
+        _, needs_a_person = _meaning(call)
         delay = _told_delay(call)
         if delay is not None:
             backoff.told_to_wait(now, delay)
@@ -306,7 +378,9 @@ class Sender:
             backoff.failed(now)
         # gRPC would wait by a rule of its own before it connects again, and fail until then.
         self._connection.close()
-        return problem
+
+    def _news(self, problem: Problem | None, detail: str | None) -> News:
+        return News(problem, tidy(detail or ""), self._settings.clock())
 
     # ------------------------------------------------------------------------------- settings
 
@@ -321,7 +395,10 @@ class Sender:
         if consent != self._consent or self._revision is None:
             self._adopt(consent)
         self._server = self._settings.server or self._app.server
-        self._token = self._settings.token or self._app.token or ""
+        # A token is for the server that it was given for.
+        self._token = self._settings.token
+        if not self._token and self._server == self._app.server:
+            self._token = self._app.token
         identity = self._outbox.identity(consent)
         if identity is not None:
             reporter = self._reporter(identity, self._app.app_version)
@@ -334,22 +411,34 @@ class Sender:
     def _adopt(self, consent: int) -> None:
         if self._push is not None and isinstance(self._push.sent, Claim):
             self._push.call.cancel()
+            self._outbox.release(self._push.sent)
             self._push = None
+            self._lock.release()
         if not consent:
             self._consent = 0
-            self._settings.vanish()
+            # If the file says otherwise, an opt-out was cut short: then this ends it.
+            self._settings.agree()
+            self._vanish_at = time.monotonic()
             return
-        lost = self._outbox.open(consent)
+        with contextlib.ExitStack() as ended:
+            abandoned = []
+            for tally in Tally.all_free(self._settings.storage.directory):
+                ended.callback(tally.close)
+                abandoned.append(tally)
+            lost = self._outbox.open(consent, abandoned)
         self._consent = consent
         if lost:
             _LOG.info("%d samples were lost when the app last ended", lost)
-        # A silence that began before this process did counts; a new user is heard of soon.
-        last = self._settings.status().last_sent_at
+        self._note_last_contact()
+
+    def _note_last_contact(self) -> None:
+        """A silence that began before this process did counts; a new user is heard of soon."""
+        last = self._outbox.last_sent_at()
         silent = self._timing.heartbeat - self._timing.batch
         if last is not None:
-            silent = self._settings.clock() / 1000 - last.timestamp()
-        silent = min(max(silent, 0.0), self._timing.heartbeat)
-        self._schedule.last_contact = time.monotonic() - silent
+            silent = (self._settings.clock() - last) / 1000
+        contact = time.monotonic() - max(silent, 0.0)
+        self._schedule.last_contact = max(self._schedule.last_contact, contact)
 
     # ------------------------------------------------------------------------ memory → outbox
 
@@ -362,8 +451,15 @@ class Sender:
                 # Taken under a consent that was given a moment ago, maybe: that first.
                 self._look_at_settings()
             self._store(drained)
-        except BaseException:
-            self._recorder.put_back(drained)
+        except (sqlite3.OperationalError, sqlite3.DatabaseError, ClientError, OSError) as error:
+            if isinstance(error, sqlite3.ProgrammingError):
+                self._recorder.give_up(drained)
+            else:
+                self._recorder.put_back(drained)
+            raise
+        except Exception:
+            # A fault of ours would be met again with these, and hold up all that comes after them.
+            self._recorder.give_up(drained)
             raise
 
     def _store(self, drained: Drained) -> None:
@@ -372,34 +468,16 @@ class Sender:
             return
         # What was taken under another consent than the one that is given now is nobody's any more.
         ours = [item for item in drained.items if item.consent == identity.consent]
-        samples = [item for item in ours if isinstance(item, Recorded)]
-        if samples:
-            identity = self._mind_the_clock(identity, min(item.recorded_at for item in samples))
+        now_ms = self._settings.clock()
+        since = identity.opted_in_by(now_ms)
         self._outbox.add(
             identity.consent,
-            [
-                to_sample(item, identity)
-                for item in samples
-                # Whoever opts in speaks of what comes, not of what was.
-                if not isinstance(item.sent_at, int) or item.sent_at >= identity.opted_in_at
-            ],
-            [
-                bounded
-                for item in ours
-                if isinstance(item, MembershipSaid)
-                and (bounded := _since_opt_in(item.membership, identity)) is not None
-            ],
-            lost=drained.overflowed,
+            list(_samples(ours, identity, since)),
+            list(_memberships(ours, identity, since)),
+            lost=drained.lost.get(identity.consent, 0),
             settled=drained.taken,
-            now_ms=self._settings.clock(),
+            now_ms=now_ms,
         )
-
-    def _mind_the_clock(self, identity: Identity, recorded_at: int) -> Identity:
-        """An opt-in that lies in the future says that the clock was set back: it was by now."""
-        if recorded_at >= identity.opted_in_at:
-            return identity
-        self._outbox.date_opt_in(identity.consent, recorded_at)
-        return identity._replace(opted_in_at=recorded_at)
 
     # -------------------------------------------------------------------------------- the end
 
@@ -409,7 +487,7 @@ class Sender:
                 last()
             except Exception as error:
                 _LOG.warning("at the end: %s", error)
-        self._lock.close()
+        self._on_end()
 
     def _let_go(self) -> None:
         if self._push is not None:
@@ -419,26 +497,38 @@ class Sender:
 
     def _close_outbox(self) -> None:
         left = self._recorder.drain()
-        unsettled = left.overflowed + sum(isinstance(item, Recorded) for item in left.items)
+        unsettled = sum(left.lost.values()) + sum(isinstance(item, Recorded) for item in left.items)
         self._outbox.close(self._consent, left.taken - unsettled)
 
 
-def _since_opt_in(membership: NewMembership, identity: Identity) -> NewMembership | None:
-    """What may be said of a membership: nothing of before the opt-in."""
-    channel_id, joined_at, left_at = membership
-    if left_at is not None and left_at < identity.opted_in_at:
-        return None
-    if joined_at is not None:
-        joined_at = max(joined_at, identity.opted_in_at)
-    if identity.blind_ids:
-        channel_id = blind_channel(channel_id)
-    return NewMembership(channel_id, joined_at, left_at)
+def _samples(
+    items: Iterable[Recorded | MembershipSaid], identity: Identity, since: int
+) -> Iterator[NewSample]:
+    """Whoever opts in speaks of what comes, not of what was."""
+    for item in items:
+        if isinstance(item, Recorded) and item.recorded_at >= since:
+            new = to_sample(item, identity)
+            if new.sent_at >= since or new.reason:
+                yield new
 
 
-def _farewell_request(farewell: Farewell) -> telemetry_pb2.PushRequest:
-    return telemetry_pb2.PushRequest(
-        forget=True, reporter=telemetry_pb2.Reporter(installation_id=farewell.installation_id)
-    )
+def _memberships(
+    items: Iterable[Recorded | MembershipSaid], identity: Identity, since: int
+) -> Iterator[NewMembership]:
+    for item in items:
+        if isinstance(item, MembershipSaid):
+            try:
+                membership = to_membership(item.membership, identity, since)
+            except ValueError as error:  # UnicodeEncodeError is one
+                _LOG.warning("a membership cannot be reported: %s", error)
+                continue
+            if membership is not None:
+                yield membership
+
+
+def _meaning(call: Any) -> tuple[Problem, bool]:
+    """What a status is called, and whether a person has to mend it."""
+    return _TOLD.get(call.code(), (Problem.SERVER_FAULT, False))
 
 
 def _reason(rejection: telemetry_pb2.Rejection) -> str:
@@ -446,7 +536,7 @@ def _reason(rejection: telemetry_pb2.Rejection) -> str:
         name = telemetry_pb2.Rejection.Reason.Name(rejection.reason).lower()
     except ValueError:  # a reason that is younger than this client
         name = f"reason {rejection.reason}"
-    return f"{name}: {rejection.detail}" if rejection.detail else name
+    return f"{name}: {tidy(rejection.detail)}" if rejection.detail else name
 
 
 def _told_delay(call: Any) -> float | None:

@@ -18,11 +18,13 @@ from enum import StrEnum
 from devtelemetry.client.errors import BadSetting, NotOffered, Unwritable
 from devtelemetry.client.storage import Storage, transaction
 from devtelemetry.client.switch import Switch
+from devtelemetry.client.tally import any_is_stuck, boot_id, uptime_ms
 from devtelemetry.client.wake import ring_all
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTALLATION_BYTES = 16
 _SECRET_BYTES = 32
+_VANISH_MS = 200  # for others to finish; a running client tries again later
 
 
 class Build(StrEnum):
@@ -49,7 +51,8 @@ class Status:
     """What a settings page shows. Times are aware UTC, by this device's clock.
 
     waiting       samples queued or under way
-    set_aside     samples that the server refused, kept with the reason (the latest ones)
+    set_aside     samples that the server refused or that cannot be sent, since the opt-in; the
+                  latest are kept, with their reasons
     acknowledged  samples that the server has, since the opt-in
     dropped       samples lost on this device since the opt-in: the outbox was full, or a crash
     leaving       servers that were asked to forget this installation and did not answer yet
@@ -81,6 +84,11 @@ class _Row:
     send_real_key: bool
     blind_ids: bool
 
+    @property
+    def given(self) -> int:
+        """The number of the consent that is given; 0: none is."""
+        return self.consent if self.telemetry_enabled and self.build is Build.DEV else 0
+
 
 class Settings:
     """The settings in the file at `path`, which is made if it is not there.
@@ -105,30 +113,41 @@ class Settings:
             self.switch = Switch(self.storage.directory)
         except OSError as error:
             raise Unwritable(f"{self.storage.directory}: {error}") from error
-        self._agree(None if build is None else Build(build))
+        if build is not None and build != self._row().build:
+            with self._writing() as connection:
+                connection.execute("update telemetry_settings set build = ?", (Build(build),))
+        self.agree()
 
-    def _agree(self, build: Build | None) -> None:
-        """Brings file and switch together, and ends an opt-out that was cut short."""
-        with self._writing() as connection:
-            if build is not None:
-                connection.execute("update telemetry_settings set build = ?", (build,))
+    def agree(self) -> None:
+        """Brings file and switch together, and ends an opt-out that was cut short.
+
+        Every Settings does so once, and a running client where it finds them apart.
+        """
+        row = self._row()
+        if self.switch.consent == row.given and not self.switch.is_new:
+            return
+        with self._writing(durable=True) as connection:
             row = _read(connection)
-            if self.switch.is_new and row.telemetry_enabled:
+            if self.switch.is_new:
                 # Nobody has cleared it: it was never there, or somebody tidied up.
-                self.switch.consent = row.consent
+                self.switch.consent = row.given
+                self.switch.is_new = False
             is_half_off = row.telemetry_enabled and self.switch.consent != row.consent
-            if not row.telemetry_enabled:
+            is_withdrawn = row.telemetry_enabled and not row.given
+            if is_half_off or is_withdrawn:
+                _opt_out(connection)
+            if is_half_off or not row.given:
                 self.switch.consent = 0
-        if is_half_off or (row.telemetry_enabled and row.build is Build.RELEASE):
-            self.disable()
+        if is_half_off or is_withdrawn:
+            self.vanish()
+        self._announce()
 
     # --------------------------------------------------------------------------------- the opt-in
 
     @property
     def telemetry_enabled(self) -> bool:
         """Whether the user has opted in (D3's `telemetry-enabled`); False by default."""
-        row = self._row()
-        return row.telemetry_enabled and row.build is Build.DEV
+        return self._row().given != 0
 
     @property
     def opted_in_at(self) -> datetime | None:
@@ -147,20 +166,26 @@ class Settings:
         """
         if not self.is_offered:
             raise NotOffered("this is a release build of the app: it does not offer telemetry")
-        before = self.switch.consent
+        opted_in = 0
         try:
             with self._writing(durable=True) as connection:
                 row = _read(connection)
-                consent = row.consent
-                if not row.telemetry_enabled:
-                    consent += 1
-                    _opt_in(connection, consent, self.clock())
-                # Inside: who finds the file on and the switch off ends an opt-out cut short.
-                self.switch.consent = consent
+                if row.telemetry_enabled and self.switch.consent == row.consent:
+                    return
+                if row.telemetry_enabled:
+                    # An opt-out that was cut short: what it did not get to comes first.
+                    _opt_out(connection)
+                opted_in = row.consent + 1
+                _opt_in(connection, opted_in, self.clock())
+                # Inside, as all that sets it: file and switch are never seen apart.
+                self.switch.consent = opted_in
+                self.switch.flush()
         except BaseException:
-            self.switch.consent = before
+            if opted_in and self.switch.consent == opted_in:
+                self.switch.consent = 0
             raise
-        self._announce()
+        finally:
+            self._announce()
 
     def disable(self) -> None:
         """Opts out: from now on nothing is recorded or sent, and nothing is kept.
@@ -168,28 +193,35 @@ class Settings:
         Queue, history, installation id and secret are gone when this returns. What remains is a
         request to each server that got samples to forget them; the running client, or the next
         one, repeats it until it is acknowledged.
+
+        Raises Unwritable if the file cannot be written. Then too nothing is recorded or sent any
+        more, and a running client, or the next to open the file, ends what this began.
         """
         self.switch.consent = 0
-        with self._writing(durable=True) as connection:
-            connection.execute(
-                "insert or ignore into telemetry_farewell (installation_id, server)"
-                " select installation_id, recipient.server"
-                " from telemetry_identity, telemetry_recipient as recipient"
-            )
-            for table in ("outbox", "membership", "recipient", "identity", "status", "tally"):
-                connection.execute(f"delete from telemetry_{table}")  # noqa: S608 - our own names
-            connection.execute(
-                "update telemetry_settings set telemetry_enabled = 0, opted_in_at = null"
-            )
-        self.vanish()
-        self._announce()
+        try:
+            with self._writing(durable=True) as connection:
+                _opt_out(connection)
+                # Again: somebody may have opted in while we waited for the file.
+                self.switch.consent = 0
+                self.switch.flush()
+            self.vanish()
+        finally:
+            self._announce()
 
-    def vanish(self) -> None:
-        """What was deleted leaves the disk too: the log that still holds it is emptied."""
-        with contextlib.suppress(sqlite3.OperationalError), self.connected() as connection:
-            # As a script: execute() steps once, and each step frees a single page.
-            connection.executescript("pragma incremental_vacuum")
-            connection.execute("pragma wal_checkpoint(truncate)").fetchall()
+    def vanish(self) -> bool:
+        """What was deleted leaves the disk too; returns whether all of it did.
+
+        The log of the file still holds it as long as somebody reads an older state.
+        """
+        try:
+            with self.connected() as connection:
+                connection.execute(f"pragma busy_timeout = {_VANISH_MS}")
+                # As a script: execute() steps once, and each step frees a single page.
+                connection.executescript("pragma incremental_vacuum")
+                is_busy = connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+        except Unwritable:
+            return False
+        return not is_busy
 
     # ------------------------------------------------------------------------- what goes with it
 
@@ -204,14 +236,12 @@ class Settings:
 
     @property
     def token(self) -> str:
-        """The token for that server; empty: the one that the app names."""
+        """The token for the server; empty: the app's, for the server that the app names."""
         return self._row().token
 
     @token.setter
     def token(self, token: str) -> None:
-        if not token.isascii() or not token.isprintable() or " " in token:
-            raise BadSetting("the token holds a character that no token has; allowed: dt_…")
-        self._set("token", token)
+        self._set("token", check_token(token))
 
     @property
     def send_real_key(self) -> bool:
@@ -241,22 +271,23 @@ class Settings:
             row = _read(connection)
             identity = connection.execute("select * from telemetry_identity").fetchone()
             last = connection.execute("select * from telemetry_status").fetchone()
-            set_aside = connection.execute(
-                "select count(*) from telemetry_outbox where state = 'set_aside'"
-            ).fetchone()[0]
             leaving = connection.execute("select count(*) from telemetry_farewell").fetchone()[0]
             connection.execute("commit")
+        problem = Problem(last["problem"]) if last and last["problem"] else None
+        detail = last["detail"] if last else ""
+        if any_is_stuck(self.storage.directory):
+            problem, detail = Problem.DISK, "the outbox cannot be written"
         return Status(
-            telemetry_enabled=row.telemetry_enabled and row.build is Build.DEV,
+            telemetry_enabled=row.given != 0,
             opted_in_at=moment(row.opted_in_at),
             installation_id=identity["installation_id"] if identity else "",
             waiting=identity["waiting_samples"] if identity else 0,
-            set_aside=set_aside,
+            set_aside=identity["set_aside"] if identity else 0,
             acknowledged=identity["acknowledged"] if identity else 0,
             dropped=identity["dropped"] if identity else 0,
             last_sent_at=moment(last["last_sent_at"]) if last else None,
-            problem=Problem(last["problem"]) if last and last["problem"] else None,
-            detail=last["detail"] if last else "",
+            problem=problem,
+            detail=detail,
             leaving=leaving,
         )
 
@@ -293,14 +324,26 @@ class Settings:
 
 def _opt_in(connection: sqlite3.Connection, consent: int, opted_in_at: int) -> None:
     connection.execute(
-        "update telemetry_settings set telemetry_enabled = 1, opted_in_at = ?, consent = ?",
-        (opted_in_at, consent),
+        "update telemetry_settings set telemetry_enabled = 1, opted_in_at = ?, consent = ?,"
+        " opted_in_boot = ?, opted_in_uptime = ?",
+        (opted_in_at, consent, boot_id(), uptime_ms()),
     )
     connection.execute(
         "insert or replace into telemetry_identity (singleton, installation_id, secret)"
         " values (1, ?, ?)",
         (secrets.token_hex(_INSTALLATION_BYTES), secrets.token_bytes(_SECRET_BYTES)),
     )
+
+
+def _opt_out(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "insert or ignore into telemetry_farewell (installation_id, server, token)"
+        " select installation_id, recipient.server, token"
+        " from telemetry_identity, telemetry_recipient as recipient"
+    )
+    for table in ("outbox", "membership", "recipient", "identity", "status", "tally"):
+        connection.execute(f"delete from telemetry_{table}")  # noqa: S608 - our own names
+    connection.execute("update telemetry_settings set telemetry_enabled = 0, opted_in_at = null")
 
 
 def _read(connection: sqlite3.Connection) -> _Row:
@@ -330,6 +373,13 @@ def check_server(server: str) -> str:
     ):
         raise BadSetting(f"server: {server!r} is no address; allowed: HOST:PORT")
     return f"{host}:{port}"
+
+
+def check_token(token: str) -> str:
+    """`token`, if a request can carry it. Raises BadSetting."""
+    if not token.isascii() or not token.isprintable() or " " in token:
+        raise BadSetting("the token holds a character that no token has; allowed: dt_…")
+    return token
 
 
 def is_loopback(server: str) -> bool:

@@ -7,6 +7,7 @@ takes the write lock at its beginning, so that none fails half-way for want of i
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -15,6 +16,7 @@ from devtelemetry.client.errors import Unwritable
 
 BUSY_SECONDS = 5.0  # how long another process may keep the file
 
+_IS_MADE = "select 1 from sqlite_master where name = 'telemetry_status'"  # the schema's last table
 _SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
@@ -27,7 +29,12 @@ class Storage:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         with contextlib.closing(self.connect()) as connection:
-            connection.executescript(_SCHEMA)
+            try:
+                # Looked at first: opening the settings must not wait for whoever writes.
+                if not connection.execute(_IS_MADE).fetchone():
+                    connection.executescript(f"begin immediate; {_SCHEMA} commit;")
+            except sqlite3.Error as error:
+                raise Unwritable(f"{self.path}: {error}") from error
 
     @property
     def directory(self) -> Path:
@@ -47,14 +54,30 @@ class Storage:
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
             connection.row_factory = sqlite3.Row
-            # Before there is a table, so that a wiped outbox gives its space back.
-            connection.execute("pragma auto_vacuum = incremental")
-            connection.execute("pragma journal_mode = wal")
+            if not connection.execute("pragma page_count").fetchone()[0]:
+                # Only in a file that is new: it writes. So that a wiped outbox frees its space.
+                connection.execute("pragma auto_vacuum = incremental")
+            _use_wal(connection)
             # Deleted is deleted: what an opt-out wipes must not be found in the file afterwards.
             connection.execute("pragma secure_delete = on")
+            # macOS: without them what is synced lies in the drive's memory. Elsewhere nothing.
+            connection.execute("pragma fullfsync = on")
+            connection.execute("pragma checkpoint_fullfsync = on")
         except (OSError, sqlite3.Error) as error:
             raise Unwritable(f"{self.path}: {error}") from error
         return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    give_up = time.monotonic() + BUSY_SECONDS
+    while connection.execute("pragma journal_mode").fetchone()[0] != "wal":
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError:
+            # Another process makes the file at the same time; SQLite does not wait for that.
+            if time.monotonic() > give_up:
+                raise
+            time.sleep(0.01)
 
 
 @contextlib.contextmanager
@@ -70,9 +93,9 @@ def transaction(
     connection.execute("begin immediate")
     try:
         yield connection
+        connection.execute("commit")
     except BaseException:
         # A full disk has ended it already.
         if connection.in_transaction:
             connection.execute("rollback")
         raise
-    connection.execute("commit")

@@ -1,35 +1,36 @@
-"""The opt-in as one word of memory that all processes of a device share.
+"""The opt-in as a word of memory that all processes of a device share.
 
 A running client must notice a switch at once, without a timer and without a query: the app's thread
-looks at it with every message. The settings file holds the truth; beside it a mapped file of two
+looks at it with every message. The settings file holds the truth; beside it a mapped file of some
 words says what it holds:
 
     word 0  the number of the consent that is given; 0: none is, nothing may be recorded or sent
     word 1  goes up with every change of a setting
 
-An opt-out clears word 0 before it writes to the file, an opt-in sets it while it has the file to
-itself. So whoever has the file to itself and finds it on and the word off has found an opt-out that
-was cut short, and ends it (settings.py).
+Both change together, by whoever has the file to itself; an opt-out clears word 0 before that, too.
+So whoever has the file and finds it on and the word off has found an opt-out that was cut short,
+and ends it (Settings.agree).
 """
 
-import contextlib
 import mmap
 import os
 from pathlib import Path
 
-_BYTES = 4096  # one page: all of it is there once the file is made, so that no access can fail
+_BYTES = 4096  # one page
 
 
 def mapped_words(path: Path) -> tuple[mmap.mmap, memoryview]:
     """The file at `path` as 64-bit words, made of zeros if it is not there.
 
-    Aligned words of a mapping are read and written whole. They survive the end of the process.
+    Aligned words of a mapping are read and written whole (on 64-bit machines), and survive the end
+    of the process. Whoever truncates the file ends the processes that have it mapped.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         if os.fstat(descriptor).st_size < _BYTES:
             # Written, not truncated to size: a hole would need disk space at the first access.
             os.pwrite(descriptor, bytes(_BYTES), 0)
+            os.fsync(descriptor)
         mapping = mmap.mmap(descriptor, _BYTES)
     finally:
         os.close(descriptor)
@@ -37,7 +38,7 @@ def mapped_words(path: Path) -> tuple[mmap.mmap, memoryview]:
 
 
 class Switch:
-    """The two words. Reading one costs tens of nanoseconds."""
+    """The words. Reading one costs tens of nanoseconds."""
 
     def __init__(self, directory: Path) -> None:
         self.is_new = not (directory / "switch").exists()
@@ -60,7 +61,6 @@ class Switch:
         """Says that a setting changed."""
         self._words[1] += 1
 
-    def close(self) -> None:
-        self._words.release()
-        with contextlib.suppress(BufferError):
-            self._mapping.close()
+    def flush(self) -> None:
+        """Puts it on the disk: a word that is off beside a file that is on ends an opt-in."""
+        self._mapping.flush()

@@ -10,14 +10,18 @@ One slot a running client: a mapped file, locked for as long as the client runs.
 
 import contextlib
 import fcntl
+import itertools
 import os
 import sqlite3
+import time
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 from devtelemetry.client.switch import mapped_words
 
+_STUCK = 3  # the word
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -35,6 +39,10 @@ class Lock:
                 fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 self.is_held = True
         return self.is_held
+
+    def release(self) -> None:
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+        self.is_held = False
 
     def close(self) -> None:
         os.close(self._descriptor)
@@ -55,17 +63,44 @@ class Tally:
     word 0  how many samples were taken, since the slot was made
     word 1  the consent under which the last of them were
     word 2  word 0 at the beginning of that consent
+    word 3  not 0: the client cannot write its outbox (where else could it say so?)
     """
 
-    def __init__(self, directory: Path) -> None:
-        self.slot = 0
-        while not (lock := Lock(directory / f"{self.slot}.lock")).take():
-            lock.close()
-            self.slot += 1
+    def __init__(self, directory: Path, slot: int, lock: Lock) -> None:
+        self.slot = slot
         self._lock = lock
-        self._mapping, self._words = mapped_words(directory / f"{self.slot}.tally")
+        self._mapping, self._words = mapped_words(directory / f"{slot}.tally")
         # What the slot's last holder left; None once that is settled.
         self.inherited: Inherited | None = Inherited(*self._words[:3])
+
+    @classmethod
+    def first_free(cls, directory: Path) -> "Tally":
+        """The first slot that no running client holds."""
+        for slot in itertools.count():
+            tally = cls._take(directory, slot)
+            if tally is not None:
+                return tally
+        raise AssertionError("there is always another slot")
+
+    @classmethod
+    def all_free(cls, directory: Path) -> "Iterator[Tally]":
+        """Each slot that was held once and is not now; to be closed by the caller."""
+        for slot in _slots(directory):
+            tally = cls._take(directory, slot)
+            if tally is not None:
+                yield tally
+
+    @classmethod
+    def _take(cls, directory: Path, slot: int) -> "Tally | None":
+        lock = Lock(directory / f"{slot}.lock")
+        try:
+            if lock.take():
+                return cls(directory, slot, lock)
+        except BaseException:
+            lock.close()
+            raise
+        lock.close()
+        return None
 
     def count(self, consent: int) -> None:
         """One more was taken, under `consent`."""
@@ -85,7 +120,11 @@ class Tally:
         taken: int = self._words[0]
         return taken
 
+    def set_stuck(self, is_stuck: bool) -> None:
+        self._words[_STUCK] = int(is_stuck)
+
     def close(self) -> None:
+        self._words[_STUCK] = 0
         self._words.release()
         with contextlib.suppress(BufferError):
             self._mapping.close()
@@ -101,17 +140,46 @@ def boot_id() -> str:
         return "?"
 
 
+def uptime_ms() -> int:
+    """How long the machine has run, asleep or not."""
+    clock = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime_ns(clock) // 1_000_000
+
+
+def any_is_stuck(directory: Path) -> bool:
+    """Whether a client that runs cannot write its outbox."""
+    for slot in _slots(directory):
+        with contextlib.suppress(OSError):
+            words = (directory / f"{slot}.tally").read_bytes()[: 8 * (_STUCK + 1)]
+            if any(words[8 * _STUCK :]) and _is_held(directory / f"{slot}.lock"):
+                return True
+    return False
+
+
+def _is_held(path: Path) -> bool:
+    lock = Lock(path)
+    try:
+        return not lock.take()
+    finally:
+        lock.close()
+
+
+def _slots(directory: Path) -> list[int]:
+    return sorted(int(p.stem) for p in directory.glob("*.tally") if p.stem.isdecimal())
+
+
 def take_over(connection: sqlite3.Connection, tally: Tally, consent: int) -> int:
     """Opens the slot's account under `consent`; inside a transaction.
 
     Returns how many samples its last holder took and did not settle. If the machine lost power in
-    between that cannot be told: at least one, so that the gap is seen.
+    between that cannot be told: at least one, so that the gap is seen. Once that is committed,
+    `inherited` has to be cleared.
     """
     row = connection.execute(
         "select settled, boot_id from telemetry_tally where slot = ? and consent = ?",
         (tally.slot, consent),
     ).fetchone()
-    inherited, tally.inherited = tally.inherited, None
+    inherited = tally.inherited
     if inherited is None:
         # Under another consent before, or the same one again: what we took so far is in our hands.
         if row is None:

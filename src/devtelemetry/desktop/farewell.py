@@ -1,0 +1,87 @@
+"""Has servers forget this installation while the page runs without an app.
+
+An opt-out leaves a request that a running client delivers: the app's, as soon as it runs. Whoever
+opts out on the page alone may never start the app again, so here is a client for that one errand.
+
+It must do no more than that. A client that reports would tell the server, in this installation's
+name, that messages still arrive here; but the page gets none, and each message of the hour would
+count as lost. And what it found in the app's outbox it would send without the app's key. So this
+one sees the switch off, whatever the user chooses meanwhile, and ends once all servers have
+forgotten or the user opts in again: one client at a time speaks for an installation.
+"""
+
+import contextlib
+
+from PySide6.QtCore import QObject, QTimer
+
+from devtelemetry.client import ClientError, Settings, TelemetryClient
+from devtelemetry.client.switch import Switch
+from devtelemetry.desktop.backend import Backend
+
+_LOOK_MS = 500
+_LAST_SECONDS = 3.0  # what a closed window may leave a process behind for
+
+
+class _Off(Switch):
+    """The switch as a client sees it that must not report."""
+
+    @property
+    def consent(self) -> int:
+        return 0
+
+    @consent.setter
+    def consent(self, consent: int) -> None:
+        raise AssertionError(f"consent {consent} is not this client's to give")
+
+
+class Farewell(QObject):
+    """Runs the client while `backend` shows that a server is still to be asked."""
+
+    def __init__(self, settings: Settings, backend: Backend) -> None:
+        super().__init__(backend)
+        self._settings = settings
+        self._backend = backend
+        self._client: TelemetryClient | None = None
+        # Beside the backend's look, which pauses while the window is hidden. It costs a word of
+        # memory, not a query.
+        self._timer = QTimer(self, interval=_LOOK_MS)
+        self._timer.timeout.connect(self._end_if_on)
+        backend.changed.connect(self._follow)
+        self._follow()
+
+    def finish(self) -> None:
+        """At the end: gives what was asked just now a moment to arrive."""
+        self._timer.stop()
+        with contextlib.suppress(ClientError):
+            status = self._settings.status()
+            if status.leaving and not status.telemetry_enabled:
+                self._start()
+        self._end(_LAST_SECONDS)
+
+    def _follow(self) -> None:
+        status = self._backend.status
+        if status.leaving and not status.telemetry_enabled:
+            self._start()
+        else:
+            self._end(0.0)
+
+    def _end_if_on(self) -> None:
+        if self._settings.switch.consent:
+            self._end(0.0)
+
+    def _start(self) -> None:
+        if self._client is not None:
+            return
+        settings = Settings(self._settings.storage.path, clock=self._settings.clock)
+        settings.switch = _Off(settings.storage.directory)
+        # Which authorities the app trusts is not known here. Where the system's are not enough, the
+        # request stays for the app.
+        self._client = TelemetryClient(settings)
+        self._client.start()
+        self._timer.start()
+
+    def _end(self, seconds: float) -> None:
+        self._timer.stop()
+        client, self._client = self._client, None
+        if client is not None:
+            client.close(seconds)

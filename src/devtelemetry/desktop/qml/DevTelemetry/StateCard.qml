@@ -1,0 +1,62 @@
+import QtQuick
+
+// How it goes while telemetry is on.
+Card {
+    id: card
+
+    required property var backend
+
+    readonly property bool hasSent: !isNaN(backend.lastSentAt.getTime())
+
+    // What of it is the server's; ProblemNote says more.
+    readonly property var trouble: ({
+            "unreachable": qsTr("Not reachable"),
+            "busy": qsTr("Busy"),
+            "token_refused": qsTr("Does not accept the token"),
+            "refused": qsTr("Does not take reports"),
+            "server_fault": qsTr("Has a fault"),
+            "no_server": qsTr("None is set")
+        })[backend.problem]
+
+    spacing: Theme.space
+
+    StateRow {
+        title: qsTr("On since")
+        value: Theme.moment(card.backend.optedInAt)
+    }
+    Divider {}
+    StateRow {
+        title: qsTr("Server")
+        value: card.trouble ?? (card.hasSent ? qsTr("Reachable") : qsTr("Nothing sent yet"))
+        valueColor: card.trouble !== undefined ? Theme.warning : card.hasSent ? Theme.good : Theme.secondaryText
+    }
+    Divider {}
+    StateRow {
+        title: qsTr("Last sent")
+        value: card.hasSent ? Theme.moment(card.backend.lastSentAt) : qsTr("never")
+    }
+    Divider {}
+    StateRow {
+        explanation: qsTr("Reports on this device, to be sent")
+        title: qsTr("Waiting")
+        value: Theme.count(card.backend.waiting)
+    }
+    Divider {}
+    StateRow {
+        explanation: qsTr("Reports that the server has")
+        title: qsTr("Acknowledged")
+        value: Theme.count(card.backend.acknowledged)
+    }
+    Divider {}
+    StateRow {
+        explanation: qsTr("Reports lost on this device: too many were waiting, or the app crashed")
+        title: qsTr("Dropped")
+        value: Theme.count(card.backend.dropped)
+    }
+    Divider {}
+    StateRow {
+        explanation: qsTr("Reports that the server refused; each has its reason")
+        title: qsTr("Set aside")
+        value: Theme.count(card.backend.setAside)
+    }
+}

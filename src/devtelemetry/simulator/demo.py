@@ -1,0 +1,297 @@
+"""The command `demo`: a server on a temporary database, a week behind it, and nodes that talk now.
+
+The server is the one that `serve` starts, the nodes are real client libraries in processes of their
+own. The week comes the way of `import`, so that there is something to look at; the server computes
+its hours and days. Live minutes are computed from here, as `aggregate --window-start` does: a
+server that is set to minutes computes those of the whole week first, ten thousand of them.
+"""
+
+import asyncio
+import contextlib
+import functools
+import signal
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.windows import is_due, parse_timeframe, window_starting
+from devtelemetry.clock import now_ms, utc_now
+from devtelemetry.errors import DevTelemetryError, Unavailable
+from devtelemetry.figures import parse_moment
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.rows import SettleRule
+from devtelemetry.model import DAY_MS, HOUR_MS, Timeframe, from_unix_ms
+from devtelemetry.simulator.board import Board
+from devtelemetry.simulator.compare import Comparison, compare
+from devtelemetry.simulator.fetch import fetch_report
+from devtelemetry.simulator.history import history_lines
+from devtelemetry.simulator.loss import LOSS_MODELS
+from devtelemetry.simulator.node import Account, Target
+from devtelemetry.simulator.run import run_world
+from devtelemetry.simulator.server import ServeProcess
+from devtelemetry.simulator.truth import truth_document
+from devtelemetry.simulator.world import Spec, World, make_world
+from devtelemetry.store.database import Database
+from devtelemetry.store.embedded import EmbeddedServer
+from devtelemetry.transfer import import_samples
+
+_MINUTE = parse_timeframe("1m")
+_HOUR = parse_timeframe("1h")
+_DAY = parse_timeframe("1d")
+_RULES = AggregateRules(timeframes=(_MINUTE,))
+
+_HISTORY_DAYS = 7
+_BEGIN_MS = 4_000  # from their start to the first message: the processes take that long
+_LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a figure
+# Clients push every two seconds and say every five that they are there; whoever was offline at the
+# end shows only once it is back.
+_AFTER_ITS_END = timedelta(seconds=10)
+_OFFLINE_MS = 10_000  # at a time, on average
+_FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long: some come back late
+_LOOK_SECONDS = 2.0
+_HISTORY_SECONDS = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of the command."""
+
+    nodes: int
+    loss_model: str
+    loss: float
+    seed: int
+    span: timedelta
+    http_listen: str
+
+
+def demo(asked: Asked) -> None:
+    """Runs until SIGINT, SIGTERM or SIGHUP, or the end of its span; leaves nothing behind."""
+    asyncio.run(_interruptible(asked))
+
+
+async def _interruptible(asked: Asked) -> None:
+    work = asyncio.ensure_future(_demo(asked))
+    loop = asyncio.get_running_loop()
+    ended = False
+
+    def end() -> None:
+        nonlocal ended
+        if not ended:  # a second one would cut the tidying short
+            ended = True
+            work.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # HUP: the terminal was closed
+        loop.add_signal_handler(number, end)
+    try:
+        await work
+    except asyncio.CancelledError:
+        if not ended:
+            raise
+
+
+async def _demo(asked: Asked) -> None:
+    board = Board()
+    with (
+        board.shown(),
+        TemporaryDirectory(prefix="devtelemetry-demo-") as directory,
+        ServeProcess(
+            Path(directory) / "data",
+            "--timeframes=1h,1d",
+            "--job-interval=2s",
+            "--log-level=warning",
+            http_listen=asked.http_listen,
+        ) as server,
+    ):
+        board.begin("starting a server on a temporary database")
+        await asyncio.to_thread(server.wait_until_ready)
+        url = f"http://{server.http}"
+        board.address = f"{url}/docs"
+        board.done(f"the server listens: open {board.address}")
+
+        board.begin("starting the nodes")
+        live = await asyncio.to_thread(make_world, _live_spec(asked))
+        async with _talking(live, server.grpc) as talking, _database(server.data_dir) as database:
+            board.done(f"{len(live.nodes)} nodes in {len(live.channels)} channels begin to talk")
+            history = asyncio.create_task(_make_history(asked, board, database, url))
+            try:
+                await _watch(board, database, url, live, talking, history)
+            finally:
+                history.cancel()
+                await asyncio.wait([history])
+    board.done("the end")
+
+
+def _live_spec(asked: Asked) -> Spec:
+    start_ms = now_ms() + _BEGIN_MS
+    return Spec(
+        seed=asked.seed,
+        start_ms=start_ms,
+        end_ms=start_ms + asked.span // timedelta(milliseconds=1),
+        loss=LOSS_MODELS[asked.loss_model](asked.loss),
+        lead_ms=0,
+        burst_ms=_OFFLINE_MS,
+        nodes=asked.nodes,
+        channels=4,
+        messages_per_hour=1_800,
+        crashes=1,
+        # Who joins and gets a message of a slow clock seems to have been there before: in a minute
+        # that is a large part, in an hour it is nothing.
+        wrong_clocks=0.0,
+        label="",
+    )
+
+
+def _history_spec(asked: Asked) -> Spec:
+    end_ms = now_ms()
+    return Spec(
+        seed=asked.seed,
+        start_ms=(end_ms // DAY_MS - _HISTORY_DAYS) * DAY_MS,
+        end_ms=end_ms,
+        loss=LOSS_MODELS[asked.loss_model](asked.loss),
+        lead_ms=HOUR_MS,
+        burst_ms=1_800_000,
+        nodes=asked.nodes,
+        channels=4,
+        messages_per_hour=6,
+        label="",
+    )
+
+
+@contextlib.asynccontextmanager
+async def _talking(world: World, server: str) -> AsyncIterator["asyncio.Task[list[Account]]"]:
+    """The nodes, at work in a thread and its processes until the block is left."""
+    stop = threading.Event()
+    run = functools.partial(run_world, world, Target(server), is_live=True, stop=stop)
+    talking = asyncio.create_task(asyncio.to_thread(run))
+    try:
+        yield talking
+    finally:
+        stop.set()
+        await talking
+
+
+@contextlib.asynccontextmanager
+async def _database(data_dir: Path) -> AsyncIterator[Database]:
+    """The server's, without a look at the environment: that may name another."""
+    server = EmbeddedServer(data_dir)
+    try:
+        await asyncio.to_thread(server.start)
+        async with Database(server.url) as database:
+            yield database
+    finally:
+        await asyncio.to_thread(server.stop)
+
+
+# ------------------------------------------------------------------------------------ the week
+
+
+async def _make_history(asked: Asked, board: Board, database: Database, url: str) -> None:
+    board.begin("making a week of history")
+    world = await asyncio.to_thread(make_world, _history_spec(asked))
+    rejected: list[str] = []
+    imported = await import_samples(
+        database,
+        history_lines(world, now_ms()),
+        AgeLimits(),
+        SettleRule(),
+        now_ms=now_ms,
+        on_rejected=lambda _, why: rejected.append(why),
+        on_note=lambda _: None,
+    )
+    if rejected:
+        raise DevTelemetryError(f"{len(rejected)} samples were rejected; the first: {rejected[0]}")
+    board.begin(f"computing a week of {imported.imported:,} samples")
+    hours = await _computed(world, _HOUR, url)
+    days = await _computed(world, _DAY, url)
+    board.done(
+        f"a week: {imported.imported:,} samples, {len(hours)} hours (off by "
+        f"{_mean_difference(hours):.2f} points on average), {len(days)} days"
+    )
+    board.show_history(days)
+
+
+async def _computed(world: World, timeframe: Timeframe, url: str) -> list[Comparison]:
+    """The windows that are due, once the server has computed them all."""
+    truth = await asyncio.to_thread(truth_document, world, timeframe)
+    now = utc_now()
+    truth["windows"] = [
+        window
+        for window in truth["windows"]
+        if is_due(timeframe, window_starting(timeframe, parse_moment(window["start"])), now)
+    ]
+    due = {window["start"] for window in truth["windows"]}
+    async with asyncio.timeout(_HISTORY_SECONDS):
+        while True:
+            report = await _report(truth, url)
+            if due <= {window["start"] for window in report["windows"]}:
+                return [one for one in compare(truth, report) if one.channel_id is None]
+            await asyncio.sleep(0.5)
+
+
+async def _report(truth: Mapping[str, Any], url: str) -> dict[str, Any]:
+    """The server's figures of the windows of a truth."""
+    windows = truth["windows"]
+    return await asyncio.to_thread(
+        fetch_report, url, truth["timeframe"], windows[0]["start"], windows[-1]["end"]
+    )
+
+
+def _mean_difference(comparisons: Sequence[Comparison]) -> float:
+    """In percentage points."""
+    found = [abs(one.difference) for one in comparisons if one.difference is not None]
+    return 100 * sum(found) / len(found) if found else 0.0
+
+
+# ------------------------------------------------------------------------------------- minutes
+
+
+async def _watch(
+    board: Board,
+    database: Database,
+    url: str,
+    world: World,
+    talking: "asyncio.Task[list[Account]]",
+    history: "asyncio.Task[None]",
+) -> None:
+    """Computes and shows each minute some seconds after its end, until the nodes have ended."""
+    truth = await asyncio.to_thread(truth_document, world, _MINUTE)
+    all_windows = [window for window in truth["windows"] if _is_worth_it(world, window)]
+    shown: set[str] = set()
+    while not (talking.done() or (history.done() and history.exception())):
+        now = utc_now()
+        ended = [w for w in all_windows if parse_moment(w["end"]) + _AFTER_ITS_END <= now]
+        for window in ended:
+            if now < parse_moment(window["end"]) + _FOLLOWED:
+                # The server may be at its own windows just now; the next look will do.
+                with contextlib.suppress(Unavailable):
+                    start = parse_moment(window["start"])
+                    await compute_one(database, _RULES, _MINUTE, start, now=utc_now)
+        if ended:
+            truth["windows"] = ended
+            _show(board, compare(truth, await _report(truth, url)), shown)
+        await asyncio.sleep(_LOOK_SECONDS)
+    for ending in (talking, history):
+        await ending  # raises what ended it
+
+
+def _is_worth_it(world: World, window: Mapping[str, Any]) -> bool:
+    """The nodes begin and end to talk somewhere in a minute."""
+    talk = min(parse_moment(window["end"]), from_unix_ms(world.spec.until_ms)) - max(
+        parse_moment(window["start"]), from_unix_ms(world.spec.begin_ms)
+    )
+    return talk >= _LEAST_TALK
+
+
+def _show(board: Board, found: Sequence[Comparison], shown: set[str]) -> None:
+    measured = [one for one in found if one.measured is not None]
+    news = [one for one in measured if one.channel_id is None and one.start not in shown]
+    if news and not shown:
+        board.done("the first live minute is measured")
+    shown.update(one.start for one in news)
+    if measured:
+        board.show_live(measured, news)

@@ -1,0 +1,41 @@
+"""A server's figures over HTTP."""
+
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from typing import Any
+
+from devtelemetry.errors import DevTelemetryError
+
+TIMEOUT_SECONDS = 30.0
+
+
+class NoFigures(DevTelemetryError):
+    """The server did not give its figures; the text says why."""
+
+
+def fetch_report(
+    url: str, timeframe: str, start: str, end: str, token: str | None = None
+) -> dict[str, Any]:
+    """The document of `GET /api/v1/reliability` for the windows in [start, end).
+
+    url    of the server, as in http://127.0.0.1:8080
+    token  with the scope `read`, if it asks for one
+
+    Raises NoFigures.
+    """
+    query = urllib.parse.urlencode({"timeframe": timeframe, "from": start, "to": end})
+    address = f"{url.rstrip('/')}/api/v1/reliability?{query}"
+    if not address.startswith(("http://", "https://")):
+        raise NoFigures(f"{url} is no address of a server; allowed: http://HOST:PORT")
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+            document: dict[str, Any] = json.load(response)
+    except urllib.error.HTTPError as error:
+        raise NoFigures(f"{url} answered {error.code} {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise NoFigures(f"{url} gives no figures: {error}") from error
+    return document

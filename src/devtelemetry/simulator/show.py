@@ -1,0 +1,57 @@
+"""Comparisons for people: a line, or rows of a table. Pure."""
+
+from collections.abc import Iterable
+
+from rich import box
+from rich.table import Table
+
+from devtelemetry.report import percent
+from devtelemetry.simulator.compare import Comparison
+
+
+def comparison_line(comparison: Comparison) -> str:
+    """`2026-03-02T10:00:00Z true 94.67 %, measured 94.73 % (+0.05), 15,951 of 15,960 pairs`"""
+    true, measured = comparison.true, comparison.measured
+    what = " ".join(filter(None, (comparison.start, comparison.channel_id)))
+    if measured is None:
+        return f"{what} true {percent(true.delivery_ratio)}, not measured"
+    return (
+        f"{what} true {percent(true.delivery_ratio)}, measured {percent(measured.delivery_ratio)}"
+        f" ({difference(comparison)}), {measured.expected:,} of {true.expected:,} pairs"
+    )
+
+
+def difference(comparison: Comparison) -> str:
+    """Measured less true, in percentage points."""
+    found = comparison.difference
+    return "–" if found is None else f"{100 * found:+.2f}"
+
+
+def comparison_table(title: str, comparisons: Iterable[Comparison]) -> Table:
+    """80 columns wide at most. `counted` are the pairs that the server has of the `pairs`."""
+    table = Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("window (UTC)", no_wrap=True)
+    table.add_column("channel", no_wrap=True)
+    for name in ("true", "measured", "diff", "pairs", "counted"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for comparison in comparisons:
+        measured = comparison.measured
+        table.add_row(
+            comparison.start[:16].replace("T", " "),
+            comparison.channel_id or "all",
+            percent(comparison.true.delivery_ratio),
+            percent(None if measured is None else measured.delivery_ratio),
+            difference(comparison),
+            f"{comparison.true.expected:,}",
+            "–" if measured is None else f"{measured.expected:,}",
+            style=None if comparison.channel_id is None else "dim",
+        )
+    return table

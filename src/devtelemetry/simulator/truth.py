@@ -1,0 +1,185 @@
+"""What is true in a world: the expected pairs and what became of them, by window. Pure.
+
+The truth counts deliveries, whatever the reports say: a pair is expected of a node that is a member
+when the message is sent and did not write it, and delivered if the message ever reaches it. Windows
+are those of event time, as in the figures: a message lies where its author's clock says.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from devtelemetry.aggregate.windows import window_at
+from devtelemetry.figures import iso
+from devtelemetry.model import Timeframe, Window, from_unix_ms
+from devtelemetry.simulator.world import Action, Delivery, World
+
+SCHEMA = 1  # of the document; goes up when a field changes its meaning
+
+
+@dataclass(slots=True)
+class Pairs:
+    """Sums of expected (message, receiver) pairs.
+
+    delivered  of them
+    untold     of those delivered: the receiver has the message, and lost the report of it
+    invisible  of those expected: no report can show them, lost or not. The message is one that
+               nobody reports, or it lies before the receiver's first or after its last reported
+               message of the channel: as far as anyone can tell it was not there
+    """
+
+    expected: int = 0
+    delivered: int = 0
+    untold: int = 0
+    invisible: int = 0
+
+    def add(self, *, delivered: bool, untold: bool, invisible: bool) -> None:
+        self.expected += 1
+        self.delivered += delivered
+        self.untold += untold
+        self.invisible += invisible
+
+    @property
+    def delivery_ratio(self) -> float | None:
+        return self.delivered / self.expected if self.expected else None
+
+
+@dataclass(slots=True)
+class Group(Pairs):
+    """The same, of one channel, platform, version or node."""
+
+    messages: set[str] = field(default_factory=set)
+    receivers: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class TrueWindow:
+    """One window; the keys are channel ids, platforms, versions, numbers of nodes."""
+
+    timeframe: str
+    window: Window
+    total: Group = field(default_factory=Group)
+    channels: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    platforms: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    versions: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    nodes: defaultdict[int, Group] = field(default_factory=lambda: defaultdict(Group))
+
+    @property
+    def reliability(self) -> float | None:
+        """R: the mean over the channels in which something was expected of at least two."""
+        ratios = [
+            group.delivered / group.expected
+            for group in self.channels.values()
+            if len(group.receivers) >= 2
+        ]
+        return sum(ratios) / len(ratios) if ratios else None
+
+
+def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
+    """The windows in which something was expected, oldest first.
+
+    Those at the ends are whole only if the world is longer than they are.
+    """
+    visible = _Visible(world)
+    windows: dict[Window, TrueWindow] = {}
+    for delivery in world.deliveries:
+        message, number, arrives_ms = delivery
+        window = window_at(timeframe, from_unix_ms(message.sent_at))
+        found = windows.setdefault(window, TrueWindow(timeframe.name, window))
+        node = world.nodes[number]
+        for group in (
+            found.total,
+            found.channels[message.channel_id],
+            found.platforms[node.platform],
+            found.versions[node.app_version],
+            found.nodes[number],
+        ):
+            group.messages.add(message.message_id)
+            group.receivers.add(number)
+            group.add(
+                delivered=arrives_ms is not None,
+                untold=(number, message.message_id) in world.untold,
+                invisible=not visible(delivery),
+            )
+    return [windows[window] for window in sorted(windows)]
+
+
+class _Visible:
+    """Which pairs reports can say something of."""
+
+    def __init__(self, world: World) -> None:
+        self._reported: set[str] = set()
+        # By channel and node: first and last sentAt of each installation that the node had.
+        self._spans: dict[tuple[str, int], dict[int, tuple[int, int]]] = defaultdict(dict)
+        installation: defaultdict[int, int] = defaultdict(int)
+        for operation in world.operations:
+            number, message = operation.node, operation.message
+            if operation.action is Action.WIPE:
+                installation[number] += 1
+            if message is None or (number, message.message_id) in world.untold:
+                continue
+            self._reported.add(message.message_id)
+            spans = self._spans[message.channel_id, number]
+            sent_at = message.sent_at
+            first, last = spans.get(installation[number], (sent_at, sent_at))
+            spans[installation[number]] = (min(first, sent_at), max(last, sent_at))
+
+    def __call__(self, delivery: Delivery) -> bool:
+        message = delivery.message
+        spans = self._spans.get((message.channel_id, delivery.node), {})
+        return message.message_id in self._reported and any(
+            first <= message.sent_at <= last for first, last in spans.values()
+        )
+
+
+# ---------------------------------------------------------------------------------------- JSON
+
+
+def truth_document(world: World, timeframe: Timeframe) -> dict[str, Any]:
+    """The truth as a value for json.dumps; docs/simulator.md has the fields.
+
+    Only the windows that what is to be measured touches.
+    """
+    spec = world.spec
+    windows = [
+        window
+        for window in true_windows(world, timeframe)
+        if window.window.end_ms > spec.start_ms and window.window.start_ms < spec.end_ms
+    ]
+    return {
+        "schema": SCHEMA,
+        "spec": asdict(spec),
+        "nodes": [node._asdict() for node in world.nodes],
+        "timeframe": timeframe.name,
+        "windows": [window_document(window) for window in windows],
+    }
+
+
+def window_document(window: TrueWindow) -> dict[str, Any]:
+    return {
+        "start": iso(window.window.start),
+        "end": iso(window.window.end),
+        "reliability": window.reliability,
+        **_group_document(window.total),
+        "channels": _groups("channel_id", window.channels),
+        "platforms": _groups("platform", window.platforms),
+        "versions": _groups("app_version", window.versions),
+        "receivers": _groups("node", window.nodes),
+    }
+
+
+def _groups(name: str, groups: Mapping[Any, Group]) -> Sequence[dict[str, Any]]:
+    return [{name: key, **_group_document(group)} for key, group in sorted(groups.items())]
+
+
+def _group_document(group: Group) -> dict[str, Any]:
+    return {
+        "delivery_ratio": group.delivery_ratio,
+        "messages": len(group.messages),
+        "receivers": len(group.receivers),
+        "expected": group.expected,
+        "delivered": group.delivered,
+        "untold": group.untold,
+        "invisible": group.invisible,
+    }

@@ -1,0 +1,565 @@
+"""What happens in a network of messengers, and what of it is lost. Pure.
+
+`make_world` takes a Spec and gives the same World for it, always: all chance comes from the seed,
+and each part has dice of its own, so that another loss model meets the same people and channels. At
+another time the same happens, under other names.
+
+Times are Unix milliseconds of the world's own clock unless they say otherwise: nobody in the world
+has that clock. A node's clock is off by its skew.
+
+What loses a message, and what does not:
+
+    lost for good   the loss model says so: it never reaches the receiver
+    late            the receiver's app is not running: it gets the message when it runs again
+    held, untold    the receiver has it, and the report of that is lost on the device
+"""
+
+import random
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+from typing import NamedTuple
+
+from devtelemetry.model import HOUR_MS, MINUTE_MS
+from devtelemetry.simulator.loss import NO_LOSS, PLATFORMS, VERSIONS, LossModel, Share
+
+SMALL_OUTBOX = 10  # samples that a device which is cut off has room for
+OPT_IN_MS = 2 * MINUTE_MS  # before the first message; the client tells nothing older than it
+WIND_DOWN_MS = (
+    2 * MINUTE_MS
+)  # after the last message: all that is late or comes twice is there by then
+
+_NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobile", "protocol")
+_BUSIEST = 8.0  # times as many messages as in the quietest channel
+_LONGEST_DELAY_MS = 3_000
+_SECOND_COPY_MS = MINUTE_MS  # a message that the app is told of twice comes again within it
+_FAR_OFF = 15  # how much more wrong clocks are off than the others
+_BEFORE_A_CRASH_MS = 2_000  # nothing happens on a node so shortly before: see `_awake_at`
+_WIPED = 3  # one in so many devices that are cut off is wiped in the end
+
+_CLOCK_SKEW_MS = OPT_IN_MS // (2 * _FAR_OFF)  # at most: no sentAt may lie before an opt-in
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What to simulate. Shares and probabilities are from 0 to 1.
+
+    seed               of all chance
+    start_ms, end_ms   what is to be measured
+    lead_ms            the network talks for so long before and after it too: as a real one does
+    loss               why messages get lost
+    burst_ms           how long a node is offline at a time, on average
+    nodes              devices; each is a receiver
+    second_devices     share of the users with two
+    channels           of which each user is in `channels_of_user`
+    messages_per_hour  of a channel, on average; some are busy and some quiet
+    joining, leaving   shares of the users' memberships that begin or end in the middle
+    outsiders          share of the messages whose author has not opted in: nobody reports for it
+    restarts           share of the nodes whose app is closed and opened again
+    crashes            how many nodes' apps are killed, and opened again
+    cut_off            share of the nodes that cannot reach the server for a while, with room for a
+                       few reports only; some of them lose all data of the app in the end
+    duplicates         share of the deliveries that the app is told of twice
+    skew_ms            how far most clocks are off at most
+    wrong_clocks       share of the nodes whose clock is off by up to fifteen times as much
+    label              ends the names of the channels; None: made from all the rest, so that no two
+                       simulations share a channel
+    """
+
+    seed: int
+    start_ms: int
+    end_ms: int
+    loss: LossModel = NO_LOSS
+    lead_ms: int = 15 * MINUTE_MS
+    burst_ms: int = 5 * MINUTE_MS
+    nodes: int = 200
+    second_devices: float = 0.2
+    channels: int = 12
+    channels_of_user: int = 3
+    messages_per_hour: float = 30.0
+    joining: float = 0.1
+    leaving: float = 0.1
+    outsiders: float = 0.0
+    restarts: float = 0.05
+    crashes: int = 3
+    cut_off: float = 0.0
+    duplicates: float = 0.02
+    skew_ms: int = 2_000
+    wrong_clocks: float = 0.1
+    label: str | None = None
+
+    def __post_init__(self) -> None:
+        assert self.start_ms < self.end_ms, "an empty span"
+        assert self.skew_ms <= _CLOCK_SKEW_MS, "a sentAt could lie before an opt-in"
+
+    @property
+    def opt_in_ms(self) -> int:
+        return self.begin_ms - OPT_IN_MS
+
+    @property
+    def begin_ms(self) -> int:
+        """The first message is not before it."""
+        return self.start_ms - self.lead_ms
+
+    @property
+    def until_ms(self) -> int:
+        """The last message is before it."""
+        return self.end_ms + self.lead_ms
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hex digits; another spec has others."""
+        return sha256(repr(self).encode()).hexdigest()[:8]
+
+
+class Node(NamedTuple):
+    """One device of a user, and a receiver. Of two devices, both have the user's key."""
+
+    number: int
+    public_key: str
+    platform: str
+    app_version: str
+    skew_ms: int  # its clock is ahead by so much
+
+
+class Channel(NamedTuple):
+    channel_id: str
+    messages_per_hour: float
+
+
+class Membership(NamedTuple):
+    """`node` is in the channel in [joined_ms, left_ms)."""
+
+    channel_id: str
+    node: int
+    joined_ms: int
+    left_ms: int
+
+
+class Message(NamedTuple):
+    message_id: str
+    channel_id: str
+    at_ms: int
+    sent_at: int  # by its author's clock: event time
+    author: int | None  # None: an outsider, who has not opted in
+    size_bytes: int
+
+
+class Delivery(NamedTuple):
+    """An expected pair: the node was a member when the message was sent, and did not write it."""
+
+    message: Message
+    node: int
+    arrives_ms: int | None  # None: never
+
+
+class Action(StrEnum):
+    """What a node's host is told to do."""
+
+    START = "start"  # run the app; opt in first, if that has not been
+    STOP = "stop"  # close it in order
+    CRASH = "crash"  # kill it
+    JOIN = "join"
+    LEAVE = "leave"
+    WRITE = "write"  # the user writes the message
+    HOLD = "hold"  # the app gets the message
+    CUT = "cut"  # from now on no way to the server, and SMALL_OUTBOX
+    MEND = "mend"  # the end of that
+    WIPE = "wipe"  # the end of that; all data of the app is gone, and the user opts in anew
+
+
+class Operation(NamedTuple):
+    at_ms: int
+    node: int
+    action: Action
+    channel_id: str = ""
+    message: Message | None = None
+
+
+class Interruption(NamedTuple):
+    """A node's app is not as it should be in [from_ms, to_ms). At most one a node."""
+
+    begins: Action  # STOP, CRASH or CUT
+    from_ms: int
+    ends: Action  # START, MEND or WIPE
+    to_ms: int
+
+    @property
+    def is_down(self) -> bool:
+        return self.begins is not Action.CUT
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """All that happens.
+
+    deliveries  the expected pairs: what is true
+    operations  what to do, in order; what a node is told is in it, and no more
+    untold      (node, message id) of what a node held and no report says
+    overflowed  reports that each node's outbox had no room for
+    """
+
+    spec: Spec
+    nodes: Sequence[Node]
+    channels: Sequence[Channel]
+    memberships: Sequence[Membership]
+    messages: Sequence[Message]
+    deliveries: Sequence[Delivery]
+    operations: Sequence[Operation]
+    untold: frozenset[tuple[int, str]]
+    overflowed: Mapping[int, int]
+
+    def told(self) -> Iterator[tuple[Operation, Message]]:
+        """What reports say, as it comes in: (the operation that was reported, its message)."""
+        for operation in self.operations:
+            message = operation.message
+            if message is not None and (operation.node, message.message_id) not in self.untold:
+                yield operation, message
+
+
+def make_world(spec: Spec) -> World:
+    """The world of `spec`; equal specs have equal worlds."""
+    tag = spec.fingerprint
+    nodes, users = _make_nodes(spec, tag, _dice(spec, "nodes"))
+    channels = _make_channels(spec, tag if spec.label is None else spec.label)
+    memberships = _make_memberships(spec, channels, users, _dice(spec, "memberships"))
+    interruptions = _make_interruptions(spec, _dice(spec, "interruptions"))
+    offline = _make_offline(spec, _dice(spec, "offline"))
+    members = _by_channel(memberships)
+    messages = _write_messages(
+        spec, tag, nodes, channels, members, interruptions, offline, _dice(spec, "messages")
+    )
+    deliveries = _deliver(
+        spec, nodes, members, interruptions, offline, messages, _dice(spec, "loss")
+    )
+    operations = sorted(
+        _operations(
+            spec, memberships, interruptions, messages, deliveries, _dice(spec, "duplicates")
+        ),
+        key=lambda operation: operation.at_ms,
+    )
+    end_ms = operations[-1].at_ms + 1
+    operations += [Operation(end_ms, node.number, Action.STOP) for node in nodes]
+    untold, overflowed = _untold(nodes, interruptions, operations)
+    return World(
+        spec,
+        nodes,
+        channels,
+        memberships,
+        messages,
+        deliveries,
+        operations,
+        untold,
+        overflowed,
+    )
+
+
+def _dice(spec: Spec, part: str) -> random.Random:
+    return random.Random(f"{spec.seed} {part}")  # noqa: S311 - chance that can be repeated
+
+
+# ------------------------------------------------------------------------- people and channels
+
+
+def _make_nodes(spec: Spec, tag: str, dice: random.Random) -> tuple[list[Node], list[list[int]]]:
+    """The nodes, and their numbers by user."""
+    nodes: list[Node] = []
+    users: list[list[int]] = []
+    while len(nodes) < spec.nodes:
+        has_two = dice.random() < spec.second_devices
+        devices = range(len(nodes), min(len(nodes) + 1 + has_two, spec.nodes))
+        key = "0x04" + _hex(tag, "user", len(users))
+        nodes += [
+            Node(number, key, _choose(PLATFORMS, dice), _choose(VERSIONS, dice), _skew(spec, dice))
+            for number in devices
+        ]
+        users.append(list(devices))
+    return nodes, users
+
+
+def _choose(shares: Sequence[Share], dice: random.Random) -> str:
+    (chosen,) = dice.choices(shares, [share.weight for share in shares])
+    return chosen.name
+
+
+def _skew(spec: Spec, dice: random.Random) -> int:
+    skew_ms = dice.randint(-spec.skew_ms, spec.skew_ms)
+    return skew_ms * _FAR_OFF if dice.random() < spec.wrong_clocks else skew_ms
+
+
+def _make_channels(spec: Spec, label: str) -> list[Channel]:
+    """From the busiest to the quietest."""
+    steps = max(1, spec.channels - 1)
+    weights = [_BUSIEST ** (-number / steps) for number in range(spec.channels)]
+    mean = sum(weights) / len(weights)
+    return [
+        Channel(
+            "-".join(filter(None, (_channel_name(number), label))),
+            spec.messages_per_hour * weight / mean,
+        )
+        for number, weight in enumerate(weights)
+    ]
+
+
+def _channel_name(number: int) -> str:
+    return _NAMES[number] if number < len(_NAMES) else f"room-{number + 1}"
+
+
+def _make_memberships(
+    spec: Spec, channels: Sequence[Channel], users: Sequence[list[int]], dice: random.Random
+) -> list[Membership]:
+    memberships = []
+    for devices in users:
+        for channel in dice.sample(channels, min(spec.channels_of_user, len(channels))):
+            span_ms = spec.end_ms - spec.start_ms
+            joined_ms, left_ms = spec.begin_ms, spec.until_ms
+            if dice.random() < spec.joining:
+                joined_ms = spec.start_ms + int(span_ms * dice.uniform(0.1, 0.5))
+            if dice.random() < spec.leaving:
+                left_ms = spec.start_ms + int(span_ms * dice.uniform(0.5, 0.9))
+            memberships += [
+                Membership(channel.channel_id, node, joined_ms, left_ms) for node in devices
+            ]
+    return memberships
+
+
+def _by_channel(memberships: Sequence[Membership]) -> Mapping[str, list[Membership]]:
+    members: defaultdict[str, list[Membership]] = defaultdict(list)
+    for membership in memberships:
+        members[membership.channel_id].append(membership)
+    return members
+
+
+# ------------------------------------------------------------------------ what happens to nodes
+
+
+def _make_interruptions(spec: Spec, dice: random.Random) -> Mapping[int, Interruption]:
+    """By node; somewhere in the middle of what is measured."""
+    numbers = list(range(spec.nodes))
+    dice.shuffle(numbers)
+    kinds = [Action.CRASH] * spec.crashes
+    kinds += [Action.STOP] * round(spec.nodes * spec.restarts)
+    kinds += [Action.CUT] * round(spec.nodes * spec.cut_off)
+    return {
+        number: _interruption(spec, kind, position, dice)
+        for position, (number, kind) in enumerate(zip(numbers, kinds, strict=False))
+    }
+
+
+def _interruption(spec: Spec, begins: Action, position: int, dice: random.Random) -> Interruption:
+    span_ms = spec.end_ms - spec.start_ms
+    ends = Action.START
+    lasts_ms = dice.randint(10_000, 40_000)
+    if begins is Action.CUT:
+        ends = Action.WIPE if position % _WIPED == 0 else Action.MEND
+        lasts_ms = int(span_ms * dice.uniform(0.15, 0.35))
+    from_ms = spec.start_ms + int(span_ms * dice.uniform(0.2, 0.5))
+    return Interruption(begins, from_ms, ends, from_ms + lasts_ms)
+
+
+def _make_offline(spec: Spec, dice: random.Random) -> Sequence[list[int]]:
+    """For each node the times at which it goes offline and comes back, in turn.
+
+    An even number of them before a moment: it is online then.
+    """
+    return [_offline_times(spec, dice) for _ in range(spec.nodes)]
+
+
+def _offline_times(spec: Spec, dice: random.Random) -> list[int]:
+    share = spec.loss.offline
+    if share <= 0:
+        return []
+    if share >= 1:
+        return [spec.begin_ms]
+    is_offline = dice.random() < share
+    times = [spec.begin_ms] if is_offline else []
+    after_ms = 0.0
+    while after_ms < spec.until_ms - spec.begin_ms:
+        # Spans without memory: the first one needs no rule of its own.
+        mean_ms = spec.burst_ms if is_offline else spec.burst_ms * (1 - share) / share
+        after_ms += dice.expovariate(1 / mean_ms)
+        times.append(spec.begin_ms + int(after_ms))
+        is_offline = not is_offline
+    return times
+
+
+def _is_offline(times: Sequence[int], at_ms: int) -> bool:
+    return bisect_right(times, at_ms) % 2 == 1
+
+
+def _awake_at(interruption: Interruption | None, at_ms: int) -> int:
+    """When a node takes what would reach it at `at_ms`: when its app runs.
+
+    A client that is killed loses what came in the moments before. How much is chance that no seed
+    decides, so nothing comes then: the truth must be known.
+    """
+    if interruption is None or not interruption.is_down:
+        return at_ms
+    asleep_ms = interruption.from_ms - _BEFORE_A_CRASH_MS
+    if not asleep_ms <= at_ms < interruption.to_ms:
+        return at_ms
+    return interruption.to_ms + 1 + (at_ms - asleep_ms) // 100  # in the order they came
+
+
+# ------------------------------------------------------------------------------------ messages
+
+
+def _write_messages(
+    spec: Spec,
+    tag: str,
+    nodes: Sequence[Node],
+    channels: Sequence[Channel],
+    members: Mapping[str, list[Membership]],
+    interruptions: Mapping[int, Interruption],
+    offline: Sequence[list[int]],
+    dice: random.Random,
+) -> list[Message]:
+    """By channel, then by time. Whoever is not there to write does not."""
+    messages: list[Message] = []
+    for channel in channels:
+        after_ms = 0.0
+        while True:
+            after_ms += dice.expovariate(channel.messages_per_hour / HOUR_MS)
+            sent_ms = spec.begin_ms + int(after_ms)
+            if sent_ms >= spec.until_ms:
+                break
+            is_outsider = dice.random() < spec.outsiders
+            able = [
+                membership.node
+                for membership in members.get(channel.channel_id, ())
+                if membership.joined_ms <= sent_ms < membership.left_ms
+                and _awake_at(interruptions.get(membership.node), sent_ms) == sent_ms
+                and not _is_offline(offline[membership.node], sent_ms)
+            ]
+            if not able:
+                continue
+            author = dice.choice(able)  # drawn for an outsider too: what follows stays the same
+            messages.append(
+                Message(
+                    "0x" + _hex(tag, channel.channel_id, len(messages)),
+                    channel.channel_id,
+                    sent_ms,
+                    sent_ms + nodes[author].skew_ms,
+                    None if is_outsider else author,
+                    dice.randint(80, 2_000),
+                )
+            )
+    return messages
+
+
+def _deliver(
+    spec: Spec,
+    nodes: Sequence[Node],
+    members: Mapping[str, list[Membership]],
+    interruptions: Mapping[int, Interruption],
+    offline: Sequence[list[int]],
+    messages: Sequence[Message],
+    dice: random.Random,
+) -> list[Delivery]:
+    deliveries = []
+    for message in messages:
+        reaches_nobody = dice.random() < spec.loss.everyone
+        for membership in members[message.channel_id]:
+            number = membership.node
+            if number == message.author:
+                continue
+            if not membership.joined_ms <= message.at_ms < membership.left_ms:
+                continue
+            node = nodes[number]
+            is_lost = dice.random() < spec.loss.of_pair(node.platform, node.app_version)
+            delay_ms = dice.randint(50, _LONGEST_DELAY_MS)
+            arrives_ms = None
+            if not (is_lost or reaches_nobody or _is_offline(offline[number], message.at_ms)):
+                arrives_ms = _awake_at(interruptions.get(number), message.at_ms + delay_ms)
+            deliveries.append(Delivery(message, number, arrives_ms))
+    return deliveries
+
+
+# ---------------------------------------------------------------------------------- operations
+
+
+def _operations(
+    spec: Spec,
+    memberships: Sequence[Membership],
+    interruptions: Mapping[int, Interruption],
+    messages: Sequence[Message],
+    deliveries: Sequence[Delivery],
+    dice: random.Random,
+) -> Iterator[Operation]:
+    """In no order; of one millisecond, in the order in which they must be done."""
+    for number in range(spec.nodes):
+        yield Operation(spec.opt_in_ms, number, Action.START)
+    for number, interruption in interruptions.items():
+        yield Operation(interruption.from_ms, number, interruption.begins)
+        yield Operation(interruption.to_ms, number, interruption.ends)
+    for channel_id, number, joined_ms, left_ms in memberships:
+        told_ms = _awake_at(interruptions.get(number), joined_ms)
+        yield Operation(told_ms, number, Action.JOIN, channel_id)
+        if left_ms < spec.until_ms:
+            told_ms = _awake_at(interruptions.get(number), left_ms)
+            yield Operation(told_ms, number, Action.LEAVE, channel_id)
+        wiped_ms = _wiped_at(interruptions.get(number))
+        if wiped_ms is not None and joined_ms < wiped_ms < left_ms:
+            # Whoever opts in anew says anew where it is.
+            yield Operation(wiped_ms, number, Action.JOIN, channel_id)
+    for message in messages:
+        if message.author is not None:
+            yield Operation(message.at_ms, message.author, Action.WRITE, message=message)
+    for message, number, arrives_ms in deliveries:
+        if arrives_ms is None:
+            continue
+        yield Operation(arrives_ms, number, Action.HOLD, message=message)
+        if dice.random() < spec.duplicates:
+            again_ms = arrives_ms + dice.randint(1_000, _SECOND_COPY_MS)
+            again_ms = _awake_at(interruptions.get(number), again_ms)
+            yield Operation(again_ms, number, Action.HOLD, message=message)
+
+
+def _wiped_at(interruption: Interruption | None) -> int | None:
+    if interruption is None or interruption.ends is not Action.WIPE:
+        return None
+    return interruption.to_ms
+
+
+def _untold(
+    nodes: Sequence[Node],
+    interruptions: Mapping[int, Interruption],
+    operations: Sequence[Operation],
+) -> tuple[frozenset[tuple[int, str]], Mapping[int, int]]:
+    """What no report says, and how many reports each outbox dropped. Follows what a client does.
+
+    Of what is recorded while cut off the latest SMALL_OUTBOX stay, and nothing if the device is
+    wiped. A new opt-in tells nothing of what was sent before it.
+    """
+    cut = {number for number, found in interruptions.items() if not found.is_down}
+    held: set[tuple[int, str]] = set()
+    told: set[tuple[int, str]] = set()
+    waiting: dict[int, list[str]] = {}
+    opted_in_at: dict[int, int] = {}
+    overflowed: dict[int, int] = {}
+    for at_ms, number, action, _, message in operations:
+        if number not in cut:
+            continue
+        if message is not None:
+            held.add((number, message.message_id))
+            if number in waiting:
+                waiting[number].append(message.message_id)
+            elif message.sent_at >= opted_in_at.get(number, 0):
+                told.add((number, message.message_id))
+        elif action is Action.CUT:
+            waiting[number] = []
+        elif action in (Action.MEND, Action.WIPE):
+            recorded = waiting.pop(number)
+            overflowed[number] = max(0, len(recorded) - SMALL_OUTBOX)
+            if action is Action.WIPE:
+                opted_in_at[number] = at_ms + nodes[number].skew_ms
+            else:
+                told.update((number, message_id) for message_id in recorded[-SMALL_OUTBOX:])
+    return frozenset(held - told), overflowed
+
+
+def _hex(*parts: object) -> str:
+    return sha256("/".join(map(str, parts)).encode()).hexdigest()[:32]

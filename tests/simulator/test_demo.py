@@ -1,0 +1,112 @@
+"""The demo as a process: what it shows, and that nothing of it remains."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, Queue
+from threading import Thread
+
+import pytest
+
+from support.server import command, wait_until_gone
+
+SHOWN_SECONDS = 120.0  # what the demo promises, from its start to the first live minute
+END_SECONDS = 60.0
+
+
+class Demo:
+    """Runs in a directory for temporary files of its own; its lines come as they are printed."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir()
+        self.directory = directory
+        self._process = subprocess.Popen(
+            command("demo", "--nodes=8", "--minutes=10"),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            # The settings of a real deployment, which it must not touch.
+            env={
+                **os.environ,
+                "TMPDIR": str(directory),
+                "DEVTELEMETRY_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+                "DEVTELEMETRY_GRPC_LISTEN": "127.0.0.1:1",
+            },
+            text=True,
+        )
+        self._lines: Queue[str] = Queue()
+        self._deadline = time.monotonic() + SHOWN_SECONDS
+        Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line.rstrip("\n"))
+
+    def line_with(self, text: str) -> str:
+        """The next line that has it, within the time that the demo has for all of them."""
+        before: list[str] = []
+        while True:
+            try:
+                line = self._lines.get(timeout=max(0.0, self._deadline - time.monotonic()))
+            except Empty:
+                raise AssertionError(f"no line with {text!r} in time, but {before}") from None
+            if text in line:
+                return line
+            before.append(line)
+
+    def end(self, number: signal.Signals) -> None:
+        """Ended by a signal, it is gone with all that it made and without a word."""
+        others = descendants(self._process.pid)
+        assert others
+        self._process.send_signal(number)
+        assert self._process.wait(timeout=END_SECONDS) == 0
+        assert self._process.stderr is not None
+        assert self._process.stderr.read() == ""
+        wait_until_gone(others)
+        assert list(self.directory.iterdir()) == []
+
+    def kill(self) -> None:
+        """Whatever came of it."""
+        if self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=END_SECONDS)
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[Demo]:
+    running = Demo(tmp_path / "temporary")
+    try:
+        yield running
+    finally:
+        running.kill()
+
+
+def descendants(pid: int) -> list[int]:
+    try:
+        children = [
+            int(child)
+            for thread in Path(f"/proc/{pid}/task").iterdir()
+            for child in (thread / "children").read_text().split()
+        ]
+    except OSError:
+        return []
+    return children + [pid for child in children for pid in descendants(child)]
+
+
+def test_a_week_and_a_live_minute_are_measured_beside_true_within_two_minutes(demo: Demo) -> None:
+    assert "open http://127.0.0.1:" in demo.line_with("the server listens")
+    assert " samples, " in demo.line_with("a week")
+    for kind in ("day", "minute"):
+        line = demo.line_with(f"{kind} 20")
+        assert " true 9" in line
+        assert " measured 9" in line
+        assert " pairs" in line
+    demo.end(signal.SIGINT)
+
+
+def test_sigterm_ends_it_while_it_is_being_prepared(demo: Demo) -> None:
+    demo.line_with("nodes in")
+    demo.end(signal.SIGTERM)

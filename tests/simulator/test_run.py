@@ -1,0 +1,240 @@
+"""Worlds against a real server, through real client libraries in real processes."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.clock import now_ms, utc_now
+from devtelemetry.figures import iso
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.rows import SettleRule
+from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms
+from devtelemetry.simulator.compare import compare
+from devtelemetry.simulator.history import REPORT_MS, history_lines
+from devtelemetry.simulator.loss import LOSS_MODELS
+from devtelemetry.simulator.node import Account, Target
+from devtelemetry.simulator.run import NODES_A_PROCESS, _share_out, run_world
+from devtelemetry.simulator.truth import truth_document
+from devtelemetry.simulator.world import Action, Spec, World, make_world
+from devtelemetry.store.database import Database
+from devtelemetry.transfer import import_samples
+from oracle.model import OracleWindow, compute
+from support.server import ServerProcess, run
+from support.simulated import reports
+
+HOUR = parse_timeframe("1h")
+COUNTS = ("messages", "receivers", "expected", "missing", "corroborated")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path_factory.mktemp("simulator") / "data") as running:
+        yield running
+
+
+def past_hour(**fields: Any) -> Spec:
+    """Twenty nodes in the latest hour that can lie in the past with all that is around it."""
+    start_ms = (now_ms() - 17 * MINUTE_MS) // HOUR_MS * HOUR_MS - HOUR_MS
+    spec = Spec(
+        seed=1,
+        start_ms=start_ms,
+        end_ms=start_ms + HOUR_MS,
+        nodes=20,
+        channels=4,
+        loss=LOSS_MODELS["mixed"](0.1),
+        restarts=0.1,
+        crashes=2,
+        duplicates=0.1,
+    )
+    return replace(spec, **fields)
+
+
+def simulated(world: World, server: ServerProcess) -> list[Account]:
+    return run_world(world, Target(server.grpc), is_live=False)
+
+
+def figures(world: World, server: ServerProcess) -> dict[str, Any]:
+    """The window that is measured, as the server computes it after the run."""
+    start = iso(from_unix_ms(world.spec.start_ms))
+    options = (f"--data-dir={server.data_dir}", "--timeframe=1h")
+    run("aggregate", *options, f"--window-start={start}")
+    report: dict[str, Any] = json.loads(run("report", *options, "--json").stdout)
+    return report
+
+
+def assert_equal(world: World, report: dict[str, Any], truth: OracleWindow) -> None:
+    """Every count of every channel of the world."""
+    start = iso(from_unix_ms(world.spec.start_ms))
+    (window,) = [window for window in report["windows"] if window["start"] == start]
+    measured = {channel["channel_id"]: channel for channel in window["channels"]}
+    ids = {channel.channel_id for channel in world.channels}
+    assert truth.expected > 1_000
+    assert measured.keys() & ids == truth.channels.keys()
+    for channel_id, channel in truth.channels.items():
+        for name in COUNTS:
+            assert measured[channel_id][name] == getattr(channel, name), (channel_id, name)
+
+
+def test_what_a_server_measures_is_what_the_nodes_were_told(server: ServerProcess) -> None:
+    """With restarts, nodes that are killed, copies that come twice and clocks that are wrong."""
+    world = make_world(past_hour())
+    actions = {operation.action for operation in world.operations}
+    assert {Action.CRASH, Action.JOIN, Action.LEAVE, Action.WRITE} <= actions
+    accounts = simulated(world, server)
+
+    assert [account.node for account in accounts] == [node.number for node in world.nodes]
+    assert not any(account.left or account.dropped for account in accounts)
+    report = figures(world, server)
+    spec = world.spec
+    assert_equal(world, report, compute(reports(world), spec.start_ms, spec.end_ms, "present"))
+    whole, *channels = compare(truth_document(world, HOUR), report)
+    assert whole.difference == pytest.approx(0, abs=0.01)
+    assert len(channels) == len(world.channels)
+    assert whole.true.missing > 100, "there is something to be measured"
+
+
+def test_reports_that_are_lost_on_devices_are_the_ones_that_the_world_says(
+    server: ServerProcess,
+) -> None:
+    """Real outboxes overflow, and real files are deleted: nothing else goes missing."""
+    world = make_world(past_hour(cut_off=0.5, crashes=0, restarts=0.0))
+    ends = {operation.action for operation in world.operations}
+    assert {Action.MEND, Action.WIPE} <= ends
+    accounts = simulated(world, server)
+
+    dropped = {account.node: account.dropped for account in accounts if account.dropped}
+    assert dropped == {node: lost for node, lost in world.overflowed.items() if lost}
+    assert dropped
+    spec = world.spec
+    truth = compute(reports(world), spec.start_ms, spec.end_ms, "present")
+    assert_equal(world, figures(world, server), truth)
+
+
+async def test_a_history_that_is_imported_has_the_figures_of_its_reports(
+    database: Database,
+) -> None:
+    world = make_world(past_hour())
+    spec = world.spec
+    until_ms = spec.end_ms + 5 * MINUTE_MS
+    lines = list(history_lines(world, until_ms))
+    imported = await import_samples(
+        database,
+        lines,
+        AgeLimits(),
+        SettleRule(),
+        now_ms=now_ms,
+        on_rejected=lambda _, why: pytest.fail(why),
+        on_note=pytest.fail,
+    )
+    samples = [
+        sample
+        for sample in reports(world, lambda operation: operation.at_ms + REPORT_MS)
+        if sample.created_at is not None and sample.created_at <= until_ms
+    ]
+    assert len(samples) == len(lines)
+    assert imported.imported + imported.duplicates == len(lines)
+    window = await compute_one(
+        database,
+        AggregateRules(timeframes=(HOUR,)),
+        HOUR,
+        from_unix_ms(spec.start_ms),
+        now=utc_now,
+    )
+    truth = compute(samples, spec.start_ms, spec.end_ms, "present")
+    assert truth.expected > 1_000
+    for name in COUNTS:
+        assert getattr(window.counts, name) == getattr(truth, name), name
+
+
+# ---------------------------------------------------------------------------- the command line
+
+
+def simulate(server: str, *options: str) -> subprocess.CompletedProcess[str]:
+    return run("simulate", f"--target={server}", "--nodes=6", "--channels=2", *options, check=False)
+
+
+def test_the_command_writes_the_truth_and_says_what_there_is_to_compare(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    path = tmp_path / "truth.json"
+    options = ("--loss-model=everyone", "--loss=0.2", f"--truth={path}")
+    done = simulate(server.grpc, *options, f"--compare=http://{server.http}")
+    assert done.returncode == 0, done.stderr
+    truth = json.loads(path.read_text())
+    (window,) = truth["windows"]
+    (summary, *_) = done.stdout.splitlines()
+    assert f"{window['delivered']:,} of {window['expected']:,} pairs delivered" in summary
+    assert f"--window-start {window['start']}" in done.stderr, "it is not computed yet"
+
+    compute_it = ("--timeframe=1h", f"--window-start={window['start']}")
+    run("aggregate", f"--data-dir={server.data_dir}", *compute_it)
+    report = json.loads(run("report", f"--data-dir={server.data_dir}", "--json").stdout)
+    assert compare(truth, report)[0].difference == pytest.approx(0, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--loss-model=bad",), "allowed: independent, bursts"),
+        (("--hours=0.5",), "no whole number of 1h windows"),
+        (("--hours=0",), "no whole number of 1h windows"),
+        (("--timeframe=1x",), "is no timeframe"),
+        (("--target=nowhere",), "allowed: HOST:PORT"),
+        (("--loss=1.5",), "allowed: 0 to 1"),
+        (("--report-loss=-1",), "--report-loss: -1 is out of range"),
+    ],
+)
+def test_a_wrong_option_is_told_and_what_is_allowed(options: tuple[str, ...], told: str) -> None:
+    done = simulate("127.0.0.1:1", *options)
+    assert done.returncode == 2
+    (line,) = done.stderr.strip().splitlines()
+    assert told in line
+
+
+def test_a_server_that_cannot_be_reached_is_told_at_once() -> None:
+    done = simulate("127.0.0.1:1")
+    assert done.returncode == 1
+    (line,) = done.stderr.strip().splitlines()
+    assert "127.0.0.1:1 cannot be reached: Connection refused" in line
+
+
+def test_a_server_may_ask_for_tls_and_a_token_and_its_refusal_is_told(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    certificate, key, ca = (tmp_path / name for name in ("cert.pem", "key.pem", "ca.pem"))
+    issued.private_key_pem.write_to_path(str(key))
+    issued.cert_chain_pems[0].write_to_path(str(certificate))
+    authority.cert_pem.write_to_path(str(ca))
+    tls = (f"--tls-cert={certificate}", f"--tls-key={key}")
+    with ServerProcess(tmp_path / "data", "--require-tokens", *tls) as server:
+        target = f"localhost:{server.grpc.rpartition(':')[2]}"
+        token = run("token", "create", "nodes", f"--data-dir={server.data_dir}").stdout.strip()
+        refused = simulate(target, f"--tls-ca={ca}", "--token=dt_wrong")
+        assert refused.returncode == 1
+        (line,) = refused.stderr.strip().splitlines()
+        assert "could not be sent: token_refused" in line
+        done = simulate(target, f"--tls-ca={ca}", f"--token={token}")
+        assert done.returncode == 0, done.stderr
+
+
+def test_who_is_killed_has_a_process_of_its_own_and_no_process_too_many_files() -> None:
+    world = make_world(past_hour(nodes=200, crashes=3))
+    shares = list(_share_out(world))
+    crashing = {o.node for o in world.operations if o.action is Action.CRASH}
+    assert [node.number for nodes, _ in shares[-3:] for node in nodes] == sorted(crashing)
+    assert max(len(nodes) for nodes, _ in shares) <= NODES_A_PROCESS
+    told = sorted(
+        (operation for _, operations in shares for operation in operations),
+        key=lambda operation: (operation.at_ms, operation.node),
+    )
+    assert told == sorted(world.operations, key=lambda o: (o.at_ms, o.node)), "nothing is left out"
+    for nodes, operations in shares:
+        assert {o.node for o in operations} == {node.number for node in nodes}
