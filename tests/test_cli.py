@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
@@ -141,7 +141,7 @@ def is_exactly(value: float | None, expected: str | None) -> bool:
 def test_every_vector_holds_through_the_command_line(
     vector: Vector, run: Run, tmp_path: Path
 ) -> None:
-    path = written(tmp_path / "vector.ndjson", vector.samples)
+    path = written(tmp_path / "vector.ndjson", vector.lines)
     total = len(vector.samples)
     imported = run("import", path)
     assert imported.status == 0
@@ -164,6 +164,7 @@ def test_every_vector_holds_through_the_command_line(
         expected = vector.expect["channels"][channel["channel_id"]]
         for name in ("messages", "receivers", "expected", "missing", "corroborated", "comparable"):
             assert channel[name] == expected[name], (channel["channel_id"], name)
+        assert channel["unknown"] == expected.get("unknown", 0), channel["channel_id"]
         for name in ("reliability", "delivery_ratio"):
             assert is_exactly(channel[name], expected[name] if channel["comparable"] else None)
 
@@ -470,6 +471,17 @@ def test_the_table_fits_its_width_and_cuts_no_figure(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
     for shown in ("2026-03-02 10:00", "provisional", "99.99 %", "123.5M", "98.8G", "9,999,999"):
         assert shown in text
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_what_is_unknown_has_a_column_where_anything_is(width: int) -> None:
+    known = made_window(0, Counts(5, 3, 15, 1, 15))
+    some = made_window(1, replace(HUGE, unknown=8_888_888))
+    assert "unknown" not in printed([known], width)
+    text = printed([known, some], width)
+    assert "8,888,888" in text
+    assert "unknown" in text
+    assert max(map(len, text.splitlines())) <= width
 
 
 def test_nothing_to_compare_is_said_and_not_drawn_as_a_ratio() -> None:

@@ -31,7 +31,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.recording import Vector, read_vectors
-from support.store import START, as_samples, compute_window, store, store_hours
+from support.store import START, compute_window, store_hours, store_vector
 
 HOUR = timedelta(hours=1)
 
@@ -59,7 +59,7 @@ def is_exactly(value: float | None, expected: str | None) -> bool:
 async def test_every_vector_reads_back_as_the_json_of_the_page(
     vector: Vector, database: Database
 ) -> None:
-    await store(database, as_samples(vector.oracle_samples()))
+    await store_vector(database, vector)
     await compute_window(
         database,
         vector.window_start,
@@ -82,6 +82,7 @@ async def test_every_vector_reads_back_as_the_json_of_the_page(
         channel = channels[channel_id]
         for name in ("messages", "receivers", "expected", "missing", "corroborated", "comparable"):
             assert channel[name] == expected[name], (channel_id, name)
+        assert channel["unknown"] == expected.get("unknown", 0), channel_id
         if channel["comparable"]:
             assert is_exactly(channel["reliability"], expected["reliability"])
             assert is_exactly(channel["delivery_ratio"], expected["delivery_ratio"])

@@ -27,6 +27,9 @@ from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
     MembershipPolicy,
+    ReportedMembership,
+    ReportRun,
+    Sample,
     Source,
     WindowReliability,
     from_unix_ms,
@@ -41,6 +44,7 @@ from devtelemetry.transfer import (
     BadLine,
     Imported,
     InputFile,
+    Line,
     TransferError,
     export_samples,
     import_samples,
@@ -72,12 +76,47 @@ FULL: dict[str, Any] = SAMPLE | {
     "messageSize": 77,
     "source": "status-go",
 }
+RUN: dict[str, Any] = {
+    "installationId": "phone",
+    "firstSequence": 3,
+    "lastSequence": 5,
+    "firstSentAt": START,
+    "lastSentAt": START + 1_000,
+}
+
+MEMBERSHIP: dict[str, Any] = {
+    "channelId": "c1",
+    "receiverPublicKey": "0x04aa",
+    "installationId": "phone",
+    "joinedAt": START - 5,
+    "joinedSaidAt": START,
+    "leftAt": 0,
+    "leftSaidAt": START + 1_000,
+}
 
 
 def line(**changes: Any) -> bytes:
     """SAMPLE as a line; None of `...` takes a field out."""
     values = {name: value for name, value in (SAMPLE | changes).items() if value is not ...}
     return json.dumps(values).encode() + b"\n"
+
+
+def run_line(**changes: Any) -> bytes:
+    """RUN as a line, likewise."""
+    values = {name: value for name, value in (RUN | changes).items() if value is not ...}
+    return json.dumps(values).encode() + b"\n"
+
+
+def membership_line(**changes: Any) -> bytes:
+    """MEMBERSHIP as a line, likewise."""
+    values = {name: value for name, value in (MEMBERSHIP | changes).items() if value is not ...}
+    return json.dumps(values).encode() + b"\n"
+
+
+def sample_of(text: bytes, limits: AgeLimits = LIMITS) -> Sample:
+    said = parse_line(text, limits)
+    assert said.sample is not None
+    return said.sample
 
 
 def lines(samples: Iterable[dict[str, Any]]) -> list[bytes]:
@@ -130,7 +169,7 @@ async def count(database: Database, table: str = "receipt") -> int:
 
 
 def test_every_field_of_a_line_reaches_the_sample() -> None:
-    sample = parse_line(json.dumps(FULL).encode(), LIMITS)
+    sample = sample_of(json.dumps(FULL).encode())
     assert sample == (
         "m1",
         "c1",
@@ -151,7 +190,7 @@ def test_every_field_of_a_line_reaches_the_sample() -> None:
 
 
 def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
-    assert parse_line(line(), LIMITS).source is Source.GRPC
+    assert sample_of(line()).source is Source.GRPC
 
 
 @pytest.mark.parametrize(
@@ -194,6 +233,38 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
         (line(messageSize=2**32), "messageSize: 4294967296 is no size"),
         (line(messageSize=False), "messageSize: false is no size"),
         (line(messageType="x" * 129), "messageType: 129 bytes; allowed: up to 128"),
+        (
+            line(installationId="phone", sequence=0),
+            "sequence: 0 is no number of a sample; allowed:",
+        ),
+        (
+            line(installationId="phone", sequence=2**53 + 1),
+            "is no number of a sample; allowed: 1 to",
+        ),
+        (line(installationId="phone", sequence=None), "sequence: null is no number of a sample"),
+        (line(sequence=7), "sequence: 7 without installationId, whose count it is"),
+        (
+            run_line(installationId=...),
+            "installationId: missing; every line needs inst",
+        ),
+        (run_line(installationId=""), "installationId: empty, too long or with NUL"),
+        (run_line(firstSequence=0), "firstSequence: 0 is no number of a sample"),
+        (run_line(lastSequence=2), "lastSequence: 2; allowed: firstSequence or more, here 3"),
+        (
+            run_line(lastSentAt=...),
+            "firstSentAt, lastSentAt: one is missing; allowed: both",
+        ),
+        (run_line(firstSentAt=5), "firstSentAt: 5 is no time in Unix milliseconds"),
+        (
+            membership_line(channelId=""),
+            "channelId: empty; allowed: 1 to 512 bytes (missing_field)",
+        ),
+        (membership_line(channelId=...), "channelId: missing; every line needs channelId, "),
+        (membership_line(receiverPublicKey=""), "receiverPublicKey: empty; "),
+        (membership_line(installationId="a\0b"), "installationId: holds a NUL character"),
+        (membership_line(joinedAt=0), "joinedAt: 0 is no time in Unix milliseconds"),
+        (membership_line(leftAt=-1), "leftAt: -1 is no time in Unix milliseconds"),
+        (membership_line(joinedAt=...), "joinedAt, joinedSaidAt: one is missing; allowed: both"),
         (line(source="http"), 'source: "http" is no source; allowed: grpc or status-go'),
         (line(message_id="m1"), '"message_id" is no field; did you mean messageId?'),
         (line(receiverpublickey="k"), "is no field; did you mean receiverPublicKey?"),
@@ -222,13 +293,19 @@ JSON_VALUES = st.recursive(
 @settings(deadline=None)
 @given(
     st.binary()
-    | st.dictionaries(st.sampled_from(list(FULL)), JSON_VALUES).map(
+    | st.dictionaries(st.sampled_from([*FULL, "sequence"]), JSON_VALUES).map(
         lambda values: json.dumps(FULL | values).encode()
+    )
+    | st.dictionaries(st.sampled_from(list(MEMBERSHIP)), JSON_VALUES).map(
+        lambda values: json.dumps(MEMBERSHIP | values).encode()
+    )
+    | st.dictionaries(st.sampled_from(list(RUN)), JSON_VALUES).map(
+        lambda values: json.dumps(RUN | values).encode()
     )
 )
 def test_whatever_the_line_is_it_is_a_sample_or_a_bad_line(text: bytes) -> None:
     with contextlib.suppress(BadLine):
-        assert parse_line(text, LIMITS).message_id
+        assert parse_line(text, LIMITS) != Line()
 
 
 def test_age_is_judged_by_the_recorded_created_at_and_not_by_the_clock() -> None:
@@ -238,7 +315,7 @@ def test_age_is_judged_by_the_recorded_created_at_and_not_by_the_clock() -> None
         parse_line(line(createdAt=created_at), limits)
     with pytest.raises(BadLine, match=r"^sentAt: .* ahead of .* \(in_the_future\)$"):
         parse_line(line(createdAt=START - 2 * HOUR_MS), limits)
-    assert parse_line(line(createdAt=START - HOUR_MS), limits).created_at == START - HOUR_MS
+    assert sample_of(line(createdAt=START - HOUR_MS), limits).created_at == START - HOUR_MS
 
 
 def test_an_exported_sample_is_not_too_old_since_it_was_taken_once() -> None:
@@ -246,12 +323,32 @@ def test_an_exported_sample_is_not_too_old_since_it_was_taken_once() -> None:
         receiverPublicKey="dt-receiver:0000000000000001:0000000000000002:-",
         createdAt=START + 30 * DAY_MS,
     )
-    assert parse_line(exported_one, LIMITS).sent_at == START
+    assert sample_of(exported_one).sent_at == START
 
 
 def test_an_authors_mark_has_no_created_at() -> None:
-    sample = parse_line(line(createdAt=None, sentByReceiver=True), LIMITS)
+    sample = sample_of(line(createdAt=None, sentByReceiver=True))
     assert (sample.created_at, sample.sent_by_receiver) == (None, True)
+
+
+def test_a_sample_says_its_number_and_a_run_those_of_many() -> None:
+    said = parse_line(line(installationId="phone", sequence=7), LIMITS)
+    assert said.run == ReportRun("phone", 7, 7, START, START)
+    assert parse_line(run_line(), LIMITS) == Line(
+        run=ReportRun("phone", 3, 5, START, START + 1_000)
+    )
+
+
+def test_a_membership_says_when_it_was_said() -> None:
+    assert parse_line(membership_line(), LIMITS) == Line(
+        membership=ReportedMembership("c1", "0x04aa", "phone", START - 5, START, 0, START + 1_000)
+    )
+
+
+def test_the_number_of_a_sample_that_is_refused_arrived() -> None:
+    with pytest.raises(BadLine) as caught:
+        parse_line(line(installationId="phone", sequence=7, messageId=""), LIMITS)
+    assert caught.value.run == ReportRun("phone", 7, 7, None, None)
 
 
 # -------------------------------------------------------------------------------------- import
@@ -507,6 +604,32 @@ async def test_export_shows_the_sent_at_that_counts(database: Database) -> None:
     assert [value["sentAt"] for value in values] == [START + 5, START + 5]
 
 
+async def test_export_writes_which_numbers_arrived_and_no_installation(database: Database) -> None:
+    source = [
+        line(installationId="phone", sequence=2),
+        line(installationId="phone", sequence=1, messageId="m2", sentAt=START + 7),
+        line(installationId="phone", sequence=3, sentAt=1),
+        line(installationId="phone", sequence=6),
+    ]
+    assert await run_import(database, source) == Imported(imported=2, duplicates=1, rejected=1)
+    *_, first, second = map(json.loads, (await exported(database)).splitlines())
+    installation = first.pop("installationId")
+    assert installation.startswith("dt-installation:")
+    assert first == {
+        "firstSequence": 1,
+        "lastSequence": 3,
+        "firstSentAt": START + 7,
+        "lastSentAt": START,
+    }
+    assert second == {
+        "installationId": installation,
+        "firstSequence": 6,
+        "lastSequence": 6,
+        "firstSentAt": START,
+        "lastSentAt": START,
+    }
+
+
 async def test_export_is_ordered_by_event_time_over_days(database: Database) -> None:
     times = [START, START + DAY_MS, START - DAY_MS, START + 1]
     samples = [
@@ -526,6 +649,19 @@ INSTANTS = st.one_of(
     st.integers(MONDAY - DAY_MS, MONDAY + DAY_MS),
 )
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=6)
+
+
+SAID = st.fixed_dictionaries(
+    {
+        "channelId": st.sampled_from(["c1", "c2", "empty"]),
+        "receiverPublicKey": st.sampled_from("abcd"),
+    },
+    optional={"installationId": st.sampled_from(["phone", "desk"])},
+)
+NOTHING: dict[str, int] = {}
+JOINED = st.just(NOTHING) | st.fixed_dictionaries({"joinedAt": INSTANTS, "joinedSaidAt": INSTANTS})
+LEFT = st.fixed_dictionaries({"leftAt": st.just(0) | INSTANTS, "leftSaidAt": INSTANTS})
+MEMBERSHIPS = st.builds(lambda said, joined, left: said | joined | left, SAID, JOINED, LEFT)
 
 
 @st.composite
@@ -559,8 +695,10 @@ def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
             sample[name] = draw(optional[name])
         if is_mark:
             sample["sentByReceiver"] = True
+        if "installationId" in sample and draw(st.integers(0, 3)):
+            sample["sequence"] = draw(st.integers(1, 12))
         samples.append(sample)
-    return samples
+    return samples + draw(st.lists(MEMBERSHIPS, max_size=4))
 
 
 async def figures(database: Database) -> list[dict[str, Any]]:
@@ -590,7 +728,8 @@ async def test_import_export_import_changes_nothing(
     # Into the database that it came from.
     told = Told()
     again = await run_import(database, text.splitlines(keepends=True), told)
-    assert again == Imported(duplicates=text.count(b"\n"))
+    exported_samples = text.count(b'"messageId":')
+    assert again == Imported(duplicates=exported_samples)
     assert told == Told()
     assert await exported(database) == text
     assert await figures(database) == expected
@@ -598,7 +737,7 @@ async def test_import_export_import_changes_nothing(
     # Into an empty one.
     await empty(database)
     fresh = await run_import(database, text.splitlines(keepends=True), told)
-    assert fresh == Imported(imported=text.count(b"\n"))
+    assert fresh == Imported(imported=exported_samples)
     assert told == Told()
     assert await exported(database) == text
     assert await figures(database) == expected
@@ -611,7 +750,7 @@ async def test_another_deployment_exports_the_same_lines(
         SAMPLE | {"messageId": f"m{n}", "channelId": f"c{n % 3}", "receiverPublicKey": f"r{n % 4}"}
         for n in range(40)
     ]
-    await run_import(database, lines(samples))
+    await run_import(database, [*lines(samples), run_line(), membership_line()])
     text = await exported(database)
     await empty(database)
     connection = await asyncpg.connect(database_url)

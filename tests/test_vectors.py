@@ -15,7 +15,7 @@ from devtelemetry.store.database import Database
 from oracle.recording import Vector
 from support.postgres import system_postgres
 from support.server import run
-from support.store import as_samples, store
+from support.store import store_vector
 
 
 @pytest.fixture(scope="module", params=["bundled", "system"])
@@ -41,7 +41,7 @@ async def url(server_url: str) -> AsyncIterator[str]:
 @pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector.name)
 async def test_vector_holds_through_the_library(vector: Vector, url: str) -> None:
     async with Database(url) as database:
-        await store(database, as_samples(vector.oracle_samples()))
+        await store_vector(database, vector)
         await assert_vector_holds(vector, database)
 
 
@@ -56,7 +56,7 @@ async def test_vectors_hold_through_the_command_line(url: str, tmp_path: Path) -
 def assert_vector_holds_by_command(vector: Vector, where: str, directory: Path) -> None:
     """import → aggregate → report --json, each a process of its own."""
     path = directory / f"{vector.name}.ndjson"
-    path.write_text("".join(json.dumps(sample) + "\n" for sample in vector.samples))
+    path.write_text("".join(json.dumps(line) + "\n" for line in vector.lines))
     done = run("import", where, str(path))
     imported, duplicates, rejected = (
         int(part.split()[1]) for part in done.stdout.splitlines()[-1].split(", ")

@@ -72,7 +72,10 @@ class _Figures(BaseModel):
     corroborated: int = Field(
         description="Those of `expected` whose message another receiver holds or sent."
     )
-    unknown: int = Field(description="Pairs of which nothing can be said, not in `expected`.")
+    unknown: int = Field(
+        description="Pairs of which nothing can be said, since the receiver's reports are missing; "
+        "not in `expected`."
+    )
 
 
 class ChannelFigures(_Figures):
@@ -347,6 +350,11 @@ _SERIES: tuple[tuple[str, str, Callable[[WindowReliability], float | None]], ...
         "corroborated_deliveries",
         "Those of the expected deliveries whose message another receiver holds or sent.",
         lambda window: window.counts.corroborated,
+    ),
+    (
+        "unknown_deliveries",
+        "Pairs of which nothing can be said, since the receiver's reports are missing.",
+        lambda window: window.counts.unknown,
     ),
     (
         "receivers",

@@ -1,7 +1,8 @@
 """Deleting what one person or one installation reported, for good, while others go on reporting.
 
-1.  Its receivers move to `forgotten_receiver` while ingest waits for an instant. From then on they
-    count in no window, and what ingest still gets of them is dropped.
+1.  Its receivers move to `forgotten_receiver`, and which numbers of reports arrived of it goes,
+    while ingest waits for an instant. From then on they count in no window, and what ingest still
+    gets of them is dropped.
 2.  Their receipts go, some thousand at a time, beside ingest. Those of messages that nobody else
     holds go together with the message, in a moment of their own while ingest waits.
 3.  What else there is of them goes, and last their rows of `forgotten_receiver`.
@@ -67,6 +68,7 @@ async def finish_forgetting(database: Database) -> None:
 
 async def _take_receivers(connection: Connection, hashed: int) -> None:
     taken = await connection.fetch(_QUERIES["take_receivers"], hashed)
+    await connection.execute(_QUERIES["delete_runs"], hashed)
     if taken:  # whom the database does not know, nobody remembers
         await raise_epoch(connection)
 

@@ -15,6 +15,12 @@ insert into forgotten_receiver (receiver_id, owner_id, installation_id)
 select receiver_id, owner_id, installation_id from taken
 returning receiver_id
 
+-- name: delete_runs
+-- Which numbers arrived of the installation, or of the key's installations. Ingest drops what comes of them meanwhile.
+delete from report_run
+where installation_id = $1::bigint
+   or installation_id in (select installation_id from forgotten_receiver where owner_id = $1::bigint)
+
 -- name: pending
 select receiver_id from forgotten_receiver where owner_id = $1::bigint or installation_id = $1::bigint
 

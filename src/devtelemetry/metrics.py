@@ -61,6 +61,12 @@ SAMPLES_LATE = Counter(
     "Samples accepted after the shortest window they belong to was settled.",
     registry=REGISTRY,
 )
+MEMBERSHIPS_IGNORED = Counter(
+    "devtelemetry_memberships_ignored_total",
+    "Memberships, or times of them, that a push said and that cannot be, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
 EVENTS_STORED = Counter(
     "devtelemetry_events_stored_total",
     "Other reports of status-go clients stored.",

@@ -43,6 +43,33 @@ class Sample(NamedTuple):
     source: Source = Source.GRPC
 
 
+class ReportRun(NamedTuple):
+    """Consecutive numbers of an installation's samples that arrived, the rejected ones too."""
+
+    installation_id: str
+    first_sequence: int  # an installation counts its samples from 1
+    last_sequence: int
+    first_sent_at: int | None  # Unix ms, of its first accepted sample; None: all were rejected
+    last_sent_at: int | None  # of the last one
+    source: Source = Source.GRPC
+
+
+class ReportedMembership(NamedTuple):
+    """When a receiver was in a channel, as it says by its clock. Unix ms.
+
+    A `said_at` is the server's clock when it was told so; None: it was not.
+    """
+
+    channel_id: str
+    receiver_public_key: str
+    installation_id: str
+    joined_at: int | None
+    joined_said_at: int | None
+    left_at: int | None  # None or 0: still in, if left_said_at is known
+    left_said_at: int | None
+    source: Source = Source.GRPC
+
+
 class SentEnvelope(NamedTuple):
     """status-go's report that a node published an envelope: it wrote the messages inside."""
 

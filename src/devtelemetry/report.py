@@ -107,6 +107,9 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
     table.add_column("state", no_wrap=True)
     table.add_column(f"{'delivery':>9}  {'R':>10}", justify="right", no_wrap=True)
     counts = (["channels", "messages"] if wide else []) + ["receivers", "expected", "missing"]
+    if any(window.counts.unknown for window in windows):
+        # In the place of the first of them: a terminal has no room for one more.
+        counts = [*counts[1:], "unknown"]
     for name in counts:
         table.add_column(name, justify="right", no_wrap=True)
     whole_days = parse_timeframe(timeframe).length % timedelta(days=1) == timedelta(0)
@@ -119,6 +122,7 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
             "receivers": window.counts.receivers,
             "expected": window.counts.expected,
             "missing": window.counts.missing,
+            "unknown": window.counts.unknown,
         }
         table.add_row(
             f"{window.window.start:%Y-%m-%d}"

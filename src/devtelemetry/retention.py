@@ -21,7 +21,7 @@ from devtelemetry.store.partitions import (
     existing_days,
     make_days,
 )
-from devtelemetry.store.repair import rewriting
+from devtelemetry.store.repair import holding_ingest_out, rewriting
 from devtelemetry.store.sql import queries
 
 LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
@@ -56,6 +56,7 @@ async def clean(
     """
     limits = AgeLimits(retention_ms=retention // timedelta(milliseconds=1))
     oldest_kept = day_of(limits.oldest_day_kept(unix_ms(now())))
+    oldest_day = oldest_kept
     dropped: dict[int, None] = {}
     kept = []
     async with (
@@ -76,6 +77,7 @@ async def clean(
                     dropped[day] = None
                 else:
                     kept.append((day_name(day), reason))
+                    oldest_day = min(oldest_day, day)
         for day in sorted(await existing_days(connection, "event")):
             if day < oldest_kept:
                 async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
@@ -84,6 +86,9 @@ async def clean(
         if dropped:
             async with connection.transaction():
                 await connection.execute(_QUERIES["delete_envelopes"], day_start_ms(oldest_kept))
+            # Ingest must not make a run longer that is about to go.
+            async with holding_ingest_out(connection, lock_timeout=LOCK_TIMEOUT):
+                await connection.execute(_QUERIES["delete_runs"], day_start_ms(oldest_day))
         await connection.execute(_QUERIES["delete_opt_outs"], unix_ms(now()) - limits.retention_ms)
     metrics.DAYS_DROPPED.inc(len(dropped))
     for day in sorted(dropped):

@@ -14,6 +14,29 @@ with of_messages as (
 )
 delete from sent_envelope where created_at < $1::bigint
 
+-- name: delete_runs
+-- Of each installation the runs up to the last one that has nothing to say of a day that is kept ($1: the first): it
+-- and those before it end earlier, and the hole behind it ends earlier too. So its last run stays, for a hole may begin
+-- there.
+with run as (
+    select
+        installation_id,
+        first_sequence,
+        max(last_sent_at) over by_number as ends_at,
+        lead(first_sent_at) over by_number as goes_on_at
+    from report_run
+    window by_number as (partition by installation_id order by first_sequence)
+),
+cut as (
+    select installation_id, max(first_sequence) as first_sequence
+    from run
+    where coalesce(ends_at, 0) < $1::bigint and goes_on_at < $1::bigint
+    group by installation_id
+)
+delete from report_run r
+using cut
+where r.installation_id = cut.installation_id and r.first_sequence <= cut.first_sequence
+
 -- name: remember_cleaned
 insert into cleaned_day (day_start) values ($1::bigint)
 on conflict do nothing

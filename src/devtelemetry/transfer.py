@@ -5,8 +5,9 @@ instead of the clock. What is written are the samples as they are stored: one li
 the sentAt that counts; a receiver by its pseudonym, since its public key is not known. Into the
 same database that imports as nothing but duplicates, into another one as the same samples, so that
 exporting it again gives the same bytes if both have the same id key, and the same lines in another
-order if not. Heartbeats, which show that a receiver without new messages was still there, are no
-samples and are not in it.
+order if not. Which numbers of an installation's reports arrived, and what receivers said of joining
+and leaving, comes after the samples. Heartbeats, which show that a receiver without new messages
+was still there, are no samples and are not in it.
 """
 
 import asyncio
@@ -21,23 +22,30 @@ import zlib
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 import orjson
 
 from devtelemetry.errors import DevTelemetryError, Unavailable
 from devtelemetry.ingest.batch import NEVER, Batch
-from devtelemetry.ingest.check import AgeLimits, check
+from devtelemetry.ingest.check import (
+    MAX_SEQUENCE,
+    AgeLimits,
+    check,
+    check_channel,
+    check_reporter,
+    is_numbered,
+)
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.model import Reason, Sample, Source
+from devtelemetry.model import Reason, ReportedMembership, ReportRun, Sample, Source
 from devtelemetry.store.database import Connection, Database, is_transient
-from devtelemetry.store.keyring import ReceiverIds, pseudonym
+from devtelemetry.store.keyring import ReceiverIds, installation_pseudonym, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.repair import needs_repair, repair, rewriting
 from devtelemetry.store.sql import queries
 
-BATCH_SAMPLES = 5_000  # of one transaction
+BATCH_SAMPLES = 5_000  # lines of one transaction
 MAX_LINE_BYTES = 64 * 1024  # the longest that passes the checks, all of it escaped, has 50,000
 RETRY_SECONDS = 60.0  # how long a batch is tried again: a database that restarts is back by then
 CURSOR_ROWS = 5_000
@@ -60,7 +68,22 @@ class TransferError(DevTelemetryError):
 
 
 class BadLine(ValueError):
-    """Why a line is no sample: the field, what it was, what is allowed."""
+    """Why a line is no sample: the field, what it was, what is allowed.
+
+    run  the number of a sample that is refused: it arrived
+    """
+
+    def __init__(self, why: str, run: ReportRun | None = None) -> None:
+        super().__init__(why)
+        self.run = run
+
+
+class Line(NamedTuple):
+    """What one line says: a sample, perhaps with its number, a run of numbers or a membership."""
+
+    sample: Sample | None = None
+    run: ReportRun | None = None
+    membership: ReportedMembership | None = None
 
 
 @dataclass(slots=True)
@@ -89,12 +112,24 @@ def _whole_number(value: object) -> int:
 
 
 def _created_at(value: object) -> int | None:
-    if value is None:
-        return None
+    return None if value is None else _time(value)
+
+
+def _time(value: object) -> int:
     number = _whole_number(value)
     if not _LEAST_MILLISECONDS <= number <= _GREATEST_MILLISECONDS:
         raise BadLine(f"{number} is no time in Unix milliseconds; allowed: Unix milliseconds")
     return number
+
+
+def _sequence(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
+        raise BadLine(f"{_show(value)} is no number of a sample; allowed: 1 to {MAX_SEQUENCE}")
+    return value
+
+
+def _left_at(value: object) -> int:
+    return 0 if type(value) is int and value == 0 else _time(value)
 
 
 def _size(value: object) -> int:
@@ -148,15 +183,37 @@ _FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "messageSize": ("message_size", _size),
     "source": ("source", _source),
 }
+# Of a line that says which numbers of an installation's samples arrived.
+_RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "installationId": ("installation_id", _text),
+    "firstSequence": ("first_sequence", _sequence),
+    "lastSequence": ("last_sequence", _sequence),
+    "firstSentAt": ("first_sent_at", _time),
+    "lastSentAt": ("last_sent_at", _time),
+}
+# Of a line that says when a receiver was in a channel.
+_MEMBERSHIP_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "channelId": ("channel_id", _text),
+    "receiverPublicKey": ("receiver_public_key", _text),
+    "installationId": ("installation_id", _text),
+    "joinedAt": ("joined_at", _time),
+    "joinedSaidAt": ("joined_said_at", _time),
+    "leftAt": ("left_at", _left_at),
+    "leftSaidAt": ("left_said_at", _time),
+}
+_MEMBERSHIP_REQUIRED = ("channelId", "receiverPublicKey")
+_RUN_REQUIRED = ("installationId", "firstSequence", "lastSequence")
 _REQUIRED = ("messageId", "channelId", "receiverPublicKey", "sentAt", "createdAt")
 _NAMES = {attribute: name for name, (attribute, _) in _FIELDS.items()}
-_SPELLINGS = {name.lower(): name for name in _FIELDS}
+_SPELLINGS = {
+    name.lower(): name for name in (*_FIELDS, *_RUN_FIELDS, *_MEMBERSHIP_FIELDS, "sequence")
+}
 
 
 def parse_line(
     line: bytes, limits: AgeLimits, *, on_unknown: Callable[[str], None] | None = None
-) -> Sample:
-    """The sample of one line, checked as a pushed one at the time of its createdAt.
+) -> Line:
+    """What one line says, its sample checked as a pushed one at the time of its createdAt.
 
     on_unknown  told of a field that is not known and therefore ignored
 
@@ -168,30 +225,103 @@ def parse_line(
         raise BadLine(f"no JSON: {error.msg} at column {error.colno}") from None
     if type(values) is not dict:
         raise BadLine(f"{_show(values)} is no object; allowed: one JSON object a line")
-    said: dict[str, Any] = {}
-    for name, value in values.items():
-        known = _FIELDS.get(name)
-        if known is None:
-            _take_note_of(name, on_unknown)
-            continue
-        attribute, take = known
-        try:
-            said[attribute] = take(value)
-        except BadLine as error:
-            raise BadLine(f"{name}: {error}") from None
-    for name in _REQUIRED:
-        if _FIELDS[name][0] not in said:
-            raise BadLine(f"{name}: missing; every line needs {', '.join(_REQUIRED)}")
-    sample = Sample(**said)
+    if "firstSequence" in values:
+        return Line(run=_parse_run(values, on_unknown))
+    if "joinedSaidAt" in values or "leftSaidAt" in values:
+        return Line(membership=_parse_membership(values, on_unknown))
+    sequence = _parse("sequence", values.pop("sequence"), _sequence) if "sequence" in values else 0
+    sample = Sample(**_said(values, _FIELDS, _REQUIRED, on_unknown))
+    if sequence and not sample.installation_id:
+        raise BadLine(f"sequence: {sequence} without installationId, whose count it is")
+    run = None
+    if is_numbered(sample.installation_id, sequence):
+        run = ReportRun(
+            sample.installation_id,
+            sequence,
+            sequence,
+            sample.sent_at,
+            sample.sent_at,
+            sample.source,
+        )
     if sample.created_at is None and not sample.sent_by_receiver:
         raise BadLine("createdAt: null; allowed: Unix milliseconds, or null with sentByReceiver")
     # A mark has no time of its own: it goes with its message.
     age_judged_at = sample.sent_at if sample.created_at is None else sample.created_at
     refusal = check(sample, limits, age_judged_at)
     if refusal is None or (refusal.reason is Reason.TOO_OLD and _was_exported(sample)):
-        return sample
+        return Line(sample, run)
     attribute, _, why = refusal.detail.partition(":")
-    raise BadLine(f"{_NAMES.get(attribute, attribute)}:{why} ({refusal.reason.label})")
+    raise BadLine(
+        f"{_NAMES.get(attribute, attribute)}:{why} ({refusal.reason.label})",
+        run and run._replace(first_sent_at=None, last_sent_at=None),
+    )
+
+
+def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None) -> ReportRun:
+    said = _said(values, _RUN_FIELDS, _RUN_REQUIRED, on_unknown)
+    run = ReportRun(**({"first_sent_at": None, "last_sent_at": None} | said))
+    if not is_numbered(run.installation_id, run.first_sequence):
+        raise BadLine("installationId: empty, too long or with NUL; allowed: as in a sample")
+    if run.last_sequence < run.first_sequence:
+        raise BadLine(
+            f"lastSequence: {run.last_sequence}; allowed: firstSequence or more, here "
+            f"{run.first_sequence}"
+        )
+    if (run.first_sent_at is None) != (run.last_sent_at is None):
+        raise BadLine("firstSentAt, lastSentAt: one is missing; allowed: both or none")
+    return run
+
+
+def _parse_membership(
+    values: dict[str, Any], on_unknown: Callable[[str], None] | None
+) -> ReportedMembership:
+    said = _said(values, _MEMBERSHIP_FIELDS, _MEMBERSHIP_REQUIRED, on_unknown)
+    for name in ("joined", "left"):
+        if (f"{name}_at" in said) != (f"{name}_said_at" in said):
+            raise BadLine(f"{name}At, {name}SaidAt: one is missing; allowed: both or none")
+    membership = ReportedMembership(
+        said["channel_id"],
+        said["receiver_public_key"],
+        said.get("installation_id", ""),
+        joined_at=said.get("joined_at"),
+        joined_said_at=said.get("joined_said_at"),
+        left_at=said.get("left_at"),
+        left_said_at=said.get("left_said_at"),
+    )
+    refusal = check_channel(membership.channel_id) or check_reporter(
+        membership.receiver_public_key, membership.installation_id, "", ""
+    )
+    if refusal is not None:
+        attribute, _, why = refusal.detail.partition(":")
+        raise BadLine(f"{_NAMES[attribute]}:{why} ({refusal.reason.label})")
+    return membership
+
+
+def _said(
+    values: dict[str, Any],
+    fields: Mapping[str, tuple[str, Callable[[object], Any]]],
+    required: tuple[str, ...],
+    on_unknown: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for name, value in values.items():
+        known = fields.get(name)
+        if known is None:
+            _take_note_of(name, on_unknown)
+            continue
+        attribute, take = known
+        said[attribute] = _parse(name, value, take)
+    for name in required:
+        if fields[name][0] not in said:
+            raise BadLine(f"{name}: missing; every line needs {', '.join(required)}")
+    return said
+
+
+def _parse(name: str, value: object, take: Callable[[object], Any]) -> Any:
+    try:
+        return take(value)
+    except BadLine as error:
+        raise BadLine(f"{name}: {error}") from None
 
 
 def _was_exported(sample: Sample) -> bool:
@@ -205,7 +335,7 @@ def _was_exported(sample: Sample) -> bool:
 def _take_note_of(name: str, on_unknown: Callable[[str], None] | None) -> None:
     """An unknown field is ignored, so that later versions may add some; a misspelt one is not."""
     meant = _SPELLINGS.get(name.replace("_", "").replace("-", "").lower())
-    if meant is not None:
+    if meant is not None and meant != name:
         raise BadLine(f"{_show(name)} is no field; did you mean {meant}?")
     if on_unknown is not None:
         on_unknown(name)
@@ -216,7 +346,7 @@ def _take_note_of(name: str, on_unknown: Callable[[str], None] | None) -> None:
 
 @dataclass(slots=True)
 class _Reader:
-    """Lines to samples, batch by batch; counts and tells what is wrong on the way."""
+    """Lines to what they say, batch by batch; counts and tells what is wrong on the way."""
 
     lines: Iterator[bytes]
     limits: AgeLimits
@@ -228,18 +358,18 @@ class _Reader:
     has_marks: bool = False
     broken: TransferError | None = None
 
-    def batch(self) -> list[Sample]:
-        """The next samples; empty at the end. A broken file's last ones come before its error."""
-        samples: list[Sample] = []
+    def batch(self) -> list[Line]:
+        """The next lines; empty at the end. A broken file's last ones come before its error."""
+        said: list[Line] = []
         try:
-            samples.extend(islice(self._samples(), BATCH_SAMPLES))
+            said.extend(islice(self._said(), BATCH_SAMPLES))
         except TransferError as error:
             self.broken = error
-        if not samples and self.broken is not None:
+        if not said and self.broken is not None:
             raise self.broken
-        return samples
+        return said
 
-    def _samples(self) -> Iterator[Sample]:
+    def _said(self) -> Iterator[Line]:
         for line in self.lines:
             self.number += 1
             if self.number == 1:
@@ -249,13 +379,15 @@ class _Reader:
             try:
                 if len(line) > MAX_LINE_BYTES:
                     raise BadLine(f"longer than {MAX_LINE_BYTES} bytes")  # noqa: TRY301
-                sample = parse_line(line, self.limits, on_unknown=self._note_unknown)
+                said = parse_line(line, self.limits, on_unknown=self._note_unknown)
             except BadLine as error:
                 self.rejected += 1
                 self.on_rejected(self.number, str(error))
+                if error.run is not None:
+                    yield Line(run=error.run)
                 continue
-            self.has_marks |= sample.created_at is None
-            yield sample
+            self.has_marks |= said.sample is not None and said.sample.created_at is None
+            yield said
 
     def _note_unknown(self, name: str) -> None:
         # Bounded: names that differ from line to line would fill the memory.
@@ -334,7 +466,7 @@ async def import_samples(
     on_note: Callable[[str], None],
     on_batch: Callable[[], None] = lambda: None,
 ) -> Imported:
-    """Stores the samples of `lines`, in order, in transactions of BATCH_SAMPLES.
+    """Stores what `lines` say, in order, in transactions of BATCH_SAMPLES.
 
     limits       applied at each sample's createdAt
     now_ms       Unix ms of the wall clock, for noting which windows changed
@@ -352,9 +484,13 @@ async def import_samples(
     total = Imported()
     forgotten = 0
     async with _Session(database, on_note) as session:
-        while samples := reader.batch():
+        while lines_read := reader.batch():
             batch = Batch()
-            batch.add_samples(rows.keyring, samples)
+            batch.add_samples(rows.keyring, [said.sample for said in lines_read if said.sample])
+            batch.add_memberships(
+                rows.keyring, [said.membership for said in lines_read if said.membership]
+            )
+            batch.add_runs(rows.keyring, [said.run for said in lines_read if said.run])
             stored = await session.write(rows, batch, now_ms)
             total.imported += stored.new
             total.duplicates += stored.duplicates
@@ -439,7 +575,8 @@ class _Session:
 
 
 async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
-    """All samples, some thousand lines at a time, by event time: one state of the database.
+    """All samples, some thousand lines at a time, by event time, then the runs of numbers and
+    the memberships that were reported: one state of the database.
 
     Raises Unavailable if the database cannot be reached.
     """
@@ -452,9 +589,10 @@ async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
         ):
             if await needs_repair(connection):
                 continue
-            cursor = await connection.cursor(_QUERIES["samples"])
-            while rows := await cursor.fetch(CURSOR_ROWS):
-                yield b"".join(map(_line, rows))
+            for query, as_line in _EXPORTED:
+                cursor = await connection.cursor(_QUERIES[query])
+                while rows := await cursor.fetch(CURSOR_ROWS):
+                    yield b"".join(map(as_line, rows))
             return
     raise Unavailable("the samples kept changing; try again")
 
@@ -480,6 +618,32 @@ def _line(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
+def _run_line(row: Mapping[str, Any]) -> bytes:
+    values = {
+        "installationId": installation_pseudonym(row["installation_id"]),
+        "firstSequence": row["first_sequence"],
+        "lastSequence": row["last_sequence"],
+    }
+    if row["begins_at"] is not None:
+        values |= {"firstSentAt": row["begins_at"], "lastSentAt": row["ends_at"]}
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _membership_line(row: Mapping[str, Any]) -> bytes:
+    ids = ReceiverIds(row["receiver_id"], row["owner_id"], row["installation_id"])
+    values = {"channelId": row["channel"], "receiverPublicKey": pseudonym(ids)}
+    if row["joined_said_at"] is not None:
+        values |= {"joinedAt": row["joined_at"], "joinedSaidAt": row["joined_said_at"]}
+    if row["left_said_at"] is not None:
+        values |= {"leftAt": row["left_at"] or 0, "leftSaidAt": row["left_said_at"]}
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+_EXPORTED: tuple[tuple[str, Callable[[Mapping[str, Any]], bytes]], ...] = (
+    ("samples", _line),
+    ("islands", _run_line),
+    ("memberships", _membership_line),
+)
 _OPTIONAL = (
     ("envelopeId", "envelope_id"),
     ("platform", "platform"),

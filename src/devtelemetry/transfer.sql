@@ -40,3 +40,20 @@ join channel c on c.channel_id = r.channel_id
 join receiver v on v.receiver_id = r.receiver_id
 join sample_kind k on k.kind = r.kind
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
+
+-- name: islands
+-- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.
+select installation_id, first_sequence, last_sequence, begins_at, ends_at
+from report_island
+order by installation_id, first_sequence
+
+-- name: memberships
+-- What receivers said of joining and leaving.
+select
+    c.external_id as channel, m.receiver_id, v.owner_id, v.installation_id,
+    m.joined_at, m.joined_said_at, m.left_at, m.left_said_at
+from membership m
+join channel c on c.channel_id = m.channel_id
+join receiver v on v.receiver_id = m.receiver_id
+where m.joined_said_at is not null or m.left_said_at is not null
+order by m.channel_id, m.receiver_id

@@ -22,7 +22,7 @@ from devtelemetry.model import (
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, OracleWindow, Receiver, compute
 from oracle.recording import Vector, read_vectors
-from support.store import START, as_samples, compute_window, empty, store
+from support.store import START, as_samples, compute_window, empty, store, store_vector
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
 END = START + HOUR_MS
@@ -37,6 +37,7 @@ def figures(window: WindowReliability) -> dict[str, Any]:
             channel.counts.expected,
             channel.counts.missing,
             channel.counts.corroborated,
+            channel.counts.unknown,
             channel.comparable,
         )
         for channel in window.channels
@@ -45,7 +46,15 @@ def figures(window: WindowReliability) -> dict[str, Any]:
 
 def oracle_figures(window: OracleWindow) -> dict[str, Any]:
     return {
-        channel_id: (c.messages, c.receivers, c.expected, c.missing, c.corroborated, c.comparable)
+        channel_id: (
+            c.messages,
+            c.receivers,
+            c.expected,
+            c.missing,
+            c.corroborated,
+            c.unknown,
+            c.comparable,
+        )
         for channel_id, c in window.channels.items()
     }
 
@@ -73,6 +82,7 @@ async def assert_vector_holds(vector: Vector, database: Database) -> None:
         counts = channel.counts
         for name in ("messages", "receivers", "expected", "missing", "corroborated"):
             assert getattr(counts, name) == expected[name], (channel.channel_id, name)
+        assert counts.unknown == expected.get("unknown", 0), channel.channel_id
         assert channel.comparable == expected["comparable"]
         if channel.comparable:
             assert close_to(counts.reliability, expected["reliability"])
@@ -195,7 +205,7 @@ async def test_two_writers_at_once_agree_with_the_oracle(database: Database) -> 
 
 async def test_a_failed_computation_leaves_the_stored_row_alone(database: Database) -> None:
     vector = next(v for v in VECTORS if v.name == "one-missing")
-    await store(database, as_samples(vector.oracle_samples()))
+    await store_vector(database, vector)
     before = await compute_window(database)
 
     with pytest.raises(Exception, match="no 1h window starts at"):

@@ -396,3 +396,152 @@ def retry_seconds(error: grpc.aio.AioRpcError) -> float:
     assert status.details[0].Unpack(info)
     milliseconds: int = info.retry_delay.ToMilliseconds()
     return milliseconds / 1000
+
+
+# ------------------------------------------------------------------------------ numbered reports
+
+
+async def runs(database: Database) -> list[tuple[int, int, int | None, int | None]]:
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select first_sequence, last_sequence, first_sent_at, last_sent_at from report_run "
+            "order by 1"
+        )
+    return [tuple(row) for row in rows]
+
+
+async def test_the_numbers_of_a_push_are_stored_those_of_rejected_samples_too(
+    wire: Wire, database: Database
+) -> None:
+    sent_at = now_ms() - 60_000
+    good = [sample(message_id=f"m{n}", sent_at=sent_at + n) for n in range(3)]
+    bad = sample(message_id="")
+    response = await wire.push(request(bad, good[0], good[1], bad, first_sequence=11))
+    assert (response.accepted, len(response.rejections)) == (2, 2)
+    await wire.push(request(bad, first_sequence=15))
+    await wire.push(request(good[2], first_sequence=21))
+    assert await runs(database) == [
+        (11, 15, sent_at, sent_at + 1),
+        (21, 21, sent_at + 2, sent_at + 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first_sequence", "installation_id"),
+    [
+        (0, "phone"),
+        (2**53 + 1, "phone"),
+        (2**64 - 1, "phone"),
+        (1, ""),
+        (1, "p" * 513),
+        (1, "a\0b"),
+    ],
+)
+async def test_a_bad_number_is_none_and_costs_no_sample(
+    wire: Wire, database: Database, first_sequence: int, installation_id: str
+) -> None:
+    reporter = telemetry_pb2.Reporter(receiver_public_key="0x04aa", installation_id=installation_id)
+    response = await wire.push(request(sample(), reporter=reporter, first_sequence=first_sequence))
+    assert response.accepted + len(response.rejections) == 1
+    assert response.accepted == (len(installation_id) < 10 and "\0" not in installation_id)
+    assert await runs(database) == []
+
+
+async def test_a_heartbeat_has_no_number(wire: Wire, database: Database) -> None:
+    await wire.push(request(first_sequence=7))
+    assert await runs(database) == []
+
+
+async def test_the_greatest_number_is_stored(wire: Wire, database: Database) -> None:
+    await wire.push(request(sample(), sample(), first_sequence=2**53))
+    assert [run[:2] for run in await runs(database)] == [(2**53, 2**53 + 1)]
+
+
+# ---------------------------------------------------------------------------------- memberships
+
+
+async def memberships(database: Database) -> dict[str, tuple[int | None, int | None, bool]]:
+    """By channel: joined, left, and whether it said anything of leaving."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select external_id, joined_at, left_at, left_said_at is not null "
+            "from membership join channel using (channel_id)"
+        )
+    return {row[0]: tuple(row)[1:] for row in rows}
+
+
+def ignored(reason: str) -> float:
+    return (
+        metrics.REGISTRY.get_sample_value(
+            "devtelemetry_memberships_ignored_total", {"reason": reason}
+        )
+        or 0
+    )
+
+
+@pytest.mark.parametrize("samples", [[], [sample(channel_id="c9", message_id="")]])
+async def test_what_is_wrong_of_a_membership_costs_itself_only(
+    wire: Wire, database: Database, samples: list[telemetry_pb2.Sample]
+) -> None:
+    at = now_ms() - 60_000
+    before = [ignored(reason) for reason in ("missing_field", "too_long", "not_milliseconds")]
+    said = [
+        telemetry_pb2.Membership(channel_id=channel_id, joined_at=joined_at, left_at=left_at)
+        for channel_id, joined_at, left_at in [
+            ("both", at, at + 1),
+            ("in", at, 0),
+            ("left", 0, at),
+            ("seconds", at // 1000, at),
+            ("microseconds", at, at * 1000),
+            ("nothing", 2**64 - 1, 1),
+            ("", at, 0),
+            ("a\0b", at, 0),
+            ("c" * 513, at, 0),
+        ]
+    ]
+    response = await wire.push(request(*samples, memberships=said))
+    assert (response.accepted, len(response.rejections)) == (0, len(samples))
+    assert await memberships(database) == {
+        "both": (at, at + 1, True),
+        "in": (at, None, True),
+        "left": (None, at, True),
+        "seconds": (None, at, True),
+        "microseconds": (at, None, False),
+    }
+    after = [ignored(reason) for reason in ("missing_field", "too_long", "not_milliseconds")]
+    assert [b - a for a, b in zip(before, after, strict=True)] == [2, 1, 4]
+
+
+async def test_a_push_takes_five_thousand_memberships_and_ignores_the_rest(
+    wire: Wire, database: Database
+) -> None:
+    before = ignored("too_many")
+    said = [telemetry_pb2.Membership(channel_id=f"c{n}") for n in range(5_003)]
+    assert (await wire.push(request(sample(), memberships=said))).accepted == 1
+    assert ignored("too_many") == before + 3
+    assert await count(database, "membership") == 5_000
+
+
+async def test_who_joins_is_the_reporter_whoever_the_samples_are_of(
+    wire: Wire, database: Database
+) -> None:
+    of_another = sample(receiver_public_key="0x04bb")
+    await wire.push(request(of_another, memberships=[telemetry_pb2.Membership(channel_id="c2")]))
+    keyring = await database.keyring()
+    async with database.acquire() as connection:
+        who = await connection.fetchval(
+            "select receiver_id from membership join receiver using (receiver_id) "
+            "where left_said_at is not null"
+        )
+    assert who == keyring.receiver("0x04aa", "phone").receiver_id
+
+
+async def test_a_reporter_without_a_key_says_nothing_of_memberships(
+    wire: Wire, database: Database
+) -> None:
+    reporter = telemetry_pb2.Reporter(installation_id="phone")
+    of_another = sample(receiver_public_key="0x04bb", channel_id="c1")
+    said = [telemetry_pb2.Membership(channel_id="c2")]
+    response = await wire.push(request(of_another, reporter=reporter, memberships=said))
+    assert response.accepted == 1
+    assert set(await memberships(database)) == {"c1"}

@@ -20,7 +20,11 @@ How the page is read where it leaves a choice:
   A mark of a message that no sample reports is nothing. A mark beside a receipt of the same
   receiver makes that receipt one of its own message.
 
-Not modelled: holes in a client's numbering (`unknown`) and reported memberships.
+- *Numbers.* What arrived of an installation's numbers is a set of them, each with the sentAt that
+  its sample said, or with none if the sample was rejected. Runs, pushes and rows are not in the
+  page's terms and not here.
+- *Memberships.* Of what a receiver says of joining and of leaving a channel, the latest counts
+  each, and of what it says at one moment the greatest.
 """
 
 from __future__ import annotations
@@ -30,6 +34,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from itertools import pairwise
 from typing import Literal
 
 Receiver = tuple[str, str]
@@ -37,6 +42,22 @@ Receiver = tuple[str, str]
 
 MessageKey = tuple[str, str]
 """(channel id, message id)"""
+
+Numbers = Mapping[int, int | None]
+"""What arrived of one installation's count: number → sentAt as its sample said; None: rejected"""
+
+Joining = tuple[int, int | None, int | None]
+"""What a receiver said of a channel: createdAt of the push; joined at (None: not said); left at
+(None: not said, 0: still in)"""
+
+Memberships = Mapping[tuple[Receiver, str], Iterable[Joining]]
+"""(receiver, channel id) → all that it said"""
+
+Hole = tuple[int, int]
+"""An open interval of sentAt"""
+
+FIRST_OF_ALL = -(2**63)
+END_OF_TIME = 2**63
 
 Membership = Literal["present", "window", "bracketed"]
 MEMBERSHIPS: tuple[Membership, ...] = ("present", "window", "bracketed")
@@ -107,6 +128,7 @@ class OracleChannel:
     expected: int
     missing: int
     corroborated: int
+    unknown: int
 
     @property
     def comparable(self) -> bool:
@@ -152,6 +174,10 @@ class OracleWindow:
     @property
     def corroborated(self) -> int:
         return sum(channel.corroborated for channel in self.comparable_channels)
+
+    @property
+    def unknown(self) -> int:
+        return sum(channel.unknown for channel in self.comparable_channels)
 
     @property
     def reliability(self) -> Fraction | None:
@@ -200,6 +226,29 @@ def canonical(samples: Iterable[OracleSample]) -> Canonical:
     return messages
 
 
+def holes(numbers: Numbers) -> list[Hole]:
+    """The spans of event time of which reports are missing: number by number.
+
+    An island is a stretch of numbers that all arrived; one without an accepted sample has no time
+    and is passed over, so that the hole goes from the island before it to the one behind it.
+    """
+    islands: list[list[int]] = []  # the sentAt of each, in the order of the numbers
+    previous: int | None = None
+    for number in sorted(numbers):
+        if previous is None or number != previous + 1:
+            islands.append([])
+        previous = number
+        sent_at = numbers[number]
+        if sent_at is not None:
+            islands[-1].append(sent_at)
+    dated = [island for island in islands if island]
+    found = []
+    for earlier, later in pairwise(dated):
+        around = (earlier[-1], later[0])
+        found.append((min(around), max(around)))
+    return found
+
+
 def compute(
     samples: Iterable[OracleSample] | Canonical,
     start: int,
@@ -207,6 +256,8 @@ def compute(
     membership: Membership,
     *,
     heartbeats: Mapping[Receiver, int] | None = None,
+    numbers: Mapping[str, Numbers] | None = None,
+    memberships: Memberships | None = None,
     unmeasured_channels: Iterable[str] = (),
     unmeasured_types: Iterable[str] = (),
 ) -> OracleWindow:
@@ -214,6 +265,8 @@ def compute(
 
     samples              in any order, or what `canonical` made of them (saves doing it again)
     heartbeats           receiver → createdAt of its latest push without samples, ms
+    numbers              installation → what arrived of its numbers
+    memberships          what receivers said of their part in channels
     unmeasured_channels  globs over channel ids, case-sensitive
     unmeasured_types     message types
 
@@ -233,12 +286,25 @@ def compute(
     for (channel_id, _), message in messages.items():
         in_channel[channel_id].append(message)
 
+    holes_of = {installation: holes(of_it) for installation, of_it in (numbers or {}).items()}
+
     channels: dict[str, OracleChannel] = {}
     for channel_id, of_channel in sorted(in_channel.items()):
         if any(fnmatchcase(channel_id, glob) for glob in globs):
             continue
         figures = _channel(
-            of_channel, start, end, membership, reporting=reporting, unmeasured_types=types
+            of_channel,
+            start,
+            end,
+            membership,
+            reporting=reporting,
+            holes_of=holes_of,
+            said={
+                receiver: list(sayings)
+                for (receiver, of), sayings in (memberships or {}).items()
+                if of == channel_id
+            },
+            unmeasured_types=types,
         )
         if figures.messages > 0 and figures.receivers > 0:
             channels[channel_id] = figures
@@ -252,6 +318,8 @@ def _channel(
     membership: Membership,
     *,
     reporting: set[Receiver],
+    holes_of: Mapping[str, list[Hole]],
+    said: Mapping[Receiver, list[Joining]],
     unmeasured_types: set[str],
 ) -> OracleChannel:
     """The figures of one channel, all of whose messages, in the window or not, are given."""
@@ -266,14 +334,21 @@ def _channel(
         for receiver in message.holders:
             seen[receiver].append(message.sent_at)
 
-    involved = set(seen)  # whoever can count: holds something here, or wrote a message of M
+    # Whoever can count: holds something here, says to be in, or wrote a message of M.
+    involved = set(seen) | set(said)
     for message in in_window:
         involved |= message.authors
 
-    receivers = expected = missing = corroborated = 0
+    receivers = expected = missing = corroborated = unknown = 0
     for receiver in involved & reporting:
         expected_messages = _expected(
-            receiver, start, end, membership, seen=seen[receiver], in_window=in_window
+            receiver,
+            start,
+            end,
+            membership,
+            seen=seen[receiver],
+            said=said.get(receiver, []),
+            in_window=in_window,
         )
         if expected_messages is None:
             continue
@@ -281,10 +356,13 @@ def _channel(
         for message in expected_messages:
             if receiver in message.authors:
                 continue
+            if any(low < message.sent_at < high for low, high in holes_of.get(receiver[1], [])):
+                unknown += 1
+                continue
             expected += 1
             missing += receiver not in message.holders
             corroborated += bool((message.holders | message.authors) - {receiver})
-    return OracleChannel(len(in_window), receivers, expected, missing, corroborated)
+    return OracleChannel(len(in_window), receivers, expected, missing, corroborated, unknown)
 
 
 def _expected(
@@ -294,17 +372,34 @@ def _expected(
     membership: Membership,
     *,
     seen: list[int],
+    said: list[Joining],
     in_window: list[Message],
 ) -> list[Message] | None:
     """X of a reporting receiver (its own messages still in it); None if it does not count."""
+    joinings = [(created_at, joined) for created_at, joined, _ in said if joined is not None]
+    leavings = [(created_at, left) for created_at, _, left in said if left is not None]
+    joined_at = max(joinings)[1] if joinings else None
+    left_at = max(leavings)[1] if leavings else None
+
     if membership == "window":
-        counts = any(receiver in message.holders | message.authors for message in in_window)
-        return in_window if counts else None
-    if not seen:  # only marked as an author: neither first nor last
+        first, last = FIRST_OF_ALL, END_OF_TIME
+        holds = any(receiver in message.holders | message.authors for message in in_window)
+    else:
+        # Only marked as an author: neither first nor last.
+        first = min(seen, default=END_OF_TIME)
+        last = max(seen, default=FIRST_OF_ALL)
+        holds = True
+    if joined_at is not None:
+        first = joined_at
+    if left_at is not None:
+        last = END_OF_TIME if left_at == 0 else left_at
+
+    if not holds:
         return None
-    first, last = min(seen), max(seen)
     if membership == "bracketed":
-        return in_window if first < start and last >= end else None
-    if first < end and last >= start:
-        return [message for message in in_window if first <= message.sent_at <= last]
-    return None
+        counts = first < start and last >= end
+    else:
+        counts = first < end and last >= start
+    if not counts:
+        return None
+    return [message for message in in_window if first <= message.sent_at <= last]

@@ -12,12 +12,12 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
-from oracle.model import Membership, MessageKey, OracleSample
+from oracle.model import Joining, Membership, MessageKey, OracleSample, Receiver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -353,6 +353,39 @@ class Vector:
     """As a line of an import file."""
     expect: dict[str, Any]
     """Ratios are written as fractions, "3/4"; null: no value."""
+    runs: list[dict[str, Any]] = field(default_factory=list)
+    """Numbers that arrived and are no sample's here, as a line of an import file."""
+
+    memberships: list[dict[str, Any]] = field(default_factory=list)
+    """What receivers said of joining and leaving, as a line of an import file."""
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return self.samples + self.runs + self.memberships
+
+    def oracle_memberships(self) -> dict[tuple[Receiver, str], list[Joining]]:
+        said: defaultdict[tuple[Receiver, str], list[Joining]] = defaultdict(list)
+        for one in self.memberships:
+            receiver = (one["receiverPublicKey"], one.get("installationId", ""))
+            for says, (joined, left) in {
+                "joinedSaidAt": (one.get("joinedAt"), None),
+                "leftSaidAt": (None, one.get("leftAt")),
+            }.items():
+                if says in one:
+                    said[receiver, one["channelId"]].append((one[says], joined, left))
+        return dict(said)
+
+    def oracle_numbers(self) -> dict[str, dict[int, int | None]]:
+        """Those of the samples, and those of the runs, whose samples are rejected ones."""
+        numbers: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
+        for sample in self.samples:
+            if "sequence" in sample:
+                numbers[sample["installationId"]][sample["sequence"]] = sample["sentAt"]
+        for run in self.runs:
+            assert "firstSentAt" not in run
+            for number in range(run["firstSequence"], run["lastSequence"] + 1):
+                numbers[run["installationId"]][number] = None
+        return dict(numbers)
 
     def oracle_samples(self) -> list[OracleSample]:
         return [

@@ -41,6 +41,8 @@ union all
 select 'table', relname, relkind::text,
        coalesce(pg_get_partkeydef(oid), '') || coalesce(array_to_string(reloptions, ','), '')
 from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
+union all
+select 'view', viewname, '', definition from pg_views where schemaname = 'public'
 order by 1, 2, 3, 4
 """
 

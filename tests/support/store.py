@@ -1,6 +1,6 @@
 """Samples in a test's database, stored as pushed ones are, and a window computed of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
@@ -11,13 +11,16 @@ from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
     MembershipPolicy,
+    ReportedMembership,
+    ReportRun,
     Sample,
     Source,
     WindowReliability,
     from_unix_ms,
 )
 from devtelemetry.store.database import Database
-from oracle.model import OracleSample
+from oracle.model import Memberships, OracleSample
+from oracle.recording import Vector
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
 LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)  # every window of a test is settled
@@ -60,6 +63,34 @@ async def store_hours(database: Database, hours: int, channels: Sequence[str] = 
     )
 
 
+async def store_vector(database: Database, vector: Vector) -> None:
+    """Its samples and the numbers that arrived, as pushed ones are."""
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    batch.add_samples(writer.keyring, as_samples(vector.oracle_samples()))
+    for installation, numbers in vector.oracle_numbers().items():
+        batch.add_runs(
+            writer.keyring,
+            [ReportRun(installation, number, number, at, at) for number, at in numbers.items()],
+        )
+    batch.add_memberships(writer.keyring, as_memberships(vector.oracle_memberships()))
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=START)
+
+
+def as_memberships(memberships: Memberships) -> Iterator[ReportedMembership]:
+    for (receiver, channel_id), sayings in memberships.items():
+        for said_at, joined_at, left_at in sayings:
+            yield ReportedMembership(
+                channel_id,
+                *receiver,
+                joined_at=joined_at,
+                joined_said_at=None if joined_at is None else said_at,
+                left_at=left_at,
+                left_said_at=None if left_at is None else said_at,
+            )
+
+
 def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:
     return [
         Sample(
@@ -99,7 +130,7 @@ async def empty(database: Database) -> None:
         await connection.execute(
             "truncate channel, sample_kind, receiver, message, receipt, membership, "
             "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
-            "opt_out, forgotten_receiver, "
+            "opt_out, forgotten_receiver, report_run, "
             "reliability_window, reliability_channel"
         )
         await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")

@@ -296,6 +296,7 @@ async def _channels(
         for source, rule in unmeasured.items()
         for glob in rule.channels
     ]
+    holes = await connection.fetch(_QUERIES["holes"], window.start_ms, window.end_ms)
     # The plan must fit the window: a generic one reads a day through an index, row by row. Memory
     # for one hash table of the window's messages: 200 bytes each.
     await connection.execute("set local plan_cache_mode = force_custom_plan")
@@ -309,6 +310,7 @@ async def _channels(
         status_go_kinds,
         [pattern for pattern, _ in patterns],
         [is_status_go for _, is_status_go in patterns],
+        *([row[column] for row in holes] for column in ("receiver_id", "after", "before")),
     )
     return sorted(
         (
@@ -319,6 +321,7 @@ async def _channels(
                 expected=row["expected"],
                 missing=row["missing"],
                 corroborated=row["corroborated"],
+                unknown=row["unknown"],
             ),
         )
         for row in rows

@@ -17,6 +17,32 @@ select day_start from cleaned_day
 -- name: kinds
 select kind, source, message_type from sample_kind
 
+-- name: holes
+-- Which receivers lost reports of what was sent in the window [$1, $2): between two islands of an installation's numbers
+-- reports are missing, so of what was sent between the last report before (`after`) and the first one after it (`before`)
+-- nobody can say whether it arrived. An island without a time is passed over. Most installations have one run; they are
+-- left out first.
+with broken as (
+    select installation_id from report_run group by installation_id having count(*) > 1
+),
+island as (
+    select i.installation_id, i.ends_at, lead(i.begins_at) over by_number as goes_on_at
+    from broken
+    cross join lateral (
+        select * from report_island r where r.installation_id = broken.installation_id and r.ends_at is not null
+    ) i
+    window by_number as (partition by i.installation_id order by i.first_sequence)
+),
+hole as (
+    select installation_id, least(ends_at, goes_on_at) as after, greatest(ends_at, goes_on_at) as before
+    from island
+    where goes_on_at is not null
+)
+select receiver_id, after, before
+from hole
+join receiver using (installation_id)
+where after < $2::bigint - 1 and before > $1::bigint
+
 -- name: stored_window
 select state, reliability, messages, receivers, expected, missing, corroborated, unknown, revision
 from reliability_window

@@ -8,7 +8,15 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.model import MINUTE_MS, Event, Sample, SentEnvelope, Source
+from devtelemetry.model import (
+    MINUTE_MS,
+    Event,
+    ReportedMembership,
+    ReportRun,
+    Sample,
+    SentEnvelope,
+    Source,
+)
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
 # The claim of an author's mark, which is no sample: any sample of the message comes before it.
@@ -51,6 +59,30 @@ class NewReceiver:
     last_heartbeat_minute: int | None = None
 
 
+class NewRun(NamedTuple):
+    """A run of numbers as its row has it, less the installation."""
+
+    first_sequence: int
+    last_sequence: int
+    first_sent_at: int | None
+    last_sent_at: int | None
+
+
+class Said(NamedTuple):
+    """What a receiver said of joining or of leaving. The greatest is believed: the latest."""
+
+    said_at: int
+    at: int
+
+
+@dataclass(slots=True)
+class NewMembership:
+    """What a receiver said of its part in a channel; None: nothing. Left at 0: still in."""
+
+    joined: Said | None = None
+    left: Said | None = None
+
+
 class Heartbeat(NamedTuple):
     """A push without samples: still reporting, nothing new."""
 
@@ -71,6 +103,8 @@ class Batch:
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
     events: dict[tuple[int, int], Event] = field(default_factory=dict)
     event_owners: dict[tuple[int, int], tuple[int | None, int | None]] = field(default_factory=dict)
+    memberships: dict[MembershipKey, NewMembership] = field(default_factory=dict)
+    runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
     said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
@@ -128,6 +162,28 @@ class Batch:
         minute = floor_to_minute(beat.created_at)
         receiver.last_heartbeat_minute = max(receiver.last_heartbeat_minute or minute, minute)
 
+    def add_memberships(self, keyring: Keyring, reported: Iterable[ReportedMembership]) -> None:
+        for said in reported:
+            ids = keyring.receiver(said.receiver_public_key, said.installation_id, said.source)
+            # So that it is looked up whether that one is forgotten.
+            self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
+            channel_id = keyring.channel(said.channel_id)
+            self.channels[channel_id] = said.channel_id
+            new = self.memberships.setdefault((channel_id, ids.receiver_id), NewMembership())
+            if said.joined_said_at is not None and said.joined_at:
+                joined = Said(said.joined_said_at, said.joined_at)
+                new.joined = max(new.joined or joined, joined)
+            if said.left_said_at is not None:
+                left = Said(said.left_said_at, said.left_at or 0)
+                new.left = max(new.left or left, left)
+
+    def add_runs(self, keyring: Keyring, runs: Iterable[ReportRun]) -> None:
+        for installation, first, last, first_sent_at, last_sent_at, source in runs:
+            installation_id = keyring.installed(installation, source)
+            if installation_id is not None:
+                run = NewRun(first, last, first_sent_at, last_sent_at)
+                self.runs.setdefault(installation_id, []).append(run)
+
     def add_sent_envelopes(self, keyring: Keyring, envelopes: Iterable[SentEnvelope]) -> None:
         for sent in envelopes:
             ids = keyring.receiver(sent.sender_public_key, sent.installation_id, Source.STATUS_GO)
@@ -159,6 +215,10 @@ class Batch:
             },
             events=self.events,
             event_owners=self.event_owners,
+            memberships={
+                key: new for key, new in self.memberships.items() if key[1] not in receivers
+            },
+            runs=self.runs,  # the statement that writes them leaves out what is forgotten
         )
         for _, sample in self.said:
             ids = keyring.receiver(
@@ -166,7 +226,20 @@ class Batch:
             )
             if ids.receiver_id not in receivers:
                 rest.add_samples(keyring, [sample])
+        for channel_id, _ in rest.memberships:
+            rest.channels[channel_id] = self.channels[channel_id]
         return rest
+
+
+def union(runs: Iterable[NewRun]) -> list[NewRun]:
+    """`runs` with those that touch or overlap made one, ascending."""
+    merged: list[NewRun] = []
+    for run in sorted(runs, key=lambda run: run[:2]):
+        if merged and run.first_sequence <= merged[-1].last_sequence + 1:
+            merged[-1] = _joined(merged[-1], run)
+        else:
+            merged.append(run)
+    return merged
 
 
 def least(a: int | None, b: int | None) -> int | None:
@@ -176,6 +249,13 @@ def least(a: int | None, b: int | None) -> int | None:
     return min(a, b)
 
 
+def greatest(a: int | None, b: int | None) -> int | None:
+    """The greater of two, likewise."""
+    if a is None or b is None:
+        return b if a is None else a
+    return max(a, b)
+
+
 def floor_to_minute(unix_ms: int) -> int:
     return unix_ms // MINUTE_MS * MINUTE_MS
 
@@ -183,6 +263,23 @@ def floor_to_minute(unix_ms: int) -> int:
 def storable(text: str) -> str:
     """`text` without NUL, which PostgreSQL's text refuses; ids with NUL were refused before."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _joined(a: NewRun, b: NewRun) -> NewRun:
+    """Two runs that touch or overlap, `a` not beginning later, as `write_runs` joins them."""
+    if a.first_sequence == b.first_sequence:
+        first_sent_at = least(a.first_sent_at, b.first_sent_at)
+    else:
+        first_sent_at = b.first_sent_at if a.first_sent_at is None else a.first_sent_at
+    if a.last_sequence == b.last_sequence:
+        last_sent_at = greatest(a.last_sent_at, b.last_sent_at)
+    else:
+        longer, shorter = (a, b) if a.last_sequence > b.last_sequence else (b, a)
+        last_sent_at = longer.last_sent_at
+        if last_sent_at is None:
+            last_sent_at = shorter.last_sent_at
+    last_sequence = max(a.last_sequence, b.last_sequence)
+    return NewRun(a.first_sequence, last_sequence, first_sent_at, last_sent_at)
 
 
 def _describe(receiver: NewReceiver, platform: str, app_version: str, created_at: int) -> None:

@@ -8,10 +8,13 @@ from typing import NamedTuple
 from devtelemetry.model import DAY_MS, HOUR_MS, Reason, Sample, from_unix_ms
 
 MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
+MAX_MEMBERSHIPS_PER_REQUEST = 5_000
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ID_BYTES = 512
 MAX_TOPICS_BYTES = 4 * 1024
 MAX_LABEL_BYTES = 128  # message type, platform, app version: names, not texts
+
+MAX_SEQUENCE = 2**53  # beyond it some clients' numbers are no longer exact
 
 # Unix ms lie between 1973 and 5138. A time below is in seconds, one above in µs or ns.
 _LEAST_MILLISECONDS = 10**11
@@ -77,6 +80,26 @@ def check_reporter(
     return _check_ids(
         ("receiver_public_key", "installation_id"), (receiver_public_key, installation_id)
     ) or _check_labels(("platform", "app_version"), (platform, app_version))
+
+
+def check_channel(channel_id: str) -> Refusal | None:
+    """Why a membership of this channel is ignored, or None."""
+    if not channel_id:
+        return _empty("channel_id")
+    return _check_ids(("channel_id",), (channel_id,))
+
+
+def is_milliseconds(value: int) -> bool:
+    return _LEAST_MILLISECONDS <= value <= _GREATEST_MILLISECONDS
+
+
+def is_numbered(installation_id: str, first_sequence: int) -> bool:
+    """Whether a push says which numbers its samples have. A bad number costs no sample."""
+    return (
+        1 <= first_sequence <= MAX_SEQUENCE
+        and installation_id != ""
+        and _check_ids(("installation_id",), (installation_id,)) is None
+    )
 
 
 def _check_texts(sample: Sample) -> Refusal | None:

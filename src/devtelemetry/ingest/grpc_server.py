@@ -6,6 +6,7 @@ as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -23,16 +24,20 @@ from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.ingest.check import (
+    MAX_MEMBERSHIPS_PER_REQUEST,
     MAX_REQUEST_BYTES,
     MAX_SAMPLES_PER_REQUEST,
     AgeLimits,
     Refusal,
     check,
+    check_channel,
     check_reporter,
+    is_milliseconds,
+    is_numbered,
 )
 from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.writer import GroupCommit, Submission
-from devtelemetry.model import Rejection, Sample
+from devtelemetry.model import Reason, Rejection, ReportedMembership, ReportRun, Sample
 from devtelemetry.store.database import is_transient
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2
@@ -142,7 +147,8 @@ class PushService:
                 f"{count} samples in one request; allowed: up to {MAX_SAMPLES_PER_REQUEST}",
             )
         if token is not None:
-            wait = self._access.rate.take(token, max(count, 1), time.monotonic())
+            weight = max(count + min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST), 1)
+            wait = self._access.rate.take(token, weight, time.monotonic())
             if wait:
                 raise Busy("over the rate of this token", retry_after_seconds=wait)
         if request.forget:
@@ -202,13 +208,24 @@ class PushService:
                 reporter.app_version,
                 now_ms,
             )
-            await self._writer.submit(Submission(heartbeats=(beat,), size_bytes=size_bytes))
+            memberships, ignored = reported_memberships(request, now_ms)
+            await self._writer.submit(
+                Submission(heartbeats=(beat,), memberships=memberships, size_bytes=size_bytes)
+            )
+            _count_ignored(ignored)
             return telemetry_pb2.PushResponse()
 
         samples, rejections = self._check(to_samples(request, now_ms), now_ms)
-        if samples:
-            await self._writer.submit(Submission(samples=samples, size_bytes=size_bytes))
+        runs = numbered(request, samples)
+        memberships, ignored = reported_memberships(request, now_ms)
+        if samples or runs or memberships:
+            await self._writer.submit(
+                Submission(
+                    samples=samples, memberships=memberships, runs=runs, size_bytes=size_bytes
+                )
+            )
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(samples))
+        _count_ignored(ignored)
         for rejection in rejections:
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, rejection.reason.label).inc()
         return telemetry_pb2.PushResponse(
@@ -261,6 +278,73 @@ def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
             app_version,
         )
         for sample in request.samples
+    ]
+
+
+def reported_memberships(
+    request: telemetry_pb2.PushRequest, now_ms: int
+) -> tuple[list[ReportedMembership], Counter[str]]:
+    """What the reporter says of its part in channels, and how much of that is ignored, by reason.
+
+    A bad time is as if it was not said, and costs the other one nothing; a bad channel or reporter
+    costs the membership. None of it costs a sample.
+    """
+    good: list[ReportedMembership] = []
+    ignored: Counter[str] = Counter()
+    if not request.memberships:
+        return good, ignored
+    reporter = request.reporter
+    key, installation_id = reporter.receiver_public_key, reporter.installation_id
+    of_reporter = check_reporter(key, installation_id, "", "")
+    surplus = len(request.memberships) - MAX_MEMBERSHIPS_PER_REQUEST
+    if surplus > 0:
+        ignored["too_many"] = surplus
+    for said in request.memberships[:MAX_MEMBERSHIPS_PER_REQUEST]:
+        refusal = of_reporter or check_channel(said.channel_id)
+        if refusal is not None:
+            ignored[refusal.reason.label] += 1
+            continue
+        has_left = said.left_at == 0 or is_milliseconds(said.left_at)
+        has_joined = is_milliseconds(said.joined_at)
+        ignored[Reason.NOT_MILLISECONDS.label] += not has_left
+        ignored[Reason.NOT_MILLISECONDS.label] += not has_joined and said.joined_at != 0
+        if has_left or has_joined:
+            good.append(
+                ReportedMembership(
+                    said.channel_id,
+                    key,
+                    installation_id,
+                    joined_at=said.joined_at if has_joined else None,
+                    joined_said_at=now_ms if has_joined else None,
+                    left_at=said.left_at if has_left else None,
+                    left_said_at=now_ms if has_left else None,
+                )
+            )
+    return good, ignored
+
+
+def _count_ignored(ignored: Counter[str]) -> None:
+    for reason, count in ignored.items():
+        if count:
+            metrics.MEMBERSHIPS_IGNORED.labels(reason).inc(count)
+
+
+def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> list[ReportRun]:
+    """The numbers that arrived with a request; none: it does not say.
+
+    Rejected samples are in it: who lost a report is asked, not who reported nonsense.
+    """
+    installation_id, first = request.reporter.installation_id, request.first_sequence
+    if not is_numbered(installation_id, first):
+        return []
+    return [
+        ReportRun(
+            installation_id,
+            first,
+            first + len(request.samples) - 1,
+            accepted[0].sent_at if accepted else None,
+            accepted[-1].sent_at if accepted else None,
+        )
     ]
 
 

@@ -17,6 +17,7 @@ from devtelemetry.ingest.batch import (
     ReceiptKey,
     floor_to_minute,
     storable,
+    union,
 )
 from devtelemetry.model import HOUR_MS, Source
 from devtelemetry.store.database import Connection
@@ -127,6 +128,8 @@ class RowWriter:
                     await connection.execute(_QUERIES["lock_out"], NAMESPACE, Lock.AUTHORS)
                 await self._write_names(connection, kept, changes)
                 stored = await self._write_samples(connection, kept, changes, now_ms)
+                await self._write_reported_memberships(connection, kept)
+                await self._write_runs(connection, kept)
                 events = await self._write_events(connection, kept)
             self._known.remember(changes)
             return replace(stored, events=events, dropped=len(batch.said) - len(kept.said))
@@ -453,6 +456,25 @@ class RowWriter:
                 changes.arrivals[minute] = (arrived_at, arrival[1] or stored[1])
         if rows:
             await connection.execute(_QUERIES["upsert_arrivals"], *_columns(rows, 3))
+
+    async def _write_reported_memberships(self, connection: Connection, batch: Batch) -> None:
+        if not batch.memberships:
+            return
+        rows = []
+        for key, new in sorted(batch.memberships.items(), key=lambda item: item[0]):
+            joined_said_at, joined_at = new.joined or (None, None)
+            left_said_at, left_at = new.left or (None, None)
+            rows.append((*key, joined_at, joined_said_at, left_at, left_said_at))
+        await connection.execute(_QUERIES["upsert_reported_memberships"], *_columns(rows, 6))
+
+    async def _write_runs(self, connection: Connection, batch: Batch) -> None:
+        if batch.runs:
+            rows = [
+                (installation_id, *run)
+                for installation_id, runs in sorted(batch.runs.items())
+                for run in union(runs)
+            ]
+            await connection.execute(_QUERIES["write_runs"], *_columns(rows, 5))
 
     async def _write_events(self, connection: Connection, batch: Batch) -> int:
         """Returns how many events are new."""

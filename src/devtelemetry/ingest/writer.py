@@ -19,7 +19,7 @@ from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest.batch import Batch, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.model import Event, Sample, SentEnvelope
+from devtelemetry.model import Event, ReportedMembership, ReportRun, Sample, SentEnvelope
 from devtelemetry.store.database import Database, is_transient
 from devtelemetry.store.keyring import Keyring
 
@@ -45,13 +45,20 @@ class Submission:
     heartbeats: Sequence[Heartbeat] = ()
     sent_envelopes: Sequence[SentEnvelope] = ()
     events: Sequence[Event] = ()
+    memberships: Sequence[ReportedMembership] = ()
+    runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
     size_bytes: int = 0  # of the request, as it was sent
 
     @property
     def weight(self) -> int:
         """In samples; what is no sample costs about as much."""
         return (
-            len(self.samples) + len(self.heartbeats) + len(self.sent_envelopes) + len(self.events)
+            # A run comes with its samples; what is left of it where all were rejected is a row.
+            max(len(self.samples), len(self.runs))
+            + len(self.heartbeats)
+            + len(self.sent_envelopes)
+            + len(self.events)
+            + len(self.memberships)
         )
 
 
@@ -181,6 +188,8 @@ class GroupCommit:
                 batch.add_heartbeat(keyring, beat)
             batch.add_sent_envelopes(keyring, submission.sent_envelopes)
             batch.add_events(keyring, submission.events)
+            batch.add_memberships(keyring, submission.memberships)
+            batch.add_runs(keyring, submission.runs)
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05
         while True:

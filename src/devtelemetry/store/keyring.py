@@ -11,6 +11,9 @@ from devtelemetry.store.recent import Recent
 _PSEUDONYM = re.compile(r"dt-receiver:([0-9a-f]{16}):([0-9a-f]{16}):([0-9a-f]{16}|-)")
 
 
+_INSTALLATION_PSEUDONYM = re.compile(r"dt-installation:([0-9a-f]{16})")
+
+
 class ReceiverIds(NamedTuple):
     receiver_id: int
     owner_id: int
@@ -57,6 +60,10 @@ class Keyring:
         """
         if not installation_id:
             return None
+        # Only where a file is read, as for receivers.
+        known = self._knows_pseudonyms and _INSTALLATION_PSEUDONYM.fullmatch(installation_id)
+        if known:
+            return _from_hex(known[1])
         hashed = self._peer if source is Source.STATUS_GO else self.installation
         return hashed(installation_id)
 
@@ -118,6 +125,11 @@ def pseudonym(ids: ReceiverIds) -> str:
     """
     installation = "-" if ids.installation_id is None else _to_hex(ids.installation_id)
     return f"dt-receiver:{_to_hex(ids.receiver_id)}:{_to_hex(ids.owner_id)}:{installation}"
+
+
+def installation_pseudonym(installation_id: int) -> str:
+    """The same for an installation."""
+    return f"dt-installation:{_to_hex(installation_id)}"
 
 
 def _to_hex(value: int) -> str:

@@ -10,8 +10,8 @@
 --             `sent_at < window_end` and `sent_minute < window_end` say the same, and a row that
 --             holds a minute is written once a minute instead of once a sample.
 --   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
---   schema can be sharded by channel (docs/scaling.md). receiver, sample_kind, sent_envelope, event
---   and the small tables are not sharded: they know no channel.
+--   schema can be sharded by channel (docs/scaling.md). receiver, report_run, sample_kind,
+--   sent_envelope, event and the small tables are not sharded: they know no channel.
 
 -- One row. Made at the first start.
 create table deployment (
@@ -91,14 +91,53 @@ create table receipt (
     primary key (sent_at, channel_id, message_id, receiver_id) include (kind, sent_by_receiver, created_at)
 ) partition by range (sent_at);
 
--- From when to when a receiver is known in a channel. Outlives the samples.
+-- From when to when a receiver is known in a channel, by what it held and by what it says. Outlives the samples.
 create table membership (
     channel_id         bigint not null,
     receiver_id        bigint not null,
-    first_sent_minute  bigint not null,  -- of the earliest message of the channel it ever held
-    last_sent_minute   bigint not null,  -- of the latest
+    first_sent_minute  bigint,  -- of the earliest message of the channel it ever held; NULL: it holds none
+    last_sent_minute   bigint,  -- of the latest
+    joined_at          bigint,  -- as it says, by its clock; NULL: it does not
+    joined_said_at     bigint,  -- created_at of the push that said so: the latest one counts
+    left_at            bigint,  -- as it says; NULL: it is still in, if left_said_at is known
+    left_said_at       bigint,  -- created_at of the push that said so; NULL: none did
     primary key (channel_id, receiver_id)
 ) with (fillfactor = 70);  -- updated in place, once a minute at most
+create index membership_joined on membership (joined_at) where joined_at is not null;
+create index membership_left on membership (left_at) where left_at is not null;
+
+-- Which reports of an installation arrived, by its own numbers: runs without a hole. A push whose number follows a
+-- stored run's last makes that run longer, so an installation that loses nothing has one row.
+create table report_run (
+    installation_id  bigint not null,
+    first_sequence   bigint not null,
+    last_sequence    bigint not null,
+    first_sent_at    bigint,           -- as said by the first accepted of its samples; NULL: all were rejected
+    last_sent_at     bigint,           -- as said by the last one
+    primary key (installation_id, first_sequence)
+) with (fillfactor = 70);  -- updated in place
+
+-- Runs that touch or overlap, since pushes come in any order: an island. Between two islands reports are missing.
+create view report_island as
+select
+    installation_id,
+    min(first_sequence) as first_sequence,
+    max(last_sequence) as last_sequence,
+    (array_agg(first_sent_at order by first_sequence) filter (where first_sent_at is not null))[1] as begins_at,
+    (array_agg(last_sent_at order by last_sequence desc, last_sent_at desc) filter (where last_sent_at is not null))[1]
+        as ends_at
+from (
+    select *, count(*) filter (where begins) over (partition by installation_id order by first_sequence) as island
+    from (
+        select
+            *,
+            first_sequence > 1 + max(last_sequence) over (
+                partition by installation_id order by first_sequence rows between unbounded preceding and 1 preceding
+            ) as begins
+        from report_run
+    ) run
+) numbered
+group by installation_id, island;
 
 -- status-go says who wrote a message apart from the message, by envelope: which messages came in which, ...
 create table message_envelope (
