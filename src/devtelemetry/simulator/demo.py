@@ -140,9 +140,6 @@ def _live_spec(asked: Asked) -> Spec:
         channels=4,
         messages_per_hour=1_800,
         crashes=1,
-        # Who joins and gets a message of a slow clock seems to have been there before: in a minute
-        # that is a large part, in an hour it is nothing.
-        wrong_clocks=0.0,
         label="",
     )
 
