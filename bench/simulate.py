@@ -137,12 +137,13 @@ def _beside(true: float | None, measured: float | None) -> tuple[str, str, str]:
 def _pairs(found: Sequence[Found]) -> Table:
     return Table(
         "The pairs that they are made of",
-        ("losses", "expected", "counted", "lost", "missing", "invisible", "held, untold"),
+        ("losses", "expected", "counted", "unknown", "lost", "missing", "invisible", "untold"),
         [
             (
                 one.case.name,
                 f"{one.whole.true.expected:,}",
                 f"{_measured(one).expected:,}",
+                f"{_measured(one).unknown:,}",
                 f"{one.whole.true.missing:,}",
                 f"{_measured(one).missing:,}",
                 f"{one.truth['invisible']:,}",

@@ -272,7 +272,8 @@ def test_an_import_that_is_interrupted_leaves_no_database_behind(
         text=True,
     )
     started = time.monotonic()
-    while not (data_dir / "postgres" / "postmaster.pid").exists():
+    pid_file = data_dir / "postgres" / "postmaster.pid"
+    while not (pid_file.exists() and pid_file.read_text()):
         assert time.monotonic() - started < 60
         assert process.poll() is None
     postmaster = postmaster_pid(data_dir)

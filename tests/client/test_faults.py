@@ -3,7 +3,6 @@
 The law of them all: each sample is on the server exactly once, or counted as dropped.
 """
 
-import json
 import os
 import random
 import signal
@@ -20,7 +19,7 @@ from devtelemetry.client import Limits, Problem, Settings, shown
 from support.cable import Cable
 from support.ci import missing_part
 from support.clients import QUICK, eventually, receive, running_client, wall_clock
-from support.server import ServerProcess, run
+from support.server import ServerProcess, exported_samples
 
 NODE = Path(__file__).parents[1] / "support" / "node.py"
 DAY_MS = 86_400_000
@@ -75,8 +74,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
 
 def exported(data_dir: Path, name: str) -> list[int]:
     """The numbers of the messages of a node that the server has, one for each receipt."""
-    lines = run("export", f"--data-dir={data_dir}").stdout.splitlines()
-    ids = [json.loads(line)["messageId"].rpartition("-") for line in lines]
+    ids = [sample["messageId"].rpartition("-") for sample in exported_samples(data_dir)]
     return sorted(int(number) for of, _, number in ids if of == name)
 
 
@@ -112,7 +110,7 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
     node.start(rate=2000, count=100)
     node.wait()
     stored = exported(server.data_dir, "killed")
-    assert len(stored) > 1000
+    assert len(stored) > 200
     assert_once_or_dropped(node, settings, stored)
     # What is lost is what was taken in the last milliseconds before each kill.
     assert settings.status().dropped < 12 * 400
@@ -155,9 +153,11 @@ def test_a_network_cut_for_longer_than_the_outbox_holds(
             receive(client, f"cut-{number}", wall_clock() + 1000)
         eventually(lambda: settings.status().dropped == 600)
         cable.mend()
+        # What is under way takes its room too: what comes meanwhile could be what has to go.
+        eventually(lambda: settings.status().waiting == 0)
         for number in range(1000, 1100):
             receive(client, f"cut-{number}", wall_clock() + 1000)
-        eventually(lambda: settings.status().waiting == 0)
+        eventually(lambda: settings.status().acknowledged == 500)
         status = settings.status()
     stored = exported(server.data_dir, "cut")
     assert len(stored) == len(set(stored)) == status.acknowledged

@@ -9,7 +9,7 @@ import pytest
 from devtelemetry.client import Settings, shown
 from support.clients import receive, running_client, wall_clock
 from support.farewells import opted_in_with
-from support.server import ServerProcess, run
+from support.server import ServerProcess, exported_samples
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QGuiApplication
@@ -29,8 +29,7 @@ def server(
 
 def stored(server: ServerProcess) -> list[str]:
     """The messages that the server has reports of."""
-    lines = run("export", f"--data-dir={server.data_dir}").stdout.splitlines()
-    return sorted(json.loads(line)["messageId"] for line in lines)
+    return sorted(sample["messageId"] for sample in exported_samples(server.data_dir))
 
 
 def is_on(settings: Settings) -> bool:

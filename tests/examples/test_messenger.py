@@ -22,7 +22,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 
 from devtelemetry.client import Settings
 from support.broker import mqtt_broker
-from support.server import ServerProcess, run
+from support.server import ServerProcess, exported_samples
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "messenger.py"
 SECONDS = 60.0
@@ -172,8 +172,7 @@ def sit(tmp_path: Path, broker: str, server: ServerProcess) -> Iterator[Sit]:
 def exported(server: ServerProcess) -> list[frozenset[Receipt]]:
     """What the server has of each receiver."""
     of_receiver: dict[str, set[Receipt]] = {}
-    for line in run("export", f"--data-dir={server.data_dir}").stdout.splitlines():
-        said = json.loads(line)
+    for said in exported_samples(server.data_dir):
         of_receiver.setdefault(said["receiverPublicKey"], set()).add(
             Receipt(
                 said["channelId"],

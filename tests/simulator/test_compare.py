@@ -24,6 +24,7 @@ def measured_channel(name: str, expected: int, missing: int, **more: Any) -> dic
         "expected": expected,
         "missing": missing,
         "corroborated": expected,
+        "unknown": 0,
         "delivery_ratio": 1 - missing / expected,
         "reliability": 1 - missing / expected,
         **more,
@@ -53,12 +54,12 @@ def test_a_window_has_the_sums_over_the_channels_of_the_truth_and_no_others() ->
         TRUTH,
         report(
             measured_channel("a", 90, 0),
-            measured_channel("b", 100, 30, corroborated=80),
+            measured_channel("b", 100, 30, corroborated=80, unknown=4),
             measured_channel("of somebody else", 1_000, 999),
         ),
     )
-    assert whole.measured == Figures(190, 30, 1 - 30 / 170, (1 + 0.7) / 2)
-    assert whole.true == Figures(200, 20, 0.9, 0.85)
+    assert whole.measured == Figures(190, 30, 4, 1 - 30 / 170, (1 + 0.7) / 2)
+    assert whole.true == Figures(200, 20, 0, 0.9, 0.85)
     assert whole.difference == (1 - 30 / 170) - 0.9
     assert (a.channel_id, a.difference) == ("a", 0.0)
     assert b.measured is not None
@@ -73,7 +74,7 @@ def test_a_channel_that_is_not_comparable_is_in_no_sum() -> None:
             measured_channel("b", 7, 7, comparable=False, delivery_ratio=None, reliability=None),
         ),
     )
-    assert whole.measured == Figures(90, 9, 0.9, 0.9)
+    assert whole.measured == Figures(90, 9, 0, 0.9, 0.9)
     assert b.difference is None
 
 

@@ -23,7 +23,7 @@ def main() -> None:
     client = TelemetryClient(
         settings,
         server,
-        receiver_public_key=f"0x04{name}",
+        receiver_public_key="0x04aa",  # of one user, however many processes the app has
         platform="desktop",
         timing=TIMING,
     )

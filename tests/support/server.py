@@ -1,5 +1,6 @@
 """A `devtelemetry serve` of its own process, as a user starts it; it can be killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 START_SECONDS = 120.0  # crash recovery on a slow disk included
 
@@ -84,6 +86,12 @@ def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
     done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done
+
+
+def exported_samples(data_dir: Path) -> list[dict[str, Any]]:
+    """The samples that a server has, as it exports them; not what reporters said beside them."""
+    lines = run("export", f"--data-dir={data_dir}").stdout.splitlines()
+    return [line for line in map(json.loads, lines) if "messageId" in line]
 
 
 def postmaster_pid(data_dir: Path) -> int:

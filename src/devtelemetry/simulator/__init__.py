@@ -1,6 +1,7 @@
 """A network of messengers with a known truth, to hold the figures against.
 
-    loss, world, truth, compare   pure: what happens, what of it is true, measured beside true
+    loss, world, reports          pure: what happens, and what of it is reported
+    truth, compare                pure: what of it is true, and measured beside that
     node, run                     the world's nodes as real client libraries in real processes
     server, history, demo         `devtelemetry demo`
 

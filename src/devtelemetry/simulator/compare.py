@@ -9,10 +9,14 @@ from devtelemetry.model import MembershipPolicy
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one window, or of one channel in it. None: no value."""
+    """Of one window, or of one channel in it. None: no value.
+
+    unknown  pairs of which the server says that nothing can be said; the truth has none
+    """
 
     expected: int
     missing: int
+    unknown: int
     delivery_ratio: float | None
     reliability: float | None
 
@@ -81,6 +85,7 @@ def _true(group: Mapping[str, Any]) -> Figures:
     return Figures(
         group["expected"],
         group["expected"] - group["delivered"],
+        0,
         ratio,
         group.get("reliability", ratio),  # of one channel they are the same
     )
@@ -90,7 +95,11 @@ def _measured(channel: Mapping[str, Any] | None) -> Figures | None:
     if channel is None:
         return None
     return Figures(
-        channel["expected"], channel["missing"], channel["delivery_ratio"], channel["reliability"]
+        channel["expected"],
+        channel["missing"],
+        channel["unknown"],
+        channel["delivery_ratio"],
+        channel["reliability"],
     )
 
 
@@ -105,6 +114,7 @@ def _whole(channels: Iterable[Mapping[str, Any]]) -> Figures:
     return Figures(
         total("expected"),
         total("missing"),
+        total("unknown"),
         (corroborated - total("missing")) / corroborated if corroborated else None,
         _mean([channel["reliability"] for channel in comparable]),
     )

@@ -1,34 +1,61 @@
-"""A world's reports as the file that `import` reads, recorded when they would have come. Pure."""
+"""What a world's clients report as the file that `import` reads. Pure."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import orjson
 
-from devtelemetry.simulator.world import Action, World
+from devtelemetry.simulator.reports import Part, Report, report
+from devtelemetry.simulator.world import World
 
-REPORT_MS = 10_000  # a client's report of a message comes so long after it
+REPORT_MS = 10_000  # a client's report comes so long after what it is of
 
 
 def history_lines(world: World, until_ms: int) -> Iterator[bytes]:
-    """One sample a line, as docs/protocol.md has them; those that were recorded by `until_ms`."""
-    for operation, message in world.told():
-        created_at = operation.at_ms + REPORT_MS
-        if created_at > until_ms:
-            continue
-        node = world.nodes[operation.node]
-        yield orjson.dumps(
-            {
-                "messageId": message.message_id,
-                "channelId": message.channel_id,
-                "receiverPublicKey": node.public_key,
-                "installationId": f"{world.spec.fingerprint}-{node.number}",
-                "sentAt": message.sent_at,
-                "createdAt": created_at,
-                "receivedAt": operation.at_ms + node.skew_ms,
-                "sentByReceiver": operation.action is Action.WRITE,
-                "platform": node.platform,
-                "appVersion": node.app_version,
-                "messageType": "CHAT_MESSAGE",
-                "messageSize": message.size_bytes,
-            }
-        )
+    """A JSON object a line, as docs/protocol.md has them; what was recorded by `until_ms`."""
+    reports = report(world)
+    for one in reports.arrived:
+        if one.at_ms + REPORT_MS <= until_ms:
+            yield orjson.dumps(_sample(world, one))
+    for part in reports.parts:
+        if part.joined_said_ms + REPORT_MS <= until_ms:
+            yield orjson.dumps(_membership(world, part, until_ms))
+
+
+def _sample(world: World, one: Report) -> dict[str, Any]:
+    node, message = world.nodes[one.node], one.message
+    return {
+        "messageId": message.message_id,
+        "channelId": message.channel_id,
+        "receiverPublicKey": node.public_key,
+        "installationId": _installation(world, one),
+        "sequence": one.number,
+        "sentAt": message.sent_at,
+        "createdAt": one.at_ms + REPORT_MS,
+        "receivedAt": one.at_ms + node.skew_ms,
+        "sentByReceiver": one.is_author,
+        "platform": node.platform,
+        "appVersion": node.app_version,
+        "messageType": "CHAT_MESSAGE",
+        "messageSize": message.size_bytes,
+    }
+
+
+def _membership(world: World, part: Part, until_ms: int) -> dict[str, Any]:
+    said_at = part.joined_said_ms + REPORT_MS
+    line = {
+        "channelId": part.channel_id,
+        "receiverPublicKey": world.nodes[part.node].public_key,
+        "installationId": _installation(world, part),
+        "joinedAt": part.joined_at,
+        "joinedSaidAt": said_at,
+        "leftAt": 0,  # still in
+        "leftSaidAt": said_at,
+    }
+    if part.left_said_ms is not None and part.left_said_ms + REPORT_MS <= until_ms:
+        line |= {"leftAt": part.left_at, "leftSaidAt": part.left_said_ms + REPORT_MS}
+    return line
+
+
+def _installation(world: World, of: Report | Part) -> str:
+    return f"{world.spec.fingerprint}-{of.node}-{of.installation}"

@@ -178,10 +178,10 @@ class _App:
                 self._wipe()
                 self._opt_in(operation.at_ms)
                 self._open()
-            case Operation(action=Action.JOIN, channel_id=channel_id):
-                self._running.channel_joined(channel_id)
-            case Operation(action=Action.LEAVE, channel_id=channel_id):
-                self._running.channel_left(channel_id)
+            case Operation(action=Action.JOIN, channel_id=channel_id, since_ms=since_ms):
+                self._running.channel_joined(channel_id, at=since_ms + self._node.skew_ms)
+            case Operation(action=Action.LEAVE, channel_id=channel_id, since_ms=since_ms):
+                self._running.channel_left(channel_id, at=since_ms + self._node.skew_ms)
             case Operation(action=Action.WRITE, message=Message() as message):
                 self._running.message_sent(
                     message_id=message.message_id,

@@ -97,6 +97,9 @@ def make_spec(asked: Asked, now: datetime) -> Spec:
         outsiders=asked.outsiders,
         crashes=asked.crashes,
         cut_off=asked.report_loss,
+        # A device that is gone for good does not report after a window's end. In compressed time
+        # everything is recorded now, and it would seem to.
+        wiped=0.3 if asked.is_live else 0.0,
     )
 
 

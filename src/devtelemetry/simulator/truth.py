@@ -13,7 +13,8 @@ from typing import Any
 from devtelemetry.aggregate.windows import window_at
 from devtelemetry.figures import iso
 from devtelemetry.model import Timeframe, Window, from_unix_ms
-from devtelemetry.simulator.world import Action, Delivery, World
+from devtelemetry.simulator.reports import Part, Reports, report
+from devtelemetry.simulator.world import Delivery, World
 
 SCHEMA = 1  # of the document; goes up when a field changes its meaning
 
@@ -25,8 +26,8 @@ class Pairs:
     delivered  of them
     untold     of those delivered: the receiver has the message, and lost the report of it
     invisible  of those expected: no report can show them, lost or not. The message is one that
-               nobody reports, or it lies before the receiver's first or after its last reported
-               message of the channel: as far as anyone can tell it was not there
+               nobody reports; or, where clocks differ, one of a time at which the receiver was not
+               in the channel, as far as it says
     """
 
     expected: int = 0
@@ -81,7 +82,8 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
 
     Those at the ends are whole only if the world is longer than they are.
     """
-    visible = _Visible(world)
+    reports = report(world)
+    visible = _Visible(reports)
     windows: dict[Window, TrueWindow] = {}
     for delivery in world.deliveries:
         message, number, arrives_ms = delivery
@@ -99,7 +101,7 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
             group.receivers.add(number)
             group.add(
                 delivered=arrives_ms is not None,
-                untold=(number, message.message_id) in world.untold,
+                untold=(number, message.message_id) in reports.untold,
                 invisible=not visible(delivery),
             )
     return [windows[window] for window in sorted(windows)]
@@ -108,28 +110,18 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
 class _Visible:
     """Which pairs reports can say something of."""
 
-    def __init__(self, world: World) -> None:
-        self._reported: set[str] = set()
-        # By channel and node: first and last sentAt of each installation that the node had.
-        self._spans: dict[tuple[str, int], dict[int, tuple[int, int]]] = defaultdict(dict)
-        installation: defaultdict[int, int] = defaultdict(int)
-        for operation in world.operations:
-            number, message = operation.node, operation.message
-            if operation.action is Action.WIPE:
-                installation[number] += 1
-            if message is None or (number, message.message_id) in world.untold:
-                continue
-            self._reported.add(message.message_id)
-            spans = self._spans[message.channel_id, number]
-            sent_at = message.sent_at
-            first, last = spans.get(installation[number], (sent_at, sent_at))
-            spans[installation[number]] = (min(first, sent_at), max(last, sent_at))
+    def __init__(self, reports: Reports) -> None:
+        self._reported = {one.message.message_id for one in reports.arrived}
+        self._parts: defaultdict[tuple[str, int], list[Part]] = defaultdict(list)
+        for part in reports.parts:
+            self._parts[part.channel_id, part.node].append(part)
 
     def __call__(self, delivery: Delivery) -> bool:
         message = delivery.message
-        spans = self._spans.get((message.channel_id, delivery.node), {})
         return message.message_id in self._reported and any(
-            first <= message.sent_at <= last for first, last in spans.values()
+            part.joined_at <= message.sent_at
+            and (part.left_at is None or message.sent_at <= part.left_at)
+            for part in self._parts[message.channel_id, delivery.node]
         )
 
 

@@ -36,9 +36,9 @@ _NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobi
 _BUSIEST = 8.0  # times as many messages as in the quietest channel
 _LONGEST_DELAY_MS = 3_000
 _SECOND_COPY_MS = MINUTE_MS  # a message that the app is told of twice comes again within it
-_FAR_OFF = 15  # how much more wrong clocks are off than the others
+_WRONG_CLOCKS = 0.1  # share of the nodes
+_FAR_OFF = 15  # how much more their clocks are off than the others
 _BEFORE_A_CRASH_MS = 2_000  # nothing happens on a node so shortly before: see `_awake_at`
-_WIPED = 3  # one in so many devices that are cut off is wiped in the end
 
 _CLOCK_SKEW_MS = OPT_IN_MS // (2 * _FAR_OFF)  # at most: no sentAt may lie before an opt-in
 
@@ -61,10 +61,10 @@ class Spec:
     restarts           share of the nodes whose app is closed and opened again
     crashes            how many nodes' apps are killed, and opened again
     cut_off            share of the nodes that cannot reach the server for a while, with room for a
-                       few reports only; some of them lose all data of the app in the end
+                       few reports only
+    wiped              share of those that lose all data of the app in the end
     duplicates         share of the deliveries that the app is told of twice
-    skew_ms            how far most clocks are off at most
-    wrong_clocks       share of the nodes whose clock is off by up to fifteen times as much
+    skew_ms            how far most clocks are off at most; some are by far more
     label              ends the names of the channels; None: made from all the rest, so that no two
                        simulations share a channel
     """
@@ -86,9 +86,9 @@ class Spec:
     restarts: float = 0.05
     crashes: int = 3
     cut_off: float = 0.0
+    wiped: float = 0.0
     duplicates: float = 0.02
     skew_ms: int = 2_000
-    wrong_clocks: float = 0.1
     label: str | None = None
 
     def __post_init__(self) -> None:
@@ -172,11 +172,14 @@ class Action(StrEnum):
 
 
 class Operation(NamedTuple):
+    """`since_ms`: of JOIN and LEAVE, the user's first or last moment in the channel."""
+
     at_ms: int
     node: int
     action: Action
     channel_id: str = ""
     message: Message | None = None
+    since_ms: int = 0
 
 
 class Interruption(NamedTuple):
@@ -198,8 +201,6 @@ class World:
 
     deliveries  the expected pairs: what is true
     operations  what to do, in order; what a node is told is in it, and no more
-    untold      (node, message id) of what a node held and no report says
-    overflowed  reports that each node's outbox had no room for
     """
 
     spec: Spec
@@ -209,15 +210,6 @@ class World:
     messages: Sequence[Message]
     deliveries: Sequence[Delivery]
     operations: Sequence[Operation]
-    untold: frozenset[tuple[int, str]]
-    overflowed: Mapping[int, int]
-
-    def told(self) -> Iterator[tuple[Operation, Message]]:
-        """What reports say, as it comes in: (the operation that was reported, its message)."""
-        for operation in self.operations:
-            message = operation.message
-            if message is not None and (operation.node, message.message_id) not in self.untold:
-                yield operation, message
 
 
 def make_world(spec: Spec) -> World:
@@ -243,18 +235,7 @@ def make_world(spec: Spec) -> World:
     )
     end_ms = operations[-1].at_ms + 1
     operations += [Operation(end_ms, node.number, Action.STOP) for node in nodes]
-    untold, overflowed = _untold(nodes, interruptions, operations)
-    return World(
-        spec,
-        nodes,
-        channels,
-        memberships,
-        messages,
-        deliveries,
-        operations,
-        untold,
-        overflowed,
-    )
+    return World(spec, nodes, channels, memberships, messages, deliveries, operations)
 
 
 def _dice(spec: Spec, part: str) -> random.Random:
@@ -287,7 +268,7 @@ def _choose(shares: Sequence[Share], dice: random.Random) -> str:
 
 def _skew(spec: Spec, dice: random.Random) -> int:
     skew_ms = dice.randint(-spec.skew_ms, spec.skew_ms)
-    return skew_ms * _FAR_OFF if dice.random() < spec.wrong_clocks else skew_ms
+    return skew_ms * _FAR_OFF if dice.random() < _WRONG_CLOCKS else skew_ms
 
 
 def _make_channels(spec: Spec, label: str) -> list[Channel]:
@@ -344,17 +325,17 @@ def _make_interruptions(spec: Spec, dice: random.Random) -> Mapping[int, Interru
     kinds += [Action.STOP] * round(spec.nodes * spec.restarts)
     kinds += [Action.CUT] * round(spec.nodes * spec.cut_off)
     return {
-        number: _interruption(spec, kind, position, dice)
-        for position, (number, kind) in enumerate(zip(numbers, kinds, strict=False))
+        number: _interruption(spec, kind, dice)
+        for number, kind in zip(numbers, kinds, strict=False)
     }
 
 
-def _interruption(spec: Spec, begins: Action, position: int, dice: random.Random) -> Interruption:
+def _interruption(spec: Spec, begins: Action, dice: random.Random) -> Interruption:
     span_ms = spec.end_ms - spec.start_ms
     ends = Action.START
     lasts_ms = dice.randint(10_000, 40_000)
     if begins is Action.CUT:
-        ends = Action.WIPE if position % _WIPED == 0 else Action.MEND
+        ends = Action.WIPE if dice.random() < spec.wiped else Action.MEND
         lasts_ms = int(span_ms * dice.uniform(0.15, 0.35))
     from_ms = spec.start_ms + int(span_ms * dice.uniform(0.2, 0.5))
     return Interruption(begins, from_ms, ends, from_ms + lasts_ms)
@@ -496,15 +477,17 @@ def _operations(
         yield Operation(interruption.from_ms, number, interruption.begins)
         yield Operation(interruption.to_ms, number, interruption.ends)
     for channel_id, number, joined_ms, left_ms in memberships:
-        told_ms = _awake_at(interruptions.get(number), joined_ms)
-        yield Operation(told_ms, number, Action.JOIN, channel_id)
+        disturbed = interruptions.get(number)
+        told_ms = _awake_at(disturbed, joined_ms)
+        yield Operation(told_ms, number, Action.JOIN, channel_id, since_ms=joined_ms)
         if left_ms < spec.until_ms:
-            told_ms = _awake_at(interruptions.get(number), left_ms)
-            yield Operation(told_ms, number, Action.LEAVE, channel_id)
-        wiped_ms = _wiped_at(interruptions.get(number))
-        if wiped_ms is not None and joined_ms < wiped_ms < left_ms:
-            # Whoever opts in anew says anew where it is.
-            yield Operation(wiped_ms, number, Action.JOIN, channel_id)
+            told_ms = _awake_at(disturbed, left_ms)
+            yield Operation(told_ms, number, Action.LEAVE, channel_id, since_ms=left_ms - 1)
+        if disturbed is not None and disturbed.ends is Action.WIPE:
+            wiped_ms = disturbed.to_ms
+            if joined_ms < wiped_ms < left_ms:
+                # Whoever opts in anew says anew where it is.
+                yield Operation(wiped_ms, number, Action.JOIN, channel_id, since_ms=joined_ms)
     for message in messages:
         if message.author is not None:
             yield Operation(message.at_ms, message.author, Action.WRITE, message=message)
@@ -516,49 +499,6 @@ def _operations(
             again_ms = arrives_ms + dice.randint(1_000, _SECOND_COPY_MS)
             again_ms = _awake_at(interruptions.get(number), again_ms)
             yield Operation(again_ms, number, Action.HOLD, message=message)
-
-
-def _wiped_at(interruption: Interruption | None) -> int | None:
-    if interruption is None or interruption.ends is not Action.WIPE:
-        return None
-    return interruption.to_ms
-
-
-def _untold(
-    nodes: Sequence[Node],
-    interruptions: Mapping[int, Interruption],
-    operations: Sequence[Operation],
-) -> tuple[frozenset[tuple[int, str]], Mapping[int, int]]:
-    """What no report says, and how many reports each outbox dropped. Follows what a client does.
-
-    Of what is recorded while cut off the latest SMALL_OUTBOX stay, and nothing if the device is
-    wiped. A new opt-in tells nothing of what was sent before it.
-    """
-    cut = {number for number, found in interruptions.items() if not found.is_down}
-    held: set[tuple[int, str]] = set()
-    told: set[tuple[int, str]] = set()
-    waiting: dict[int, list[str]] = {}
-    opted_in_at: dict[int, int] = {}
-    overflowed: dict[int, int] = {}
-    for at_ms, number, action, _, message in operations:
-        if number not in cut:
-            continue
-        if message is not None:
-            held.add((number, message.message_id))
-            if number in waiting:
-                waiting[number].append(message.message_id)
-            elif message.sent_at >= opted_in_at.get(number, 0):
-                told.add((number, message.message_id))
-        elif action is Action.CUT:
-            waiting[number] = []
-        elif action in (Action.MEND, Action.WIPE):
-            recorded = waiting.pop(number)
-            overflowed[number] = max(0, len(recorded) - SMALL_OUTBOX)
-            if action is Action.WIPE:
-                opted_in_at[number] = at_ms + nodes[number].skew_ms
-            else:
-                told.update((number, message_id) for message_id in recorded[-SMALL_OUTBOX:])
-    return frozenset(held - told), overflowed
 
 
 def _hex(*parts: object) -> str:
