@@ -49,11 +49,11 @@ _RULES = AggregateRules(timeframes=(_MINUTE,))
 _HISTORY_DAYS = 7
 _BEGIN_MS = 4_000  # from their start to the first message: the processes take that long
 _LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a figure
-# Clients push every two seconds and say every five that they are there; whoever was offline at the
-# end shows only once it is back.
-_AFTER_ITS_END = timedelta(seconds=10)
+# Clients push every two seconds and say every five that they are there. What is on its way longer
+# counts as missing at first: an app that is being started again, an author with a slow clock.
+_AFTER_ITS_END = timedelta(seconds=15)
 _OFFLINE_MS = 10_000  # at a time, on average
-_FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long: some come back late
+_FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long, with what came late
 _LOOK_SECONDS = 2.0
 _HISTORY_SECONDS = 90.0
 
