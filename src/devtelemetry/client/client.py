@@ -194,7 +194,10 @@ class TelemetryClient:
             _LOG.exception("a membership could not be recorded")
 
     def close(self, timeout: float = 5.0) -> None:
-        """Sends what it can in `timeout` seconds; what is left stays in the outbox."""
+        """Sends what it can in `timeout` seconds; what is left stays in the outbox.
+
+        It does not try again what failed a moment ago: an app whose server is away ends at once.
+        """
         sender, self._sender, self._recorder = self._sender, None, None
         if sender is None:
             return
