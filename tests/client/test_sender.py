@@ -24,6 +24,7 @@ from devtelemetry.client import (
     blind_channel,
     blind_envelope,
     blind_message,
+    sender,
     shown,
 )
 from devtelemetry.v1 import telemetry_pb2
@@ -529,6 +530,22 @@ def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
         assert server.sequences == [1, 5, 8]
     reasons = [s["reason"] for s in shown(settings)["samples"] if s["state"] == "set_aside"]
     assert len(reasons) == 5
+
+
+def test_what_a_fault_of_ours_costs_is_counted_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(*_: object) -> None:
+        raise KeyError("a fault of ours")
+
+    with push_server() as server, running_client(settings, server.address) as client:
+        monkeypatch.setattr(sender, "to_sample", fault)
+        receive(client, "lost", later())
+        eventually(lambda: settings.status().dropped == 1)
+        monkeypatch.undo()
+        receive(client, "m1", later())
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert server.sequences == [2]
 
 
 @pytest.mark.parametrize(

@@ -444,18 +444,18 @@ class Sender:
 
     def _flush(self) -> None:
         drained = self._recorder.drain()
-        if not drained.items:
+        if not drained.items and not drained.lost:
             return
         try:
             if self._settings.switch.consent != self._consent:
                 # Taken under a consent that was given a moment ago, maybe: that first.
                 self._look_at_settings()
             self._store(drained)
-        except (sqlite3.OperationalError, sqlite3.DatabaseError, ClientError, OSError) as error:
-            if isinstance(error, sqlite3.ProgrammingError):
-                self._recorder.give_up(drained)
-            else:
-                self._recorder.put_back(drained)
+        except sqlite3.ProgrammingError:
+            self._recorder.give_up(drained)
+            raise
+        except (sqlite3.DatabaseError, ClientError, OSError):
+            self._recorder.put_back(drained)
             raise
         except Exception:
             # A fault of ours would be met again with these, and hold up all that comes after them.
