@@ -183,20 +183,135 @@ class Counts:
         return (self.corroborated - self.missing) / self.corroborated
 
 
+class Spread(NamedTuple):
+    """How unevenly losses fall on clusters: what an interval is made of. Adds up like counts.
+
+    A cluster has x = missing and n = corroborated pairs; one with n = 0 is none.
+    """
+
+    clusters: int = 0
+    missing_squared: int = 0  # Σ x²
+    missing_corroborated: int = 0  # Σ x n
+    corroborated_squared: int = 0  # Σ n²
+
+    def plus(self, other: "Spread") -> "Spread":
+        return Spread(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Spreads(NamedTuple):
+    """Over each way to cut the pairs into clusters that belong together."""
+
+    over_channels: Spread = Spread()
+    over_receivers: Spread = Spread()
+    over_parts: Spread = Spread()  # a receiver in a channel
+
+    def plus(self, other: "Spreads") -> "Spreads":
+        return Spreads(*(a.plus(b) for a, b in zip(self, other, strict=True)))
+
+
+DELAY_EDGES_MS = tuple(
+    1000 * seconds
+    for seconds in (1, 2, 5, 10, 30, 60, 5 * 60, 600, 30 * 60, 3600, 6 * 3600, 24 * 3600)
+)
+"""Upper edges, inclusive, of the delay classes from 2 on; the last class lies beyond them."""
+
+DELAY_UNKNOWN = 0  # class: nobody said when
+DELAY_NEGATIVE = 1  # class: more than a second before it was sent, so a clock is wrong
+DELAY_CLASSES = len(DELAY_EDGES_MS) + 3
+
+DelayCounts = tuple[int, ...]  # DELAY_CLASSES of them, one a class
+NO_DELAYS: DelayCounts = (0,) * DELAY_CLASSES
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delivered pairs by class of delay; each sums to expected − missing."""
+
+    delivery: DelayCounts = NO_DELAYS  # from sentAt to receivedAt, both by the server's clock
+    report: DelayCounts = NO_DELAYS  # from sentAt to createdAt
+
+    def plus(self, other: "Delays") -> "Delays":
+        return Delays(
+            tuple(a + b for a, b in zip(self.delivery, other.delivery, strict=True)),
+            tuple(a + b for a, b in zip(self.report, other.report, strict=True)),
+        )
+
+
+class Captures(NamedTuple):
+    """In how many hands the messages of a channel are: what is told of those that none holds.
+
+    A capture is a receipt of a receiver that did not write the message. Over all measured messages,
+    whatever quorum and cap make of them.
+    """
+
+    total: int = 0
+    once: int = 0  # messages with one capture
+    twice: int = 0  # messages with two
+    once_squared: int = 0  # Σ over receivers of (messages that it alone captured)²
+
+
+class Dimension(StrEnum):
+    """What figures are broken down by."""
+
+    PLATFORM = "platform"
+    APP_VERSION = "app_version"
+    MESSAGE_TYPE = "message_type"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The share of a window or a channel that belongs to one value of a dimension.
+
+    value  as it was said; "": never said; None: groups too small to show, put together
+    """
+
+    dimension: Dimension
+    value: str | None
+    counts: Counts
+    spreads: Spreads = Spreads()
+    delays: Delays = Delays()
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a window or a channel has beside its counts.
+
+    median, trimmed  of the receivers' delivery ratios; trimmed: the mean of the middle 80 %
+    influence        how far leaving out one receiver can move R (of a channel: Rch), at most
+    """
+
+    spreads: Spreads = Spreads()
+    delays: Delays = Delays()
+    captures: Captures = Captures()
+    median: float | None = None
+    trimmed: float | None = None
+    influence: float | None = None
+
+
+AUDIT_CHANNELS = "devtelemetry-audit/"
+"""How the ids of channels begin whose losses are known: figures of their own, part of no total."""
+
+
 @dataclass(frozen=True, slots=True)
 class ChannelReliability:
     channel_id: str
     counts: Counts
+    figures: Figures = Figures()
+    groups: tuple[Group, ...] = ()
 
     @property
     def comparable(self) -> bool:
         """At least two receivers count and something was expected of them."""
         return self.counts.receivers >= 2 and self.counts.expected > 0
 
+    @property
+    def is_audit(self) -> bool:
+        return self.channel_id.startswith(AUDIT_CHANNELS)
+
 
 @dataclass(frozen=True, slots=True)
 class WindowReliability:
-    """One computed window. `counts` are sums over the comparable channels."""
+    """One computed window. `counts` are sums over the comparable channels, less audits."""
 
     timeframe: str
     window: Window
@@ -207,6 +322,9 @@ class WindowReliability:
     revision: int  # goes up by one when a later computation changes a figure
     computed_at: datetime
     channels: tuple[ChannelReliability, ...]
+    figures: Figures = Figures()
+    groups: tuple[Group, ...] = ()
+    unseen: float | None = None  # messages that nobody received, estimated: Σ over the channels
 
 
 def unix_ms(moment: datetime) -> int:
