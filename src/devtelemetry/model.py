@@ -209,6 +209,9 @@ class Spreads(NamedTuple):
         return Spreads(*(a.plus(b) for a, b in zip(self, other, strict=True)))
 
 
+NO_SPREADS = Spreads()
+
+
 DELAY_EDGES_MS = tuple(
     1000 * seconds
     for seconds in (1, 2, 5, 10, 30, 60, 5 * 60, 600, 30 * 60, 3600, 6 * 3600, 24 * 3600)
@@ -220,21 +223,24 @@ DELAY_NEGATIVE = 1  # class: more than a second before it was sent, so a clock i
 DELAY_CLASSES = len(DELAY_EDGES_MS) + 3
 
 DelayCounts = tuple[int, ...]  # DELAY_CLASSES of them, one a class
-NO_DELAYS: DelayCounts = (0,) * DELAY_CLASSES
+_NONE: DelayCounts = (0,) * DELAY_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
     """Delivered pairs by class of delay; each sums to expected − missing."""
 
-    delivery: DelayCounts = NO_DELAYS  # from sentAt to receivedAt, both by the server's clock
-    report: DelayCounts = NO_DELAYS  # from sentAt to createdAt
+    delivery: DelayCounts = _NONE  # from sentAt to receivedAt, both by the server's clock
+    report: DelayCounts = _NONE  # from sentAt to createdAt
 
     def plus(self, other: "Delays") -> "Delays":
         return Delays(
             tuple(a + b for a, b in zip(self.delivery, other.delivery, strict=True)),
             tuple(a + b for a, b in zip(self.report, other.report, strict=True)),
         )
+
+
+NO_DELAYS = Delays()
 
 
 class Captures(NamedTuple):
@@ -248,6 +254,9 @@ class Captures(NamedTuple):
     once: int = 0  # messages with one capture
     twice: int = 0  # messages with two
     once_squared: int = 0  # Σ over receivers of (messages that it alone captured)²
+
+
+NO_CAPTURES = Captures()
 
 
 class Dimension(StrEnum):
@@ -268,8 +277,8 @@ class Group:
     dimension: Dimension
     value: str | None
     counts: Counts
-    spreads: Spreads = Spreads()
-    delays: Delays = Delays()
+    spreads: Spreads = NO_SPREADS
+    delays: Delays = NO_DELAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,13 +289,15 @@ class Figures:
     influence        how far leaving out one receiver can move R (of a channel: Rch), at most
     """
 
-    spreads: Spreads = Spreads()
-    delays: Delays = Delays()
-    captures: Captures = Captures()
+    spreads: Spreads = NO_SPREADS
+    delays: Delays = NO_DELAYS
+    captures: Captures = NO_CAPTURES
     median: float | None = None
     trimmed: float | None = None
     influence: float | None = None
 
+
+NO_FIGURES = Figures()
 
 AUDIT_CHANNELS = "devtelemetry-audit/"
 """How the ids of channels begin whose losses are known: figures of their own, part of no total."""
@@ -296,7 +307,7 @@ AUDIT_CHANNELS = "devtelemetry-audit/"
 class ChannelReliability:
     channel_id: str
     counts: Counts
-    figures: Figures = Figures()
+    figures: Figures = NO_FIGURES
     groups: tuple[Group, ...] = ()
 
     @property
@@ -322,7 +333,7 @@ class WindowReliability:
     revision: int  # goes up by one when a later computation changes a figure
     computed_at: datetime
     channels: tuple[ChannelReliability, ...]
-    figures: Figures = Figures()
+    figures: Figures = NO_FIGURES
     groups: tuple[Group, ...] = ()
     unseen: float | None = None  # messages that nobody received, estimated: Σ over the channels
 
