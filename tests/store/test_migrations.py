@@ -12,16 +12,20 @@ from alembic.script import ScriptDirectory
 
 from conftest import database_of
 from devtelemetry.errors import ConfigurationError
+from devtelemetry.model import DAY_MS, HOUR_MS
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
+from devtelemetry.store.partitions import day_name, day_of, day_start_ms, drop_day, make_days
 
 MIGRATIONS = Path(str(resources.files("devtelemetry.store"))) / "migrations"
 SCRIPTS = sorted(MIGRATIONS.glob("versions/*.sql"))
+DAY = day_of(1_772_409_600_000)  # 2026-03-02
 
 # Everything that makes up a schema, as text; the order of columns too.
 _DESCRIBE = """
 select 'column', attrelid::regclass::text, attnum::text || ' ' || attname,
        format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
+       || case attgenerated when 's' then ' stored' else '' end
        || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') as definition
 from pg_attribute
 left join pg_attrdef on adrelid = attrelid and adnum = attnum
@@ -43,6 +47,9 @@ select 'table', relname, relkind::text,
 from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'p')
 union all
 select 'view', viewname, '', definition from pg_views where schemaname = 'public'
+union all
+select 'function', proname, '', pg_get_functiondef(oid)
+from pg_proc where pronamespace = 'public'::regnamespace
 order by 1, 2, 3, 4
 """
 
@@ -90,6 +97,55 @@ async def test_a_database_of_an_earlier_version_becomes_the_same_and_keeps_what_
         pass
     assert await described(empty_url) == await described(database_url)
     assert await connection.fetchval("select external_id from channel") == "kept"
+    await connection.close()
+
+
+async def test_receipts_of_an_earlier_version_get_their_delays(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
+    for script in SCRIPTS[:4]:
+        await connection.execute(script.read_text("utf-8"))
+    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+    await connection.execute("insert into alembic_version values ('0004')")
+    await make_days(connection, "receipt", [DAY, DAY + 1])
+    sent_at = day_start_ms(DAY)
+    await connection.executemany(
+        "insert into receipt values ($1, 2, 3, $2, $3, $4, 7, $5)",
+        [
+            (1, sent_at, sent_at + 1_000, sent_at + 800, False),
+            (1, sent_at + DAY_MS, sent_at + DAY_MS + 2 * HOUR_MS, None, False),
+            (2, sent_at, None, None, True),
+            (3, sent_at, sent_at + 5_001, sent_at - HOUR_MS, True),
+        ],
+    )
+    async with Database(empty_url):
+        pass
+    rows = await connection.fetch(
+        "select channel_id, received_at, delays from receipt order by sent_at, channel_id"
+    )
+    assert [tuple(row) for row in rows] == [
+        (1, sent_at + 800, 2 * 16 + 2),
+        (2, None, 0),
+        (3, sent_at - HOUR_MS, 5 * 16 + 1),
+        (1, None, 12 * 16),
+    ]
+    # Days from before and after are alike, and go alike.
+    await make_days(connection, "receipt", [DAY + 2])
+    definitions = [
+        {
+            row["definition"].replace(row["table"], "receipt_day")
+            for row in await connection.fetch(
+                "select tablename as table, indexdef as definition from pg_indexes "
+                "where tablename = $1",
+                f"receipt_{day_name(day).replace('-', '')}",
+            )
+        }
+        for day in (DAY, DAY + 1, DAY + 2)
+    ]
+    assert definitions[0] == definitions[1] == definitions[2]
+    assert len(definitions[0]) == 2
+    for day in (DAY, DAY + 1, DAY + 2):
+        await drop_day(connection, "receipt", day)
+    assert await connection.fetchval("select count(*) from receipt") == 0
     await connection.close()
 
 

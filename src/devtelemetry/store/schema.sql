@@ -41,7 +41,9 @@ create table receiver (
     app_version             text   not null default '',  -- the last one it said; empty: never said
     described_at            bigint not null,       -- created_at of the report that platform and app_version come from; 0: none
     last_receipt_minute     bigint,                -- greatest created_at of its receipts; NULL: it has none. Outlives the samples
-    last_heartbeat_minute   bigint                 -- greatest time it pushed without samples; NULL: never
+    last_heartbeat_minute   bigint,                -- greatest time it pushed without samples; NULL: never
+    clock_offset            bigint,                -- ms, the server's clock less its own, as its latest push told it, the way here in it
+    clock_said_at           bigint                 -- created_at of that push; NULL, and the offset: it never told its clock
 );
 create index receiver_owner on receiver (owner_id);
 create index receiver_installation on receiver (installation_id);
@@ -76,6 +78,19 @@ create table message (
     primary key (channel_id, message_id)
 );
 
+-- How late something is, in ms, as one of 15 classes: model.DELAY_EDGES_MS. 0: not known; 1: more than a second too early.
+create function delay_class(delay bigint) returns smallint
+immutable parallel safe language sql
+return coalesce(
+    1 + width_bucket(
+        delay,
+        array[
+            -1000, 1001, 2001, 5001, 10001, 30001, 60001, 300001, 600001, 1800001, 3600001, 21600001, 86400001
+        ]::bigint[]
+    ),
+    0
+)::smallint;
+
 -- One row a (channel, message, receiver): the receiver holds the message, or wrote it. Partitioned by day of
 -- sent_at; sent_at leads the key, so a window is one range of it and inserts stay at its right edge.
 create table receipt (
@@ -84,12 +99,19 @@ create table receipt (
     receiver_id       bigint  not null,
     sent_at           bigint  not null,  -- the message's
     created_at        bigint,            -- when the first of its samples was accepted; NULL: no sample, only known as the author
-    received_at       bigint,            -- the receiver's clock; NULL: not said
+    received_at       bigint,            -- when it held the message, by the server's clock as far as its push told its own;
+                                         -- of an author: when it sent it. NULL: not known
     kind              integer not null,
     sent_by_receiver  boolean not null,  -- the receiver wrote the message: it is never expected to receive it
+    -- 16 * the class of its report's delay + that of its delivery's. Below 16: it has no created_at.
+    delays            smallint not null
+        generated always as (delay_class(created_at - sent_at) * 16 + delay_class(received_at - sent_at)) stored,
     -- What else an hour's figures need stands in the key's index: computing them reads nothing but it.
-    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, sent_by_receiver, created_at)
+    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, delays, sent_by_receiver)
 ) partition by range (sent_at);
+-- Messages whose author's clock is a second off or more: their delays are counted from received_at of this row.
+create index receipt_author_clock on receipt (sent_at) include (channel_id, message_id, received_at)
+where sent_by_receiver and abs(received_at - sent_at) >= 1000;
 
 -- From when to when a receiver is known in a channel, by what it held and by what it says. Outlives the samples.
 create table membership (

@@ -1,0 +1,74 @@
+"""What the database makes of the times of a receipt, held against the constants of the model."""
+
+import pytest
+
+from devtelemetry.model import (
+    DELAY_CLASSES,
+    DELAY_EDGES_MS,
+    DELAY_NEGATIVE,
+    DELAY_UNKNOWN,
+)
+from devtelemetry.store.database import Database
+
+_FURTHEST = 10**14  # ms: what is believed of a time lies between 0 and that
+
+
+async def classes(database: Database, delays: list[int | None]) -> list[int]:
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select delay_class(delay) as class from unnest($1::bigint[]) with ordinality "
+            "as n (delay, position) order by position",
+            delays,
+        )
+    return [row["class"] for row in rows]
+
+
+async def test_the_upper_edges_of_delay_classes_are_the_models(database: Database) -> None:
+    for position, edge in enumerate(DELAY_EDGES_MS):
+        expected = DELAY_NEGATIVE + 1 + position
+        assert await classes(database, [edge, edge + 1]) == [expected, expected + 1], edge
+    assert await classes(database, [_FURTHEST]) == [DELAY_CLASSES - 1]
+
+
+async def test_up_to_a_second_too_early_is_no_delay(database: Database) -> None:
+    first = DELAY_NEGATIVE + 1
+    assert await classes(database, [-_FURTHEST, -1001, -1000, -1, 0]) == [
+        *(DELAY_NEGATIVE, DELAY_NEGATIVE),
+        *(first, first, first),
+    ]
+
+
+async def test_an_unknown_moment_is_a_class_of_its_own(database: Database) -> None:
+    assert await classes(database, [None]) == [DELAY_UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("created_at", "received_at", "expected"),
+    [
+        (None, None, (DELAY_UNKNOWN, DELAY_UNKNOWN)),
+        (None, 1_000, (DELAY_UNKNOWN, 2)),  # an author's mark with the moment of sending
+        (90_000_000, None, (14, DELAY_UNKNOWN)),
+        (-5_000, -5_000, (DELAY_NEGATIVE, DELAY_NEGATIVE)),
+        (90_000_000, 90_000_000, (14, 14)),
+        (60_000, 4_000, (7, 4)),
+    ],
+)
+async def test_a_receipt_carries_both_of_its_delays(
+    database: Database,
+    created_at: int | None,
+    received_at: int | None,
+    expected: tuple[int, int],
+) -> None:
+    sent_at = 1_772_409_600_000
+    async with database.acquire() as connection:
+        await connection.execute("create table receipt_day partition of receipt default")
+        delays = await connection.fetchval(
+            "insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, "
+            "received_at, kind, sent_by_receiver) "
+            "values ($1, 1, 1, 1, $1 + $2::bigint, $1 + $3::bigint, 1, false) returning delays",
+            sent_at,
+            created_at,
+            received_at,
+        )
+    assert divmod(delays, 16) == expected
+    assert (delays < 16) == (created_at is None)
