@@ -15,8 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from devtelemetry import metrics
 from devtelemetry.api import ReliabilityDocument, create_app
+from devtelemetry.clock import now_ms
 from devtelemetry.config import Settings
 from devtelemetry.figures import Selection, as_json, read_windows
+from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
+from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import HOUR_MS, from_unix_ms
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import Scope, create_token
@@ -265,6 +268,22 @@ async def test_only_the_policy_that_is_configured_is_shown(database: Database) -
     assert not [name for name in await scrape(database) if "delivery_ratio" in name]
     shown = await scrape(database, membership="window")
     assert [name for name in shown if "delivery_ratio" in name]
+
+
+async def test_a_scrape_shows_how_many_clocks_are_off(database: Database) -> None:
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    for key, offset in (("a", 90_000), ("b", -2_000), ("c", 30)):
+        batch.add_heartbeat(writer.keyring, Heartbeat(key, "", "", "", now_ms()))
+        batch.add_clocks(writer.keyring, [ClockSaid(key, "", offset, now_ms())])
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=now_ms())
+    series = await scrape(database)
+    assert series["devtelemetry_clients_clock_told"] == 3
+    assert [
+        series[f"devtelemetry_clients_clock_off,more_than={edge}"]
+        for edge in ("1s", "10s", "1m", "1h")
+    ] == [2, 1, 1, 0]
 
 
 async def test_a_figure_without_a_value_has_no_series(database: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from devtelemetry import metrics
-from devtelemetry.api import window_metrics
+from devtelemetry.api import clock_metrics, window_metrics
 from devtelemetry.ingest.statusgo import Refused
 from devtelemetry.model import Reason
 
@@ -35,10 +35,9 @@ def metric_rows() -> list[str]:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
-    rows += [
-        f"| `{family.name}` | {family.type} | `timeframe`, `state` | {family.documentation} |"
-        for family in window_metrics([])
-    ]
+    for family in (*window_metrics([]), *clock_metrics(None)):
+        labels = ", ".join(f"`{label}`" for label in family._labelnames)
+        rows.append(f"| `{family.name}` | {family.type} | {labels} | {family.documentation} |")
     return rows
 
 

@@ -711,6 +711,16 @@ async def figures(database: Database) -> list[dict[str, Any]]:
     return found
 
 
+async def delays(database: Database) -> list[tuple[Any, ...]]:
+    """Of every receipt, by its key: what its delays are counted from."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select sent_at, channel_id, message_id, receiver_id, sent_by_receiver, received_at, "
+            "delays from receipt order by 1, 2, 3, 4"
+        )
+    return [tuple(row) for row in rows]
+
+
 @settings(
     max_examples=60,
     deadline=None,
@@ -724,6 +734,7 @@ async def test_import_export_import_changes_nothing(
     await run_import(database, lines(samples))
     text = await exported(database)
     expected = await figures(database)
+    expected_delays = await delays(database)
 
     # Into the database that it came from.
     told = Told()
@@ -741,6 +752,7 @@ async def test_import_export_import_changes_nothing(
     assert told == Told()
     assert await exported(database) == text
     assert await figures(database) == expected
+    assert await delays(database) == expected_delays
 
 
 async def test_another_deployment_exports_the_same_lines(

@@ -22,6 +22,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from devtelemetry import __version__
 from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.clock import now_ms
+from devtelemetry.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.config import Settings
 from devtelemetry.errors import Unavailable
 from devtelemetry.figures import (
@@ -287,34 +289,43 @@ def _add_metrics(app: FastAPI, database: Database, settings: Settings) -> None:
     @app.get(
         "/metrics",
         summary="Prometheus exposition",
-        description="The service's own metrics, and the latest window of each timeframe and state.",
+        description="The service's own metrics, the latest window of each timeframe and state, and "
+        "how far the clocks of clients are off.",
         tags=["health"],
         response_class=PlainTextResponse,
     )
     async def metrics(request: Request) -> Response:
+        windows: list[WindowReliability] = []
+        clocks = None
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 windows = await latest_windows(database, settings.membership)
+                clocks = await read_clocks(database, now_ms=now_ms())
         except Exception as error:  # its own metrics matter most then
-            _log.warning("no windows for /metrics", error=str(error) or type(error).__name__)
-            windows = []
+            _log.warning(
+                "/metrics without what is stored", error=str(error) or type(error).__name__
+            )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(_WithWindows(windows)), headers={"Content-Type": content_type})
+        return Response(
+            encode(_WithStored(windows, clocks)), headers={"Content-Type": content_type}
+        )
 
 
-class _WithWindows(CollectorRegistry):
-    """The service's own metrics and those of windows that were read before: nothing waits here."""
+class _WithStored(CollectorRegistry):
+    """The service's own metrics and those of what was read before: nothing waits here."""
 
-    def __init__(self, windows: list[WindowReliability]) -> None:
+    def __init__(self, windows: list[WindowReliability], clocks: Clocks | None) -> None:
         super().__init__()
         self._windows = windows
+        self._clocks = clocks
 
     def collect(self) -> Iterator[Metric]:
         yield from exposed_registry().collect()
         yield from window_metrics(self._windows)
+        yield from clock_metrics(self._clocks)
 
 
-def window_metrics(windows: list[WindowReliability]) -> Iterator[Metric]:
+def window_metrics(windows: list[WindowReliability]) -> Iterator[GaugeMetricFamily]:
     """The series of docs/protocol.md, "Prometheus series". A figure without a value has none."""
     for name, text, figure in _SERIES:
         family = GaugeMetricFamily(f"devtelemetry_{name}", text, labels=["timeframe", "state"])
@@ -323,6 +334,26 @@ def window_metrics(windows: list[WindowReliability]) -> Iterator[Metric]:
             if value is not None:
                 family.add_metric([window.timeframe, window.state.value], value)
         yield family
+
+
+def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:
+    """How many clients have clocks that are off. None: not known, no series."""
+    told = GaugeMetricFamily(
+        "devtelemetry_clients_clock_told",
+        "Receivers that told their clock and reported in the last seven days.",
+        labels=[],
+    )
+    off = GaugeMetricFamily(
+        "devtelemetry_clients_clock_off",
+        "Those of devtelemetry_clients_clock_told whose clock is off by more than this.",
+        labels=["more_than"],
+    )
+    if clocks is not None:
+        told.add_metric([], clocks.told)
+        for name in OFF_BY_MS:
+            off.add_metric([name], clocks.off_by_more[name])
+    yield told
+    yield off
 
 
 _SERIES: tuple[tuple[str, str, Callable[[WindowReliability], float | None]], ...] = (

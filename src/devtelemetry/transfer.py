@@ -35,6 +35,7 @@ from devtelemetry.ingest.check import (
     check,
     check_channel,
     check_reporter,
+    is_milliseconds,
     is_numbered,
 )
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
@@ -52,8 +53,6 @@ CURSOR_ROWS = 5_000
 PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
 EXPORT_ATTEMPTS = 10  # each fails only if an earlier copy of a sample came between two statements
 
-_LEAST_MILLISECONDS = 10**11  # Unix ms lie between 1973 and 5138, as for the times that clients say
-_GREATEST_MILLISECONDS = 10**14
 _GREATEST_SIZE = 2**32 - 1  # the wire's uint32
 _WAIT_SECONDS = 7 * 86_400.0  # a lock is waited for as long as it takes
 _BUFFER_BYTES = 256 * 1024
@@ -117,7 +116,7 @@ def _created_at(value: object) -> int | None:
 
 def _time(value: object) -> int:
     number = _whole_number(value)
-    if not _LEAST_MILLISECONDS <= number <= _GREATEST_MILLISECONDS:
+    if not is_milliseconds(number):
         raise BadLine(f"{number} is no time in Unix milliseconds; allowed: Unix milliseconds")
     return number
 

@@ -60,9 +60,11 @@ async def wire(database: Database) -> AsyncIterator[Wire]:
 
 
 class _served:  # noqa: N801
-    def __init__(self, database: Database, **settings: object) -> None:
+    def __init__(
+        self, database: Database, *, clock: Callable[[], int] = now_ms, **settings: object
+    ) -> None:
         self._endpoint = ingest_endpoint(
-            Settings(grpc_listen="127.0.0.1:0", **settings), database, port=0, now_ms=now_ms
+            Settings(grpc_listen="127.0.0.1:0", **settings), database, port=0, now_ms=clock
         )
 
     async def __aenter__(self) -> Wire:
@@ -109,7 +111,6 @@ async def test_what_is_accepted_is_stored_with_all_its_fields(
                 received_at=sent_at + 700,
                 message_type="CHAT_MESSAGE",
                 message_size=4_000_000_000,
-                sent_by_receiver=True,
             )
         )
     )
@@ -131,7 +132,7 @@ async def test_what_is_accepted_is_stored_with_all_its_fields(
         "message_size": 4_000_000_000,
         "sent_at": sent_at,
         "received_at": sent_at + 700,
-        "sent_by_receiver": True,
+        "sent_by_receiver": False,
         "message_type": "CHAT_MESSAGE",
         "platform": "android",
         "app_version": "2.31.0",
@@ -248,6 +249,145 @@ async def test_five_thousand_samples_are_allowed(wire: Wire, database: Database)
     push = request(*(sample(message_id=f"m{i}") for i in range(5_000)))
     assert (await wire.push(push)).accepted == 5_000
     assert await count(database, "receipt") == 5_000
+
+
+async def moments(database: Database) -> list[tuple[str, int | None]]:
+    """What is stored of when each message was received, or sent by its author."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select m.external_id, r.received_at from receipt r "
+            "join message m using (channel_id, message_id) order by 1"
+        )
+    return [tuple(row) for row in rows]
+
+
+async def clock_of(database: Database) -> tuple[int | None, int | None]:
+    async with database.acquire() as connection:
+        row = await connection.fetchrow("select clock_offset, clock_said_at from receiver")
+    assert row is not None
+    return tuple(row)
+
+
+@pytest.mark.parametrize("skew_ms", [0, -5 * HOUR_MS, 5 * HOUR_MS, 400 * DAY_MS, -400 * DAY_MS])
+async def test_the_moment_of_receiving_is_by_the_servers_clock(
+    database: Database, skew_ms: int
+) -> None:
+    sent_at = NOW - 10_000
+    async with _served(database, clock=lambda: NOW) as wire:
+        await wire.push(
+            request(
+                sample(message_id="fast", sent_at=sent_at, received_at=sent_at + 300 + skew_ms),
+                sample(message_id="now", sent_at=sent_at, received_at=NOW + skew_ms),
+                sample(message_id="unknown", sent_at=sent_at),
+                client_time=NOW + skew_ms,
+            )
+        )
+    assert await moments(database) == [("fast", sent_at + 300), ("now", NOW), ("unknown", None)]
+    assert await clock_of(database) == (-skew_ms, NOW)
+
+
+@pytest.mark.parametrize("skew_ms", [0, -5 * HOUR_MS, HOUR_MS])
+async def test_an_author_says_when_it_sent_by_the_servers_clock(
+    database: Database, skew_ms: int
+) -> None:
+    """Its own clock, which dates the message for all, may be off."""
+    moment = NOW - 10_000
+    async with _served(database, clock=lambda: NOW) as wire:
+        for received_at in (0, moment + skew_ms + 7_000):
+            await wire.push(
+                request(
+                    sample(
+                        sent_at=moment + skew_ms, sent_by_receiver=True, received_at=received_at
+                    ),
+                    client_time=NOW + skew_ms,
+                )
+            )
+            assert await moments(database) == [("m1", moment)]
+    async with database.acquire() as connection:
+        sent_at = await connection.fetchval("select sent_at from receipt")
+    assert sent_at == moment + skew_ms
+
+
+@pytest.mark.parametrize("client_time", [0, 1, NOW // 1000, NOW * 1000, 2**64 - 1])
+async def test_who_does_not_tell_its_clock_is_believed_about_what_it_received_alone(
+    database: Database, client_time: int
+) -> None:
+    said = {"sent_at": NOW - 10_000, "received_at": NOW - HOUR_MS}
+    async with _served(database, clock=lambda: NOW) as wire:
+        await wire.push(
+            request(
+                sample(message_id="held", **said),
+                sample(message_id="sent", sent_by_receiver=True, **said),
+                client_time=client_time,
+            )
+        )
+    assert await moments(database) == [("held", NOW - HOUR_MS), ("sent", None)]
+    assert await clock_of(database) == (None, None)
+
+
+@pytest.mark.parametrize("is_author", [False, True])
+async def test_a_moment_lies_in_no_future_and_is_still_a_time(
+    database: Database, is_author: bool
+) -> None:
+    """The clock was set between receiving, or writing, and sending."""
+    ahead = NOW + HOUR_MS - 1
+    moment = {"sent_at": ahead} if is_author else {"received_at": ahead, "sent_at": NOW}
+    async with _served(database, clock=lambda: NOW) as wire:
+        await wire.push(
+            request(
+                sample(message_id="set back", sent_by_receiver=is_author, **moment), client_time=NOW
+            )
+        )
+        await wire.push(
+            request(
+                sample(message_id="set forward", sent_at=NOW, received_at=10**11),
+                client_time=NOW + 1,
+            )
+        )
+    assert await moments(database) == [("set back", NOW), ("set forward", 10**11)]
+
+
+@pytest.mark.parametrize("ways_ms", [(700, 40, 2_000), (40, 700, 2_000), (2_000, 700, 40)])
+async def test_of_copies_of_a_sample_the_least_moment_stays(
+    database: Database, ways_ms: tuple[int, ...]
+) -> None:
+    """What is put right is late by the way of its push."""
+    received_at = NOW - 5_000
+    time_of_server = NOW
+    async with _served(database, clock=lambda: time_of_server) as wire:
+        for way_ms in ways_ms:
+            time_of_server = NOW + way_ms
+            again = sample(sent_at=NOW - 9_000, received_at=received_at)
+            await wire.push(request(again, client_time=NOW))
+    assert await moments(database) == [("m1", received_at + 40)]
+
+
+async def test_the_latest_clock_that_a_receiver_told_is_kept(database: Database) -> None:
+    time_of_server = NOW
+    async with _served(database, clock=lambda: time_of_server) as wire:
+        await wire.push(request(sample(), client_time=NOW - 7_000))
+        assert await clock_of(database) == (7_000, NOW)
+        time_of_server = NOW + 60_000
+        await wire.push(request(client_time=NOW + 65_000))
+        assert await clock_of(database) == (-5_000, NOW + 60_000)
+        time_of_server = NOW + 120_000
+        await wire.push(request(sample(message_id="m2")))  # it does not say
+        assert await clock_of(database) == (-5_000, NOW + 60_000)
+
+
+async def test_a_clock_is_kept_for_each_receiver_of_a_push(database: Database) -> None:
+    async with _served(database, clock=lambda: NOW) as wire:
+        await wire.push(
+            request(
+                sample(),
+                sample(receiver_public_key="0x04bb"),
+                sample(receiver_public_key="0x04cc", sent_at=0),  # refused: nobody knows that one
+                client_time=NOW - 2_000,
+            )
+        )
+    async with database.acquire() as connection:
+        rows = await connection.fetch("select clock_offset from receiver")
+    assert [row["clock_offset"] for row in rows] == [2_000, 2_000]
 
 
 async def test_a_heartbeat_shows_that_its_sender_reports(wire: Wire, database: Database) -> None:

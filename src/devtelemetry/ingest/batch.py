@@ -48,6 +48,13 @@ class NewReceipt:
     sent_by_receiver: bool
 
 
+class Clock(NamedTuple):
+    """How far a receiver's clock is off. The greatest is believed: the latest."""
+
+    said_at: int  # created_at of the push
+    offset: int  # ms, the server's less its own
+
+
 @dataclass(slots=True)
 class NewReceiver:
     """What is to be remembered of a reporter. Minutes are Unix ms; None: nothing new."""
@@ -57,6 +64,7 @@ class NewReceiver:
     app_version: str = ""
     described_at: int = 0
     last_heartbeat_minute: int | None = None
+    clock: Clock | None = None
 
 
 class NewRun(NamedTuple):
@@ -91,6 +99,15 @@ class Heartbeat(NamedTuple):
     platform: str
     app_version: str
     created_at: int
+
+
+class ClockSaid(NamedTuple):
+    """What a push shows of a receiver's clock; the fields as in Clock."""
+
+    receiver_public_key: str
+    installation_id: str
+    offset: int
+    said_at: int
 
 
 @dataclass(slots=True)
@@ -161,6 +178,13 @@ class Batch:
         _describe(receiver, beat.platform, beat.app_version, beat.created_at)
         minute = floor_to_minute(beat.created_at)
         receiver.last_heartbeat_minute = max(receiver.last_heartbeat_minute or minute, minute)
+
+    def add_clocks(self, keyring: Keyring, clocks: Iterable[ClockSaid]) -> None:
+        for said in clocks:
+            ids = keyring.receiver(said.receiver_public_key, said.installation_id)
+            receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
+            clock = Clock(said.said_at, said.offset)
+            receiver.clock = max(receiver.clock or clock, clock)
 
     def add_memberships(self, keyring: Keyring, reported: Iterable[ReportedMembership]) -> None:
         for said in reported:

@@ -7,7 +7,7 @@ as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -22,8 +22,9 @@ from grpc_reflection.v1alpha import reflection
 
 from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
-from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.batch import ClockSaid, Heartbeat
 from devtelemetry.ingest.check import (
+    LEAST_MILLISECONDS,
     MAX_MEMBERSHIPS_PER_REQUEST,
     MAX_REQUEST_BYTES,
     MAX_SAMPLES_PER_REQUEST,
@@ -210,7 +211,12 @@ class PushService:
             )
             memberships, ignored = reported_memberships(request, now_ms)
             await self._writer.submit(
-                Submission(heartbeats=(beat,), memberships=memberships, size_bytes=size_bytes)
+                Submission(
+                    heartbeats=(beat,),
+                    memberships=memberships,
+                    clocks=clocks_said(request, (reporter.receiver_public_key,), now_ms),
+                    size_bytes=size_bytes,
+                )
             )
             _count_ignored(ignored)
             return telemetry_pb2.PushResponse()
@@ -221,7 +227,13 @@ class PushService:
         if samples or runs or memberships:
             await self._writer.submit(
                 Submission(
-                    samples=samples, memberships=memberships, runs=runs, size_bytes=size_bytes
+                    samples=samples,
+                    memberships=memberships,
+                    runs=runs,
+                    clocks=clocks_said(
+                        request, {sample.receiver_public_key for sample in samples}, now_ms
+                    ),
+                    size_bytes=size_bytes,
                 )
             )
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(samples))
@@ -259,6 +271,7 @@ def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
     own_key = reporter.receiver_public_key
     installation_id = reporter.installation_id
     platform, app_version = reporter.platform, reporter.app_version
+    offset = clock_offset(request, now_ms)
     return [
         # By position: this runs once a sample, and names cost half as much again.
         Sample(
@@ -271,7 +284,7 @@ def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
             sample.sent_by_receiver,
             sample.topics,
             sample.envelope_id,
-            sample.received_at,
+            _held_at(sample, offset, now_ms),
             sample.message_type,
             sample.message_size,
             platform,
@@ -279,6 +292,41 @@ def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
         )
         for sample in request.samples
     ]
+
+
+def clock_offset(request: telemetry_pb2.PushRequest, now_ms: int) -> int | None:
+    """The server's clock less the client's in ms, the request's way here in it; None: not told."""
+    return now_ms - request.client_time if is_milliseconds(request.client_time) else None
+
+
+def _held_at(sample: telemetry_pb2.Sample, offset: int | None, now_ms: int) -> int:
+    """When the receiver held the message, of its author when it sent it; 0: not known.
+
+    By the server's clock where the push told the client's, else as it was said.
+    """
+    moment: int = sample.received_at
+    if moment and not is_milliseconds(moment):
+        return moment  # as it is refused
+    if sample.sent_by_receiver:
+        # Whatever an author says it received is not when it sent it, and the delays of all others
+        # are counted from this.
+        moment = sample.sent_at if offset is not None else 0
+    if not moment or offset is None:
+        return moment
+    # A clock that was set meanwhile may put it anywhere. It was not after it was reported, and must
+    # stay what an import takes.
+    return max(min(moment + offset, now_ms), LEAST_MILLISECONDS)
+
+
+def clocks_said(
+    request: telemetry_pb2.PushRequest, receiver_public_keys: Iterable[str], now_ms: int
+) -> list[ClockSaid]:
+    """How far the clock of the client is off, which these receivers have; none: it does not say."""
+    offset = clock_offset(request, now_ms)
+    if offset is None:
+        return []
+    installation_id = request.reporter.installation_id
+    return [ClockSaid(key, installation_id, offset, now_ms) for key in receiver_public_keys]
 
 
 def reported_memberships(

@@ -120,13 +120,15 @@ select * from unnest($1::bigint[])
 on conflict do nothing
 
 -- name: upsert_receivers
--- What a receiver says of itself is as of its latest report; when it last reported only grows.
+-- What a receiver says of itself is as of its latest report, its clock too (of one moment the greatest offset); when it
+-- last reported only grows.
 insert into receiver (
     receiver_id, owner_id, installation_id, platform, app_version, described_at, last_receipt_minute,
-    last_heartbeat_minute
+    last_heartbeat_minute, clock_offset, clock_said_at
 )
 select * from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[]
+    $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
+    $9::bigint[], $10::bigint[]
 )
 on conflict (receiver_id) do update
 set platform = case
@@ -138,7 +140,13 @@ set platform = case
         then excluded.app_version else receiver.app_version end,
     described_at = greatest(receiver.described_at, excluded.described_at),
     last_receipt_minute = greatest(receiver.last_receipt_minute, excluded.last_receipt_minute),
-    last_heartbeat_minute = greatest(receiver.last_heartbeat_minute, excluded.last_heartbeat_minute)
+    last_heartbeat_minute = greatest(receiver.last_heartbeat_minute, excluded.last_heartbeat_minute),
+    clock_offset = case
+        when excluded.clock_said_at is not null
+         and (receiver.clock_said_at is null or (excluded.clock_said_at, excluded.clock_offset)
+             > (receiver.clock_said_at, receiver.clock_offset))
+        then excluded.clock_offset else receiver.clock_offset end,
+    clock_said_at = greatest(receiver.clock_said_at, excluded.clock_said_at)
 
 -- name: upsert_memberships
 insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute)

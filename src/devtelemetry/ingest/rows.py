@@ -361,6 +361,7 @@ class RowWriter:
             receipt_minute = None if created_at is None else floor_to_minute(created_at)
             platform, app_version = storable(receiver.platform), storable(receiver.app_version)
             known = self._known.receivers.get(receiver_id)
+            # Its clock alone is no reason to write: who reports has a row a minute.
             if (
                 known is not None
                 and receiver.last_heartbeat_minute is None
@@ -377,12 +378,13 @@ class RowWriter:
                     receiver.described_at,
                     receipt_minute,
                     receiver.last_heartbeat_minute,
+                    *reversed(receiver.clock or (None, None)),
                 )
             )
             minute = max(receipt_minute or 0, known[2] if known else 0)
             changes.receivers[receiver_id] = (platform, app_version, minute)
         if rows:
-            await connection.execute(_QUERIES["upsert_receivers"], *_columns(rows, 8))
+            await connection.execute(_QUERIES["upsert_receivers"], *_columns(rows, 10))
 
     async def _write_memberships(
         self,

@@ -17,7 +17,7 @@ import structlog
 
 from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
-from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import Event, ReportedMembership, ReportRun, Sample, SentEnvelope
 from devtelemetry.store.database import Database, is_transient
@@ -47,6 +47,7 @@ class Submission:
     events: Sequence[Event] = ()
     memberships: Sequence[ReportedMembership] = ()
     runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
+    clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
     size_bytes: int = 0  # of the request, as it was sent
 
     @property
@@ -190,6 +191,7 @@ class GroupCommit:
             batch.add_events(keyring, submission.events)
             batch.add_memberships(keyring, submission.memberships)
             batch.add_runs(keyring, submission.runs)
+            batch.add_clocks(keyring, submission.clocks)
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05
         while True:
