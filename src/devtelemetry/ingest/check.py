@@ -18,7 +18,7 @@ MAX_SEQUENCE = 2**53  # beyond it some clients' numbers are no longer exact
 
 # Unix ms lie between 1973 and 5138. A time below is in seconds, one above in µs or ns.
 LEAST_MILLISECONDS = 10**11
-_GREATEST_MILLISECONDS = 10**14
+GREATEST_MILLISECONDS = 10**14
 _GREATEST_MICROSECONDS = 10**17
 
 
@@ -51,7 +51,7 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
     if refusal is not None:
         return refusal
     sent_at = sample.sent_at
-    if not LEAST_MILLISECONDS <= sent_at <= _GREATEST_MILLISECONDS:
+    if not LEAST_MILLISECONDS <= sent_at <= GREATEST_MILLISECONDS:
         return _not_milliseconds("sent_at", sent_at)
     if sent_at < limits.oldest_day_kept(now_ms):
         return Refusal(
@@ -66,7 +66,7 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
             f"allowed: up to {_span(limits.clock_skew_ms)}",
         )
     received_at = sample.received_at
-    if received_at and not LEAST_MILLISECONDS <= received_at <= _GREATEST_MILLISECONDS:
+    if received_at and not LEAST_MILLISECONDS <= received_at <= GREATEST_MILLISECONDS:
         return _not_milliseconds("received_at", received_at)
     return None
 
@@ -90,7 +90,7 @@ def check_channel(channel_id: str) -> Refusal | None:
 
 
 def is_milliseconds(value: int) -> bool:
-    return LEAST_MILLISECONDS <= value <= _GREATEST_MILLISECONDS
+    return LEAST_MILLISECONDS <= value <= GREATEST_MILLISECONDS
 
 
 def is_numbered(installation_id: str, first_sequence: int) -> bool:
@@ -165,7 +165,7 @@ def _not_milliseconds(field: str, value: int) -> Refusal:
         return Refusal(Reason.MISSING_FIELD, f"{field}: 0; allowed: Unix milliseconds")
     if 0 < value < LEAST_MILLISECONDS:
         guess = "looks like seconds"
-    elif _GREATEST_MILLISECONDS < value <= _GREATEST_MICROSECONDS:
+    elif GREATEST_MILLISECONDS < value <= _GREATEST_MICROSECONDS:
         guess = "looks like microseconds"
     elif value > _GREATEST_MICROSECONDS:
         guess = "looks like nanoseconds"

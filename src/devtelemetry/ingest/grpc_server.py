@@ -24,6 +24,7 @@ from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest.batch import ClockSaid, Heartbeat
 from devtelemetry.ingest.check import (
+    GREATEST_MILLISECONDS,
     LEAST_MILLISECONDS,
     MAX_MEMBERSHIPS_PER_REQUEST,
     MAX_REQUEST_BYTES,
@@ -304,8 +305,9 @@ def _held_at(sample: telemetry_pb2.Sample, offset: int | None, now_ms: int) -> i
 
     By the server's clock where the push told the client's, else as it was said.
     """
+    # Written out rather than called: this runs once a sample.
     moment: int = sample.received_at
-    if moment and not is_milliseconds(moment):
+    if moment and not LEAST_MILLISECONDS <= moment <= GREATEST_MILLISECONDS:
         return moment  # as it is refused
     if sample.sent_by_receiver:
         # Whatever an author says it received is not when it sent it, and the delays of all others
@@ -315,7 +317,10 @@ def _held_at(sample: telemetry_pb2.Sample, offset: int | None, now_ms: int) -> i
         return moment
     # A clock that was set meanwhile may put it anywhere. It was not after it was reported, and must
     # stay what an import takes.
-    return max(min(moment + offset, now_ms), LEAST_MILLISECONDS)
+    moment += offset
+    if moment > now_ms:
+        return now_ms
+    return moment if moment >= LEAST_MILLISECONDS else LEAST_MILLISECONDS
 
 
 def clocks_said(
