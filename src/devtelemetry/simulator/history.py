@@ -32,7 +32,7 @@ def _sample(world: World, one: Report) -> dict[str, Any]:
         "sequence": one.number,
         "sentAt": message.sent_at,
         "createdAt": one.at_ms + REPORT_MS,
-        "receivedAt": one.at_ms + node.skew_ms,
+        "receivedAt": one.at_ms,  # by the server's clock, of an author when it wrote
         "sentByReceiver": one.is_author,
         "platform": node.platform,
         "appVersion": node.app_version,
