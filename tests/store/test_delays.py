@@ -7,8 +7,11 @@ from devtelemetry.model import (
     DELAY_EDGES_MS,
     DELAY_NEGATIVE,
     DELAY_UNKNOWN,
+    Sample,
 )
 from devtelemetry.store.database import Database
+from devtelemetry.store.repair import repair
+from support.store import START, store
 
 _FURTHEST = 10**14  # ms: what is believed of a time lies between 0 and that
 
@@ -72,3 +75,39 @@ async def test_a_receipt_carries_both_of_its_delays(
         )
     assert divmod(delays, 16) == expected
     assert (delays < 16) == (created_at is None)
+
+
+async def test_a_message_that_moves_keeps_its_moments_and_gets_other_delays(
+    database: Database,
+) -> None:
+    """An earlier sample says another sentAt: the devices received and wrote when they did."""
+    late = START + 60_000
+    wrote = Sample("m", "c", "author", late, late + 9_000, sent_by_receiver=True, received_at=START)
+    held = Sample("m", "c", "a", late, late + 5_000, received_at=START + 4_000)
+    earlier = Sample("m", "c", "b", START, START + 3_000)
+    await store(database, [wrote, held], [earlier])
+    await repair(database)
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select sent_at, created_at, received_at, delays from receipt order by created_at"
+        )
+    assert [tuple(row) for row in rows] == [
+        (START, START + 3_000, None, 4 * 16),
+        (START, late + 5_000, START + 4_000, 8 * 16 + 4),
+        (START, late + 9_000, START, 8 * 16 + 2),
+    ]
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_what_an_author_gets_back_of_its_own_message_is_not_when_it_wrote_it(
+    database: Database, together: bool
+) -> None:
+    wrote = Sample("m", "c", "a", START, START + 9_000, "", True, received_at=START + 2_000)
+    echo = Sample("m", "c", "a", START, START + 8_000, received_at=START + 7_000)
+    for first, second in ((wrote, echo), (echo, wrote)):
+        await store(database, *([[first, second]] if together else [[first], [second]]))
+        async with database.acquire() as connection:
+            row = await connection.fetchrow("select sent_by_receiver, received_at from receipt")
+            assert row is not None
+            assert tuple(row) == (True, START + 2_000)
+            await connection.execute("truncate receipt, message")
