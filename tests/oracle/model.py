@@ -25,17 +25,38 @@ How the page is read where it leaves a choice:
   page's terms and not here.
 - *Memberships.* Of what a receiver says of joining and of leaving a channel, the latest counts
   each, and of what it says at one moment the greatest.
+- *Descriptions.* Platform and version are each what the receiver said last by createdAt, and of
+  what it says at one moment the greatest. An author mark describes nobody.
+- *Clocks.* `received_at` comes by the server's clock as far as that is known; of an author it is
+  when it sent the message. Samples of one receipt merge by the least. Of several authors' moments
+  those count that are a second or more off sentAt, and of these the least.
+
+The figures beside the counts are in `oracle.figures`, as functions of what is found out here.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from oracle import figures
+from oracle.figures import (
+    Captures,
+    Delays,
+    Described,
+    Dimension,
+    Groups,
+    Pair,
+    PairCounts,
+    Spread,
+    delay_class,
+)
 
 Receiver = tuple[str, str]
 """(receiver public key, installation id)"""
@@ -53,8 +74,14 @@ Joining = tuple[int, int | None, int | None]
 Memberships = Mapping[tuple[Receiver, str], Iterable[Joining]]
 """(receiver, channel id) → all that it said"""
 
+Descriptions = Mapping[Receiver, Iterable[tuple[int, str, str]]]
+"""receiver → all that it said of itself: createdAt, platform, app version; empty: not said"""
+
 Hole = tuple[int, int]
 """An open interval of sentAt"""
+
+AUDIT = "devtelemetry-audit/"
+"""How the ids of channels begin that take part in nothing but their own figures"""
 
 FIRST_OF_ALL = -(2**63)
 END_OF_TIME = 2**63
@@ -78,6 +105,10 @@ class OracleSample:
     sent_by_receiver: bool = False
     message_type: str = ""
     envelope_id: str = ""
+    received_at: int | None = None
+    """ms, by the server's clock; of who wrote it when it sent it; None: not known"""
+    platform: str = ""
+    app_version: str = ""
 
     @property
     def receiver(self) -> Receiver:
@@ -94,6 +125,7 @@ class Receipt:
 
     created_at: int
     sent_by_receiver: bool
+    received_at: int | None
 
 
 @dataclass(frozen=True)
@@ -115,6 +147,34 @@ class Message:
         own = (receiver for receiver, r in self.receipts.items() if r.sent_by_receiver)
         return self.marked_authors.union(own)
 
+    @property
+    def vouchers(self) -> frozenset[Receiver]:
+        return self.holders | self.authors
+
+    @property
+    def capturers(self) -> frozenset[Receiver]:
+        return self.holders - self.authors
+
+    @property
+    def corrected_sent_at(self) -> int:
+        """When it was sent, by the server's clock as far as an author told."""
+        told = [
+            receipt.received_at
+            for receipt in self.receipts.values()
+            if receipt.sent_by_receiver
+            and receipt.received_at is not None
+            and abs(receipt.received_at - self.sent_at) >= 1_000
+        ]
+        return min(told, default=self.sent_at)
+
+
+class Seen(NamedTuple):
+    """What the figures of a window need to know of a message."""
+
+    message_type: str
+    vouchers: frozenset[Receiver]
+    capturers: frozenset[Receiver]
+
 
 Canonical = Mapping[MessageKey, Message]
 
@@ -123,16 +183,51 @@ Canonical = Mapping[MessageKey, Message]
 class OracleChannel:
     """One channel in one window."""
 
-    messages: int
-    receivers: int
-    expected: int
-    missing: int
-    corroborated: int
-    unknown: int
+    channel_id: str
+    believed: tuple[Seen, ...]
+    """M"""
+    measured: tuple[Seen, ...]
+    """M before quorum and cap"""
+    members: Mapping[Receiver, Described]
+    """those that count"""
+    pairs: tuple[Pair, ...]
+    smallest_group: int
+
+    @property
+    def messages(self) -> int:
+        return len(self.believed)
+
+    @property
+    def receivers(self) -> int:
+        return len(self.members)
+
+    @cached_property
+    def counts(self) -> PairCounts:
+        return figures.count_pairs(self.pairs)
+
+    @property
+    def expected(self) -> int:
+        return self.counts.expected
+
+    @property
+    def missing(self) -> int:
+        return self.counts.missing
+
+    @property
+    def corroborated(self) -> int:
+        return self.counts.corroborated
+
+    @property
+    def unknown(self) -> int:
+        return self.counts.unknown
 
     @property
     def comparable(self) -> bool:
         return self.receivers >= 2 and self.expected > 0
+
+    @property
+    def is_audit(self) -> bool:
+        return self.channel_id.startswith(AUDIT)
 
     @property
     def reliability(self) -> Fraction | None:
@@ -144,16 +239,71 @@ class OracleChannel:
             return None
         return 1 - Fraction(self.missing, self.corroborated)
 
+    @property
+    def types(self) -> list[str]:
+        """Of each message of M."""
+        return [message.message_type for message in self.believed]
+
+    @property
+    def lone_vouchers(self) -> Counter[Receiver]:
+        """How many messages of M each receiver alone vouches for."""
+        return _lone_vouchers(self.believed)
+
+    @property
+    def over_receivers(self) -> Spread:
+        return figures.over_receivers(self.pairs)
+
+    @property
+    def delays(self) -> Delays:
+        return figures.delays(self.pairs)
+
+    @property
+    def median(self) -> Fraction | None:
+        return figures.median(figures.receiver_ratios(self.pairs))
+
+    @property
+    def trimmed(self) -> Fraction | None:
+        return figures.trimmed(figures.receiver_ratios(self.pairs))
+
+    @property
+    def influence(self) -> Fraction | None:
+        return figures.influence([self])
+
+    @property
+    def captures(self) -> Captures:
+        return figures.captures(message.capturers for message in self.measured)
+
+    @property
+    def unseen(self) -> Fraction | None:
+        return figures.unseen([message.capturers for message in self.measured], self.receivers)
+
+    @property
+    def coverage(self) -> Fraction | None:
+        return figures.coverage(self.captures, self.receivers)
+
+    def groups(self, dimension: Dimension) -> Groups:
+        """None where all of them would be put together."""
+        found = figures.groups([self], dimension, self.smallest_group)
+        return {} if found.keys() == {None} else found
+
 
 @dataclass(frozen=True)
 class OracleWindow:
-    """One window. Totals are sums over the comparable channels, R the mean of their Rch."""
+    """One window. Totals are sums over the comparable channels, R the mean of their Rch.
+
+    Channels of audits are no comparable ones here.
+    """
 
     channels: Mapping[str, OracleChannel] = field(default_factory=dict)
+    smallest_group: int = 3
 
     @property
     def comparable_channels(self) -> list[OracleChannel]:
-        return [channel for channel in self.channels.values() if channel.comparable]
+        return [c for c in self.channels.values() if c.comparable and not c.is_audit]
+
+    @property
+    def pairs(self) -> list[Pair]:
+        return [pair for channel in self.comparable_channels for pair in channel.pairs]
 
     @property
     def messages(self) -> int:
@@ -191,6 +341,48 @@ class OracleWindow:
             return None
         return 1 - Fraction(self.missing, self.corroborated)
 
+    @property
+    def over_channels(self) -> Spread:
+        return figures.over_channels(self.pairs)
+
+    @property
+    def over_receivers(self) -> Spread:
+        return figures.over_receivers(self.pairs)
+
+    @property
+    def over_parts(self) -> Spread:
+        return figures.over_parts(self.pairs)
+
+    @property
+    def delays(self) -> Delays:
+        return figures.delays(self.pairs)
+
+    @property
+    def median(self) -> Fraction | None:
+        return figures.median(figures.receiver_ratios(self.pairs))
+
+    @property
+    def trimmed(self) -> Fraction | None:
+        return figures.trimmed(figures.receiver_ratios(self.pairs))
+
+    @property
+    def influence(self) -> Fraction | None:
+        return figures.influence(self.comparable_channels)
+
+    @property
+    def unseen(self) -> Fraction | None:
+        known = [channel.unseen for channel in self.comparable_channels]
+        return (
+            sum((of_one for of_one in known if of_one is not None), Fraction(0)) if known else None
+        )
+
+    @property
+    def coverage(self) -> Fraction | None:
+        return figures.coverage_of_all(self.comparable_channels)
+
+    def groups(self, dimension: Dimension) -> Groups:
+        return figures.groups(self.comparable_channels, dimension, self.smallest_group)
+
 
 def canonical(samples: Iterable[OracleSample]) -> Canonical:
     """The messages that the samples prove, the same for any order and repetition of the samples."""
@@ -202,6 +394,7 @@ def canonical(samples: Iterable[OracleSample]) -> Canonical:
     for key, of_message in reports.items():
         claims: list[tuple[int, int, str]] = []
         created: defaultdict[Receiver, list[int]] = defaultdict(list)
+        received: defaultdict[Receiver, list[int]] = defaultdict(list)
         authors: set[Receiver] = set()
         for sample in of_message:
             if sample.created_at is None:
@@ -209,6 +402,8 @@ def canonical(samples: Iterable[OracleSample]) -> Canonical:
                 continue
             claims.append((sample.created_at, sample.sent_at, sample.message_type))
             created[sample.receiver].append(sample.created_at)
+            if sample.received_at is not None:
+                received[sample.receiver].append(sample.received_at)
             if sample.sent_by_receiver:
                 authors.add(sample.receiver)
         if not claims:
@@ -217,13 +412,43 @@ def canonical(samples: Iterable[OracleSample]) -> Canonical:
         messages[key] = Message(
             sent_at=sent_at,
             receipts={
-                receiver: Receipt(min(times), sent_by_receiver=receiver in authors)
+                receiver: Receipt(
+                    created_at=min(times),
+                    sent_by_receiver=receiver in authors,
+                    received_at=min(received[receiver], default=None),
+                )
                 for receiver, times in created.items()
             },
             marked_authors=frozenset(authors - created.keys()),
             message_type=message_type,
         )
     return messages
+
+
+def described(
+    samples: Iterable[OracleSample], descriptions: Descriptions
+) -> Mapping[Receiver, Described]:
+    """What each receiver said last of itself, in its samples and elsewhere."""
+    platforms: defaultdict[Receiver, list[tuple[int, str]]] = defaultdict(list)
+    versions: defaultdict[Receiver, list[tuple[int, str]]] = defaultdict(list)
+    said = [
+        (sample.receiver, sample.created_at, sample.platform, sample.app_version)
+        for sample in samples
+        if sample.created_at is not None
+    ]
+    said += [(receiver, *saying) for receiver, of_it in descriptions.items() for saying in of_it]
+    for receiver, created_at, platform, app_version in said:
+        if platform:
+            platforms[receiver].append((created_at, platform))
+        if app_version:
+            versions[receiver].append((created_at, app_version))
+    return {
+        receiver: Described(
+            max(platforms[receiver], default=(0, ""))[1],
+            max(versions[receiver], default=(0, ""))[1],
+        )
+        for receiver in platforms.keys() | versions.keys()
+    }
 
 
 def holes(numbers: Numbers) -> list[Hole]:
@@ -258,21 +483,35 @@ def compute(
     heartbeats: Mapping[Receiver, int] | None = None,
     numbers: Mapping[str, Numbers] | None = None,
     memberships: Memberships | None = None,
+    descriptions: Descriptions | None = None,
     unmeasured_channels: Iterable[str] = (),
     unmeasured_types: Iterable[str] = (),
+    quorum: int = 1,
+    weight_cap: Fraction = Fraction(1),
+    smallest_group: int = 3,
 ) -> OracleWindow:
     """The figures of the window [start, end).
 
-    samples              in any order, or what `canonical` made of them (saves doing it again)
+    samples              in any order, or what `canonical` made of them (saves doing it again; then
+                         it is not known what they say of their receivers)
     heartbeats           receiver → createdAt of its latest push without samples, ms
     numbers              installation → what arrived of its numbers
     memberships          what receivers said of their part in channels
+    descriptions         what receivers said of themselves with no sample
     unmeasured_channels  globs over channel ids, case-sensitive
     unmeasured_types     message types
+    quorum               how many must vouch for a message
+    weight_cap           of a channel's messages, the greatest share that one may alone vouch for
+    smallest_group       a group of fewer receivers is not shown
 
     A channel without a receiver that counts, or without a message in the window, is absent.
     """
-    messages = samples if isinstance(samples, Mapping) else canonical(samples)
+    if isinstance(samples, Mapping):
+        messages, of_samples = samples, []
+    else:
+        of_samples = list(samples)
+        messages = canonical(of_samples)
+    who = described(of_samples, descriptions or {})
     globs = list(unmeasured_channels)
     types = set(unmeasured_types)
 
@@ -292,7 +531,8 @@ def compute(
     for channel_id, of_channel in sorted(in_channel.items()):
         if any(fnmatchcase(channel_id, glob) for glob in globs):
             continue
-        figures = _channel(
+        found = _channel(
+            channel_id,
             of_channel,
             start,
             end,
@@ -305,13 +545,18 @@ def compute(
                 if of == channel_id
             },
             unmeasured_types=types,
+            who=who,
+            quorum=quorum,
+            weight_cap=weight_cap,
+            smallest_group=smallest_group,
         )
-        if figures.messages > 0 and figures.receivers > 0:
-            channels[channel_id] = figures
-    return OracleWindow(channels)
+        if found.messages > 0 and found.receivers > 0:
+            channels[channel_id] = found
+    return OracleWindow(channels, smallest_group)
 
 
 def _channel(
+    channel_id: str,
     messages: list[Message],
     start: int,
     end: int,
@@ -321,9 +566,13 @@ def _channel(
     holes_of: Mapping[str, list[Hole]],
     said: Mapping[Receiver, list[Joining]],
     unmeasured_types: set[str],
+    who: Mapping[Receiver, Described],
+    quorum: int,
+    weight_cap: Fraction,
+    smallest_group: int,
 ) -> OracleChannel:
-    """The figures of one channel, all of whose messages, in the window or not, are given."""
-    in_window = [
+    """What there is of one channel, all of whose messages, in the window or not, are given."""
+    measured = [
         message
         for message in messages
         if start <= message.sent_at < end and message.message_type not in unmeasured_types
@@ -334,13 +583,16 @@ def _channel(
         for receiver in message.holders:
             seen[receiver].append(message.sent_at)
 
-    # Whoever can count: holds something here, says to be in, or wrote a message of M.
+    believed = _believed(measured, quorum, weight_cap)
+
+    # Whoever can count: holds something here, says to be in, or wrote a measured message.
     involved = set(seen) | set(said)
-    for message in in_window:
+    for message in measured:
         involved |= message.authors
 
-    receivers = expected = missing = corroborated = unknown = 0
-    for receiver in involved & reporting:
+    members: dict[Receiver, Described] = {}
+    pairs: list[Pair] = []
+    for receiver in sorted(involved & reporting):
         expected_messages = _expected(
             receiver,
             start,
@@ -348,21 +600,82 @@ def _channel(
             membership,
             seen=seen[receiver],
             said=said.get(receiver, []),
-            in_window=in_window,
+            measured=measured,
+            believed=believed,
         )
         if expected_messages is None:
             continue
-        receivers += 1
+        members[receiver] = who.get(receiver, Described())
         for message in expected_messages:
-            if receiver in message.authors:
-                continue
-            if any(low < message.sent_at < high for low, high in holes_of.get(receiver[1], [])):
-                unknown += 1
-                continue
-            expected += 1
-            missing += receiver not in message.holders
-            corroborated += bool((message.holders | message.authors) - {receiver})
-    return OracleChannel(len(in_window), receivers, expected, missing, corroborated, unknown)
+            if receiver not in message.authors:
+                is_unknown = any(
+                    low < message.sent_at < high for low, high in holes_of.get(receiver[1], [])
+                )
+                pairs.append(_pair(channel_id, receiver, message, is_unknown=is_unknown))
+    return OracleChannel(
+        channel_id,
+        _seen(believed),
+        _seen(measured),
+        members,
+        tuple(sorted(pairs, key=repr)),
+        smallest_group,
+    )
+
+
+def _believed(measured: list[Message], quorum: int, weight_cap: Fraction) -> list[Message]:
+    """M: those of the measured messages of a channel that enough receivers vouch for."""
+    if quorum > 1:
+        return [message for message in measured if len(message.vouchers) >= quorum]
+    lone = _lone_vouchers(measured)
+    believed_alone = {
+        receiver for receiver, number in lone.items() if number <= weight_cap * len(measured)
+    }
+    return [
+        message
+        for message in measured
+        if len(message.vouchers) > 1 or message.vouchers <= believed_alone
+    ]
+
+
+def _lone_vouchers(messages: Iterable[Message | Seen]) -> Counter[Receiver]:
+    return Counter(
+        receiver
+        for message in messages
+        if len(message.vouchers) == 1
+        for receiver in message.vouchers
+    )
+
+
+def _seen(messages: list[Message]) -> tuple[Seen, ...]:
+    """In an order that does not depend on when they were sent."""
+    return tuple(
+        sorted((Seen(m.message_type, m.vouchers, m.capturers) for m in messages), key=_sorted_repr)
+    )
+
+
+def _sorted_repr(seen: Seen) -> tuple[str, list[Receiver], list[Receiver]]:
+    return (seen.message_type, sorted(seen.vouchers), sorted(seen.capturers))
+
+
+def _pair(channel_id: str, receiver: Receiver, message: Message, *, is_unknown: bool) -> Pair:
+    receipt = message.receipts.get(receiver)
+    delivery = report = None
+    if receipt is not None and not is_unknown:
+        sent_at = message.corrected_sent_at
+        delivery = delay_class(
+            None if receipt.received_at is None else receipt.received_at - sent_at
+        )
+        report = delay_class(receipt.created_at - sent_at)
+    return Pair(
+        channel_id,
+        receiver,
+        message.message_type,
+        is_unknown=is_unknown,
+        is_missing=receipt is None and not is_unknown,
+        is_corroborated=bool(message.vouchers - {receiver}) and not is_unknown,
+        delivery_delay=delivery,
+        report_delay=report,
+    )
 
 
 def _expected(
@@ -373,7 +686,8 @@ def _expected(
     *,
     seen: list[int],
     said: list[Joining],
-    in_window: list[Message],
+    measured: list[Message],
+    believed: list[Message],
 ) -> list[Message] | None:
     """X of a reporting receiver (its own messages still in it); None if it does not count."""
     joinings = [(created_at, joined) for created_at, joined, _ in said if joined is not None]
@@ -383,7 +697,8 @@ def _expected(
 
     if membership == "window":
         first, last = FIRST_OF_ALL, END_OF_TIME
-        holds = any(receiver in message.holders | message.authors for message in in_window)
+        # Also of what is not believed: it was there to hold it.
+        holds = any(receiver in message.vouchers for message in measured)
     else:
         # Only marked as an author: neither first nor last.
         first = min(seen, default=END_OF_TIME)
@@ -402,4 +717,4 @@ def _expected(
         counts = first < end and last >= start
     if not counts:
         return None
-    return [message for message in in_window if first <= message.sent_at <= last]
+    return [message for message in believed if first <= message.sent_at <= last]

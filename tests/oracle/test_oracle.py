@@ -408,6 +408,7 @@ random_samples = st.lists(
         created_at=st.none() | instants,
         sent_by_receiver=st.booleans(),
         message_type=st.sampled_from(["CHAT_MESSAGE", "UNKNOWN"]),
+        received_at=st.none() | instants,
     ),
     max_size=40,
 )

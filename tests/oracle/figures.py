@@ -1,0 +1,342 @@
+"""The oracle's figures beside the counts: of the pairs of one channel, or of several together.
+
+Written from the page that defines them, like `oracle.model`, which finds out the pairs. Every
+figure is a plain function of pairs or of channels, in exact fractions.
+
+How the page is read where it leaves a choice:
+
+- *Values that sort last* do so by code point.
+- *Influence*: who neither counts in a channel nor alone vouches for a message of it moves nothing
+  there, and is not looked at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+
+    from oracle.model import OracleChannel, Receiver
+
+Dimension = Literal["platform", "app_version", "message_type"]
+DIMENSIONS: tuple[Dimension, ...] = ("platform", "app_version", "message_type")
+
+_SECOND = 1_000
+_MINUTE = 60 * _SECOND
+_HOUR = 60 * _MINUTE
+
+DELAY_CLASSES = 15
+
+
+class Pair(NamedTuple):
+    """A receiver that counts, and a message that it should hold and did not write."""
+
+    channel_id: str
+    receiver: Receiver
+    message_type: str
+    is_unknown: bool
+    """nothing can be said of it; then it is in no other count"""
+    is_missing: bool
+    is_corroborated: bool
+    delivery_delay: int | None
+    """class of what it took to be held; None: it is unknown or missing"""
+    report_delay: int | None
+    """class of what it took to be reported, likewise"""
+
+    @property
+    def is_delivered(self) -> bool:
+        return not self.is_unknown and not self.is_missing
+
+
+class Described(NamedTuple):
+    """What a receiver said last of itself; empty: it never did."""
+
+    platform: str = ""
+    app_version: str = ""
+
+
+class Spread(NamedTuple):
+    clusters: int
+    missing_squared: int
+    missing_corroborated: int
+    corroborated_squared: int
+
+
+class Captures(NamedTuple):
+    """Of receipts by who did not write the message."""
+
+    total: int
+    once: int
+    """messages with one of them"""
+    twice: int
+    once_squared: int
+    """Σ over receivers of (messages that it alone captured)²"""
+
+
+class Delays(NamedTuple):
+    """Delivered pairs by class."""
+
+    delivery: tuple[int, ...]
+    report: tuple[int, ...]
+
+
+class PairCounts(NamedTuple):
+    expected: int
+    missing: int
+    corroborated: int
+    unknown: int
+
+
+@dataclass(frozen=True)
+class OracleGroup:
+    """What belongs to one value of a dimension, or to several that are put together."""
+
+    messages: int
+    receivers: int
+    expected: int
+    missing: int
+    corroborated: int
+    unknown: int
+    over_channels: Spread
+    over_receivers: Spread
+    over_parts: Spread
+    delays: Delays
+
+
+Groups = dict[str | None, OracleGroup]
+"""By value; None: groups that are too small to be shown, put together"""
+
+
+# Pairs
+
+
+def count_pairs(pairs: Iterable[Pair]) -> PairCounts:
+    expected = missing = corroborated = unknown = 0
+    for pair in pairs:
+        unknown += pair.is_unknown
+        expected += not pair.is_unknown
+        missing += pair.is_missing
+        corroborated += pair.is_corroborated
+    return PairCounts(expected, missing, corroborated, unknown)
+
+
+def spread(pairs: Iterable[Pair], cluster: Callable[[Pair], Hashable]) -> Spread:
+    clusters: defaultdict[Hashable, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        clusters[cluster(pair)].append(pair)
+    counted = [count_pairs(of_one) for of_one in clusters.values()]
+    sizes = [(c.missing, c.corroborated) for c in counted if c.corroborated > 0]
+    return Spread(
+        len(sizes),
+        sum(x * x for x, _ in sizes),
+        sum(x * n for x, n in sizes),
+        sum(n * n for _, n in sizes),
+    )
+
+
+def over_channels(pairs: Iterable[Pair]) -> Spread:
+    return spread(pairs, lambda pair: pair.channel_id)
+
+
+def over_receivers(pairs: Iterable[Pair]) -> Spread:
+    return spread(pairs, lambda pair: pair.receiver)
+
+
+def over_parts(pairs: Iterable[Pair]) -> Spread:
+    return spread(pairs, lambda pair: (pair.channel_id, pair.receiver))
+
+
+def delay_class(delay: int | None) -> int:
+    """The class of a delay in ms; None: it is not known."""
+    if delay is None:
+        return 0
+    if delay < -_SECOND:
+        return 1
+    edges = [_SECOND, 2 * _SECOND, 5 * _SECOND, 10 * _SECOND, 30 * _SECOND]
+    edges += [_MINUTE, 5 * _MINUTE, 10 * _MINUTE, 30 * _MINUTE, _HOUR, 6 * _HOUR, 24 * _HOUR]
+    for number, edge in enumerate(edges, start=2):
+        if delay <= edge:
+            return number
+    return DELAY_CLASSES - 1
+
+
+def delays(pairs: Iterable[Pair]) -> Delays:
+    delivered = [pair for pair in pairs if pair.is_delivered]
+    delivery = Counter(pair.delivery_delay for pair in delivered)
+    report = Counter(pair.report_delay for pair in delivered)
+    classes = range(DELAY_CLASSES)
+    return Delays(
+        tuple(delivery[number] for number in classes), tuple(report[number] for number in classes)
+    )
+
+
+# Groups
+
+
+def groups(channels: Sequence[OracleChannel], dimension: Dimension, smallest: int) -> Groups:
+    """The groups of these channels together, none with fewer than `smallest` receivers but None."""
+
+    def said(channel: OracleChannel, receiver: Receiver) -> str:
+        return str(getattr(channel.members[receiver], dimension))
+
+    # Whom a value concerns.
+    concerned: defaultdict[str, set[Receiver]] = defaultdict(set)
+    for channel in channels:
+        if dimension == "message_type":
+            for message_type in channel.types:
+                concerned[message_type] |= channel.members.keys()
+        else:
+            for receiver in channel.members:
+                concerned[said(channel, receiver)].add(receiver)
+
+    shown = {value for value, receivers in concerned.items() if len(receivers) >= smallest}
+    together = concerned.keys() - shown
+    if together:
+        while shown and len(set().union(*(concerned[value] for value in together))) < smallest:
+            fewest = min(len(concerned[value]) for value in shown)
+            joins = max(value for value in shown if len(concerned[value]) == fewest)
+            shown.remove(joins)
+            together.add(joins)
+
+    values: list[tuple[str | None, set[str]]] = [(value, {value}) for value in shown]
+    if together:
+        values.append((None, set(together)))
+
+    found: Groups = {}
+    for shown_as, of_group in values:
+        messages = receivers = 0
+        pairs: list[Pair] = []
+        for channel in channels:
+            if dimension == "message_type":
+                own = sum(message_type in of_group for message_type in channel.types)
+                messages += own
+                receivers += len(channel.members) if own else 0
+                pairs += [pair for pair in channel.pairs if pair.message_type in of_group]
+            else:
+                its = {r for r in channel.members if said(channel, r) in of_group}
+                messages += channel.messages if its else 0
+                receivers += len(its)
+                pairs += [pair for pair in channel.pairs if pair.receiver in its]
+        found[shown_as] = OracleGroup(
+            messages,
+            receivers,
+            *count_pairs(pairs),
+            over_channels(pairs),
+            over_receivers(pairs),
+            over_parts(pairs),
+            delays(pairs),
+        )
+    return found
+
+
+# Middle values
+
+
+def receiver_ratios(pairs: Iterable[Pair]) -> list[Fraction]:
+    """The delivery ratio of each receiver that has one, ascending."""
+    of_receiver: defaultdict[Receiver, list[Pair]] = defaultdict(list)
+    for pair in pairs:
+        of_receiver[pair.receiver].append(pair)
+    counted = [count_pairs(of_one) for of_one in of_receiver.values()]
+    return sorted(1 - Fraction(c.missing, c.corroborated) for c in counted if c.corroborated > 0)
+
+
+def median(ratios: Sequence[Fraction]) -> Fraction | None:
+    """Of ascending ratios; between the two in the middle where there are two."""
+    if not ratios:
+        return None
+    middle = len(ratios) // 2
+    return ratios[middle] if len(ratios) % 2 else (ratios[middle - 1] + ratios[middle]) / 2
+
+
+def trimmed(ratios: Sequence[Fraction]) -> Fraction | None:
+    """The mean of ascending ratios without the lowest and the highest tenth."""
+    if not ratios:
+        return None
+    off = len(ratios) // 10
+    kept = ratios[off : len(ratios) - off]
+    return sum(kept, Fraction(0)) / len(kept)
+
+
+# Influence
+
+
+def moves(channel: OracleChannel) -> dict[Receiver, Fraction]:
+    """How far leaving out a receiver moves the channel's Rch, of whom that can be said."""
+    if not channel.comparable:
+        return {}
+    found = {}
+    for receiver in channel.members.keys() | channel.lone_vouchers.keys():
+        own = count_pairs(pair for pair in channel.pairs if pair.receiver == receiver)
+        others = len(channel.members.keys() - {receiver})
+        gone = min(channel.lone_vouchers[receiver] * others, channel.missing - own.missing)
+        expected = channel.expected - own.expected - gone
+        if others < 2 or expected <= 0:
+            continue
+        without = 1 - Fraction(channel.missing - own.missing - gone, expected)
+        found[receiver] = without - (1 - Fraction(channel.missing, channel.expected))
+    return found
+
+
+def influence(channels: Sequence[OracleChannel]) -> Fraction | None:
+    """How far leaving out one receiver moves the mean of the Rch of these channels, at most."""
+    sums: defaultdict[Receiver, Fraction] = defaultdict(Fraction)
+    for channel in channels:
+        for receiver, move in moves(channel).items():
+            sums[receiver] += move
+    return max(abs(moved) for moved in sums.values()) / len(channels) if sums else None
+
+
+# What nobody received
+
+
+def captures(capturers: Iterable[frozenset[Receiver]]) -> Captures:
+    """capturers: of each message"""
+    sets = list(capturers)
+    sole = Counter(receiver for of_one in sets if len(of_one) == 1 for receiver in of_one)
+    return Captures(
+        total=sum(len(of_one) for of_one in sets),
+        once=sum(len(of_one) == 1 for of_one in sets),
+        twice=sum(len(of_one) == 2 for of_one in sets),
+        once_squared=sum(number * number for number in sole.values()),
+    )
+
+
+def unseen(capturers: Sequence[frozenset[Receiver]], receivers: int) -> Fraction | None:
+    """Messages that nobody captured, estimated: Chao2, of two receivers Chapman's estimate."""
+    found = captures(capturers)
+    if receivers < 2:
+        return None
+    if receivers == 2:
+        sole = Counter(next(iter(of_one)) for of_one in capturers if len(of_one) == 1)
+        products = sum(a * b for a, b in combinations(sole.values(), 2))
+        return Fraction(products, found.twice + 1)
+    shrink = Fraction(receivers - 1, receivers)
+    return shrink * Fraction(found.once * (found.once - 1), 2 * (found.twice + 1))
+
+
+def coverage(found: Captures, receivers: int) -> Fraction | None:
+    """The share of the captures to come that is of messages known already (Good and Turing)."""
+    if receivers < 2 or found.total == 0:
+        return None
+    if found.once == 0:
+        return Fraction(1)
+    others = (receivers - 1) * found.once
+    return 1 - Fraction(found.once, found.total) * Fraction(others, others + 2 * found.twice)
+
+
+def coverage_of_all(channels: Sequence[OracleChannel]) -> Fraction | None:
+    """Over channels, by their captures."""
+    known = [
+        (channel.coverage, channel.captures.total)
+        for channel in channels
+        if channel.coverage is not None
+    ]
+    total = sum(weight for _, weight in known)
+    lacking = sum(((1 - share) * weight for share, weight in known), Fraction(0))
+    return 1 - lacking / total if total else None

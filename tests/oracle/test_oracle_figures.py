@@ -1,0 +1,606 @@
+"""The oracle's figures beside the counts, worked out by hand, and laws of them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from oracle import figures
+from oracle.figures import DELAY_CLASSES, Captures, Described, delay_class
+from oracle.model import OracleSample, compute
+from oracle.test_oracle import END, IN, MINUTE, START, counts, everywhere, mark, sample
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from oracle.model import OracleChannel, OracleWindow, Receiver
+
+
+def held(by: Mapping[str, str], channel_id: str = "c") -> list[OracleSample]:
+    """message → the keys that hold it, one letter each; sent a minute apart."""
+    return [
+        sample(message, key, IN + position * MINUTE, channel_id=channel_id)
+        for position, (message, keys) in enumerate(by.items())
+        for key in keys
+    ]
+
+
+def with_platform(samples: Iterable[OracleSample], **said: str) -> list[OracleSample]:
+    return [replace(one, platform=said.get(one.receiver_public_key, "")) for one in samples]
+
+
+# Of channel c every figure by hand:
+#
+#        m1  m2  m3  m4    expected  missing  corroborated
+#    a   x   x   x   -     4         1        3: nobody else holds m3
+#    b   x   x   -   x     4         1        4
+#    c   x   -   -   x     4         2        4
+#                          12        4        11
+#
+# and of channel d, where c is not:
+#
+#        m1  m2
+#    a   x   x             2         0        1: nobody else holds m2
+#    b   x   -             2         1        2
+#                          4         1        3
+IN_C = {"m1": "abc", "m2": "ab", "m3": "a", "m4": "bc"}
+IN_D = {"m1": "ab", "m2": "a"}
+WORKED = [
+    *everywhere("a", "b", "c"),
+    *everywhere("a", "b", channel_id="d"),
+    *held(IN_C),
+    *held(IN_D, "d"),
+]
+
+
+def worked(smallest_group: int = 1) -> OracleWindow:
+    said = with_platform(WORKED, a="ios", b="android")
+    return compute(said, START, END, "present", smallest_group=smallest_group)
+
+
+# What is believed
+
+
+@pytest.mark.parametrize(
+    ("quorum", "found"),
+    [
+        (1, (4, 3, 12, 4, 11)),
+        # Without m3, which a alone holds: one pair that is held, two that miss it.
+        (2, (3, 3, 9, 2, 9)),
+        (3, (1, 3, 3, 0, 3)),
+    ],
+)
+def test_what_too_few_vouch_for_counts_nowhere(quorum: int, found: tuple[int, ...]) -> None:
+    assert counts(compute(WORKED, START, END, "present", quorum=quorum)) == found
+
+
+def test_a_channel_of_which_nothing_is_believed_has_no_row() -> None:
+    assert compute(WORKED, START, END, "present", quorum=4).channels == {}
+
+
+def test_an_authors_mark_vouches_toward_the_quorum() -> None:
+    window = compute([*WORKED, mark("m3", "b")], START, END, "present", quorum=2)
+    # m3 again: a holds it, c misses it, b wrote it.
+    assert counts(window) == (4, 3, 11, 3, 11)
+
+
+@pytest.mark.parametrize(
+    ("weight_cap", "messages"),
+    [
+        (Fraction(1), 5),
+        (Fraction(2, 5), 5),  # a: 2 of 5, b: 1 of 5
+        (Fraction(39, 100), 3),  # a is not believed alone
+        (Fraction(1, 5), 3),
+        (Fraction(19, 100), 2),  # nor is b
+    ],
+)
+def test_who_alone_vouches_for_too_much_is_not_believed_alone(
+    weight_cap: Fraction, messages: int
+) -> None:
+    # What is not measured does not count among the messages that a share is of.
+    samples = [
+        *everywhere("a", "b", "c"),
+        *held({"m1": "ab", "m2": "a", "m3": "a", "m4": "b", "m5": "bc"}),
+        sample("noise", "a", IN, message_type="NOISE"),
+    ]
+    samples[-2] = replace(samples[-2], sent_by_receiver=True)
+
+    window = compute(
+        samples, START, END, "present", unmeasured_types=["NOISE"], weight_cap=weight_cap
+    )
+
+    assert window.channels["c"].messages == messages
+
+
+def test_who_is_not_believed_is_there_all_the_same() -> None:
+    # Under `window` c counts for what it alone holds; its first and last are that, too.
+    samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "ab", "m3": "c"})]
+    beats = {("c", ""): END}
+
+    by_window = compute(samples, START, END, "window", heartbeats=beats, quorum=2)
+    assert counts(by_window) == (2, 3, 6, 2, 6)
+    present = compute(samples, START, END, "present", heartbeats=beats, quorum=2)
+    assert counts(present) == (2, 3, 4, 0, 4)
+
+
+# Spread, middle values, influence
+
+
+def test_spreads_of_a_channel_and_of_a_window() -> None:
+    window = worked()
+
+    # x, n of a: 1, 3; of b: 1, 4; of c: 2, 4
+    assert window.channels["c"].over_receivers == (3, 6, 15, 41)
+    # 0, 1 and 1, 2
+    assert window.channels["d"].over_receivers == (2, 1, 2, 5)
+    # c: 4, 11; d: 1, 3
+    assert window.over_channels == (2, 17, 47, 130)
+    # a: 1, 4; b: 2, 6; c: 2, 4
+    assert window.over_receivers == (3, 9, 24, 68)
+    assert window.over_parts == (5, 7, 17, 46)
+
+
+def test_who_has_no_corroborated_pair_is_no_cluster() -> None:
+    # What c holds alone says nothing of c.
+    samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "c"})]
+    window = compute(samples, START, END, "present", heartbeats={("c", ""): END})
+
+    assert counts(window) == (2, 3, 5, 2, 4)
+    assert window.over_receivers == (2, 2, 4, 8)
+    assert figures.receiver_ratios(window.pairs) == [Fraction(1, 2), Fraction(1, 2)]
+
+
+def test_middle_values_of_the_receivers() -> None:
+    window = worked()
+
+    # a 2/3, b 3/4, c 1/2; in the window a 3/4, b 4/6, c 2/4
+    assert window.channels["c"].median == window.median == Fraction(2, 3)
+    assert window.channels["c"].trimmed == window.trimmed == Fraction(23, 36)
+    # a 1, b 1/2
+    assert window.channels["d"].median == window.channels["d"].trimmed == Fraction(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "middle", "mean"),
+    [
+        ([], None, None),
+        ([5], 5, 5),
+        ([0, *[4] * 7, 10], 4, Fraction(38, 9)),  # nine: nothing is cut off
+        ([0, *[4] * 7, 6, 10], 4, Fraction(34, 8)),  # ten: one on either side
+        ([0] * 2 + [1] * 8 + [2] * 8 + [9] * 2, Fraction(3, 2), Fraction(3, 2)),
+    ],
+)
+def test_a_tenth_is_cut_off_on_either_side(
+    numbers: list[int], middle: Fraction | None, mean: Fraction | None
+) -> None:
+    ratios = [Fraction(number) for number in numbers]
+
+    assert figures.median(ratios) == middle
+    assert figures.trimmed(ratios) == mean
+
+
+def test_influence_is_how_far_leaving_out_one_moves_the_mean() -> None:
+    window = worked()
+
+    # Without a there is no m3, of which two pairs are missing: 1 - (4-1-2)/(12-4-2) = 5/6, from
+    # 2/3. Without b 1 - 3/8, without c 1 - 2/8.
+    assert figures.moves(window.channels["c"]) == {
+        ("a", ""): Fraction(1, 6),
+        ("b", ""): Fraction(-1, 24),
+        ("c", ""): Fraction(1, 12),
+    }
+    assert window.channels["c"].influence == Fraction(1, 6)
+    # Two receivers: without either there is nothing to compare.
+    assert window.channels["d"].influence is None
+    assert window.influence == Fraction(1, 12)
+
+
+def test_who_does_not_count_moves_the_figures_by_what_it_alone_vouches_for() -> None:
+    # x reports nothing after the window. Without it m2 is gone: 1 - 1/4 becomes 1.
+    samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "ax"}), *held({"m3": "x"}, "d")]
+    assert figures.moves(compute(samples, START, END, "present").channels["c"]) == {}
+
+    samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "x"})]
+    assert figures.moves(compute(samples, START, END, "present").channels["c"]) == {
+        ("x", ""): Fraction(1, 2)
+    }
+
+
+def test_influence_adds_up_over_the_channels_by_sign() -> None:
+    # In e only c misses something, m1: of 6 pairs 1 is missing, without a or b 1 of 4,
+    # without c none.
+    samples = [
+        *WORKED,
+        *everywhere("a", "b", "c", channel_id="e"),
+        *held({"m1": "ab", "m2": "abc"}, "e"),
+    ]
+    window = compute(samples, START, END, "present")
+
+    assert figures.moves(window.channels["e"])["a", ""] == Fraction(-1, 12)
+    # a: 1/6 - 1/12; b: -1/24 - 1/12; c: 1/12 + 1/6, over c, d and e
+    assert window.influence == Fraction(1, 4) / 3
+
+
+STEADY = st.lists(st.sets(st.sampled_from("abcdx"), min_size=1), min_size=1, max_size=8)
+
+
+@given(STEADY, st.sampled_from("abcdx"))
+def test_influence_is_exact_where_all_are_there_throughout(
+    holders: list[set[str]], leaves: str
+) -> None:
+    # x does not count: it reports nothing after the window.
+    samples = [
+        *everywhere("a", "b", "c", "d"),
+        *held({f"m{number}": "".join(sorted(keys)) for number, keys in enumerate(holders)}),
+    ]
+    channel = compute(samples, START, END, "present").channels["c"]
+    rest = [one for one in samples if one.receiver_public_key != leaves]
+    without = compute(rest, START, END, "present").channels.get("c")
+
+    move = figures.moves(channel).get((leaves, ""), Fraction(0))
+    assert channel.reliability is not None
+    if without is not None:
+        assert without.reliability == channel.reliability + move
+    else:  # all of its messages are gone with it
+        assert (leaves, "") not in figures.moves(channel)
+
+
+# Groups
+
+
+def shown(found: figures.Groups) -> dict[str | None, tuple[int, ...]]:
+    return {
+        value: (g.messages, g.receivers, g.expected, g.missing, g.corroborated)
+        for value, g in found.items()
+    }
+
+
+def test_groups_of_receivers_by_what_they_said() -> None:
+    window = worked()
+
+    # a ios, b android, c never said: the rows of the tables above.
+    assert shown(window.groups("platform")) == {
+        "ios": (6, 2, 6, 1, 4),
+        "android": (6, 2, 6, 2, 6),
+        "": (4, 1, 4, 2, 4),
+    }
+    assert shown(window.channels["d"].groups("platform")) == {
+        "ios": (2, 1, 2, 0, 1),
+        "android": (2, 1, 2, 1, 2),
+    }
+    android = window.groups("platform")["android"]
+    assert android.over_channels == android.over_parts == (2, 2, 6, 20)  # 1, 4 and 1, 2
+    assert android.over_receivers == (1, 4, 12, 36)
+    assert shown(window.groups("app_version")) == {"": (6, 5, 16, 5, 14)}
+
+
+def test_groups_that_are_too_small_are_one() -> None:
+    window = worked(smallest_group=2)
+
+    assert shown(window.groups("platform")) == {None: (6, 5, 16, 5, 14)}
+    # In a channel that would say nothing that the channel does not.
+    assert window.channels["c"].groups("platform") == {}
+    # Nobody is alone in not having said a version, of d neither.
+    assert shown(window.channels["d"].groups("app_version")) == {"": (2, 2, 4, 1, 3)}
+
+
+def concerned(channel: str, said: Mapping[str, str]) -> list[OracleSample]:
+    """All hold one message; key → its platform."""
+    samples = [*everywhere(*said, channel_id=channel), *held({"m": "".join(said)}, channel)]
+    return with_platform(samples, **said)
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        # Who is left over takes the smallest shown one in, of equal ones the last.
+        ({**dict.fromkeys("abc", "ios"), **dict.fromkeys("def", "Z"), "g": "web"}, {"Z", None}),
+        ({**dict.fromkeys("abc", "ios"), **dict.fromkeys("defh", "Z"), "g": "web"}, {"Z", None}),
+        ({**dict.fromkeys("abch", "ios"), **dict.fromkeys("def", "Z"), "g": "web"}, {"ios", None}),
+        # Three are enough, of three values or of two.
+        ({**dict.fromkeys("abc", "ios"), "d": "tv", "e": "web", "f": "Z"}, {"ios", None}),
+        ({**dict.fromkeys("abc", "ios"), "d": "tv", "e": "web", "f": "web"}, {"ios", None}),
+        ({**dict.fromkeys("abc", "ios"), **dict.fromkeys("def", "")}, {"ios", ""}),
+        ({"a": "ios", "b": "ios"}, {None}),
+    ],
+)
+def test_nobody_can_be_subtracted(said: dict[str, str], found: set[str | None]) -> None:
+    window = compute(concerned("c", said), START, END, "present")
+
+    assert window.groups("platform").keys() == found
+    of_channel = window.channels["c"].groups("platform")
+    assert of_channel.keys() == (set() if found == {None} else found)
+
+
+def test_a_receiver_in_several_channels_is_one() -> None:
+    said = {"a": "ios", "b": "ios", **dict.fromkeys("cde", "web")}
+    samples = concerned("c", said) + concerned("d", said)
+    window = compute(samples, START, END, "present")
+
+    # ios: four parts, but two receivers.
+    assert window.groups("platform").keys() == {None}
+    assert window.groups("platform")[None].receivers == 10
+
+
+def test_groups_by_type_of_message() -> None:
+    # Types T of m1 and m3, U of m2 in c; U of all in d. c is not in d.
+    samples = [
+        replace(s, message_type="T" if s.message_id in ("m1", "m3") else "U") for s in WORKED
+    ]
+    samples = [replace(s, message_type="U") if s.channel_id == "d" else s for s in samples]
+    window = compute(samples, START, END, "present", smallest_group=3)
+
+    # T: a 2, 0, 1; b 2, 1, 2; c 2, 1, 2
+    # U: m2, m4: a 2, 1, 2; b 2, 0, 2; c 2, 1, 2; and all of d
+    assert shown(window.groups("message_type")) == {
+        "T": (2, 3, 6, 2, 5),
+        "U": (4, 5, 10, 3, 9),
+    }
+    assert window.groups("message_type")["U"].over_channels == (2, 5, 15, 45)  # 2, 6 and 1, 3
+    # a: 1, 3; b: 1, 4; c: 1, 2
+    assert window.groups("message_type")["U"].over_receivers == (3, 3, 9, 29)
+    assert shown(window.channels["c"].groups("message_type")).keys() == {"T", "U"}
+    assert window.channels["d"].groups("message_type") == {}  # it concerns two
+
+
+def test_types_that_concern_the_same_few_are_not_more_together() -> None:
+    # T in c concerns three. U and V, in d and e, concern a and b both: two, not four.
+    samples = [
+        *everywhere("a", "b", "c"),
+        *everywhere("a", "b", channel_id="d"),
+        *everywhere("a", "b", channel_id="e"),
+        *held({"m": "abc"}),
+        *held({"m": "ab"}, "d"),
+        *held({"m": "ab"}, "e"),
+    ]
+    types = {"c": "T", "d": "U", "e": "V"}
+    samples = [replace(one, message_type=types[one.channel_id]) for one in samples]
+
+    def found(smallest: int) -> dict[str | None, tuple[int, ...]]:
+        window = compute(samples, START, END, "present", smallest_group=smallest)
+        return shown(window.groups("message_type"))
+
+    assert found(2) == {"T": (1, 3, 3, 0, 3), "U": (1, 2, 2, 0, 2), "V": (1, 2, 2, 0, 2)}
+    assert found(3) == {None: (3, 7, 7, 0, 7)}
+
+
+def test_what_a_receiver_said_last_describes_it() -> None:
+    said = [
+        replace(sample("m", "a", IN, IN + 2), platform="ios", app_version="2"),
+        replace(sample("n", "a", IN, IN + 1), platform="android", app_version="1"),
+        replace(sample("o", "a", IN, IN + 3), platform="web"),  # no version: not said
+    ]
+    window = compute([*said, *held({"m": "b"})], START, END, "window", heartbeats={("a", ""): END})
+    assert window.channels["c"].members == {("a", ""): Described("web", "2")}
+
+    beats = {("a", ""): [(IN + 4, "", "3"), (IN, "tv", "0"), (IN + 3, "watch", "")]}
+    window = compute(said, START, END, "window", heartbeats={("a", ""): END}, descriptions=beats)
+    assert window.channels["c"].members == {("a", ""): Described("web", "3")}
+
+
+# Delays
+
+
+@pytest.mark.parametrize(
+    ("delay", "number"),
+    [
+        (None, 0),
+        (-(10**9), 1),
+        (-1_001, 1),
+        (-1_000, 2),
+        (0, 2),
+        (1_000, 2),
+        (1_001, 3),
+        (2_000, 3),
+        (2_001, 4),
+        (5_001, 5),
+        (10_001, 6),
+        (30_001, 7),
+        (60_000, 7),
+        (60_001, 8),
+        (300_001, 9),
+        (600_001, 10),
+        (1_800_001, 11),
+        (3_600_000, 11),
+        (3_600_001, 12),
+        (21_600_001, 13),
+        (86_400_000, 13),
+        (86_400_001, 14),
+        (10**12, 14),
+    ],
+)
+def test_upper_edges_belong_to_their_class(delay: int | None, number: int) -> None:
+    assert delay_class(delay) == number
+
+
+def vector(**classes: int) -> tuple[int, ...]:
+    """k3=1: one of class 3"""
+    return tuple(classes.get(f"k{number}", 0) for number in range(DELAY_CLASSES))
+
+
+def of_c(samples: Iterable[OracleSample]) -> OracleChannel:
+    return compute([*everywhere("a", "b", "d"), *samples], START, END, "present").channels["c"]
+
+
+def test_delivered_pairs_are_counted_by_class_of_either_delay() -> None:
+    channel = of_c(
+        [
+            replace(sample("m", "a", IN, IN + 4_000), received_at=IN + 1_500),
+            sample("m", "b", IN, IN + 61_000),  # nobody said when
+            # a's, of which b's copy came twice: the earliest counts of both.
+            replace(sample("n", "a", IN, IN + 1, wrote=True), received_at=None),
+            replace(sample("n", "b", IN, IN + 9_000), received_at=IN + 8_000),
+            replace(sample("n", "b", IN, IN + 9_500), received_at=IN - 1_001),
+        ]
+    )
+
+    assert (channel.expected, channel.missing) == (5, 2)
+    assert channel.delays.delivery == vector(k0=1, k1=1, k3=1)
+    assert channel.delays.report == vector(k4=1, k5=1, k8=1)
+
+
+@pytest.mark.parametrize(
+    ("told", "delivery", "report"),
+    [
+        # Held 603 s, reported 604 s after what the message says.
+        ([], 10, 10),
+        ([600_000], 4, 4),  # the author's clock is ten minutes slow: 3 s, 4 s
+        ([-86_000_000], 14, 14),  # or a day fast
+        ([604_001], 1, 2),  # or wrong altogether
+        ([999], 10, 10),  # a second's inaccuracy is none
+        ([2_999], 10, 10),
+        ([3_000], 9, 10),  # 600 s
+        ([-999], 10, 10),
+        ([-1_000], 10, 10),
+        # Of several the least, of those that are off.
+        ([602_000, 600_000], 4, 4),
+        ([602_000, 200], 2, 3),
+        ([602_000, -5_000], 10, 10),
+    ],
+)
+def test_delays_are_counted_from_when_the_author_sent_it_by_the_servers_clock(
+    told: list[int], delivery: int, report: int
+) -> None:
+    # Authors report it whenever they do, and count or not.
+    authors = [
+        replace(sample("m", key, IN, IN + 7_000_000, wrote=True), received_at=IN + offset)
+        for key, offset in zip(["a", "x"], told, strict=False)
+    ]
+    channel = of_c(
+        [*authors, replace(sample("m", "b", IN, IN + 604_000), received_at=IN + 603_000)]
+    )
+
+    assert channel.delays.delivery == vector(**{f"k{delivery}": 1})
+    assert channel.delays.report == vector(**{f"k{report}": 1})
+
+
+def test_what_is_unknown_or_missing_has_no_delay() -> None:
+    samples = [
+        *everywhere("a", "b"),
+        *(replace(s, installation_id="phone") for s in everywhere("p")),
+        *held({"m1": "a", "m2": "a"}),
+        *(replace(s, installation_id="phone") for s in held({"m1": "p", "m2": "p"})),
+    ]
+    # p's numbers 2 and 3 are missing, between what was sent before the window and after it.
+    numbers = {"phone": {1: START - MINUTE, 4: END + MINUTE}}
+    channel = compute(samples, START, END, "present", numbers=numbers).channels["c"]
+
+    assert (channel.expected, channel.missing, channel.unknown) == (4, 2, 2)
+    assert channel.delays == (vector(k0=2), vector(k3=2))
+
+
+# What nobody received
+
+
+def test_captures_of_a_channel() -> None:
+    window = worked()
+
+    # In c 3, 2, 1 and 2 hold a message; in d 2 and 1.
+    assert window.channels["c"].captures == Captures(8, 1, 2, 1)
+    assert window.channels["d"].captures == Captures(3, 1, 1, 1)
+    assert window.channels["c"].coverage == 1 - Fraction(1, 8) * Fraction(2, 2 + 4)
+    assert window.channels["d"].coverage == 1 - Fraction(1, 3) * Fraction(1, 1 + 2)
+    assert window.coverage == 1 - (Fraction(1, 24) * 8 + Fraction(1, 9) * 3) / 11
+
+
+def test_a_capture_is_of_who_did_not_write_it_and_counts_whatever_is_believed() -> None:
+    # x does not count; a wrote m2; b's writing of m3 is known by a mark beside its receipt.
+    samples = [
+        *everywhere("a", "b"),
+        *held({"m1": "abx", "m2": "b", "m3": "ab", "m4": "x"}),
+        sample("m2", "a", IN + MINUTE, wrote=True),
+        mark("m3", "b"),
+    ]
+    for quorum in (1, 2):
+        channel = compute(samples, START, END, "present", quorum=quorum).channels["c"]
+        # m1: a, b, x; m2: b; m3: a; m4: x
+        assert channel.captures == Captures(6, 3, 0, 3)
+
+
+def receivers(*keys: str) -> list[frozenset[Receiver]]:
+    return [frozenset((key, "") for key in of_one) for of_one in keys]
+
+
+@pytest.mark.parametrize(
+    ("capturers", "counting", "found"),
+    [
+        # Chao2: 2/3 · 4·3 / (2·(1+1))
+        (receivers("a", "a", "b", "c", "ab", "abc"), 3, 2),
+        (receivers("a", "a", "b", "c", "ab", "abc"), 4, Fraction(9, 4)),
+        (receivers("abc", "a"), 3, 0),
+        # Chapman: 3·2 / (2+1)
+        (receivers("a", "a", "a", "b", "b", "ab", "ab"), 2, 2),
+        # A third that does not count captured some too: 3·1 + 3·2 + 1·2
+        (receivers("a", "a", "a", "b", "x", "x"), 2, 11),
+        (receivers("a", "a"), 2, 0),
+        (receivers("a", "a"), 1, None),
+        (receivers("", ""), 3, 0),
+    ],
+)
+def test_unseen_messages_are_estimated(
+    capturers: list[frozenset[Receiver]], counting: int, found: Fraction | None
+) -> None:
+    assert figures.unseen(capturers, counting) == found
+
+
+@pytest.mark.parametrize(
+    ("captures", "counting", "found"),
+    [
+        (Captures(total=10, once=0, twice=5, once_squared=0), 3, 1),
+        (Captures(total=0, once=0, twice=0, once_squared=0), 3, None),
+        (Captures(total=4, once=4, twice=0, once_squared=4), 3, 0),  # no message twice
+        (Captures(total=10, once=4, twice=3, once_squared=4), 1, None),
+        (
+            Captures(total=10, once=4, twice=3, once_squared=4),
+            4,
+            1 - Fraction(4, 10) * Fraction(2, 3),
+        ),
+    ],
+)
+def test_coverage_is_the_share_of_what_is_known(
+    captures: Captures, counting: int, found: Fraction | None
+) -> None:
+    assert figures.coverage(captures, counting) == found
+
+
+# Audits
+
+
+def test_an_audit_has_figures_and_is_part_of_none() -> None:
+    audit = "devtelemetry-audit/1"
+    members = [*everywhere("a", "b", "c", channel_id=audit), *held({"m": "a", "n": "abc"}, audit)]
+    window = compute([*WORKED, *members], START, END, "present", smallest_group=1)
+    without = compute(WORKED, START, END, "present", smallest_group=1)
+
+    channel = window.channels[audit]
+    assert counts(window, audit) == (2, 3, 6, 2, 5)
+    assert channel.reliability == Fraction(2, 3)
+    assert channel.influence == Fraction(1, 3)
+    assert channel.groups("platform").keys() == {""}
+    for name in (
+        "messages",
+        "missing",
+        "reliability",
+        "delivery_ratio",
+        "over_receivers",
+        "delays",
+    ):
+        assert getattr(window, name) == getattr(without, name)
+    for name in ("median", "trimmed", "influence", "unseen", "coverage"):
+        assert getattr(window, name) == getattr(without, name)
+    assert window.groups("platform") == without.groups("platform")
+
+
+def test_a_window_of_audits_alone_has_no_value() -> None:
+    audit = "devtelemetry-audit/"
+    samples = [*everywhere("a", "b", channel_id=audit), *held({"m": "ab"}, audit)]
+    window = compute(samples, START, END, "present")
+
+    assert window.channels[audit].comparable
+    assert (window.reliability, window.messages, window.unseen) == (None, 0, None)
+    assert window.groups("platform") == {}
