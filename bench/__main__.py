@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import aggregate, client, importing, ingest, simulate, size
+from bench import aggregate, client, importing, ingest, intervals, simulate, size
 from bench.report import markdown
 
 BENCHMARKS = {
@@ -16,6 +16,7 @@ BENCHMARKS = {
     "size": size,
     "client": client,
     "simulate": simulate,
+    "intervals": intervals,
 }
 
 
