@@ -70,9 +70,9 @@ kind_of_window as (
         kind,
         count(*) as held_or_sent,
         count(*) filter (where sent_by_receiver) as sent,
-        array_agg(sent_at) filter (where created_at is null) as only_sent,  -- its author, without a receipt of it
-        min(sent_at) filter (where created_at is not null) as first_sent_at,
-        max(sent_at) filter (where created_at is not null) as last_sent_at
+        array_agg(sent_at) filter (where delays < 16) as only_sent,  -- its author, without a receipt of it
+        min(sent_at) filter (where delays >= 16) as first_sent_at,
+        max(sent_at) filter (where delays >= 16) as last_sent_at
     from receipt
     where sent_at >= $1::bigint and sent_at < $2::bigint
     group by channel_id, receiver_id, kind
@@ -163,7 +163,7 @@ outside_part as (
     from receipt
     join part_said using (channel_id, receiver_id)
     where sent_at >= $1::bigint and sent_at < $2::bigint and (sent_at < joined_at or sent_at > left_at)
-      and created_at is not null
+      and delays >= 16
       and kind <> all ($4::integer[])
       and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
     group by channel_id, receiver_id
