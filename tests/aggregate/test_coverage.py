@@ -1,26 +1,23 @@
 """Lost message or lost report: numbers, holes and what is unknown, against the oracle."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregate.test_reliability import END, close_to, figures, oracle_figures
+from aggregate.test_reliability import close_to, figures, oracle_figures
 from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_due
 from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.forget import forget_installation, forget_key
-from devtelemetry.ingest.batch import Batch, Heartbeat, NewRun, union
-from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.batch import Heartbeat, NewRun, union
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
     MembershipPolicy,
-    ReportedMembership,
     ReportRun,
     Source,
     WindowReliability,
@@ -28,70 +25,20 @@ from devtelemetry.model import (
 )
 from devtelemetry.retention import clean
 from devtelemetry.store.database import Database
-from oracle.model import Joining, Memberships, Numbers, OracleSample, OracleWindow, compute
-from support.store import START, as_memberships, as_samples, compute_window, empty
-
-INSTALLATIONS = ("phone", "tablet")
-
-
-@dataclass(frozen=True)
-class Pushed:
-    """One push: what of it was accepted, and which numbers it says that its samples have."""
-
-    samples: tuple[OracleSample, ...]
-    run: ReportRun | None = None
-    memberships: tuple[ReportedMembership, ...] = ()
-
-
-def numbered(installation: str, first: int, fates: Sequence[OracleSample | None]) -> Pushed:
-    """A push of consecutive numbers; None is a sample that is rejected."""
-    accepted = tuple(sample for sample in fates if sample is not None)
-    run = ReportRun(
-        installation,
-        first,
-        first + len(fates) - 1,
-        accepted[0].sent_at if accepted else None,
-        accepted[-1].sent_at if accepted else None,
-    )
-    return Pushed(accepted, run)
-
-
-async def store_pushes(
-    database: Database,
-    *transactions: Iterable[Pushed],
-    heartbeats: Iterable[Heartbeat] = (),
-    now_ms: int = START,
-) -> None:
-    """Each by another server of the same database: none remembers what the others stored."""
-    for pushes in transactions:
-        writer = RowWriter(await database.keyring(), SettleRule())
-        batch = Batch()
-        for push in pushes:
-            batch.add_samples(writer.keyring, as_samples(push.samples))
-            batch.add_runs(writer.keyring, [push.run] if push.run else [])
-            batch.add_memberships(writer.keyring, push.memberships)
-        for beat in heartbeats:
-            batch.add_heartbeat(writer.keyring, beat)
-        async with database.acquire() as connection:
-            await writer.write(connection, batch, now_ms=now_ms)
-
-
-@dataclass(frozen=True)
-class World:
-    pushes: list[Pushed]  # in the order of arrival
-    cuts: list[int]  # where one transaction ends and the next begins
-    numbers: Mapping[str, Numbers]
-    memberships: Memberships
-    heartbeats: list[Heartbeat]
-
-    @property
-    def samples(self) -> list[OracleSample]:
-        return [sample for push in self.pushes for sample in push.samples]
-
-    @property
-    def transactions(self) -> list[list[Pushed]]:
-        bounds = zip([0, *self.cuts], [*self.cuts, len(self.pushes)], strict=True)
-        return [self.pushes[begin:end] for begin, end in bounds]
+from oracle.model import Joining, Numbers, OracleSample, OracleWindow, compute
+from support.store import START, as_memberships, compute_window, empty
+from support.worlds import (
+    CHANNELS,
+    END,
+    INSTALLATIONS,
+    MEMBERSHIPS_SAID,
+    Pushed,
+    World,
+    arrivals,
+    numbered,
+    pushed_in_pieces,
+    store_pushes,
+)
 
 
 @st.composite
@@ -101,7 +48,7 @@ def reports(draw: st.DrawFn, receiver: str, installation: str) -> list[OracleSam
     return [
         OracleSample(
             message_id=f"m{number}",
-            channel_id=("c1", "c1", "c1", "c2", "c3-negotiated")[number % 5],
+            channel_id=CHANNELS[number % 5],
             receiver_public_key=receiver,
             installation_id=installation,
             sent_at=SENT_AT[number],
@@ -119,57 +66,22 @@ SENT_AT = [
 ]
 
 
-MOMENTS = st.integers(-10, 70).map(lambda minute: START + minute * MINUTE_MS + minute % 3) | (
-    st.sampled_from([START - 1, START, START + 1, END - 2, END - 1, END, END + 1])
-)
-MEMBERSHIPS_SAID = st.dictionaries(
-    st.tuples(
-        st.tuples(st.sampled_from("ab"), st.sampled_from(INSTALLATIONS))
-        | st.tuples(st.sampled_from("cde"), st.just("")),
-        st.sampled_from(["c1", "c1", "c1", "c2", "c3-negotiated"]),
-    ),
-    st.lists(
-        st.tuples(
-            st.integers(START, START + 3), st.none() | MOMENTS, st.none() | st.just(0) | MOMENTS
-        ),
-        max_size=3,
-    ),
-    min_size=1,
-    max_size=8,
-)
-
-
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Receivers that number their samples, lose some, have some rejected, and push them in pieces,
     again and in any order; some say when they joined and left, in whatever way."""
     pushes: list[Pushed] = []
-    numbers: dict[str, dict[int, int | None]] = {}
+    numbers: dict[str, Numbers] = {}
     for installation in INSTALLATIONS:
         # Two keys on one installation: they share its numbers, and its holes.
         kept = [s for key in "ab" for s in draw(reports(key, installation))]
-        kept = draw(st.permutations(kept))
-        fates: dict[int, OracleSample | None] = {}
-        for number, sample in enumerate(kept, start=1):
-            fate = draw(st.sampled_from(["arrives"] * 5 + ["lost"] * 3 + ["rejected"] * 2))
-            if fate != "lost":
-                fates[number] = sample if fate == "arrives" else None
-        numbers[installation] = {
-            number: None if sample is None else sample.sent_at for number, sample in fates.items()
-        }
-        for first in fates:
-            # Each number once at least: as the first of a push of some of those that follow it.
-            length = draw(st.integers(1, 5))
-            stretch: list[OracleSample | None] = []
-            while len(stretch) < length and first + len(stretch) in fates:
-                stretch.append(fates[first + len(stretch)])
-            pushes.append(numbered(installation, first, stretch))
+        in_pieces, numbers[installation] = draw(pushed_in_pieces(installation, kept))
+        pushes += in_pieces
     for key in "cd":
         pushes += [Pushed((sample,)) for sample in draw(reports(key, ""))]
     memberships = draw(MEMBERSHIPS_SAID)
     pushes += [Pushed((), memberships=(said,)) for said in as_memberships(memberships)]
-    pushes = draw(st.permutations(pushes + pushes[:2] + pushes[-1:]))
-    cuts = sorted(draw(st.sets(st.integers(1, max(1, len(pushes) - 1)), max_size=4)))
+    pushes, cuts = draw(arrivals(pushes))
     still_there = draw(st.sets(st.sampled_from([*"ab"])))
     beats = [
         Heartbeat(key, installation, "", "", END)
@@ -190,10 +102,7 @@ def expected_of(
         START,
         END,
         membership.value,
-        heartbeats={
-            (beat.receiver_public_key, beat.installation_id): beat.created_at
-            for beat in world.heartbeats
-        },
+        heartbeats=world.last_heartbeats,
         numbers=world.numbers if with_numbers else {},
         memberships=world.memberships,
         unmeasured_channels=["*-negotiated"],
@@ -226,13 +135,7 @@ async def test_pushes_in_any_pieces_and_order_give_the_oracles_figures(
         with_holes[membership] = window
 
     # What is missing arrives after all, if only as samples that are rejected.
-    late = [
-        numbered(installation, number, [None])
-        for installation, numbers in world.numbers.items()
-        for number in range(1, max(numbers, default=0))
-        if number not in numbers
-    ]
-    await store_pushes(database, late[::2], late[1::2])
+    await store_pushes(database, world.late[::2], world.late[1::2])
     for membership in MembershipPolicy:
         window = await measured(database, membership)
         assert figures(window) == oracle_figures(

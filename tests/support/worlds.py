@@ -1,0 +1,148 @@
+"""Worlds of pushes for property tests: pieces of them, and how they are stored."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hypothesis import strategies as st
+
+from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import HOUR_MS, MINUTE_MS, ReportedMembership, ReportRun
+from devtelemetry.store.database import Database
+from oracle.model import Memberships, Numbers, OracleSample, Receiver
+from support.store import START, as_samples
+
+END = START + HOUR_MS
+CHANNELS = ("c1", "c1", "c1", "c2", "c3-negotiated")
+INSTALLATIONS = ("phone", "tablet")
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """One push: what of it was accepted, and which numbers it says that its samples have."""
+
+    samples: tuple[OracleSample, ...]
+    run: ReportRun | None = None
+    memberships: tuple[ReportedMembership, ...] = ()
+
+
+def numbered(installation: str, first: int, fates: Sequence[OracleSample | None]) -> Pushed:
+    """A push of consecutive numbers; None is a sample that is rejected."""
+    accepted = tuple(sample for sample in fates if sample is not None)
+    run = ReportRun(
+        installation,
+        first,
+        first + len(fates) - 1,
+        accepted[0].sent_at if accepted else None,
+        accepted[-1].sent_at if accepted else None,
+    )
+    return Pushed(accepted, run)
+
+
+async def store_pushes(
+    database: Database,
+    *transactions: Iterable[Pushed],
+    heartbeats: Iterable[Heartbeat] = (),
+    now_ms: int = START,
+) -> None:
+    """Each by another server of the same database: none remembers what the others stored."""
+    for pushes in transactions:
+        writer = RowWriter(await database.keyring(), SettleRule())
+        batch = Batch()
+        for push in pushes:
+            batch.add_samples(writer.keyring, as_samples(push.samples))
+            batch.add_runs(writer.keyring, [push.run] if push.run else [])
+            batch.add_memberships(writer.keyring, push.memberships)
+        for beat in heartbeats:
+            batch.add_heartbeat(writer.keyring, beat)
+        async with database.acquire() as connection:
+            await writer.write(connection, batch, now_ms=now_ms)
+
+
+@dataclass(frozen=True)
+class World:
+    pushes: list[Pushed]  # in the order of arrival
+    cuts: list[int]  # where one transaction ends and the next begins
+    numbers: Mapping[str, Numbers]
+    memberships: Memberships
+    heartbeats: list[Heartbeat]
+
+    @property
+    def samples(self) -> list[OracleSample]:
+        return [sample for push in self.pushes for sample in push.samples]
+
+    @property
+    def transactions(self) -> list[list[Pushed]]:
+        bounds = zip([0, *self.cuts], [*self.cuts, len(self.pushes)], strict=True)
+        return [self.pushes[begin:end] for begin, end in bounds]
+
+    @property
+    def last_heartbeats(self) -> dict[Receiver, int]:
+        return {
+            (beat.receiver_public_key, beat.installation_id): beat.created_at
+            for beat in self.heartbeats
+        }
+
+    @property
+    def late(self) -> list[Pushed]:
+        """Pushes of the numbers that did not arrive, as samples that are rejected."""
+        return [
+            numbered(installation, number, [None])
+            for installation, numbers in self.numbers.items()
+            for number in range(1, max(numbers, default=0))
+            if number not in numbers
+        ]
+
+
+MOMENTS = st.integers(-10, 70).map(lambda minute: START + minute * MINUTE_MS + minute % 3) | (
+    st.sampled_from([START - 1, START, START + 1, END - 2, END - 1, END, END + 1])
+)
+MEMBERSHIPS_SAID = st.dictionaries(
+    st.tuples(
+        st.tuples(st.sampled_from("ab"), st.sampled_from(INSTALLATIONS))
+        | st.tuples(st.sampled_from("cde"), st.just("")),
+        st.sampled_from(CHANNELS),
+    ),
+    st.lists(
+        st.tuples(
+            st.integers(START, START + 3), st.none() | MOMENTS, st.none() | st.just(0) | MOMENTS
+        ),
+        max_size=3,
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@st.composite
+def pushed_in_pieces(
+    draw: st.DrawFn, installation: str, kept: Sequence[OracleSample]
+) -> tuple[list[Pushed], Numbers]:
+    """Samples that are numbered in some order, some of which are lost and some rejected.
+
+    Returns pushes of what arrived, each number once at least, and the numbers.
+    """
+    fates: dict[int, OracleSample | None] = {}
+    for number, sample in enumerate(draw(st.permutations(kept)), start=1):
+        fate = draw(st.sampled_from(["arrives"] * 5 + ["lost"] * 3 + ["rejected"] * 2))
+        if fate != "lost":
+            fates[number] = sample if fate == "arrives" else None
+    pushes = []
+    for first in fates:
+        # As the first of a push of some of those that follow it.
+        length = draw(st.integers(1, 5))
+        stretch: list[OracleSample | None] = []
+        while len(stretch) < length and first + len(stretch) in fates:
+            stretch.append(fates[first + len(stretch)])
+        pushes.append(numbered(installation, first, stretch))
+    return pushes, {
+        number: None if sample is None else sample.sent_at for number, sample in fates.items()
+    }
+
+
+@st.composite
+def arrivals(draw: st.DrawFn, pushes: list[Pushed]) -> tuple[list[Pushed], list[int]]:
+    """The pushes in any order, some of them twice, and where a transaction ends."""
+    arrived = draw(st.permutations(pushes + pushes[:2] + pushes[-1:]))
+    cuts = draw(st.sets(st.integers(1, max(1, len(arrived) - 1)), max_size=4))
+    return arrived, sorted(cuts)
