@@ -1,7 +1,8 @@
 """Named queries: each room keeps its SQL in a `.sql` file, one `-- name:` line before each query.
 
 The comment lines under the name say what goes in, what comes out and why; they travel to the
-server, where pg_stat_activity shows them.
+server, where pg_stat_activity shows them. What two statements share, or what makes one too long to
+read, is a file of its own that a line `-- include: FILE` brings in.
 """
 
 import re
@@ -10,12 +11,14 @@ from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
+_INCLUDE = re.compile(r"^-- include: (\S+)\n", re.MULTILINE)
 
 
 @cache
 def load(package: str, file: str) -> str:
-    """The whole text of `file` in `package` (a dotted module name)."""
-    return resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    """The whole text of `file` in `package` (a dotted module name), with what it includes."""
+    text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda line: load(package, line[1]), text)
 
 
 @cache
