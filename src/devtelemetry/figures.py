@@ -1,16 +1,27 @@
 """The stored figures, read back: for the report, the JSON API and /metrics."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from devtelemetry.aggregate.aggregate import summarize
+from devtelemetry.aggregate.stored import (
+    OF_WINDOW,
+    counts_of,
+    figures_of_channel,
+    figures_of_window,
+    group_of,
+)
 from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
 from devtelemetry.model import (
+    NO_COUNTS,
+    NO_FIGURES,
     ChannelReliability,
     Counts,
+    Dimension,
+    Group,
     MembershipPolicy,
     Window,
     WindowReliability,
@@ -35,6 +46,7 @@ class Selection:
     channel     the id of one channel: its figures alone, and the windows' totals are its own. A
                 window in which it has none stays, without a ratio
     membership  None: every policy that was computed
+    by          what they are broken down by, each for itself; a channel's share, if one is selected
     """
 
     timeframe: str
@@ -42,6 +54,7 @@ class Selection:
     end: datetime | None = None
     channel: str | None = None
     membership: MembershipPolicy | None = None
+    by: tuple[Dimension, ...] = ()
 
 
 def parse_moment(text: str) -> datetime:
@@ -82,10 +95,22 @@ async def read_windows(
 async def latest_windows(
     database: Database, membership: MembershipPolicy
 ) -> list[WindowReliability]:
-    """The latest window of each timeframe and state, without its channels."""
-    async with database.acquire() as connection:
-        rows = await connection.fetch(_QUERIES["latest_windows"], membership.value)
-    return [_window(row, row["timeframe"], ()) for row in rows]
+    """The latest window of each timeframe and state, by platform, without its channels."""
+    windows = []
+    async with (
+        database.acquire() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        for row in await connection.fetch(_QUERIES["latest_windows"], membership.value):
+            key = row["window_start"], row["membership"]
+            groups = await _read_groups(
+                connection,
+                (row["timeframe"], [key[0]], [key[1]]),
+                OF_WINDOW,
+                [Dimension.PLATFORM],
+            )
+            windows.append(_window(row, row["timeframe"], (), groups[key]))
+    return windows
 
 
 async def start_of_latest(
@@ -135,26 +160,50 @@ async def _read_slice(
         SLICE_WINDOWS,
     )
     keys = [(row["window_start"], row["membership"]) for row in rows]
-    channels: dict[tuple[datetime, str], list[ChannelReliability]] = defaultdict(list)
-    for row in await connection.fetch(
-        _QUERIES["channels"],
+    of_windows = (
         selection.timeframe,
         [start for start, _ in keys],
         [membership for _, membership in keys],
-        channel_id,
-    ):
-        channel = ChannelReliability(row["external_id"], _counts(row))
+    )
+    channels: dict[_Key, list[ChannelReliability]] = defaultdict(list)
+    for row in await connection.fetch(_QUERIES["channels"], *of_windows, channel_id):
+        channel = ChannelReliability(row["external_id"], counts_of(row), figures_of_channel(row))
         channels[row["window_start"], row["membership"]].append(channel)
+    groups = await _read_groups(
+        connection, of_windows, OF_WINDOW if channel_id is None else channel_id, selection.by
+    )
     windows = []
     for key, row in zip(keys, rows, strict=True):
         named = sorted(channels[key], key=lambda channel: channel.channel_id)
-        window = _window(row, selection.timeframe, named)
-        windows.append(window if channel_id is None else _of_its_channels(window))
+        window = _window(row, selection.timeframe, named, groups[key])
+        windows.append(window if channel_id is None else _of_its_channel(window))
     return windows
 
 
+_Key = tuple[datetime, str]
+"""Of a window among those of a timeframe: its start and its membership policy"""
+
+
+async def _read_groups(
+    connection: Connection,
+    of_windows: tuple[str, list[datetime], list[str]],
+    channel_id: int,
+    by: Collection[Dimension],
+) -> Mapping[_Key, list[Group]]:
+    groups: dict[_Key, list[Group]] = defaultdict(list)
+    if by:
+        for row in await connection.fetch(
+            _QUERIES["groups"], *of_windows, channel_id, [dimension.value for dimension in by]
+        ):
+            groups[row["window_start"], row["membership"]].append(group_of(row))
+    return groups
+
+
 def _window(
-    row: Mapping[str, Any], timeframe: str, channels: Sequence[ChannelReliability]
+    row: Mapping[str, Any],
+    timeframe: str,
+    channels: Sequence[ChannelReliability],
+    groups: Sequence[Group],
 ) -> WindowReliability:
     return WindowReliability(
         timeframe=timeframe,
@@ -162,35 +211,38 @@ def _window(
         membership=MembershipPolicy(row["membership"]),
         state=WindowState(row["state"]),
         reliability=row["reliability"],
-        counts=_counts(row),
+        counts=counts_of(row),
         revision=row["revision"],
         computed_at=row["computed_at"].astimezone(UTC),
         channels=tuple(channels),
+        figures=figures_of_window(row),
+        groups=tuple(groups),
+        unseen=row["unseen"],
+        sample_coverage=row["sample_coverage"],
     )
 
 
-def _counts(row: Mapping[str, Any]) -> Counts:
-    return Counts(
-        messages=row["messages"],
-        receivers=row["receivers"],
-        expected=row["expected"],
-        missing=row["missing"],
-        corroborated=row["corroborated"],
-        unknown=row["unknown"],
+def _of_its_channel(window: WindowReliability) -> WindowReliability:
+    """The window as if it had no channel but the one that it was read with, if it has that."""
+    channel = next((one for one in window.channels if one.comparable), None)
+    if channel is None:
+        return replace(
+            window,
+            reliability=None,
+            counts=NO_COUNTS,
+            figures=NO_FIGURES,
+            groups=(),
+            unseen=None,
+            sample_coverage=None,
+        )
+    return replace(
+        window,
+        reliability=channel.counts.reliability,
+        counts=channel.counts,
+        figures=channel.figures,
+        unseen=unseen_messages(channel.counts, channel.figures.captures),
+        sample_coverage=sample_coverage(channel.counts, channel.figures.captures),
     )
-
-
-def _of_its_channels(window: WindowReliability) -> WindowReliability:
-    """The window as if it had no other channels."""
-    totals = summarize(
-        parse_timeframe(window.timeframe),
-        window.window,
-        window.membership,
-        window.state,
-        window.channels,
-        window.computed_at,
-    )
-    return replace(totals, revision=window.revision)
 
 
 # ---------------------------------------------------------------------------------------- JSON

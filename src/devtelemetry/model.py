@@ -183,6 +183,9 @@ class Counts:
         return (self.corroborated - self.missing) / self.corroborated
 
 
+NO_COUNTS = Counts(0, 0, 0, 0, 0)
+
+
 class Spread(NamedTuple):
     """How unevenly losses fall on clusters: what an interval is made of. Adds up like counts.
 
@@ -333,9 +336,10 @@ class WindowReliability:
     revision: int  # goes up by one when a later computation changes a figure
     computed_at: datetime
     channels: tuple[ChannelReliability, ...]
-    figures: Figures = NO_FIGURES
+    figures: Figures = NO_FIGURES  # without captures, which are a channel's
     groups: tuple[Group, ...] = ()
     unseen: float | None = None  # messages that nobody received, estimated: Σ over the channels
+    sample_coverage: float | None = None  # share of deliveries that were of messages somebody holds
 
 
 def unix_ms(moment: datetime) -> int:

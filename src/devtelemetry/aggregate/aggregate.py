@@ -7,13 +7,25 @@ computes at a time, each window in one transaction over one snapshot of repaired
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
 
 from devtelemetry import metrics
+from devtelemetry.aggregate.stored import (
+    CHANNEL_COLUMNS,
+    GROUP_COLUMNS,
+    OF_WINDOW,
+    Computed,
+    Row,
+    computed,
+    counts_of,
+    figures_of_channel,
+    group_of,
+    window_row,
+)
 from devtelemetry.aggregate.windows import (
     DAY,
     Arrived,
@@ -25,10 +37,14 @@ from devtelemetry.aggregate.windows import (
     windows_between,
 )
 from devtelemetry.errors import ConfigurationError, Unavailable
+from devtelemetry.estimate.unseen import window_sample_coverage, window_unseen
 from devtelemetry.model import (
+    AUDIT_CHANNELS,
     DAY_MS,
     ChannelReliability,
     Counts,
+    Figures,
+    Group,
     MembershipPolicy,
     Source,
     Timeframe,
@@ -45,8 +61,26 @@ from devtelemetry.store.sql import load, queries
 COMPUTE_WAIT_SECONDS = 60
 COMPUTE_ATTEMPTS = 10  # each fails only if an import brings an earlier copy of a sample meanwhile
 
-_ALGORITHM = load(__package__, "reliability.sql")
+_MEASURED = load(__package__, "measured.sql")
+_RELIABILITY = load(__package__, "reliability.sql")
 _QUERIES = queries(__package__)
+
+# A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
+# in the order of the key, so that none waits in a table of hashes; rows of workers cost little.
+_FOR_MEASURED = """
+set local plan_cache_mode = force_custom_plan;
+set local work_mem = '128MB';
+set local enable_hashagg = off;
+set local parallel_tuple_cost = 0;
+set local parallel_setup_cost = 0
+"""
+# How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
+# hash join over it a little longer. The leader joins while its workers read.
+_FOR_RELIABILITY = """
+set local enable_hashagg = on;
+set local enable_nestloop = off;
+set local parallel_leader_participation = off
+"""
 
 _NO_NEWS = Arrived(None, None)
 
@@ -71,6 +105,11 @@ class AggregateRules:
     recompute_interval  between two computations of a provisional window
     lookback            how far back windows without any sample are computed too, so that a silence
                         is on record as one
+    quorum              how many receivers must hold or have sent a message for it to exist
+    weight_cap          the greatest share of a channel's messages that may exist by the word of one
+                        receiver alone, if it is to be believed alone; 1: any. Only with a quorum
+                        of 1
+    smallest_group      how many receivers a platform, version or type must have to be shown
     """
 
     timeframes: tuple[Timeframe, ...]
@@ -79,6 +118,9 @@ class AggregateRules:
     recompute_interval: timedelta = timedelta(minutes=10)
     unmeasured: Mapping[Source, Unmeasured] = field(default_factory=dict)
     lookback: timedelta = 7 * DAY
+    quorum: int = 1
+    weight_cap: float = 1.0
+    smallest_group: int = 3
 
 
 async def compute_due(
@@ -266,8 +308,8 @@ async def _compute(
                 # Ingest may have noted something since the repair; the snapshot tells. Then the
                 # rows it sees are not whole: once more.
                 if not await needs_repair(connection):
-                    channels = await _channels(connection, rules, window)
-                    return await _store(connection, rules, timeframe, window, channels, now)
+                    found = await _algorithm(connection, rules, window)
+                    return await _store(connection, rules, timeframe, window, found, now)
         except asyncpg.PostgresError as error:
             # Another command computes the same window at the same time, say.
             if not is_transient(error) or not attempts_left:
@@ -278,10 +320,7 @@ async def _compute(
     )
 
 
-async def _channels(
-    connection: Connection, rules: AggregateRules, window: Window
-) -> list[tuple[int, Counts]]:
-    """The algorithm: each channel with a message and a receiver that counts, by id."""
+async def _algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
     kinds = await connection.fetch(_QUERIES["kinds"])
     none = Unmeasured()
     unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
@@ -296,36 +335,38 @@ async def _channels(
         for source, rule in unmeasured.items()
         for glob in rule.channels
     ]
-    holes = await connection.fetch(_QUERIES["holes"], window.start_ms, window.end_ms)
-    # The plan must fit the window: a generic one reads a day through an index, row by row. Memory
-    # for one hash table of the window's messages: 200 bytes each.
-    await connection.execute("set local plan_cache_mode = force_custom_plan")
-    await connection.execute("set local work_mem = '128MB'")
+    unmeasured_channels = (
+        [pattern for pattern, _ in patterns],
+        [is_status_go for _, is_status_go in patterns],
+    )
+    span = window.start_ms, window.end_ms
+    holes = await connection.fetch(_QUERIES["holes"], *span)
+    await connection.execute(_FOR_MEASURED)
+    await connection.execute(
+        _MEASURED,
+        *span,
+        unmeasured_kinds,
+        status_go_kinds,
+        *unmeasured_channels,
+        rules.quorum,
+        rules.weight_cap,
+    )
+    await connection.execute(_FOR_RELIABILITY)
     rows = await connection.fetch(
-        _ALGORITHM,
-        window.start_ms,
-        window.end_ms,
+        _RELIABILITY,
+        *span,
         rules.membership.value,
         unmeasured_kinds,
         status_go_kinds,
-        [pattern for pattern, _ in patterns],
-        [is_status_go for _, is_status_go in patterns],
+        *unmeasured_channels,
         *([row[column] for row in holes] for column in ("receiver_id", "after", "before")),
+        rules.quorum,
+        rules.weight_cap,
+        rules.smallest_group,
+        _like(AUDIT_CHANNELS + "*"),
     )
-    return sorted(
-        (
-            row["channel_id"],
-            Counts(
-                messages=row["messages"],
-                receivers=row["receivers"],
-                expected=row["expected"],
-                missing=row["missing"],
-                corroborated=row["corroborated"],
-                unknown=row["unknown"],
-            ),
-        )
-        for row in rows
-    )
+    await connection.execute("drop table measured")  # a transaction may compute once more
+    return computed(rows)
 
 
 async def _store(
@@ -333,31 +374,55 @@ async def _store(
     rules: AggregateRules,
     timeframe: Timeframe,
     window: Window,
-    channels: Sequence[tuple[int, Counts]],
+    found: Computed,
     now: datetime,
 ) -> WindowReliability:
     names = {
         row["channel_id"]: row["external_id"]
         for row in await connection.fetch(
-            _QUERIES["channel_names"], [channel_id for channel_id, _ in channels]
+            _QUERIES["channel_names"], [row[0] for row in found.channels]
         )
     }
+    channels = []
+    for row in found.channels:
+        columns = dict(zip(CHANNEL_COLUMNS, row, strict=True))
+        channels.append(
+            ChannelReliability(
+                names[columns["channel_id"]], counts_of(columns), figures_of_channel(columns)
+            )
+        )
     result = summarize(
         timeframe,
         window,
         rules.membership,
         state_at(window, rules.settle_time, now),
-        [ChannelReliability(names[channel_id], counts) for channel_id, counts in channels],
+        channels,
+        found.figures,
+        [
+            group_of(dict(zip(GROUP_COLUMNS, row, strict=True)))
+            for row in found.groups
+            if row[0] == OF_WINDOW
+        ],
         now,
     )
     key = (timeframe.name, window.start, rules.membership.value)
+    totals = (
+        result.reliability,
+        *astuple(result.counts),
+        *window_row(result.figures),
+        result.unseen,
+        result.sample_coverage,
+    )
     stored = await connection.fetchrow(_QUERIES["stored_window"], *key)
-    before = [tuple(row) for row in await connection.fetch(_QUERIES["stored_channels"], *key)]
-    figures = [(channel_id, *_counts_row(counts)) for channel_id, counts in channels]
+    channels_before = await _rows(connection, "stored_channels", key)
+    groups_before = await _rows(connection, "stored_groups", key)
     revision = 1
     if stored is not None:
-        totals = (result.reliability, *_counts_row(result.counts))
-        is_same = tuple(stored)[1:-1] == totals and sorted(before) == figures
+        is_same = (
+            tuple(stored)[1:] == totals
+            and channels_before == found.channels
+            and groups_before == found.groups
+        )
         revision = stored["revision"] + (not is_same)
     await connection.execute(
         _QUERIES["store_window"],
@@ -366,25 +431,33 @@ async def _store(
         window.end,
         rules.membership.value,
         result.state.value,
-        result.reliability,
-        *_counts_row(result.counts),
         revision,
         now,
+        *totals,
     )
-    if sorted(before) != figures:
-        await connection.execute(_QUERIES["delete_channels"], *key)
-        columns = [list(column) for column in zip(*figures, strict=True)] or [[]] * 7
-        await connection.execute(_QUERIES["store_channels"], *key, *columns)
-    return WindowReliability(
-        timeframe=result.timeframe,
-        window=window,
-        membership=result.membership,
-        state=result.state,
-        reliability=result.reliability,
-        counts=result.counts,
-        revision=revision,
-        computed_at=now,
-        channels=result.channels,
+    if channels_before != found.channels:
+        await _rewrite(connection, "reliability_channel", CHANNEL_COLUMNS, key, found.channels)
+    if groups_before != found.groups:
+        await _rewrite(connection, "reliability_group", GROUP_COLUMNS, key, found.groups)
+    return replace(result, revision=revision)
+
+
+async def _rows(connection: Connection, query: str, key: tuple[Any, ...]) -> list[Row]:
+    return sorted(tuple(row) for row in await connection.fetch(_QUERIES[query], *key))
+
+
+async def _rewrite(
+    connection: Connection,
+    table: str,
+    columns: Sequence[str],
+    key: tuple[Any, ...],
+    rows: Sequence[Row],
+) -> None:
+    await connection.execute(_QUERIES[f"delete_{table}"], *key)
+    await connection.copy_records_to_table(
+        table,
+        records=[(*key, *row) for row in rows],
+        columns=("timeframe", "window_start", "membership", *columns),
     )
 
 
@@ -394,11 +467,16 @@ def summarize(
     membership: MembershipPolicy,
     state: WindowState,
     channels: Sequence[ChannelReliability],
+    figures: Figures,
+    groups: Sequence[Group],
     now: datetime,
 ) -> WindowReliability:
-    """A window from its channels: sums over the comparable ones, and R, the mean of their Rch."""
-    comparable = [channel.counts for channel in channels if channel.comparable]
-    ratios = [counts.reliability for counts in comparable if counts.reliability is not None]
+    """A window from its channels: sums over the comparable ones, and R, the mean of their Rch.
+
+    Channels of audits take part in none of it.
+    """
+    taking_part = [c.counts for c in channels if c.comparable and not c.is_audit]
+    ratios = [counts.reliability for counts in taking_part if counts.reliability is not None]
     return WindowReliability(
         timeframe=timeframe.name,
         window=window,
@@ -406,27 +484,20 @@ def summarize(
         state=state,
         reliability=sum(ratios) / len(ratios) if ratios else None,
         counts=Counts(
-            messages=sum(counts.messages for counts in comparable),
-            receivers=sum(counts.receivers for counts in comparable),
-            expected=sum(counts.expected for counts in comparable),
-            missing=sum(counts.missing for counts in comparable),
-            corroborated=sum(counts.corroborated for counts in comparable),
-            unknown=sum(counts.unknown for counts in comparable),
+            messages=sum(counts.messages for counts in taking_part),
+            receivers=sum(counts.receivers for counts in taking_part),
+            expected=sum(counts.expected for counts in taking_part),
+            missing=sum(counts.missing for counts in taking_part),
+            corroborated=sum(counts.corroborated for counts in taking_part),
+            unknown=sum(counts.unknown for counts in taking_part),
         ),
         revision=1,
         computed_at=now,
         channels=tuple(channels),
-    )
-
-
-def _counts_row(counts: Counts) -> tuple[int, ...]:
-    return (
-        counts.messages,
-        counts.receivers,
-        counts.expected,
-        counts.missing,
-        counts.corroborated,
-        counts.unknown,
+        figures=figures,
+        groups=tuple(groups),
+        unseen=window_unseen(channels),
+        sample_coverage=window_sample_coverage(channels),
     )
 
 

@@ -44,36 +44,52 @@ join receiver using (installation_id)
 where after < $2::bigint - 1 and before > $1::bigint
 
 -- name: stored_window
-select state, reliability, messages, receivers, expected, missing, corroborated, unknown, revision
+-- What a later computation may change.
+select
+    revision, reliability, messages, receivers, expected, missing, corroborated, unknown, over_channels, over_receivers,
+    over_parts, delivery_delays, report_delays, median, trimmed, influence, unseen, sample_coverage
 from reliability_window
 where timeframe = $1::text and window_start = $2::timestamptz and membership = $3::text
 
 -- name: stored_channels
-select channel_id, messages, receivers, expected, missing, corroborated, unknown
+select
+    channel_id, messages, receivers, expected, missing, corroborated, unknown, over_parts, delivery_delays,
+    report_delays, captures, median, trimmed, influence
 from reliability_channel
+where timeframe = $1::text and window_start = $2::timestamptz and membership = $3::text
+
+-- name: stored_groups
+select
+    channel_id, dimension, is_rest, value, messages, receivers, expected, missing, corroborated, unknown, over_channels,
+    over_receivers, over_parts, delivery_delays, report_delays
+from reliability_group
 where timeframe = $1::text and window_start = $2::timestamptz and membership = $3::text
 
 -- name: store_window
 insert into reliability_window (
-    timeframe, window_start, window_end, membership, state, reliability, messages, receivers, expected, missing,
-    corroborated, unknown, revision, computed_at
-) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+    timeframe, window_start, window_end, membership, state, revision, computed_at, reliability, messages, receivers,
+    expected, missing, corroborated, unknown, over_channels, over_receivers, over_parts, delivery_delays, report_delays,
+    median, trimmed, influence, unseen, sample_coverage
+) values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24
+)
 on conflict (timeframe, window_start, membership) do update
-set window_end = excluded.window_end, state = excluded.state, reliability = excluded.reliability,
-    messages = excluded.messages, receivers = excluded.receivers, expected = excluded.expected,
-    missing = excluded.missing, corroborated = excluded.corroborated, unknown = excluded.unknown,
-    revision = excluded.revision, computed_at = excluded.computed_at
+set window_end = excluded.window_end, state = excluded.state, revision = excluded.revision,
+    computed_at = excluded.computed_at, reliability = excluded.reliability, messages = excluded.messages,
+    receivers = excluded.receivers, expected = excluded.expected, missing = excluded.missing,
+    corroborated = excluded.corroborated, unknown = excluded.unknown, over_channels = excluded.over_channels,
+    over_receivers = excluded.over_receivers, over_parts = excluded.over_parts,
+    delivery_delays = excluded.delivery_delays, report_delays = excluded.report_delays, median = excluded.median,
+    trimmed = excluded.trimmed, influence = excluded.influence, unseen = excluded.unseen,
+    sample_coverage = excluded.sample_coverage
 
--- name: delete_channels
+-- name: delete_reliability_channel
 delete from reliability_channel
 where timeframe = $1::text and window_start = $2::timestamptz and membership = $3::text
 
--- name: store_channels
-insert into reliability_channel (
-    timeframe, window_start, membership, channel_id, messages, receivers, expected, missing, corroborated, unknown
-)
-select $1::text, $2::timestamptz, $3::text, *
-from unnest($4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[], $8::bigint[], $9::bigint[], $10::bigint[])
+-- name: delete_reliability_group
+delete from reliability_group
+where timeframe = $1::text and window_start = $2::timestamptz and membership = $3::text
 
 -- name: channel_names
 select channel_id, external_id from channel where channel_id = any ($1::bigint[])

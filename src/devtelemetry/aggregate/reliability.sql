@@ -1,4 +1,5 @@
--- The reliability of one window, channel by channel. Source: docs/algorithm.md; the steps are named after its terms.
+-- The reliability of one window, with all that it rests on. Source: docs/algorithm.md; the steps are named after its
+-- terms.
 --
 -- in   $1 window_start, $2 window_end   Unix ms, half-open, whole minutes
 --      $3 membership                    present | window | bracketed
@@ -8,16 +9,18 @@
 --      $8, $9, $10 holes                bigint[]: receivers that lost reports, and after and before which sentAt: open
 --                                       intervals that touch the window, any number for each. They come in, so that the
 --                                       plan fits how many there are
--- out  one row a channel that has a message in the window and a receiver that counts:
---      channel_id, messages, receivers, expected, missing, corroborated, unknown
+--      $11 quorum, $12 weight_cap       how many must vouch for a message; the greatest share of a channel's messages
+--                                       that exist by the word of one receiver alone
+--      $13 smallest_group               receivers; smaller groups are put together
+--      $14 audit_channels               LIKE pattern of the channels that take part in no total
+-- out  rows of rollup.sql
 --
 -- Two passes over the receipts of the window (by message, by receiver); what is joined afterwards has one row a
 -- channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary search
 -- in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing.
--- Receivers that lost reports, or say that they joined or left within the window, are the exception: of them what does
--- not count is read once more, and taken out.
--- Every step on receipts groups by channel_id and joins on it, and each is referred to once or not materialized, so
--- that it stays on its shard.
+-- What is rare is read once more and taken out: what receivers hold outside of their part or within their holes,
+-- messages that too few vouch for, marks of authors, delays of messages whose author's clock is off.
+-- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
 unmeasured_channel as not materialized (
     select channel_id, pattern.is_status_go
@@ -25,172 +28,208 @@ unmeasured_channel as not materialized (
     join unnest($6::text[], $7::boolean[]) as pattern (text, is_status_go) on external_id like pattern.text
 ),
 
--- M, and how many hold or sent each of its messages. The kind and sentAt are the message's: all its receipts carry
--- the same. In the order of the key, so that the index is read once from end to end and no message waits in a table
--- of hashes for its next receipt.
-message_of_window as (
+-- For how many messages of a channel a receiver alone vouches.
+lone as materialized (
+    select channel_id, receiver_id, count(*) as messages
+    from measured
+    cross join lateral unnest(lone_voucher) as voucher (receiver_id)
+    group by channel_id, receiver_id
+),
+
+-- Who is not believed alone.
+disbelieved as materialized (
+    select channel_id, receiver_id
+    from lone
+    join (
+        select channel_id, sum(cardinality(timeline)) as all_messages from measured group by channel_id
+    ) size using (channel_id)
+    where $12::double precision < 1 and $11::integer = 1 and messages > $12::double precision * all_messages
+),
+
+-- What is measured and not in M.
+left_out_message as materialized (
+    select channel_id, kind, message_id, sent_at
+    from measured
+    cross join lateral unnest(doubtful_id, doubtful_sent_at, doubtful_vouchers, doubtful_voucher)
+        as doubtful (message_id, sent_at, vouchers, voucher)
+    where vouchers < $11::integer
+       or (channel_id, voucher) in (select channel_id, receiver_id from disbelieved)
+),
+
+-- M, kind by kind. What is concatenated to nothing is unpacked once, not at each search.
+message_kind as materialized (
     select
         channel_id,
-        min(kind) as kind,
-        sent_at,
-        count(*) as holders,
-        min(receiver_id) as first_holder,
-        bool_or(sent_by_receiver) as has_author
+        kind,
+        timeline || '{}'::bigint[] as timeline,
+        lone_voucher || '{}'::bigint[] as lone_voucher,
+        lone_sent_at || '{}'::bigint[] as lone_sent_at,
+        lone_is_sent
     from (
-        select sent_at, channel_id, message_id, receiver_id, kind, sent_by_receiver
-        from receipt
-        where sent_at >= $1::bigint and sent_at < $2::bigint
-        order by sent_at, channel_id, message_id
-    ) by_message
-    group by sent_at, channel_id, message_id
+        select
+            m.channel_id,
+            m.kind,
+            case when l.sent_at is null then m.timeline else (
+                select array_agg(sent_at order by sent_at)
+                from (select unnest(m.timeline) as sent_at except all select unnest(l.sent_at)) rest
+            ) end as timeline,
+            m.lone_voucher,
+            m.lone_sent_at,
+            m.lone_is_sent
+        from measured m
+        left join (
+            select channel_id, kind, array_agg(sent_at) as sent_at from left_out_message group by channel_id, kind
+        ) l using (channel_id, kind)
+    ) m
+    where timeline is not null
 ),
 
--- timeline      sentAt of each message of M, ascending
--- sole_holders  for each message that one receiver alone vouches for, that receiver, ascending
--- sole_sent_at  the sentAt of those messages, in the same order
-channel_of_window as (
-    select
-        channel_id,
-        array_agg(sent_at order by sent_at) as timeline,
-        coalesce(
-            array_agg(first_holder order by first_holder) filter (where holders = 1 and not has_author), '{}'
-        ) as sole_holders,
-        array_agg(sent_at order by first_holder) filter (where holders = 1 and not has_author) as sole_sent_at
-    from message_of_window
-    where kind <> all ($4::integer[])
-      and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
-    group by channel_id
-),
-
--- What each receiver holds and sent, kind by kind, ...
-kind_of_window as (
+-- What each receiver holds and sent, kind by kind and by the class of its delays; a mark of an author has none.
+receipt_count as (
     select
         channel_id,
         receiver_id,
         kind,
+        delays,
         count(*) as held_or_sent,
         count(*) filter (where sent_by_receiver) as sent,
-        array_agg(sent_at) filter (where delays < 16) as only_sent,  -- its author, without a receipt of it
-        min(sent_at) filter (where delays >= 16) as first_sent_at,
-        max(sent_at) filter (where delays >= 16) as last_sent_at
+        min(sent_at) as first_sent_at,
+        max(sent_at) as last_sent_at
     from receipt
     where sent_at >= $1::bigint and sent_at < $2::bigint
+    group by channel_id, receiver_id, kind, delays
+),
+
+kind_of_receiver as materialized (
+    select
+        channel_id,
+        receiver_id,
+        kind,
+        kind <> all ($4::integer[])
+        and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+        as is_measured,
+        sum(held_or_sent - sent)::bigint as held,
+        sum(sent)::bigint as sent,
+        array_agg(delays) filter (where held_or_sent > sent) as delays,
+        array_agg(held_or_sent - sent) filter (where held_or_sent > sent) as delay_counts,
+        min(first_sent_at) filter (where delays >= 16) as first_sent_at,
+        max(last_sent_at) filter (where delays >= 16) as last_sent_at
+    from receipt_count
     group by channel_id, receiver_id, kind
 ),
 
--- ... of M; and its first and last receipt of the channel within the window, measured or not.
+-- Its first and last receipt of the channel within the window, measured or not.
 receiver_of_window as (
     select
         channel_id,
         receiver_id,
-        coalesce(sum(held_or_sent) filter (where is_measured), 0) as held_or_sent,
-        coalesce(sum(sent) filter (where is_measured), 0) as sent,
-        string_agg(array_to_string(only_sent, ','), ',') filter (where is_measured) as only_sent,
+        bool_or(is_measured) as has_measured,
         min(first_sent_at) as first_sent_at,
         max(last_sent_at) as last_sent_at
-    from (
-        select
-            *,
-            kind <> all ($4::integer[])
-            and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
-            as is_measured
-        from kind_of_window
-    ) by_kind
+    from kind_of_receiver
     group by channel_id, receiver_id
 ),
 
-reporting as (
-    select receiver_id
-    from receiver
-    where last_receipt_minute >= $2::bigint or last_heartbeat_minute >= $2::bigint
-),
+-- include: counting.sql
 
--- The receivers that count, and the span of sentAt in which each is expected to hold messages (NULL: no bound in the
--- window). What a receiver says of joining and leaving comes before what it holds: who says that it is still in has no
--- last. A first or last minute that lies in the window is that of a receipt in it, which tells the millisecond.
-counting as (
-    select
-        channel_id,
-        receiver_id,
-        coalesce(r.held_or_sent - r.sent, 0) as held,
-        coalesce(r.sent, 0) as sent,
-        coalesce(string_to_array(r.only_sent, ',')::bigint[], '{}') as only_sent,
-        case
-            when m.joined_at is not null then nullif(greatest(m.joined_at, $1::bigint), $1::bigint)
-            when $3::text = 'present' and m.first_sent_minute >= $1::bigint then r.first_sent_at
-        end as from_sent_at,
-        case
-            when m.left_at is not null then nullif(least(m.left_at, $2::bigint - 1), $2::bigint - 1)
-            when $3::text = 'present' and m.left_said_at is null and m.last_sent_minute < $2::bigint
-            then r.last_sent_at
-        end as to_sent_at
-    from receiver_of_window r
-    full join (
-        select
-            *,
-            coalesce(joined_at, first_sent_minute) as first_at,
-            case when left_said_at is null then last_sent_minute else coalesce(left_at, $2::bigint) end as last_at
-        from membership
-        where case $3::text
-            when 'window' then joined_at is not null or left_at is not null
-            else coalesce(joined_at, first_sent_minute) < $2::bigint
-                and case when left_said_at is null then last_sent_minute else coalesce(left_at, $2::bigint) end
-                    >= $1::bigint
-        end
-    ) m using (channel_id, receiver_id)
-    where receiver_id in (select receiver_id from reporting)
-      and case $3::text
-          when 'present' then m.channel_id is not null
-          when 'bracketed' then m.first_at < $1::bigint and m.last_at >= $2::bigint
-          when 'window'
-          then r.held_or_sent > 0 and coalesce(m.joined_at < $2::bigint, true) and coalesce(m.left_at >= $1::bigint, true)
-      end
-),
-
--- What receivers hold and sent of M before they joined or after they left, as they say.
-part_said as not materialized (
-    select channel_id, receiver_id, joined_at, left_at
-    from membership
-    where (joined_at > $1::bigint and joined_at < $2::bigint) or (left_at >= $1::bigint and left_at < $2::bigint - 1)
-),
-
+-- What of all this is read once more: what receivers hold and sent outside of their part, ...
 outside_part as (
     select
         channel_id,
         receiver_id,
-        count(*) filter (where not sent_by_receiver) as held_outside,
-        count(*) filter (where sent_by_receiver) as sent_outside
+        kind,
+        count(*) filter (where not sent_by_receiver) as held,
+        count(*) filter (where sent_by_receiver) as sent,
+        array_agg(delays) filter (where not sent_by_receiver) as delays
     from receipt
     join part_said using (channel_id, receiver_id)
     where sent_at >= $1::bigint and sent_at < $2::bigint and (sent_at < joined_at or sent_at > left_at)
       and delays >= 16
-      and kind <> all ($4::integer[])
-      and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
-    group by channel_id, receiver_id
+    group by channel_id, receiver_id, kind
 ),
 
--- H of the receivers that have one: the spans of sentAt in which reports of theirs are missing.
-hole_of_receiver as not materialized (
-    select receiver_id, range_agg(int8range(after, before, '()') * int8range($1::bigint, $2::bigint)) as holes
-    from unnest($8::bigint[], $9::bigint[], $10::bigint[]) as h (receiver_id, after, before)
-    group by receiver_id
-),
-
--- What these receivers hold and sent of M within their holes, and within their part.
+-- ... within their holes and their part, ...
 in_hole as (
     select
         channel_id,
         receiver_id,
-        count(*) filter (where not sent_by_receiver) as held_in_hole,
-        array_agg(sent_at) filter (where sent_by_receiver) as sent_in_hole
+        kind,
+        count(*) filter (where not sent_by_receiver) as held,
+        array_agg(sent_at) filter (where sent_by_receiver) as sent,
+        array_agg(delays) filter (where not sent_by_receiver) as delays
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_said using (channel_id, receiver_id)
     where sent_at >= $1::bigint and sent_at < $2::bigint and holes @> sent_at
       and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
-      and kind <> all ($4::integer[])
-      and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
-    group by channel_id, receiver_id
+    group by channel_id, receiver_id, kind
+),
+
+-- ... what is not in M, as far as it is not taken out by these two already, ...
+left_out as (
+    select
+        channel_id,
+        receiver_id,
+        r.kind,
+        count(*) filter (where not sent_by_receiver) as held,
+        array_agg(sent_at) filter (where sent_by_receiver) as sent,
+        array_agg(delays) filter (where not sent_by_receiver) as delays
+    from left_out_message l
+    cross join lateral (
+        select receiver_id, kind, sent_by_receiver, delays
+        from receipt
+        where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
+        offset 0  -- by the key, message by message
+    ) r
+    left join part_said using (channel_id, receiver_id)
+    left join hole_of_receiver using (receiver_id)
+    where sent_by_receiver
+       or not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
+               or coalesce(holes @> sent_at, false))
+    group by channel_id, receiver_id, r.kind
+),
+
+-- ... what receivers are only known to have sent, without a receipt of it, ...
+only_sent as (
+    select channel_id, receiver_id, kind, array_agg(sent_at) as sent_at
+    from receipt
+    where sent_at >= $1::bigint and sent_at < $2::bigint and created_at is null
+    group by channel_id, receiver_id, kind
+),
+
+-- ... and delays of messages whose author's clock is off, of what is not taken out.
+skewed_message as (
+    select channel_id, message_id, sent_at, min(received_at) - sent_at as clock_offset
+    from receipt
+    where sent_at >= $1::bigint and sent_at < $2::bigint and sent_by_receiver and abs(received_at - sent_at) >= 1000
+    group by channel_id, message_id, sent_at
+),
+
+skewed as (
+    select
+        channel_id,
+        receiver_id,
+        r.kind,
+        array_agg(r.delays) as delays,
+        array_agg(
+            delay_class(created_at - sent_at - clock_offset) * 16::smallint
+            + delay_class(received_at - sent_at - clock_offset)
+        ) as corrected_delays
+    from skewed_message s
+    cross join lateral (
+        select receiver_id, kind, delays, created_at, received_at
+        from receipt
+        where sent_at = s.sent_at and channel_id = s.channel_id and message_id = s.message_id and not sent_by_receiver
+        offset 0
+    ) r
+    left join part_said using (channel_id, receiver_id)
+    left join hole_of_receiver using (receiver_id)
+    where not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
+               or coalesce(holes @> sent_at, false))
+      and not exists (
+          select from left_out_message l where l.channel_id = s.channel_id and l.message_id = s.message_id
+      )
+    group by channel_id, receiver_id, r.kind
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
@@ -198,60 +237,96 @@ in_hole as (
 expectation as (
     select
         channel_id,
-        cardinality(c.timeline) as messages,
-        held - coalesce(held_outside, 0) - coalesce(held_in_hole, 0) as held,
+        receiver_id,
+        kind,
+        coalesce(k.held, 0) - coalesce(o.held, 0) - coalesce(h.held, 0) - coalesce(l.held, 0) as held,
         greatest(
-            coalesce(width_bucket(to_sent_at, c.timeline), cardinality(c.timeline))
-            - coalesce(width_bucket(from_sent_at - 1, c.timeline), 0),
+            coalesce(width_bucket(to_sent_at, m.timeline), cardinality(m.timeline))
+            - coalesce(width_bucket(from_sent_at - 1, m.timeline), 0),
             0
         )
-        - sent
-        + coalesce(sent_outside, 0)
-        + (
+        - coalesce(k.sent, 0)
+        + coalesce(o.sent, 0)
+        + case when l.sent is null then 0 else (
             select count(*)
-            from unnest(only_sent) as t (sent_at)
+            from unnest(l.sent) as t (sent_at)
+            where expected @> t.sent_at
+        ) end
+        + case when only_sent.sent_at is null then 0 else (
+            select count(*)
+            from unnest(only_sent.sent_at) as t (sent_at)
             where not expected @> t.sent_at
-        ) as pairs,
+        ) end as pairs,
         case when holes is null then 0 else (
             select coalesce(
-                sum(width_bucket(upper(span) - 1, c.timeline) - width_bucket(lower(span) - 1, c.timeline)), 0
+                sum(width_bucket(upper(span) - 1, m.timeline) - width_bucket(lower(span) - 1, m.timeline)), 0
             )
             from unnest(holes * int8multirange(expected)) as span
         ) - (
             select count(*)
-            from unnest(sent_in_hole) as t (sent_at)
+            from unnest(h.sent) as t (sent_at)
             where expected @> t.sent_at
+        ) + (
+            select count(*)
+            from unnest(l.sent) as t (sent_at)
+            where expected @> t.sent_at and holes @> t.sent_at
         ) end as unknown,
-        case when cardinality(c.sole_holders) = 0 then 0
-             when holes is null and from_sent_at is null and to_sent_at is null
-             then width_bucket(receiver_id, c.sole_holders) - width_bucket(receiver_id - 1, c.sole_holders)
+        case when $11::integer > 1 or (channel_id, receiver_id) in (select channel_id, receiver_id from disbelieved)
+             then 0
+             when width_bucket(receiver_id, m.lone_voucher) = width_bucket(receiver_id - 1, m.lone_voucher) then 0
              else (
                  select count(*)
-                 from unnest(c.sole_sent_at[
-                     width_bucket(receiver_id - 1, c.sole_holders) + 1 : width_bucket(receiver_id, c.sole_holders)
-                 ]) as t (sent_at)
-                 where expected @> t.sent_at and (holes @> t.sent_at) is not true
-             ) end as uncorroborated
+                 from unnest(
+                     m.lone_sent_at[
+                         width_bucket(receiver_id - 1, m.lone_voucher) + 1 : width_bucket(receiver_id, m.lone_voucher)
+                     ],
+                     m.lone_is_sent[
+                         width_bucket(receiver_id - 1, m.lone_voucher) + 1 : width_bucket(receiver_id, m.lone_voucher)
+                     ]
+                 ) as t (sent_at, is_sent)
+                 where not is_sent and expected @> t.sent_at and (holes @> t.sent_at) is not true
+             ) end as uncorroborated,
+        k.delays || s.corrected_delays || s.delays || o.delays || h.delays || l.delays as delays,
+        k.delay_counts
+            || array_fill(1::bigint, array[coalesce(cardinality(s.delays), 0)])
+            || array_fill(-1::bigint, array[
+                coalesce(cardinality(s.delays), 0) + coalesce(cardinality(o.delays), 0)
+                + coalesce(cardinality(h.delays), 0) + coalesce(cardinality(l.delays), 0)
+            ]) as delay_counts
     from counting
-    join channel_of_window c using (channel_id)
-    left join outside_part using (channel_id, receiver_id)
+    join message_kind m using (channel_id)
+    left join kind_of_receiver k using (channel_id, receiver_id, kind)
+    left join outside_part o using (channel_id, receiver_id, kind)
+    left join in_hole h using (channel_id, receiver_id, kind)
+    left join left_out l using (channel_id, receiver_id, kind)
+    left join only_sent using (channel_id, receiver_id, kind)
+    left join skewed s using (channel_id, receiver_id, kind)
     left join hole_of_receiver using (receiver_id)
-    left join in_hole using (channel_id, receiver_id)
     -- Empty for who left before it joined.
     cross join lateral (
         select int8range(
             from_sent_at, case when to_sent_at < from_sent_at then from_sent_at else to_sent_at + 1 end, '[)'
         ) as expected
     ) span_of_expected
-)
+),
 
-select
-    channel_id,
-    messages::bigint,
-    count(*) as receivers,
-    (sum(pairs) - sum(unknown))::bigint as expected,
-    (sum(pairs) - sum(unknown) - sum(held))::bigint as missing,
-    (sum(pairs) - sum(unknown) - sum(uncorroborated))::bigint as corroborated,
-    sum(unknown)::bigint as unknown
-from expectation
-group by channel_id, messages
+-- What was expected of each receiver in each channel, kind by kind, and who it is. All figures are sums over these.
+part as materialized (
+    select
+        channel_id,
+        receiver_id,
+        message_type,
+        platform,
+        app_version,
+        pairs - unknown as expected,
+        pairs - unknown - held as missing,
+        pairs - unknown - uncorroborated as corroborated,
+        unknown,
+        delays,
+        delay_counts
+    from expectation
+    join receiver using (receiver_id)
+    join sample_kind using (kind)
+),
+
+-- include: rollup.sql

@@ -1,0 +1,405 @@
+-- From what was expected of each receiver (part: one row a channel, receiver and message type) to the figures of
+-- channels, of the window and of their groups: the end of the statement of reliability.sql. Rows are few from here on.
+--
+-- Two levels: each channel, and the window, which is made of the channels that take part in it (is_window; level 0).
+-- Four dimensions: '', the whole of the level, and what it is broken down by.
+--
+-- out  one row a group of a level: is_window, level (the channel), dimension, is_rest (small groups, put together), value;
+--      the counts; three spreads [clusters, sum of x x, of x n, of n n] (of a channel over_parts alone); delays and delay_counts, pair by pair.
+--      Of dimension '' the rest as well; NULL for others.
+
+part_of_receiver as materialized (
+    select
+        channel_id,
+        receiver_id,
+        sum(expected)::bigint as expected,
+        sum(missing)::bigint as missing,
+        sum(corroborated)::bigint as corroborated
+    from part
+    group by channel_id, receiver_id
+),
+
+channel_total as materialized (
+    select
+        channel_id,
+        messages,
+        receivers,
+        expected,
+        missing,
+        receivers >= 2 and expected > 0 as is_comparable,
+        receivers >= 2 and expected > 0 and external_id not like $14::text as takes_part
+    from (
+        select
+            channel_id, count(*) as receivers, sum(expected)::bigint as expected, sum(missing)::bigint as missing
+        from part_of_receiver
+        group by channel_id
+    ) counted
+    join (
+        select channel_id, sum(cardinality(timeline))::bigint as messages from message_kind group by channel_id
+    ) sent using (channel_id)
+    join channel using (channel_id)
+),
+
+value_of_part as materialized (
+    select
+        channel_id,
+        receiver_id,
+        dimension,
+        value,
+        sum(expected)::bigint as expected,
+        sum(missing)::bigint as missing,
+        sum(corroborated)::bigint as corroborated,
+        sum(unknown)::bigint as unknown
+    from part
+    cross join lateral (
+        values ('', ''), ('platform', platform), ('app_version', app_version), ('message_type', message_type)
+    ) as said (dimension, value)
+    group by channel_id, receiver_id, dimension, value
+),
+
+-- A value that few receivers share is put together with others, until these are not few.
+value_of_level as materialized (
+    select
+        is_window,
+        level,
+        dimension,
+        value,
+        dimension <> '' and (receivers < $13::integer or (before > 0 and before < $13::integer)) as is_rest
+    from (
+        select
+            *,
+            coalesce(sum(receivers) over (
+                partition by is_window, level, dimension order by receivers, value collate "C" desc
+                rows between unbounded preceding and 1 preceding
+            ), 0) as before
+        from (
+            select false as is_window, channel_id as level, dimension, value, count(*) as receivers
+            from value_of_part
+            group by channel_id, dimension, value
+            union all
+            select true, 0, dimension, value, count(distinct receiver_id)
+            from value_of_part
+            join channel_total using (channel_id)
+            where takes_part
+            group by dimension, value
+        ) sized
+    ) summed
+),
+
+-- In which group of which level each value of a channel is.
+shown as materialized (
+    select
+        channel_id,
+        is_window,
+        level,
+        dimension,
+        value,
+        is_rest,
+        dense_rank() over (order by is_window, level, dimension, case when is_rest then null else value end) as group_id
+    from channel_total
+    cross join lateral (
+        select false as is_window, channel_id as level
+        union all
+        select true, 0 where takes_part
+    ) of_level
+    join value_of_level using (is_window, level)
+),
+
+total as materialized (
+    select distinct group_id, is_window, level from shown where dimension = ''
+),
+
+part_of_group as materialized (
+    select
+        group_id,
+        is_window,
+        dimension,
+        channel_id,
+        receiver_id,
+        sum(expected)::bigint as expected,
+        sum(missing)::bigint as missing,
+        sum(corroborated)::bigint as corroborated,
+        sum(unknown)::bigint as unknown
+    from value_of_part
+    join shown using (channel_id, dimension, value)
+    group by group_id, is_window, dimension, channel_id, receiver_id
+),
+
+count_of_group as (
+    select
+        group_id,
+        count(*) as receivers,
+        sum(expected)::bigint as expected,
+        sum(missing)::bigint as missing,
+        sum(corroborated)::bigint as corroborated,
+        sum(unknown)::bigint as unknown,
+        array[
+            count(*) filter (where corroborated > 0), sum(missing * missing), sum(missing * corroborated),
+            sum(corroborated * corroborated)
+        ] as over_parts
+    from part_of_group
+    group by group_id
+),
+
+receiver_of_group as materialized (
+    select group_id, receiver_id, sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated
+    from part_of_group
+    where is_window
+    group by group_id, receiver_id
+),
+
+over_receivers_of_group as (
+    select
+        group_id,
+        array[
+            count(*) filter (where corroborated > 0), sum(missing * missing), sum(missing * corroborated),
+            sum(corroborated * corroborated)
+        ] as over_receivers
+    from receiver_of_group
+    group by group_id
+),
+
+over_channels_of_group as (
+    select
+        group_id,
+        array[
+            count(*) filter (where corroborated > 0), sum(missing * missing), sum(missing * corroborated),
+            sum(corroborated * corroborated)
+        ] as over_channels
+    from (
+        select group_id, channel_id, sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated
+        from part_of_group
+        where is_window
+        group by group_id, channel_id
+    ) channel
+    group by group_id
+),
+
+-- Of a type its own messages, else those of the channels that the group is in.
+message_of_group as (
+    select group_id, sum(messages)::bigint as messages
+    from (
+        select distinct group_id, channel_id, messages
+        from part_of_group
+        join channel_total using (channel_id)
+        where dimension <> 'message_type'
+        union all
+        select group_id, channel_id, messages
+        from (
+            select channel_id, message_type as value, sum(cardinality(timeline)) as messages
+            from message_kind
+            join sample_kind using (kind)
+            group by channel_id, message_type
+        ) of_type
+        join shown using (channel_id, value)
+        where dimension = 'message_type'
+    ) counted
+    group by group_id
+),
+
+-- Delivered pairs by the class of their delays.
+delay_of_group as (
+    select group_id, array_agg(delay order by delay) as delays, array_agg(n order by delay) as delay_counts
+    from (
+        select group_id, delay, sum(n)::bigint as n
+        from (
+            select channel_id, platform, app_version, message_type, delay, sum(n)::bigint as n
+            from part
+            cross join lateral unnest(delays, delay_counts) as counted (delay, n)
+            group by channel_id, platform, app_version, message_type, delay
+        ) counted
+        cross join lateral (
+            values ('', ''), ('platform', platform), ('app_version', app_version), ('message_type', message_type)
+        ) as said (dimension, value)
+        join shown using (channel_id, dimension, value)
+        group by group_id, delay
+    ) counted
+    group by group_id
+),
+
+-- The middle of the receivers' ratios; trimmed: without the tenth at either end.
+ratio_of_group as (
+    select
+        group_id,
+        percentile_cont(0.5) within group (order by ratio) as median,
+        avg(ratio) filter (where rank > receivers / 10 and rank <= receivers - receivers / 10) as trimmed
+    from (
+        select
+            group_id,
+            ratio,
+            row_number() over (partition by group_id order by ratio) as rank,
+            count(*) over (partition by group_id) as receivers
+        from (
+            select group_id, (corroborated - missing)::double precision / corroborated as ratio
+            from (
+                select group_id, missing, corroborated from part_of_group where dimension = '' and not is_window
+                union all
+                select group_id, missing, corroborated
+                from receiver_of_group
+                where group_id in (select group_id from total)
+            ) receiver
+            where corroborated > 0
+        ) receiver
+    ) ranked
+    group by group_id
+),
+
+-- How Rch moves if one receiver is left out: with it go its pairs and, for the others, what it alone vouches for.
+moved as materialized (
+    select
+        channel_id,
+        receiver_id,
+        takes_part,
+        missing::double precision / expected
+        - (missing - own_missing - vanishing)::double precision / (expected - own_expected - vanishing) as moved_by
+    from (
+        select
+            channel_id,
+            receiver_id,
+            takes_part,
+            c.missing,
+            c.expected,
+            coalesce(p.missing, 0) as own_missing,
+            coalesce(p.expected, 0) as own_expected,
+            least(coalesce(l.messages, 0) * others, c.missing - coalesce(p.missing, 0)) as vanishing,
+            others
+        from part_of_receiver p
+        full join (
+            select channel_id, receiver_id, messages
+            from lone
+            where $11::integer = 1
+              and (channel_id, receiver_id) not in (select channel_id, receiver_id from disbelieved)
+        ) l using (channel_id, receiver_id)
+        join channel_total c using (channel_id)
+        cross join lateral (
+            select c.receivers - case when p.receiver_id is null then 0 else 1 end as others
+        ) o
+        where is_comparable
+    ) receiver
+    where others >= 2 and expected - own_expected - vanishing > 0
+),
+
+influence_of_group as (
+    select group_id, influence
+    from (
+        select channel_id as level, false as is_window, max(abs(moved_by)) as influence
+        from moved
+        group by channel_id
+        union all
+        select 0, true, max(abs(moved_by)) / (select count(*) from channel_total where takes_part)
+        from (
+            select sum(moved_by order by channel_id) as moved_by
+            from moved
+            where takes_part
+            group by receiver_id
+        ) receiver
+        having count(*) > 0
+    ) influence
+    join total using (is_window, level)
+),
+
+capture_of_group as (
+    select
+        group_id,
+        captures,
+        captured_once,
+        captured_twice,
+        coalesce(captured_once_squared, 0)::bigint as captured_once_squared
+    from (
+        select
+            channel_id,
+            sum(captures)::bigint as captures,
+            sum(cardinality(capturers))::bigint as captured_once,
+            sum(captured_twice)::bigint as captured_twice
+        from measured
+        group by channel_id
+    ) m
+    left join (
+        select channel_id, sum(messages * messages) as captured_once_squared
+        from (
+            select channel_id, receiver_id, count(*) as messages
+            from measured
+            cross join lateral unnest(capturers) as capturer (receiver_id)
+            group by channel_id, receiver_id
+        ) capturer
+        group by channel_id
+    ) squared using (channel_id)
+    join total on not is_window and level = channel_id
+)
+
+select
+    bool_or(is_window) as is_window,
+    max(level) as level,
+    max(dimension) as dimension,
+    max(value) as value,
+    bool_or(is_rest) as is_rest,
+    max(messages) as messages,
+    max(receivers) as receivers,
+    max(expected) as expected,
+    max(missing) as missing,
+    max(corroborated) as corroborated,
+    max(unknown) as unknown,
+    max(over_channels) as over_channels,
+    max(over_receivers) as over_receivers,
+    max(over_parts) as over_parts,
+    max(delays) as delays,
+    max(delay_counts) as delay_counts,
+    max(captures) as captures,
+    max(captured_once) as captured_once,
+    max(captured_twice) as captured_twice,
+    max(captured_once_squared) as captured_once_squared,
+    max(median) as median,
+    max(trimmed) as trimmed,
+    max(influence) as influence
+from (  -- put together without joins, whose order would rest on guesses of how many rows there are
+    select
+        group_id, is_window, level, dimension, value, is_rest, null::bigint as messages,
+        null::bigint as receivers, null::bigint as expected, null::bigint as missing, null::bigint as corroborated,
+        null::bigint as unknown, null::numeric[] as over_channels, null::numeric[] as over_receivers,
+        null::numeric[] as over_parts, null::smallint[] as delays, null::bigint[] as delay_counts,
+        null::bigint as captures, null::bigint as captured_once, null::bigint as captured_twice,
+        null::bigint as captured_once_squared, null::double precision as median, null::double precision as trimmed,
+        null::double precision as influence
+    from shown
+    union all
+    select
+        group_id, null, null, null, null, null, null, receivers, expected, missing, corroborated, unknown, null, null,
+        over_parts, null, null, null, null, null, null, null, null, null
+    from count_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, null, null, null, null, null, null, over_channels, null, null, null, null,
+        null, null, null, null, null, null, null
+    from over_channels_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, null, null, null, null, null, null, null, over_receivers, null, null, null,
+        null, null, null, null, null, null, null
+    from over_receivers_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, messages, null, null, null, null, null, null, null, null, null, null,
+        null, null, null, null, null, null, null
+    from message_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, delays,
+        delay_counts, null, null, null, null, null, null, null
+    from delay_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+        captures, captured_once, captured_twice, captured_once_squared, null, null, null
+    from capture_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+        null, null, null, median, trimmed, null
+    from ratio_of_group
+    union all
+    select
+        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+        null, null, null, null, null, influence
+    from influence_of_group
+) figure
+group by group_id
