@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 
+from devtelemetry.client.schedule import retry_delay_seconds
 from devtelemetry.client.settings import is_loopback
 from devtelemetry.v1 import PUSH, telemetry_pb2
 
@@ -72,3 +73,11 @@ class Connection:
             return grpc.insecure_channel(server, options)
         roots = self._tls.read_bytes() if isinstance(self._tls, Path) else None
         return grpc.secure_channel(server, grpc.ssl_channel_credentials(roots), options)
+
+
+def told_delay_seconds(call: Any) -> float | None:
+    """How long the server asked to wait, when it answered; None: it did not."""
+    for key, value in call.trailing_metadata() or ():
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            return retry_delay_seconds(value)
+    return None

@@ -17,7 +17,7 @@ from typing import Any
 import grpc
 
 from devtelemetry.client.blind import pseudonym
-from devtelemetry.client.connection import Connection
+from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
 from devtelemetry.client.outbox import (
     Claim,
@@ -30,7 +30,7 @@ from devtelemetry.client.outbox import (
 )
 from devtelemetry.client.recorder import Drained, MembershipSaid, Recorder
 from devtelemetry.client.sample import Recorded, tidy, to_membership, to_sample
-from devtelemetry.client.schedule import Backoff, Schedule, Timing, retry_delay_seconds
+from devtelemetry.client.schedule import Backoff, Schedule, Timing
 from devtelemetry.client.settings import Problem, Settings
 from devtelemetry.client.tally import Lock, Tally
 from devtelemetry.client.wake import Alarm
@@ -369,7 +369,7 @@ class Sender:
         """Leaves the server alone after a failure, for as long as that means."""
         now = time.monotonic()
         _, needs_a_person = _meaning(call)
-        delay = _told_delay(call)
+        delay = told_delay_seconds(call)
         if delay is not None:
             backoff.told_to_wait(now, delay)
         elif needs_a_person:
@@ -537,11 +537,3 @@ def _reason(rejection: telemetry_pb2.Rejection) -> str:
     except ValueError:  # a reason that is younger than this client
         name = f"reason {rejection.reason}"
     return f"{name}: {tidy(rejection.detail)}" if rejection.detail else name
-
-
-def _told_delay(call: Any) -> float | None:
-    """Seconds that the server asked to wait; None: it did not."""
-    for key, value in call.trailing_metadata() or ():
-        if key == "grpc-status-details-bin" and isinstance(value, bytes):
-            return retry_delay_seconds(value)
-    return None
