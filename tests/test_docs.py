@@ -9,6 +9,7 @@ from prometheus_client.metrics import MetricWrapperBase
 
 from devtelemetry import metrics
 from devtelemetry.api import clock_metrics, window_metrics
+from devtelemetry.audits import audit_metrics
 from devtelemetry.ingest.statusgo import Refused
 from devtelemetry.model import Reason
 
@@ -35,7 +36,7 @@ def metric_rows() -> list[str]:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
-    for family in (*window_metrics([]), *clock_metrics(None)):
+    for family in (*window_metrics([]), *clock_metrics(None), *audit_metrics([])):
         labels = ", ".join(f"`{label}`" for label in family._labelnames)
         rows.append(f"| `{family.name}` | {family.type} | {labels} | {family.documentation} |")
     return rows

@@ -22,6 +22,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from devtelemetry import __version__
 from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.clock import now_ms
 from devtelemetry.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.config import Settings
@@ -289,40 +290,49 @@ def _add_metrics(app: FastAPI, database: Database, settings: Settings) -> None:
     @app.get(
         "/metrics",
         summary="Prometheus exposition",
-        description="The service's own metrics, the latest window of each timeframe and state, and "
-        "how far the clocks of clients are off.",
+        description="The service's own metrics, the latest window of each timeframe and state, "
+        "how far the clocks of clients are off, and how the latest audits came out.",
         tags=["health"],
         response_class=PlainTextResponse,
     )
     async def metrics(request: Request) -> Response:
         windows: list[WindowReliability] = []
         clocks = None
+        audits: list[AuditResult] = []
         try:
             async with asyncio.timeout(PROBE_SECONDS):
                 windows = await latest_windows(database, settings.membership)
                 clocks = await read_clocks(database, now_ms=now_ms())
+                audits = await read_latest_audits(database, settings.membership, now_ms=now_ms())
         except Exception as error:  # its own metrics matter most then
             _log.warning(
                 "/metrics without what is stored", error=str(error) or type(error).__name__
             )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(
-            encode(_WithStored(windows, clocks)), headers={"Content-Type": content_type}
+            encode(_WithStored(windows, clocks, audits)), headers={"Content-Type": content_type}
         )
 
 
 class _WithStored(CollectorRegistry):
     """The service's own metrics and those of what was read before: nothing waits here."""
 
-    def __init__(self, windows: list[WindowReliability], clocks: Clocks | None) -> None:
+    def __init__(
+        self,
+        windows: list[WindowReliability],
+        clocks: Clocks | None,
+        audits: list[AuditResult],
+    ) -> None:
         super().__init__()
         self._windows = windows
         self._clocks = clocks
+        self._audits = audits
 
     def collect(self) -> Iterator[Metric]:
         yield from exposed_registry().collect()
         yield from window_metrics(self._windows)
         yield from clock_metrics(self._clocks)
+        yield from audit_metrics(self._audits)
 
 
 def window_metrics(windows: list[WindowReliability]) -> Iterator[GaugeMetricFamily]:
