@@ -17,13 +17,14 @@ from devtelemetry import metrics
 from devtelemetry.api import ReliabilityDocument, create_app
 from devtelemetry.clock import now_ms
 from devtelemetry.config import Settings
-from devtelemetry.figures import Selection, as_json, read_windows
+from devtelemetry.figures.document import window_as_json
+from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
-from devtelemetry.model import HOUR_MS, from_unix_ms
+from devtelemetry.model import HOUR_MS, Sample, from_unix_ms
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import Scope, create_token
-from support.store import LATER, START, compute_window, store_hours
+from support.store import LATER, START, compute_window, store, store_hours
 
 RELIABILITY = "/api/v1/reliability"
 
@@ -64,12 +65,15 @@ async def test_the_document_is_that_of_the_page_and_of_the_openapi_models(
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     windows = [window async for window in read_windows(database, Selection("1h"))]
     assert len(windows) == 3
-    assert answer.json() == as_json("1h", windows)
+    assert answer.json() == {
+        "timeframe": "1h",
+        "windows": [window_as_json(window) for window in windows],
+    }
 
     model = ReliabilityDocument.model_validate(answer.json())
     assert model.model_dump(mode="json").keys() == answer.json().keys()
     for read, sent in zip(model.windows, answer.json()["windows"], strict=True):
-        assert read.model_dump().keys() == sent.keys()
+        assert read.model_dump().keys() == sent.keys() | {"groups"}
         assert read.channels[0].model_dump().keys() == sent["channels"][0].keys()
 
 
@@ -122,7 +126,9 @@ async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
         ({"to": "1772445600"}, "to", "'1772445600' is no time; allowed: ISO 8601"),
         ({"membership": "most"}, "membership", "'present', 'window' or 'bracketed'"),
         ({"channel": ""}, "channel", "at least 1 character"),
-        ({"by": "platform"}, "by", "Extra inputs are not permitted"),
+        ({"by": "weather"}, "by", "'platform', 'app_version' or 'message_type'"),
+        ({"size": "1"}, "size", "Extra inputs are not permitted"),
+        ({"versus": "ios"}, None, "`versus` names a group: `by` must say of what"),
         ({"from": "2026-03-02", "to": "2026-03-02"}, None, "`from` must lie before `to`"),
     ],
 )
@@ -286,6 +292,52 @@ async def test_a_scrape_shows_how_many_clocks_are_off(database: Database) -> Non
     ] == [2, 1, 1, 0]
 
 
+async def test_a_window_is_broken_down_and_its_channels_can_be_left_out(
+    database: Database,
+) -> None:
+    samples = [
+        Sample(
+            f"m{number}",
+            channel,
+            receiver,
+            START + number,
+            START + HOUR_MS + number,
+            platform=platform,
+            message_type="CHAT" if number else "EDIT",
+        )
+        for number in range(10)
+        for channel in ("c1", "c2")
+        for platform in ("ios", "android")
+        for receiver in (f"{platform}-{n}" for n in range(4))
+        if (platform, number) != ("ios", 3)
+    ]
+    await store(database, samples)
+    await compute_window(database)
+    series = await scrape(database)
+    assert series["devtelemetry_missing_deliveries,platform=ios,state=settled,timeframe=1h"] == 8
+    assert (
+        series["devtelemetry_missing_deliveries,platform=android,state=settled,timeframe=1h"] == 0
+    )
+
+    async def window_of(**params: str) -> dict[str, Any]:
+        answer = await get(database, RELIABILITY, **params)
+        ReliabilityDocument.model_validate(answer.json())
+        (window,) = answer.json()["windows"]
+        return dict(window)
+
+    window = await window_of(by="platform", channels="false")
+    assert window["channels"] == []
+    told = {group["platform"]: (group["expected"], group["missing"]) for group in window["groups"]}
+    assert told == {"ios": (80, 8), "android": (80, 0)}
+    assert window["delays"]["report"][11] == window["expected"] - window["missing"] == 152
+    by_type = await window_of(by="message_type", channel="c1")
+    assert {group["message_type"]: group["messages"] for group in by_type["groups"]} == {
+        "CHAT": 9,
+        "EDIT": 1,
+    }
+    assert "groups" not in await window_of()
+
+
 async def test_a_figure_without_a_value_has_no_series(database: Database) -> None:
     await compute_window(database)
     series = await scrape(database)
@@ -342,7 +394,9 @@ async def test_the_openapi_document_says_what_may_be_asked(database: Database) -
     document = (await get(database, "/openapi.json")).json()
     operation = document["paths"][RELIABILITY]["get"]
     described = {p["name"]: p.get("description", "") for p in operation["parameters"]}
-    assert described.keys() == {"timeframe", "from", "to", "channel", "membership"}
+    assert described.keys() == {
+        "timeframe", "from", "to", "channel", "membership", "by", "versus", "channels",
+    }  # fmt: skip
     assert all(described.values())
     schema = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/ReliabilityDocument"}

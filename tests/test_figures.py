@@ -1,16 +1,19 @@
 """Stored figures, read back: every vector, what is selected, and the JSON of the page."""
 
 import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 
 import pytest
 
-from devtelemetry import figures
-from devtelemetry.figures import (
+from devtelemetry.figures import read
+from devtelemetry.figures.derive import sum_of
+from devtelemetry.figures.document import document, window_as_json
+from devtelemetry.figures.read import (
     Selection,
-    as_json,
     has_samples,
     latest_windows,
     parse_moment,
@@ -19,11 +22,18 @@ from devtelemetry.figures import (
     stored_timeframes,
 )
 from devtelemetry.model import (
+    DELAY_CLASSES,
     HOUR_MS,
     MINUTE_MS,
     ChannelReliability,
     Counts,
+    Delays,
+    Dimension,
+    Figures,
+    Group,
     MembershipPolicy,
+    Spread,
+    Spreads,
     Window,
     WindowReliability,
     WindowState,
@@ -67,10 +77,10 @@ async def test_every_vector_reads_back_as_the_json_of_the_page(
         membership=vector.membership,
     )
     windows = await selected(database, timeframe=vector.timeframe)
-    document = json.loads(json.dumps(as_json(vector.timeframe, windows)))
+    written = json.loads(await as_text(vector.timeframe, windows))
 
-    assert document["timeframe"] == vector.timeframe
-    (window,) = document["windows"]
+    assert written["timeframe"] == vector.timeframe
+    (window,) = written["windows"]
     assert parse_moment(window["start"]) == from_unix_ms(vector.window_start)
     assert parse_moment(window["end"]) == from_unix_ms(vector.window_end)
     assert window["membership"] == vector.membership
@@ -94,20 +104,26 @@ async def test_every_vector_reads_back_as_the_json_of_the_page(
         assert window[name] == sum(channel[name] for channel in comparable), name
 
 
-def test_the_json_is_that_of_the_page_to_the_letter() -> None:
-    counts = Counts(messages=5, receivers=3, expected=15, missing=1, corroborated=15)
-    window = WindowReliability(
+def a_window(*channels: ChannelReliability, **figures: Any) -> WindowReliability:
+    return WindowReliability(
         timeframe="1h",
         window=Window(from_unix_ms(START), from_unix_ms(START + HOUR_MS)),
         membership=MembershipPolicy.PRESENT,
         state=WindowState.SETTLED,
         reliability=14 / 15,
-        counts=counts,
+        counts=COUNTS,
         revision=1,
         computed_at=datetime(2026, 3, 2, 12, 0, 3, 999999, tzinfo=UTC),
-        channels=(ChannelReliability("c1", counts),),
+        channels=channels,
+        **figures,
     )
-    assert json.dumps(as_json("1h", [window])) == (
+
+
+COUNTS = Counts(messages=5, receivers=3, expected=15, missing=1, corroborated=15)
+
+
+async def test_the_json_holds_that_of_the_page_to_the_letter() -> None:
+    page = json.loads(
         '{"timeframe": "1h", "windows": ['
         '{"start": "2026-03-02T10:00:00Z", "end": "2026-03-02T11:00:00Z", '
         '"membership": "present", "state": "settled", '
@@ -120,6 +136,90 @@ def test_the_json_is_that_of_the_page_to_the_letter() -> None:
         '"delivery_ratio": 0.9333333333333333, "messages": 5, "receivers": 3, "expected": 15, '
         '"missing": 1, "corroborated": 15, "unknown": 0}]}]}'
     )
+    written = json.loads(await as_text("1h", [a_window(ChannelReliability("c1", COUNTS))]))
+    assert written.keys() == page.keys()
+    (window,), (of_page,) = written["windows"], page["windows"]
+    (channel,), (channel_of_page,) = window.pop("channels"), of_page.pop("channels")
+    assert {name: window[name] for name in of_page} == of_page
+    assert {name: channel[name] for name in channel_of_page} == channel_of_page
+
+
+async def as_text(timeframe: str, windows: list[WindowReliability]) -> bytes:
+    async def one_by_one() -> AsyncIterator[WindowReliability]:
+        for window in windows:
+            yield window
+
+    return b"".join([piece async for piece in document(timeframe, one_by_one())])
+
+
+async def test_no_window_is_a_document_too() -> None:
+    assert json.loads(await as_text("1h", [])) == {"timeframe": "1h", "windows": []}
+
+
+def losing(missing: int, clusters: int = 20, pairs: int = 1_000) -> Spreads:
+    """Losses that fall on equal clusters as chance has it."""
+    each = pairs // clusters
+    lost = [missing // clusters + (n < missing % clusters) for n in range(clusters)]
+    spread = Spread(clusters, sum(x * x for x in lost), missing * each, clusters * each * each)
+    return Spreads(spread, spread, spread)
+
+
+def test_the_groups_of_a_window_are_held_against_the_greatest() -> None:
+    def group(value: str | None, pairs: int, missing: int) -> Group:
+        counts = Counts(100, 20, pairs, missing, pairs)
+        delays = Delays((missing, 0, pairs - 2 * missing), (0, 0, pairs - missing))
+        filled = Delays(
+            *(
+                (*one, *(0,) * (DELAY_CLASSES - len(one)))
+                for one in (delays.delivery, delays.report)
+            )
+        )
+        return Group(Dimension.PLATFORM, value, counts, losing(missing, pairs=pairs), filled)
+
+    groups = (
+        group("android", 1_000, 200),
+        group("", 1_000, 25),
+        group("desktop", 2_000, 40),
+        group(None, 4_000, 100),
+    )
+    found = window_as_json(a_window(groups=groups), Dimension.PLATFORM)["groups"]
+    assert [one["platform"] for one in found] == ["desktop", "", "android", None]
+    assert [one["versus"] and one["versus"]["verdict"] for one in found] == [
+        None,
+        "cannot tell",
+        "worse",
+        "cannot tell",
+    ]
+    desktop, _, android, _ = found
+    assert desktop["delivery_ratio"] == 0.98
+    assert 0.96 < desktop["delivery_ratio_lower"] < 0.98 < desktop["delivery_ratio_upper"] < 0.99
+    assert android["versus"]["platform"] == "desktop"
+    assert android["versus"]["difference"] == pytest.approx(-0.18)
+    assert android["versus"]["difference_upper"] < 0
+    assert desktop["on_time"] == {"1m": 0.98, "10m": 0.98, "1h": 0.98}
+    assert desktop["delay_ms"] == {"p50": 1000, "p90": 1000, "p99": "not reached"}
+    against = window_as_json(a_window(groups=groups), Dimension.PLATFORM, "android")["groups"]
+    assert [one["versus"] and one["versus"]["verdict"] for one in against] == [
+        "better",
+        "better",
+        None,
+        "better",
+    ]
+    assert "groups" not in window_as_json(a_window(groups=groups))
+
+
+def test_windows_add_up_to_one_share() -> None:
+    windows = [
+        a_window(figures=Figures(losing(30))),
+        a_window(figures=Figures(losing(30))),
+    ]
+    total = sum_of(windows)
+    assert total.windows == 2
+    assert total.counts == Counts(10, 3, 30, 2, 30)
+    assert total.spreads.over_parts.clusters == 40
+    assert sum_of([]).counts == Counts(0, 0, 0, 0, 0)
+    empty_hour = replace(a_window(), counts=Counts(0, 0, 0, 0, 0))
+    assert sum_of([*windows, empty_hour]).windows == 2
 
 
 async def test_a_window_reads_back_as_it_was_computed(database: Database) -> None:
@@ -158,7 +258,7 @@ async def test_all_windows_come_however_they_are_sliced(
     whole = await selected(database)
     assert len(whole) == 18
     for slice_windows in (1, 2, 3, 6, 18):
-        monkeypatch.setattr(figures, "SLICE_WINDOWS", slice_windows)
+        monkeypatch.setattr(read, "SLICE_WINDOWS", slice_windows)
         assert await selected(database) == whole
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
 from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.figures import window_as_json
+from devtelemetry.figures.document import window_as_json
 from devtelemetry.forget import forget_installation
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule

@@ -6,10 +6,9 @@ What is served here reads; what writes (status-go's interface) is added by `serv
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import asyncpg
-import orjson
 import structlog
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
@@ -27,15 +26,22 @@ from devtelemetry.clock import now_ms
 from devtelemetry.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.config import Settings
 from devtelemetry.errors import Unavailable
-from devtelemetry.figures import (
+from devtelemetry.figures.document import document
+from devtelemetry.figures.read import (
     Selection,
     latest_windows,
     parse_moment,
     read_windows,
-    window_as_json,
 )
+from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.metrics import exposed_registry
-from devtelemetry.model import MembershipPolicy, WindowReliability, WindowState
+from devtelemetry.model import (
+    DELAY_CLASSES,
+    Dimension,
+    MembershipPolicy,
+    WindowReliability,
+    WindowState,
+)
 from devtelemetry.store.database import Database, is_transient
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.tokens import Scope, TokenBook
@@ -56,7 +62,7 @@ windows: add up the counts instead.
 
 
 class _Figures(BaseModel):
-    """The counts that the ratios are made of."""
+    """The counts that the ratios are made of, and what they tell."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -68,6 +74,11 @@ class _Figures(BaseModel):
         description="1 − missing / corroborated: unbiased where losses are independent. Of a "
         "window the sums over its comparable channels: the headline."
     )
+    delivery_ratio_lower: float | None = Field(
+        description="Of its 95 % interval, which takes losses of a receiver, and in a channel, to "
+        "belong together; null: fewer than 10 of them, too few to say."
+    )
+    delivery_ratio_upper: float | None = Field(description="Of the same interval.")
     messages: int = Field(description="Messages sent in the window.")
     receivers: int = Field(description="Receivers that count.")
     expected: int = Field(description="(message, receiver) pairs that should be there.")
@@ -79,9 +90,33 @@ class _Figures(BaseModel):
         description="Pairs of which nothing can be said, since the receiver's reports are missing; "
         "not in `expected`."
     )
+    on_time: dict[Literal["1m", "10m", "1h"], float | None] = Field(
+        description="Delivery ratio within so long; null where no delay is known."
+    )
+    delay_ms: dict[Literal["p50", "p90", "p99"], int | Literal["not reached"] | None] = Field(
+        description="Within how many ms this share of what should have been delivered was; the "
+        "upper edge of its class. `not reached` if fewer were delivered at all."
+    )
 
 
-class ChannelFigures(_Figures):
+class _MiddleFigures(_Figures):
+    median: float | None = Field(description="Of the receivers' delivery ratios.")
+    trimmed_mean: float | None = Field(
+        description="Of the receivers' delivery ratios, without a tenth at either end."
+    )
+    influence: float | None = Field(
+        description="How far leaving out one receiver could move `reliability`, at most."
+    )
+    unseen: float | None = Field(
+        description="Messages that reached the network and no reporter, estimated. A loss that all "
+        "share is invisible to it."
+    )
+    sample_coverage: float | None = Field(
+        description="The share of deliveries that were of messages which some receiver reports."
+    )
+
+
+class ChannelFigures(_MiddleFigures):
     channel_id: str = Field(description="The channel, as clients name it.")
     comparable: bool = Field(
         description="At least two receivers count and something was expected of them; else the "
@@ -89,17 +124,61 @@ class ChannelFigures(_Figures):
     )
 
 
-class WindowFigures(_Figures):
+_DelayCounts = Annotated[list[int], Field(min_length=DELAY_CLASSES, max_length=DELAY_CLASSES)]
+
+
+class DelayFigures(BaseModel):
+    """Delivered pairs by class of delay: unknown; below −1 s; up to 1 s, 2 s, 5 s, 10 s, 30 s,
+    1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; beyond. They add up over windows and groups."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    delivery: _DelayCounts = Field(description="From sentAt to when the receiver got it.")
+    report: _DelayCounts = Field(description="From sentAt to when the report of it came.")
+
+
+class VerdictFigures(BaseModel):
+    """A group beside another one, by the interval of the difference of their delivery ratios."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    platform: str | None = Field(None, description="The group that it is held against.")
+    app_version: str | None = Field(None, description="The same.")
+    message_type: str | None = Field(None, description="The same.")
+    verdict: Literal["better", "worse", "cannot tell"]
+    difference: float
+    difference_lower: float = Field(description="Of the 95 % interval.")
+    difference_upper: float
+
+
+class GroupFigures(_Figures):
+    """Has one of the three names. Null: groups of too few receivers to show, put together."""
+
+    platform: str | None = Field(None, description="As receivers say; empty: they never said.")
+    app_version: str | None = Field(None, description="The same.")
+    message_type: str | None = Field(None, description="The same, of the message.")
+    delays: DelayFigures
+    versus: VerdictFigures | None = Field(
+        description="Beside the group of `versus`, or the one with the most pairs; null for that "
+        "one itself, and where an interval is missing."
+    )
+
+
+class WindowFigures(_MiddleFigures):
     start: datetime = Field(description="By when messages were sent; inclusive.")
     end: datetime = Field(description="Exclusive.")
     membership: MembershipPolicy = Field(description="Which receivers count.")
     state: WindowState = Field(description="`provisional` until its last computation.")
-    delivery_ratio_lower: float | None = Field(description="Of the 95 % interval.")
-    delivery_ratio_upper: float | None = Field(description="Of the 95 % interval.")
     revision: int = Field(description="From 1; up by one when a figure changed.")
     computed_at: datetime = Field(description="When it was computed last.")
+    delays: DelayFigures
     channels: list[ChannelFigures] = Field(
         description="Those with a message and a receiver that counts, by channel_id."
+    )
+    groups: list[GroupFigures] | None = Field(
+        None,
+        description="Only with `by`: what the window, or the channel, is broken down to. Counts "
+        "add up to its own, but for messages and, by message_type, receivers.",
     )
 
 
@@ -148,11 +227,18 @@ class _Query(BaseModel):
     membership: MembershipPolicy | None = Field(
         None, description="Only this policy; default: all that were computed."
     )
+    by: Dimension | None = Field(
+        None, description="Break each window, or with `channel` the channel, down by this."
+    )
+    versus: str | None = Field(None, description="With `by`: the group to hold the others against.")
+    channels: bool = Field(True, description="`false` leaves the channels out.")
 
     @model_validator(mode="after")
     def _in_order(self) -> "_Query":
         if self.start is not None and self.end is not None and self.start >= self.end:
             raise ValueError("`from` must lie before `to`")
+        if self.versus is not None and self.by is None:
+            raise ValueError("`versus` names a group: `by` must say of what")
         return self
 
 
@@ -233,24 +319,21 @@ def _add_figures(app: FastAPI, database: Database, settings: Settings, may_read:
             end=query.end,
             channel=query.channel,
             membership=query.membership,
+            by=() if query.by is None else (query.by,),
+            channels=query.channels,
         )
-        windows = read_windows(database, selection)
+        pieces = document(
+            selection.timeframe, read_windows(database, selection), query.by, query.versus
+        )
         # The first one before the status goes out: that is when most goes wrong.
-        first = await anext(windows, None)
-        body = _document(selection.timeframe, first, windows)
-        return StreamingResponse(body, media_type="application/json")
+        first = await anext(pieces)
+        return StreamingResponse(_from(first, pieces), media_type="application/json")
 
 
-async def _document(
-    timeframe: str, first: WindowReliability | None, rest: AsyncIterator[WindowReliability]
-) -> AsyncIterator[bytes]:
-    """figures.as_json, piece by piece: a year of hours need not fit into memory."""
-    yield b'{"timeframe":' + orjson.dumps(timeframe) + b',"windows":['
-    if first is not None:
-        yield orjson.dumps(window_as_json(first))
-        async for window in rest:
-            yield b"," + orjson.dumps(window_as_json(window))
-    yield b"]}"
+async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 def _add_health(app: FastAPI, database: Database) -> None:
@@ -337,13 +420,12 @@ class _WithStored(CollectorRegistry):
 
 def window_metrics(windows: list[WindowReliability]) -> Iterator[GaugeMetricFamily]:
     """The series of docs/protocol.md, "Prometheus series". A figure without a value has none."""
-    for name, text, figure in _SERIES:
-        family = GaugeMetricFamily(f"devtelemetry_{name}", text, labels=["timeframe", "state"])
-        for window in windows:
-            value = figure(window)
-            if value is not None:
-                family.add_metric([window.timeframe, window.state.value], value)
-        yield family
+    families = {series.name: GaugeMetricFamily(series.name, series.help) for series in ALL_SERIES}
+    for window in windows:
+        for name, labels, value in points_of(window):
+            # Without a platform where it is of all: add_metric would want one.
+            families[name].add_sample(name, dict(labels), value)
+    yield from families.values()
 
 
 def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:
@@ -364,42 +446,3 @@ def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:
             off.add_metric([name], clocks.off_by_more[name])
     yield told
     yield off
-
-
-_SERIES: tuple[tuple[str, str, Callable[[WindowReliability], float | None]], ...] = (
-    (
-        "delivery_ratio",
-        "1 - missing / corroborated deliveries of the latest window.",
-        lambda window: window.counts.delivery_ratio,
-    ),
-    (
-        "reliability",
-        "Mean over the comparable channels of 1 - missing / expected deliveries.",
-        lambda window: window.reliability,
-    ),
-    (
-        "expected_deliveries",
-        "(message, receiver) pairs of the latest window that should be there.",
-        lambda window: window.counts.expected,
-    ),
-    (
-        "missing_deliveries",
-        "Those of the expected deliveries without a receipt.",
-        lambda window: window.counts.missing,
-    ),
-    (
-        "corroborated_deliveries",
-        "Those of the expected deliveries whose message another receiver holds or sent.",
-        lambda window: window.counts.corroborated,
-    ),
-    (
-        "unknown_deliveries",
-        "Pairs of which nothing can be said, since the receiver's reports are missing.",
-        lambda window: window.counts.unknown,
-    ),
-    (
-        "receivers",
-        "Receivers that count, added up over the comparable channels.",
-        lambda window: window.counts.receivers,
-    ),
-)

@@ -32,11 +32,13 @@ from devtelemetry.config import (
     settings_table,
 )
 from devtelemetry.errors import DevTelemetryError
-from devtelemetry.model import MembershipPolicy
+from devtelemetry.model import Dimension, MembershipPolicy
 from devtelemetry.simulator import cli as simulator
 
 if TYPE_CHECKING:
+    from devtelemetry.figures.read import Selection
     from devtelemetry.model import WindowReliability
+    from devtelemetry.report import Asked
     from devtelemetry.store.tokens import TokenInfo
     from devtelemetry.transfer import Imported, InputFile
 
@@ -50,6 +52,9 @@ _WINDOWS = (
     "allowed_lateness",
     "settle_time",
     "recompute_interval",
+    "quorum",
+    "weight_cap",
+    "smallest_group",
     "unmeasured_channels",
     "unmeasured_types",
     "legacy_unmeasured_channels",
@@ -210,7 +215,7 @@ def _tell(line: str) -> None:
 
 
 def _moment(option: str, text: str | None) -> datetime | None:
-    from devtelemetry.figures import parse_moment  # noqa: PLC0415
+    from devtelemetry.figures.read import parse_moment  # noqa: PLC0415
 
     if text is None:
         return None
@@ -411,7 +416,7 @@ async def _compute(settings: Settings, name: str | None, start: datetime | None)
 
 
 def _say_window(window: "WindowReliability") -> None:
-    from devtelemetry.figures import iso  # noqa: PLC0415
+    from devtelemetry.figures.document import iso  # noqa: PLC0415
     from devtelemetry.report import NO_RATIO, percent  # noqa: PLC0415
 
     counts = window.counts
@@ -426,7 +431,7 @@ def _say_window(window: "WindowReliability") -> None:
 
 
 @_app.command("report")
-@_with_settings()
+@_with_settings("influence_limit")
 def _report(
     settings: Settings,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
@@ -450,59 +455,65 @@ def _report(
     membership: Annotated[
         MembershipPolicy | None, typer.Option(help="Windows of this policy; all if not said.")
     ] = None,
+    by: Annotated[Dimension | None, typer.Option(help="Break the figures down by this.")] = None,
+    versus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE",
+            help="With --by: the group to hold the others against; else the largest.",
+        ),
+    ] = None,
 ) -> None:
     """Show the figures that were computed."""
     name = _timeframe_name(timeframe)
     start, end = _moment("--from", from_), _moment("--to", to)
     if start is not None and end is not None and start >= end:
         raise BadOption(f"--from: {from_} does not lie before --to {to}")
+    if versus is not None and by is None:
+        raise BadOption("--versus names a group; allowed: with --by, which says of what")
     if json:
-        shortest = settings.timeframes[0].name
-        _run(_report_json(settings, name or shortest, start, end, channel, membership))
+        from devtelemetry.figures.read import Selection  # noqa: PLC0415
+
+        selection = Selection(
+            name or settings.timeframes[0].name,
+            start,
+            end,
+            channel,
+            membership,
+            () if by is None else (by,),
+        )
+        _run(_report_json(settings, selection, by, versus))
     else:
-        _run(_report_table(settings, name, start, end, channel, membership))
+        from devtelemetry.report import Asked  # noqa: PLC0415
+
+        limit = settings.influence_limit
+        _run(
+            _report_table(settings, Asked(name, start, end, channel, membership, by, versus, limit))
+        )
 
 
 async def _report_json(
-    settings: Settings,
-    timeframe: str,
-    start: datetime | None,
-    end: datetime | None,
-    channel: str | None,
-    membership: MembershipPolicy | None,
+    settings: Settings, selection: "Selection", by: Dimension | None, versus: str | None
 ) -> None:
-    import orjson  # noqa: PLC0415
-
-    from devtelemetry.figures import Selection, read_windows, window_as_json  # noqa: PLC0415
+    from devtelemetry.figures.document import document  # noqa: PLC0415
+    from devtelemetry.figures.read import read_windows  # noqa: PLC0415
     from devtelemetry.store.open import open_database  # noqa: PLC0415
 
-    selection = Selection(timeframe, start, end, channel, membership)
-    # figures.as_json, a window a line as they are read.
     async with open_database(settings) as database:
-        _write(b'{"timeframe": "%s", "windows": [' % timeframe.encode())
-        separator = b"\n"
-        async for window in read_windows(database, selection):
-            _write(separator + orjson.dumps(window_as_json(window)))
-            separator = b",\n"
-        _write(b"]}\n")
+        async for piece in document(
+            selection.timeframe, read_windows(database, selection), by, versus
+        ):
+            _write(piece)
         sys.stdout.buffer.flush()
 
 
-async def _report_table(
-    settings: Settings,
-    timeframe: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    channel: str | None,
-    membership: MembershipPolicy | None,
-) -> None:
+async def _report_table(settings: Settings, asked: "Asked") -> None:
     from rich.console import Console  # noqa: PLC0415
 
-    from devtelemetry.report import Asked, print_report  # noqa: PLC0415
+    from devtelemetry.report import print_report  # noqa: PLC0415
     from devtelemetry.store.open import open_database  # noqa: PLC0415
 
     async with open_database(settings) as database:
-        asked = Asked(timeframe, start, end, channel, membership)
         await print_report(database, Console(highlight=False), asked)
 
 
@@ -627,7 +638,7 @@ def _token_list(settings: Settings) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    from devtelemetry.figures import iso  # noqa: PLC0415
+    from devtelemetry.figures.document import iso  # noqa: PLC0415
 
     tokens = _run(_read_tokens(settings))
     if not tokens:

@@ -184,6 +184,13 @@ def _parse_rate(value: object) -> float:
     return float(value)
 
 
+def _parse_share(value: object) -> float:
+    share = _parse_rate(value)
+    if share > 1:
+        raise ValueError("is out of range")
+    return share
+
+
 def _write_rate(value: float) -> str:
     return str(int(value)) if value.is_integer() else str(value)
 
@@ -306,6 +313,7 @@ _SPAN = _duration(timedelta(0))
 _RETENTION = _duration(timedelta(days=1))
 _BYTES = Notation("a number of B, KiB, MiB or GiB, as in 64MiB", "SIZE", _parse_size, _write_size)
 _RATE = Notation("a number greater than 0", "NUMBER", _parse_rate, _write_rate)
+_SHARE = Notation("a number from 0 to 1, but not 0", "SHARE", _parse_share, _write_rate)
 _ON_OFF = Notation("true or false", "", _parse_switch, lambda value: str(value).lower())
 _LISTEN = Notation(
     "HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080; port 0: any free one",
@@ -438,6 +446,26 @@ class Settings(BaseSettings):
         description="The same for samples of status-go's interface: types that not every member "
         "gets.",
     )
+    quorum: Annotated[int, _count(1, 1000)] = Field(
+        1,
+        description="How many receivers must hold or have sent a message for it to exist. More "
+        "keep out what one liar makes up, and the losses of messages that few received.",
+    )
+    weight_cap: Annotated[float, _SHARE] = Field(
+        1.0,
+        description="Who alone vouches for more than this share of a channel's messages is not "
+        "believed alone: those messages are left out. 1: no cap. Only with a quorum of 1.",
+    )
+    smallest_group: Annotated[int, _count(1, 1000)] = Field(
+        3,
+        description="How many receivers a platform, app version or message type must have to be "
+        "shown; smaller ones are put together.",
+    )
+    influence_limit: Annotated[float, _SHARE] = Field(
+        0.01,
+        description="A window is marked if leaving out one receiver could move its reliability by "
+        "more than this.",
+    )
     tls_cert: Annotated[Path | None, _FILE, DefaultText("none")] = Field(
         None, description="The server's certificate chain (PEM). Needs `tls_key`."
     )
@@ -538,6 +566,9 @@ class Settings(BaseSettings):
             membership=self.membership,
             settle_time=self.settle_time,
             recompute_interval=self.recompute_interval,
+            quorum=self.quorum,
+            weight_cap=self.weight_cap,
+            smallest_group=self.smallest_group,
             unmeasured={
                 Source.GRPC: Unmeasured(self.unmeasured_channels, self.unmeasured_types),
                 Source.STATUS_GO: Unmeasured(

@@ -11,22 +11,51 @@ from rich.table import Table
 from rich.text import Text
 
 from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.figures import (
+from devtelemetry.config import write_duration
+from devtelemetry.estimate.delay import Reach
+from devtelemetry.estimate.interval import Interval
+from devtelemetry.estimate.verdict import Word
+from devtelemetry.figures.derive import (
+    ON_TIME_MS,
+    QUANTILES,
+    Share,
+    groups_of,
+    reference,
+    share_of,
+    sum_of,
+    verdicts,
+)
+from devtelemetry.figures.read import (
     Selection,
     has_samples,
     read_windows,
     start_of_latest,
     stored_timeframes,
 )
-from devtelemetry.model import Counts, MembershipPolicy, WindowReliability, WindowState
+from devtelemetry.figures.series import NOT_SAID, OTHER
+from devtelemetry.model import (
+    ChannelReliability,
+    Dimension,
+    MembershipPolicy,
+    WindowReliability,
+    WindowState,
+)
 from devtelemetry.store.database import Database
 
 LATEST_WINDOWS = 24  # shown where no start is given: a day of hours, and they fit on a screen
 WORST_CHANNELS = 5
 NO_RATIO = "no comparable channel"
+TOO_FEW = "too few"  # clusters to say
 
-_WIDE_COLUMNS = 100  # from this width on there is room for two more counts
-_ID_WIDTH = 34  # of a channel's id; longer ones are shortened in the middle
+_NAMES = {
+    Dimension.PLATFORM: "platform",
+    Dimension.APP_VERSION: "app version",
+    Dimension.MESSAGE_TYPE: "message type",
+}
+_STYLES = {Word.BETTER.value: "green", Word.WORSE.value: "red"}
+
+_WIDE_COLUMNS = 110  # from this width on there is room for three more counts
+_ID_WIDTH = 27  # of a channel's id; longer ones are shortened in the middle
 _NO_SAMPLES = (
     "There are no samples yet. `devtelemetry serve` takes those that clients push, "
     "`devtelemetry import FILE` those of a file."
@@ -42,6 +71,9 @@ class Asked:
     end: datetime | None = None
     channel: str | None = None
     membership: MembershipPolicy | None = None
+    by: Dimension | None = None
+    versus: str | None = None
+    influence_limit: float = 0.01  # a window is marked beyond
 
 
 async def print_report(database: Database, console: Console, asked: Asked) -> None:
@@ -49,7 +81,14 @@ async def print_report(database: Database, console: Console, asked: Asked) -> No
     timeframes = await stored_timeframes(database)
     shown = 0
     for timeframe in timeframes if asked.timeframe is None else [asked.timeframe]:
-        selection = Selection(timeframe, asked.start, asked.end, asked.channel, asked.membership)
+        selection = Selection(
+            timeframe,
+            asked.start,
+            asked.end,
+            asked.channel,
+            asked.membership,
+            () if asked.by is None else (asked.by,),
+        )
         earlier = 0
         if asked.start is None:
             start, stored = await start_of_latest(database, selection, LATEST_WINDOWS)
@@ -63,7 +102,7 @@ async def print_report(database: Database, console: Console, asked: Asked) -> No
         for membership, windows in sections.items():
             if shown:
                 console.print()
-            for part in render(timeframe, membership, windows, asked.channel, console.width):
+            for part in render(timeframe, membership, windows, asked, console.width):
                 console.print(part)
             if earlier:
                 console.print(f"{earlier:,} earlier windows are stored; --from shows them.")
@@ -76,20 +115,90 @@ def render(
     timeframe: str,
     membership: MembershipPolicy,
     windows: Sequence[WindowReliability],
-    channel: str | None,
+    asked: Asked,
     width: int,
 ) -> Iterable[RenderableType]:
     """The parts of one section, for a console `width` columns wide."""
-    of_channel = f" of {_shorten(channel)}" if channel is not None else ""
+    of_channel = f" of {_shorten(asked.channel)}" if asked.channel is not None else ""
     yield Text(f"{timeframe} windows{of_channel}, membership {membership}, UTC", style="bold")
     yield _windows_table(timeframe, windows, wide=width >= _WIDE_COLUMNS)
-    if channel is None:
+    yield from _in_words(windows, asked.influence_limit)
+    if asked.by is not None:
+        yield Text(f"These windows by {_NAMES[asked.by]}", style="bold")
+        yield from _groups(windows, asked.by, asked.versus)
+    if asked.channel is None:
         worst = _worst_channels(windows)
         if worst:
             yield Text("Worst channels of these windows", style="bold")
             yield _channels_table(worst)
     if any(window.state is WindowState.PROVISIONAL for window in windows):
         yield Text("A provisional window is computed again when samples come for it.", style="dim")
+
+
+def _in_words(windows: Sequence[WindowReliability], influence_limit: float) -> Iterable[Text]:
+    """What the windows come to together; nothing where none has a ratio."""
+    total = sum_of(windows)
+    if total.counts.delivery_ratio is None:
+        return
+    said = f"Together {percent(total.counts.delivery_ratio)} delivered"
+    yield Text(f"{said}, {_in_brackets(total.interval)}.")
+    on_time = {name: total.on_time(edge) for name, edge in ON_TIME_MS.items()}
+    if any(ratio is not None for ratio in on_time.values()):
+        within = ", ".join(f"{percent(ratio)} within {name}" for name, ratio in on_time.items())
+        reached = ", ".join(
+            f"{name} {_delay(total.quantile(share))}" for name, share in QUANTILES.items()
+        )
+        yield Text(f"{within}. Delay: {reached}.")
+    unseen = [window.unseen for window in windows if window.unseen is not None]
+    if round(sum(unseen)):
+        yield Text(
+            f"About {sum(unseen):,.0f} more messages reached nobody who reports (estimated)."
+        )
+    moved = [
+        influence
+        for window in windows
+        if (influence := window.figures.influence or 0.0) > influence_limit
+    ]
+    if moved:
+        yield Text(
+            f"In {len(moved)} of these windows one receiver alone could move R by more than "
+            f"{percent(influence_limit)}, at most by {percent(max(moved))}.",
+            style="yellow",
+        )
+
+
+def _groups(
+    windows: Sequence[WindowReliability], by: Dimension, versus: str | None
+) -> Iterable[RenderableType]:
+    groups = groups_of(windows, by)
+    if not groups:
+        yield Text("No window has been broken down: they are older, or too few receivers report.")
+        return
+    beside = reference(list(groups), versus)
+    if versus is not None and beside is None:
+        known = ", ".join(sorted(value for value in groups if value))
+        yield Text(f"There is no {_NAMES[by]} {versus!r} here; there are {known}.", style="yellow")
+    judged = verdicts(groups, beside)
+    table = _table()
+    table.add_column(_NAMES[by], no_wrap=True)
+    for name in ("delivery", "95 % interval", "expected", "missing", "within 1m"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("" if beside is None else f"beside {_value(beside)}", no_wrap=True)
+    for value, share in groups.items():
+        verdict = judged[value]
+        word = "" if value == beside or beside is None else "too few to say"
+        if verdict is not None:
+            word = verdict.word.value
+        table.add_row(
+            Text(_value(value)),
+            percent(share.counts.delivery_ratio),
+            _interval(share.interval),
+            _count(share.counts.expected),
+            _count(share.counts.missing),
+            percent(share.on_time(ON_TIME_MS["1m"])),
+            Text(word, style=_STYLES.get(word, "dim")),
+        )
+    yield table
 
 
 def percent(ratio: float | None) -> str:
@@ -101,12 +210,39 @@ def percent(ratio: float | None) -> str:
     return f"{100 * ratio:.2f} %"
 
 
+def _interval(interval: Interval | None) -> str:
+    """`91.02–95.10`; never a false precision."""
+    if interval is None:
+        return TOO_FEW
+    return f"{percent(interval.lower)[:-2]}–{percent(interval.upper)[:-2]}"
+
+
+def _in_brackets(interval: Interval | None) -> str:
+    if interval is None:
+        return "too few receivers or channels to say how sure that is"
+    return f"95 % interval {_interval(interval)} %"
+
+
+def _delay(reach: int | Reach | None) -> str:
+    if reach is None:
+        return "–"
+    if isinstance(reach, Reach):
+        return str(reach.value)
+    return f"≤ {write_duration(timedelta(milliseconds=reach))}"
+
+
+def _value(value: str | None) -> str:
+    """A group's. What a client sent is never markup, never a control character."""
+    return OTHER if value is None else _shorten(value) or NOT_SAID
+
+
 def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide: bool) -> Table:
     table = _table()
     table.add_column("window", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column(f"{'delivery':>9}  {'R':>10}", justify="right", no_wrap=True)
-    counts = (["channels", "messages"] if wide else []) + ["receivers", "expected", "missing"]
+    table.add_column(f"{'delivery':>8} {'R':>8}", justify="right", no_wrap=True)
+    table.add_column("95 % interval", justify="right", no_wrap=True)
+    counts = (["channels", "messages", "receivers"] if wide else []) + ["expected", "missing"]
     if any(window.counts.unknown for window in windows):
         # In the place of the first of them: a terminal has no room for one more.
         counts = [*counts[1:], "unknown"]
@@ -130,6 +266,7 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
             else f"{window.window.start:%Y-%m-%d %H:%M}",
             Text(window.state, style="yellow" if is_provisional else ""),
             _ratios(window.counts.delivery_ratio, window.reliability),
+            _interval(share_of(window).interval) if window.reliability is not None else "",
             *(_count(values[name]) for name in counts),
         )
     return table
@@ -137,47 +274,41 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
 
 def _ratios(delivery_ratio: float | None, reliability: float | None) -> Text:
     if reliability is None:
-        return Text(NO_RATIO, style="dim")
-    return Text(f"{percent(delivery_ratio):>9}  {percent(reliability):>10}")
+        return Text("not comparable", style="dim")
+    return Text(f"{percent(delivery_ratio):>8} {percent(reliability):>8}")
 
 
-def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Counts]]:
+def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Share]]:
     """Those with the least delivery ratio, of the sums over the windows; without a loss, none."""
-    sums: dict[str, Counts] = {}
+    of_channel: dict[str, list[ChannelReliability]] = defaultdict(list)
     for window in windows:
         for channel in window.channels:
-            if channel.comparable:
-                before = sums.get(channel.channel_id)
-                sums[channel.channel_id] = (
-                    channel.counts if before is None else _add(before, channel.counts)
-                )
-    lossy = [(channel_id, counts) for channel_id, counts in sums.items() if counts.missing]
+            if channel.comparable and not channel.is_audit:
+                of_channel[channel.channel_id].append(channel)
+    sums = {channel_id: sum_of(channels) for channel_id, channels in of_channel.items()}
+    lossy = [(channel_id, share) for channel_id, share in sums.items() if share.counts.missing]
     return sorted(
-        lossy, key=lambda item: (item[1].delivery_ratio or 0.0, -item[1].missing, item[0])
+        lossy,
+        key=lambda item: (
+            item[1].counts.delivery_ratio or 0.0,
+            -item[1].counts.missing,
+            item[0],
+        ),
     )[:WORST_CHANNELS]
 
 
-def _add(a: Counts, b: Counts) -> Counts:
-    return Counts(
-        messages=a.messages + b.messages,
-        receivers=max(a.receivers, b.receivers),  # mostly the same ones
-        expected=a.expected + b.expected,
-        missing=a.missing + b.missing,
-        corroborated=a.corroborated + b.corroborated,
-        unknown=a.unknown + b.unknown,
-    )
-
-
-def _channels_table(channels: Sequence[tuple[str, Counts]]) -> Table:
+def _channels_table(channels: Sequence[tuple[str, Share]]) -> Table:
     table = _table()
     table.add_column("channel", no_wrap=True)
-    for name in ("delivery ratio", "messages", "expected", "missing"):
+    for name in ("delivery", "95 % interval", "messages", "expected", "missing"):
         table.add_column(name, justify="right", no_wrap=True)
-    for channel_id, counts in channels:
+    for channel_id, share in channels:
+        counts = share.counts
         table.add_row(
             # A channel's id is what a client sent: never markup, never a control character.
             Text(_shorten(channel_id)),
             percent(counts.delivery_ratio),
+            _interval(share.interval),
             _count(counts.messages),
             _count(counts.expected),
             _count(counts.missing),

@@ -13,7 +13,7 @@ import trustme
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
 from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.clock import now_ms, utc_now
-from devtelemetry.figures import iso
+from devtelemetry.figures.document import iso
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms

@@ -23,7 +23,7 @@ from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
 from devtelemetry.aggregate.windows import is_due, parse_timeframe, window_starting
 from devtelemetry.clock import now_ms, utc_now
 from devtelemetry.errors import DevTelemetryError, Unavailable
-from devtelemetry.figures import parse_moment
+from devtelemetry.figures.read import parse_moment
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import DAY_MS, HOUR_MS, Timeframe, from_unix_ms

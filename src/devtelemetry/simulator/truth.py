@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from devtelemetry.aggregate.windows import window_at
-from devtelemetry.figures import iso
+from devtelemetry.figures.document import iso
 from devtelemetry.model import Timeframe, Window, from_unix_ms
 from devtelemetry.simulator.reports import Part, Reports, report
 from devtelemetry.simulator.world import Delivery, World

@@ -1,7 +1,7 @@
-"""The stored figures, read back: for the report, the JSON API and /metrics."""
+"""The stored figures, read back."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,6 @@ from devtelemetry.model import (
     NO_COUNTS,
     NO_FIGURES,
     ChannelReliability,
-    Counts,
     Dimension,
     Group,
     MembershipPolicy,
@@ -32,7 +31,7 @@ from devtelemetry.store.sql import queries
 
 SLICE_WINDOWS = 50  # read at a time: with 10,000 channels each, half a million rows of 100 bytes
 
-_QUERIES = queries(__package__, "figures.sql")
+_QUERIES = queries(__package__, "read.sql")
 _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
 
 
@@ -47,6 +46,7 @@ class Selection:
                 window in which it has none stays, without a ratio
     membership  None: every policy that was computed
     by          what they are broken down by, each for itself; a channel's share, if one is selected
+    channels    whether each window comes with its channels
     """
 
     timeframe: str
@@ -55,6 +55,7 @@ class Selection:
     channel: str | None = None
     membership: MembershipPolicy | None = None
     by: tuple[Dimension, ...] = ()
+    channels: bool = True
 
 
 def parse_moment(text: str) -> datetime:
@@ -166,9 +167,11 @@ async def _read_slice(
         [membership for _, membership in keys],
     )
     channels: dict[_Key, list[ChannelReliability]] = defaultdict(list)
-    for row in await connection.fetch(_QUERIES["channels"], *of_windows, channel_id):
-        channel = ChannelReliability(row["external_id"], counts_of(row), figures_of_channel(row))
-        channels[row["window_start"], row["membership"]].append(channel)
+    if selection.channels or channel_id is not None:
+        for row in await connection.fetch(_QUERIES["channels"], *of_windows, channel_id):
+            channels[row["window_start"], row["membership"]].append(
+                ChannelReliability(row["external_id"], counts_of(row), figures_of_channel(row))
+            )
     groups = await _read_groups(
         connection, of_windows, OF_WINDOW if channel_id is None else channel_id, selection.by
     )
@@ -243,57 +246,3 @@ def _of_its_channel(window: WindowReliability) -> WindowReliability:
         unseen=unseen_messages(channel.counts, channel.figures.captures),
         sample_coverage=sample_coverage(channel.counts, channel.figures.captures),
     )
-
-
-# ---------------------------------------------------------------------------------------- JSON
-
-
-def as_json(timeframe: str, windows: Iterable[WindowReliability]) -> dict[str, Any]:
-    """The document of docs/protocol.md, "Reliability as JSON", as a value for json.dumps."""
-    return {"timeframe": timeframe, "windows": [window_as_json(window) for window in windows]}
-
-
-def window_as_json(window: WindowReliability) -> dict[str, Any]:
-    """One of its windows. The interval is not known yet: null."""
-    return {
-        "start": iso(window.window.start),
-        "end": iso(window.window.end),
-        "membership": window.membership.value,
-        "state": window.state.value,
-        "reliability": window.reliability,
-        "delivery_ratio": window.counts.delivery_ratio,
-        "delivery_ratio_lower": None,
-        "delivery_ratio_upper": None,
-        **_counts_as_json(window.counts),
-        "revision": window.revision,
-        "computed_at": iso(window.computed_at),
-        "channels": [channel_as_json(channel) for channel in window.channels],
-    }
-
-
-def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
-    """A channel that is not comparable has no ratio, whatever its counts."""
-    comparable = channel.comparable
-    return {
-        "channel_id": channel.channel_id,
-        "comparable": comparable,
-        "reliability": channel.counts.reliability if comparable else None,
-        "delivery_ratio": channel.counts.delivery_ratio if comparable else None,
-        **_counts_as_json(channel.counts),
-    }
-
-
-def iso(moment: datetime) -> str:
-    """`2026-03-02T10:00:00Z`"""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _counts_as_json(counts: Counts) -> dict[str, int]:
-    return {
-        "messages": counts.messages,
-        "receivers": counts.receivers,
-        "expected": counts.expected,
-        "missing": counts.missing,
-        "corroborated": counts.corroborated,
-        "unknown": counts.unknown,
-    }

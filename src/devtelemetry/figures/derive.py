@@ -1,0 +1,129 @@
+"""What counts tell: ratios with their intervals, verdicts, delays, sums over windows. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from devtelemetry.estimate.delay import Reach, delay_quantile, on_time_ratio
+from devtelemetry.estimate.interval import Interval, interval_of, window_interval
+from devtelemetry.estimate.verdict import Verdict, compare
+from devtelemetry.model import (
+    NO_COUNTS,
+    NO_DELAYS,
+    NO_SPREADS,
+    ChannelReliability,
+    Counts,
+    Delays,
+    Dimension,
+    Group,
+    Spreads,
+    WindowReliability,
+)
+
+ON_TIME_MS: Mapping[str, int] = {"1m": 60_000, "10m": 600_000, "1h": 3_600_000}
+"""Within what the on-time delivery ratio is told: as it is written, and ms"""
+
+QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
+"""Which quantiles of the delay are told"""
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a window, a channel or a group has; of several windows the sums.
+
+    windows  how many windows with pairs these are the sums of
+    """
+
+    counts: Counts = NO_COUNTS
+    spreads: Spreads = NO_SPREADS
+    delays: Delays = NO_DELAYS
+    windows: int = 1
+
+    @property
+    def interval(self) -> Interval | None:
+        """Of the delivery ratio, 95 %; None: too few clusters to say."""
+        if self.spreads.over_channels.clusters == 0:
+            # Within one channel there is one way to cut.
+            return interval_of(self.counts, self.spreads.over_receivers, self.windows)
+        return window_interval(self.counts, self.spreads, self.windows)
+
+    def on_time(self, edge_ms: int) -> float | None:
+        """Of the pairs that should have been delivered, the share within `edge_ms`."""
+        return on_time_ratio(self.counts, self.delays.delivery, edge_ms)
+
+    def quantile(self, share: float) -> int | Reach | None:
+        """Within how many ms this share of them was delivered."""
+        return delay_quantile(self.counts, self.delays.delivery, share)
+
+    def plus(self, other: "Share") -> "Share":
+        """Of two windows. Their receivers are mostly the same ones: the greater number."""
+        a, b = self.counts, other.counts
+        return Share(
+            Counts(
+                messages=a.messages + b.messages,
+                receivers=max(a.receivers, b.receivers),
+                expected=a.expected + b.expected,
+                missing=a.missing + b.missing,
+                corroborated=a.corroborated + b.corroborated,
+                unknown=a.unknown + b.unknown,
+            ),
+            self.spreads.plus(other.spreads),
+            self.delays.plus(other.delays),
+            # A window without pairs has no clusters either, and is none to share them with.
+            max(1, (a.corroborated > 0) * self.windows + (b.corroborated > 0) * other.windows),
+        )
+
+
+def share_of(part: WindowReliability | ChannelReliability | Group) -> Share:
+    if isinstance(part, Group):
+        return Share(part.counts, part.spreads, part.delays)
+    return Share(part.counts, part.figures.spreads, part.figures.delays)
+
+
+def sum_of(parts: Iterable[WindowReliability | ChannelReliability | Group]) -> Share:
+    """Of the same part in several windows; nothing where there is none."""
+    total: Share | None = None
+    for part in parts:
+        total = share_of(part) if total is None else total.plus(share_of(part))
+    return total or Share()
+
+
+def groups_of(
+    windows: Iterable[WindowReliability], dimension: Dimension
+) -> dict[str | None, Share]:
+    """Value → its sum over the windows, the greatest first; the rest (None) last."""
+    parts: dict[str | None, list[Group]] = defaultdict(list)
+    for window in windows:
+        for group in window.groups:
+            if group.dimension is dimension:
+                parts[group.value].append(group)
+    sums = {value: sum_of(groups) for value, groups in parts.items()}
+    return dict(
+        sorted(
+            sums.items(),
+            key=lambda item: (item[0] is None, -item[1].counts.corroborated, item[0] or ""),
+        )
+    )
+
+
+def reference(values: Sequence[str | None], versus: str | None = None) -> str | None:
+    """Beside which of a dimension's groups the others are judged: that one, or the greatest.
+
+    values  as groups_of has them, the greatest first. None: there is nothing to judge by
+    """
+    if versus is not None:
+        return versus if versus in values else None
+    return next((value for value in values if value is not None), None)
+
+
+def verdicts(
+    groups: Mapping[str | None, Share], versus: str | None = None
+) -> dict[str | None, Verdict | None]:
+    """Each group beside the reference, which has none itself."""
+    beside = reference(list(groups), versus)
+    if beside is None:
+        return dict.fromkeys(groups)
+    return {
+        value: None if value == beside else compare(share.interval, groups[beside].interval)
+        for value, share in groups.items()
+    }

@@ -1,0 +1,161 @@
+"""The documents of docs/protocol.md, "Reliability as JSON", as values and as bytes."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from devtelemetry.estimate.delay import Reach
+from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
+from devtelemetry.estimate.verdict import Verdict
+from devtelemetry.figures.derive import (
+    ON_TIME_MS,
+    QUANTILES,
+    Share,
+    groups_of,
+    reference,
+    share_of,
+    verdicts,
+)
+from devtelemetry.model import (
+    ChannelReliability,
+    Delays,
+    Dimension,
+    Figures,
+    WindowReliability,
+)
+
+
+async def document(
+    timeframe: str,
+    windows: AsyncIterator[WindowReliability],
+    by: Dimension | None = None,
+    versus: str | None = None,
+) -> AsyncIterator[bytes]:
+    """The document, a window a piece: a year of hours need not fit into memory.
+
+    The first piece comes with the first window: what goes wrong mostly goes wrong before it.
+    """
+    begin = b'{"timeframe": ' + orjson.dumps(timeframe) + b', "windows": [\n'
+    async for window in windows:
+        yield begin + orjson.dumps(window_as_json(window, by, versus))
+        begin = b",\n"
+    yield b"\n]}\n" if begin == b",\n" else begin + b"]}\n"
+
+
+def window_as_json(
+    window: WindowReliability, by: Dimension | None = None, versus: str | None = None
+) -> dict[str, Any]:
+    """One of its windows; with `by` what it is broken down to, each beside `versus`."""
+    document = {
+        "start": iso(window.window.start),
+        "end": iso(window.window.end),
+        "membership": window.membership.value,
+        "state": window.state.value,
+        "reliability": window.reliability,
+        **_share_as_json(share_of(window)),
+        **_middle_as_json(window.figures),
+        "unseen": window.unseen,
+        "sample_coverage": window.sample_coverage,
+        "delays": _delays_as_json(window.figures.delays),
+        "revision": window.revision,
+        "computed_at": iso(window.computed_at),
+        "channels": [channel_as_json(channel) for channel in window.channels],
+    }
+    if by is not None:
+        document["groups"] = _groups_as_json(window, by, versus)
+    return document
+
+
+def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
+    """A channel that is not comparable has no ratio, whatever its counts."""
+    comparable = channel.comparable
+    figures = channel.figures
+    return {
+        "channel_id": channel.channel_id,
+        "comparable": comparable,
+        "reliability": channel.counts.reliability if comparable else None,
+        **_share_as_json(share_of(channel), has_ratio=comparable),
+        **_middle_as_json(figures),
+        "unseen": unseen_messages(channel.counts, figures.captures) if comparable else None,
+        "sample_coverage": sample_coverage(channel.counts, figures.captures)
+        if comparable
+        else None,
+    }
+
+
+def iso(moment: datetime) -> str:
+    """`2026-03-02T10:00:00Z`"""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _groups_as_json(
+    window: WindowReliability, by: Dimension, versus: str | None
+) -> list[dict[str, Any]]:
+    groups = groups_of([window], by)
+    beside = reference(list(groups), versus)
+    judged = verdicts(groups, versus)
+    return [
+        {
+            by.value: value,
+            "reliability": share.counts.reliability,
+            **_share_as_json(share),
+            "delays": _delays_as_json(share.delays),
+            "versus": _verdict_as_json(by, beside, judged[value]),
+        }
+        for value, share in groups.items()
+    ]
+
+
+def _verdict_as_json(
+    by: Dimension, beside: str | None, verdict: Verdict | None
+) -> dict[str, Any] | None:
+    if verdict is None:
+        return None
+    return {
+        by.value: beside,
+        "verdict": verdict.word.value,
+        "difference": verdict.difference.estimate,
+        "difference_lower": verdict.difference.lower,
+        "difference_upper": verdict.difference.upper,
+    }
+
+
+def _share_as_json(share: Share, *, has_ratio: bool = True) -> dict[str, Any]:
+    counts = share.counts
+    interval = share.interval if has_ratio else None
+    return {
+        "delivery_ratio": counts.delivery_ratio if has_ratio else None,
+        "delivery_ratio_lower": None if interval is None else interval.lower,
+        "delivery_ratio_upper": None if interval is None else interval.upper,
+        "messages": counts.messages,
+        "receivers": counts.receivers,
+        "expected": counts.expected,
+        "missing": counts.missing,
+        "corroborated": counts.corroborated,
+        "unknown": counts.unknown,
+        "on_time": {
+            name: share.on_time(edge) if has_ratio else None for name, edge in ON_TIME_MS.items()
+        },
+        "delay_ms": {
+            name: _reach_as_json(share.quantile(of)) if has_ratio else None
+            for name, of in QUANTILES.items()
+        },
+    }
+
+
+def _middle_as_json(figures: Figures) -> dict[str, float | None]:
+    return {
+        "median": figures.median,
+        "trimmed_mean": figures.trimmed,
+        "influence": figures.influence,
+    }
+
+
+def _delays_as_json(delays: Delays) -> dict[str, list[int]]:
+    return {"delivery": list(delays.delivery), "report": list(delays.report)}
+
+
+def _reach_as_json(reach: int | Reach | None) -> int | str | None:
+    return reach.value if isinstance(reach, Reach) else reach
