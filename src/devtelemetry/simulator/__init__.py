@@ -4,6 +4,8 @@
     truth, compare                pure: what of it is true, and measured beside that
     node, run                     the world's nodes as real client libraries in real processes
     server, history, demo         `devtelemetry demo`
+    audit                         pure: what `simulate --audit` injects, and the truth of it
+    inject                        how it does, in a deployment that is in use
 
-docs/simulator.md says what it models and what the figures come to.
+docs/simulator.md says what it models and what the figures come to, docs/audit.md what an audit is.
 """

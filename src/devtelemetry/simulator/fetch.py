@@ -16,16 +16,24 @@ class NoFigures(DevTelemetryError):
 
 
 def fetch_report(
-    url: str, timeframe: str, start: str, end: str, token: str | None = None
+    url: str,
+    timeframe: str | None,
+    start: str,
+    end: str,
+    token: str | None = None,
+    channel: str | None = None,
 ) -> dict[str, Any]:
     """The document of `GET /api/v1/reliability` for the windows in [start, end).
 
-    url    of the server, as in http://127.0.0.1:8080
-    token  with the scope `read`, if it asks for one
+    url        of the server, as in http://127.0.0.1:8080
+    timeframe  None: the shortest that it computes; the document says which
+    token      with the scope `read`, if it asks for one
+    channel    its figures alone; None: those of all
 
     Raises NoFigures.
     """
-    query = urllib.parse.urlencode({"timeframe": timeframe, "from": start, "to": end})
+    asked = {"timeframe": timeframe, "from": start, "to": end, "channel": channel}
+    query = urllib.parse.urlencode({k: text for k, text in asked.items() if text is not None})
     address = f"{url.rstrip('/')}/api/v1/reliability?{query}"
     if not address.startswith(("http://", "https://")):
         raise NoFigures(f"{url} is no address of a server; allowed: http://HOST:PORT")

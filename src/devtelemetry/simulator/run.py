@@ -57,7 +57,7 @@ def run_world(
 
     Raises SimulationError.
     """
-    _check_reachable(target.server)
+    check_reachable(target.server)
     with TemporaryDirectory(prefix="devtelemetry-nodes-") as directory:
         hosts = [
             _Host(nodes, operations, target, Path(directory), is_live)
@@ -80,7 +80,7 @@ def run_world(
         return sorted(account for host in hosts for account in host.accounts)
 
 
-def _check_reachable(server: str) -> None:
+def check_reachable(server: str) -> None:
     """A wrong address is told at once, and not by each client after its last attempt."""
     host, _, port = server.rpartition(":")
     try:

@@ -1,0 +1,389 @@
+"""The command `simulate --audit`: injects a plan, waits for its window, holds it against the truth.
+
+What it reports stays until the window is settled: a window that is computed again would lose it. So
+what is to be forgotten is noted in a file, and a later run that finds it settled has it forgotten.
+"""
+
+import contextlib
+import json
+import secrets
+import sys
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from devtelemetry import __version__
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.audits import COUNT_NAMES, RECENT_MS, Audit, parse_audit
+from devtelemetry.client.connection import Connection, told_delay_seconds
+from devtelemetry.clock import utc_now
+from devtelemetry.errors import DevTelemetryError
+from devtelemetry.figures.document import iso
+from devtelemetry.model import AUDIT_CHANNELS, Timeframe, WindowState
+from devtelemetry.simulator.audit import (
+    PUBLIC_KEY,
+    Plan,
+    Push,
+    Spec,
+    Timing,
+    installation_ids,
+    make_plan,
+    plan_timing,
+)
+from devtelemetry.simulator.fetch import NoFigures, fetch_report
+from devtelemetry.simulator.node import Target
+from devtelemetry.simulator.run import check_reachable
+from devtelemetry.v1 import telemetry_pb2
+
+_DEADLINE_SECONDS = 30.0  # of one request
+_FORGET_SECONDS = 120.0  # for who is busy with another one
+_FIRST_LOOK_SECONDS = 0.5
+_LONGEST_LOOK_SECONDS = 15.0
+_GRACE = timedelta(minutes=15)  # beyond the usual allowed lateness: jobs, and an outage that ends
+
+_TRY_AGAIN = (
+    grpc.StatusCode.RESOURCE_EXHAUSTED,
+    grpc.StatusCode.UNAVAILABLE,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+)
+
+
+class AuditError(DevTelemetryError):
+    """The audit could not be made, or was not recovered; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options of the command.
+
+    timeframe      None: the shortest that the server computes
+    compare_url    of the server that has the figures; None: they are not looked at
+    state          the file that says what is to be forgotten; None: nothing is
+    wait           for the figures, from now on; None: as long as they take where all is well
+    """
+
+    target: Target
+    seed: int
+    nodes: int
+    loss: float
+    quorum: int
+    timeframe: Timeframe | None
+    is_live: bool
+    compare_url: str | None
+    compare_token: str | None
+    state: Path | None
+    wait: timedelta | None
+
+
+def audit(asked: Asked) -> None:
+    """All of it; prints the table and a line. Raises AuditError, NoFigures, SimulationError."""
+    timeframe = asked.timeframe or parse_timeframe(_its_timeframe(asked))
+    check_reachable(asked.target.server)
+    pusher = Pusher(asked.target)
+    with contextlib.closing(pusher):
+        _forget_settled(asked, pusher)
+        timing = plan_timing(timeframe, utc_now(), is_live=asked.is_live)
+        plan = make_plan(
+            Spec(asked.seed, asked.nodes, asked.loss, asked.quorum, secrets.token_hex(8)),
+            timeframe,
+            timing,
+        )
+        _note(asked, plan.audit)
+        inject(plan, timing, pusher)
+    _say(
+        f"injected {plan.audit.channel_id}\n"
+        f"{len(plan.before) + len(plan.after)} pushes about the {timeframe.name} window of "
+        f"{iso(timing.window.start)}"
+    )
+    if asked.compare_url is None:
+        _say(
+            "the figures are in GET /api/v1/reliability?channel=… once that is computed, and "
+            "devtelemetry_audit_recovered on /metrics says whether they are right"
+        )
+        return
+    usual = max(timing.by, timing.window.end + timeframe.allowed_lateness) + _GRACE
+    deadline = usual if asked.wait is None else utc_now() + asked.wait
+    windows = wait_for_figures(plan.audit, asked.compare_url, asked.compare_token, deadline)
+    Console(highlight=False).print(audit_table(plan.audit, windows))
+    wrong = [difference for window in windows for difference in differences(plan.audit, window)]
+    if wrong:
+        raise AuditError(f"not recovered: {'; '.join(wrong)}")
+    _say(f"recovered: every count is the true one ({iso(timing.window.start)}, {timeframe.name})")
+
+
+def _its_timeframe(asked: Asked) -> str:
+    if asked.compare_url is None:
+        return "1h"
+    return str(_report_of(asked, None, utc_now() - timedelta(hours=1), utc_now())["timeframe"])
+
+
+def _report_of(
+    asked: Asked, timeframe: str | None, start: datetime, end: datetime, channel: str | None = None
+) -> dict[str, Any]:
+    assert asked.compare_url is not None
+    # Without a channel of that name the answer is short, however many there are.
+    return fetch_report(
+        asked.compare_url,
+        timeframe,
+        iso(start),
+        iso(end),
+        asked.compare_token,
+        channel or AUDIT_CHANNELS,
+    )
+
+
+# --------------------------------------------------------------------------------------- injecting
+
+
+class Pusher:
+    """Pushes to a server, again while it is busy or away. Raises AuditError."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._connection = Connection(target.tls_ca, idle_seconds=_LONGEST_LOOK_SECONDS)
+
+    def push(self, request: telemetry_pb2.PushRequest, seconds: float) -> None:
+        """Until it is taken, for so many seconds; none of it may be refused."""
+        deadline = time.monotonic() + seconds
+        while True:
+            call = self._connection.push(
+                self._target.server, self._target.token or "", request, _DEADLINE_SECONDS
+            )
+            code = call.code()
+            if code is grpc.StatusCode.OK:
+                break
+            left = deadline - time.monotonic()
+            if code not in _TRY_AGAIN or left <= 0:
+                raise AuditError(
+                    f"{self._target.server} did not take what was injected: {code.name}: "
+                    f"{call.details()}"
+                )
+            self._connection.close()  # gRPC would wait by a rule of its own before it connects
+            time.sleep(min(left, told_delay_seconds(call) or 1.0))
+        rejections = call.result().rejections
+        if rejections:
+            raise AuditError(
+                f"{self._target.server} refused {len(rejections)} samples that were injected: "
+                f"{rejections[0].detail}"
+            )
+
+    def forget(self, installation_id: str) -> None:
+        self.push(
+            telemetry_pb2.PushRequest(
+                forget=True, reporter=telemetry_pb2.Reporter(installation_id=installation_id)
+            ),
+            _FORGET_SECONDS,
+        )
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def inject(plan: Plan, timing: Timing, pusher: Pusher) -> None:
+    """Reports all of it, each part in its time. Raises AuditError."""
+    channel_id = plan.audit.channel_id
+    _sleep_until(timing.begin, "the audit begins")
+    _push_all(plan.before, channel_id, pusher, timing.window.end if timing.is_live else timing.by)
+    if timing.is_live:
+        _sleep_until(timing.go_on, "the window ends")
+    _push_all(plan.after, channel_id, pusher, timing.by)
+
+
+def _push_all(pushes: Iterable[Push], channel_id: str, pusher: Pusher, until: datetime) -> None:
+    for push in pushes:
+        seconds = (until - utc_now()).total_seconds()
+        if seconds <= 0:
+            raise AuditError(
+                f"the server took too long: not all was injected by {iso(until)}; run it again, "
+                "with fewer --nodes"
+            )
+        pusher.push(to_request(push, channel_id), seconds)
+    if utc_now() > until:
+        raise AuditError(f"the server took too long: it took the last one after {iso(until)}")
+
+
+def to_request(push: Push, channel_id: str) -> telemetry_pb2.PushRequest:
+    """As it goes over the wire. It tells no clock: those figures are of clients."""
+    memberships = []
+    if push.joined_at is not None:
+        memberships = [
+            telemetry_pb2.Membership(
+                channel_id=channel_id, joined_at=push.joined_at, left_at=push.left_at or 0
+            )
+        ]
+    return telemetry_pb2.PushRequest(
+        samples=[
+            telemetry_pb2.Sample(
+                message_id=told.message_id,
+                channel_id=channel_id,
+                sent_at=told.sent_at,
+                received_at=told.received_at,
+                sent_by_receiver=told.is_author,
+                message_type=told.message_type,
+            )
+            for told in push.samples
+        ],
+        reporter=telemetry_pb2.Reporter(
+            receiver_public_key=PUBLIC_KEY,
+            installation_id=push.installation_id,
+            platform="audit",
+            app_version=__version__,
+        ),
+        first_sequence=push.first_number,
+        memberships=memberships,
+    )
+
+
+# ----------------------------------------------------------------------------------- the figures
+
+
+def wait_for_figures(
+    audit: Audit, url: str, token: str | None, deadline: datetime
+) -> Sequence[Mapping[str, Any]]:
+    """The audit's window, once for each membership policy, as computed after it was injected.
+
+    Raises AuditError if it is not computed by the deadline, NoFigures if it cannot be asked.
+    """
+    pause = _FIRST_LOOK_SECONDS
+    with _waiting(f"until {iso(audit.start)} is computed, at the latest {iso(deadline)}"):
+        while True:
+            is_over = utc_now() >= deadline
+            try:
+                windows = _windows_of(audit, url, token)
+            except NoFigures:
+                # A server may be away for a while in all that time.
+                if is_over:
+                    raise
+                windows = []
+            fresh = [w for w in windows if datetime.fromisoformat(w["computed_at"]) >= audit.by]
+            if fresh:
+                return fresh
+            if is_over:
+                raise AuditError(
+                    f"not recovered: the {audit.timeframe} window of {iso(audit.start)} is not "
+                    f"computed since it was injected; is {audit.timeframe} one of the server's "
+                    "timeframes, and does devtelemetry_window_lag_seconds grow?"
+                )
+            time.sleep(min(pause, max(0.0, (deadline - utc_now()).total_seconds())))
+            pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
+
+
+def _windows_of(audit: Audit, url: str, token: str | None) -> list[dict[str, Any]]:
+    window = audit.window
+    report = fetch_report(
+        url, audit.timeframe, iso(window.start), iso(window.end), token, audit.channel_id
+    )
+    return [w for w in report["windows"] if w["start"] == iso(window.start)]
+
+
+def _measured(window: Mapping[str, Any], name: str) -> int:
+    """A count of the audit's channel, which is the window's only one here; it may have none."""
+    return sum(int(channel[name]) for channel in window["channels"])
+
+
+def differences(audit: Audit, window: Mapping[str, Any]) -> list[str]:
+    """What of a window is not as it is true, a phrase each."""
+    return [
+        f"{name} is {_measured(window, name):,}, true {getattr(audit.counts, name):,} "
+        f"({window['membership']})"
+        for name in COUNT_NAMES
+        if _measured(window, name) != getattr(audit.counts, name)
+    ]
+
+
+def audit_table(audit: Audit, windows: Iterable[Mapping[str, Any]]) -> Table:
+    """A row a count: the true one, and the measured ones by membership policy."""
+    windows = list(windows)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("")
+    for title in ("true", *(f"measured ({window['membership']})" for window in windows)):
+        table.add_column(title, justify="right", no_wrap=True)
+    for name in COUNT_NAMES:
+        measured = (f"{_measured(window, name):,}" for window in windows)
+        table.add_row(name, f"{getattr(audit.counts, name):,}", *measured)
+    return table
+
+
+# ------------------------------------------------------------------------------------- forgetting
+
+
+def _noted(path: Path) -> list[dict[str, str]]:
+    """Raises AuditError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    try:
+        notes: list[dict[str, str]] = json.loads(text)
+        return [{"target": note["target"], "channel": note["channel"]} for note in notes]
+    except (ValueError, KeyError, TypeError):
+        raise AuditError(f"{path} is no file of this command; name another as --state") from None
+
+
+def _write(path: Path, notes: Sequence[Mapping[str, str]]) -> None:
+    """Whole or not at all."""
+    new = path.with_name(f"{path.name}.new")
+    new.write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
+    new.replace(path)
+
+
+def _note(asked: Asked, audit: Audit) -> None:
+    """Before it is injected: whatever happens then, it is known."""
+    if asked.state is not None:
+        note = {"target": asked.target.server, "channel": audit.channel_id}
+        _write(asked.state, [*_noted(asked.state), note])
+
+
+def _forget_settled(asked: Asked, pusher: Pusher) -> None:
+    """Has earlier audits of this server forgotten whose figures stay as they are."""
+    if asked.state is None:
+        return
+    for note in _noted(asked.state):
+        audit = parse_audit(note["channel"])
+        if audit is None or note["target"] != asked.target.server or not _is_settled(asked, audit):
+            continue
+        for installation_id in installation_ids(audit.nonce, audit.counts.receivers):
+            pusher.forget(installation_id)
+        _write(asked.state, [other for other in _noted(asked.state) if other != note])
+
+
+def _is_settled(asked: Asked, audit: Audit) -> bool:
+    """Its samples are gone anyway when they are older than what is kept."""
+    if utc_now() > audit.window.end + timedelta(milliseconds=RECENT_MS):
+        return True
+    if asked.compare_url is None:
+        return False
+    windows = _windows_of(audit, asked.compare_url, asked.compare_token)
+    return any(window["state"] == WindowState.SETTLED for window in windows)
+
+
+# ---------------------------------------------------------------------------------------- the rest
+
+
+def _sleep_until(moment: datetime, what: str) -> None:
+    with _waiting(f"until {what}, {iso(moment)}"):
+        while (left := (moment - utc_now()).total_seconds()) > 0:
+            time.sleep(min(left, 1.0))
+
+
+@contextlib.contextmanager
+def _waiting(text: str) -> Iterator[None]:
+    """Says on a terminal what it waits for."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with Console(stderr=True).status(f"waiting {text}"):
+        yield
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
