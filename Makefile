@@ -28,9 +28,10 @@ lint: $(VENV)/dev    ## format, lint and types only
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-proto: $(VENV)/dev   ## generate src/devtelemetry/v1 from the proto
+proto: $(VENV)/dev   ## generate the code of the protos
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=src --mypy_out=src \
-	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy proto/devtelemetry/v1/telemetry.proto
+	  --plugin=protoc-gen-mypy=$(BIN)/protoc-gen-mypy proto/devtelemetry/v1/telemetry.proto \
+	  proto/devtelemetry/publish/remote_write.proto
 
 lock:            ## pin all dependencies anew, with hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \

@@ -61,9 +61,9 @@ def test_the_package_holds_the_files_that_the_code_reads() -> None:
     assert resources.files("devtelemetry").joinpath("py.typed").is_file()
 
 
-def test_the_generated_code_is_that_of_the_proto(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["devtelemetry/v1/telemetry", "devtelemetry/publish/remote_write"])
+def test_the_generated_code_is_that_of_the_proto(tmp_path: Path, name: str) -> None:
     protoc = pytest.importorskip("grpc_tools.protoc")
-    name = "devtelemetry/v1/telemetry"
     arguments = ["protoc", f"-I{ROOT / 'proto'}", f"--python_out={tmp_path}", f"{name}.proto"]
     assert protoc.main(arguments) == 0
     made = (tmp_path / f"{name}_pb2.py").read_text()

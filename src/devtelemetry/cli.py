@@ -38,6 +38,7 @@ from devtelemetry.simulator import cli as simulator
 if TYPE_CHECKING:
     from devtelemetry.figures.read import Selection
     from devtelemetry.model import WindowReliability
+    from devtelemetry.publish.publisher import Published, Span
     from devtelemetry.report import Asked
     from devtelemetry.store.tokens import TokenInfo
     from devtelemetry.transfer import Imported, InputFile
@@ -60,6 +61,8 @@ _WINDOWS = (
     "legacy_unmeasured_channels",
     "legacy_unmeasured_types",
 )
+
+_REMOTE_WRITE = tuple(name for name in Settings.model_fields if name.startswith("remote_write_"))
 
 _T = TypeVar("_T")
 
@@ -515,6 +518,79 @@ async def _report_table(settings: Settings, asked: "Asked") -> None:
 
     async with open_database(settings) as database:
         await print_report(database, Console(highlight=False), asked)
+
+
+@_app.command("publish")
+@_with_settings("membership", "insecure", *_REMOTE_WRITE)
+def _publish(
+    settings: Settings,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Windows that end after this time."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Windows that start before this time.")
+    ] = None,
+    timeframe: Annotated[
+        str | None, typer.Option(metavar="TIMEFRAME", help="Windows of this length; else all.")
+    ] = None,
+    rate: Annotated[
+        int, typer.Option(metavar="NUMBER", min=1, help="Points a second that are sent at most.")
+    ] = 20_000,
+) -> None:
+    """Send stored windows to the store of time series once more, to fill a new one."""
+    from devtelemetry.publish.publisher import Span, by_reason  # noqa: PLC0415
+
+    start, end = _moment("--from", from_), _moment("--to", to)
+    if start is not None and end is not None and start >= end:
+        raise BadOption(f"--from: {from_} does not lie before --to {to}")
+    published = _run(_back_fill(settings, Span(start, end, _timeframe_name(timeframe)), rate))
+    points = published.points
+    reasons = f" ({by_reason(points.rejected)})" if points.rejected else ""
+    _say(
+        f"published {published.windows} windows, {points.taken} points, "
+        f"rejected {points.rejected.total()}{reasons}"
+    )
+    if points.rejected:
+        raise typer.Exit(1)
+
+
+async def _back_fill(settings: Settings, span: "Span", rate: int) -> "Published":
+    from devtelemetry.publish.publisher import back_fill, count_within  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    what = settings.published()
+    async with settings.remote_write() as store, open_database(settings) as database:
+        with _windows_bar(await count_within(database, what, span)) as advance:
+            return await back_fill(
+                database,
+                store,
+                what,
+                span,
+                points_per_second=rate,
+                now=utc_now,
+                on_sent=lambda published: advance(published.windows),
+            )
+
+
+@contextlib.contextmanager
+def _windows_bar(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; yields what says how many windows are done."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console  # noqa: PLC0415
+    from rich.progress import (  # noqa: PLC0415
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TimeRemainingColumn,
+    )
+
+    columns = BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("publish", total=total)
+        yield lambda windows: bar.update(task, completed=windows)
 
 
 @_app.command("clean")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from devtelemetry.ingest.check import AgeLimits
     from devtelemetry.ingest.rows import SettleRule
     from devtelemetry.ingest.writer import QueueLimits
+    from devtelemetry.publish.publisher import What
+    from devtelemetry.publish.remote_write import RemoteWrite
 
 ENVIRONMENT_PREFIX = "DEVTELEMETRY_"
 
@@ -49,6 +51,8 @@ _DURATION_UNITS = {
 }
 _SIZE = re.compile(r"(\d{1,12})(B|KiB|MiB|GiB)?")
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+_OWN_LABELS = ("timeframe", "state", "platform", "channel")
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True}
 _SWITCH |= {"false": False, "no": False, "off": False, "0": False}
 
@@ -298,6 +302,44 @@ def _write_lateness(value: Mapping[str, timedelta]) -> str:
     return ",".join(f"{name}={write_duration(duration)}" for name, duration in value.items())
 
 
+def _parse_store_url(value: object) -> str | None:
+    if value is None or value == "":
+        return None
+    if not isinstance(value, str):
+        raise ValueError("is no URL")  # noqa: TRY004 - what pydantic takes for invalid
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("is no URL of HTTP")
+    if "@" in parts.netloc:
+        raise ValueError("holds a login, which belongs into the file of remote_write_headers")
+    return value
+
+
+def _parse_labels(value: object) -> dict[str, str]:
+    if isinstance(value, Mapping):
+        pairs = [(str(name), str(text)) for name, text in value.items()]
+    else:
+        parts = [label.partition("=") for label in _parse_names(value)]
+        pairs = [(name.strip(), text.strip()) for name, _, text in parts]
+    names = [name for name, _ in pairs]
+    if len(set(names)) < len(names):
+        raise ValueError("names one label twice")
+    for name, text in pairs:
+        if not _LABEL.fullmatch(name) or name.startswith("__") or not text:
+            raise ValueError(f"does not do: {name}={text} is no label")
+        if name in _OWN_LABELS:
+            raise ValueError(f"does not do: {name} is a label of the series themselves")
+    return dict(pairs)
+
+
+def _write_labels(value: Mapping[str, str]) -> str:
+    return ",".join(f"{name}={text}" for name, text in value.items())
+
+
 def _is_loopback(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
@@ -337,6 +379,15 @@ _LATENESS = Notation(
     "LATENESS",
     _parse_lateness,
     _write_lateness,
+)
+_STORE_URL = Notation(
+    "http:// or https:// and so on, as in http://127.0.0.1:9090/api/v1/write, without a login",
+    "URL",
+    _parse_store_url,
+    _optional,
+)
+_LABELS = Notation(
+    "NAME=VALUE, separated by commas, as in deployment=test", "LABELS", _parse_labels, _write_labels
 )
 _MEMBERSHIP: Notation[MembershipPolicy] = Notation(
     " or ".join(MembershipPolicy), "|".join(MembershipPolicy), _parse_membership, str
@@ -466,6 +517,31 @@ class Settings(BaseSettings):
         description="A window is marked if leaving out one receiver could move its reliability by "
         "more than this.",
     )
+    remote_write_url: Annotated[str | None, _STORE_URL, DefaultText("none")] = Field(
+        None,
+        repr=False,  # its path may hold a secret
+        description="Where windows are sent to as series, by Prometheus' remote write; "
+        "docs/publish.md says what a store needs for it. None: they are not.",
+    )
+    remote_write_headers: Annotated[Path | None, _FILE, DefaultText("none")] = Field(
+        None,
+        description="A file of headers to send with them, one `Name: value` a line, such as "
+        "Authorization. It is read for every request, so a token may be replaced any time.",
+    )
+    remote_write_ca: Annotated[Path | None, _FILE, DefaultText("the system's")] = Field(
+        None,
+        description="The certificates (PEM) of who vouches for that URL's TLS, if not one whom the "
+        "system knows.",
+    )
+    remote_write_channels: Annotated[bool, _ON_OFF] = Field(
+        False,
+        description="Send series of each channel too: ten more a channel, with its name.",
+    )
+    remote_write_labels: Annotated[Mapping[str, str], _LABELS, DefaultText("none")] = Field(
+        {},
+        description="Labels that every series has beside its own, to tell several deployments in "
+        "one store from each other.",
+    )
     tls_cert: Annotated[Path | None, _FILE, DefaultText("none")] = Field(
         None, description="The server's certificate chain (PEM). Needs `tls_key`."
     )
@@ -474,8 +550,8 @@ class Settings(BaseSettings):
     )
     insecure: Annotated[bool, _ON_OFF] = Field(
         False,
-        description="Listen beyond loopback without tokens and TLS. Only behind something that "
-        "does both.",
+        description="Listen beyond loopback without tokens and TLS, only behind something that "
+        "does both; and send a login to `remote_write_url` beyond loopback without TLS.",
     )
     require_tokens: Annotated[bool, _ON_OFF] = Field(
         False,
@@ -577,6 +653,28 @@ class Settings(BaseSettings):
             },
         )
 
+    def remote_write(self) -> "RemoteWrite":
+        """The store of `remote_write_url`. Raises ConfigurationError if it cannot be used so."""
+        from devtelemetry.publish.remote_write import RemoteWrite  # noqa: PLC0415 - as above
+
+        if self.remote_write_url is None:
+            raise ConfigurationError(
+                "remote_write_url: there is none; allowed: the URL of a store that takes remote "
+                "write, as in http://127.0.0.1:9090/api/v1/write"
+            )
+        return RemoteWrite(
+            self.remote_write_url,
+            headers=self.remote_write_headers,
+            ca=self.remote_write_ca,
+            insecure=self.insecure,
+        )
+
+    def published(self) -> "What":
+        """What of a window is sent there."""
+        from devtelemetry.publish.publisher import What  # noqa: PLC0415 - as above
+
+        return What(self.membership, self.remote_write_channels, self.remote_write_labels)
+
     def age_limits(self) -> "AgeLimits":
         """Which sentAt are taken."""
         from devtelemetry.ingest.check import AgeLimits  # noqa: PLC0415 - as above
@@ -647,7 +745,9 @@ def _wrong_value(error: ValidationError, options: Mapping[str, object]) -> Confi
 
 
 def _quote(name: str, value: object) -> str:
-    """The value for an error; a URL without its password."""
+    """The value for an error; a URL without what may be secret in it."""
+    if name == "remote_write_url":
+        return "the URL"
     if name == "database_url" and isinstance(value, str):
         try:
             password = urlsplit(value).password

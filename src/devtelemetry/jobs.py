@@ -1,4 +1,4 @@
-"""The background jobs of a server: compute what is due, clean what is due, make days ahead.
+"""The background jobs of a server: compute what is due, publish it, clean, make days ahead.
 
 Each may run on every server of a deployment: an advisory lock lets one of them work. A run that
 fails is logged and counted, and the next one takes up where it left.
@@ -6,7 +6,7 @@ fails is logged and counted, and the next one takes up where it left.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -15,10 +15,12 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from devtelemetry import metrics
 from devtelemetry.aggregate.aggregate import compute_due
 from devtelemetry.config import Settings
+from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention import clean, make_days_ahead
 from devtelemetry.store.database import Database
 
 CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the rest are second tries
+PUBLISH_INTERVAL = timedelta(seconds=5)  # to ask costs an index that is mostly empty
 
 _log = structlog.get_logger(__name__)
 
@@ -42,12 +44,28 @@ async def running_jobs(
     async def make_days() -> None:
         await make_days_ahead(database, limits, now=now)
 
-    scheduler = AsyncIOScheduler(timezone=UTC)
-    for name, job, interval in (
+    jobs: list[tuple[str, Callable[[], Awaitable[object]], timedelta]] = [
         ("make_days", make_days, CLEAN_INTERVAL),
         ("aggregate", aggregate, settings.job_interval),
         ("clean", sweep, CLEAN_INTERVAL),
-    ):
+    ]
+    async with contextlib.AsyncExitStack() as stack:
+        if settings.remote_write_url is not None:
+            store = await stack.enter_async_context(settings.remote_write())
+            publisher = Publisher(database, store, settings.published(), now=now)
+            interval = min(PUBLISH_INTERVAL, settings.job_interval)
+            jobs.append(("publish", publisher.run, interval))
+        with _scheduled(jobs):
+            yield
+
+
+@contextlib.contextmanager
+def _scheduled(
+    jobs: Iterable[tuple[str, Callable[[], Awaitable[object]], timedelta]],
+) -> Iterator[None]:
+    """Runs each job now and then in its interval."""
+    scheduler = AsyncIOScheduler(timezone=UTC)
+    for name, job, interval in jobs:
         scheduler.add_job(
             _guarded(name, job),
             "interval",
@@ -64,7 +82,7 @@ async def running_jobs(
         scheduler.shutdown(wait=False)
 
 
-def _guarded(name: str, job: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+def _guarded(name: str, job: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
     async def run() -> None:
         try:
             await job()

@@ -119,6 +119,35 @@ WINDOW_LAG_SECONDS = Gauge(
 DAYS_DROPPED = Counter(
     "devtelemetry_days_dropped_total", "Days of samples cleaned.", registry=REGISTRY
 )
+PUBLISH_PENDING_WINDOWS = Gauge(
+    "devtelemetry_publish_pending_windows",
+    "Windows that the store of time series does not have yet in their state.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
+PUBLISH_POINTS = Counter(
+    "devtelemetry_publish_points_total",
+    "Points that the store of time series took.",
+    registry=REGISTRY,
+)
+PUBLISH_POINTS_REJECTED = Counter(
+    "devtelemetry_publish_points_rejected_total",
+    "Points that it refused for good, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+PUBLISH_FAILURES = Counter(
+    "devtelemetry_publish_failures_total",
+    "Writes that it did not take and that are tried again, by reason.",
+    ["reason"],
+    registry=REGISTRY,
+)
+PUBLISH_LAST_SUCCESS = Gauge(
+    "devtelemetry_publish_last_success_timestamp_seconds",
+    "When it last answered a write for good, Unix time; 0: not since the start.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 JOB_FAILURES = Counter(
     "devtelemetry_job_failures_total",
     "Runs of a background job that failed; it runs again.",

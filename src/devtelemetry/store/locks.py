@@ -17,3 +17,4 @@ class Lock(IntEnum):
     MESSAGES = 6  # one transaction at a time replaces what is known of messages
     AUTHORS = 7  # one transaction at a time matches envelopes with their authors
     FORGET = 8  # one server deletes what a forgotten receiver reported
+    PUBLISH = 9  # one server sends windows to the store of time series

@@ -15,9 +15,10 @@
 
 -- One row. Made at the first start.
 create table deployment (
-    singleton     boolean primary key default true check (singleton),
-    id_key        bytea   not null check (length(id_key) = 32),  -- key of every *_id; lose it and no id matches any more
-    ingest_epoch  bigint  not null default 0  -- goes up when rows that ingest may hold in memory were changed by another job
+    singleton         boolean primary key default true check (singleton),
+    id_key            bytea   not null check (length(id_key) = 32),  -- key of every *_id; lose it and no id matches any more
+    ingest_epoch      bigint  not null default 0,  -- goes up when rows that ingest may hold in memory were changed by another job
+    publishing_since  timestamptz                  -- when remote write was first on; NULL: it never was
 );
 
 create table channel (
@@ -246,8 +247,14 @@ create table reliability_window (
     influence        double precision,           -- how far leaving out one receiver can move R
     unseen           double precision,           -- messages that nobody received, estimated
     sample_coverage  double precision,
+    -- The revision whose figures were delivered to the store of time series, or refused by it, with each state.
+    -- NULL: none yet; 0: none, and none will be of itself, since it was settled before remote write was on.
+    published_provisional  integer,
+    published_settled      integer,
     primary key (timeframe, window_start, membership)
 );
+create index reliability_window_unpublished on reliability_window (membership, window_end)
+where case state when 'settled' then published_settled else published_provisional end is null;
 
 create table reliability_channel (
     channel_id       bigint      not null,

@@ -1,0 +1,329 @@
+"""Which windows wait for the store of time series, and sending them.
+
+What waits is not a queue of points: each window's row says whether the store has it, by state. So
+nothing grows while the store is away, and a point is made of its window when it is sent.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+import structlog
+
+from devtelemetry import metrics
+from devtelemetry.client.schedule import Backoff, Timing
+from devtelemetry.errors import Unavailable
+from devtelemetry.figures.document import iso
+from devtelemetry.figures.read import Selection, read_windows
+from devtelemetry.figures.series import points_of
+from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
+from devtelemetry.publish.answer import Failed, Rejected, StoreAway
+from devtelemetry.publish.remote_write import (
+    REQUEST_POINTS,
+    Outcome,
+    RemoteWrite,
+    Stamped,
+    labels_of,
+)
+from devtelemetry.store.database import Connection, Database, try_lock
+from devtelemetry.store.locks import Lock
+from devtelemetry.store.sql import queries
+
+SLICE_WINDOWS = 200  # names of windows read at a time; their figures are read one by one
+# A store that restarts is back in seconds. What a person must mend is tried every five minutes.
+BACKOFF = Timing(first_retry=1.0, longest_retry=120.0, rare_retry=300.0)
+PATIENCE_SECONDS = 300.0
+LOCK_WAIT_SECONDS = 60
+
+_QUERIES = queries(__package__)
+_BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
+_log = structlog.get_logger(__name__)
+
+Record: TypeAlias = Mapping[str, Any]
+"""A row that names a window: timeframe, window_start, window_end"""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """windows  that were sent, whatever became of their points"""
+
+    windows: int = 0
+    points: Outcome = field(default_factory=Outcome)
+
+    def plus(self, other: "Published") -> "Published":
+        return Published(self.windows + other.windows, self.points.plus(other.points))
+
+
+@dataclass(frozen=True, slots=True)
+class What:
+    """What of a window is sent.
+
+    membership  windows of this policy alone: series do not say by which one
+    by_channel  series of each channel too
+    labels      that every series has beside its own
+    """
+
+    membership: MembershipPolicy = MembershipPolicy.PRESENT
+    by_channel: bool = False
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Windows that overlap [start, end), of one timeframe or of any. Aware; None: no bound."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    timeframe: str | None = None
+
+    @property
+    def parameters(self) -> tuple[datetime | None, datetime | None, str | None]:
+        return self.start, self.end, self.timeframe
+
+
+def stamped(window: WindowReliability, what: What) -> list[Stamped]:
+    """The points of a window, all of its end."""
+    at_ms = window.window.end_ms
+    return [
+        Stamped(labels_of(name, {**what.labels, **labels}), at_ms, value)
+        for name, labels, value in points_of(window, by_channel=what.by_channel)
+    ]
+
+
+class Publisher:
+    """Sends what waits whenever it is told to run, and leaves a store alone that failed."""
+
+    def __init__(
+        self,
+        database: Database,
+        store: RemoteWrite,
+        what: What,
+        *,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._store = store
+        self._what = what
+        self._now = now
+        self._monotonic = monotonic
+        self._backoff = Backoff(BACKOFF)
+
+    async def run(self) -> Published:
+        """Nothing if another server is at it, or it is too early after a failure."""
+        published = Published()
+        if self._monotonic() >= self._backoff.until:
+            try:
+                published = await publish_waiting(
+                    self._database, self._store, self._what, now=self._now
+                )
+                self._backoff.succeeded()
+            except StoreAway as error:
+                fall_back(self._backoff, error, self._monotonic())
+                _log.warning(
+                    "windows wait: the store did not take them",
+                    error=str(error),
+                    next_try_in_seconds=round(self._backoff.until - self._monotonic(), 1),
+                )
+        metrics.PUBLISH_PENDING_WINDOWS.set(await count_waiting(self._database, self._what))
+        return published
+
+
+def fall_back(backoff: Backoff, error: StoreAway, now: float) -> None:
+    """When to try again after this. now: as the backoff has it"""
+    if error.retry_after_seconds is not None:
+        backoff.told_to_wait(now, error.retry_after_seconds)
+    elif error.failed is Failed.MISDIRECTED:
+        backoff.failed_for_a_person_to_mend(now)
+    else:
+        backoff.failed(now)
+
+
+async def count_waiting(database: Database, what: What) -> int:
+    """How many windows the store still has to get."""
+    async with database.acquire() as connection:
+        count: int = await connection.fetchval(_QUERIES["count_waiting"], what.membership.value)
+    return count
+
+
+async def publish_waiting(
+    database: Database, store: RemoteWrite, what: What, *, now: Callable[[], datetime]
+) -> Published:
+    """Sends every window whose state the store does not have, oldest first.
+
+    Nothing if another server is at it. Raises StoreAway when the store does not take them; what
+    was sent before that is not sent again.
+    """
+    published = Published()
+    async with (
+        database.acquire() as session,
+        try_lock(session, Lock.PUBLISH) as is_ours,
+    ):
+        if not is_ours:
+            return published
+        await session.execute(_QUERIES["begin"], now())
+        while True:
+            waiting = await session.fetch(_QUERIES["waiting"], what.membership.value, SLICE_WINDOWS)
+            if not waiting:
+                break
+            async for part, _ in _deliver(database, store, what, waiting, now=now):
+                published = published.plus(part)
+    if published.windows:
+        _log.info(
+            "published",
+            windows=published.windows,
+            points=published.points.taken,
+            rejected=by_reason(published.points.rejected),
+        )
+    return published
+
+
+async def count_within(database: Database, what: What, span: Span) -> int:
+    """How many windows a back-fill of the span sends."""
+    async with database.acquire() as connection:
+        count: int = await connection.fetchval(
+            _QUERIES["count_within"], what.membership.value, *span.parameters
+        )
+    return count
+
+
+async def back_fill(
+    database: Database,
+    store: RemoteWrite,
+    what: What,
+    span: Span,
+    *,
+    points_per_second: float,
+    now: Callable[[], datetime],
+    on_sent: Callable[[Published], None],
+) -> Published:
+    """Sends all windows of a span, oldest first, whether the store has them or not.
+
+    on_sent  called with the sum so far, whenever windows were sent
+
+    Waits for a store that is away, five minutes at most, and a minute for a server that publishes.
+    Raises Unavailable when that was not enough, or where a person must mend something; it says how
+    far it came.
+    """
+    published = Published()
+    backoff = Backoff(BACKOFF)
+    after = _BEFORE_ALL
+    last_start: datetime | None = None
+    give_up = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            async with _publishing(database) as session:
+                rows = await session.fetch(
+                    _QUERIES["within"],
+                    what.membership.value,
+                    *span.parameters,
+                    *after,
+                    SLICE_WINDOWS,
+                )
+                if not rows:
+                    return published
+                started, sent_before = time.monotonic(), published.points.sent
+                async for part, last in _deliver(database, store, what, rows, now=now):
+                    published = published.plus(part)
+                    after = last["window_end"], last["timeframe"]
+                    last_start = last["window_start"]
+                    on_sent(published)
+                    backoff.succeeded()
+                    give_up = time.monotonic() + PATIENCE_SECONDS
+                    # No faster on the whole of this slice than was asked for.
+                    due = started + (published.points.sent - sent_before) / points_per_second
+                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+        except StoreAway as error:
+            fall_back(backoff, error, time.monotonic())
+            if error.failed is Failed.MISDIRECTED or backoff.until > give_up:
+                resume = "" if last_start is None else f"; go on with --from {iso(last_start)}"
+                raise Unavailable(f"{error}; sent {published.windows} windows{resume}") from error
+            _log.warning("the store did not take the points, trying again", error=str(error))
+            await asyncio.sleep(max(0.0, backoff.until - time.monotonic()))
+
+
+@contextlib.asynccontextmanager
+async def _publishing(database: Database) -> AsyncIterator[Connection]:
+    """A session that holds the lock of who sends. Raises Unavailable if it is not to be had."""
+    for _ in range(LOCK_WAIT_SECONDS):
+        async with (
+            database.acquire() as session,
+            try_lock(session, Lock.PUBLISH) as is_ours,
+        ):
+            if is_ours:
+                yield session
+                return
+        await asyncio.sleep(1)
+    raise Unavailable("a server is publishing windows; try again later")
+
+
+async def _deliver(
+    database: Database,
+    store: RemoteWrite,
+    what: What,
+    rows: Sequence[Record],
+    *,
+    now: Callable[[], datetime],
+) -> AsyncIterator[tuple[Published, Record]]:
+    """Sends the windows that these rows name, some at a time; yields what went, and the last row.
+
+    Their figures are read in short transactions of their own: none is open while the store is
+    waited for. Raises StoreAway.
+    """
+    windows: list[WindowReliability] = []
+    points: list[Stamped] = []
+    for position, row in enumerate(rows, 1):
+        selection = Selection(
+            row["timeframe"],
+            row["window_start"],
+            row["window_end"],
+            membership=what.membership,
+            by=(Dimension.PLATFORM,),
+            channels=what.by_channel,
+        )
+        async for window in read_windows(database, selection):
+            windows.append(window)
+            points += stamped(window, what)
+        if len(points) < REQUEST_POINTS and position < len(rows):
+            continue
+        outcome = Outcome()
+        for first in range(0, len(points), REQUEST_POINTS):
+            outcome = outcome.plus(
+                await _send(store, points[first : first + REQUEST_POINTS], now=now)
+            )
+        async with database.acquire() as connection:
+            await connection.execute(
+                _QUERIES["mark"],
+                what.membership.value,
+                [window.timeframe for window in windows],
+                [window.window.start for window in windows],
+                [window.state.value for window in windows],
+                [window.revision for window in windows],
+            )
+        yield Published(len(windows), outcome), row
+        windows, points = [], []
+
+
+async def _send(
+    store: RemoteWrite, points: Sequence[Stamped], *, now: Callable[[], datetime]
+) -> Outcome:
+    try:
+        outcome = await store.send(points)
+    except StoreAway as error:
+        metrics.PUBLISH_FAILURES.labels(error.failed.value).inc()
+        raise
+    metrics.PUBLISH_POINTS.inc(outcome.taken)
+    for reason, count in outcome.rejected.items():
+        metrics.PUBLISH_POINTS_REJECTED.labels(reason.value).inc(count)
+    metrics.PUBLISH_LAST_SUCCESS.set(now().timestamp())
+    return outcome
+
+
+def by_reason(rejected: Counter[Rejected]) -> str:
+    """`out_of_order 3, too_old 1`, the most first"""
+    return ", ".join(f"{reason.value} {count}" for reason, count in rejected.most_common())

@@ -1,0 +1,57 @@
+-- Which windows were delivered to the store of time series, and which still are to be.
+
+-- name: begin
+-- Once, when publishing is switched on: what was settled before is history, which `publish` sends if it is asked for.
+with first as (
+    update deployment set publishing_since = $1::timestamptz where publishing_since is null
+    returning publishing_since
+)
+update reliability_window
+set published_settled = 0
+where exists (select from first) and state = 'settled' and published_settled is null
+
+-- name: waiting
+-- Windows of a policy ($1) whose state was not delivered yet, oldest first, $2 of them. A series says nothing of the
+-- policy: what another one has filled stays.
+select timeframe, window_start, window_end
+from reliability_window w
+-- include: waits.sql
+order by window_end, timeframe
+limit $2::integer
+
+-- name: count_waiting
+-- How many those are.
+select count(*)
+from reliability_window w
+-- include: waits.sql
+
+-- name: within
+-- Windows of a policy ($1) that overlap [$2, $3), of one timeframe or any ($4 NULL): those after (window_end, timeframe),
+-- oldest first, in slices of $7.
+select timeframe, window_start, window_end
+from reliability_window
+where membership = $1::text
+  and ($2::timestamptz is null or window_end > $2::timestamptz)
+  and ($3::timestamptz is null or window_start < $3::timestamptz)
+  and ($4::text is null or timeframe = $4::text)
+  and (window_end, timeframe) > ($5::timestamptz, $6::text)
+order by window_end, timeframe
+limit $7::integer
+
+-- name: count_within
+-- How many those are.
+select count(*)
+from reliability_window
+where membership = $1::text
+  and ($2::timestamptz is null or window_end > $2::timestamptz)
+  and ($3::timestamptz is null or window_start < $3::timestamptz)
+  and ($4::text is null or timeframe = $4::text)
+
+-- name: mark
+-- These states of windows of a policy ($1) were delivered, with the figures of that revision. A window that was computed
+-- anew meanwhile may have another state by now, which then still waits.
+update reliability_window w
+set published_provisional = case d.state when 'provisional' then d.revision else w.published_provisional end,
+    published_settled = case d.state when 'settled' then d.revision else w.published_settled end
+from unnest($2::text[], $3::timestamptz[], $4::text[], $5::integer[]) as d (timeframe, window_start, state, revision)
+where w.membership = $1::text and w.timeframe = d.timeframe and w.window_start = d.window_start

@@ -1,0 +1,261 @@
+"""Prometheus' remote write 1.0: points to a request, and a request to a store.
+
+Source: https://prometheus.io/docs/specs/prw/remote_write_spec/
+"""
+
+import asyncio
+import re
+import ssl
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple, Self
+from urllib.parse import urlsplit
+
+import cramjam
+import httpx
+import structlog
+
+from devtelemetry import __version__
+from devtelemetry.clock import utc_now
+from devtelemetry.config import Listen
+from devtelemetry.errors import ConfigurationError
+from devtelemetry.publish.answer import (
+    Failed,
+    Meaning,
+    Rejected,
+    StoreAway,
+    failed_for,
+    is_of_the_time_alone,
+    meaning_of,
+    rejected_for,
+    retry_after_seconds,
+)
+from devtelemetry.publish.remote_write_pb2 import WriteRequest
+
+REQUEST_POINTS = 2_000  # what Prometheus itself sends at most; 50 to 100 KB
+REQUEST_SECONDS = 30.0  # what Prometheus itself waits for an answer
+_TOLD_BYTES = 4096  # of an answer's text: enough for what a store says of a point
+
+_HEADER = re.compile(
+    r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)"
+)
+
+_LOGINS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key"})
+
+_log = structlog.get_logger(__name__)
+
+Labels = tuple[tuple[str, str], ...]
+"""Name and value, sorted by name; the metric's name is `__name__`"""
+
+
+class Stamped(NamedTuple):
+    series: Labels
+    at_ms: int  # Unix ms
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of points: taken, or refused for good."""
+
+    taken: int = 0
+    rejected: Counter[Rejected] = field(default_factory=Counter)
+
+    @property
+    def sent(self) -> int:
+        return self.taken + self.rejected.total()
+
+    def plus(self, other: "Outcome") -> "Outcome":
+        return Outcome(self.taken + other.taken, self.rejected + other.rejected)
+
+
+class _Answer(NamedTuple):
+    status: int
+    text: str
+    retry_after: str | None
+
+
+def labels_of(name: str, labels: Mapping[str, str]) -> Labels:
+    """The series of a metric with these labels, none of which is empty."""
+    return tuple(sorted({**labels, "__name__": name}.items()))
+
+
+def encode(points: Iterable[Stamped]) -> bytes:
+    """The body of a request: one time series each, its points as they come."""
+    series: dict[Labels, list[Stamped]] = defaultdict(list)
+    for point in points:
+        series[point.series].append(point)
+    request = WriteRequest()
+    for labels, samples in series.items():
+        one = request.timeseries.add()
+        for name, value in labels:
+            one.labels.add(name=name, value=value)
+        for sample in samples:
+            one.samples.add(value=sample.value, timestamp=sample.at_ms)
+    return bytes(cramjam.snappy.compress_raw(request.SerializeToString()))
+
+
+def halves(points: Sequence[Stamped]) -> tuple[Sequence[Stamped], Sequence[Stamped]]:
+    """Two parts of at least two points by time, the older first: between two times, if it has two.
+
+    Times that a store refuses are soon alone then.
+    """
+    middle = len(points) // 2
+    cuts = [at for at in range(1, len(points)) if points[at - 1].at_ms != points[at].at_ms]
+    cut = min(cuts, key=lambda at: abs(at - middle), default=middle)
+    return points[:cut], points[cut:]
+
+
+def read_headers(path: Path) -> dict[str, str]:
+    """A file of `Name: value` lines; empty ones and those that begin with # say nothing.
+
+    Raises ConfigurationError, which never shows a value.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigurationError(
+            f"remote_write_headers: {path} cannot be read: {error.strerror or error}"
+        ) from error
+    except ValueError as error:
+        raise ConfigurationError(f"remote_write_headers: {path} is no text in UTF-8") from error
+    headers = {}
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        match = _HEADER.fullmatch(line.strip())
+        if match is None:
+            raise ConfigurationError(
+                f"remote_write_headers: line {number} of {path} is no header; allowed: "
+                "`Name: value`, as in `Authorization: Bearer …`"
+            )
+        headers[match[1]] = match[2]
+    return headers
+
+
+class RemoteWrite:
+    """A store that takes points at `url`; used inside its `async with`.
+
+    headers   a file that is read again for every request: a token may be replaced any time
+    ca        a file of certificates (PEM) that its TLS is checked by; None: the system's
+    insecure  a login may go to another machine in clear
+
+    Raises ConfigurationError if one of the files cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        headers: Path | None = None,
+        ca: Path | None = None,
+        insecure: bool = False,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self._url = url
+        parts = urlsplit(url)
+        # Query and path may hold a secret.
+        self.place = f"{parts.scheme}://{parts.netloc}"
+        self._headers = headers
+        self._now = now
+        said = {} if headers is None else read_headers(headers)
+        if (
+            any(name.lower() in _LOGINS for name in said)
+            and parts.scheme == "http"
+            and not insecure
+            and not Listen(str(parts.hostname), parts.port or 80).is_loopback
+        ):
+            raise ConfigurationError(
+                f"remote_write_headers: a login would go to {self.place} in clear; allowed: a URL "
+                "with https://, or --insecure"
+            )
+        try:
+            context = ssl.create_default_context(cafile=ca)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigurationError(
+                f"remote_write_ca: {ca} cannot be used: {error.strerror or error}; allowed: "
+                "certificates in PEM"
+            ) from error
+        self._client = httpx.AsyncClient(verify=context, timeout=REQUEST_SECONDS)
+
+    async def __aenter__(self) -> Self:
+        await self._client.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.aclose()
+
+    async def send(self, points: Sequence[Stamped]) -> Outcome:
+        """Sends points, oldest first; returns what became of them.
+
+        A store that refuses one point of a request takes none of it. So what is refused is sent
+        again in halves, until the bad ones are alone.
+
+        Raises StoreAway if they have to be sent again; some may have been taken by then.
+        """
+        if not points:
+            return Outcome()
+        answer = await self._post(points)
+        meaning = meaning_of(answer.status, answer.text)
+        if meaning is Meaning.TAKEN:
+            return Outcome(len(points))
+        if meaning is not Meaning.REFUSED:
+            failed = failed_for(answer.status)
+            raise StoreAway(
+                f"{self.place} answered {answer.status} {_line(answer.text)}".strip(),
+                failed,
+                retry_after_seconds(answer.retry_after, self._now()),
+            )
+        is_one_time = points[0].at_ms == points[-1].at_ms
+        if len(points) == 1 or (is_one_time and is_of_the_time_alone(answer.text)):
+            _log.debug(
+                "points refused",
+                points=len(points),
+                status=answer.status,
+                answer=_line(answer.text),
+                series=points[0].series,
+                at_ms=points[0].at_ms,
+            )
+            return Outcome(0, Counter({rejected_for(answer.text): len(points)}))
+        older, newer = halves(points)
+        return (await self.send(older)).plus(await self.send(newer))
+
+    async def _post(self, points: Sequence[Stamped]) -> _Answer:
+        try:
+            said = {} if self._headers is None else read_headers(self._headers)
+        except ConfigurationError as error:
+            raise StoreAway(str(error), Failed.MISDIRECTED) from error
+        headers = httpx.Headers({"User-Agent": f"devtelemetry/{__version__}", **said})
+        headers["Content-Encoding"] = "snappy"
+        headers["Content-Type"] = "application/x-protobuf"
+        headers["X-Prometheus-Remote-Write-Version"] = "0.1.0"
+        try:
+            async with (
+                asyncio.timeout(REQUEST_SECONDS),
+                self._client.stream(
+                    "POST", self._url, content=encode(points), headers=headers
+                ) as response,
+            ):
+                text = b""
+                async for piece in response.aiter_bytes():
+                    text += piece
+                    if len(text) >= _TOLD_BYTES:
+                        break
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise StoreAway(
+                f"{self.place} cannot be reached: {_line(str(error)) or type(error).__name__}",
+                Failed.NETWORK,
+            ) from error
+        return _Answer(
+            response.status_code,
+            text[:_TOLD_BYTES].decode("utf-8", "replace"),
+            response.headers.get("Retry-After"),
+        )
+
+
+def _line(text: str) -> str:
+    """For a log: the beginning, in one line."""
+    return " ".join(text.split())[:200]

@@ -1,0 +1,183 @@
+"""Real stores of time series on loopback: Prometheus and VictoriaMetrics, as Debian has them."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from support.ci import missing_part
+
+START_SECONDS = 60.0
+SEEN_SECONDS = 60.0  # VictoriaMetrics shows what it took a second or more later
+
+Series = tuple[str, tuple[tuple[str, str], ...]]  # name, and labels sorted by name
+Values = dict[int, float]  # Unix ms → value
+
+
+class Store:
+    """A process that can be killed and started again on the same port and files.
+
+    `start` once, then `kill` and `start` as often as wanted; leaving the `with` ends it.
+    """
+
+    program: str
+    package: str
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        found = shutil.which(self.program)
+        if found is None:
+            missing_part(f"no {self.program} (Debian: apt-get install {self.package})")
+        self._program = found
+        self._directory = directory
+        self._options = options
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def write_url(self) -> str:
+        return f"{self.url}/api/v1/write"
+
+    def arguments(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        self._directory.mkdir(exist_ok=True)
+        log = self._directory.parent / f"{self._directory.name}.log"
+        with log.open("ab") as written:
+            self._process = subprocess.Popen(
+                [self._program, *self.arguments(), *self._options],
+                stdout=written,
+                stderr=written,
+                cwd=self._directory,
+            )
+        deadline = time.monotonic() + START_SECONDS
+        while not self._is_ready():
+            assert self._process.poll() is None, f"it ended\n{log.read_text()}"
+            assert time.monotonic() < deadline, f"it does not answer\n{log.read_text()}"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        assert self._process is not None
+        os.kill(self._process.pid, signal.SIGKILL)
+        self._process.wait(timeout=START_SECONDS)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=START_SECONDS)
+
+    def _is_ready(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def points(self, selector: str, at_ms: int, back: str) -> dict[Series, Values]:
+        """Every stored point of a selector in the span `back` up to `at_ms`, as it was written."""
+        query = urllib.parse.urlencode({"query": f"{selector}[{back}]", "time": at_ms / 1000})
+        found: dict[Series, Values] = {}
+        for one in self.ask(f"/api/v1/query?{query}")["data"]["result"]:
+            labels = dict(one["metric"])
+            name = labels.pop("__name__")
+            values = {round(at * 1000): float(value) for at, value in one["values"]}
+            found[name, tuple(sorted(labels.items()))] = values
+        return found
+
+    def ask(self, path: str) -> Any:
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:
+            return json.load(answer)
+
+    def wait_for(
+        self, expected: Mapping[Series, Values], selector: str, at_ms: int, back: str
+    ) -> None:
+        """Until exactly these points are there; says what is not as it should be."""
+        deadline = time.monotonic() + SEEN_SECONDS
+        while (found := self.points(selector, at_ms, back)) != expected:
+            if time.monotonic() > deadline:
+                assert found == expected
+            time.sleep(0.1)
+
+
+class Prometheus(Store):
+    """One that scrapes itself, as the package's does, so its newest point is of now.
+
+    out_of_order  how far back it takes points; None: as it is without the setting
+    """
+
+    program = "prometheus"
+    package = "prometheus"
+
+    def __init__(
+        self, directory: Path, *options: str, out_of_order: str | None = "9d", takes: bool = True
+    ) -> None:
+        super().__init__(directory, *options)
+        self._out_of_order = out_of_order
+        self._takes = takes
+
+    def arguments(self) -> list[str]:
+        window = (
+            f"storage: {{tsdb: {{out_of_order_time_window: {self._out_of_order}}}}}\n"
+            if self._out_of_order is not None
+            else ""
+        )
+        configuration = self._directory / "prometheus.yml"
+        configuration.write_text(
+            "global: {scrape_interval: 1s}\n"
+            "scrape_configs:\n"
+            f"- {{job_name: itself, static_configs: [{{targets: ['127.0.0.1:{self.port}']}}]}}\n"
+            f"{window}"
+        )
+        return [
+            f"--config.file={configuration}",
+            f"--storage.tsdb.path={self._directory / 'data'}",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            *(["--web.enable-remote-write-receiver"] if self._takes else []),
+        ]
+
+    def has_scraped(self) -> bool:
+        query = urllib.parse.urlencode({"query": "up"})
+        return bool(self.ask(f"/api/v1/query?{query}")["data"]["result"])
+
+    def start(self) -> None:
+        super().start()
+        deadline = time.monotonic() + START_SECONDS
+        while not self.has_scraped():
+            assert time.monotonic() < deadline, "it does not scrape itself"
+            time.sleep(0.1)
+
+
+class VictoriaMetrics(Store):
+    program = "victoria-metrics"
+    package = "victoria-metrics"
+
+    def arguments(self) -> list[str]:
+        return [
+            f"-storageDataPath={self._directory / 'data'}",
+            f"-httpListenAddr=127.0.0.1:{self.port}",
+            "-search.latencyOffset=0s",
+        ]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
