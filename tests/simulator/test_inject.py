@@ -29,8 +29,8 @@ MINUTE = parse_timeframe("1m")
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """Computes minutes as soon as they are over, and again for a minute and a half."""
-    options = ("--allowed-lateness=1m=0s", "--settle-time=90s", "--recompute-interval=0s")
+    """Computes minutes as soon as they are over, and again for two and a half."""
+    options = ("--allowed-lateness=1m=0s", "--settle-time=150s", "--recompute-interval=0s")
     directory = tmp_path_factory.mktemp("audit") / "data"
     with ServerProcess(directory, "--timeframes=1m", "--job-interval=1s", *options) as running:
         # Somebody who is not of the audits, and was there before them.
@@ -106,7 +106,7 @@ def test_a_server_recovers_what_was_injected_and_a_scrape_says_so(
         "window_end_timestamp_seconds": audit.window.end.timestamp(),
     }
     (window,) = totals(server, audit)
-    assert [channel["channel_id"] for channel in window["channels"]] == [audit.channel_id]
+    assert audit.channel_id in [channel["channel_id"] for channel in window["channels"]]
     assert window["expected"] == 0, "it is no part of the totals"
 
 
@@ -123,8 +123,8 @@ def test_a_pipeline_that_loses_something_is_told_with_status_1(server: ServerPro
     _, err = process.communicate(timeout=120)
     assert process.returncode == 1
     (line,) = err.strip().splitlines()
-    assert "not recovered: " in line
-    assert f"receivers is {audit.counts.receivers - 1}, true {audit.counts.receivers}" in line
+    assert "not recovered under present: " in line
+    assert f"receivers {audit.counts.receivers - 1} instead of {audit.counts.receivers}" in line
     figures = scraped(server)
     assert figures["recovered"] == 0
     assert figures["error_pairs"] > 10

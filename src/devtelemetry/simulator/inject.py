@@ -113,31 +113,25 @@ def audit(asked: Asked) -> None:
     deadline = usual if asked.wait is None else utc_now() + asked.wait
     windows = wait_for_figures(plan.audit, asked.compare_url, asked.compare_token, deadline)
     Console(highlight=False).print(audit_table(plan.audit, windows))
-    wrong = [difference for window in windows for difference in differences(plan.audit, window)]
+    wrong = [why for window in windows if (why := difference(plan.audit, window))]
     if wrong:
-        raise AuditError(f"not recovered: {'; '.join(wrong)}")
+        raise AuditError(f"not recovered {'; '.join(wrong)}")
     _say(f"recovered: every count is the true one ({iso(timing.window.start)}, {timeframe.name})")
 
 
 def _its_timeframe(asked: Asked) -> str:
     if asked.compare_url is None:
         return "1h"
-    return str(_report_of(asked, None, utc_now() - timedelta(hours=1), utc_now())["timeframe"])
-
-
-def _report_of(
-    asked: Asked, timeframe: str | None, start: datetime, end: datetime, channel: str | None = None
-) -> dict[str, Any]:
-    assert asked.compare_url is not None
-    # Without a channel of that name the answer is short, however many there are.
-    return fetch_report(
+    now = utc_now()
+    report = fetch_report(
         asked.compare_url,
-        timeframe,
-        iso(start),
-        iso(end),
+        None,
+        iso(now - timedelta(hours=1)),
+        iso(now),
         asked.compare_token,
-        channel or AUDIT_CHANNELS,
+        AUDIT_CHANNELS,  # there is none of that name: the answer is short
     )
+    return str(report["timeframe"])
 
 
 # --------------------------------------------------------------------------------------- injecting
@@ -289,14 +283,14 @@ def _measured(window: Mapping[str, Any], name: str) -> int:
     return sum(int(channel[name]) for channel in window["channels"])
 
 
-def differences(audit: Audit, window: Mapping[str, Any]) -> list[str]:
-    """What of a window is not as it is true, a phrase each."""
-    return [
-        f"{name} is {_measured(window, name):,}, true {getattr(audit.counts, name):,} "
-        f"({window['membership']})"
+def difference(audit: Audit, window: Mapping[str, Any]) -> str:
+    """What of a window is not as it is true, in a phrase; empty: all is."""
+    wrong = [
+        f"{name} {_measured(window, name):,} instead of {getattr(audit.counts, name):,}"
         for name in COUNT_NAMES
         if _measured(window, name) != getattr(audit.counts, name)
     ]
+    return f"under {window['membership']}: {', '.join(wrong)}" if wrong else ""
 
 
 def audit_table(audit: Audit, windows: Iterable[Mapping[str, Any]]) -> Table:
