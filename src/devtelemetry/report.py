@@ -119,7 +119,7 @@ def render(
     width: int,
 ) -> Iterable[RenderableType]:
     """The parts of one section, for a console `width` columns wide."""
-    of_channel = f" of {_shorten(asked.channel)}" if asked.channel is not None else ""
+    of_channel = f" of {shorten(asked.channel)}" if asked.channel is not None else ""
     yield Text(f"{timeframe} windows{of_channel}, membership {membership}, UTC", style="bold")
     yield _windows_table(timeframe, windows, wide=width >= _WIDE_COLUMNS)
     yield from _in_words(windows, asked.influence_limit)
@@ -179,7 +179,7 @@ def _groups(
         known = ", ".join(sorted(value for value in groups if value))
         yield Text(f"There is no {_NAMES[by]} {versus!r} here; there are {known}.", style="yellow")
     judged = verdicts(groups, beside)
-    table = _table()
+    table = bare_table()
     table.add_column(_NAMES[by], no_wrap=True)
     for name in ("delivery", "95 % interval", "expected", "missing", "within 1m"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -193,8 +193,8 @@ def _groups(
             Text(_value(value)),
             percent(share.counts.delivery_ratio),
             _interval(share.interval),
-            _count(share.counts.expected),
-            _count(share.counts.missing),
+            count(share.counts.expected),
+            count(share.counts.missing),
             percent(share.on_time(ON_TIME_MS["1m"])),
             Text(word, style=_STYLES.get(word, "dim")),
         )
@@ -233,11 +233,11 @@ def _delay(reach: int | Reach | None) -> str:
 
 def _value(value: str | None) -> str:
     """A group's. What a client sent is never markup, never a control character."""
-    return OTHER if value is None else _shorten(value) or NOT_SAID
+    return OTHER if value is None else shorten(value) or NOT_SAID
 
 
 def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide: bool) -> Table:
-    table = _table()
+    table = bare_table()
     table.add_column("window", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column(f"{'delivery':>8} {'R':>8}", justify="right", no_wrap=True)
@@ -267,7 +267,7 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
             Text(window.state, style="yellow" if is_provisional else ""),
             _ratios(window.counts.delivery_ratio, window.reliability),
             _interval(share_of(window).interval) if window.reliability is not None else "",
-            *(_count(values[name]) for name in counts),
+            *(count(values[name]) for name in counts),
         )
     return table
 
@@ -298,7 +298,7 @@ def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Sha
 
 
 def _channels_table(channels: Sequence[tuple[str, Share]]) -> Table:
-    table = _table()
+    table = bare_table()
     table.add_column("channel", no_wrap=True)
     for name in ("delivery", "95 % interval", "messages", "expected", "missing"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -306,28 +306,30 @@ def _channels_table(channels: Sequence[tuple[str, Share]]) -> Table:
         counts = share.counts
         table.add_row(
             # A channel's id is what a client sent: never markup, never a control character.
-            Text(_shorten(channel_id)),
+            Text(shorten(channel_id)),
             percent(counts.delivery_ratio),
             _interval(share.interval),
-            _count(counts.messages),
-            _count(counts.expected),
-            _count(counts.missing),
+            count(counts.messages),
+            count(counts.expected),
+            count(counts.missing),
         )
     return table
 
 
-def _table() -> Table:
+def bare_table() -> Table:
+    """Without lines but the one under its head."""
     return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
 
 
-def _count(value: int) -> str:
+def count(value: int) -> str:
     """Nine characters at most."""
     if value < 10_000_000:
         return f"{value:,}"
     return f"{value / 1e6:,.1f}M" if value < 10_000_000_000 else f"{value / 1e9:,.1f}G"
 
 
-def _shorten(text: str) -> str:
+def shorten(text: str) -> str:
+    """Fits into a column: no control character, and long ones without their middle."""
     text = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )

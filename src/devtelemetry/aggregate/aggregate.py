@@ -178,7 +178,7 @@ async def compute_one(
             "nobody can have reported after it"
         )
     async with database.acquire() as connection:
-        if _is_cleaned(window, await _cleaned_days(connection)):
+        if is_cleaned(window, await cleaned_days_of(connection)):
             raise ConfigurationError(
                 f"samples of the {timeframe.name} window of {window.start.isoformat()} were "
                 "cleaned: it cannot be computed anew, and what was computed stays"
@@ -204,14 +204,14 @@ async def unsettled(
     That is: not stored as settled, or settled before samples came that were recorded in time.
     """
     arrivals = await connection.fetch(_QUERIES["arrivals"])
-    cleaned_days = await _cleaned_days(connection)
+    cleaned_days = await cleaned_days_of(connection)
     open_windows = []
     for timeframe in rules.timeframes:
         stored = await _stored_states(connection, rules, timeframe, window_at(timeframe, first))
         for window, arrived in sorted(_news(timeframe, arrivals).items()):
             if window.end <= first or window.start >= end:
                 continue
-            if _is_cleaned(window, cleaned_days):
+            if is_cleaned(window, cleaned_days):
                 continue
             state, computed_at = stored.get(window.start, (None, None))
             if state is not WindowState.SETTLED or has_news(state, computed_at, arrived):
@@ -226,7 +226,7 @@ async def _due(
     arrivals = await connection.fetch(_QUERIES["arrivals"])
     if not arrivals:
         return []
-    cleaned_days = await _cleaned_days(connection)
+    cleaned_days = await cleaned_days_of(connection)
     first = from_unix_ms(arrivals[0]["sent_minute"])
     due: list[tuple[Timeframe, Window]] = []
     for timeframe in rules.timeframes:
@@ -237,7 +237,7 @@ async def _due(
         stored = await _stored_states(connection, rules, timeframe, min(news))
         waiting_since = now
         for window, arrived in news.items():
-            if _is_cleaned(window, cleaned_days):
+            if is_cleaned(window, cleaned_days):
                 continue
             state, computed_at = stored.get(window.start, (None, None))
             if must_compute(
@@ -258,12 +258,12 @@ async def _due(
     return sorted(due, key=lambda item: (item[1].end, item[0].length))
 
 
-async def _cleaned_days(connection: Connection) -> Set[int]:
-    """Unix ms of their midnights."""
+async def cleaned_days_of(connection: Connection) -> Set[int]:
+    """The days of which samples were cleaned: Unix ms of their midnights."""
     return {row["day_start"] for row in await connection.fetch(_QUERIES["cleaned_days"])}
 
 
-def _is_cleaned(window: Window, cleaned_days: Set[int]) -> bool:
+def is_cleaned(window: Window, cleaned_days: Set[int]) -> bool:
     """Whether samples of the window are gone for good."""
     days = range(window.start_ms // DAY_MS * DAY_MS, window.end_ms, DAY_MS)
     return not cleaned_days.isdisjoint(days)
@@ -320,34 +320,54 @@ async def _compute(
     )
 
 
-async def _algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
+async def not_measured(
+    connection: Connection, rules: AggregateRules
+) -> tuple[list[int], list[int], list[str], list[bool]]:
+    """What is not measured, as the SQL takes it.
+
+    Kinds of the message types that are not; kinds that came by status-go's interface; patterns for
+    LIKE of the channels that are not, and whether each is for status-go's messages.
+    """
     kinds = await connection.fetch(_QUERIES["kinds"])
     none = Unmeasured()
     unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
-    unmeasured_kinds = [
-        row["kind"]
-        for row in kinds
-        if row["message_type"] in unmeasured[Source(row["source"])].types
-    ]
-    status_go_kinds = [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO]
     patterns = [
         (_like(glob), source is Source.STATUS_GO)
         for source, rule in unmeasured.items()
         for glob in rule.channels
     ]
-    unmeasured_channels = (
+    return (
+        [
+            row["kind"]
+            for row in kinds
+            if row["message_type"] in unmeasured[Source(row["source"])].types
+        ],
+        [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
         [pattern for pattern, _ in patterns],
         [is_status_go for _, is_status_go in patterns],
     )
+
+
+async def holes_of(
+    connection: Connection, window: Window
+) -> tuple[list[int], list[int], list[int]]:
+    """The holes that touch the window: receivers, and after and before which sentAt each lies."""
+    rows = await connection.fetch(_QUERIES["holes"], window.start_ms, window.end_ms)
+    receivers, after, before = (
+        [row[column] for row in rows] for column in ("receiver_id", "after", "before")
+    )
+    return receivers, after, before
+
+
+async def _algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
+    unmeasured = await not_measured(connection, rules)
     span = window.start_ms, window.end_ms
-    holes = await connection.fetch(_QUERIES["holes"], *span)
+    holes = await holes_of(connection, window)
     await connection.execute(_FOR_MEASURED)
     await connection.execute(
         _MEASURED,
         *span,
-        unmeasured_kinds,
-        status_go_kinds,
-        *unmeasured_channels,
+        *unmeasured,
         rules.quorum,
         rules.weight_cap,
     )
@@ -356,10 +376,8 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
         _RELIABILITY,
         *span,
         rules.membership.value,
-        unmeasured_kinds,
-        status_go_kinds,
-        *unmeasured_channels,
-        *([row[column] for row in holes] for column in ("receiver_id", "after", "before")),
+        *unmeasured,
+        *holes,
         rules.quorum,
         rules.weight_cap,
         rules.smallest_group,

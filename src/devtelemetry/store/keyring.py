@@ -13,6 +13,8 @@ _PSEUDONYM = re.compile(r"dt-receiver:([0-9a-f]{16}):([0-9a-f]{16}):([0-9a-f]{16
 
 _INSTALLATION_PSEUDONYM = re.compile(r"dt-installation:([0-9a-f]{16})")
 
+_RECEIVER_NAME = re.compile(r"[0-9a-f]{16}")
+
 
 class ReceiverIds(NamedTuple):
     receiver_id: int
@@ -130,6 +132,22 @@ def pseudonym(ids: ReceiverIds) -> str:
 def installation_pseudonym(installation_id: int) -> str:
     """The same for an installation."""
     return f"dt-installation:{_to_hex(installation_id)}"
+
+
+def receiver_name(receiver_id: int) -> str:
+    """How a receiver is shown to people: 16 hex digits, the first ones of its pseudonym."""
+    return _to_hex(receiver_id)
+
+
+def parse_receiver(text: str) -> int:
+    """The receiver that is shown or exported under this name. Raises ValueError."""
+    if _RECEIVER_NAME.fullmatch(text):
+        return _from_hex(text)
+    if known := _PSEUDONYM.fullmatch(text):
+        return _from_hex(known[1])
+    raise ValueError(
+        f"{text!r} is no receiver; allowed: 16 hexadecimal digits, or dt-receiver:… as exported"
+    )
 
 
 def _to_hex(value: int) -> str:
