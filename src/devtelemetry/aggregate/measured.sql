@@ -8,8 +8,8 @@
 --      $7 quorum, $8 weight_cap         how many must vouch for a message; the greatest share of a channel's messages
 --                                       that exist by the word of one receiver alone
 --
--- A statement of its own, so that it can be planned as it is best: in the order of the key, the index is read once from
--- end to end by several workers, and no message waits in a table of hashes for its next receipt.
+-- A statement of its own, so that it can be planned as it is best: workers read slices of time, each in the order of the
+-- key, and no message waits in a table of hashes for its next receipt. Few rows go from them to the leader.
 create temp table measured on commit drop as
 with
 unmeasured_channel as not materialized (
@@ -18,21 +18,43 @@ unmeasured_channel as not materialized (
     join unnest($5::text[], $6::boolean[]) as pattern (text, is_status_go) on external_id like pattern.text
 ),
 
--- What was sent, and how many vouch for each message: hold or sent it. The kind and sentAt are the message's: all its
--- receipts carry the same.
-message_of_window as (
+slice_of_window as (
+    -- include: measured_slice.sql slice=0 of=4
+    union all
+    -- include: measured_slice.sql slice=1 of=4
+    union all
+    -- include: measured_slice.sql slice=2 of=4
+    union all
+    -- include: measured_slice.sql slice=3 of=4
+),
+
+-- Put together in the order of time.
+kind_of_channel as (
     select
         channel_id,
-        message_id,
-        min(kind) as kind,
-        sent_at,
-        count(*) as vouchers,
-        count(*) filter (where sent_by_receiver) as authors,
-        min(receiver_id) filter (where not sent_by_receiver) as first_capturer,
-        min(receiver_id) filter (where sent_by_receiver) as first_author
-    from receipt
-    where sent_at >= $1::bigint and sent_at < $2::bigint
-    group by sent_at, channel_id, message_id
+        kind,
+        max(timeline) filter (where slice = 0) || max(timeline) filter (where slice = 1)
+        || max(timeline) filter (where slice = 2) || max(timeline) filter (where slice = 3) as timeline,
+        max(lone_voucher) filter (where slice = 0) || max(lone_voucher) filter (where slice = 1)
+        || max(lone_voucher) filter (where slice = 2) || max(lone_voucher) filter (where slice = 3) as lone_voucher,
+        max(lone_sent_at) filter (where slice = 0) || max(lone_sent_at) filter (where slice = 1)
+        || max(lone_sent_at) filter (where slice = 2) || max(lone_sent_at) filter (where slice = 3) as lone_sent_at,
+        max(lone_is_sent) filter (where slice = 0) || max(lone_is_sent) filter (where slice = 1)
+        || max(lone_is_sent) filter (where slice = 2) || max(lone_is_sent) filter (where slice = 3) as lone_is_sent,
+        max(doubtful_id) filter (where slice = 0) || max(doubtful_id) filter (where slice = 1)
+        || max(doubtful_id) filter (where slice = 2) || max(doubtful_id) filter (where slice = 3) as doubtful_id,
+        max(doubtful_sent_at) filter (where slice = 0) || max(doubtful_sent_at) filter (where slice = 1)
+        || max(doubtful_sent_at) filter (where slice = 2) || max(doubtful_sent_at) filter (where slice = 3) as doubtful_sent_at,
+        max(doubtful_vouchers) filter (where slice = 0) || max(doubtful_vouchers) filter (where slice = 1)
+        || max(doubtful_vouchers) filter (where slice = 2) || max(doubtful_vouchers) filter (where slice = 3) as doubtful_vouchers,
+        max(doubtful_voucher) filter (where slice = 0) || max(doubtful_voucher) filter (where slice = 1)
+        || max(doubtful_voucher) filter (where slice = 2) || max(doubtful_voucher) filter (where slice = 3) as doubtful_voucher,
+        max(capturers) filter (where slice = 0) || max(capturers) filter (where slice = 1)
+        || max(capturers) filter (where slice = 2) || max(capturers) filter (where slice = 3) as capturers,
+        sum(captures) as captures,
+        sum(captured_twice) as captured_twice
+    from slice_of_window
+    group by channel_id, kind
 )
 
 -- The measured messages of a channel, kind by kind.
@@ -43,24 +65,22 @@ message_of_window as (
 select
     channel_id,
     kind,
-    array_agg(sent_at order by sent_at) as timeline,
-    coalesce(array_agg(voucher order by voucher) filter (where vouchers = 1), '{}') as lone_voucher,
-    array_agg(sent_at order by voucher) filter (where vouchers = 1) as lone_sent_at,
-    array_agg(authors = 1 order by voucher) filter (where vouchers = 1) as lone_is_sent,
-    array_agg(message_id) filter (where is_doubtful) as doubtful_id,
-    array_agg(sent_at) filter (where is_doubtful) as doubtful_sent_at,
-    array_agg(vouchers) filter (where is_doubtful) as doubtful_vouchers,
-    array_agg(voucher) filter (where is_doubtful) as doubtful_voucher,
-    sum(vouchers - authors) as captures,
-    count(*) filter (where vouchers - authors = 2) as captured_twice,
-    coalesce(array_agg(first_capturer) filter (where vouchers - authors = 1), '{}') as capturers
-from (
+    timeline,
+    coalesce(lone.voucher, '{}') as lone_voucher,
+    lone.sent_at as lone_sent_at,
+    lone.is_sent as lone_is_sent,
+    doubtful_id,
+    doubtful_sent_at,
+    doubtful_vouchers,
+    doubtful_voucher,
+    captures,
+    captured_twice,
+    coalesce(capturers, '{}') as capturers
+from kind_of_channel
+cross join lateral (
     select
-        *,
-        coalesce(first_capturer, first_author) as voucher,
-        vouchers < $7::integer or ($8::double precision < 1 and vouchers = 1) as is_doubtful
-    from message_of_window
-    where kind <> all ($3::integer[])
-      and (channel_id, kind = any ($4::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
-) message
-group by channel_id, kind
+        array_agg(voucher order by voucher) as voucher,
+        array_agg(sent_at order by voucher) as sent_at,
+        array_agg(is_sent order by voucher) as is_sent
+    from unnest(lone_voucher, lone_sent_at, lone_is_sent) as one (voucher, sent_at, is_sent)
+) lone

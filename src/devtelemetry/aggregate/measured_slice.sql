@@ -1,0 +1,42 @@
+-- One of the {of} slices of time that measured.sql reads.
+    select
+        {slice} as slice,
+        channel_id,
+        kind,
+        array_agg(sent_at order by sent_at) as timeline,
+        array_agg(voucher) filter (where vouchers = 1) as lone_voucher,
+        array_agg(sent_at) filter (where vouchers = 1) as lone_sent_at,
+        array_agg(authors = 1) filter (where vouchers = 1) as lone_is_sent,
+        array_agg(message_id) filter (where is_doubtful) as doubtful_id,
+        array_agg(sent_at) filter (where is_doubtful) as doubtful_sent_at,
+        array_agg(vouchers) filter (where is_doubtful) as doubtful_vouchers,
+        array_agg(voucher) filter (where is_doubtful) as doubtful_voucher,
+        sum(vouchers - authors) as captures,
+        count(*) filter (where vouchers - authors = 2) as captured_twice,
+        array_agg(first_capturer) filter (where vouchers - authors = 1) as capturers
+    from (
+        select
+            *,
+            coalesce(first_capturer, first_author) as voucher,
+            vouchers < $7::integer or ($8::double precision < 1 and vouchers = 1) as is_doubtful
+        from (
+            -- What was sent, and how many vouch for each message: hold or sent it. The kind and sentAt are the
+            -- message's: all its receipts carry the same.
+            select
+                channel_id,
+                message_id,
+                min(kind) as kind,
+                sent_at,
+                count(*) as vouchers,
+                count(*) filter (where sent_by_receiver) as authors,
+                min(receiver_id) filter (where not sent_by_receiver) as first_capturer,
+                min(receiver_id) filter (where sent_by_receiver) as first_author
+            from receipt
+            where sent_at >= $1::bigint + ($2::bigint - $1::bigint) * {slice} / {of}
+              and sent_at < $1::bigint + ($2::bigint - $1::bigint) * ({slice} + 1) / {of}
+            group by sent_at, channel_id, message_id
+        ) message_of_slice
+        where kind <> all ($3::integer[])
+          and (channel_id, kind = any ($4::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+    ) message
+    group by channel_id, kind
