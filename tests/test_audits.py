@@ -107,6 +107,16 @@ async def test_an_audit_with_another_truth_is_not(
     assert result.error_pairs == error
 
 
+async def test_each_policy_has_its_own_figures_of_an_audit(database: Database) -> None:
+    audit = an_audit()
+    await stored(database, audit)
+    for policy in ("window", "bracketed"):
+        await compute_window(database, membership=policy, now=COMPUTED)
+    assert await latest(database) == await latest(database, "window") == [AuditResult(audit, TRUTH)]
+    # Nobody of these was there before.
+    assert await latest(database, "bracketed") == [AuditResult(audit, NOTHING)]
+
+
 async def test_an_audit_that_left_nothing_in_its_window_is_not_recovered(
     database: Database,
 ) -> None:
