@@ -57,7 +57,9 @@ value_of_part as materialized (
     group by channel_id, receiver_id, dimension, value
 ),
 
--- A value that few receivers share is put together with others, until these are not few.
+-- A value that few receivers share is put together with others, until these are not few: values from the one that
+-- fewest share. before: how many receivers those before it have. A receiver of several types is counted at the first
+-- one; of the types of a channel each has all that count there.
 value_of_level as materialized (
     select
         is_window,
@@ -68,19 +70,39 @@ value_of_level as materialized (
     from (
         select
             *,
-            coalesce(sum(receivers) over (
+            coalesce(sum(first_met) over (
                 partition by is_window, level, dimension order by receivers, value collate "C" desc
                 rows between unbounded preceding and 1 preceding
             ), 0) as before
         from (
-            select false as is_window, channel_id as level, dimension, value, count(*) as receivers
+            select
+                false as is_window,
+                channel_id as level,
+                dimension,
+                value,
+                count(*) as receivers,
+                count(*) as first_met
             from value_of_part
             group by channel_id, dimension, value
             union all
-            select true, 0, dimension, value, count(distinct receiver_id)
-            from value_of_part
-            join channel_total using (channel_id)
-            where takes_part
+            select true, 0, dimension, value, count(*), count(*) filter (where is_first)
+            from (
+                select
+                    dimension,
+                    value,
+                    row_number() over (
+                        partition by dimension, receiver_id order by receivers, value collate "C" desc
+                    ) = 1 as is_first
+                from (
+                    select dimension, value, receiver_id, count(*) over (partition by dimension, value) as receivers
+                    from (
+                        select distinct dimension, value, receiver_id
+                        from value_of_part
+                        join channel_total using (channel_id)
+                        where takes_part
+                    ) receiver_of_value
+                ) shared
+            ) met
             group by dimension, value
         ) sized
     ) summed
@@ -222,7 +244,7 @@ ratio_of_group as (
     select
         group_id,
         percentile_cont(0.5) within group (order by ratio) as median,
-        avg(ratio) filter (where rank > receivers / 10 and rank <= receivers - receivers / 10) as trimmed
+        avg(ratio order by ratio) filter (where rank > receivers / 10 and rank <= receivers - receivers / 10) as trimmed
     from (
         select
             group_id,
