@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
 from devtelemetry.aggregate.windows import parse_timeframe
@@ -102,6 +103,9 @@ def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:
             created_at=sample.created_at,
             sent_by_receiver=sample.sent_by_receiver,
             message_type=sample.message_type,
+            received_at=sample.received_at or 0,
+            platform=sample.platform,
+            app_version=sample.app_version,
         )
         for sample in samples
     ]
@@ -115,11 +119,18 @@ async def compute_window(
     membership: str = "present",
     unmeasured: Mapping[Source, Unmeasured] | None = None,
     now: datetime = LATER,
+    **rules_beside: Any,
 ) -> WindowReliability:
-    """The window of `timeframe` that starts there, computed and stored."""
+    """The window of `timeframe` that starts there, computed and stored.
+
+    rules_beside  of AggregateRules, as far as they are not the defaults
+    """
     frame = parse_timeframe(timeframe)
     rules = AggregateRules(
-        (frame,), membership=MembershipPolicy(membership), unmeasured=unmeasured or {}
+        (frame,),
+        membership=MembershipPolicy(membership),
+        unmeasured=unmeasured or {},
+        **rules_beside,
     )
     return await compute_one(database, rules, frame, from_unix_ms(start_ms), now=lambda: now)
 
