@@ -24,6 +24,7 @@ from rich.console import Console
 from devtelemetry import __version__, cli, config, logs, metrics, report
 from devtelemetry.__main__ import main
 from devtelemetry.clock import utc_now
+from devtelemetry.clocks import Clocks
 from devtelemetry.config import Settings, settings_table
 from devtelemetry.model import (
     DELAY_CLASSES,
@@ -584,6 +585,18 @@ def test_what_the_windows_come_to_is_said_in_words() -> None:
     assert "In 1 of these windows one receiver alone could move R by more than 1.00 %" in said
     assert "one receiver alone" not in printed([window], 80, influence_limit=0.3)
     assert "Together" not in printed([made_window(0, Counts(0, 0, 0, 0, 0))], 80)
+
+
+def test_how_many_clocks_are_off_is_said() -> None:
+    right = Clocks(9, 5, {"1s": 0, "10s": 0, "1m": 0, "1h": 0}, 0, 0, 20, 900)
+    assert report.of_clocks(right).plain == (
+        "Clocks: all of 5 receivers that told theirs are right to a second."
+    )
+    off = Clocks(9, 5, {"1s": 3, "10s": 2, "1m": 1, "1h": 0}, 1, 2, 1_500, 90_000)
+    assert report.of_clocks(off).plain == (
+        "Clocks: of 5 receivers that told theirs 3 are off by more than a second (2 by more than "
+        "10s, 1 by more than 1m): 1 ahead, 2 behind. Delays are put right by it."
+    )
 
 
 def test_a_channels_name_cannot_paint_the_terminal() -> None:

@@ -11,6 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.clock import now_ms
+from devtelemetry.clocks import Clocks, read_clocks
 from devtelemetry.config import write_duration
 from devtelemetry.estimate.delay import Reach
 from devtelemetry.estimate.interval import Interval
@@ -109,6 +111,29 @@ async def print_report(database: Database, console: Console, asked: Asked) -> No
             shown += 1
     if not shown:
         console.print(await _what_next(database, timeframes))
+        return
+    clocks = await read_clocks(database, now_ms=now_ms())
+    if clocks.told:
+        console.print(of_clocks(clocks))
+
+
+def of_clocks(clocks: Clocks) -> Text:
+    """How many of the clocks that were told are off."""
+    told = f"{clocks.told:,} {'receiver' if clocks.told == 1 else 'receivers'} that told"
+    off = clocks.off_by_more["1s"]
+    if not off:
+        return Text(f"Clocks: all of {told} theirs are right to a second.", style="dim")
+    by_more = ", ".join(
+        f"{number:,} by more than {name}"
+        for name, number in clocks.off_by_more.items()
+        if number and name != "1s"
+    )
+    return Text(
+        f"Clocks: of {told} theirs {off:,} are off by more than a second"
+        + (f" ({by_more})" if by_more else "")
+        + f": {clocks.ahead:,} ahead, {clocks.behind:,} behind. Delays are put right by it.",
+        style="dim",
+    )
 
 
 def render(
