@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devtelemetry.aggregate.windows import parse_timeframe
@@ -114,6 +114,7 @@ SPECS = st.builds(
 TIMEFRAMES = st.sampled_from([parse_timeframe(name) for name in ("1m", "15m", "1h", "1d", "1w")])
 
 
+@settings(deadline=None)
 @given(
     spec=SPECS,
     timeframe=TIMEFRAMES,
@@ -253,6 +254,7 @@ def test_an_id_that_says_no_truth_is_no_audit(said: str, instead: str) -> None:
     assert parse_audit(ID.replace(said, instead)) is None
 
 
+@settings(deadline=None)
 @given(st.text(max_size=30) | st.text(max_size=30).map(AUDIT_CHANNELS.__add__))
 def test_garbage_is_no_audit_and_no_error(text: str) -> None:
     assert parse_audit(text) is None
