@@ -1,0 +1,248 @@
+"""A class for each missing pair, and the runs of losses of each receiver. Pure.
+
+What is known of a receiver is its sequence: a byte for each message of the channel, in the order in
+which they were sent (sentAt, then id). Source: docs/causes.md; RFC 3357 for loss periods and
+distances.
+"""
+
+import re
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from operator import add
+from typing import NamedTuple
+
+BURST_MESSAGES = 3
+"""From so many messages in a row on, which others got, a run of losses is a burst."""
+
+NOT_EXPECTED, UNKNOWN, HELD, MISSING = b".?+-"
+
+
+class LossClass(StrEnum):
+    """Of a missing pair: the first of these that fits."""
+
+    EVERYONE = "lost_by_everyone"  # nobody holds the message; its author alone reports it
+    BURST = "burst"  # in a run of messages that others got: was the receiver offline?
+    ONE = "lost_by_one"  # of all that were expected to, this receiver alone lacks the message
+    SCATTERED = "scattered"  # several lack it, and others hold it
+
+
+LETTERS: Mapping[LossClass, int] = dict(zip(LossClass, b"ebos", strict=True))
+"""What a missing pair is in a sequence once it has its class."""
+
+CLASS_OF: Mapping[int, LossClass] = {letter: of for of, letter in LETTERS.items()}
+
+_EVERYONE, _BURST, _ONE, _SCATTERED = LETTERS.values()
+# From a loss to the last one before a message that is held: what is between does not end a run.
+_RUN = re.compile(rb"[ebos](?:[ebos.?]*[ebos])?")
+_SAYS_NOTHING = bytes((NOT_EXPECTED, UNKNOWN))
+_MOST_ROWS = 255  # of ones that add up in a byte
+
+
+class Run(NamedTuple):
+    """A loss period of RFC 3357: losses of a receiver that no message it holds divides.
+
+    first, last  positions of the first and the last message lost
+    length       messages lost; what is unknown or was not expected between them is not counted
+    of_others    those of them that somebody holds
+    """
+
+    first: int
+    last: int
+    length: int
+    of_others: int
+
+
+class LossPattern(NamedTuple):
+    """Of one receiver, in the terms of RFC 3357, with the messages of its sequence that say
+    something in the place of packets. None: there are too few losses for it.
+
+    periods                how many loss periods (Loss-Period-Total)
+    mean_length            of a loss period, in messages lost (Loss-Period-Lengths)
+    max_length             of the longest one
+    mean_distance          from one loss to the next (Loss-Distance-Stream): 1 is the message after
+    mean_between           from the last loss of a period to the first of the next one
+                           (Inter-Loss-Period-Lengths): at least 2
+    min_between            the least of these
+    """
+
+    periods: int
+    mean_length: float | None
+    max_length: int
+    mean_distance: float | None
+    mean_between: float | None
+    min_between: int | None
+
+
+NO_LOSSES = LossPattern(0, None, 0, None, None, None)
+
+ClassCounts = Mapping[LossClass, int]
+
+
+class Pairs(NamedTuple):
+    """Of one message over its receivers, or of one receiver over its messages.
+
+    expected  known pairs; unknown ones are beside them
+    """
+
+    expected: int
+    missing: int
+    unknown: int
+
+    @property
+    def held(self) -> int:
+        return self.expected - self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """sequences    as they came, each missing pair by its class (LETTERS)
+    of_messages  one a message
+    """
+
+    sequences: Sequence[bytes]
+    of_messages: Sequence[Pairs]
+
+
+def sequence(
+    times: Sequence[int],
+    expected: tuple[int | None, int | None],
+    *,
+    holes: Iterable[tuple[int, int]],
+    held: Iterable[int],
+    own: Iterable[int],
+    left_out: Iterable[int],
+) -> bytes:
+    """What is known of a receiver, message by message.
+
+    times     sentAt of the messages, ascending
+    expected  between which sentAt it should hold them, inclusive; None: no bound
+    holes     spans [begin, end) of sentAt of which its reports are missing
+    held      positions of the messages it holds and did not write
+    own       of those it wrote
+    left_out  of those that count nowhere
+    """
+    begin, end = expected
+    first = 0 if begin is None else bisect_left(times, begin)
+    after = len(times) if end is None else bisect_right(times, end)
+    after = max(first, after)  # who left before it joined
+    found = bytearray(bytes((NOT_EXPECTED,)) * len(times))
+    found[first:after] = bytes((MISSING,)) * (after - first)
+    for position in held:
+        if first <= position < after:
+            found[position] = HELD
+    for hole_begin, hole_end in holes:
+        hidden = slice(
+            max(first, bisect_left(times, hole_begin)), min(after, bisect_left(times, hole_end))
+        )
+        if hidden.start < hidden.stop:
+            found[hidden] = bytes((UNKNOWN,)) * (hidden.stop - hidden.start)
+    for positions in (own, left_out):
+        for position in positions:
+            found[position] = NOT_EXPECTED
+    return bytes(found)
+
+
+def classify(
+    sequences: Sequence[bytes], captures: Sequence[int], burst: int = BURST_MESSAGES
+) -> Classified:
+    """The class of each missing pair.
+
+    sequences  of the receivers that count, all of one length
+    captures   for each message how many hold it and did not write it, whether they count or not
+    burst      from how many messages that others got a run is a burst
+    """
+    assert burst >= 2, "one loss is no run"
+    width = len(captures)
+    missing = _count(sequences, MISSING, width)
+    of_messages = [
+        Pairs(held + lacking, lacking, unknown)
+        for held, lacking, unknown in zip(
+            _count(sequences, HELD, width), missing, _count(sequences, UNKNOWN, width), strict=True
+        )
+    ]
+    # As far as the message decides it.
+    letters = bytes(
+        _EVERYONE if not captured else _ONE if lacking == 1 else _SCATTERED
+        for captured, lacking in zip(captures, missing, strict=True)
+    )
+    return Classified([_classified(one, letters, burst) for one in sequences], of_messages)
+
+
+def _classified(one: bytes, letters: bytes, burst: int) -> bytes:
+    found = bytearray(one)
+    position = one.find(MISSING)
+    while position >= 0:
+        found[position] = letters[position]
+        position = one.find(MISSING, position + 1)
+    for run in runs_of(found):
+        if run.of_others >= burst:
+            lost = slice(run.first, run.last + 1)
+            found[lost] = found[lost].translate(_AS_BURST)
+    return bytes(found)
+
+
+_AS_BURST = bytes(_BURST if letter in (_ONE, _SCATTERED) else letter for letter in range(256))
+
+
+def _count(sequences: Sequence[bytes], letter: int, width: int) -> list[int]:
+    """How often the letter is at each position.
+
+    A row of ones and zeros is a long number, and 255 of them add up without a carry: thousands of
+    receivers cost a few additions of such numbers instead of a loop over all pairs.
+    """
+    ones = bytes(value == letter for value in range(256))
+    totals = [0] * width
+    for begin in range(0, len(sequences), _MOST_ROWS):
+        rows = sequences[begin : begin + _MOST_ROWS]
+        block = sum(int.from_bytes(row.translate(ones), "little") for row in rows)
+        totals = list(map(add, totals, block.to_bytes(width, "little")))
+    return totals
+
+
+def runs_of(one: bytes | bytearray) -> list[Run]:
+    """The runs of a sequence whose missing pairs have their classes, oldest first."""
+    runs = []
+    for match in _RUN.finditer(one):
+        lost = match[0].translate(None, _SAYS_NOTHING)
+        runs.append(
+            Run(match.start(), match.end() - 1, len(lost), len(lost) - lost.count(_EVERYONE))
+        )
+    return runs
+
+
+def pairs_of(one: bytes) -> Pairs:
+    """The counts of a classified sequence."""
+    missing = sum(class_counts([one]).values())
+    return Pairs(one.count(HELD) + missing, missing, one.count(UNKNOWN))
+
+
+def class_counts(sequences: Iterable[bytes]) -> dict[LossClass, int]:
+    """Missing pairs by class; they sum up to all that are missing."""
+    counts = dict.fromkeys(LossClass, 0)
+    for one in sequences:
+        for of, letter in LETTERS.items():
+            counts[of] += one.count(letter)
+    return counts
+
+
+def loss_pattern(one: bytes) -> LossPattern:
+    """Of a classified sequence."""
+    said = one.translate(None, _SAYS_NOTHING)
+    spans = [match.span() for match in _RUN.finditer(said)]
+    if not spans:
+        return NO_LOSSES
+    lengths = [end - begin for begin, end in spans]
+    lost = sum(lengths)
+    between = array("q", (begin - (end - 1) for (_, end), (begin, _) in pairwise(spans)))
+    return LossPattern(
+        periods=len(spans),
+        mean_length=lost / len(spans),
+        max_length=max(lengths),
+        mean_distance=(spans[-1][1] - 1 - spans[0][0]) / (lost - 1) if lost > 1 else None,
+        mean_between=sum(between) / len(between) if between else None,
+        min_between=min(between, default=None),
+    )

@@ -1,0 +1,491 @@
+"""Reads one channel of one window down to single messages. Source: docs/causes.md.
+
+What counts is decided as for the figures, so that what is missing here is what they say: the same
+SQL tells who counts and where the holes are (aggregate/counting.sql), and messages of which quorum
+or cap make nothing are nothing here.
+"""
+
+import asyncio
+import contextlib
+from array import array
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from devtelemetry.aggregate.aggregate import (
+    AggregateRules,
+    cleaned_days_of,
+    holes_of,
+    is_cleaned,
+    not_measured,
+)
+from devtelemetry.aggregate.stored import counts_of
+from devtelemetry.aggregate.windows import window_starting
+from devtelemetry.causes.classify import (
+    BURST_MESSAGES,
+    CLASS_OF,
+    Classified,
+    LossClass,
+    Pairs,
+    class_counts,
+    classify,
+    pairs_of,
+    sequence,
+)
+from devtelemetry.errors import DevTelemetryError, Unavailable
+from devtelemetry.model import DAY_MS, Counts, MembershipPolicy, Timeframe, Window, from_unix_ms
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.keyring import receiver_name
+from devtelemetry.store.repair import needs_repair, repair
+from devtelemetry.store.sql import load, queries
+
+MOST_MESSAGES = 100_000  # of a channel in a window: some 30 MB
+MOST_PAIRS = 10_000_000  # receipts, and pairs of a message and a receiver: a byte each, and 4
+READ_ATTEMPTS = 10  # each fails only if an earlier copy of a sample came between two statements
+DETAILS = 500  # messages whose ids and topics are in memory at a time
+_CURSOR_MESSAGES = 50
+
+_QUERIES = queries(__package__, "read.sql")
+_COUNTING = load("devtelemetry.aggregate", "counting_of_channel.sql")
+_LOST = frozenset(CLASS_OF)
+
+
+class DrillDownError(DevTelemetryError):
+    """A channel cannot be looked into."""
+
+
+class UnknownName(DrillDownError):
+    """No such channel, receiver or computed window."""
+
+
+class BadWindow(DrillDownError):
+    """No window begins there, or it has not ended."""
+
+
+class SamplesCleaned(DrillDownError):
+    """Only the figures of the window are left."""
+
+
+class TooMuch(DrillDownError):
+    """More than is looked at at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What to look into.
+
+    start  of the window; None: the latest computed one in which the channel has figures
+    burst  from how many messages on, which others got, a run of losses is a burst
+    """
+
+    channel_id: str
+    timeframe: Timeframe
+    start: datetime | None = None
+    burst: int = BURST_MESSAGES
+
+
+class Receiver(NamedTuple):
+    """One that counts. Platform and version are the last ones it said; empty: it never did."""
+
+    receiver_id: int
+    platform: str
+    app_version: str
+
+    @property
+    def name(self) -> str:
+        return receiver_name(self.receiver_id)
+
+
+class Author(NamedTuple):
+    platform: str
+    app_version: str
+
+
+class Lacking(NamedTuple):
+    receiver: Receiver
+    loss_class: LossClass
+
+
+@dataclass(frozen=True, slots=True)
+class MissingMessage:
+    """A message that somebody lacks. Ids, envelope and topics as clients sent them: any text.
+
+    sent_at         Unix ms, the sender's clock
+    authors         what those run that are known to have written it; of several devices, each
+    pairs           of the receivers that count and should hold it
+    held_elsewhere  how many hold it of whom it is not expected, or not known whether it is lost
+    lacking         who lacks it, by name
+    """
+
+    message_id: str
+    envelope_id: str
+    topics: bytes
+    message_type: str
+    message_size: int | None
+    sent_at: int
+    authors: Sequence[Author]
+    pairs: Pairs
+    held_elsewhere: int
+    lacking: Sequence[Lacking]
+
+    @property
+    def classes(self) -> dict[LossClass, int]:
+        counts = dict.fromkeys(LossClass, 0)
+        for one in self.lacking:
+            counts[one.loss_class] += 1
+        return counts
+
+
+class LossyReceiver(NamedTuple):
+    receiver: Receiver
+    sequence: bytes
+
+    @property
+    def pairs(self) -> Pairs:
+        return pairs_of(self.sequence)
+
+
+@dataclass(frozen=True)
+class DrillDown:
+    """One channel in one window. Positions are those of its measured messages in their order.
+
+    times     sentAt of each message
+    captures  how many hold it and did not write it, whether they count or not
+    counts    as the figures count, from the samples as they are now
+    stored    as they were computed; None: they were not, or there is nothing of the channel
+    """
+
+    asked: Asked
+    window: Window
+    membership: MembershipPolicy
+    times: Sequence[int]
+    captures: Sequence[int]
+    receivers: Sequence[Receiver]
+    found: Classified
+    counts: Counts
+    stored: Counts | None
+    _channel: int
+    _message_ids: Sequence[int]
+    _connection: Connection = field(repr=False)
+
+    @property
+    def classes(self) -> dict[LossClass, int]:
+        return class_counts(self.found.sequences)
+
+    def lossy_receivers(self, only: int | None = None) -> list[LossyReceiver]:
+        """Those that lack something, who lacks most first; or that one alone, whatever it lacks.
+
+        Raises UnknownName if `only` does not count in the window.
+        """
+        if only is not None:
+            return [self._one(only)]
+        every = map(LossyReceiver, self.receivers, self.found.sequences)
+        lossy = [(missing, one) for one in every if (missing := one.pairs.missing)]
+        return [one for _, one in sorted(lossy, key=lambda item: (-item[0], item[1].receiver.name))]
+
+    def missing_messages(self, only: int | None = None) -> list[int]:
+        """Positions of the messages that somebody lacks, what most lack first; or `only`."""
+        if only is not None:
+            lost = self._one(only).sequence
+            lacking = [position for position, letter in enumerate(lost) if letter in _LOST]
+        else:
+            lacking = [at for at, pairs in enumerate(self.found.of_messages) if pairs.missing]
+        return sorted(lacking, key=lambda at: (-self.found.of_messages[at].missing, at))
+
+    async def details(self, positions: Sequence[int]) -> AsyncIterator[MissingMessage]:
+        """What is known of these messages, in this order. Within the block of `drill_down`."""
+        for begin in range(0, len(positions), DETAILS):
+            some = positions[begin : begin + DETAILS]
+            rows = await self._connection.fetch(
+                _QUERIES["details"], self._channel, [self._message_ids[at] for at in some]
+            )
+            for position, row in zip(some, rows, strict=True):
+                yield self._message(position, row)
+
+    def _message(self, position: int, row: Mapping[str, Any]) -> MissingMessage:
+        pairs = self.found.of_messages[position]
+        letters = [one[position] for one in self.found.sequences]
+        return MissingMessage(
+            message_id=row["external_id"],
+            envelope_id=row["envelope_id"],
+            topics=row["topics"],
+            message_type=row["message_type"],
+            message_size=row["message_size"],
+            sent_at=self.times[position],
+            authors=sorted(set(map(Author, row["platforms"], row["app_versions"]))),
+            pairs=pairs,
+            held_elsewhere=self.captures[position] - pairs.held,
+            lacking=sorted(
+                (
+                    Lacking(receiver, CLASS_OF[letter])
+                    for receiver, letter in zip(self.receivers, letters, strict=True)
+                    if letter in _LOST
+                ),
+                key=lambda one: one.receiver.name,
+            ),
+        )
+
+    def _one(self, receiver_id: int) -> LossyReceiver:
+        at = bisect_left(self.receivers, receiver_id, key=lambda one: one.receiver_id)
+        if at < len(self.receivers) and self.receivers[at].receiver_id == receiver_id:
+            return LossyReceiver(self.receivers[at], self.found.sequences[at])
+        raise UnknownName(
+            f"the receiver {receiver_name(receiver_id)} does not count in this channel and window; "
+            "without it all that do are shown"
+        )
+
+
+@contextlib.asynccontextmanager
+async def drill_down(
+    database: Database, rules: AggregateRules, asked: Asked, *, now: Callable[[], datetime]
+) -> AsyncIterator[DrillDown]:
+    """One state of the database, for as long as the block lasts.
+
+    rules  membership, quorum, cap and what is not measured: as windows are computed
+
+    Raises UnknownName, BadWindow, SamplesCleaned, TooMuch; Unavailable if samples keep changing.
+    """
+    channel = (await database.keyring()).channel(asked.channel_id)
+    for _ in range(READ_ATTEMPTS):
+        # Without it a message may have receipts under two sentAt.
+        await repair(database)
+        async with (
+            database.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            if not await needs_repair(connection):
+                window = await _window(connection, rules, asked, channel, now())
+                yield await _look(connection, rules, asked, channel, window)
+                return
+    raise Unavailable("the samples kept changing; try again")
+
+
+async def _window(
+    connection: Connection, rules: AggregateRules, asked: Asked, channel: int, now: datetime
+) -> Window:
+    name, membership = asked.timeframe.name, rules.membership.value
+    if not await connection.fetchval(_QUERIES["channel"], channel):
+        raise UnknownName(
+            f"there is no channel {asked.channel_id!r}; allowed: an id as clients send it, which "
+            "`devtelemetry report --json` lists"
+        )
+    start = asked.start
+    if start is None:
+        start = await connection.fetchval(_QUERIES["latest_window"], channel, name, membership)
+    if start is None:
+        raise UnknownName(
+            f"no {name} window with figures of this channel was computed under the policy "
+            f"{membership}; name one by when it starts, as in 2026-03-02T10:00:00Z"
+        )
+    try:
+        window = window_starting(asked.timeframe, start)
+    except ValueError as error:
+        raise BadWindow(str(error)) from None
+    if now < window.end:
+        raise BadWindow(
+            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
+            "nobody can have reported after it"
+        )
+    cleaned = await cleaned_days_of(connection)
+    if is_cleaned(window, cleaned):
+        kept_from = from_unix_ms(max(cleaned) + DAY_MS)
+        raise SamplesCleaned(
+            f"samples of the {name} window of {window.start.isoformat()} were cleaned: its figures "
+            f"are kept, single messages are not; allowed: windows from {kept_from.isoformat()} on"
+        )
+    return window
+
+
+class _Held:
+    """What one receiver has of the channel in the window; positions of measured messages."""
+
+    __slots__ = ("first_sent_at", "has_measured", "held", "last_sent_at", "own")
+
+    def __init__(self) -> None:
+        self.held = array("I")
+        self.own = array("I")
+        self.has_measured = False
+        self.first_sent_at: int | None = None  # of receipts, measured or not
+        self.last_sent_at: int | None = None
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The measured messages and who has them."""
+
+    message_ids: "array[int]" = field(default_factory=lambda: array("q"))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    captures: "array[int]" = field(default_factory=lambda: array("I"))
+    vouchers: "array[int]" = field(default_factory=lambda: array("I"))
+    lone: dict[int, int] = field(default_factory=dict)  # position → the only one who vouches
+    held: dict[int, _Held] = field(default_factory=dict)
+
+
+async def _look(
+    connection: Connection, rules: AggregateRules, asked: Asked, channel: int, window: Window
+) -> DrillDown:
+    seen = await _read_messages(connection, rules, channel, window)
+    left_out = _left_out(rules, seen)
+    members = await _read_counting(connection, rules, channel, window, seen)
+    _refuse_beyond(len(members) * len(seen.times), "pairs of a message and a receiver")
+    # Off the event loop, for seconds where there are millions of pairs.
+    found = await asyncio.to_thread(_classified, seen, members, left_out, asked.burst)
+    stored = await connection.fetchrow(
+        _QUERIES["stored"], channel, asked.timeframe.name, window.start, rules.membership.value
+    )
+    return DrillDown(
+        asked,
+        window,
+        rules.membership,
+        seen.times,
+        seen.captures,
+        [Receiver(row["receiver_id"], row["platform"], row["app_version"]) for row in members],
+        found,
+        _counts(seen, found, left_out),
+        None if stored is None else counts_of(stored),
+        channel,
+        seen.message_ids,
+        connection,
+    )
+
+
+def _refuse_beyond(number: int, what: str, most: int = MOST_PAIRS) -> None:
+    if number > most:
+        raise TooMuch(
+            f"more than {most:,} {what} in this channel and window; choose a shorter timeframe, "
+            "computed or not, as in 15m or 1m"
+        )
+
+
+async def _read_messages(
+    connection: Connection, rules: AggregateRules, channel: int, window: Window
+) -> _Seen:
+    messages = await connection.fetch(
+        _QUERIES["messages"],
+        channel,
+        window.start_ms,
+        window.end_ms,
+        *await not_measured(connection, rules),
+        MOST_MESSAGES + 1,
+    )
+    _refuse_beyond(len(messages), "messages", MOST_MESSAGES)
+    seen = _Seen()
+    receipts = connection.cursor(
+        _QUERIES["receipts"],
+        channel,
+        [row["message_id"] for row in messages],
+        [row["sent_at"] for row in messages],
+        prefetch=_CURSOR_MESSAGES,
+    )
+    number = read = 0
+    async for who in receipts:
+        _take(seen, messages[number], who)
+        number += 1
+        read += len(who["holders"]) + len(who["authors"]) + len(who["marked"])
+        _refuse_beyond(read, "receipts")
+    return seen
+
+
+def _take(seen: _Seen, message: Mapping[str, Any], who: Mapping[str, Any]) -> None:
+    sent_at, is_measured = message["sent_at"], message["is_measured"]
+    holders, authors, marked = who["holders"], who["authors"], who["marked"]
+    vouchers = len(holders) + len(authors) + len(marked)
+    if not vouchers:
+        return  # forgotten, and the message is going
+    position = len(seen.times)
+    if is_measured:
+        seen.message_ids.append(message["message_id"])
+        seen.times.append(sent_at)
+        seen.captures.append(len(holders))
+        seen.vouchers.append(vouchers)
+        if vouchers == 1:
+            seen.lone[position] = [*holders, *authors, *marked][0]
+    for receivers, is_own, is_receipt in (
+        (holders, False, True),
+        (authors, True, True),
+        (marked, True, False),
+    ):
+        for receiver in receivers:
+            has = seen.held.get(receiver)
+            if has is None:
+                has = seen.held[receiver] = _Held()
+            if is_receipt:
+                # They come in the order of time.
+                if has.first_sent_at is None:
+                    has.first_sent_at = sent_at
+                has.last_sent_at = sent_at
+            if is_measured:
+                has.has_measured = True
+                (has.own if is_own else has.held).append(position)
+
+
+def _left_out(rules: AggregateRules, seen: _Seen) -> Sequence[int]:
+    """Positions of measured messages that are not in M: docs/algorithm.md."""
+    if rules.quorum > 1:
+        return [at for at, vouchers in enumerate(seen.vouchers) if vouchers < rules.quorum]
+    if rules.weight_cap >= 1:
+        return []
+    most = rules.weight_cap * len(seen.times)
+    disbelieved = {
+        receiver for receiver, alone in Counter(seen.lone.values()).items() if alone > most
+    }
+    return [at for at, receiver in seen.lone.items() if receiver in disbelieved]
+
+
+async def _read_counting(
+    connection: Connection, rules: AggregateRules, channel: int, window: Window, seen: _Seen
+) -> Sequence[Mapping[str, Any]]:
+    held = seen.held
+    rows: Sequence[Mapping[str, Any]] = await connection.fetch(
+        _COUNTING,
+        window.start_ms,
+        window.end_ms,
+        rules.membership.value,
+        channel,
+        list(held),
+        [one.has_measured for one in held.values()],
+        [one.first_sent_at for one in held.values()],
+        *await holes_of(connection, window),
+        [one.last_sent_at for one in held.values()],
+    )
+    return rows
+
+
+def _classified(
+    seen: _Seen,
+    members: Sequence[Mapping[str, Any]],
+    left_out: Sequence[int],
+    burst: int,
+) -> Classified:
+    nothing = _Held()
+    sequences = []
+    for row in members:
+        has = seen.held.get(row["receiver_id"], nothing)
+        sequences.append(
+            sequence(
+                seen.times,
+                (row["from_sent_at"], row["to_sent_at"]),
+                holes=[(span.lower, span.upper) for span in row["holes"] or ()],
+                held=has.held,
+                own=has.own,
+                left_out=left_out,
+            )
+        )
+    return classify(sequences, seen.captures, burst)
+
+
+def _counts(seen: _Seen, found: Classified, left_out: Sequence[int]) -> Counts:
+    expected = sum(pairs.expected for pairs in found.of_messages)
+    # What a receiver alone vouches for and did not write is held by it alone.
+    alone = sum(found.of_messages[at].held for at in seen.lone)
+    return Counts(
+        messages=len(seen.times) - len(left_out),
+        receivers=len(found.sequences),
+        expected=expected,
+        missing=sum(pairs.missing for pairs in found.of_messages),
+        corroborated=expected - alone,
+        unknown=sum(pairs.unknown for pairs in found.of_messages),
+    )
