@@ -51,7 +51,7 @@ select hashint8extended(c, 1), 'channel ' || c from generate_series(1, {CHANNELS
 _KIND_SQL = "insert into sample_kind values (1, 'grpc', 'CHAT_MESSAGE')"
 _RECEIVERS_SQL = f"""
 insert into receiver (
-    receiver_id, owner_id, installation_id, platform, app_version, described_at,
+    receiver_id, owner_id, installation_id, platform, app_version, platform_minute,
     last_receipt_minute
 )
 select hashint8extended(r, 2), hashint8extended(r, 3), hashint8extended(r, 4), 'ios', '2.36', 0, $1

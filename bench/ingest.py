@@ -62,11 +62,11 @@ _BASELINE = {
         on conflict do nothing""",
     "receiver": """
         insert into receiver (
-            receiver_id, owner_id, installation_id, platform, app_version, described_at,
-            last_receipt_minute
+            receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute,
+            app_version, last_receipt_minute
         )
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[],
-            $6::bigint[], $7::bigint[])
+        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[],
+            $6::bigint[], $7::text[], $8::bigint[])
         on conflict (receiver_id) do update
         set last_receipt_minute =
                 greatest(receiver.last_receipt_minute, excluded.last_receipt_minute)""",
@@ -370,7 +370,7 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
             for key, new in batch.receipts.items()
         ),
         "receiver": [
-            (*new.ids, new.platform, new.app_version, new.described_at, now_minute)
+            (*new.ids, *new.platform, *new.app_version, now_minute)
             for _, new in sorted(batch.receivers.items())
         ],
         "membership": [(*key, min(found), max(found)) for key, found in sorted(members.items())],

@@ -25,8 +25,8 @@ How the page is read where it leaves a choice:
   page's terms and not here.
 - *Memberships.* Of what a receiver says of joining and of leaving a channel, the latest counts
   each, and of what it says at one moment the greatest.
-- *Descriptions.* Platform and version are each what the receiver said last by createdAt, and of
-  what it says at one moment the greatest. An author mark describes nobody.
+- *Descriptions.* Platform and version are each what the receiver said last, by the minute of
+  createdAt, and of what it says in one minute the greatest. An author mark describes nobody.
 - *Clocks.* `received_at` comes by the server's clock as far as that is known; of an author it is
   when it sent the message. Samples of one receipt merge by the least. Of several authors' moments
   those count that are a second or more off sentAt, and of these the least.
@@ -83,6 +83,7 @@ Hole = tuple[int, int]
 AUDIT = "devtelemetry-audit/"
 """How the ids of channels begin that take part in nothing but their own figures"""
 
+MINUTE = 60_000
 FIRST_OF_ALL = -(2**63)
 END_OF_TIME = 2**63
 
@@ -439,9 +440,9 @@ def described(
     said += [(receiver, *saying) for receiver, of_it in descriptions.items() for saying in of_it]
     for receiver, created_at, platform, app_version in said:
         if platform:
-            platforms[receiver].append((created_at, platform))
+            platforms[receiver].append((created_at // MINUTE, platform))
         if app_version:
-            versions[receiver].append((created_at, app_version))
+            versions[receiver].append((created_at // MINUTE, app_version))
     return {
         receiver: Described(
             max(platforms[receiver], default=(0, ""))[1],

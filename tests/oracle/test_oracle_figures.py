@@ -371,14 +371,22 @@ def test_types_that_concern_the_same_few_are_not_more_together() -> None:
 
 def test_what_a_receiver_said_last_describes_it() -> None:
     said = [
-        replace(sample("m", "a", IN, IN + 2), platform="ios", app_version="2"),
-        replace(sample("n", "a", IN, IN + 1), platform="android", app_version="1"),
-        replace(sample("o", "a", IN, IN + 3), platform="web"),  # no version: not said
+        replace(sample("m", "a", IN, IN + 2 * MINUTE), platform="ios", app_version="2"),
+        replace(sample("n", "a", IN, IN + MINUTE), platform="android", app_version="1"),
+        # No version: not said.
+        replace(sample("o", "a", IN, IN + 3 * MINUTE), platform="web"),
     ]
     window = compute([*said, *held({"m": "b"})], START, END, "window", heartbeats={("a", ""): END})
     assert window.channels["c"].members == {("a", ""): Described("web", "2")}
 
-    beats = {("a", ""): [(IN + 4, "", "3"), (IN, "tv", "0"), (IN + 3, "watch", "")]}
+    beats = {
+        ("a", ""): [
+            (IN + 4 * MINUTE, "", "3"),
+            (IN, "tv", "0"),
+            # Of one minute the greatest counts, of "watch" and "web".
+            (IN + 3 * MINUTE + 59_999, "watch", ""),
+        ]
+    }
     window = compute(said, START, END, "window", heartbeats={("a", ""): END}, descriptions=beats)
     assert window.channels["c"].members == {("a", ""): Described("web", "3")}
 

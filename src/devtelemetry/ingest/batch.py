@@ -55,14 +55,23 @@ class Clock(NamedTuple):
     offset: int  # ms, the server's less its own
 
 
+class Description(NamedTuple):
+    """What a receiver says of itself. The greatest is believed: the latest."""
+
+    minute: int  # of created_at
+    name: str
+
+
+NOT_SAID = Description(0, "")
+
+
 @dataclass(slots=True)
 class NewReceiver:
     """What is to be remembered of a reporter. Minutes are Unix ms; None: nothing new."""
 
     ids: ReceiverIds
-    platform: str = ""
-    app_version: str = ""
-    described_at: int = 0
+    platform: Description = NOT_SAID
+    app_version: Description = NOT_SAID
     last_heartbeat_minute: int | None = None
     clock: Clock | None = None
 
@@ -307,12 +316,10 @@ def _joined(a: NewRun, b: NewRun) -> NewRun:
 
 
 def _describe(receiver: NewReceiver, platform: str, app_version: str, created_at: int) -> None:
-    # An empty name is "not said", never "none any more".
-    if not platform and not app_version:
-        return
-    newer = created_at >= receiver.described_at
-    if platform and (newer or not receiver.platform):
-        receiver.platform = platform
-    if app_version and (newer or not receiver.app_version):
-        receiver.app_version = app_version
-    receiver.described_at = max(receiver.described_at, created_at)
+    # An empty name is "not said", never "none any more". To a minute, so that who says the same
+    # again is written once a minute.
+    minute = floor_to_minute(created_at)
+    if platform and (said := Description(minute, storable(platform))) > receiver.platform:
+        receiver.platform = said
+    if app_version and (said := Description(minute, storable(app_version))) > receiver.app_version:
+        receiver.app_version = said

@@ -120,25 +120,27 @@ select * from unnest($1::bigint[])
 on conflict do nothing
 
 -- name: upsert_receivers
--- What a receiver says of itself is as of its latest report, its clock too (of one moment the greatest offset); when it
--- last reported only grows.
+-- What a receiver says of itself is as of its latest report, its clock too (of one moment the greatest name or offset);
+-- when it last reported only grows.
 insert into receiver (
-    receiver_id, owner_id, installation_id, platform, app_version, described_at, last_receipt_minute,
-    last_heartbeat_minute, clock_offset, clock_said_at
+    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
+    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at
 )
 select * from unnest(
-    $1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::bigint[], $7::bigint[], $8::bigint[],
-    $9::bigint[], $10::bigint[]
+    $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::bigint[], $7::text[], $8::bigint[],
+    $9::bigint[], $10::bigint[], $11::bigint[]
 )
 on conflict (receiver_id) do update
 set platform = case
-        when excluded.platform <> '' and (excluded.described_at >= receiver.described_at or receiver.platform = '')
+        when (excluded.platform_minute, excluded.platform collate "C")
+             > (receiver.platform_minute, receiver.platform collate "C")
         then excluded.platform else receiver.platform end,
+    platform_minute = greatest(receiver.platform_minute, excluded.platform_minute),
     app_version = case
-        when excluded.app_version <> ''
-         and (excluded.described_at >= receiver.described_at or receiver.app_version = '')
+        when (excluded.app_version_minute, excluded.app_version collate "C")
+             > (receiver.app_version_minute, receiver.app_version collate "C")
         then excluded.app_version else receiver.app_version end,
-    described_at = greatest(receiver.described_at, excluded.described_at),
+    app_version_minute = greatest(receiver.app_version_minute, excluded.app_version_minute),
     last_receipt_minute = greatest(receiver.last_receipt_minute, excluded.last_receipt_minute),
     last_heartbeat_minute = greatest(receiver.last_heartbeat_minute, excluded.last_heartbeat_minute),
     clock_offset = case

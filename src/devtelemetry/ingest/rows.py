@@ -5,11 +5,13 @@ The order of the steps, and why each is there, stands in queries.sql.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from devtelemetry.ingest.batch import (
+    NOT_SAID,
     Batch,
     Claim,
+    Description,
     MembershipKey,
     MessageKey,
     NewMessage,
@@ -57,6 +59,17 @@ class SettleRule:
         return created_at >= window_end + self.settle_ms
 
 
+class _KnownReceiver(NamedTuple):
+    """What is stored of a receiver is this or later."""
+
+    platform: Description
+    app_version: Description
+    last_receipt_minute: int
+
+
+_UNKNOWN_RECEIVER = _KnownReceiver(NOT_SAID, NOT_SAID, 0)
+
+
 @dataclass(slots=True)
 class _Changes:
     """What one transaction writes and memory may know once it is committed."""
@@ -65,7 +78,7 @@ class _Changes:
     kinds: dict[int, tuple[str, Source]] = field(default_factory=dict)
     messages: dict[MessageKey, Claim] = field(default_factory=dict)
     memberships: dict[MembershipKey, tuple[int, int]] = field(default_factory=dict)
-    receivers: dict[int, tuple[str, str, int]] = field(default_factory=dict)
+    receivers: dict[int, _KnownReceiver] = field(default_factory=dict)
     arrivals: dict[int, tuple[int, int | None]] = field(default_factory=dict)
     moved_from: list[int] = field(default_factory=list)
 
@@ -74,7 +87,7 @@ class _Known:
     """What memory knows to be committed, so that the database need not be asked or told again.
 
     A job that rewrites such rows raises the epoch of the deployment; then all of it is void.
-    Memberships are (first, last) minutes, receivers (platform, app version, last receipt minute).
+    Memberships are (first, last) minutes.
     """
 
     def __init__(self, epoch: int = -1) -> None:
@@ -83,7 +96,7 @@ class _Known:
         self.kinds: Recent[int, tuple[str, Source]] = Recent()
         self.messages: Recent[MessageKey, Claim] = Recent()
         self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
-        self.receivers: Recent[int, tuple[str, str, int]] = Recent()
+        self.receivers: Recent[int, _KnownReceiver] = Recent()
         self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
         self.days: dict[str, set[int]] = {"receipt": set(), "event": set()}
 
@@ -359,32 +372,34 @@ class RowWriter:
         for receiver_id, receiver in sorted(batch.receivers.items()):
             created_at = latest.get(receiver_id)
             receipt_minute = None if created_at is None else floor_to_minute(created_at)
-            platform, app_version = storable(receiver.platform), storable(receiver.app_version)
             known = self._known.receivers.get(receiver_id)
             # Its clock alone is no reason to write: who reports has a row a minute.
             if (
                 known is not None
                 and receiver.last_heartbeat_minute is None
-                and (receipt_minute or 0) <= known[2]
-                and platform in ("", known[0])
-                and app_version in ("", known[1])
+                and (receipt_minute or 0) <= known.last_receipt_minute
+                and receiver.platform <= known.platform
+                and receiver.app_version <= known.app_version
             ):
                 continue
+            known = known or _UNKNOWN_RECEIVER
             rows.append(
                 (
                     *receiver.ids,
-                    platform,
-                    app_version,
-                    receiver.described_at,
+                    *receiver.platform,
+                    *receiver.app_version,
                     receipt_minute,
                     receiver.last_heartbeat_minute,
                     *reversed(receiver.clock or (None, None)),
                 )
             )
-            minute = max(receipt_minute or 0, known[2] if known else 0)
-            changes.receivers[receiver_id] = (platform, app_version, minute)
+            changes.receivers[receiver_id] = _KnownReceiver(
+                max(receiver.platform, known.platform),
+                max(receiver.app_version, known.app_version),
+                max(receipt_minute or 0, known.last_receipt_minute),
+            )
         if rows:
-            await connection.execute(_QUERIES["upsert_receivers"], *_columns(rows, 10))
+            await connection.execute(_QUERIES["upsert_receivers"], *_columns(rows, 11))
 
     async def _write_memberships(
         self,

@@ -40,11 +40,13 @@ create table receiver (
     installation_id         bigint,                -- of the installation alone, for an opt-out; NULL: none was given
     platform                text   not null default '',  -- the last one it said; empty: never said
     app_version             text   not null default '',  -- the last one it said; empty: never said
-    described_at            bigint not null,       -- created_at of the report that platform and app_version come from; 0: none
+    platform_minute         bigint not null,       -- created_at of the report that platform comes from; 0: none. Of one minute
+                                                   -- the greatest name counts
     last_receipt_minute     bigint,                -- greatest created_at of its receipts; NULL: it has none. Outlives the samples
     last_heartbeat_minute   bigint,                -- greatest time it pushed without samples; NULL: never
     clock_offset            bigint,                -- ms, the server's clock less its own, as its latest push told it, the way here in it
-    clock_said_at           bigint                 -- created_at of that push; NULL, and the offset: it never told its clock
+    clock_said_at           bigint,                -- created_at of that push; NULL, and the offset: it never told its clock
+    app_version_minute      bigint not null default 0  -- as platform_minute
 );
 create index receiver_owner on receiver (owner_id);
 create index receiver_installation on receiver (installation_id);
