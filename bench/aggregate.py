@@ -21,8 +21,9 @@ from bench.postgres import fresh_database, server_version, temporary_server
 from bench.report import Result, Table
 from devtelemetry.aggregate import aggregate
 from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.stored import CHANNEL_COLUMNS
 from devtelemetry.aggregate.windows import HOUR, parse_timeframe, window_starting
-from devtelemetry.model import HOUR_MS, Window, WindowReliability, unix_ms
+from devtelemetry.model import HOUR_MS, Dimension, Window, WindowReliability, unix_ms
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.partitions import day_of, make_days
 
@@ -34,7 +35,8 @@ RECEIVERS = 1_000  # each is in five channels
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = DAY + timedelta(days=2)  # long after each window: it is computed as settled
 
-_RULES = AggregateRules(timeframes=(parse_timeframe("1h"),))
+# With a cap, what one receiver alone vouches for is looked at again.
+_RULES = AggregateRules(timeframes=(parse_timeframe("1h"),), weight_cap=0.1)
 
 _BARE = """
 select channel_id, receiver_id, count(*)
@@ -48,14 +50,26 @@ _CHANNELS_SQL = f"""
 insert into channel
 select hashint8extended(c, 1), 'channel ' || c from generate_series(1, {CHANNELS}) c
 """
-_KIND_SQL = "insert into sample_kind values (1, 'grpc', 'CHAT_MESSAGE')"
+_KINDS_SQL = """
+insert into sample_kind values (1, 'grpc', 'CHAT_MESSAGE'), (2, 'grpc', 'REACTION')
+"""
 _RECEIVERS_SQL = f"""
 insert into receiver (
     receiver_id, owner_id, installation_id, platform, app_version, platform_minute,
     last_receipt_minute
 )
-select hashint8extended(r, 2), hashint8extended(r, 3), hashint8extended(r, 4), 'ios', '2.36', 0, $1
+select hashint8extended(r, 2), hashint8extended(r, 3), hashint8extended(r, 4),
+    (array['desktop', 'android', 'ios'])[1 + r % 3], '2.' || 33 + r % 4, 0, $1
 from generate_series(0, {RECEIVERS} - 1) r
+"""
+# All number their reports; of one in a hundred those of ten minutes are missing. $1 start of the hour
+_HOLE = (20 * 60_000, 30 * 60_000)  # after and before which moment of the hour
+_RUNS_SQL = f"""
+insert into report_run
+select hashint8extended(r, 4), first, first + 9, $1::bigint + begins, $1::bigint + ends
+from generate_series(0, {RECEIVERS} - 1) r,
+    (values (1, 0, {_HOLE[0]}), (12, {_HOLE[1]}, {HOUR_MS})) as run (first, begins, ends)
+where run.first = 1 or r % 100 = 0
 """
 _MEMBERSHIPS_SQL = f"""
 insert into membership
@@ -70,7 +84,8 @@ select
     c,
     c * 10000000 + m as number,
     $1::bigint + (hashint8extended(c * 10000000 + m, 5) & 2147483647) % {HOUR_MS} as sent_at,
-    (hashint8extended(c * 10000000 + m, 6) & 2147483647) % {RECEIVERS_OF_CHANNEL} as author
+    (hashint8extended(c * 10000000 + m, 6) & 2147483647) % {RECEIVERS_OF_CHANNEL} as author,
+    case when m % 10 = 0 then 2 else 1 end as kind
 from generate_series(1, {CHANNELS}) c, generate_series($2::bigint, $2::bigint + $3::bigint - 1) m
 """
 _MESSAGES_SQL = f"""
@@ -78,7 +93,7 @@ insert into message (
     channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id,
     topics
 )
-select hashint8extended(c, 1), hashint8extended(number, 7), sent_at, sent_at + 900, 1, 200,
+select hashint8extended(c, 1), hashint8extended(number, 7), sent_at, sent_at + 900, kind, 200,
     '0x' || encode(sha256(number::text::bytea), 'hex'), '', ''
 from ({_SENT_SQL}) sent
 order by sent_at
@@ -90,23 +105,34 @@ select
     p,
     p = author as is_author,
     p <> author and (hashint8extended(number * 100 + p, 8) & 2147483647) % 100 = 0 as is_missing,
+    (c * 5 + p) % {RECEIVERS} % 100 = 0
+        and sent_at > $1::bigint + {_HOLE[0]} and sent_at < $1::bigint + {_HOLE[1]} as is_unknown,
     (hashint8extended(number * 100 + p, 9) & 2147483647) as random
 from ({_SENT_SQL}) sent, generate_series(0, {RECEIVERS_OF_CHANNEL} - 1) p
 """
-# Nine in ten arrive within ten seconds, the others within an hour, in the order of their arrival.
+# Nine in ten are reported within ten seconds, the others within an hour, in the order of their
+# arrival. The clock of one author in fifty is five seconds behind.
 _DELAY_SQL = f"case when random % 10 = 0 then random % {HOUR_MS} else random % 10000 end"
 _RECEIPTS_SQL = f"""
 insert into receipt (
     sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver
 )
 select sent_at, hashint8extended(c, 1), hashint8extended(number, 7),
-    hashint8extended((c * 5 + p) % {RECEIVERS}, 2), sent_at + 900 + {_DELAY_SQL}, sent_at + 700,
-    1, is_author
+    hashint8extended((c * 5 + p) % {RECEIVERS}, 2), sent_at + 900 + {_DELAY_SQL},
+    case when is_author then sent_at + case when author = 0 and c % 2 = 0 then 5000 else 0 end
+        else sent_at + 300 + random % 4000 end,
+    kind, is_author
 from ({_PAIRS_SQL}) pair
 where not is_missing
 order by sent_at + {_DELAY_SQL}
 """
-_MISSING_SQL = f"select count(*) from ({_PAIRS_SQL}) pair where is_missing"
+_TRUTH_SQL = f"""
+select
+    count(*) filter (where is_missing) as lost,
+    count(*) filter (where not is_author and not is_unknown) as expected,
+    count(*) filter (where is_missing and not is_unknown) as missing
+from ({_PAIRS_SQL}) pair
+"""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -213,7 +239,7 @@ async def _fill(database: Database, receipts: int, *, hours: int) -> tuple[int, 
     middle = first_hour + hours // 2
     async with database.acquire() as connection:
         await make_days(connection, "receipt", {day_of(unix_ms(DAY))})
-        await connection.execute(_KIND_SQL)
+        await connection.execute(_KINDS_SQL)
         await connection.execute(_CHANNELS_SQL)
         await connection.execute(_RECEIVERS_SQL, unix_ms(NOW))
         # Known in their channels since long before, and still.
@@ -227,20 +253,22 @@ async def _fill(database: Database, receipts: int, *, hours: int) -> tuple[int, 
             stored = int((await connection.execute(_RECEIPTS_SQL, *arguments)).split()[-1])
             total += stored
             if number == middle:
-                missing = await connection.fetchval(_MISSING_SQL, *arguments)
+                truth = await connection.fetchrow(_TRUTH_SQL, *arguments)
+                assert truth is not None, "an aggregate has one row"
                 sent = CHANNELS * messages
                 hour = Hour(
                     start=start,
                     receipts=stored,
                     messages=sent,
-                    expected=sent * (RECEIVERS_OF_CHANNEL - 1),
-                    missing=missing,
+                    expected=truth["expected"],
+                    missing=truth["missing"],
                 )
-                assert stored == sent * RECEIVERS_OF_CHANNEL - missing
+                assert stored == sent * RECEIVERS_OF_CHANNEL - truth["lost"]
+                await connection.execute(_RUNS_SQL, unix_ms(start))
         # What autovacuum has done by the time an hour is computed; it leaves parents alone.
         partition = f"receipt_{DAY:%Y%m%d}"
         await connection.execute(f"vacuum (analyze) {partition}")
-        for table in ("message", "membership", "receiver", "channel", "sample_kind"):
+        for table in ("message", "membership", "receiver", "channel", "sample_kind", "report_run"):
             await connection.execute(f"vacuum (analyze) {table}")
         await connection.execute("checkpoint")
     assert hour is not None
@@ -291,11 +319,13 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
 async def _query(connection: Connection, window: Window) -> tuple[int, int, int]:
     """The algorithm's step alone, with the settings that it runs with."""
     async with connection.transaction(isolation="repeatable_read"):
-        channels = [counts for _, counts in await aggregate._channels(connection, _RULES, window)]
+        found = await aggregate._algorithm(connection, _RULES, window)
+    channels = [dict(zip(CHANNEL_COLUMNS, row, strict=True)) for row in found.channels]
+    assert {row[1] for row in found.groups} == set(Dimension)
     return (
-        sum(counts.messages for counts in channels),
-        sum(counts.expected for counts in channels),
-        sum(counts.missing for counts in channels),
+        sum(channel["messages"] for channel in channels),
+        sum(channel["expected"] for channel in channels),
+        sum(channel["missing"] for channel in channels),
     )
 
 

@@ -98,7 +98,8 @@ ALL_SERIES: tuple[Series, ...] = (*_OF_SHARE, *_OF_WINDOW)
 def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterator[Point]:
     """A figure without a value has no point.
 
-    Platforms are those of the window's groups; channels, if asked for, those that are comparable.
+    Platforms are those of the window's groups; channels, if asked for, the comparable ones that are
+    no audits.
     """
     labels = {"timeframe": window.timeframe, "state": window.state.value}
     for of_window in _OF_WINDOW:
@@ -113,7 +114,7 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
             yield from _points(share_of(group), {**labels, "platform": platform})
     if by_channel:
         for channel in window.channels:
-            if channel.comparable:
+            if channel.comparable and not channel.is_audit:
                 of_channel = {**labels, "channel": channel.channel_id}
                 reliability = channel.counts.reliability
                 if reliability is not None:
