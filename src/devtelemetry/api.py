@@ -17,10 +17,11 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devtelemetry import __version__
-from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.api_missing import add_missing
+from devtelemetry.api_parts import Moment, Problem, TimeframeName
 from devtelemetry.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.clock import now_ms
 from devtelemetry.clocks import OFF_BY_MS, Clocks, read_clocks
@@ -30,7 +31,6 @@ from devtelemetry.figures.document import document
 from devtelemetry.figures.read import (
     Selection,
     latest_windows,
-    parse_moment,
     read_windows,
 )
 from devtelemetry.figures.series import ALL_SERIES, points_of
@@ -191,18 +191,7 @@ class ReliabilityDocument(BaseModel):
     windows: list[WindowFigures]
 
 
-class Problem(BaseModel):
-    detail: str = Field(description="What is wrong and what to do, in one line.")
-
-
 # ----------------------------------------------------------------------------- what may be asked
-
-
-def _timeframe(text: str) -> str:
-    return parse_timeframe(text).name
-
-
-_Moment = Annotated[datetime, BeforeValidator(parse_moment)]
 
 
 class _Query(BaseModel):
@@ -210,13 +199,13 @@ class _Query(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    timeframe: Annotated[str, BeforeValidator(_timeframe)] | None = Field(
+    timeframe: TimeframeName | None = Field(
         None, description="Length of the windows; default: the shortest that is computed."
     )
-    start: _Moment | None = Field(
+    start: Moment | None = Field(
         None, alias="from", description="Only windows that end after this time (ISO 8601)."
     )
-    end: _Moment | None = Field(
+    end: Moment | None = Field(
         None, alias="to", description="Only windows that start before this time (ISO 8601)."
     )
     channel: str | None = Field(
@@ -261,6 +250,7 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
     may_read = [Depends(_token_check(TokenBook(database, Scope.READ)))] if asks_for_token else []
     _add_errors(app)
     _add_figures(app, database, settings, may_read)
+    add_missing(app, database, settings, may_read)
     _add_health(app, database)
     _add_metrics(app, database, settings)
     return app

@@ -13,13 +13,15 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 
 import typer
 
 from devtelemetry import __version__
+from devtelemetry.causes.classify import BURST_MESSAGES
 from devtelemetry.clock import now_ms, utc_now
 from devtelemetry.config import (
     BadOption,
@@ -36,6 +38,7 @@ from devtelemetry.model import Dimension, MembershipPolicy
 from devtelemetry.simulator import cli as simulator
 
 if TYPE_CHECKING:
+    from devtelemetry.causes.read import Asked as WhatIsMissing
     from devtelemetry.figures.read import Selection
     from devtelemetry.model import WindowReliability
     from devtelemetry.publish.publisher import Published, Span
@@ -62,6 +65,12 @@ _WINDOWS = (
     "legacy_unmeasured_types",
 )
 
+# What decides which messages count in a window, and for whom.
+_DRILL_DOWN = tuple(
+    name
+    for name in _WINDOWS
+    if name in {"timeframes", "membership", "quorum", "weight_cap"} or "unmeasured" in name
+)
 _REMOTE_WRITE = tuple(name for name in Settings.model_fields if name.startswith("remote_write_"))
 
 _T = TypeVar("_T")
@@ -77,6 +86,8 @@ _tokens = typer.Typer(
     help="Tokens that let clients push samples and readers read figures.", no_args_is_help=True
 )
 _app.add_typer(_tokens, name="token")
+_reports = typer.Typer()
+_app.add_typer(_reports, name="report")
 
 
 def run() -> int:
@@ -433,7 +444,38 @@ def _say_window(window: "WindowReliability") -> None:
     _say(f"{name} {window.state}: {ratios}")
 
 
-@_app.command("report")
+def _unless_invoked(command: Callable[..., None]) -> Callable[..., None]:
+    """For a command that has commands of its own: it does nothing where one of these is meant."""
+
+    @functools.wraps(command)
+    def run_command(*, context: typer.Context, **values: Any) -> None:
+        if context.invoked_subcommand is None:
+            command(**values)
+        elif given := [name for name in values if _is_given(context, name)]:
+            with _one_line_errors():
+                names = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in given)
+                raise BadOption(
+                    f"{names}: stands before {context.invoked_subcommand}; allowed: behind it, "
+                    "if it has it"
+                )
+
+    parameter = inspect.Parameter(
+        "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+    )
+    options = inspect.signature(command).parameters.values()
+    run_command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter, *options]
+    )
+    return run_command
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+@_reports.callback(invoke_without_command=True)
+@_unless_invoked
 @_with_settings("influence_limit")
 def _report(
     settings: Settings,
@@ -518,6 +560,123 @@ async def _report_table(settings: Settings, asked: "Asked") -> None:
 
     async with open_database(settings) as database:
         await print_report(database, Console(highlight=False), asked)
+
+
+@_reports.command("missing")
+@_with_settings(*_DRILL_DOWN)
+def _report_missing(
+    settings: Settings,
+    channel: Annotated[str, typer.Option(metavar="ID", help="The channel to look into.")],
+    timeframe: Annotated[
+        str | None,
+        typer.Option(metavar="TIMEFRAME", help="Length of the window; the shortest if not said."),
+    ] = None,
+    window_start: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="When the window starts, or the latest that is computed."
+        ),
+    ] = "latest",
+    receiver: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only what this receiver lacks.")
+    ] = None,
+    burst: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            min=2,
+            help="A run of so many losses on, which others got, is a burst.",
+        ),
+    ] = BURST_MESSAGES,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=1,
+            help="Messages, and receivers, at most: 20; with --json 100; in an export all.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="Every message with all who lack it, a line each.")
+    ] = False,
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The same as CSV; - is standard output.")
+    ] = None,
+) -> None:
+    """Show which messages of a channel are missing, at whom, and in which pattern."""
+    from devtelemetry.causes.read import Asked  # noqa: PLC0415
+
+    if json + ndjson + (csv is not None) > 1:
+        raise BadOption("--json, --ndjson, --csv: several are given; allowed: one of them")
+    name = _timeframe_name(timeframe) or settings.timeframes[0].name
+    start = None if window_start == "latest" else _moment("--window-start", window_start)
+    _run(
+        _drill_down(
+            settings,
+            Asked(channel, settings.timeframe(name), start, burst),
+            _receiver_id(receiver),
+            limit,
+            "json" if json else "ndjson" if ndjson else "table" if csv is None else "csv",
+            csv,
+        )
+    )
+
+
+def _receiver_id(text: str | None) -> int | None:
+    from devtelemetry.store.keyring import parse_receiver  # noqa: PLC0415
+
+    if text is None:
+        return None
+    try:
+        return parse_receiver(text)
+    except ValueError as error:
+        raise BadOption(f"--receiver: {error}") from None
+
+
+async def _drill_down(
+    settings: Settings,
+    asked: "WhatIsMissing",
+    only: int | None,
+    limit: int | None,
+    form: str,
+    file: str | None,
+) -> None:
+    from devtelemetry.causes import document, show  # noqa: PLC0415
+    from devtelemetry.causes.read import drill_down  # noqa: PLC0415
+    from devtelemetry.store.open import open_database  # noqa: PLC0415
+
+    async with (
+        open_database(settings) as database,
+        drill_down(database, settings.aggregate_rules(), asked, now=utc_now) as found,
+    ):
+        if form == "table":
+            from rich.console import Console  # noqa: PLC0415
+
+            console = Console(highlight=False, markup=False)
+            await show.print_missing(console, found, only=only, limit=limit or show.WORST)
+        elif form == "json":
+            page = await document.page(found, only=only, limit=limit or document.LISTED)
+            _write(document.as_bytes(page))
+        elif form == "ndjson":
+            await _write_to("-", document.ndjson(found, only=only, limit=limit))
+        elif file is not None:
+            await _write_to(file, document.as_csv(found, only=only, limit=limit))
+        sys.stdout.buffer.flush()
+
+
+async def _write_to(file: str, pieces: AsyncIterator[bytes]) -> None:
+    """A file, or for `-` standard output."""
+    with contextlib.ExitStack() as stack:
+        write = _write
+        if file != "-":
+            opened = stack.enter_context(Path(file).open("wb"))  # noqa: ASYNC230 - nobody waits
+
+            def write(data: bytes) -> None:
+                opened.write(data)
+
+        async for piece in pieces:
+            write(piece)
 
 
 @_app.command("publish")

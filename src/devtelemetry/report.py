@@ -353,14 +353,14 @@ def count(value: int) -> str:
     return f"{value / 1e6:,.1f}M" if value < 10_000_000_000 else f"{value / 1e9:,.1f}G"
 
 
-def shorten(text: str) -> str:
+def shorten(text: str, width: int = _ID_WIDTH) -> str:
     """Fits into a column: no control character, and long ones without their middle."""
     text = "".join(
         letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
     )
-    if len(text) <= _ID_WIDTH:
+    if len(text) <= width:
         return text
-    half = (_ID_WIDTH - 1) // 2
+    half = (width - 1) // 2
     return f"{text[:half]}…{text[-half:]}"
 
 

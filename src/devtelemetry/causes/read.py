@@ -47,6 +47,7 @@ MOST_PAIRS = 10_000_000  # receipts, and pairs of a message and a receiver: a by
 READ_ATTEMPTS = 10  # each fails only if an earlier copy of a sample came between two statements
 DETAILS = 500  # messages whose ids and topics are in memory at a time
 _CURSOR_MESSAGES = 50
+_SHOWN = 60  # characters of an id in an error
 
 _QUERIES = queries(__package__, "read.sql")
 _COUNTING = load("devtelemetry.aggregate", "counting_of_channel.sql")
@@ -147,6 +148,10 @@ class LossyReceiver(NamedTuple):
     def pairs(self) -> Pairs:
         return pairs_of(self.sequence)
 
+    @property
+    def classes(self) -> dict[LossClass, int]:
+        return class_counts([self.sequence])
+
 
 @dataclass(frozen=True)
 class DrillDown:
@@ -202,8 +207,14 @@ class DrillDown:
             rows = await self._connection.fetch(
                 _QUERIES["details"], self._channel, [self._message_ids[at] for at in some]
             )
-            for position, row in zip(some, rows, strict=True):
-                yield self._message(position, row)
+            # Off the event loop: it looks at every receiver of each.
+            for message in await asyncio.to_thread(self._messages, some, rows):
+                yield message
+
+    def _messages(
+        self, positions: Sequence[int], rows: Sequence[Mapping[str, Any]]
+    ) -> list[MissingMessage]:
+        return [self._message(at, row) for at, row in zip(positions, rows, strict=True)]
 
     def _message(self, position: int, row: Mapping[str, Any]) -> MissingMessage:
         pairs = self.found.of_messages[position]
@@ -269,8 +280,8 @@ async def _window(
     name, membership = asked.timeframe.name, rules.membership.value
     if not await connection.fetchval(_QUERIES["channel"], channel):
         raise UnknownName(
-            f"there is no channel {asked.channel_id!r}; allowed: an id as clients send it, which "
-            "`devtelemetry report --json` lists"
+            f"there is no channel {asked.channel_id[:_SHOWN]!r}; allowed: an id as clients send "
+            "it, which `devtelemetry report --json` lists"
         )
     start = asked.start
     if start is None:

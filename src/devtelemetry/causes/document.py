@@ -1,0 +1,205 @@
+"""What was found, for programs: the JSON of docs/protocol.md, "Missing messages as JSON", and a
+line a message as NDJSON or CSV, to be held against logs."""
+
+import base64
+import csv
+import io
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from devtelemetry.causes.classify import LossClass, Run, loss_pattern, runs_of
+from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
+from devtelemetry.figures.document import iso
+from devtelemetry.model import Counts, from_unix_ms
+
+LISTED = 100  # receivers of a message, and runs of a receiver, in the JSON document
+
+COLUMNS = (
+    "channel_id",
+    "message_id",
+    "envelope_id",
+    "topics",
+    "message_type",
+    "message_size",
+    "sent_at",
+    "sent_at_iso",
+    "author_platforms",
+    "author_app_versions",
+    "expected",
+    "held",
+    "missing",
+    "unknown",
+    "held_elsewhere",
+    *(of.value for of in LossClass),
+    "lacking",
+)
+
+# What a spreadsheet takes for the beginning of a formula, in its wide forms too.
+_FORMULA = frozenset("=+-@＝＋－＠")
+
+
+async def page(
+    found: DrillDown, *, only: int | None = None, limit: int, offset: int = 0
+) -> dict[str, Any]:
+    """The document: of messages and of receivers those from `offset` on, at most `limit` each.
+
+    only  a receiver: what it alone lacks. Raises UnknownName if it does not count
+    """
+    positions = found.missing_messages(only)
+    receivers = found.lossy_receivers(only)
+    shown = slice(offset, offset + limit)
+    return {
+        "channel_id": found.asked.channel_id,
+        "timeframe": found.asked.timeframe.name,
+        "start": iso(found.window.start),
+        "end": iso(found.window.end),
+        "membership": found.membership.value,
+        "burst": found.asked.burst,
+        **_counts_as_json(found.counts),
+        "classes": _classes_as_json(found.classes),
+        "stored": None if found.stored is None else _counts_as_json(found.stored),
+        "limit": limit,
+        "offset": offset,
+        "missing_messages_total": len(positions),
+        "missing_messages": [
+            message_as_json(message, LISTED) async for message in found.details(positions[shown])
+        ],
+        "lossy_receivers_total": len(receivers),
+        "lossy_receivers": [_receiver_as_json(found.times, one) for one in receivers[shown]],
+    }
+
+
+def as_bytes(document: Mapping[str, Any]) -> bytes:
+    """One line."""
+    return orjson.dumps(document) + b"\n"
+
+
+def message_as_json(message: MissingMessage, listed: int | None = None) -> dict[str, Any]:
+    """listed  name so many of those that lack it; None: all"""
+    return {
+        "message_id": message.message_id,
+        "envelope_id": message.envelope_id,
+        "topics": base64.b64encode(message.topics).decode(),
+        "message_type": message.message_type,
+        "message_size": message.message_size,
+        "sent_at": message.sent_at,
+        "sent_at_iso": iso_ms(from_unix_ms(message.sent_at)),
+        "authors": [author._asdict() for author in message.authors],
+        "expected": message.pairs.expected,
+        "held": message.pairs.held,
+        "missing": message.pairs.missing,
+        "unknown": message.pairs.unknown,
+        "held_elsewhere": message.held_elsewhere,
+        "classes": _classes_as_json(message.classes),
+        "lacking": [
+            {"receiver": one.receiver.name, "class": one.loss_class.value}
+            for one in message.lacking[:listed]
+        ],
+    }
+
+
+async def ndjson(
+    found: DrillDown, *, only: int | None = None, limit: int | None = None
+) -> AsyncIterator[bytes]:
+    """A line a message, with everyone who lacks it; what most lack first."""
+    of_window = {"channel_id": found.asked.channel_id}
+    async for message in found.details(found.missing_messages(only)[:limit]):
+        yield as_bytes(of_window | message_as_json(message))
+
+
+async def as_csv(
+    found: DrillDown, *, only: int | None = None, limit: int | None = None
+) -> AsyncIterator[bytes]:
+    """The same as CSV, a line of names first. Texts are as `cell` writes them."""
+    yield _csv_line(COLUMNS)
+    async for message in found.details(found.missing_messages(only)[:limit]):
+        known = message_as_json(message)
+        values = known | known["classes"]
+        values["channel_id"] = found.asked.channel_id
+        values["author_platforms"] = _joined(author.platform for author in message.authors)
+        values["author_app_versions"] = _joined(author.app_version for author in message.authors)
+        values["lacking"] = " ".join(one.receiver.name for one in message.lacking)
+        yield _csv_line([values[column] for column in COLUMNS])
+
+
+def _joined(said: Any) -> str:
+    return ", ".join(sorted(set(filter(None, said))))
+
+
+def _csv_line(values: Sequence[Any]) -> bytes:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(
+        cell(value) if isinstance(value, str) else value for value in values
+    )
+    return line.getvalue().encode()
+
+
+def cell(text: str) -> str:
+    """A text that a client sent, so that a spreadsheet shows it and does nothing else.
+
+    What is no printable letter, a backslash, and the semicolon (which parts cells in some
+    countries) becomes \\uXXXX; what a formula could begin with gets an apostrophe before it.
+    """
+    text = "".join(
+        letter if letter.isprintable() and letter not in ";\\" else _escaped(letter)
+        for letter in text
+    )
+    return f"'{text}" if text.lstrip()[:1] in _FORMULA and text.strip() else text
+
+
+def _escaped(letter: str) -> str:
+    number = ord(letter)
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def iso_ms(moment: datetime) -> str:
+    """`2026-03-02T10:00:00.123Z`"""
+    return f"{iso(moment)[:-1]}.{moment.microsecond // 1000:03}Z"
+
+
+def _counts_as_json(counts: Counts) -> dict[str, int]:
+    return {
+        "messages": counts.messages,
+        "receivers": counts.receivers,
+        "expected": counts.expected,
+        "missing": counts.missing,
+        "unknown": counts.unknown,
+    }
+
+
+def _classes_as_json(classes: Mapping[LossClass, int]) -> dict[str, int]:
+    return {of.value: number for of, number in classes.items()}
+
+
+def _receiver_as_json(times: Sequence[int], lossy: LossyReceiver) -> dict[str, Any]:
+    pairs, pattern = lossy.pairs, loss_pattern(lossy.sequence)
+    # The longest, in the order of time.
+    runs = sorted(runs_of(lossy.sequence), key=lambda run: (-run.length, run.first))[:LISTED]
+    return {
+        "receiver": lossy.receiver.name,
+        "platform": lossy.receiver.platform,
+        "app_version": lossy.receiver.app_version,
+        "expected": pairs.expected,
+        "missing": pairs.missing,
+        "unknown": pairs.unknown,
+        "classes": _classes_as_json(lossy.classes),
+        "loss_periods": pattern.periods,
+        "loss_period_length_mean": pattern.mean_length,
+        "loss_period_length_max": pattern.max_length,
+        "loss_distance_mean": pattern.mean_distance,
+        "inter_loss_period_length_mean": pattern.mean_between,
+        "inter_loss_period_length_min": pattern.min_between,
+        "runs": [_run_as_json(times, run) for run in sorted(runs)],
+    }
+
+
+def _run_as_json(times: Sequence[int], run: Run) -> dict[str, Any]:
+    return {
+        "first_sent_at": times[run.first],
+        "last_sent_at": times[run.last],
+        "length": run.length,
+        "held_by_others": run.of_others,
+    }
