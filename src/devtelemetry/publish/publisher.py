@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -201,6 +201,8 @@ async def back_fill(
     points_per_second: float,
     now: Callable[[], datetime],
     on_sent: Callable[[Published], None],
+    monotonic: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
 ) -> Published:
     """Sends all windows of a span, oldest first, whether the store has them or not.
 
@@ -214,7 +216,7 @@ async def back_fill(
     backoff = Backoff(BACKOFF)
     after = _BEFORE_ALL
     last_start: datetime | None = None
-    give_up = time.monotonic() + PATIENCE_SECONDS
+    give_up = monotonic() + PATIENCE_SECONDS
     while True:
         try:
             async with _publishing(database) as session:
@@ -227,24 +229,24 @@ async def back_fill(
                 )
                 if not rows:
                     return published
-                started, sent_before = time.monotonic(), published.points.sent
+                started, sent_before = monotonic(), published.points.sent
                 async for part, last in _deliver(database, store, what, rows, now=now):
                     published = published.plus(part)
                     after = last["window_end"], last["timeframe"]
                     last_start = last["window_start"]
                     on_sent(published)
                     backoff.succeeded()
-                    give_up = time.monotonic() + PATIENCE_SECONDS
+                    give_up = monotonic() + PATIENCE_SECONDS
                     # No faster on the whole of this slice than was asked for.
                     due = started + (published.points.sent - sent_before) / points_per_second
-                    await asyncio.sleep(max(0.0, due - time.monotonic()))
+                    await sleep(max(0.0, due - monotonic()))
         except StoreAway as error:
-            fall_back(backoff, error, time.monotonic())
+            fall_back(backoff, error, monotonic())
             if error.failed is Failed.MISDIRECTED or backoff.until > give_up:
                 resume = "" if last_start is None else f"; go on with --from {iso(last_start)}"
                 raise Unavailable(f"{error}; sent {published.windows} windows{resume}") from error
             _log.warning("the store did not take the points, trying again", error=str(error))
-            await asyncio.sleep(max(0.0, backoff.until - time.monotonic()))
+            await sleep(max(0.0, backoff.until - monotonic()))
 
 
 @contextlib.asynccontextmanager
