@@ -79,8 +79,8 @@ select
 from kind_of_channel
 cross join lateral (
     select
-        array_agg(voucher order by voucher) as voucher,
-        array_agg(sent_at order by voucher) as sent_at,
-        array_agg(is_sent order by voucher) as is_sent
+        array_agg(voucher order by voucher, sent_at) as voucher,
+        array_agg(sent_at order by voucher, sent_at) as sent_at,
+        array_agg(is_sent order by voucher, sent_at) as is_sent
     from unnest(lone_voucher, lone_sent_at, lone_is_sent) as one (voucher, sent_at, is_sent)
 ) lone

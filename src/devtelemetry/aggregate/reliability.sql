@@ -43,7 +43,8 @@ disbelieved as materialized (
     join (
         select channel_id, sum(cardinality(timeline)) as all_messages from measured group by channel_id
     ) size using (channel_id)
-    where $12::double precision < 1 and $11::integer = 1 and messages > $12::double precision * all_messages
+    -- In decimals: 29 of 100 are not more than 0.29.
+    where $12::double precision < 1 and $11::integer = 1 and messages > $12::double precision::numeric * all_messages
 ),
 
 -- What is measured and not in M.

@@ -1,0 +1,560 @@
+"""All that a window stores beside its counts, against the oracle: computed, stored, read back."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from devtelemetry.aggregate.aggregate import Unmeasured
+from devtelemetry.estimate.unseen import (
+    sample_coverage,
+    unseen_messages,
+    window_sample_coverage,
+    window_unseen,
+)
+from devtelemetry.figures.derive import share_of
+from devtelemetry.figures.read import Selection, read_windows
+from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.model import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    Captures,
+    ChannelReliability,
+    Counts,
+    Delays,
+    Dimension,
+    Figures,
+    Group,
+    MembershipPolicy,
+    Source,
+    Spread,
+    Spreads,
+    WindowReliability,
+)
+from devtelemetry.store.database import Database
+from oracle.figures import DIMENSIONS, OracleGroup
+from oracle.model import Numbers, OracleChannel, OracleSample, OracleWindow, Receiver, compute
+from support.store import START, as_memberships, compute_window, empty
+from support.worlds import (
+    END,
+    INSTALLATIONS,
+    MEMBERSHIPS_SAID,
+    Pushed,
+    World,
+    arrivals,
+    pushed_in_pieces,
+    store_pushes,
+)
+
+# ------------------------------------------------------------------------------------- the worlds
+
+RECEIVERS: Sequence[Receiver] = (
+    *((key, installation) for key in "ab" for installation in INSTALLATIONS),
+    *((key, "") for key in "cdefg"),
+)
+AUDIT = "devtelemetry-audit/1"
+CHANNELS = ("c1", "c1", "c2", "c1", "c3-negotiated", AUDIT, "c2", "c1", "c4")
+PLATFORMS = ("", "ios", "android", "desktop")
+VERSIONS = ("", "1", "2", "10")
+TYPES = ("", "TEXT", "TEXT", "IMAGE", "NOISE")
+
+# Around and in the window, some at one moment, and so that the senders' clocks differ.
+SENT_AT = [
+    START + minute * MINUTE_MS + (minute % 3)
+    for minute in (-6, -1, *range(0, 60, 5), 3, 3, 3, 30, 31, 32, 59, 60, 66)
+]
+# At, beside and between the edges of the classes; as a clock that is off has them, too.
+DELAYS = st.sampled_from(
+    [
+        *(-HOUR_MS, -1_001, -1_000, -1, 0, 999, 1_000, 1_001, 2_001, 5_000, 5_001, 10_000, 30_001),
+        *(MINUTE_MS, 5 * MINUTE_MS, 10 * MINUTE_MS, 30 * MINUTE_MS + 1, HOUR_MS, HOUR_MS + 1),
+        *(2 * HOUR_MS, 6 * HOUR_MS, DAY_MS, DAY_MS + 1),
+    ]
+)
+OFFSETS = st.sampled_from([0, 0, 999, 1_000, -999, -1_000, -4_000, 30_000, HOUR_MS])
+
+
+@st.composite
+def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[OracleSample]:
+    """What one receiver holds and wrote of some twenty messages, in any order."""
+    found = []
+    platforms = draw(st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=2))
+    for number in draw(st.lists(st.integers(0, len(SENT_AT) - 1), max_size=18, unique=True)):
+        is_own = draw(st.integers(0, 6)) == 0
+        sent_at = SENT_AT[number] + draw(st.sampled_from([0] * 12 + [1, -MINUTE_MS]))
+        found.append(
+            OracleSample(
+                message_id=f"m{number}",
+                channel_id=CHANNELS[number % len(CHANNELS)],
+                receiver_public_key=receiver[0],
+                installation_id=receiver[1],
+                sent_at=sent_at,
+                created_at=sent_at + draw(DELAYS),
+                sent_by_receiver=is_own,
+                message_type=draw(st.sampled_from([types[number]] * 9 + ["TEXT"])),
+                # Of an author when it wrote it, by the server's clock.
+                received_at=draw(st.none() | (OFFSETS if is_own else DELAYS).map(sent_at.__add__)),
+                platform=draw(st.sampled_from(platforms)),
+                app_version=draw(st.sampled_from(VERSIONS)),
+            )
+        )
+    return found
+
+
+@st.composite
+def worlds(draw: st.DrawFn) -> World:
+    """Receivers of several channels that hold, write, miss and describe in every way; of some the
+    reports are numbered and in part lost."""
+    types = draw(st.lists(st.sampled_from(TYPES), min_size=len(SENT_AT), max_size=len(SENT_AT)))
+    pushes: list[Pushed] = []
+    numbers: dict[str, Numbers] = {}
+    for installation in INSTALLATIONS:
+        kept = [
+            sample
+            for receiver in RECEIVERS
+            if receiver[1] == installation
+            for sample in draw(reports(receiver, types))
+        ]
+        in_pieces, numbers[installation] = draw(pushed_in_pieces(installation, kept))
+        pushes += in_pieces
+    for receiver in RECEIVERS:
+        if not receiver[1]:
+            pushes += [Pushed((sample,)) for sample in draw(reports(receiver, types))]
+    reported = sorted({sample.message for push in pushes for sample in push.samples})
+    if reported:
+        for channel_id, message_id in draw(st.lists(st.sampled_from(reported), max_size=4)):
+            key, installation = draw(st.sampled_from(RECEIVERS))
+            mark = OracleSample(
+                message_id, channel_id, key, START, None, installation, sent_by_receiver=True
+            )
+            pushes.append(Pushed((mark,)))
+    memberships = draw(st.just({}) | MEMBERSHIPS_SAID)
+    pushes += [Pushed((), memberships=(said,)) for said in as_memberships(memberships)]
+    pushes, cuts = draw(arrivals(pushes))
+    beats = [
+        Heartbeat(
+            *receiver,
+            draw(st.sampled_from(PLATFORMS)),
+            draw(st.sampled_from(VERSIONS)),
+            draw(st.sampled_from([END, END, END + MINUTE_MS, END + 2, START])),
+        )
+        for receiver in RECEIVERS
+        if draw(st.integers(0, 3))
+    ]
+    return World(pushes, cuts, numbers, memberships, beats)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """As AggregateRules has them, but for the cap, which is exact."""
+
+    quorum: int
+    weight_cap: Fraction
+    smallest_group: int
+
+
+RULES = st.builds(
+    Rules,
+    st.sampled_from([1, 1, 1, 2, 3]),
+    st.sampled_from(["1", "1", "1/2", "0.3", "0.25", "0.2", "0.1"]).map(Fraction),
+    st.sampled_from([1, 2, 3, 3, 4, 6]),
+)
+UNMEASURED = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
+
+
+async def measured(
+    database: Database, membership: MembershipPolicy, rules: Rules
+) -> WindowReliability:
+    return await compute_window(
+        database,
+        membership=membership,
+        unmeasured=UNMEASURED,
+        **asdict(rules) | {"weight_cap": float(rules.weight_cap)},
+    )
+
+
+def expected_of(world: World, membership: MembershipPolicy, rules: Rules) -> OracleWindow:
+    return compute(
+        world.samples,
+        START,
+        END,
+        membership.value,
+        heartbeats=world.last_heartbeats,
+        numbers=world.numbers,
+        memberships=world.memberships,
+        descriptions={
+            beat[:2]: [(beat.created_at, beat.platform, beat.app_version)]
+            for beat in world.heartbeats
+        },
+        unmeasured_channels=["*-negotiated"],
+        unmeasured_types=["NOISE"],
+        **asdict(rules),
+    )
+
+
+# ------------------------------------------------------------------- both, in one form to compare
+
+Form = Mapping[str, Any]
+
+
+def close(value: Fraction | float | None) -> Any:
+    """Equal to what a sum of floats makes of it."""
+    return None if value is None else pytest.approx(float(value), rel=0, abs=1e-12)
+
+
+def counts_of(part: OracleChannel | OracleWindow | OracleGroup) -> Counts:
+    return Counts(
+        part.messages,
+        part.receivers,
+        part.expected,
+        part.missing,
+        part.corroborated,
+        part.unknown,
+    )
+
+
+def spreads_of(part: OracleWindow | OracleGroup) -> Spreads:
+    return Spreads(
+        Spread(*part.over_channels), Spread(*part.over_receivers), Spread(*part.over_parts)
+    )
+
+
+def spreads_within_channel(part: OracleChannel | OracleGroup) -> Spreads:
+    """One channel is no cluster among others."""
+    over_receivers = Spread(*part.over_receivers)
+    return Spreads(Spread(), over_receivers, over_receivers)
+
+
+def captures_of(channel: OracleChannel) -> Captures:
+    return Captures(*channel.captures)
+
+
+def groups_of(part: OracleChannel | OracleWindow) -> list[Group]:
+    return [
+        Group(
+            Dimension(dimension),
+            value,
+            counts_of(group),
+            spreads_of(group) if isinstance(part, OracleWindow) else spreads_within_channel(group),
+            Delays(*group.delays),
+        )
+        for dimension in DIMENSIONS
+        for value, group in part.groups(dimension).items()
+    ]
+
+
+def in_order(groups: Sequence[Group]) -> list[Group]:
+    return sorted(
+        groups, key=lambda group: (group.dimension, group.value is None, group.value or "")
+    )
+
+
+def form_of_channel(channel: ChannelReliability) -> Form:
+    return {"counts": channel.counts, **vars_of(channel.figures)}
+
+
+def vars_of(figures: Figures) -> Form:
+    return {name: getattr(figures, name) for name in Figures.__dataclass_fields__}
+
+
+def oracle_form_of_channel(channel: OracleChannel) -> Form:
+    return {
+        "counts": counts_of(channel),
+        "spreads": spreads_within_channel(channel),
+        "delays": Delays(*channel.delays),
+        "captures": captures_of(channel),
+        "median": close(channel.median),
+        "trimmed": close(channel.trimmed),
+        "influence": close(channel.influence),
+    }
+
+
+def form_of_window(window: WindowReliability) -> Form:
+    return {
+        "counts": window.counts,
+        "reliability": window.reliability,
+        "unseen": window.unseen,
+        "sample_coverage": window.sample_coverage,
+        **vars_of(window.figures),
+        "groups": in_order(window.groups),
+    }
+
+
+def oracle_form_of_window(window: OracleWindow) -> Form:
+    channels = [
+        ChannelReliability(name, counts_of(of_one), Figures(captures=captures_of(of_one)))
+        for name, of_one in window.channels.items()
+    ]
+    return {
+        "counts": counts_of(window),
+        "reliability": close(window.reliability),
+        "unseen": close(window_unseen(channels)),
+        "sample_coverage": close(window_sample_coverage(channels)),
+        "spreads": spreads_of(window),
+        "delays": Delays(*window.delays),
+        "captures": Captures(),
+        "median": close(window.median),
+        "trimmed": close(window.trimmed),
+        "influence": close(window.influence),
+        "groups": in_order(groups_of(window)),
+    }
+
+
+def oracle_form_of_window_of_channel(channel: OracleChannel | None) -> Form:
+    """A window that is read with one channel is that channel, if it has ratios."""
+    if channel is None or not channel.comparable:
+        return oracle_form_of_window(OracleWindow())
+    counts, captures = counts_of(channel), captures_of(channel)
+    return {
+        **oracle_form_of_channel(channel),
+        "reliability": close(channel.reliability),
+        "unseen": close(unseen_messages(counts, captures)),
+        "sample_coverage": close(sample_coverage(counts, captures)),
+        "groups": in_order(groups_of(channel)),
+    }
+
+
+async def read(
+    database: Database, membership: MembershipPolicy, channel_id: str | None
+) -> WindowReliability:
+    selection = Selection("1h", channel=channel_id, membership=membership, by=tuple(Dimension))
+    (window,) = [window async for window in read_windows(database, selection)]
+    return window
+
+
+# ---------------------------------------------------------------------------------------- the laws
+
+
+def assert_it_adds_up(window: WindowReliability) -> None:
+    """Of a window, or of one that is read with one channel."""
+    delivered = window.counts.expected - window.counts.missing
+    delays = window.figures.delays
+    assert (sum(delays.delivery), sum(delays.report)) == (delivered, delivered)
+    for dimension in Dimension:
+        groups = [group for group in window.groups if group.dimension is dimension]
+        if not groups:
+            continue
+        # A message has one type, a receiver of a channel one platform and one version.
+        once = "messages" if dimension is Dimension.MESSAGE_TYPE else "receivers"
+        for name in (once, "expected", "missing", "corroborated", "unknown"):
+            total = sum(getattr(group.counts, name) for group in groups)
+            assert total == getattr(window.counts, name), (dimension, name)
+        for group in groups:
+            assert group.counts.messages <= window.counts.messages
+            assert group.counts.receivers <= window.counts.receivers
+        of_groups = groups[0].delays
+        for group in groups[1:]:
+            of_groups = of_groups.plus(group.delays)
+        assert of_groups == delays, dimension
+
+
+def assert_intervals_hold_their_estimates(window: WindowReliability) -> int:
+    """Returns how many there are."""
+    parts: list[WindowReliability | ChannelReliability | Group] = [window]
+    parts += [*window.channels, *window.groups]
+    intervals = 0
+    for share in map(share_of, parts):
+        if (interval := share.interval) is not None:
+            intervals += 1
+            assert interval.estimate == pytest.approx(share.counts.delivery_ratio, abs=1e-12)
+            assert 0 <= interval.lower <= interval.estimate <= interval.upper <= 1
+    return intervals
+
+
+async def assert_as_the_oracle_has_it(
+    database: Database, world: World, membership: MembershipPolicy, rules: Rules
+) -> WindowReliability:
+    """As it is computed, as it is stored, and as it is computed once more."""
+    expected = expected_of(world, membership, rules)
+    window = await measured(database, membership, rules)
+    assert {channel.channel_id: form_of_channel(channel) for channel in window.channels} == {
+        channel_id: oracle_form_of_channel(channel)
+        for channel_id, channel in expected.channels.items()
+    }, membership
+    assert form_of_window(window) == oracle_form_of_window(expected), membership
+    assert_it_adds_up(window)
+
+    stored = await read(database, membership, None)
+    assert form_of_window(stored) == form_of_window(window)
+    assert {channel.channel_id: form_of_channel(channel) for channel in stored.channels} == {
+        channel.channel_id: form_of_channel(channel) for channel in window.channels
+    }
+    for channel_id in {sample.channel_id for sample in world.samples}:
+        of_channel = await read(database, membership, channel_id)
+        assert form_of_window(of_channel) == oracle_form_of_window_of_channel(
+            expected.channels.get(channel_id)
+        ), (membership, channel_id)
+        assert_it_adds_up(of_channel)
+
+    assert await measured(database, membership, rules) == window, membership
+    return window
+
+
+@settings(
+    max_examples=60,
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+        HealthCheck.data_too_large,
+        HealthCheck.large_base_example,
+    ],
+)
+@given(world=worlds(), rules=RULES, data=st.data())
+async def test_all_figures_are_the_oracles_whatever_came_in_whatever_order(
+    world: World, rules: Rules, data: st.DataObject, database: Database
+) -> None:
+    await empty(database)
+    await store_pushes(database, *world.transactions, heartbeats=world.heartbeats)
+    found = {
+        membership: await assert_as_the_oracle_has_it(database, world, membership, rules)
+        for membership in MembershipPolicy
+    }
+    # To the last bit the same if it comes in another order.
+    membership = data.draw(st.sampled_from(MembershipPolicy))
+    await empty(database)
+    shuffled = data.draw(st.permutations(world.pushes))
+    await store_pushes(database, shuffled, heartbeats=world.heartbeats)
+    assert await measured(database, membership, rules) == found[membership]
+
+
+def crowd(random: Random) -> World:
+    """So many receivers and channels that there are intervals, and tenths to cut off.
+
+    Some lose much, some nothing, and some are nearly alone in a channel.
+    """
+    losses = {f"r{number}": random.choice([0, 0.05, 0.2, 0.6]) for number in range(24)}
+    samples = []
+    for channel in range(random.randint(12, 16)):
+        members = random.sample(sorted(losses), random.randint(1, 24))
+        # Before, within, and when it is over, so that they count by every policy.
+        for number, minute in enumerate([-5, *sorted(random.choices(range(60), k=8)), 61]):
+            author = random.choice(members)
+            for member in members:
+                if 0 < number < 9 and random.random() < losses[member]:
+                    continue
+                sent_at = START + minute * MINUTE_MS
+                received_at = sent_at + round(random.expovariate(1 / 20_000))
+                samples.append(
+                    OracleSample(
+                        f"m{channel}-{number}",
+                        f"{AUDIT if channel == 0 else 'channel'}-{channel}",
+                        member,
+                        sent_at,
+                        max(END * (number == 9), received_at) + 500,
+                        sent_by_receiver=member == author,
+                        message_type=("TEXT", "IMAGE", "NOISE")[number % 3],
+                        received_at=None if number == 4 else received_at,
+                        platform=("ios", "android", "desktop", "tv")[hash_of(member) % 4],
+                        app_version=("1", "2")[hash_of(member) % 2] if number % 2 else "",
+                    )
+                )
+    random.shuffle(samples)
+    return World([Pushed((sample,)) for sample in samples], [len(samples) // 2], {}, {}, [])
+
+
+def hash_of(name: str) -> int:
+    return sum(name.encode())
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_of_a_crowd_too_and_each_interval_holds_its_estimate(
+    seed: int, database: Database
+) -> None:
+    world = crowd(Random(seed))
+    await store_pushes(database, *world.transactions)
+    for membership in MembershipPolicy:
+        rules = Rules(1, Fraction(1), 3)
+        window = await assert_as_the_oracle_has_it(database, world, membership, rules)
+        assert assert_intervals_hold_their_estimates(window) > 0
+        of_channel = await read(database, membership, window.channels[0].channel_id)
+        assert_intervals_hold_their_estimates(of_channel)
+
+
+# ------------------------------------------------------------------------------- what went wrong
+
+
+def held(by: Mapping[str, str], channel_id: str, message_type: str) -> list[OracleSample]:
+    """message → the keys that hold it, one letter each; reported when the window is over."""
+    return [
+        OracleSample(
+            message_id=message,
+            channel_id=channel_id,
+            receiver_public_key=key,
+            sent_at=START + number * MINUTE_MS % HOUR_MS,
+            created_at=END,
+            message_type=message_type,
+        )
+        for number, (message, keys) in enumerate(by.items())
+        for key in keys
+    ]
+
+
+async def computed(
+    database: Database, samples: Iterable[OracleSample], rules: Rules
+) -> WindowReliability:
+    await empty(database)
+    await store_pushes(database, [Pushed(tuple(samples))])
+    return await measured(database, MembershipPolicy.PRESENT, rules)
+
+
+async def test_types_that_concern_the_same_few_are_not_more_of_them_together(
+    database: Database,
+) -> None:
+    # TEXT concerns three; IMAGE and GIF the same two, not four: the third could be told from them.
+    samples = [
+        *held({"m": "abc"}, "c", "TEXT"),
+        *held({"m": "ab"}, "d", "IMAGE"),
+        *held({"m": "ab"}, "e", "GIF"),
+    ]
+
+    async def types(smallest_group: int) -> list[tuple[str | None, int]]:
+        window = await computed(database, samples, Rules(1, Fraction(1), smallest_group))
+        return [
+            (group.value, group.counts.expected)
+            for group in in_order(window.groups)
+            if group.dimension is Dimension.MESSAGE_TYPE
+        ]
+
+    assert await types(2) == [("GIF", 2), ("IMAGE", 2), ("TEXT", 3)]
+    assert await types(3) == [(None, 7)]
+
+
+@pytest.mark.parametrize(("weight_cap", "messages"), [("0.29", 100), ("0.28", 71)])
+async def test_a_cap_is_a_decimal_number(
+    weight_cap: str, messages: int, database: Database
+) -> None:
+    # 0.29 * 100 is 28.999999999999996 where numbers are binary.
+    by = {f"m{number}": "a" if number < 29 else "ab" for number in range(100)}
+    window = await computed(database, held(by, "c", "TEXT"), Rules(1, Fraction(weight_cap), 3))
+    assert window.counts.messages == messages
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_platform_and_version_are_each_what_was_said_last_whatever_comes_first(
+    together: bool, database: Database
+) -> None:
+    (report,) = held({"m": "a"}, "c", "TEXT")
+    said = [
+        # The version of the second is later than that of the first, though the third is later still
+        # and says none; of one minute the greater name counts.
+        replace(report, created_at=END, platform="ios", app_version="1"),
+        replace(report, created_at=END + MINUTE_MS, platform="ios", app_version="2"),
+        replace(report, created_at=END + 2 * MINUTE_MS + 9, platform="android"),
+        replace(report, created_at=END + 2 * MINUTE_MS, platform="desktop"),
+    ]
+    for order in itertools.permutations(said):
+        await empty(database)
+        pushes = [Pushed((one,)) for one in order]
+        await store_pushes(database, *([pushes] if together else ([push] for push in pushes)))
+        async with database.acquire() as connection:
+            row = await connection.fetchrow("select platform, app_version from receiver")
+        assert row is not None
+        assert tuple(row) == ("desktop", "2")
