@@ -244,16 +244,19 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
         redoc_url=None,
         static_url="/docs-assets",
     )
-    asks_for_token = settings.require_tokens or not (
-        settings.http_listen.is_loopback or settings.insecure
-    )
-    may_read = [Depends(_token_check(TokenBook(database, Scope.READ)))] if asks_for_token else []
+    asks = asks_for_token(settings)
+    may_read = [Depends(_token_check(TokenBook(database, Scope.READ)))] if asks else []
     _add_errors(app)
     _add_figures(app, database, settings, may_read)
     add_missing(app, database, settings, may_read)
     _add_health(app, database)
     _add_metrics(app, database, settings)
     return app
+
+
+def asks_for_token(settings: Settings) -> bool:
+    """Whether who reads figures by HTTP has to show a token of scope `read`."""
+    return settings.require_tokens or not (settings.http_listen.is_loopback or settings.insecure)
 
 
 def _token_check(book: TokenBook) -> Callable[..., Awaitable[None]]:

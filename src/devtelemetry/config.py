@@ -263,6 +263,13 @@ def _parse_names(value: object) -> tuple[str, ...]:
     return names
 
 
+def _parse_hosts(value: object) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in _parse_names(value))
+    if not all(re.fullmatch(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}", name) for name in names):
+        raise ValueError("has something in it that is no host name")
+    return names
+
+
 def _parse_timeframes(value: object) -> tuple[Timeframe, ...]:
     if isinstance(value, tuple) and all(isinstance(one, Timeframe) for one in value):
         timeframes: tuple[Timeframe, ...] = value
@@ -367,6 +374,7 @@ _URL = Notation("postgresql://USER:PASSWORD@HOST:PORT/NAME", "URL", _parse_url, 
 _DIRECTORY = Notation("a path", "DIRECTORY", _parse_path, str)
 _FILE = Notation("a path", "FILE", _parse_file, _optional)
 _NAMES = Notation("names, separated by commas", "NAMES", _parse_names, ",".join)
+_HOSTS = Notation("host names without a port, separated by commas", "NAMES", _parse_hosts, ",".join)
 _GLOBS = Notation("patterns with * and ?, separated by commas", "GLOBS", _parse_names, ",".join)
 _TIMEFRAMES = Notation(
     "numbers with m, h, d or w, separated by commas, as in 15m,1h,1d,1w",
@@ -431,8 +439,13 @@ class Settings(BaseSettings):
     )
     http_listen: Annotated[Listen, _LISTEN] = Field(
         Listen("127.0.0.1", 8080),
-        description="Where the JSON API, health, metrics and the interface for older clients are "
-        "served.",
+        description="Where the dashboard, the JSON API, health, metrics and the interface for "
+        "older clients are served.",
+    )
+    http_hosts: Annotated[tuple[str, ...], _HOSTS, DefaultText("none")] = Field(
+        (),
+        description="Names by which browsers may open the dashboard, beside those of loopback. On "
+        "loopback all others are refused; name the public one where a proxy stands in front.",
     )
     workers: Annotated[int, _count(1, 64)] = Field(
         1,

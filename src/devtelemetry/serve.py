@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 import structlog
 import uvicorn
 
-from devtelemetry.api import create_app
+from devtelemetry.api import asks_for_token, create_app
 from devtelemetry.clock import now_ms, utc_now
 from devtelemetry.collector import relax
 from devtelemetry.config import Listen, Settings
+from devtelemetry.dashboard.serving import dashboard
 from devtelemetry.errors import ConfigurationError
 from devtelemetry.ingest.endpoint import GRACE_SECONDS, ingest_endpoint
 from devtelemetry.ingest.statusgo_http import statusgo_router
@@ -63,11 +64,20 @@ async def serve(settings: Settings) -> None:
                         requests_per_second=settings.legacy_rate,
                     )
                 )
+            grpc_at = Listen(settings.grpc_listen.host, endpoint.port)
             async with (
+                # What the paths before it do not take is the dashboard's.
+                dashboard(
+                    app,
+                    database,
+                    settings,
+                    asks_for_token=asks_for_token(settings),
+                    grpc_at=str(grpc_at),
+                    now=utc_now,
+                ),
                 _http(app, settings) as http_port,
                 running_jobs(settings, database, now=utc_now),
             ):
-                grpc_at = Listen(settings.grpc_listen.host, endpoint.port)
                 http_at = Listen(settings.http_listen.host, http_port)
                 sys.stdout.write(f"ready grpc={grpc_at} http={http_at}\n")
                 sys.stdout.flush()
@@ -147,7 +157,9 @@ async def _http(app: object, settings: Settings) -> AsyncIterator[int]:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=int(GRACE_SECONDS),
-        lifespan="off",
+        http="h11",  # whatever else is installed: clients of old see the same answers
+        ws="websockets-sansio",
+        lifespan="on",  # of the dashboard
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[bound]), name="http")

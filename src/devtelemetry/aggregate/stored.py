@@ -169,7 +169,7 @@ def figures_of_window(row: Mapping[str, Any]) -> Figures:
 def figures_of_channel(row: Mapping[str, Any]) -> Figures:
     captures = row["captures"]
     return Figures(
-        _spreads_within_channel(row),
+        spreads_within_channel(row),
         _delays(row),
         NO_CAPTURES if captures is None else Captures(*captures),
         row["median"],
@@ -180,7 +180,7 @@ def figures_of_channel(row: Mapping[str, Any]) -> Figures:
 
 def group_of(row: Mapping[str, Any]) -> Group:
     """A row of reliability_group."""
-    spreads = _spreads_within_channel(row) if row["channel_id"] != OF_WINDOW else _spreads(row)
+    spreads = spreads_within_channel(row) if row["channel_id"] != OF_WINDOW else _spreads(row)
     return Group(
         Dimension(row["dimension"]),
         None if row["is_rest"] else row["value"],
@@ -212,7 +212,7 @@ def _spreads(row: Mapping[str, Any]) -> Spreads:
     )
 
 
-def _spreads_within_channel(row: Mapping[str, Any]) -> Spreads:
+def spreads_within_channel(row: Mapping[str, Any]) -> Spreads:
     """A receiver is one part of a channel: what is over the ones is over the others."""
     spread = _spread(row["over_parts"])
     return Spreads(over_receivers=spread, over_parts=spread)

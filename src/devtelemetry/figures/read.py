@@ -12,10 +12,13 @@ from devtelemetry.aggregate.stored import (
     figures_of_channel,
     figures_of_window,
     group_of,
+    spreads_within_channel,
 )
 from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
+from devtelemetry.figures.derive import Share
 from devtelemetry.model import (
+    AUDIT_CHANNELS,
     NO_COUNTS,
     NO_FIGURES,
     ChannelReliability,
@@ -30,6 +33,7 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
 SLICE_WINDOWS = 50  # read at a time: with 10,000 channels each, half a million rows of 100 bytes
+SLICE_ALONE = 1000  # of windows without their channels
 
 _QUERIES = queries(__package__, "read.sql")
 _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
@@ -87,7 +91,7 @@ async def read_windows(
         ):
             windows = await _read_slice(connection, selection, channel_id, after)
         after = None
-        if len(windows) == SLICE_WINDOWS:
+        if len(windows) == _slice(selection):
             after = (windows[-1].window.start, windows[-1].membership.value)
         for window in windows:
             yield window
@@ -145,6 +149,85 @@ async def has_samples(database: Database) -> bool:
     return found
 
 
+async def newest_computation(database: Database) -> datetime | None:
+    """When a window was computed last; as long as that is the same, no figure has changed."""
+    async with database.acquire() as connection:
+        newest: datetime | None = await connection.fetchval(_QUERIES["newest_computation"])
+    return newest
+
+
+async def latest_end(
+    database: Database, timeframe: str, membership: MembershipPolicy
+) -> datetime | None:
+    """Where the latest window of a timeframe ends; None: it has none."""
+    async with database.acquire() as connection:
+        end: datetime | None = await connection.fetchval(
+            _QUERIES["latest_end"], timeframe, membership.value
+        )
+    return end
+
+
+async def worst_channels(
+    database: Database,
+    timeframe: str,
+    start: datetime,
+    end: datetime,
+    membership: MembershipPolicy,
+    most: int,
+) -> list[tuple[str, Share]]:
+    """The channels with the least delivery ratio of their sums over the windows that start in
+    [start, end), the worst first; without a loss, none. Delays are not in the sums."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            _QUERIES["worst_channels"],
+            timeframe,
+            start,
+            end,
+            membership.value,
+            AUDIT_CHANNELS,
+            most,
+        )
+    return [(row["external_id"], _summed_share(row)) for row in rows]
+
+
+async def moved_channels(
+    database: Database,
+    timeframe: str,
+    start: datetime,
+    split: datetime,
+    end: datetime,
+    membership: MembershipPolicy,
+    most: int,
+) -> list[tuple[str, Share, Share]]:
+    """Up to `most` channels that lost more after `split` than they would have as before, and as
+    many that lost less: their sums over the windows that start in [start, split) and in
+    [split, end). Those that moved most come first. Delays are not in the sums."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            _QUERIES["moved_channels"],
+            timeframe,
+            start,
+            split,
+            end,
+            membership.value,
+            AUDIT_CHANNELS,
+            most,
+        )
+    # Each has two rows, before and after: only such channels are selected.
+    return [
+        (before["external_id"], _summed_share(before), _summed_share(after))
+        for before, after in zip(rows[::2], rows[1::2], strict=True)
+    ]
+
+
+def _summed_share(row: Mapping[str, Any]) -> Share:
+    return Share(counts_of(row), spreads_within_channel(row), windows=max(1, row["windows"]))
+
+
+def _slice(selection: Selection) -> int:
+    return SLICE_WINDOWS if selection.channels and selection.channel is None else SLICE_ALONE
+
+
 async def _read_slice(
     connection: Connection,
     selection: Selection,
@@ -158,7 +241,7 @@ async def _read_slice(
         selection.end,
         None if selection.membership is None else selection.membership.value,
         *after,
-        SLICE_WINDOWS,
+        _slice(selection),
     )
     keys = [(row["window_start"], row["membership"]) for row in rows]
     of_windows = (

@@ -75,3 +75,94 @@ order by timeframe, state, window_start desc
 -- name: has_samples
 -- For who asks for figures where there are none.
 select exists (select from message)
+
+
+-- name: newest_computation
+-- When a window was computed last: as long as it is the same, nothing that is shown has changed.
+select max(computed_at) from reliability_window
+
+-- name: latest_end
+-- Where the latest window of a timeframe ($1) and policy ($2) ends.
+select window_end
+from reliability_window
+where timeframe = $1::text and membership = $2::text
+order by window_start desc
+limit 1
+
+-- name: worst_channels
+-- The channels with the least delivery ratio, of the sums over the windows that start in [from, to) and in which they
+-- are comparable; those that lost nothing are left out.
+-- in   $1 timeframe; $2 from, $3 to; $4 membership; $5 how the ids of audits begin; $6 how many
+-- Spreads are summed of those few alone: they are most of the work.
+with summed as (
+    select
+        channel_id, sum(messages)::bigint as messages, max(receivers) as receivers, sum(expected)::bigint as expected,
+        sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated, sum(unknown)::bigint as unknown
+    from reliability_channel
+    where timeframe = $1::text and window_start >= $2::timestamptz and window_start < $3::timestamptz
+      and membership = $4::text and receivers >= 2 and expected > 0
+    group by channel_id
+    having sum(missing) > 0
+),
+worst as (
+    select s.*, c.external_id
+    from summed s
+    join channel c on c.channel_id = s.channel_id
+    where not starts_with(c.external_id, $5::text)
+    order by 1 - s.missing::float8 / nullif(s.corroborated, 0), s.missing desc, c.external_id
+    limit $6::integer
+)
+select w.*, p.windows, p.over_parts
+from worst w
+cross join lateral (
+    select
+        count(*) filter (where f.corroborated > 0) as windows,
+        array[sum(f.over_parts[1]), sum(f.over_parts[2]), sum(f.over_parts[3]), sum(f.over_parts[4])] as over_parts
+    from reliability_channel f
+    where f.channel_id = w.channel_id and f.timeframe = $1::text and f.window_start >= $2::timestamptz
+      and f.window_start < $3::timestamptz and f.membership = $4::text and f.receivers >= 2 and f.expected > 0
+) p
+order by 1 - w.missing::float8 / nullif(w.corroborated, 0), w.missing desc, w.external_id
+
+-- name: moved_channels
+-- The channels that lost most beside what they would have lost as before, and those that lost least: each with its sums
+-- before $3 and from there on.
+-- in   $1 timeframe; $2 from, $3 where the time after begins, $4 to; $5 membership; $6 how the ids of audits begin;
+--      $7 how many of each
+with summed as (
+    select
+        channel_id,
+        sum(missing) filter (where window_start < $3::timestamptz) as missing_before,
+        sum(corroborated) filter (where window_start < $3::timestamptz) as corroborated_before,
+        sum(missing) filter (where window_start >= $3::timestamptz) as missing_after,
+        sum(corroborated) filter (where window_start >= $3::timestamptz) as corroborated_after
+    from reliability_channel
+    where timeframe = $1::text and window_start >= $2::timestamptz and window_start < $4::timestamptz
+      and membership = $5::text and receivers >= 2 and expected > 0
+    group by channel_id
+),
+moved as (
+    select
+        s.channel_id, c.external_id,
+        s.missing_after - s.missing_before::float8 * s.corroborated_after / s.corroborated_before as more
+    from summed s
+    join channel c on c.channel_id = s.channel_id
+    where s.corroborated_before > 0 and s.corroborated_after > 0 and not starts_with(c.external_id, $6::text)
+),
+shown as (
+    (select * from moved where more > 0 order by more desc, external_id limit $7::integer)
+    union all
+    (select * from moved where more < 0 order by more, external_id limit $7::integer)
+)
+select
+    s.channel_id, s.external_id, f.window_start >= $3::timestamptz as is_after,
+    sum(f.messages)::bigint as messages, max(f.receivers) as receivers, sum(f.expected)::bigint as expected,
+    sum(f.missing)::bigint as missing, sum(f.corroborated)::bigint as corroborated, sum(f.unknown)::bigint as unknown,
+    count(*) filter (where f.corroborated > 0) as windows,
+    array[sum(f.over_parts[1]), sum(f.over_parts[2]), sum(f.over_parts[3]), sum(f.over_parts[4])] as over_parts
+from shown s
+join reliability_channel f on f.channel_id = s.channel_id and f.timeframe = $1::text
+    and f.window_start >= $2::timestamptz and f.window_start < $4::timestamptz and f.membership = $5::text
+    and f.receivers >= 2 and f.expected > 0
+group by s.channel_id, s.external_id, s.more, is_after
+order by abs(s.more) desc, s.external_id, is_after

@@ -55,7 +55,7 @@ async def create_token(database: Database, name: str, scope: Scope, *, now: date
     token = PREFIX + secrets.token_urlsafe(32)
     async with database.acquire() as connection:
         created = await connection.fetchval(
-            _QUERIES["create"], name, scope.value, _digest(token), now
+            _QUERIES["create"], name, scope.value, token_digest(token), now
         )
     if created is None:
         raise TokenError(f"there is a token {name} already, maybe revoked: choose another name")
@@ -119,7 +119,10 @@ class TokenBook:
         """
         if token is None or not token.startswith(PREFIX):
             return None
-        digest = _digest(token)
+        return await self.check_digest(token_digest(token))
+
+    async def check_digest(self, digest: bytes) -> str | None:
+        """The same for who keeps the digest of a token, not the token."""
         if digest in self._names and self._monotonic() - self._read_at < REFRESH_SECONDS:
             return self._names[digest]
         # One at a time: who waited here finds what the one before it read.
@@ -144,5 +147,6 @@ class TokenBook:
         self._read_at = now
 
 
-def _digest(token: str) -> bytes:
+def token_digest(token: str) -> bytes:
+    """What is stored in the place of a token: its SHA-256."""
     return hashlib.sha256(token.encode()).digest()

@@ -1,0 +1,100 @@
+"""A deployment's figures of months, put into the tables of results directly: no sample is stored.
+
+The figures are made up, but hang together as computed ones do: counts and delays of channels add up
+to those of their window, groups to the whole. The same seed gives the same figures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from devtelemetry.aggregate.windows import DAY, HOUR, parse_timeframe, window_at
+from devtelemetry.store.database import Database
+from devtelemetry.store.sql import queries
+
+_QUERIES = queries(__package__, "months.sql")
+_SECONDS = 3600.0  # a year of a thousand channels takes minutes
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What is made.
+
+    end       no window ends later than that; provisional are those that end in the day before it
+    bad_day   in its last 24 hours one channel, and one platform, lose more than before
+    """
+
+    channels: Sequence[str]
+    end: datetime
+    span: timedelta
+    bad_day: bool = True
+    seed: int = 1
+
+
+async def make_months(database: Database, made: Made) -> None:
+    """Windows of 1h, 1d and 1w, policy `present`, with channels and groups; hours of 1,000 channels
+    over a year take some minutes and 5 GB."""
+    keyring = await database.keyring()
+    hours_end = window_at(parse_timeframe("1h"), made.end).start
+    start = window_at(parse_timeframe("1w"), hours_end - made.span).start
+    async with database.acquire() as connection:
+        for name in ("chance", "delays", "spread", "made_channel"):
+            await connection.execute(_QUERIES[name])
+        await connection.executemany(
+            "insert into channel (channel_id, external_id) values ($1, $2)",
+            [(keyring.channel(name), name) for name in made.channels],
+        )
+        await connection.execute(
+            _QUERIES["fill_channels"], [keyring.channel(name) for name in made.channels], made.seed
+        )
+        spike = hours_end - DAY if made.bad_day else hours_end + DAY
+        day = start
+        while day < hours_end:  # in pieces: one transaction of a year would be in nobody's memory
+            await connection.execute(
+                _QUERIES["hours"],
+                day,
+                min(day + DAY, hours_end),
+                spike,
+                made.seed,
+                timeout=_SECONDS,
+            )
+            day += DAY
+        for name in ("1d", "1w"):
+            length = parse_timeframe(name).length
+            await connection.execute(_QUERIES["longer"], name, length, hours_end, timeout=_SECONDS)
+        for name, length in (("1h", HOUR), ("1d", DAY), ("1w", 7 * DAY)):
+            await connection.execute(_QUERIES["windows"], name, length, hours_end, timeout=_SECONDS)
+            await connection.execute(_GROUPS_OF_WINDOW, name, spike, timeout=_SECONDS)
+            await connection.execute(
+                _GROUPS_OF_CHANNEL, name, spike, keyring.channel(made.channels[0]), timeout=_SECONDS
+            )
+        await connection.execute("analyze")
+
+
+def _groups_of(channel_id: str, table: str, clusters: str, over_channels: str, where: str) -> str:
+    sql = _QUERIES["groups"]
+    for name, value in (
+        ("channel_id", channel_id),
+        ("table", table),
+        ("clusters", clusters),
+        ("over_channels", over_channels),
+        ("where", where),
+    ):
+        sql = sql.replace(f"{{{name}}}", value)
+    return sql
+
+
+_GROUPS_OF_WINDOW = _groups_of(
+    "0",
+    "reliability_window",
+    "receivers / 3",
+    "pg_temp.spread(40, missing, corroborated)",
+    "w.membership = 'present'",
+)
+_GROUPS_OF_CHANNEL = _groups_of(
+    "$3::bigint",
+    "reliability_channel",
+    "receivers",
+    "array[0, 0, 0, 0]::numeric[]",
+    "w.channel_id = $3::bigint and w.receivers > 9",
+)

@@ -1,0 +1,196 @@
+-- Figures that are made up: bench/months.py.
+
+-- name: chance
+-- 0 <= chance < 1, the same for the same place.
+create or replace function pg_temp.chance(place bigint, seed bigint) returns float8
+language sql immutable as
+$$ select (hashint8extended(place, seed) & 1048575) / 1048576.0::float8 $$
+
+-- name: delays
+-- Delivered pairs by class of delay: most in a second, a tenth unknown.
+create or replace function pg_temp.delays(delivered bigint) returns bigint[]
+language sql immutable as
+$$
+    select array[c[1], 0, delivered - (select sum(one)::bigint from unnest(c) one)] || c[2:10]
+    from (
+        select array_agg((delivered * share)::bigint order by n) as c
+        from unnest(array[.1, .16, .08, .05, .03, .02, .012, .008, .006, .004]) with ordinality as s (share, n)
+    ) counts
+$$
+
+-- name: spread
+-- x missing of n corroborated over so many clusters, unevenly.
+create or replace function pg_temp.spread(clusters bigint, x numeric, n numeric) returns numeric[]
+language sql immutable as
+$$
+    select array[
+        clusters, least(ceil(x * x * 1.6 / clusters) + x, x * x), ceil(x * n / clusters),
+        ceil(n * n * 1.05 / clusters)
+    ]
+$$
+
+-- name: made_channel
+-- What the channels are like.
+create temp table made_channel (
+    channel_id bigint, number integer, receivers bigint, busy float8, loss float8
+)
+
+-- name: fill_channels
+-- $1 their ids, $2 the seed. Every seventeenth has one receiver alone: it is not comparable.
+insert into made_channel
+select
+    id, number,
+    case when number % 17 = 16 then 1 else 4 + (60 * pg_temp.chance(number, $2::bigint) ^ 3)::bigint end,
+    1 + 12 * pg_temp.chance(number, $2::bigint + 1) ^ 2,
+    0.004 + 0.06 * pg_temp.chance(number, $2::bigint + 2) ^ 4
+from unnest($1::bigint[]) with ordinality as c (id, number)
+
+-- name: hours
+-- The channels of the hours that start in [$1, $2); from $3 on some lose more; $4 the seed.
+insert into reliability_channel (
+    channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
+    over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+)
+select channel_id, '1h', at, 'present', 
+    messages, receivers, expected, missing, corroborated, unknown,
+    case when receivers > 1 then pg_temp.spread(receivers, missing, corroborated) else array[0, 0, 0, 0] end,
+    pg_temp.delays(expected - missing), pg_temp.delays(expected - missing),
+    array[expected - missing, messages / 50, messages / 25, messages / 50],
+    1 - missing::float8 / nullif(corroborated, 0), 1 - missing::float8 / nullif(corroborated, 0),
+    case when receivers > 2 then least(0.5, missing::float8 / nullif(expected, 0) / receivers * 3) end
+
+from (
+    select
+        *, greatest(missing, expected - (messages * 0.04)::bigint) as corroborated,
+        (expected * 0.02 * pg_temp.chance(place, 9))::bigint as unknown
+    from (
+        select
+            *, messages * greatest(receivers - 1, 0) as expected,
+            least(
+                messages * greatest(receivers - 1, 0),
+                (messages * (receivers - 1) * loss * (0.4 + 1.2 * pg_temp.chance(place, 7))
+                    * case when at >= $3::timestamptz and number % 60 = 2 then 7 else 1 end
+                    + pg_temp.chance(place, 8) * 0.8)::bigint
+            ) as missing
+        from (
+            select
+                c.*, at, c.number::bigint * 1000003 + extract(epoch from at)::bigint / 3600 as place,
+                (c.busy * (1.1 - cos(extract(hour from at at time zone 'UTC') / 12 * pi()))
+                    * (0.5 + pg_temp.chance(c.number::bigint * 7919 + extract(epoch from at)::bigint, $4::bigint))
+                )::bigint as messages
+            from made_channel c
+            cross join generate_series($1::timestamptz, $2::timestamptz - interval '1 hour', interval '1 hour') as at
+        ) busy
+        where messages > 0
+    ) lost
+) h
+order by at, channel_id
+
+-- name: longer
+-- Windows of the timeframe $1, $2 long, that are due at $3: the sums of their hours.
+insert into reliability_channel (
+    channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
+    over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+)
+select channel_id, $1::text, at, 'present', 
+    messages, receivers, expected, missing, corroborated, unknown,
+    case when receivers > 1 then pg_temp.spread(receivers, missing, corroborated) else array[0, 0, 0, 0] end,
+    pg_temp.delays(expected - missing), pg_temp.delays(expected - missing),
+    array[expected - missing, messages / 50, messages / 25, messages / 50],
+    1 - missing::float8 / nullif(corroborated, 0), 1 - missing::float8 / nullif(corroborated, 0),
+    case when receivers > 2 then least(0.5, missing::float8 / nullif(expected, 0) / receivers * 3) end
+
+from (
+    select
+        channel_id, date_bin($2::interval, window_start, timestamptz '1970-01-05 00:00Z') as at,
+        sum(messages)::bigint as messages, max(receivers) as receivers, sum(expected)::bigint as expected,
+        sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated, sum(unknown)::bigint as unknown
+    from reliability_channel
+    where timeframe = '1h' and membership = 'present'
+    group by 1, 2
+) h
+where at + $2::interval <= $3::timestamptz - interval '6 hours'
+order by at, channel_id
+
+-- name: windows
+-- The windows over the channels; $1 timeframe, $2 its length, $3 now.
+insert into reliability_window (
+    timeframe, window_start, window_end, membership, state, reliability, messages, receivers, expected, missing,
+    corroborated, unknown, revision, computed_at, over_channels, over_receivers, over_parts, delivery_delays,
+    report_delays, median, trimmed, influence, unseen, sample_coverage
+)
+select
+    $1::text, window_start, window_start + $2::interval, 'present',
+    case when window_start + $2::interval > $3::timestamptz - interval '1 day' then 'provisional' else 'settled' end,
+    avg(1 - missing::float8 / expected), sum(messages), sum(receivers), sum(expected), sum(missing),
+    sum(corroborated), sum(unknown), 1, window_start + $2::interval + interval '61 minutes',
+    array[
+        count(*) filter (where corroborated > 0), sum(missing::numeric ^ 2), sum(missing::numeric * corroborated),
+        sum(corroborated::numeric ^ 2)
+    ],
+    pg_temp.spread(greatest(2, sum(receivers)::bigint / 3), sum(missing), sum(corroborated)),
+    array[sum(over_parts[1]), sum(over_parts[2]), sum(over_parts[3]), sum(over_parts[4])],
+    pg_temp.delays(sum(expected - missing)::bigint), pg_temp.delays(sum(expected - missing)::bigint),
+    1 - sum(missing)::float8 / sum(corroborated), 1 - sum(missing)::float8 / sum(corroborated),
+    max(influence) / count(*) * 2, sum(messages) * 0.004, 0.993
+from reliability_channel
+where timeframe = $1::text and receivers > 1 and expected > 0
+group by window_start
+order by window_start
+
+-- name: groups
+-- What windows, or one channel, are broken down to; $1 timeframe, from $2 on a version loses more.
+-- Filled in: of what the groups are, and what they have in the place of clusters.
+insert into reliability_group (
+    channel_id, timeframe, window_start, membership, dimension, is_rest, value, messages, receivers, expected, missing,
+    corroborated, unknown, over_channels, over_receivers, over_parts, delivery_delays, report_delays
+)
+select
+    {channel_id}, timeframe, window_start, membership, dimension, is_rest, value, messages, receivers, expected,
+    missing, corroborated, unknown, {over_channels},
+    pg_temp.spread(greatest(1, {clusters}), missing, corroborated),
+    pg_temp.spread(greatest(1, receivers), missing, corroborated),
+    pg_temp.delays(expected - missing), pg_temp.delays(expected - missing)
+from (
+    select
+        channel_id, timeframe, window_start, membership, dimension, is_rest, value, number, messages,
+        greatest(1, (receivers * share)::bigint) as receivers,
+        case when number = 1 then expected - rest_expected else part_expected end as expected,
+        case when number = 1 then missing - rest_missing else part_missing end as missing,
+        case when number = 1 then corroborated - rest_corroborated else part_corroborated end as corroborated,
+        case when number = 1 then unknown - rest_unknown else part_unknown end as unknown
+    from (
+        select
+            *, row_number() over of_one as number,
+            coalesce(sum(part_expected) over others, 0)::bigint as rest_expected,
+            coalesce(sum(part_missing) over others, 0)::bigint as rest_missing,
+            coalesce(sum(part_corroborated) over others, 0)::bigint as rest_corroborated,
+            coalesce(sum(part_unknown) over others, 0)::bigint as rest_unknown
+        from (
+            select
+                {channel_id} as channel_id, w.timeframe, w.window_start, w.membership, w.messages, w.receivers,
+                w.expected, w.missing, w.corroborated, w.unknown, v.*,
+                floor(w.expected * share)::bigint as part_expected,
+                floor(w.corroborated * share)::bigint as part_corroborated,
+                floor(w.missing * share * least(factor, 1 / share)
+                    * case when value = '2.30.1' and w.window_start >= $2::timestamptz then 2.2 else 1 end
+                )::bigint as part_missing,
+                floor(w.unknown * share)::bigint as part_unknown
+            from {table} w cross join 
+(values
+    ('platform', false, 'android', .40, 1.35), ('platform', false, 'desktop', .27, .45),
+    ('platform', false, 'ios', .29, 1.0), ('platform', true, '', .04, 1.0),
+    ('app_version', false, '2.31.0', .50, 1.0), ('app_version', false, '2.32.0', .28, .6),
+    ('app_version', false, '2.30.1', .18, 1.7), ('app_version', true, '', .04, 1.0),
+    ('message_type', false, 'CHAT_MESSAGE', .88, 1.0), ('message_type', false, 'EMOJI_REACTION', .12, 1.0)
+) as v (dimension, is_rest, value, share, factor)
+
+            where w.timeframe = $1::text and {where}
+        ) parts
+        window
+            of_one as (partition by window_start, dimension order by share desc),
+            others as (partition by window_start, dimension order by share desc
+                rows between unbounded preceding and unbounded following exclude current row)
+    ) numbered
+) g
+where expected >= missing and corroborated >= missing and missing >= 0

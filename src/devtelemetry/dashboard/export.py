@@ -1,0 +1,68 @@
+"""What a page shows, as CSV and JSON. Pure."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+import orjson
+
+from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, WindowReading
+from devtelemetry.figures.document import window_as_json
+from devtelemetry.model import WindowReliability
+
+_COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
+_RATIOS = ("reliability", "delivery_ratio", "delivery_ratio_lower", "delivery_ratio_upper")
+_WINDOW_COLUMNS = ("start", "end", "timeframe", "membership", "state", *_RATIOS, *_COUNTS)
+_CHANNEL_COLUMNS = ("channel_id", "comparable", *_RATIOS, *_COUNTS)
+
+# What a spreadsheet would take for a formula. An id of a client begins with anything.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def as_json(reading: OverviewReading | ChannelReading | WindowReading) -> bytes:
+    """The document of /api/v1/reliability of the windows that are shown."""
+    windows = _shown(reading)
+    document = {
+        "timeframe": reading.asked.timeframe.name,
+        "windows": [window_as_json(window) for window in windows],
+    }
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
+
+
+def as_csv(reading: OverviewReading | ChannelReading | WindowReading) -> str:
+    """A line a window; of a window's page a line a channel."""
+    if isinstance(reading, WindowReading) and reading.asked.channel is None:
+        found = reading.window
+        rows = [] if found is None else window_as_json(found)["channels"]
+        return _csv(_CHANNEL_COLUMNS, rows)
+    return _csv(_WINDOW_COLUMNS, _rows(_shown(reading)))
+
+
+def _shown(
+    reading: OverviewReading | ChannelReading | WindowReading,
+) -> Sequence[WindowReliability]:
+    if isinstance(reading, WindowReading):
+        return [] if reading.window is None else [reading.window]
+    return reading.windows
+
+
+def _rows(windows: Iterable[WindowReliability]) -> Iterator[dict[str, object]]:
+    for window in windows:
+        yield {**window_as_json(window), "timeframe": window.timeframe}
+
+
+def _csv(columns: Sequence[str], rows: Iterable[dict[str, object]]) -> str:
+    written = io.StringIO()
+    writer = csv.writer(written)
+    writer.writerow(columns)
+    for row in rows:
+        writer.writerow([_cell(row[column]) for column in columns])
+    return written.getvalue()
+
+
+def _cell(value: object) -> object:
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return f"'{value}"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None else value

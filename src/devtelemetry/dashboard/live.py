@@ -1,0 +1,61 @@
+"""New windows on open pages: one look at the database for all viewers, not one each."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime
+
+import structlog
+
+from devtelemetry.dashboard.reading import Reader
+
+LOOK_SECONDS = 5.0
+
+_log = structlog.get_logger(__name__)
+
+Look = Callable[[bool], Awaitable[None]]
+"""Called at each look; whether figures are new"""
+
+
+class Live:
+    """Looks for new figures while somebody has a page open."""
+
+    def __init__(self, reader: Reader, *, seconds: float = LOOK_SECONDS) -> None:
+        self._reader = reader
+        self._seconds = seconds
+        self._viewers: dict[str, Look] = {}
+        self._newest: datetime | None = None
+
+    def add(self, viewer: str, look: Look) -> None:
+        self._viewers[viewer] = look
+
+    def remove(self, viewer: str) -> None:
+        self._viewers.pop(viewer, None)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        task = asyncio.create_task(self._run(), name="dashboard")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds)
+            if not self._viewers:
+                continue
+            try:
+                newest = await self._reader.newest()
+            except Exception as error:  # the next look may succeed
+                _log.warning("the dashboard cannot read", error=str(error) or type(error).__name__)
+                continue
+            is_new, self._newest = newest != self._newest, newest
+            for viewer, look in list(self._viewers.items()):
+                try:
+                    await look(is_new)
+                except Exception:
+                    _log.exception("a page of the dashboard could not be updated")
+                    self.remove(viewer)

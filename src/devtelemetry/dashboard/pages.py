@@ -1,0 +1,384 @@
+"""The pages (NiceGUI): sections of HTML and a chart, drawn from a view and again when it is new."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from fastapi import Request
+from nicegui import Client, ui
+from nicegui.elements.html import Html
+
+from devtelemetry.config import Settings
+from devtelemetry.dashboard import charts, words
+from devtelemetry.dashboard.guard import ASSETS, EXPORTS, session_cookie
+from devtelemetry.dashboard.live import Live
+from devtelemetry.dashboard.reading import Reader
+from devtelemetry.dashboard.render import render
+from devtelemetry.dashboard.state import (
+    Asked,
+    AskedWindow,
+    BadState,
+    address,
+    read_asked,
+    read_asked_window,
+)
+from devtelemetry.dashboard.views import (
+    ChannelPage,
+    Fact,
+    Link,
+    Overview,
+    Point,
+    channel_page,
+    overview,
+    window_page,
+)
+
+MOST_ROWS = 200  # of the line as a table; all of them are in the export
+_BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all pages rest on.
+
+    may_look  whether a session's cookie is good still
+    asset     the version of the assets, in their address
+    """
+
+    settings: Settings
+    reader: Reader
+    live: Live
+    now: Callable[[], datetime]
+    may_look: Callable[[str | None], Awaitable[bool]]
+    asks_for_token: bool
+    grpc_at: str
+    asset: str
+
+
+def add_pages(site: Site) -> None:
+    """Registers `/`, `/channel` and `/window`."""
+
+    @ui.page("/", title=words.PRODUCT, response_timeout=_BUILD_SECONDS)
+    async def overview_page(request: Request) -> None:
+        await _show(site, request, "Overview", _OverviewPage)
+
+    @ui.page("/channel", title=f"Channel · {words.PRODUCT}", response_timeout=_BUILD_SECONDS)
+    async def channel_page_(request: Request) -> None:
+        await _show(site, request, "Channel", _ChannelPage)
+
+    @ui.page("/window", title=f"Window · {words.PRODUCT}", response_timeout=_BUILD_SECONDS)
+    async def window_page_(request: Request) -> None:
+        await _show(site, request, "Window", _WindowPage)
+
+
+class _Page:
+    """Reads what its address asks for, and draws it; once more each time that it is new."""
+
+    def __init__(self, site: Site, request: Request) -> None:
+        """Raises BadState."""
+        self.site = site
+        self.request = request
+        self.ask(dict(request.query_params))
+
+    def ask(self, query: Mapping[str, str]) -> None:
+        raise NotImplementedError
+
+    def crumbs(self) -> Sequence[Link]:
+        raise NotImplementedError
+
+    async def draw(self) -> None:
+        raise NotImplementedError
+
+    async def redraw(self) -> None:
+        raise NotImplementedError
+
+
+async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> None:
+    client = ui.context.client
+    ui.add_head_html(
+        '<meta name="robots" content="noindex">'
+        f'<link rel="stylesheet" href="{ASSETS}dashboard.css?{site.asset}">'
+        f'<script src="{ASSETS}dashboard.js?{site.asset}"></script>'
+    )
+    try:
+        page = kind(site, request)
+    except BadState as error:
+        client.status_code = 400
+        _frame(client, site, [Link(title, "")])
+        _html(render("problem.html", title="This address is not understood", problem=str(error)))
+        return
+    _frame(client, site, page.crumbs())
+    await page.draw()
+    status = _html("", tag="p", classes="unseen").props('role="status"')
+    cookie = session_cookie(request.headers.get("cookie"))
+
+    async def look(is_new: bool) -> None:
+        if client.is_deleted:
+            site.live.remove(client.id)
+            return
+        if not await site.may_look(cookie):
+            site.live.remove(client.id)
+            client.run_javascript("location.assign('/sign-in')")
+            return
+        if is_new:
+            with client:
+                await page.redraw()
+                status.set_content("The figures were brought up to date.")
+
+    client.on_delete(lambda: site.live.remove(client.id))
+    site.live.add(client.id, look)
+
+
+def _frame(client: Client, site: Site, crumbs: Sequence[Link]) -> None:
+    """Header and footer, outside of the main part."""
+    header = _html(
+        render(
+            "header.html",
+            crumbs=[Link("Overview", "/" if crumbs[0].text != "Overview" else ""), *crumbs]
+            if crumbs[0].text != "Overview"
+            else crumbs,
+            signed_in=site.asks_for_token,
+        ),
+        tag="header",
+        classes="top",
+    )
+    header.move(client.layout, target_index=0)
+    footer = _html(render("footer.html"), tag="footer", classes="bottom")
+    footer.move(client.layout)
+
+
+def _html(content: str, *, tag: str = "div", classes: str = "") -> Html:
+    # Not cleaned by the browser: the templates escape, and popovers would be cleaned away.
+    return ui.html(content, sanitize=False, tag=tag).classes(classes)
+
+
+# ------------------------------------------------------------------------------------ the line
+
+
+class _Line:
+    """The chart, what is said of it, and the same as a table for who asks."""
+
+    def __init__(self, title: str, name: str) -> None:
+        self._title = title
+        self._points: Sequence[Point] = ()
+        self._table_is_shown = False
+        with ui.element("section").classes("card"):
+            self._head = _html("")
+            self._chart = ui.echart({}, on_click=None).classes("chart").props('role="img"')
+            with ui.element("div").classes("chart-tools"):
+                self._switch = (
+                    ui.element("button")
+                    .props('type="button" aria-expanded="false"')
+                    .classes("tool")
+                    .on("click", self._toggle)
+                )
+                with self._switch:
+                    self._switch_text = _html("Show as a table", tag="span")
+                with (
+                    ui.element("button")
+                    .props('type="button"')
+                    .classes("tool")
+                    .on("click", js_handler=f"() => dt.png({self._chart.id}, {json.dumps(name)})")
+                ):
+                    _html("Save as PNG", tag="span")
+            self._table = _html("")
+        self._chart.on_point_click(self._open)
+        ui.on("dt-colours", self._chart.update)
+
+    def show(self, points: Sequence[Point], span: Fact) -> None:
+        self._points = points
+        self._head.set_content(render("line_head.html", title=self._title, span=span))
+        self._chart.options.clear()
+        self._chart.options.update(charts.line(points))
+        self._chart.props["aria-label"] = charts.in_words(points)
+        self._chart.update()
+        self._show_table()
+
+    def _toggle(self) -> None:
+        self._table_is_shown = not self._table_is_shown
+        self._switch.props(f'aria-expanded="{str(self._table_is_shown).lower()}"')
+        self._switch_text.set_content(
+            "Hide the table" if self._table_is_shown else "Show as a table"
+        )
+        self._show_table()
+
+    def _show_table(self) -> None:
+        shown = list(reversed(self._points))[:MOST_ROWS] if self._table_is_shown else []
+        hidden = len(self._points) - len(shown)
+        self._table.set_content(render("points.html", points=shown, hidden=hidden) if shown else "")
+
+    def _open(self, event: Any) -> None:
+        index = event.data_index
+        if isinstance(index, int) and 0 <= index < len(self._points):
+            ui.navigate.to(self._points[index].href)
+
+
+def _export_links(page: str, asked: Asked | AskedWindow) -> Sequence[Link]:
+    return [
+        Link(kind.upper(), address(asked, f"{EXPORTS}{page}.{kind}")) for kind in ("csv", "json")
+    ]
+
+
+# ------------------------------------------------------------------------------------- the pages
+
+
+class _OverviewPage(_Page):
+    def ask(self, query: Mapping[str, str]) -> None:
+        settings = self.site.settings
+        self.asked = read_asked(query, settings.timeframes, settings.membership)
+
+    def crumbs(self) -> Sequence[Link]:
+        return [Link("Overview", "")]
+
+    async def _view(self) -> Overview:
+        settings = self.site.settings
+        return overview(
+            await self.site.reader.overview(self.asked),
+            settings.timeframes,
+            now=self.site.now(),
+            influence_limit=settings.influence_limit,
+        )
+
+    async def draw(self) -> None:
+        view = await self._view()
+        self._is_empty = bool(view.empty)
+        if view.empty:
+            _html(_empty(self.site, self.request, view))
+            return
+        self._top = _html("")
+        self._line = _Line("Delivery ratio over time", "delivery-ratio.png")
+        self._bottom = _html("")
+        self._write(view)
+
+    def _write(self, view: Overview) -> None:
+        self._top.set_content(render("overview_top.html", page=view))
+        self._line.show(view.points, view.span)
+        self._bottom.set_content(
+            render("overview_bottom.html", page=view, links=_export_links("overview", view.asked))
+        )
+
+    async def redraw(self) -> None:
+        view = await self._view()
+        if self._is_empty:
+            if not view.empty:
+                ui.navigate.reload()
+            return
+        self._write(view)
+
+
+class _ChannelPage(_Page):
+    def ask(self, query: Mapping[str, str]) -> None:
+        settings = self.site.settings
+        self.asked = read_asked(query, settings.timeframes, settings.membership, names_channel=True)
+
+    def crumbs(self) -> Sequence[Link]:
+        return [Link(words.short_identifier(self.asked.channel or ""), "")]
+
+    async def _view(self) -> ChannelPage:
+        settings = self.site.settings
+        return channel_page(
+            await self.site.reader.channel(self.asked),
+            settings.timeframes,
+            influence_limit=settings.influence_limit,
+        )
+
+    async def draw(self) -> None:
+        view = await self._view()
+        self._top = _html("")
+        self._line = _Line("Delivery ratio over time", "channel.png")
+        self._bottom = _html("")
+        self._write(view)
+
+    def _write(self, view: ChannelPage) -> None:
+        self._top.set_content(render("channel_top.html", page=view))
+        span = Fact(
+            f"{words.SPANS[view.asked.span]}, windows of {view.asked.timeframe.name}",
+            view.headline or view.reason.partition(":")[0],
+            f"95 % interval {view.interval}" if view.headline else "",
+        )
+        self._line.show(view.points, span)
+        self._bottom.set_content(
+            render("channel_bottom.html", page=view, links=_export_links("channel", view.asked))
+        )
+
+    async def redraw(self) -> None:
+        self._write(await self._view())
+
+
+class _WindowPage(_Page):
+    def ask(self, query: Mapping[str, str]) -> None:
+        settings = self.site.settings
+        self.asked = read_asked_window(query, settings.timeframes, settings.membership)
+
+    def crumbs(self) -> Sequence[Link]:
+        channel = self.asked.channel
+        here = Link(f"{self.asked.timeframe.name} window, {words.utc(self.asked.start)}", "")
+        if channel is None:
+            return [here]
+        settings = self.site.settings
+        of_channel = read_asked(
+            {"id": channel, "timeframe": self.asked.timeframe.name},
+            settings.timeframes,
+            self.asked.membership,
+            names_channel=True,
+        )
+        return [Link(words.short_identifier(channel, 28), address(of_channel)), here]
+
+    async def draw(self) -> None:
+        self._all = _html("")
+        await self.redraw()
+
+    async def redraw(self) -> None:
+        settings = self.site.settings
+        view = window_page(
+            await self.site.reader.window(self.asked),
+            now=self.site.now(),
+            settle_time=settings.settle_time,
+            influence_limit=settings.influence_limit,
+        )
+        links = _export_links("window", self.asked) if view.computed_at else []
+        self._all.set_content(render("window.html", page=view, links=links))
+
+
+def _empty(site: Site, request: Request, view: Overview) -> str:
+    return render(
+        "empty.html",
+        page=view,
+        grpc_at=_grpc_at(site, request),
+        grpcurl=grpcurl_command(
+            _grpc_at(site, request),
+            tls=site.settings.tls_cert is not None,
+            token=site.settings.require_tokens or not site.settings.grpc_listen.is_loopback,
+        ),
+    )
+
+
+def _grpc_at(site: Site, request: Request) -> str:
+    """Where this viewer reaches gRPC: a server that listens everywhere has the name that it was
+    opened by."""
+    host, _, port = site.grpc_at.rpartition(":")
+    if host.strip("[]") in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
+        host = request.url.hostname or host
+        host = f"[{host}]" if ":" in host else host
+    return f"{host}:{port}"
+
+
+def grpcurl_command(grpc_at: str, *, tls: bool, token: bool) -> str:
+    """A first sample, to be pasted into a shell."""
+    options = [] if tls else ["-plaintext"]
+    if token:
+        options.append("-H 'authorization: Bearer dt_…'")
+    return " ".join(
+        (
+            "grpcurl",
+            *options,
+            (
+                '-d \'{"reporter": {"receiver_public_key": "0x04aa"}, "samples": ['
+                '{"message_id": "m1", "channel_id": "general", "sent_at": "\'$(date +%s000)\'"}]}\''
+            ),
+            grpc_at,
+            "devtelemetry.v1.Telemetry/Push",
+        )
+    )

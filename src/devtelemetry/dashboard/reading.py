@@ -1,0 +1,260 @@
+"""From the stored figures to what a page rests on. Reads aggregates alone, never samples."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+from devtelemetry.aggregate.windows import DAY, HOUR
+from devtelemetry.dashboard.state import (
+    SPANS,
+    Asked,
+    AskedWindow,
+    fitting,
+    summed_timeframe,
+)
+from devtelemetry.figures.derive import Share
+from devtelemetry.figures.read import (
+    Selection,
+    has_samples,
+    latest_end,
+    moved_channels,
+    newest_computation,
+    read_windows,
+    start_of_latest,
+    worst_channels,
+)
+from devtelemetry.model import Dimension, MembershipPolicy, Timeframe, WindowReliability
+from devtelemetry.store.database import Database
+
+NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a trend
+WORST_CHANNELS = 8
+MOVED_CHANNELS = 3
+MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
+REMEMBERED = 64  # readings; the largest, a month of hours, takes some megabytes
+ONE_DAY = "24h"
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The worst channels of the windows of `timeframe` that start in [start, end)."""
+
+    timeframe: Timeframe
+    start: datetime
+    end: datetime
+    channels: Sequence[tuple[str, Share]]
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """The last 24 hours of windows, and the 24 before."""
+
+    timeframe: Timeframe
+    split: datetime  # where the last 24 hours begin
+    before: Sequence[WindowReliability]
+    after: Sequence[WindowReliability]
+    moved: Sequence[tuple[str, Share, Share]]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewReading:
+    asked: Asked  # as it is shown: maybe with longer windows than were asked for
+    anchor: datetime | None  # where the latest window ends; None: there is none
+    latest: Sequence[tuple[Timeframe, Sequence[WindowReliability]]]  # oldest first
+    windows: Sequence[WindowReliability]
+    days: Days | None
+    worst: Worst | None
+    has_samples: bool
+    computed_at: datetime | None  # the newest computation, when this was read
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReading:
+    asked: Asked
+    anchor: datetime | None
+    windows: Sequence[WindowReliability]  # with the channel alone
+    has_samples: bool
+    computed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReading:
+    asked: AskedWindow
+    window: WindowReliability | None  # None: not computed, or there is none
+    neighbours: Sequence[WindowReliability]  # itself among them
+    computed_at: datetime | None
+
+
+class Reader:
+    """Reads for all viewers of one server: of one state of the figures each page once."""
+
+    def __init__(self, database: Database, timeframes: Sequence[Timeframe]) -> None:
+        self._database = database
+        self._timeframes = timeframes
+        self._done: OrderedDict[Hashable, asyncio.Task[Any]] = OrderedDict()
+
+    async def newest(self) -> datetime | None:
+        return await newest_computation(self._database)
+
+    async def overview(self, asked: Asked) -> OverviewReading:
+        newest = await self.newest()
+        return await self._once(
+            ("overview", asked, newest), lambda: self._read_overview(asked, newest)
+        )
+
+    async def channel(self, asked: Asked) -> ChannelReading:
+        newest = await self.newest()
+        return await self._once(
+            ("channel", asked, newest), lambda: self._read_channel(asked, newest)
+        )
+
+    async def window(self, asked: AskedWindow) -> WindowReading:
+        newest = await self.newest()
+        return await self._once(("window", asked, newest), lambda: self._read_window(asked, newest))
+
+    async def _once(self, key: Hashable, read: Callable[[], Awaitable[_T]]) -> _T:
+        """Who asks for what is being read waits for that. What failed is read again."""
+        task = self._done.get(key)
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = asyncio.ensure_future(read())
+            self._done[key] = task
+            while len(self._done) > REMEMBERED:
+                self._done.popitem(last=False)
+        self._done.move_to_end(key)
+        result: _T = await asyncio.shield(task)
+        return result
+
+    async def _read_overview(self, asked: Asked, newest: datetime | None) -> OverviewReading:
+        asked = fitting(asked, self._timeframes)
+        anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
+        latest = [
+            (timeframe, await self._latest(timeframe, asked.membership))
+            for timeframe in self._timeframes
+        ]
+        windows: Sequence[WindowReliability] = ()
+        worst = None
+        if anchor is not None:
+            start = anchor - SPANS[asked.span]
+            windows = await self._windows(
+                Selection(
+                    asked.timeframe.name,
+                    start,
+                    anchor,
+                    membership=asked.membership,
+                    by=tuple({Dimension.PLATFORM: 0, asked.by: 0}),
+                    channels=False,
+                )
+            )
+            worst = await self._worst(asked, anchor)
+        return OverviewReading(
+            asked,
+            anchor,
+            latest,
+            windows,
+            await self._days(asked.membership),
+            worst,
+            await has_samples(self._database),
+            newest,
+        )
+
+    async def _latest(
+        self, timeframe: Timeframe, membership: MembershipPolicy
+    ) -> Sequence[WindowReliability]:
+        selection = Selection(timeframe.name, membership=membership, channels=False)
+        start, _ = await start_of_latest(self._database, selection, NOW_WINDOWS)
+        if start is None:
+            return ()
+        windows = list(await self._windows(replace(selection, start=start)))
+        windows = [one for one in windows if one.window.start >= start]
+        if windows and windows[-1].reliability is None:
+            # Its channels tell why.
+            last = windows[-1].window
+            only = replace(selection, start=last.start, end=last.end, channels=True)
+            windows[-1:] = await self._windows(only)
+        return windows
+
+    async def _worst(self, asked: Asked, anchor: datetime) -> Worst | None:
+        timeframe = summed_timeframe(asked, self._timeframes, MOST_SUMMED)
+        end = anchor
+        if timeframe != asked.timeframe:
+            end = (
+                await latest_end(self._database, timeframe.name, asked.membership)
+                or anchor  # no such window yet: there is nothing to sum
+            )
+        start = end - SPANS[asked.span]
+        channels = await worst_channels(
+            self._database, timeframe.name, start, end, asked.membership, WORST_CHANNELS
+        )
+        return Worst(timeframe, start, end, channels)
+
+    async def _days(self, membership: MembershipPolicy) -> Days | None:
+        """By the longest windows of up to an hour: the end of a day need not be midnight."""
+        short = [one for one in self._timeframes if one.length <= HOUR]
+        timeframe = short[-1] if short else self._timeframes[0]
+        if DAY % timeframe.length:
+            return None
+        end = await latest_end(self._database, timeframe.name, membership)
+        if end is None:
+            return None
+        start, split = end - 2 * DAY, end - DAY
+        windows = await self._windows(
+            Selection(
+                timeframe.name,
+                start,
+                end,
+                membership=membership,
+                by=(Dimension.PLATFORM, Dimension.APP_VERSION),
+                channels=False,
+            )
+        )
+        return Days(
+            timeframe,
+            split,
+            [one for one in windows if one.window.start < split],
+            [one for one in windows if one.window.start >= split],
+            await moved_channels(
+                self._database, timeframe.name, start, split, end, membership, MOVED_CHANNELS
+            ),
+        )
+
+    async def _read_channel(self, asked: Asked, newest: datetime | None) -> ChannelReading:
+        asked = fitting(asked, self._timeframes)
+        anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
+        windows: Sequence[WindowReliability] = ()
+        if anchor is not None:
+            windows = await self._windows(
+                Selection(
+                    asked.timeframe.name,
+                    anchor - SPANS[asked.span],
+                    anchor,
+                    channel=asked.channel,
+                    membership=asked.membership,
+                    by=tuple({Dimension.PLATFORM: 0, asked.by: 0}),
+                )
+            )
+        return ChannelReading(asked, anchor, windows, await has_samples(self._database), newest)
+
+    async def _read_window(self, asked: AskedWindow, newest: datetime | None) -> WindowReading:
+        length = asked.timeframe.length
+        selection = Selection(
+            asked.timeframe.name,
+            asked.start,
+            asked.start + length,
+            channel=asked.channel,
+            membership=asked.membership,
+            by=(Dimension.PLATFORM, Dimension.APP_VERSION, Dimension.MESSAGE_TYPE),
+        )
+        neighbours = await self._windows(
+            replace(
+                selection, start=asked.start - length, end=asked.start + 2 * length, channels=False
+            )
+        )
+        found = await self._windows(selection)
+        return WindowReading(asked, found[0] if found else None, neighbours, newest)
+
+    async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
+        return [window async for window in read_windows(self._database, selection)]

@@ -1,0 +1,213 @@
+"""What is asked: a page's address, so that every view can be shared as a link. Pure.
+
+    /         ?timeframe=1h &span=7d &by=app_version &membership=present
+    /channel  ?id=…  and the same
+    /window   ?timeframe=1h &start=2026-03-02T10:00:00Z &channel=… &membership=present
+
+What stands in the address and is not understood is an error that the page tells, never something
+that is silently read as something else.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from urllib.parse import urlencode
+
+from devtelemetry.aggregate.windows import DAY, HOUR, WEEK, parse_timeframe, window_at
+from devtelemetry.figures.document import iso
+from devtelemetry.figures.read import parse_moment
+from devtelemetry.model import Dimension, MembershipPolicy, Timeframe
+
+SPANS: Mapping[str, timedelta] = {
+    "24h": DAY,
+    "7d": WEEK,
+    "30d": 30 * DAY,
+    "90d": 90 * DAY,
+    "1y": 366 * DAY,
+}
+"""How far back a page looks: as it is written, and how long that is"""
+
+MOST_POINTS = 800  # of a line: more than a screen has columns, and each costs a row to read
+MOST_ID_BYTES = 512  # of a channel's id, as the wire has it
+
+
+class BadState(ValueError):
+    """The address is not understood: one line that says what, and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the overview and a channel's page show.
+
+    timeframe   of the windows of the line and of all that is summed
+    span        a name of SPANS
+    by          what the second breakdown is by
+    channel     None: all of them
+    """
+
+    timeframe: Timeframe
+    span: str
+    membership: MembershipPolicy
+    by: Dimension = Dimension.APP_VERSION
+    channel: str | None = None
+
+    def between(self, now: datetime) -> tuple[datetime, datetime]:
+        """[start, end) of the windows that are shown: whole ones, the running one included."""
+        end = window_at(self.timeframe, now).end
+        return max(end - SPANS[self.span], EARLIEST), end
+
+    @property
+    def points(self) -> int:
+        """How many windows that are, at most."""
+        return SPANS[self.span] // self.timeframe.length
+
+
+@dataclass(frozen=True, slots=True)
+class AskedWindow:
+    """What a window's page shows."""
+
+    timeframe: Timeframe
+    start: datetime
+    membership: MembershipPolicy
+    channel: str | None = None
+
+
+EARLIEST = datetime.fromisoformat("1970-01-05T00:00:00+00:00")
+
+
+def read_asked(
+    query: Mapping[str, str],
+    timeframes: Sequence[Timeframe],
+    membership: MembershipPolicy,
+    *,
+    names_channel: bool = False,
+) -> Asked:
+    """The query of `/`, or with `names_channel` of `/channel`. Raises BadState.
+
+    timeframes  those that are configured, the shortest first
+    membership  the policy that is configured
+    """
+    known = {"timeframe", "span", "by", "membership", *(["id"] if names_channel else [])}
+    _no_others(query, known)
+    timeframe = _timeframe(query.get("timeframe"), timeframes)
+    span = query.get("span") or _span_for(timeframe)
+    if span not in SPANS:
+        raise BadState(f"span: {span!r} is not known; allowed: {', '.join(SPANS)}")
+    return Asked(
+        timeframe,
+        span,
+        _membership(query.get("membership")) or membership,
+        _dimension(query.get("by")) or Dimension.APP_VERSION,
+        _channel(query, "id") if names_channel else None,
+    )
+
+
+def read_asked_window(
+    query: Mapping[str, str], timeframes: Sequence[Timeframe], membership: MembershipPolicy
+) -> AskedWindow:
+    """The query of `/window`. Raises BadState."""
+    _no_others(query, {"timeframe", "start", "channel", "membership"})
+    timeframe = _timeframe(query.get("timeframe"), timeframes)
+    if not query.get("start"):
+        raise BadState("start: is missing; it is when the window starts, as 2026-03-02T10:00:00Z")
+    try:
+        start = parse_moment(query["start"])
+    except ValueError as error:
+        raise BadState(f"start: {error}") from None
+    window = window_at(timeframe, start)
+    if window.start != start:
+        raise BadState(
+            f"start: no {timeframe.name} window starts then; one starts at {iso(window.start)}"
+        )
+    return AskedWindow(
+        timeframe,
+        start,
+        _membership(query.get("membership")) or membership,
+        _channel(query, "channel") if query.get("channel") else None,
+    )
+
+
+def fitting(asked: Asked, timeframes: Sequence[Timeframe]) -> Asked:
+    """The same with longer windows, if its own are too many for one line."""
+    if asked.points <= MOST_POINTS:
+        return asked
+    longer = [one for one in timeframes if SPANS[asked.span] // one.length <= MOST_POINTS]
+    return replace(asked, timeframe=longer[0] if longer else asked.timeframe)
+
+
+def summed_timeframe(asked: Asked, timeframes: Sequence[Timeframe], most_windows: int) -> Timeframe:
+    """The shortest timeframe from that asked for up whose windows of the span are few enough to
+    sum all channels of."""
+    longer = [one for one in timeframes if one.length >= asked.timeframe.length]
+    few = [one for one in longer if SPANS[asked.span] // one.length <= most_windows]
+    return few[0] if few else (longer or [asked.timeframe])[-1]
+
+
+def address(asked: Asked | AskedWindow, path: str | None = None) -> str:
+    """The link to it; `path`: where it is not the page's own, as for exports."""
+    query: dict[str, str] = {"timeframe": asked.timeframe.name}
+    if isinstance(asked, AskedWindow):
+        own = "/window"
+        query["start"] = iso(asked.start)
+        if asked.channel is not None:
+            query["channel"] = asked.channel
+    else:
+        own = "/" if asked.channel is None else "/channel"
+        query["span"] = asked.span
+        query["by"] = asked.by.value
+        if asked.channel is not None:
+            query["id"] = asked.channel
+    query["membership"] = asked.membership.value
+    # An id may hold half a character pair where a client sent one; it then leads nowhere.
+    return f"{path or own}?{urlencode(query, errors='replace')}"
+
+
+def _no_others(query: Mapping[str, str], known: set[str]) -> None:
+    for name in query:
+        if name not in known:
+            raise BadState(f"{name!r} is not known here; allowed: {', '.join(sorted(known))}")
+
+
+def _timeframe(text: str | None, timeframes: Sequence[Timeframe]) -> Timeframe:
+    """One that is not configured any more may have windows: it is as good as the others."""
+    if not text:
+        return timeframes[0]
+    try:
+        asked = parse_timeframe(text)
+    except ValueError as error:
+        raise BadState(f"timeframe: {error}") from None
+    return next((one for one in timeframes if one.length == asked.length), asked)
+
+
+def _span_for(timeframe: Timeframe) -> str:
+    """As long as gives a line that tells something."""
+    if timeframe.length < HOUR:
+        return "24h"
+    if timeframe.length < DAY:
+        return "7d"
+    return "90d" if timeframe.length < WEEK else "1y"
+
+
+def _membership(text: str | None) -> MembershipPolicy | None:
+    try:
+        return MembershipPolicy(text) if text else None
+    except ValueError:
+        raise BadState(
+            f"membership: {text!r} is not known; allowed: {', '.join(MembershipPolicy)}"
+        ) from None
+
+
+def _dimension(text: str | None) -> Dimension | None:
+    try:
+        return Dimension(text) if text else None
+    except ValueError:
+        raise BadState(f"by: {text!r} is not known; allowed: {', '.join(Dimension)}") from None
+
+
+def _channel(query: Mapping[str, str], name: str) -> str:
+    channel = query.get(name)
+    if not channel:
+        raise BadState(f"{name}: is missing; it is the channel's id, as clients send it")
+    if "\0" in channel or len(channel.encode("utf-8", "replace")) > MOST_ID_BYTES:
+        raise BadState(f"{name}: is no channel's id; allowed: up to {MOST_ID_BYTES} bytes, no NUL")
+    return channel

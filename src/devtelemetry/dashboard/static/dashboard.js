@@ -1,0 +1,136 @@
+// What the pages need beside NiceGUI: colours, times of this browser's zone, the charts' texts, PNG.
+// Loaded before the page is drawn, so that the colours are right from the first pixel on.
+"use strict";
+const dt = (() => {
+  const THEMES = ["system", "light", "dark"];
+  const NAMES = { system: "System", light: "Light", dark: "Dark" };
+  const root = document.documentElement;
+  const systemIsDark = matchMedia("(prefers-color-scheme: dark)");
+
+  function chosenTheme() {
+    try {
+      const theme = localStorage.getItem("devtelemetry-theme");
+      return THEMES.includes(theme) ? theme : "system";
+    } catch {
+      return "system"; // no storage: it holds for this page
+    }
+  }
+
+  let theme = chosenTheme();
+
+  function applyTheme() {
+    const dark = theme === "dark" || (theme === "system" && systemIsDark.matches);
+    root.dataset.theme = dark ? "dark" : "light";
+    for (const button of document.querySelectorAll("[data-theme-switch]")) nameTheme(button);
+    if (typeof emitEvent === "function" && window.did_handshake) emitEvent("dt-colours");
+  }
+
+  function nameTheme(button) {
+    const label = `Colours: ${theme === "system" ? "as the system" : NAMES[theme].toLowerCase()}. Switch`;
+    if (button.getAttribute("aria-label") === label) return;
+    button.setAttribute("aria-label", label);
+    button.querySelector("[data-theme-name]").textContent = NAMES[theme];
+  }
+
+  // ---- times
+
+  const zoneIsUtc = new Intl.DateTimeFormat().resolvedOptions().timeZone === "UTC";
+  const local = new Intl.DateTimeFormat(undefined, {
+    weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
+  });
+  const utcTime = new Intl.DateTimeFormat("en-GB", {
+    timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
+  });
+  const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
+
+  function zoneOf(moment) {
+    return zone.formatToParts(moment).find((part) => part.type === "timeZoneName").value;
+  }
+
+  function inBoth(moment) {
+    const utc = `${utcTime.format(moment)} UTC`;
+    return zoneIsUtc ? [utc, ""] : [`${local.format(moment)} ${zoneOf(moment)}`, utc];
+  }
+
+  function writeTime(element) {
+    const [mine, utc] = inBoth(new Date(element.dateTime));
+    element.dataset.written = element.dateTime;
+    element.textContent = mine;
+    if (utc) {
+      const beside = document.createElement("span");
+      beside.className = "utc";
+      beside.textContent = ` · ${utc}`;
+      element.append(beside);
+    }
+  }
+
+  // ---- what the page's updates must not take away: focus, and what was unfolded
+
+  let focused = null;
+  addEventListener("focusin", (event) => {
+    const element = event.target;
+    focused = { element, href: element.getAttribute("href"), id: element.id };
+  });
+
+  function refocus() {
+    if (!focused || focused.element.isConnected || document.activeElement !== document.body) return;
+    const { href, id } = focused;
+    focused = null;
+    const found = id
+      ? document.getElementById(id)
+      : href && document.querySelector(`a[href="${CSS.escape(href)}"]`);
+    found?.focus({ preventScroll: true });
+  }
+
+  function tend() {
+    for (const element of document.querySelectorAll("time[datetime]")) {
+      if (element.dataset.written !== element.dateTime) writeTime(element);
+    }
+    for (const button of document.querySelectorAll("[data-theme-switch]")) nameTheme(button);
+    refocus();
+  }
+
+  applyTheme();
+  systemIsDark.addEventListener("change", applyTheme);
+  addEventListener("DOMContentLoaded", () => {
+    new MutationObserver(tend).observe(document.body, { childList: true, subtree: true });
+    tend();
+  });
+  addEventListener("click", (event) => {
+    if (!event.target.closest?.("[data-theme-switch]")) return;
+    theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
+    try {
+      localStorage.setItem("devtelemetry-theme", theme);
+    } catch {}
+    applyTheme();
+  });
+
+  return {
+    color: (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim(),
+
+    percent: (ratio) => `${+(100 * ratio).toFixed(2)} %`,
+
+    tooltip: (series) => {
+      const item = series.find((one) => one.data[1] !== null && one.data.length > 3)?.data;
+      const at = (series.find((one) => one.data)?.data ?? [])[0];
+      if (at === undefined) return "";
+      const [mine, utc] = inBoth(new Date(at));
+      const lines = [mine, ...(utc ? [utc] : [])];
+      if (!item) return [...lines, "no ratio"].join("\n");
+      const percent = (ratio) => `${(100 * (ratio < 1 ? Math.min(ratio, 0.9999) : 1)).toFixed(2)} %`;
+      lines.push(`${percent(item[1])} delivered`);
+      lines.push(item[2] === null ? "95 % interval: too few to say" : `95 % interval ${percent(item[2])} – ${percent(item[3])}`);
+      lines.push(`${item[4].toLocaleString()} of ${item[5].toLocaleString()} missing`);
+      if (item[6]) lines.push("provisional");
+      return lines.join("\n");
+    },
+
+    png: (id, name) => {
+      const chart = getElement(id).chart;
+      const link = document.createElement("a");
+      link.href = chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: dt.color("raised") });
+      link.download = name;
+      link.click();
+    },
+  };
+})();
