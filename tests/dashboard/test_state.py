@@ -1,0 +1,97 @@
+"""A page's address: what is written is read back, and nothing is guessed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from starlette.datastructures import QueryParams
+
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.dashboard.state import (
+    MOST_POINTS,
+    SPANS,
+    Asked,
+    AskedWindow,
+    BadState,
+    address,
+    fitting,
+    read_asked,
+    read_asked_window,
+    summed_timeframe,
+)
+from devtelemetry.model import Dimension, MembershipPolicy
+
+TIMEFRAMES = [parse_timeframe(name) for name in ("15m", "1h", "1d", "1w")]
+PRESENT = MembershipPolicy.PRESENT
+
+ids = st.text(min_size=1, max_size=60).filter(
+    lambda text: "\0" not in text and not any(0xD800 <= ord(letter) < 0xE000 for letter in text)
+)
+
+
+def query_of(link: str) -> dict[str, str]:
+    return dict(QueryParams(link.partition("?")[2]))
+
+
+@given(
+    timeframe=st.sampled_from(TIMEFRAMES),
+    span=st.sampled_from(sorted(SPANS)),
+    membership=st.sampled_from(MembershipPolicy),
+    by=st.sampled_from(Dimension),
+    channel=st.none() | ids,
+)
+def test_a_shared_link_shows_the_same_page(timeframe, span, membership, by, channel) -> None:  # type: ignore[no-untyped-def]
+    asked = Asked(timeframe, span, membership, by, channel)
+    link = address(asked)
+    assert link.isascii()
+    read = read_asked(query_of(link), TIMEFRAMES, PRESENT, names_channel=channel is not None)
+    assert read == asked
+
+
+@given(channel=st.none() | ids, hour=st.integers(0, 100_000))
+def test_a_shared_link_of_a_window_shows_that_window(channel: str | None, hour: int) -> None:
+    start = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+    asked = AskedWindow(TIMEFRAMES[1], start, PRESENT, channel)
+    assert read_asked_window(query_of(address(asked)), TIMEFRAMES, PRESENT) == asked
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"span": "2d"},
+        {"timeframe": "1y"},
+        {"by": "colour"},
+        {"membership": "all"},
+        {"chanel": "x"},
+        {"timeframe": "0h"},
+    ],
+)
+def test_what_is_not_understood_is_said(query: dict[str, str]) -> None:
+    with pytest.raises(BadState, match="allowed"):
+        read_asked(query, TIMEFRAMES, PRESENT)
+
+
+@pytest.mark.parametrize("channel", ["", "a\0b", "x" * 513, "€" * 171])
+def test_no_channel_s_id_is_said_to_be_none(channel: str) -> None:
+    with pytest.raises(BadState, match="id: "):
+        read_asked({"id": channel}, TIMEFRAMES, PRESENT, names_channel=True)
+
+
+@pytest.mark.parametrize(
+    ("start", "said"),
+    [("", "missing"), ("yesterday", "no time"), ("2026-03-02T10:01Z", "one starts at")],
+)
+def test_a_start_of_no_window_is_said(start: str, said: str) -> None:
+    with pytest.raises(BadState, match=said):
+        read_asked_window({"start": start, "timeframe": "1h"}, TIMEFRAMES, PRESENT)
+
+
+@given(timeframe=st.sampled_from(TIMEFRAMES), span=st.sampled_from(sorted(SPANS)))
+def test_a_line_never_has_more_windows_than_fit(timeframe, span) -> None:  # type: ignore[no-untyped-def]
+    fitted = fitting(Asked(timeframe, span, PRESENT), TIMEFRAMES)
+    assert fitted.points <= MOST_POINTS
+    assert fitted.timeframe.length >= timeframe.length
+    few = summed_timeframe(fitted, TIMEFRAMES, 200)
+    assert few.length >= fitted.timeframe.length
+    assert SPANS[span] // few.length <= 200
