@@ -201,7 +201,7 @@ def test_pairs_add_up_over_channels_platforms_versions_and_receivers(world: Worl
     document = truth_document(world, parse_timeframe("15m"))
     sums: Counter[str] = Counter()
     for window in document["windows"]:
-        for groups in ("channels", "platforms", "versions", "receivers"):
+        for groups in ("channels", "platforms", "versions", "types", "receivers"):
             for name in ("expected", "delivered", "untold", "invisible"):
                 assert sum(group[name] for group in window[groups]) == window[name]
         ratios = [c["delivery_ratio"] for c in window["channels"] if c["receivers"] >= 2]

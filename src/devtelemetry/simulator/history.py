@@ -36,7 +36,7 @@ def _sample(world: World, one: Report) -> dict[str, Any]:
         "sentByReceiver": one.is_author,
         "platform": node.platform,
         "appVersion": node.app_version,
-        "messageType": "CHAT_MESSAGE",
+        "messageType": message.message_type,
         "messageSize": message.size_bytes,
     }
 

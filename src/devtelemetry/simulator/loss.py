@@ -18,6 +18,7 @@ class Share(NamedTuple):
 
 PLATFORMS = (Share("desktop", 40), Share("android", 35), Share("ios", 25))
 VERSIONS = (Share("2.35.1", 60), Share("2.36.0", 40))  # the last one is the newest release
+MESSAGE_TYPES = (Share("CHAT_MESSAGE", 1),)
 WORSE_PLATFORM = "ios"
 NEWEST_VERSION = VERSIONS[-1].name
 TIMES_WORSE = 4.0  # how much more often the bad platform, or the bad release, loses
@@ -30,6 +31,7 @@ class LossModel:
     independent  of each pair by itself
     by_platform  of each pair whose receiver runs on it, likewise
     by_version   of each pair whose receiver runs that version of the app, likewise
+    by_type      of each pair whose message is of that type, likewise
     offline      that a node is offline at a given moment; in spans, and what others send meanwhile
                  never reaches it
     everyone     of a message to reach nobody but its author
@@ -38,17 +40,24 @@ class LossModel:
     independent: float = 0.0
     by_platform: Mapping[str, float] = field(default_factory=dict)
     by_version: Mapping[str, float] = field(default_factory=dict)
+    by_type: Mapping[str, float] = field(default_factory=dict)
     offline: float = 0.0
     everyone: float = 0.0
 
-    def of_pair(self, platform: str, version: str) -> float:
-        """The probability that a pair of such a receiver is lost by itself."""
+    def of_pair(self, platform: str, version: str, message_type: str) -> float:
+        """The probability that a pair of such a receiver and message is lost by itself."""
         kept = (
             (1 - self.independent)
             * (1 - self.by_platform.get(platform, 0.0))
             * (1 - self.by_version.get(version, 0.0))
+            * (1 - self.by_type.get(message_type, 0.0))
         )
         return 1 - kept
+
+    def delivers(self, platform: str, version: str, message_type: str) -> float:
+        """The probability that such a pair is delivered, whatever may strike it."""
+        others = (1 - self.offline) * (1 - self.everyone)
+        return (1 - self.of_pair(platform, version, message_type)) * others
 
 
 NO_LOSS = LossModel()

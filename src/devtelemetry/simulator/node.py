@@ -19,7 +19,6 @@ from devtelemetry.clock import now_ms
 from devtelemetry.simulator.world import SMALL_OUTBOX, Action, Message, Node, Operation
 
 DRAIN_SECONDS = 60.0  # for a client to send what it has before its app is closed
-_MESSAGE_TYPE = "CHAT_MESSAGE"
 _TELL_SECONDS = 0.25
 _STORED_SECONDS = 30.0
 _AGAIN_SECONDS = 0.5
@@ -187,7 +186,7 @@ class _App:
                     message_id=message.message_id,
                     channel_id=message.channel_id,
                     sent_at=message.sent_at,
-                    message_type=_MESSAGE_TYPE,
+                    message_type=message.message_type,
                     message_size=message.size_bytes,
                 )
                 self._recorded += 1
@@ -196,7 +195,7 @@ class _App:
                     message_id=message.message_id,
                     channel_id=message.channel_id,
                     sent_at=message.sent_at,
-                    message_type=_MESSAGE_TYPE,
+                    message_type=message.message_type,
                     message_size=message.size_bytes,
                 )
                 self._recorded += 1

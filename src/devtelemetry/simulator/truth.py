@@ -48,7 +48,7 @@ class Pairs:
 
 @dataclass(slots=True)
 class Group(Pairs):
-    """The same, of one channel, platform, version or node."""
+    """The same, of one channel, platform, version, message type or node."""
 
     messages: set[str] = field(default_factory=set)
     receivers: set[int] = field(default_factory=set)
@@ -56,7 +56,7 @@ class Group(Pairs):
 
 @dataclass(slots=True)
 class TrueWindow:
-    """One window; the keys are channel ids, platforms, versions, numbers of nodes."""
+    """One window; the keys are channel ids, platforms, versions, types, numbers of nodes."""
 
     timeframe: str
     window: Window
@@ -64,6 +64,7 @@ class TrueWindow:
     channels: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     platforms: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     versions: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    types: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     nodes: defaultdict[int, Group] = field(default_factory=lambda: defaultdict(Group))
 
     @property
@@ -95,6 +96,7 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
             found.channels[message.channel_id],
             found.platforms[node.platform],
             found.versions[node.app_version],
+            found.types[message.message_type],
             found.nodes[number],
         ):
             group.messages.add(message.message_id)
@@ -157,6 +159,7 @@ def window_document(window: TrueWindow) -> dict[str, Any]:
         "channels": _groups("channel_id", window.channels),
         "platforms": _groups("platform", window.platforms),
         "versions": _groups("app_version", window.versions),
+        "types": _groups("message_type", window.types),
         "receivers": _groups("node", window.nodes),
     }
 

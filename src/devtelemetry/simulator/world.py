@@ -14,6 +14,7 @@ What loses a message, and what does not:
     held, untold    the receiver has it, and the report of that is lost on the device
 """
 
+import math
 import random
 from bisect import bisect_right
 from collections import defaultdict
@@ -24,13 +25,20 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from devtelemetry.model import HOUR_MS, MINUTE_MS
-from devtelemetry.simulator.loss import NO_LOSS, PLATFORMS, VERSIONS, LossModel, Share
+from devtelemetry.simulator.loss import (
+    MESSAGE_TYPES,
+    NO_LOSS,
+    PLATFORMS,
+    VERSIONS,
+    LossModel,
+    Share,
+)
 
 SMALL_OUTBOX = 10  # samples that a device which is cut off has room for
 OPT_IN_MS = 2 * MINUTE_MS  # before the first message; the client tells nothing older than it
 WIND_DOWN_MS = (
     2 * MINUTE_MS
-)  # after the last message: all that is late or comes twice is there by then
+)  # after the last message: all that is late or comes twice is there by then, but what is slow
 
 _NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobile", "protocol")
 _BUSIEST = 8.0  # times as many messages as in the quietest channel
@@ -65,6 +73,10 @@ class Spec:
     wiped              share of those that lose all data of the app in the end
     duplicates         share of the deliveries that the app is told of twice
     skew_ms            how far most clocks are off at most; some are by far more
+    platforms, versions, message_types  what there is of each, and how common it is; "": not said
+    slow               share of the deliveries that take long: from three seconds to `slowest_ms`,
+                       of which every tenfold is as common as the next
+    wrong_clocks       share of the nodes whose clock is off by `wrong_by_ms`, ahead or behind
     label              ends the names of the channels; None: made from all the rest, so that no two
                        simulations share a channel
     """
@@ -90,10 +102,19 @@ class Spec:
     duplicates: float = 0.02
     skew_ms: int = 2_000
     label: str | None = None
+    platforms: tuple[Share, ...] = PLATFORMS
+    versions: tuple[Share, ...] = VERSIONS
+    message_types: tuple[Share, ...] = MESSAGE_TYPES
+    slow: float = 0.0
+    slowest_ms: int = HOUR_MS
+    wrong_clocks: float = 0.0
+    wrong_by_ms: int = 0
 
     def __post_init__(self) -> None:
         assert self.start_ms < self.end_ms, "an empty span"
         assert self.skew_ms <= _CLOCK_SKEW_MS, "a sentAt could lie before an opt-in"
+        assert self.wrong_by_ms <= self.lead_ms, "what is measured could lie before an opt-in"
+        assert self.slowest_ms >= _LONGEST_DELAY_MS, "what is slow takes longer than the rest"
 
     @property
     def opt_in_ms(self) -> int:
@@ -146,6 +167,7 @@ class Message(NamedTuple):
     sent_at: int  # by its author's clock: event time
     author: int | None  # None: an outsider, who has not opted in
     size_bytes: int
+    message_type: str
 
 
 class Delivery(NamedTuple):
@@ -216,16 +238,32 @@ def make_world(spec: Spec) -> World:
     """The world of `spec`; equal specs have equal worlds."""
     tag = spec.fingerprint
     nodes, users = _make_nodes(spec, tag, _dice(spec, "nodes"))
+    nodes = _set_clocks(spec, nodes, _dice(spec, "clocks"))
     channels = _make_channels(spec, tag if spec.label is None else spec.label)
     memberships = _make_memberships(spec, channels, users, _dice(spec, "memberships"))
     interruptions = _make_interruptions(spec, _dice(spec, "interruptions"))
     offline = _make_offline(spec, _dice(spec, "offline"))
     members = _by_channel(memberships)
     messages = _write_messages(
-        spec, tag, nodes, channels, members, interruptions, offline, _dice(spec, "messages")
+        spec,
+        tag,
+        nodes,
+        channels,
+        members,
+        interruptions,
+        offline,
+        _dice(spec, "messages"),
+        _dice(spec, "types"),
     )
     deliveries = _deliver(
-        spec, nodes, members, interruptions, offline, messages, _dice(spec, "loss")
+        spec,
+        nodes,
+        members,
+        interruptions,
+        offline,
+        messages,
+        _dice(spec, "loss"),
+        _dice(spec, "delays"),
     )
     operations = sorted(
         _operations(
@@ -254,7 +292,13 @@ def _make_nodes(spec: Spec, tag: str, dice: random.Random) -> tuple[list[Node], 
         devices = range(len(nodes), min(len(nodes) + 1 + has_two, spec.nodes))
         key = "0x04" + _hex(tag, "user", len(users))
         nodes += [
-            Node(number, key, _choose(PLATFORMS, dice), _choose(VERSIONS, dice), _skew(spec, dice))
+            Node(
+                number,
+                key,
+                _choose(spec.platforms, dice),
+                _choose(spec.versions, dice),
+                _skew(spec, dice),
+            )
             for number in devices
         ]
         users.append(list(devices))
@@ -269,6 +313,12 @@ def _choose(shares: Sequence[Share], dice: random.Random) -> str:
 def _skew(spec: Spec, dice: random.Random) -> int:
     skew_ms = dice.randint(-spec.skew_ms, spec.skew_ms)
     return skew_ms * _FAR_OFF if dice.random() < _WRONG_CLOCKS else skew_ms
+
+
+def _set_clocks(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> list[Node]:
+    wrong = dice.sample(range(spec.nodes), round(spec.nodes * spec.wrong_clocks))
+    by_ms = {number: dice.choice((-1, 1)) * spec.wrong_by_ms for number in wrong}
+    return [node._replace(skew_ms=by_ms.get(node.number, node.skew_ms)) for node in nodes]
 
 
 def _make_channels(spec: Spec, label: str) -> list[Channel]:
@@ -397,6 +447,7 @@ def _write_messages(
     interruptions: Mapping[int, Interruption],
     offline: Sequence[list[int]],
     dice: random.Random,
+    types_dice: random.Random,
 ) -> list[Message]:
     """By channel, then by time. Whoever is not there to write does not."""
     messages: list[Message] = []
@@ -426,6 +477,7 @@ def _write_messages(
                     sent_ms + nodes[author].skew_ms,
                     None if is_outsider else author,
                     dice.randint(80, 2_000),
+                    _choose(spec.message_types, types_dice),
                 )
             )
     return messages
@@ -439,6 +491,7 @@ def _deliver(
     offline: Sequence[list[int]],
     messages: Sequence[Message],
     dice: random.Random,
+    delays_dice: random.Random,
 ) -> list[Delivery]:
     deliveries = []
     for message in messages:
@@ -450,8 +503,13 @@ def _deliver(
             if not membership.joined_ms <= message.at_ms < membership.left_ms:
                 continue
             node = nodes[number]
-            is_lost = dice.random() < spec.loss.of_pair(node.platform, node.app_version)
+            is_lost = dice.random() < spec.loss.of_pair(
+                node.platform, node.app_version, message.message_type
+            )
             delay_ms = dice.randint(50, _LONGEST_DELAY_MS)
+            if delays_dice.random() < spec.slow:
+                longer = delays_dice.uniform(0, math.log(spec.slowest_ms / _LONGEST_DELAY_MS))
+                delay_ms = round(_LONGEST_DELAY_MS * math.exp(longer))
             arrives_ms = None
             if not (is_lost or reaches_nobody or _is_offline(offline[number], message.at_ms)):
                 arrives_ms = _awake_at(interruptions.get(number), message.at_ms + delay_ms)

@@ -1,0 +1,146 @@
+"""Installations that lie, in a world of others that do not. Pure.
+
+Each says that it is in every channel from before what is measured on, and keeps reporting. What it
+says is numbered and in time: nothing but its content tells it from an honest one.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+
+from devtelemetry.simulator.pushes import MOST_SAMPLES, PUSH_MS, Push
+from devtelemetry.simulator.reports import report
+from devtelemetry.simulator.world import Message, World
+from devtelemetry.v1 import telemetry_pb2
+
+_HELD_AFTER_MS = 500
+
+
+def claims_nothing(world: World) -> list[Push]:
+    """Is there, and holds nothing."""
+    return _liar(world, "claims nothing", {})
+
+
+def claims_everything(world: World) -> list[Push]:
+    """Holds every message that anybody reports, lost to it or not, and wrote none."""
+    return _liar(world, "claims everything", _known(world))
+
+
+def invents(world: World, name: str = "invents") -> list[Push]:
+    """Holds all that there is, and once as many messages more in every channel that there are not.
+
+    name  of the liar; the messages have the same ids whoever makes them up
+    """
+    held = {channel_id: list(messages) for channel_id, messages in _known(world).items()}
+    for channel_id, messages in held.items():
+        messages.extend(_made_up(world, channel_id, len(messages)))
+    return _liar(world, name, held)
+
+
+def floods(world: World) -> list[Push]:
+    """Holds all that there is, and in the quietest channel as many made up as there are in all."""
+    held = {channel_id: list(messages) for channel_id, messages in _known(world).items()}
+    every = sum(map(len, held.values()))
+    quietest = min(held, key=lambda channel_id: (len(held[channel_id]), channel_id))
+    held[quietest] += _made_up(world, quietest, every)
+    return _liar(world, "floods", held)
+
+
+def colludes(world: World) -> list[Push]:
+    """Two that `invents`, the same."""
+    return sorted(
+        [*invents(world, "one of two"), *invents(world, "the other of two")],
+        key=lambda push: push.at_ms,
+    )
+
+
+LIARS: Mapping[str, Callable[[World], list[Push]]] = {
+    "invents messages": invents,
+    "claims to hold everything": claims_everything,
+    "claims to hold nothing": claims_nothing,
+    "floods the quietest channel": floods,
+    "two invent the same": colludes,
+}
+"""By what it does."""
+
+
+def _known(world: World) -> dict[str, list[Message]]:
+    """By channel what somebody reports; a channel of which nobody does is there too."""
+    reported = {one.message.message_id for one in report(world).arrived}
+    found: dict[str, list[Message]] = {channel.channel_id: [] for channel in world.channels}
+    for message in world.messages:
+        if message.message_id in reported:
+            found[message.channel_id].append(message)
+    return found
+
+
+def _made_up(world: World, channel_id: str, count: int) -> Iterable[Message]:
+    """Anywhere in the time in which the others talk."""
+    spec = world.spec
+    dice = random.Random(f"{spec.seed} made up {channel_id}")  # noqa: S311 - can be repeated
+    for number in range(count):
+        at_ms = dice.randrange(spec.begin_ms, spec.until_ms)
+        digest = sha256(f"{spec.fingerprint} made up {channel_id} {number}".encode()).hexdigest()
+        yield Message(
+            f"0x{digest[:32]}",
+            channel_id,
+            at_ms,
+            at_ms,
+            None,
+            dice.randint(80, 2_000),
+            dice.choice(spec.message_types).name,
+        )
+
+
+def _liar(world: World, name: str, held: Mapping[str, list[Message]]) -> list[Push]:
+    spec = world.spec
+    reporter = telemetry_pb2.Reporter(
+        receiver_public_key="0x04" + sha256(f"{spec.fingerprint} {name}".encode()).hexdigest(),
+        installation_id=f"{spec.fingerprint}-{name}",
+        platform=world.nodes[0].platform,
+        app_version=world.nodes[0].app_version,
+    )
+    joined = [
+        telemetry_pb2.Membership(channel_id=channel.channel_id, joined_at=spec.begin_ms)
+        for channel in world.channels
+    ]
+    messages = sorted(
+        (message for of_channel in held.values() for message in of_channel),
+        key=lambda message: message.at_ms,
+    )
+    found = [_push(reporter, spec.begin_ms, memberships=joined)]
+    for first in range(0, len(messages), MOST_SAMPLES):
+        batch = messages[first : first + MOST_SAMPLES]
+        at_ms = batch[-1].at_ms + PUSH_MS
+        found.append(_push(reporter, at_ms, [_sample(one) for one in batch], first + 1))
+    found.append(_push(reporter, spec.until_ms + PUSH_MS))
+    return found
+
+
+def _push(
+    reporter: telemetry_pb2.Reporter,
+    at_ms: int,
+    samples: Iterable[telemetry_pb2.Sample] = (),
+    first_sequence: int = 0,
+    *,
+    memberships: Iterable[telemetry_pb2.Membership] = (),
+) -> Push:
+    request = telemetry_pb2.PushRequest(
+        samples=samples,
+        reporter=reporter,
+        first_sequence=first_sequence,
+        client_time=at_ms,
+        memberships=memberships,
+    )
+    return Push(at_ms, request)
+
+
+def _sample(message: Message) -> telemetry_pb2.Sample:
+    return telemetry_pb2.Sample(
+        message_id=message.message_id,
+        channel_id=message.channel_id,
+        sent_at=message.sent_at,
+        received_at=message.at_ms + _HELD_AFTER_MS,
+        message_type=message.message_type,
+        message_size=message.size_bytes,
+    )
