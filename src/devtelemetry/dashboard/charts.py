@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.views import Point
+from devtelemetry.dashboard.views.values import Point
 from devtelemetry.model import unix_ms
 
 _TICKS = 5

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import orjson
 
+from devtelemetry.causes.document import cell
 from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, WindowReading
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.model import WindowReliability
@@ -14,9 +15,6 @@ _COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unkn
 _RATIOS = ("reliability", "delivery_ratio", "delivery_ratio_lower", "delivery_ratio_upper")
 _WINDOW_COLUMNS = ("start", "end", "timeframe", "membership", "state", *_RATIOS, *_COUNTS)
 _CHANNEL_COLUMNS = ("channel_id", "comparable", *_RATIOS, *_COUNTS)
-
-# What a spreadsheet would take for a formula. An id of a client begins with anything.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_json(reading: OverviewReading | ChannelReading | WindowReading) -> bytes:
@@ -61,8 +59,8 @@ def _csv(columns: Sequence[str], rows: Iterable[dict[str, object]]) -> str:
 
 
 def _cell(value: object) -> object:
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return cell(value)
     if isinstance(value, bool):
         return str(value).lower()
     return "" if value is None else value

@@ -24,16 +24,10 @@ from devtelemetry.dashboard.state import (
     read_asked,
     read_asked_window,
 )
-from devtelemetry.dashboard.views import (
-    ChannelPage,
-    Fact,
-    Link,
-    Overview,
-    Point,
-    channel_page,
-    overview,
-    window_page,
-)
+from devtelemetry.dashboard.views.channel import channel_page
+from devtelemetry.dashboard.views.overview import overview
+from devtelemetry.dashboard.views.values import ChannelPage, Fact, Link, Overview, Point
+from devtelemetry.dashboard.views.window import window_page
 
 MOST_ROWS = 200  # of the line as a table; all of them are in the export
 _BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some seconds

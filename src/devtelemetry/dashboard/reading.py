@@ -1,13 +1,17 @@
-"""From the stored figures to what a page rests on. Reads aggregates alone, never samples."""
+"""From the stored figures to what a page rests on. Samples are read to drill down, never else."""
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.aggregate.windows import DAY, HOUR
+from devtelemetry.causes.document import page
+from devtelemetry.causes.read import Asked as LookInto
+from devtelemetry.causes.read import DrillDownError, drill_down
 from devtelemetry.dashboard.state import (
     SPANS,
     Asked,
@@ -15,6 +19,7 @@ from devtelemetry.dashboard.state import (
     fitting,
     summed_timeframe,
 )
+from devtelemetry.errors import Unavailable
 from devtelemetry.figures.derive import Share
 from devtelemetry.figures.read import (
     Selection,
@@ -34,7 +39,7 @@ WORST_CHANNELS = 8
 MOVED_CHANNELS = 3
 MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
 REMEMBERED = 64  # readings; the largest, a month of hours, takes some megabytes
-ONE_DAY = "24h"
+MOST_MISSING = 50  # messages, and receivers, on a page; the API has the others
 
 _T = TypeVar("_T")
 
@@ -87,14 +92,25 @@ class WindowReading:
     window: WindowReliability | None  # None: not computed, or there is none
     neighbours: Sequence[WindowReliability]  # itself among them
     computed_at: datetime | None
+    missing: Mapping[str, Any] | None = None  # of one channel: the document of /api/v1/missing
+    missing_problem: str = ""  # why there is none
 
 
 class Reader:
     """Reads for all viewers of one server: of one state of the figures each page once."""
 
-    def __init__(self, database: Database, timeframes: Sequence[Timeframe]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        timeframes: Sequence[Timeframe],
+        rules: AggregateRules,
+        now: Callable[[], datetime],
+    ) -> None:
         self._database = database
         self._timeframes = timeframes
+        self._rules = rules
+        self._now = now
+        self._drilling = asyncio.Semaphore(1)
         self._done: OrderedDict[Hashable, asyncio.Task[Any]] = OrderedDict()
 
     async def newest(self) -> datetime | None:
@@ -254,7 +270,25 @@ class Reader:
             )
         )
         found = await self._windows(selection)
-        return WindowReading(asked, found[0] if found else None, neighbours, newest)
+        reading = WindowReading(asked, found[0] if found else None, neighbours, newest)
+        return await self._drill_down(reading)
+
+    async def _drill_down(self, reading: WindowReading) -> WindowReading:
+        """The one thing of the dashboard that reads samples: which messages of a channel are
+        missing. One look at a time, since each may take seconds."""
+        asked = reading.asked
+        if asked.channel is None or reading.window is None:
+            return reading
+        rules = replace(self._rules, membership=asked.membership)
+        look = LookInto(asked.channel, asked.timeframe, asked.start)
+        try:
+            async with (
+                self._drilling,
+                drill_down(self._database, rules, look, now=self._now) as found,
+            ):
+                return replace(reading, missing=await page(found, limit=MOST_MISSING))
+        except (DrillDownError, Unavailable) as error:
+            return replace(reading, missing_problem=str(error))
 
     async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
         return [window async for window in read_windows(self._database, selection)]

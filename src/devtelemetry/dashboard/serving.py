@@ -68,7 +68,7 @@ async def dashboard(
         except Unavailable:
             return True  # nothing can be read then either; the next look decides
 
-    reader = Reader(database, settings.timeframes)
+    reader = Reader(database, settings.timeframes, settings.aggregate_rules(), now)
     live = Live(reader)
     add_pages(
         Site(settings, reader, live, now, may_look, asks_for_token, grpc_at, _asset_version())

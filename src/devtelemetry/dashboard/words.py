@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from devtelemetry import report
+from devtelemetry.causes.classify import LossClass
 from devtelemetry.config import write_duration
 from devtelemetry.estimate.delay import Reach
 from devtelemetry.estimate.interval import Interval
@@ -41,6 +42,13 @@ MEMBERSHIPS: Mapping[MembershipPolicy, str] = {
     MembershipPolicy.PRESENT: "present: from a receiver's first message in a channel to its last",
     MembershipPolicy.WINDOW: "window: who held or sent a message of the window",
     MembershipPolicy.BRACKETED: "bracketed: who was there before the window and after it",
+}
+
+LOSS_CLASSES: Mapping[LossClass, str] = {
+    LossClass.EVERYONE: "lost by everyone",
+    LossClass.BURST: "in a burst",
+    LossClass.ONE: "lost by one alone",
+    LossClass.SCATTERED: "scattered",
 }
 
 TERMS: Mapping[str, str] = {
@@ -120,6 +128,12 @@ TERMS: Mapping[str, str] = {
         "Messages that reached nobody who reports, estimated from how many were seen once and "
         "twice."
     ),
+    "loss classes": (
+        "Lost by everyone: nobody but its author has it, so it hardly left. In a burst: in a run "
+        "of messages that others got, so the receiver was probably offline. Lost by one alone: "
+        "all others have it. Scattered: some have it, some not."
+    ),
+    "run": "Messages in a row that a receiver lacks, with none that it holds between them.",
     "other": "Groups with too few receivers to be shown, put together.",
 }
 

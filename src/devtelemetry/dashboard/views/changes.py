@@ -1,0 +1,149 @@
+"""What changed since yesterday, in words. Pure."""
+
+from dataclasses import replace
+
+from devtelemetry.dashboard import words
+from devtelemetry.dashboard.reading import (
+    Days,
+)
+from devtelemetry.dashboard.state import Asked, address
+from devtelemetry.dashboard.views.parts import clusters, known_share, tone_of
+from devtelemetry.dashboard.views.values import Change
+from devtelemetry.estimate.verdict import Word, compare
+from devtelemetry.figures.derive import (
+    Share,
+    groups_of,
+    sum_of,
+)
+from devtelemetry.model import (
+    Dimension,
+)
+
+# Beyond these a change is told; below they are the noise of every day.
+_RECEIVERS_CHANGED = 0.1
+_KNOWN_CHANGED = 0.01
+_NEW_SHARE = 0.01  # of the pairs: a version that fewer have is not worth a line
+
+
+def changes(days: Days | None, asked: Asked) -> list[Change]:
+    """The last 24 hours beside the 24 before, in sentences; what may be chance is called that."""
+    if days is None or not days.after:
+        return [Change("note", "There is no full day of windows yet to compare.")]
+    after, before = sum_of(days.after), sum_of(days.before)
+    new, old = after.counts.delivery_ratio, before.counts.delivery_ratio
+    if new is None:
+        return [Change("note", "No window of the last 24 hours has a ratio.")]
+    if old is None:
+        return [
+            Change(
+                "note",
+                f"In the last 24 hours {words.percent(new)} was delivered. No window of the 24 "
+                "hours before has a ratio to compare with.",
+            )
+        ]
+    found = [
+        _overall(after, before, new, old),
+        *_coverage_changes(days),
+        *_group_changes(days, Dimension.PLATFORM),
+        *_group_changes(days, Dimension.APP_VERSION),
+        *_channel_changes(days, asked),
+    ]
+    if len(found) == 1:
+        found.append(
+            Change("note", "No platform, version or channel changed by more than chance explains.")
+        )
+    return found
+
+
+def _overall(after: Share, before: Share, new: float, old: float) -> Change:
+    verdict = compare(after.interval, before.interval)
+    said = f"{words.percent(new)} was delivered, {words.percent(old)} the day before"
+    if verdict is None:
+        return Change("note", f"{said}; {words.TOO_FEW} whether that is a change.")
+    if verdict.word is Word.CANNOT_TELL:
+        return Change(
+            "note", f"{said}: {words.points(new - old)} points, which may well be chance."
+        )
+    return Change(tone_of(verdict.word), f"{said}: {words.verdict(verdict)}.")
+
+
+def _coverage_changes(days: Days) -> list[Change]:
+    found = []
+    after, before = sum_of(days.after).counts, sum_of(days.before).counts
+    known, known_before = known_share(after), known_share(before)
+    if (
+        known is not None
+        and known_before is not None
+        and abs(known - known_before) > _KNOWN_CHANGED
+    ):
+        fewer = known < known_before
+        found.append(
+            Change(
+                "worse" if fewer else "better",
+                f"{'More' if fewer else 'Fewer'} reports were lost: of {words.percent(1 - known)} "
+                f"of the pairs nothing can be said, {words.percent(1 - known_before)} the day "
+                "before.",
+            )
+        )
+    report = clusters(days.after, lambda one: one.figures.spreads.over_receivers.clusters)
+    reported = clusters(days.before, lambda one: one.figures.spreads.over_receivers.clusters)
+    if report and reported:
+        new, old = sum(report) / len(report), sum(reported) / len(reported)
+        if old and abs(new - old) / old > _RECEIVERS_CHANGED:
+            found.append(
+                Change(
+                    "worse" if new < old else "better",
+                    f"{words.count(new)} receivers reported in a window of {days.timeframe.name} "
+                    f"on average, {words.count(old)} the day before.",
+                )
+            )
+    return found
+
+
+def _group_changes(days: Days, by: Dimension) -> list[Change]:
+    after, before = groups_of(days.after, by), groups_of(days.before, by)
+    total = sum(share.counts.expected for share in after.values())
+    found = []
+    for value, share in after.items():
+        if value is None:
+            continue
+        name = f"{words.DIMENSIONS[by]} {words.group(value)}"
+        if value not in before:
+            part = share.counts.expected / total if total else 0.0
+            if part >= _NEW_SHARE:
+                found.append(
+                    Change(
+                        "note",
+                        f"{name} is new, with {words.percent(part)} of the expected deliveries.",
+                    )
+                )
+            continue
+        found += _judged(name, share, before[value])
+    return found
+
+
+def _channel_changes(days: Days, asked: Asked) -> list[Change]:
+    found = []
+    for channel_id, before, after in days.moved:
+        found += [
+            replace(
+                change,
+                href=address(replace(asked, channel=channel_id)),
+                link_text=words.short_identifier(channel_id),
+            )
+            for change in _judged("", after, before)
+        ]
+    return found
+
+
+def _judged(name: str, after: Share, before: Share) -> list[Change]:
+    verdict = compare(after.interval, before.interval)
+    if verdict is None or verdict.word is Word.CANNOT_TELL:
+        return []
+    return [
+        Change(
+            tone_of(verdict.word),
+            f"{name} is {words.verdict(verdict)}: {words.percent(after.counts.delivery_ratio)}, "
+            f"{words.percent(before.counts.delivery_ratio)} the day before.".lstrip(),
+        )
+    ]

@@ -1,0 +1,72 @@
+"""Down to single messages: who lacks what, and in which pattern. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from devtelemetry.causes.classify import LossClass
+from devtelemetry.dashboard import words
+from devtelemetry.dashboard.views.values import LossyRow, Missing, MissingRow
+from devtelemetry.model import (
+    from_unix_ms,
+)
+
+
+def missing_view(document: Mapping[str, Any]) -> Missing:
+    """Of the document of /api/v1/missing."""
+    notes = []
+    stored = document["stored"]
+    if stored is not None and any(stored[name] != document[name] for name in stored):
+        notes.append(
+            f"As computed, {words.count(stored['missing'])} of {words.count(stored['expected'])} "
+            "were missing: samples or settings have changed since."
+        )
+    messages, receivers = document["missing_messages"], document["lossy_receivers"]
+    return Missing(
+        [_missing_row(one) for one in messages],
+        [_lossy_row(one) for one in receivers],
+        _shown_of(len(messages), document["missing_messages_total"]),
+        _shown_of(len(receivers), document["lossy_receivers_total"]),
+        notes,
+    )
+
+
+def _missing_row(message: Mapping[str, Any]) -> MissingRow:
+    on = {author["platform"] for author in message["authors"] if author["platform"]}
+    return MissingRow(
+        from_unix_ms(message["sent_at"]),
+        words.short_identifier(message["message_id"]),
+        words.identifier(message["message_type"]) or "not said",
+        words.identifier(", ".join(sorted(on))) or "not said",
+        f"{words.count(message['held'])} of {words.count(message['expected'])}",
+        words.count(message["missing"]),
+        _classes(message["classes"]),
+    )
+
+
+def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
+    on = " ".join(filter(None, (receiver["platform"], receiver["app_version"])))
+    mean = receiver["loss_period_length_mean"]
+    longest = max(receiver["runs"], key=lambda run: run["length"], default=None)
+    return LossyRow(
+        receiver["receiver"],
+        words.identifier(on) or "not said",
+        f"{words.count(receiver['missing'])} of {words.count(receiver['expected'])}",
+        _classes(receiver["classes"]),
+        words.count(receiver["loss_periods"]),
+        "–" if mean is None else f"{mean:.1f}",
+        words.count(receiver["loss_period_length_max"]),
+        None if longest is None else from_unix_ms(longest["first_sent_at"]),
+        None if longest is None else from_unix_ms(longest["last_sent_at"]),
+    )
+
+
+def _classes(classes: Mapping[str, int]) -> str:
+    return ", ".join(
+        f"{words.count(count)} {words.LOSS_CLASSES[LossClass(name)]}"
+        for name, count in classes.items()
+        if count
+    )
+
+
+def _shown_of(shown: int, total: int) -> str:
+    return f"The worst {shown:,} of {total:,}; /api/v1/missing has all." if shown < total else ""

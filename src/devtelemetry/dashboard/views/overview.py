@@ -1,0 +1,207 @@
+"""The overview: now, over time, by whom, where it is worst. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from devtelemetry.aggregate.windows import is_due
+from devtelemetry.dashboard import words
+from devtelemetry.dashboard.reading import (
+    OverviewReading,
+    Worst,
+)
+from devtelemetry.dashboard.state import Asked, AskedWindow, address
+from devtelemetry.dashboard.views.changes import changes
+from devtelemetry.dashboard.views.parts import (
+    choices,
+    clusters,
+    empty,
+    influence_notes,
+    known_fact,
+    mark_on,
+    points_of,
+    scale_of,
+    tone_of,
+    two_groups,
+    why_no_ratio,
+)
+from devtelemetry.dashboard.views.values import ChannelRow, Fact, Now, Overview
+from devtelemetry.estimate.verdict import compare
+from devtelemetry.figures.derive import (
+    Share,
+    share_of,
+    sum_of,
+)
+from devtelemetry.model import (
+    MembershipPolicy,
+    Timeframe,
+    Window,
+    WindowReliability,
+    WindowState,
+)
+
+
+def overview(
+    reading: OverviewReading,
+    timeframes: Sequence[Timeframe],
+    *,
+    now: datetime,
+    influence_limit: float,
+) -> Overview:
+    asked = reading.asked
+    total = sum_of(reading.windows)
+    latest = [
+        _now(timeframe, windows, asked.membership)
+        for timeframe, windows in reading.latest
+        if windows
+    ]
+    return Overview(
+        asked,
+        choices(asked, timeframes),
+        latest,
+        _overview_facts(reading, total),
+        [*_stale(reading, now), *influence_notes(reading.windows, influence_limit)],
+        changes(reading.days, asked),
+        _span_fact(asked, total),
+        points_of(reading.windows, asked, reading.anchor),
+        two_groups(reading.windows, asked),
+        [] if reading.worst is None else _worst_rows(reading.worst, asked),
+        "" if reading.worst is None else _worst_of(reading.worst),
+        "" if latest else empty(reading.has_samples),
+        reading.computed_at,
+    )
+
+
+def _now(
+    timeframe: Timeframe, windows: Sequence[WindowReliability], membership: MembershipPolicy
+) -> Now:
+    last, before = windows[-1], windows[:-1]
+    share = share_of(last)
+    ratio = last.counts.delivery_ratio
+    trend, tone = "", ""
+    if ratio is not None and before:
+        verdict = compare(share.interval, sum_of(before).interval)
+        versus = "the window before" if len(before) == 1 else f"the {len(before)} before"
+        trend = f"beside {versus}: {words.verdict(verdict)}"
+        tone = "" if verdict is None else tone_of(verdict.word)
+    return Now(
+        words.TIMEFRAMES.get(timeframe.name, f"Latest {timeframe.name}"),
+        last.window.start,
+        last.window.end,
+        address(AskedWindow(timeframe, last.window.start, membership)),
+        "" if ratio is None else words.percent(ratio),
+        why_no_ratio(last),
+        words.interval(share.interval),
+        trend,
+        tone,
+        last.state is WindowState.PROVISIONAL,
+        [one.counts.delivery_ratio for one in windows],
+    )
+
+
+def _overview_facts(reading: OverviewReading, total: Share) -> list[Fact]:
+    last = reading.windows[-1] if reading.windows else None
+    facts = [_receivers_fact(reading.windows)]
+    if last is not None:
+        facts.append(_channels_fact(reading.windows))
+    facts.append(known_fact(total.counts))
+    covered = [
+        (one.sample_coverage, one.counts.expected)
+        for one in reading.windows
+        if one.sample_coverage is not None
+    ]
+    facts.append(
+        Fact(
+            "Sample coverage",
+            words.percent(_weighted(covered)) if covered else words.TOO_FEW,
+            "estimated, mean by expected pairs" if covered else "",
+            "sample coverage",
+        )
+    )
+    return facts
+
+
+def _weighted(values: Sequence[tuple[float, int]]) -> float:
+    weight = sum(count for _, count in values)
+    if not weight:
+        return sum(value for value, _ in values) / len(values)
+    return sum(value * count for value, count in values) / weight
+
+
+def _receivers_fact(windows: Sequence[WindowReliability]) -> Fact:
+    """Distinct ones are known of each window, not of several together."""
+    report = clusters(windows, lambda one: one.figures.spreads.over_receivers.clusters)
+    if not report:
+        return Fact("Receivers that report", words.NO_REPORTERS, "", "receivers")
+    return Fact(
+        "Receivers that report",
+        words.short_count(report[-1]),
+        f"in the latest window; {min(report):,} to {max(report):,} in the span",
+        "receivers",
+    )
+
+
+def _channels_fact(windows: Sequence[WindowReliability]) -> Fact:
+    channels = clusters(windows, lambda one: one.figures.spreads.over_channels.clusters)
+    if not channels:
+        return Fact("Comparable channels", "none", "", "comparable")
+    return Fact(
+        "Comparable channels", words.short_count(channels[-1]), "in the latest window", "comparable"
+    )
+
+
+def _span_fact(asked: Asked, total: Share) -> Fact:
+    ratio = total.counts.delivery_ratio
+    label = f"{words.SPANS[asked.span]}, windows of {asked.timeframe.name}"
+    if ratio is None:
+        return Fact(label, words.NOT_COMPARABLE, "no window of the span has a ratio")
+    return Fact(
+        label,
+        words.percent(ratio),
+        f"95 % interval {words.interval(total.interval)}; {words.count(total.counts.missing)} of "
+        f"{words.count(total.counts.corroborated)} missing",
+        "delivery ratio",
+    )
+
+
+def _stale(reading: OverviewReading, now: datetime) -> list[str]:
+    """A line that ends in the past is no line of today."""
+    if reading.anchor is None:
+        return []
+    asked = reading.asked
+    due = Window(reading.anchor, reading.anchor + asked.timeframe.length)
+    if not is_due(asked.timeframe, due, now - asked.timeframe.length):
+        return []
+    return [
+        (
+            f"The latest {asked.timeframe.name} window ended "
+            f"{words.ago(now - reading.anchor)} ago, "
+            f"{words.utc(reading.anchor)}. Later ones are {words.NOT_COMPUTED}: is the server that "
+            "computes running?"
+        )
+    ]
+
+
+def _worst_rows(worst: Worst, asked: Asked) -> list[ChannelRow]:
+    scale = scale_of([share for _, share in worst.channels])
+    return [
+        ChannelRow(
+            words.short_identifier(channel_id),
+            address(replace(asked, channel=channel_id)),
+            words.percent(share.counts.delivery_ratio),
+            words.interval(share.interval),
+            words.count(share.counts.messages),
+            words.count(share.counts.receivers),
+            words.count(share.counts.expected),
+            words.count(share.counts.missing),
+            mark=mark_on(share, scale),
+        )
+        for channel_id, share in worst.channels
+    ]
+
+
+def _worst_of(worst: Worst) -> str:
+    return (
+        f"Sums over the windows of {worst.timeframe.name} from {words.utc(worst.start)} to "
+        f"{words.utc(worst.end)}"
+    )

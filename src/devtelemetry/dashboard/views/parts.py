@@ -1,0 +1,347 @@
+"""What several pages say. Pure."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from devtelemetry.causes.classify import LossClass
+from devtelemetry.dashboard import words
+from devtelemetry.dashboard.state import SPANS, Asked, AskedWindow, address
+from devtelemetry.dashboard.views.values import (
+    Bar,
+    Choice,
+    Fact,
+    GroupRow,
+    GroupTable,
+    Link,
+    Mark,
+    Point,
+)
+from devtelemetry.estimate.verdict import Word
+from devtelemetry.figures.derive import (
+    ON_TIME_MS,
+    QUANTILES,
+    Share,
+    groups_of,
+    reference,
+    share_of,
+    verdicts,
+)
+from devtelemetry.model import (
+    ChannelReliability,
+    Counts,
+    Dimension,
+    Timeframe,
+    Window,
+    WindowReliability,
+    WindowState,
+)
+
+
+def why_no_ratio(window: WindowReliability | None) -> str:
+    """Why a window that was read with its channels has no ratio; empty if it has one."""
+    if window is None:
+        return words.NOT_COMPUTED
+    if window.counts.delivery_ratio is not None:
+        return ""
+    if window.counts.expected:
+        return f"{words.TOO_FEW}: no other receiver vouches for any message"
+    if not window.channels:
+        return f"{words.NO_REPORTERS}: no message was reported by a receiver that counts"
+    return f"{words.NOT_COMPARABLE}: {why_not_comparable(window.channels)}"
+
+
+def why_not_comparable(channels: Iterable[ChannelReliability]) -> str:
+    """Of channels of which none is comparable: what they lack."""
+    if any(channel.counts.receivers >= 2 for channel in channels):
+        return "nothing was expected of the receivers that count"
+    return "one receiver alone counts, and nobody can vouch for its messages"
+
+
+def known_share(counts: Counts) -> float | None:
+    pairs = counts.expected + counts.unknown
+    return counts.expected / pairs if pairs else None
+
+
+def known_fact(counts: Counts) -> Fact:
+    known = known_share(counts)
+    return Fact(
+        "Known share",
+        words.TOO_FEW if known is None else words.percent(known),
+        "" if known is None else f"{words.count(counts.unknown)} pairs unknown",
+        "known share",
+    )
+
+
+def influence_notes(windows: Sequence[WindowReliability], limit: float) -> list[str]:
+    moved = [
+        one
+        for one in windows
+        if one.figures.influence is not None and one.figures.influence > limit
+    ]
+    if not moved:
+        return []
+    worst = max(moved, key=lambda one: one.figures.influence or 0.0)
+    where = (
+        "In this window"
+        if len(windows) == 1
+        else f"In {len(moved)} of {len(windows)} windows, last that of "
+        f"{words.utc(moved[-1].window.start)},"
+    )
+    return [
+        (
+            f"{where} one receiver could move R by more than {words.percent(limit)}, at most by "
+            f"{words.percent(worst.figures.influence)}."
+        )
+    ]
+
+
+def clusters(
+    windows: Sequence[WindowReliability], of: Callable[[WindowReliability], int]
+) -> list[int]:
+    return [of(one) for one in windows if one.counts.corroborated]
+
+
+def empty(has_samples: bool) -> str:
+    return "waiting" if has_samples else "first"
+
+
+def two_groups(windows: Sequence[WindowReliability], asked: Asked) -> list[GroupTable]:
+    """By platform, and by what was asked for."""
+    second = asked.by if asked.by is not Dimension.PLATFORM else Dimension.APP_VERSION
+    return [
+        group_table(windows, Dimension.PLATFORM),
+        replace(
+            group_table(windows, second),
+            choice=Choice(
+                "Break down by",
+                [
+                    Link(
+                        words.DIMENSIONS[by],
+                        address(replace(asked, by=by)),
+                        by is second,
+                    )
+                    for by in (Dimension.APP_VERSION, Dimension.MESSAGE_TYPE)
+                ],
+            ),
+        ),
+    ]
+
+
+def group_table(windows: Sequence[WindowReliability], by: Dimension) -> GroupTable:
+    groups = groups_of(windows, by)
+    beside = reference(list(groups))
+    judged = verdicts(groups)
+    scale = scale_of(groups.values())
+    rows = []
+    for value, share in groups.items():
+        verdict = judged[value]
+        is_reference = value == beside and beside is not None
+        rows.append(
+            GroupRow(
+                words.group(value),
+                words.percent(share.counts.delivery_ratio)
+                if share.counts.delivery_ratio is not None
+                else words.TOO_FEW,
+                words.interval(share.interval),
+                words.count(share.counts.expected),
+                words.count(share.counts.missing),
+                ratio_or(share.on_time(ON_TIME_MS["1m"]), "not known"),
+                "others beside it" if is_reference else words.verdict(verdict),
+                "" if verdict is None else tone_of(verdict.word),
+                mark_on(share, scale),
+            )
+        )
+    return GroupTable(
+        words.DIMENSIONS[by],
+        "" if beside is None else words.group(beside),
+        rows,
+        scale="" if scale is None else f"{words.percent(scale)} to 100 %",
+    )
+
+
+def scale_of(shares: Iterable[Share]) -> float | None:
+    """Where the marks of a table begin; they end at 1. None: there is nothing to mark."""
+    lows = []
+    for share in shares:
+        ratio, interval = share.counts.delivery_ratio, share.interval
+        if ratio is not None:
+            lows.append(ratio if interval is None else interval.lower)
+    if not lows:
+        return None
+    low = min(lows)
+    for edge in (0.99, 0.98, 0.95, 0.9, 0.8, 0.6):
+        if low > edge:
+            return edge
+    return 0.0
+
+
+def mark_on(share: Share, scale: float | None) -> Mark | None:
+    ratio = share.counts.delivery_ratio
+    if ratio is None or scale is None:
+        return None
+
+    def place(value: float) -> float:
+        return round(100 * max(0.0, value - scale) / (1 - scale), 2)
+
+    interval = share.interval
+    return Mark(
+        place(ratio),
+        None if interval is None else place(interval.lower),
+        None if interval is None else place(interval.upper),
+    )
+
+
+def points_of(
+    windows: Sequence[WindowReliability], asked: Asked, anchor: datetime | None
+) -> list[Point]:
+    """All windows of the span, oldest first; those that were never computed are gaps."""
+    if anchor is None:
+        return []
+    by_start = {one.window.start: one for one in windows}
+    found = []
+    start = anchor - asked.points * asked.timeframe.length
+    while start < anchor:
+        end = start + asked.timeframe.length
+        found.append(_point(Window(start, end), by_start.get(start), asked))
+        start = end
+    return found
+
+
+def _point(window: Window, found: WindowReliability | None, asked: Asked) -> Point:
+    href = address(AskedWindow(asked.timeframe, window.start, asked.membership, asked.channel))
+    if found is None:
+        return Point(
+            window.start, window.end, None, None, None, False, Counts(0, 0, 0, 0, 0),
+            words.NOT_COMPUTED, href,
+        )  # fmt: skip
+    interval = share_of(found).interval
+    ratio = found.counts.delivery_ratio
+    return Point(
+        window.start,
+        window.end,
+        ratio,
+        None if interval is None else interval.lower,
+        None if interval is None else interval.upper,
+        found.state is WindowState.PROVISIONAL,
+        found.counts,
+        "" if ratio is not None else _why_gap(found, asked),
+        href,
+    )
+
+
+def _why_gap(window: WindowReliability, asked: Asked) -> str:
+    if asked.channel is None:
+        return words.NOT_COMPARABLE
+    return why_no_ratio(window).partition(":")[0]
+
+
+def count_facts(counts: Counts, *, receivers_note: str = "") -> list[Fact]:
+    return [
+        Fact("Messages", words.count(counts.messages)),
+        Fact("Receivers", words.count(counts.receivers), receivers_note, "receivers"),
+        Fact("Expected", words.count(counts.expected), "deliveries", "expected"),
+        Fact(
+            "Missing",
+            words.count(counts.missing),
+            f"of {words.count(counts.corroborated)} corroborated",
+            "missing",
+        ),
+    ]
+
+
+def delay_facts(share: Share) -> list[Fact]:
+    """On time within, and quantiles of all that should have been delivered."""
+    on_time = {name: share.on_time(edge) for name, edge in ON_TIME_MS.items()}
+    if all(ratio is None for ratio in on_time.values()):
+        return []
+    return [
+        *(
+            Fact(
+                f"Within {words.duration(ON_TIME_MS[name])}",
+                ratio_or(ratio, "not known"),
+                "",
+                "on time",
+            )
+            for name, ratio in on_time.items()
+        ),
+        *(
+            Fact(name, words.delay(share.quantile(of)), "", "delay")
+            for name, of in QUANTILES.items()
+        ),
+    ]
+
+
+def delay_bars(share: Share) -> list[Bar]:
+    """Delivered pairs by class of delay; nothing where no delay is known."""
+    counts = share.delays.delivery
+    total = sum(counts)
+    if not sum(counts[1:]):
+        return []
+    return [
+        Bar(name, count, 100 * count / total, "unknown" if number < 2 else "")
+        for number, (name, count) in enumerate(zip(words.DELAY_CLASSES, counts, strict=True))
+        if count or number >= 2
+    ]
+
+
+def loss_bars(counts: Counts, classes: Mapping[str, int] | None = None) -> list[Bar]:
+    """All pairs: delivered, lost for sure or not, and of which nothing is known.
+
+    classes  of the lost ones, by their class, where single messages were looked at
+    """
+    pairs = counts.expected + counts.unknown
+    if not pairs:
+        return []
+    lost = {"missing": counts.missing}
+    if classes is not None and sum(classes.values()) == counts.missing:
+        lost = {words.LOSS_CLASSES[LossClass(name)]: count for name, count in classes.items()}
+
+    def bar(name: str, count: int, tone: str) -> Bar:
+        return Bar(name, count, 100 * count / pairs, tone)
+
+    return [
+        bar("delivered", counts.expected - counts.missing, "good"),
+        *(bar(name, count, "bad") for name, count in lost.items()),
+        bar("unknown: the report is missing", counts.unknown, "unknown"),
+    ]
+
+
+def choices(asked: Asked, timeframes: Sequence[Timeframe]) -> list[Choice]:
+    """Links to the same page of other windows and spans."""
+    longest = max(len(timeframes), 1)
+    return [
+        Choice(
+            "Windows",
+            [
+                Link(one.name, address(_of_timeframe(asked, one)), one == asked.timeframe)
+                for one in timeframes[:longest]
+            ],
+        ),
+        Choice(
+            "Span",
+            [
+                Link(words.SPANS[name], address(replace(asked, span=name)), name == asked.span)
+                for name, length in SPANS.items()
+                if length >= 2 * asked.timeframe.length or name == asked.span
+            ],
+        ),
+    ]
+
+
+def _of_timeframe(asked: Asked, timeframe: Timeframe) -> Asked:
+    """With a span that holds some of its windows."""
+    span = asked.span
+    for name, length in SPANS.items():
+        if SPANS[span] >= 2 * timeframe.length:
+            break
+        span = name if length >= 2 * timeframe.length else span
+    return replace(asked, timeframe=timeframe, span=span)
+
+
+def ratio_or(ratio: float | None, otherwise: str) -> str:
+    return otherwise if ratio is None else words.percent(ratio)
+
+
+def tone_of(word: Word) -> str:
+    return "" if word is Word.CANNOT_TELL else word.value

@@ -1,0 +1,228 @@
+"""What pages say: finished texts, and numbers that are drawn. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from devtelemetry.dashboard.state import Asked, AskedWindow
+from devtelemetry.model import (
+    Counts,
+    Window,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    text: str
+    href: str
+    current: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A row of links of which one holds."""
+
+    label: str
+    links: Sequence[Link]
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A term (a key of words.TERMS, or none), its value, and a line under it."""
+
+    label: str
+    value: str
+    note: str = ""
+    term: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A ratio and its interval on a scale that several share, each 0 to 100."""
+
+    at: float
+    lower: float | None
+    upper: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """The latest window of a timeframe."""
+
+    title: str
+    start: datetime
+    end: datetime
+    href: str
+    ratio: str  # empty: there is none, and `reason` says why
+    reason: str
+    interval: str
+    trend: str
+    tone: str  # better, worse, or nothing
+    provisional: bool
+    spark: Sequence[float | None]  # the windows before it and itself
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A window on the line; without a ratio it is a gap."""
+
+    start: datetime
+    end: datetime
+    ratio: float | None
+    lower: float | None
+    upper: float | None
+    provisional: bool
+    counts: Counts
+    reason: str = ""
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GroupRow:
+    name: str
+    ratio: str
+    interval: str
+    expected: str
+    missing: str
+    on_time: str
+    verdict: str
+    tone: str
+    mark: Mark | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupTable:
+    title: str
+    beside: str  # the group that the others are judged by
+    rows: Sequence[GroupRow]
+    choice: Choice | None = None
+    scale: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelRow:
+    name: str
+    href: str
+    ratio: str
+    interval: str
+    messages: str
+    receivers: str
+    expected: str
+    missing: str
+    note: str = ""
+    mark: Mark | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    tone: str  # better, worse, note
+    text: str
+    href: str = ""
+    link_text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    asked: Asked
+    choices: Sequence[Choice]
+    now: Sequence[Now]
+    facts: Sequence[Fact]
+    notes: Sequence[str]  # what the viewer should know before believing: stale, influence, …
+    changes: Sequence[Change]
+    span: Fact  # the sum over the span
+    points: Sequence[Point]
+    groups: Sequence[GroupTable]
+    worst: Sequence[ChannelRow]
+    worst_of: str
+    empty: str  # no window at all: what to do; else nothing
+    computed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    name: str
+    count: int
+    share: float  # of 100
+    tone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPage:
+    asked: Asked
+    name: str
+    choices: Sequence[Choice]
+    headline: str
+    interval: str
+    reason: str
+    facts: Sequence[Fact]
+    notes: Sequence[str]
+    points: Sequence[Point]
+    delays: Sequence[Bar]
+    delay_facts: Sequence[Fact]
+    losses: Sequence[Bar]
+    groups: Sequence[GroupTable]
+    empty: str
+    computed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingRow:
+    """A message that somebody lacks; ids as they are, for the template to show them."""
+
+    sent_at: datetime
+    message_id: str
+    kind: str
+    written_on: str
+    held: str
+    missing: str
+    classes: str
+
+
+@dataclass(frozen=True, slots=True)
+class LossyRow:
+    """A receiver that lacks something."""
+
+    name: str
+    on: str
+    missing: str
+    classes: str
+    runs: str
+    mean_run: str
+    longest: str
+    longest_from: datetime | None
+    longest_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """The drill-down of one channel in one window."""
+
+    messages: Sequence[MissingRow]
+    receivers: Sequence[LossyRow]
+    messages_note: str
+    receivers_note: str
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowPage:
+    asked: AskedWindow
+    name: str  # of the channel; empty: all
+    title: str
+    window: Window
+    links: Sequence[Link]  # to its neighbours and to the same window of all channels
+    headline: str
+    interval: str
+    reason: str
+    state: str
+    facts: Sequence[Fact]
+    notes: Sequence[str]
+    delays: Sequence[Bar]
+    delay_facts: Sequence[Fact]
+    losses: Sequence[Bar]
+    groups: Sequence[GroupTable]
+    channels: Sequence[ChannelRow]
+    channels_note: str
+    missing: Missing | None
+    missing_problem: str
+    computed_at: datetime | None

@@ -1,0 +1,181 @@
+"""A window's page: all that is known of it, and its channels. Pure."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from devtelemetry.aggregate.windows import is_due
+from devtelemetry.dashboard import words
+from devtelemetry.dashboard.reading import (
+    WindowReading,
+)
+from devtelemetry.dashboard.state import AskedWindow, address
+from devtelemetry.dashboard.views.missing import missing_view
+from devtelemetry.dashboard.views.parts import (
+    count_facts,
+    delay_bars,
+    delay_facts,
+    group_table,
+    influence_notes,
+    known_fact,
+    loss_bars,
+    mark_on,
+    ratio_or,
+    scale_of,
+    why_no_ratio,
+)
+from devtelemetry.dashboard.views.values import ChannelRow, Fact, Link, WindowPage
+from devtelemetry.figures.derive import (
+    Share,
+    share_of,
+)
+from devtelemetry.model import (
+    ChannelReliability,
+    Dimension,
+    Window,
+    WindowReliability,
+    WindowState,
+)
+
+MOST_CHANNELS = 50  # of a window's page; all of them are in its export
+
+
+def window_page(
+    reading: WindowReading, *, now: datetime, settle_time: timedelta, influence_limit: float
+) -> WindowPage:
+    asked, window = reading.asked, reading.window
+    bounds = Window(asked.start, asked.start + asked.timeframe.length)
+    share = Share() if window is None else share_of(window)
+    counts = share.counts
+    ratio = counts.delivery_ratio
+    facts, notes = [], []
+    if window is not None:
+        facts = [*count_facts(counts), known_fact(counts), *_middle_facts(window)]
+        notes = influence_notes([window], influence_limit)
+    rows, rows_note = _channel_rows(window, asked) if asked.channel is None else ([], "")
+    return WindowPage(
+        asked,
+        "" if asked.channel is None else words.identifier(asked.channel),
+        f"Window of {asked.timeframe.name}",
+        bounds,
+        _window_links(reading, bounds),
+        "" if ratio is None else words.percent(ratio),
+        words.interval(share.interval),
+        _why_no_window(asked, bounds, window, now),
+        _state_of(window, bounds, settle_time),
+        facts,
+        notes,
+        delay_bars(share),
+        delay_facts(share),
+        loss_bars(counts, None if reading.missing is None else reading.missing["classes"]),
+        [] if window is None or ratio is None else [group_table([window], by) for by in Dimension],
+        rows,
+        rows_note,
+        None if reading.missing is None else missing_view(reading.missing),
+        reading.missing_problem,
+        None if window is None else window.computed_at,
+    )
+
+
+def _why_no_window(
+    asked: AskedWindow, bounds: Window, window: WindowReliability | None, now: datetime
+) -> str:
+    if window is not None:
+        return why_no_ratio(window)
+    if is_due(asked.timeframe, bounds, now):
+        return f"{words.NOT_COMPUTED}: there is no such window, or nobody computed it"
+    due = bounds.end + asked.timeframe.allowed_lateness
+    return f"{words.NOT_COMPUTED}: it is computed from {words.utc(due)} on"
+
+
+def _state_of(window: WindowReliability | None, bounds: Window, settle_time: timedelta) -> str:
+    if window is None:
+        return ""
+    if window.state is WindowState.SETTLED:
+        return f"settled, revision {window.revision}"
+    return (
+        f"provisional, revision {window.revision}; settled from "
+        f"{words.utc(bounds.end + settle_time)} on"
+    )
+
+
+def _middle_facts(window: WindowReliability) -> list[Fact]:
+    figures = window.figures
+    facts = [Fact("R", ratio_or(window.reliability, words.NOT_COMPARABLE), "", "R")]
+    if figures.median is not None:
+        facts.append(Fact("Median", words.percent(figures.median), "of the receivers", "median"))
+    if figures.trimmed is not None:
+        facts.append(
+            Fact("Trimmed mean", words.percent(figures.trimmed), "of the receivers", "trimmed mean")
+        )
+    if figures.influence is not None:
+        facts.append(
+            Fact("Influence", words.percent(figures.influence), "of one receiver", "influence")
+        )
+    if window.unseen is not None:
+        facts.append(
+            Fact("Unseen", f"≈ {words.count(window.unseen)}", "messages, estimated", "unseen")
+        )
+    if window.sample_coverage is not None:
+        facts.append(
+            Fact("Sample coverage", words.percent(window.sample_coverage), "estimated",
+                 "sample coverage")
+        )  # fmt: skip
+    return facts
+
+
+def _window_links(reading: WindowReading, bounds: Window) -> list[Link]:
+    asked, length = reading.asked, reading.asked.timeframe.length
+    stored = {one.window.start for one in reading.neighbours}
+    links = []
+    if bounds.start - length in stored:
+        links.append(Link("← The one before", address(replace(asked, start=bounds.start - length))))
+    if bounds.end in stored:
+        links.append(Link("The one after →", address(replace(asked, start=bounds.end))))
+    if asked.channel is not None:
+        links.append(Link("All channels of this window", address(replace(asked, channel=None))))
+    return links
+
+
+def _channel_rows(
+    window: WindowReliability | None, asked: AskedWindow
+) -> tuple[list[ChannelRow], str]:
+    """The worst first; those without a ratio last, with the reason."""
+    if window is None:
+        return [], ""
+    shares = [(channel, share_of(channel)) for channel in window.channels]
+    shares.sort(key=lambda one: _order(one[0]))
+    shown = shares[:MOST_CHANNELS]
+    scale = scale_of([share for channel, share in shown if channel.comparable])
+    rows = []
+    for channel, share in shown:
+        ratio = channel.counts.delivery_ratio if channel.comparable else None
+        rows.append(
+            ChannelRow(
+                words.short_identifier(channel.channel_id),
+                address(replace(asked, channel=channel.channel_id)),
+                ratio_or(ratio, _why_not(channel)),
+                "" if ratio is None else words.interval(share.interval),
+                words.count(channel.counts.messages),
+                words.count(channel.counts.receivers),
+                words.count(channel.counts.expected),
+                words.count(channel.counts.missing),
+                "audit: its losses are known, it is in no total" if channel.is_audit else "",
+                mark_on(share, scale) if ratio is not None else None,
+            )
+        )
+    hidden = len(shares) - len(shown)
+    return rows, f"{hidden:,} more are in the export." if hidden else ""
+
+
+def _why_not(channel: ChannelReliability) -> str:
+    return words.NOT_COMPARABLE if not channel.comparable else words.TOO_FEW
+
+
+def _order(channel: ChannelReliability) -> tuple[bool, float, int, str]:
+    ratio = channel.counts.delivery_ratio if channel.comparable else None
+    return (
+        ratio is None,
+        1.0 if ratio is None else ratio,
+        -channel.counts.missing,
+        channel.channel_id,
+    )
