@@ -132,7 +132,14 @@ def worlds(draw: st.DrawFn) -> World:
         for channel_id, message_id in draw(st.lists(st.sampled_from(reported), max_size=4)):
             key, installation = draw(st.sampled_from(RECEIVERS))
             mark = OracleSample(
-                message_id, channel_id, key, START, None, installation, sent_by_receiver=True
+                message_id,
+                channel_id,
+                key,
+                START,
+                None,
+                installation,
+                sent_by_receiver=True,
+                received_at=draw(st.none() | st.just(START + HOUR_MS)),
             )
             pushes.append(Pushed((mark,)))
     memberships = draw(st.just({}) | MEMBERSHIPS_SAID)
@@ -398,7 +405,7 @@ async def assert_as_the_oracle_has_it(
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     suppress_health_check=[
         HealthCheck.function_scoped_fixture,

@@ -118,13 +118,15 @@ shown as materialized (
         value,
         is_rest,
         dense_rank() over (order by is_window, level, dimension, case when is_rest then null else value end) as group_id
-    from channel_total
-    cross join lateral (
-        select false as is_window, channel_id as level
+    from (
+        select level as channel_id, is_window, level, dimension, value from value_of_level where not is_window
         union all
-        select true, 0 where takes_part
-    ) of_level
-    join value_of_level using (is_window, level)
+        select channel_id, true, 0, dimension, value
+        from channel_total
+        join value_of_level on level = channel_id and not is_window
+        where takes_part
+    ) value_of_channel
+    join value_of_level using (is_window, level, dimension, value)
 ),
 
 total as materialized (

@@ -163,13 +163,13 @@ class Batch:
 
             receipt_key = (channel_id, message_id, receiver_id)
             receipt = receipts.get(receipt_key)
+            # A mark tells who wrote a message, and nothing of when.
+            received_at = None if created_at is None else sample.received_at or None
             if receipt is None:
-                receipts[receipt_key] = NewReceipt(
-                    created_at, sample.received_at or None, sample.sent_by_receiver
-                )
+                receipts[receipt_key] = NewReceipt(created_at, received_at, sample.sent_by_receiver)
             else:
                 receipt.created_at = least(receipt.created_at, created_at)
-                receipt.received_at = least(receipt.received_at, sample.received_at or None)
+                receipt.received_at = least(receipt.received_at, received_at)
                 receipt.sent_by_receiver |= sample.sent_by_receiver
 
             receiver = receivers.get(receiver_id)
