@@ -133,8 +133,12 @@ class DelayFigures(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    delivery: _DelayCounts = Field(description="From sentAt to when the receiver got it.")
-    report: _DelayCounts = Field(description="From sentAt to when the report of it came.")
+    delivery: _DelayCounts = Field(
+        description="From sentAt to when the receiver got it, where it says so."
+    )
+    report: _DelayCounts = Field(
+        description="Of the other pairs: from sentAt to when the report came."
+    )
 
 
 class VerdictFigures(BaseModel):

@@ -221,7 +221,7 @@ DELAY_EDGES_MS = tuple(
 )
 """Upper edges, inclusive, of the delay classes from 2 on; the last class lies beyond them."""
 
-DELAY_UNKNOWN = 0  # class: nobody said when
+DELAY_UNKNOWN = 0  # class: nobody said when; of no receipt that is counted
 DELAY_NEGATIVE = 1  # class: more than a second before it was sent, so a clock is wrong
 DELAY_CLASSES = len(DELAY_EDGES_MS) + 3
 
@@ -231,10 +231,14 @@ _NONE: DelayCounts = (0,) * DELAY_CLASSES
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Delivered pairs by class of delay; each sums to expected − missing."""
+    """Delivered pairs by class of delay; both together sum to expected − missing.
 
-    delivery: DelayCounts = _NONE  # from sentAt to receivedAt, both by the server's clock
-    report: DelayCounts = _NONE  # from sentAt to createdAt
+    delivery  from sentAt to receivedAt, both by the server's clock, where that is known
+    report    from sentAt to createdAt, where it is not: the delivery was earlier
+    """
+
+    delivery: DelayCounts = _NONE
+    report: DelayCounts = _NONE
 
     def plus(self, other: "Delays") -> "Delays":
         return Delays(

@@ -79,7 +79,7 @@ class Captures(NamedTuple):
 
 
 class Delays(NamedTuple):
-    """Delivered pairs by class."""
+    """Delivered pairs by class: of delivery where that is known, else of the report."""
 
     delivery: tuple[int, ...]
     report: tuple[int, ...]
@@ -167,8 +167,8 @@ def delay_class(delay: int | None) -> int:
 
 def delays(pairs: Iterable[Pair]) -> Delays:
     delivered = [pair for pair in pairs if pair.is_delivered]
-    delivery = Counter(pair.delivery_delay for pair in delivered)
-    report = Counter(pair.report_delay for pair in delivered)
+    delivery = Counter(pair.delivery_delay for pair in delivered if pair.delivery_delay)
+    report = Counter(pair.report_delay for pair in delivered if not pair.delivery_delay)
     classes = range(DELAY_CLASSES)
     return Delays(
         tuple(delivery[number] for number in classes), tuple(report[number] for number in classes)

@@ -85,20 +85,20 @@ message_kind as materialized (
     where timeline is not null
 ),
 
--- What each receiver holds and sent, kind by kind and by the class of its delays; a mark of an author has none.
+-- What each receiver holds and sent, kind by kind and by the class of its delay.
 receipt_count as (
     select
         channel_id,
         receiver_id,
         kind,
-        delays,
+        known_delay(delays) as delay,
         count(*) as held_or_sent,
         count(*) filter (where sent_by_receiver) as sent,
         min(sent_at) as first_sent_at,
         max(sent_at) as last_sent_at
     from receipt
     where sent_at >= $1::bigint and sent_at < $2::bigint
-    group by channel_id, receiver_id, kind, delays
+    group by channel_id, receiver_id, kind, known_delay(delays)
 ),
 
 kind_of_receiver as materialized (
@@ -111,10 +111,10 @@ kind_of_receiver as materialized (
         as is_measured,
         sum(held_or_sent - sent)::bigint as held,
         sum(sent)::bigint as sent,
-        array_agg(delays) filter (where held_or_sent > sent) as delays,
+        array_agg(delay) filter (where held_or_sent > sent) as delays,
         array_agg(held_or_sent - sent) filter (where held_or_sent > sent) as delay_counts,
-        min(first_sent_at) filter (where delays >= 16) as first_sent_at,
-        max(last_sent_at) filter (where delays >= 16) as last_sent_at
+        min(first_sent_at) filter (where delay >= 0) as first_sent_at,
+        max(last_sent_at) filter (where delay >= 0) as last_sent_at
     from receipt_count
     group by channel_id, receiver_id, kind
 ),
@@ -141,7 +141,7 @@ outside_part as (
         kind,
         count(*) filter (where not sent_by_receiver) as held,
         count(*) filter (where sent_by_receiver) as sent,
-        array_agg(delays) filter (where not sent_by_receiver) as delays
+        array_agg(known_delay(delays)) filter (where not sent_by_receiver) as delays
     from receipt
     join part_said using (channel_id, receiver_id)
     where sent_at >= $1::bigint and sent_at < $2::bigint and (sent_at < joined_at or sent_at > left_at)
@@ -157,7 +157,7 @@ in_hole as (
         kind,
         count(*) filter (where not sent_by_receiver) as held,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
-        array_agg(delays) filter (where not sent_by_receiver) as delays
+        array_agg(known_delay(delays)) filter (where not sent_by_receiver) as delays
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_said using (channel_id, receiver_id)
@@ -174,7 +174,7 @@ left_out as (
         r.kind,
         count(*) filter (where not sent_by_receiver) as held,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
-        array_agg(delays) filter (where not sent_by_receiver) as delays
+        array_agg(known_delay(delays)) filter (where not sent_by_receiver) as delays
     from left_out_message l
     cross join lateral (
         select receiver_id, kind, sent_by_receiver, delays
@@ -211,10 +211,10 @@ skewed as (
         channel_id,
         receiver_id,
         r.kind,
-        array_agg(r.delays) as delays,
+        array_agg(known_delay(r.delays)) as delays,
         array_agg(
-            delay_class(created_at - sent_at - clock_offset) * 16::smallint
-            + delay_class(received_at - sent_at - clock_offset)
+            case when received_at is null then delay_class(created_at - sent_at - clock_offset) * 16::smallint
+                 else delay_class(received_at - sent_at - clock_offset) end
         ) as corrected_delays
     from skewed_message s
     cross join lateral (

@@ -5,7 +5,8 @@
 -- Four dimensions: '', the whole of the level, and what it is broken down by.
 --
 -- out  one row a group of a level: is_window, level (the channel), dimension, is_rest (small groups, put together), value;
---      the counts; three spreads [clusters, sum of x x, of x n, of n n] (of a channel over_parts alone); delays and delay_counts, pair by pair.
+--      the counts; three spreads [clusters, sum of x x, of x n, of n n] (of a channel over_parts alone); delays and delay_counts: known_delay, and
+--      how many delivered pairs have it.
 --      Of dimension '' the rest as well; NULL for others.
 
 part_of_receiver as materialized (
@@ -221,20 +222,38 @@ message_of_group as (
     group by group_id
 ),
 
--- Delivered pairs by the class of their delays.
+-- Delivered pairs by the class of their delay: first of all that is said of receivers, ...
+delay_of_description as materialized (
+    select channel_id, platform, app_version, message_type, delay, sum(n)::bigint as n
+    from part
+    cross join lateral unnest(delays, delay_counts) as counted (delay, n)
+    group by channel_id, platform, app_version, message_type, delay
+),
+
+-- ... then of each value.
+delay_of_value as (
+    select channel_id, '' as dimension, '' as value, delay, sum(n)::bigint as n
+    from delay_of_description
+    group by channel_id, delay
+    union all
+    select channel_id, 'platform', platform, delay, sum(n)::bigint
+    from delay_of_description
+    group by channel_id, platform, delay
+    union all
+    select channel_id, 'app_version', app_version, delay, sum(n)::bigint
+    from delay_of_description
+    group by channel_id, app_version, delay
+    union all
+    select channel_id, 'message_type', message_type, delay, sum(n)::bigint
+    from delay_of_description
+    group by channel_id, message_type, delay
+),
+
 delay_of_group as (
     select group_id, array_agg(delay order by delay) as delays, array_agg(n order by delay) as delay_counts
     from (
         select group_id, delay, sum(n)::bigint as n
-        from (
-            select channel_id, platform, app_version, message_type, delay, sum(n)::bigint as n
-            from part
-            cross join lateral unnest(delays, delay_counts) as counted (delay, n)
-            group by channel_id, platform, app_version, message_type, delay
-        ) counted
-        cross join lateral (
-            values ('', ''), ('platform', platform), ('app_version', app_version), ('message_type', message_type)
-        ) as said (dimension, value)
+        from delay_of_value
         join shown using (channel_id, dimension, value)
         group by group_id, delay
     ) counted

@@ -83,7 +83,7 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
     groups_of: dict[tuple[int, str], int] = {}
     for row in rollup:
         channel_id = OF_WINDOW if row["is_window"] else row["level"]
-        delays = _delays_by_pair(row["delays"] or (), row["delay_counts"] or ())
+        delays = _delays_by_kind(row["delays"] or (), row["delay_counts"] or ())
         if row["dimension"]:
             value = "" if row["is_rest"] else row["value"]
             groups.append(
@@ -224,14 +224,16 @@ def _delays(row: Mapping[str, Any]) -> Delays:
     return Delays(_delay_counts(row["delivery_delays"]), _delay_counts(row["report_delays"]))
 
 
-def _delays_by_pair(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:
-    """From receipt.delays, which holds both classes, to delivery_delays and report_delays."""
+def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:
+    """From known_delay, which is of delivery or of the report, to delivery_delays, report_delays."""
     delivery = [0] * DELAY_CLASSES
     report = [0] * DELAY_CLASSES
-    for both, count in zip(delays, counts, strict=True):
-        report_class, delivery_class = divmod(both, 16)
-        delivery[delivery_class] += count
-        report[report_class] += count
+    for delay, count in zip(delays, counts, strict=True):
+        report_class, delivery_class = divmod(delay, 16)
+        if report_class:
+            report[report_class] += count
+        else:
+            delivery[delivery_class] += count
     return _without_zeros(delivery), _without_zeros(report)
 
 

@@ -13,6 +13,7 @@ from devtelemetry.model import (
     NO_SPREADS,
     ChannelReliability,
     Counts,
+    DelayCounts,
     Delays,
     Dimension,
     Group,
@@ -47,13 +48,18 @@ class Share:
             return interval_of(self.counts, self.spreads.over_receivers, self.windows)
         return window_interval(self.counts, self.spreads, self.windows)
 
+    @property
+    def told_delays(self) -> DelayCounts:
+        """Those of delivery; where none is known those of the reports, which are later."""
+        return self.delays.delivery if any(self.delays.delivery) else self.delays.report
+
     def on_time(self, edge_ms: int) -> float | None:
         """Of the pairs that should have been delivered, the share within `edge_ms`."""
-        return on_time_ratio(self.counts, self.delays.delivery, edge_ms)
+        return on_time_ratio(self.counts, self.told_delays, edge_ms)
 
     def quantile(self, share: float) -> int | Reach | None:
         """Within how many ms this share of them was delivered."""
-        return delay_quantile(self.counts, self.delays.delivery, share)
+        return delay_quantile(self.counts, self.told_delays, share)
 
     def plus(self, other: "Share") -> "Share":
         """Of two windows. Their receivers are mostly the same ones: the greater number."""

@@ -94,6 +94,12 @@ return coalesce(
     0
 )::smallint;
 
+-- The delay of receipt.delays that counts: class of delivery where the receiver says when it got the message, else 16
+-- times the class of the report. -1 for a mark.
+create function known_delay(delays smallint) returns smallint
+immutable parallel safe language sql
+return case when delays < 16 then -1 when delays % 16 = 0 then delays else delays % 16 end;
+
 -- One row a (channel, message, receiver): the receiver holds the message, or wrote it. Partitioned by day of
 -- sent_at; sent_at leads the key, so a window is one range of it and inserts stay at its right edge.
 create table receipt (

@@ -1,3 +1,7 @@
+create function known_delay(delays smallint) returns smallint
+immutable parallel safe language sql
+return case when delays < 16 then -1 when delays % 16 = 0 then delays else delays % 16 end;
+
 -- NULL in a new column: the window was computed before it was kept.
 alter table reliability_window
     add column over_channels    numeric[],
