@@ -1,0 +1,326 @@
+"""What pages say: nothing is called 0 or 100 % that is not known, and changes are told in words."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from devtelemetry.aggregate.windows import HOUR, parse_timeframe
+from devtelemetry.dashboard import charts, words
+from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
+from devtelemetry.dashboard.state import Asked, AskedWindow
+from devtelemetry.dashboard.views.changes import changes
+from devtelemetry.dashboard.views.overview import overview
+from devtelemetry.dashboard.views.parts import (
+    delay_bars,
+    influence_notes,
+    loss_bars,
+    points_of,
+    why_no_ratio,
+)
+from devtelemetry.dashboard.views.values import Overview
+from devtelemetry.dashboard.views.window import window_page
+from devtelemetry.figures.derive import Share
+from devtelemetry.model import (
+    NO_COUNTS,
+    ChannelReliability,
+    Counts,
+    Delays,
+    Dimension,
+    Figures,
+    Group,
+    MembershipPolicy,
+    Spread,
+    Spreads,
+    Window,
+    WindowReliability,
+    WindowState,
+)
+
+FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
+PRESENT = MembershipPolicy.PRESENT
+START = datetime(2026, 3, 2, 10, tzinfo=UTC)
+ASKED = Asked(FRAMES[0], "24h", PRESENT)
+
+
+def spreads(missing: int, pairs: int, clusters: int = 40) -> Spreads:
+    """Losses that fall evenly on the clusters."""
+    each = pairs // clusters
+    one = Spread(clusters, missing * missing // clusters + 1, missing * each, pairs * each)
+    return Spreads(one, one, one)
+
+
+def window(
+    hour: int = 0,
+    missing: int = 20,
+    pairs: int = 1000,
+    *,
+    groups: Sequence[Group] = (),
+    channels: Sequence[ChannelReliability] = (),
+    unknown: int = 0,
+    clusters: int = 40,
+    influence: float | None = None,
+    state: WindowState = WindowState.SETTLED,
+) -> WindowReliability:
+    start = START + hour * HOUR
+    counts = Counts(50, clusters, pairs, missing, pairs, unknown) if pairs else NO_COUNTS
+    return WindowReliability(
+        "1h",
+        Window(start, start + HOUR),
+        PRESENT,
+        state,
+        counts.reliability,
+        counts,
+        1,
+        start + 2 * HOUR,
+        tuple(channels),
+        Figures(spreads(missing, pairs, clusters) if pairs else Spreads(), influence=influence),
+        tuple(groups),
+    )
+
+
+def group(by: Dimension, value: str | None, missing: int, pairs: int = 1000) -> Group:
+    return Group(by, value, Counts(50, 40, pairs, missing, pairs), spreads(missing, pairs))
+
+
+def channel(name: str, receivers: int, expected: int, missing: int = 0) -> ChannelReliability:
+    return ChannelReliability(name, Counts(3, receivers, expected, missing, expected))
+
+
+def day(missing: int, *, first_hour: int, **options: object) -> list[WindowReliability]:
+    return [window(first_hour + hour, missing, **options) for hour in range(24)]  # type: ignore[arg-type]
+
+
+def days(
+    before: list[WindowReliability],
+    after: list[WindowReliability],
+    moved: Sequence[tuple[str, Share, Share]] = (),
+) -> Days:
+    return Days(FRAMES[0], START + 24 * HOUR, before, after, moved)
+
+
+def texts(found: Days | None) -> list[tuple[str, str]]:
+    return [(change.tone, change.text) for change in changes(found, ASKED)]
+
+
+# ------------------------------------------------------------------------------- what is not known
+
+
+@pytest.mark.parametrize(
+    ("found", "reason"),
+    [
+        (None, words.NOT_COMPUTED),
+        (window(pairs=0), words.NO_REPORTERS),
+        (window(pairs=0, channels=[channel("c", 1, 0)]), words.NOT_COMPARABLE),
+        (window(pairs=0, channels=[channel("c", 2, 0)]), words.NOT_COMPARABLE),
+        (replace(window(), counts=Counts(1, 2, 2, 0, 0)), words.TOO_FEW),
+        (window(), ""),
+    ],
+)
+def test_a_window_without_a_ratio_says_why(found: WindowReliability | None, reason: str) -> None:
+    assert why_no_ratio(found).partition(":")[0] == reason
+
+
+def test_with_few_receivers_there_is_a_ratio_and_no_interval() -> None:
+    view = shown([window(clusters=9)])
+    assert (view.now[0].ratio, view.now[0].interval) == ("98.00 %", words.TOO_FEW)
+
+
+def test_what_is_not_all_never_reads_as_all() -> None:
+    assert shown([window(missing=1, pairs=1_000_000)]).now[0].ratio == "99.99 %"
+
+
+def test_a_window_that_was_never_computed_is_a_gap_of_the_line() -> None:
+    windows = [window(0), window(2, pairs=0)]
+    points = points_of(windows, ASKED, START + 3 * HOUR)
+    assert len(points) == 24
+    assert [point.ratio for point in points[-3:]] == [0.98, None, None]
+    assert [point.reason for point in points[-3:]] == ["", words.NOT_COMPUTED, words.NOT_COMPARABLE]
+    drawn = charts.line(points)["series"][2]["data"]
+    assert [item[1] for item in drawn[-3:]] == [0.98, None, None]
+    assert "22 windows" not in charts.in_words(points)
+    assert "1 windows" in charts.in_words(points)
+
+
+def test_no_line_at_all_is_said() -> None:
+    assert charts.in_words([]) == "No window of the span has a delivery ratio."
+
+
+def test_the_provisional_part_of_the_line_is_dashed_and_joins_the_settled_one() -> None:
+    windows = [window(0), window(1), window(2, state=WindowState.PROVISIONAL)]
+    chart = charts.line(points_of(windows, ASKED, START + 3 * HOUR))
+    _, _, settled, dashed = (series["data"] for series in chart["series"])
+    assert [item[1] for item in settled[-3:]] == [0.98, 0.98, None]
+    assert [item[1] for item in dashed[-3:]] == [None, 0.98, 0.98]
+
+
+def test_delays_that_nobody_told_are_no_distribution() -> None:
+    counts = (980, *(0,) * 14)
+    assert delay_bars(Share(Counts(1, 2, 1000, 20, 1000), delays=Delays(counts, counts))) == []
+
+
+def test_all_pairs_are_in_the_losses_by_kind() -> None:
+    counts = Counts(1, 2, 1000, 20, 990, 30)
+    bars = loss_bars(counts)
+    assert [bar.count for bar in bars] == [980, 20, 30]
+    assert sum(bar.share for bar in bars) == pytest.approx(100)
+    by_class = {"lost_by_everyone": 1, "burst": 12, "lost_by_one": 3, "scattered": 4}
+    assert [bar.count for bar in loss_bars(counts, by_class)] == [980, 1, 12, 3, 4, 30]
+    assert len(loss_bars(counts, by_class | {"burst": 11})) == 3, "they are of other samples"
+
+
+def test_one_receiver_that_moves_r_is_flagged_beyond_the_limit_alone() -> None:
+    windows = [window(0, influence=0.01), window(1, influence=0.004), window(2)]
+    assert influence_notes(windows, 0.01) == []
+    (note,) = influence_notes(windows, 0.005)
+    assert "1 of 3 windows" in note
+    assert "0.50 %" in note
+    assert "1.00 %" in note
+
+
+# ------------------------------------------------------------------------- what changed, in words
+
+
+def test_without_two_days_nothing_is_compared() -> None:
+    assert "no full day" in texts(None)[0][1]
+    assert "nothing" not in texts(days([], day(20, first_hour=24)))[0][1]
+    assert "compare with" in texts(days([], day(20, first_hour=24)))[0][1]
+
+
+def test_a_day_like_the_other_is_called_chance() -> None:
+    found = texts(days(day(20, first_hour=0), day(21, first_hour=24)))
+    assert found[0] == (
+        "note",
+        "97.90 % was delivered, 98.00 % the day before: −0.10 points, which may well be chance.",
+    )
+    assert found[1][1].startswith("No platform, version or channel changed")
+
+
+def test_a_bad_day_is_told_with_what_it_was_before() -> None:
+    found = texts(days(day(20, first_hour=0), day(200, first_hour=24)))
+    assert found[0] == (
+        "worse",
+        "80.00 % was delivered, 98.00 % the day before: worse by 18.00 points.",
+    )
+
+
+def test_a_version_that_got_worse_and_a_new_one_are_named() -> None:
+    by = Dimension.APP_VERSION
+    old = [group(by, "2.30", 20), group(by, None, 20)]
+    new = [group(by, "2.30", 300), group(by, "2.31", 20), group(by, None, 400)]
+    found = texts(days(day(20, first_hour=0, groups=old), day(21, first_hour=24, groups=new)))
+    assert (
+        "worse",
+        "App version 2.30 is worse by 28.00 points: 70.00 %, 98.00 % the day before.",
+    ) in found
+    assert ("note", "App version 2.31 is new, with 33.33 % of the expected deliveries.") in found
+    assert not any("other" in text for _, text in found), "who is in the rest changes"
+
+
+def test_a_channel_that_changed_beyond_chance_is_linked_and_one_that_did_not_is_not() -> None:
+    def share(missing: int) -> Share:
+        spread = spreads(missing, 1000)
+        return Share(Counts(9, 40, 1000, missing, 1000), Spreads(Spread(), spread[1], spread[2]))
+
+    moved = [("<b>c</b>", share(10), share(400)), ("calm", share(10), share(12))]
+    found = changes(days(day(20, first_hour=0), day(20, first_hour=24), moved), ASKED)
+    (linked,) = [change for change in found if change.href]
+    assert linked.link_text == "<b>c</b>"
+    assert linked.href.startswith("/channel?")
+    assert "%3Cb%3Ec%3C%2Fb%3E" in linked.href
+    assert linked.text == "is worse by 39.00 points: 60.00 %, 99.00 % the day before."
+
+
+def test_lost_reports_and_fewer_receivers_are_told_apart_from_lost_messages() -> None:
+    found = texts(days(day(20, first_hour=0), day(20, first_hour=24, unknown=50, clusters=30)))
+    assert ("worse", ("More reports were lost: of 4.76 % of the pairs nothing can be said, 0.00 % "
+            "the day before.")) in found  # fmt: skip
+    assert ("worse", "30 receivers reported in a window of 1h on average, 40 the day before.") in (
+        found
+    )
+    assert found[0][0] == "note"
+
+
+# ------------------------------------------------------------------------------------- the pages
+
+
+def shown(
+    windows: Sequence[WindowReliability], *, now: datetime | None = None, has_samples: bool = True
+) -> Overview:
+    anchor = windows[-1].window.end if windows else None
+    reading = OverviewReading(
+        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, has_samples, None
+    )
+    return overview(reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01)
+
+
+def test_a_trend_is_told_only_beyond_chance() -> None:
+    steady = shown([window(hour, 20) for hour in range(15)]).now[0]
+    assert (steady.tone, steady.trend) == ("", "beside the 14 before: cannot tell")
+    fallen = shown([*(window(hour, 20) for hour in range(14)), window(14, 300)]).now[0]
+    assert (fallen.tone, fallen.trend) == (
+        "worse",
+        "beside the 14 before: worse by 28.00 points",
+    )
+
+
+def test_a_line_that_ended_long_ago_says_so() -> None:
+    fresh = shown([window()], now=START + 3 * HOUR)
+    assert fresh.notes == []
+    stale = shown([window()], now=START + timedelta(days=3))
+    assert "ended 2 days ago" in stale.notes[0]
+
+
+def test_who_has_nothing_is_told_what_to_do() -> None:
+    assert shown([], has_samples=False).empty == "first"
+    assert shown([], has_samples=True).empty == "waiting"
+    assert shown([window()]).empty == ""
+
+
+def test_a_window_that_is_to_come_says_from_when_on_it_is_computed() -> None:
+    asked = AskedWindow(FRAMES[0], START, PRESENT)
+    page = window_page(
+        WindowReading(asked, None, [], None),
+        now=START,
+        settle_time=timedelta(days=1),
+        influence_limit=0.01,
+    )
+    assert page.headline == ""
+    assert page.reason == "not yet computed: it is computed from 2026-03-02 12:00 UTC on"
+
+
+def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_last() -> None:
+    channels = [
+        channel("alone", 1, 0),
+        channel("good", 9, 100, 1),
+        channel("bad", 9, 100, 50),
+        replace(channel("devtelemetry-audit/x", 9, 100, 90)),
+    ]
+    page = window_page(
+        WindowReading(AskedWindow(FRAMES[0], START, PRESENT), window(channels=channels), [], None),
+        now=START + 9 * HOUR,
+        settle_time=timedelta(days=1),
+        influence_limit=0.01,
+    )
+    assert [(row.name, row.ratio) for row in page.channels] == [
+        ("devtelemetry-audit/x", "10.00 %"),
+        ("bad", "50.00 %"),
+        ("good", "99.00 %"),
+        ("alone", words.NOT_COMPARABLE),
+    ]
+    assert "audit" in page.channels[0].note
+
+
+@pytest.mark.parametrize(
+    ("text", "shown_as"),
+    [
+        ("general", "general"),
+        ("a\nb\x1b[31m", "a\\x0ab\\x1b[31m"),
+        ("\u202egnp.exe", "\\u202egnp.exe"),
+        ("a\u200bb", "a\\u200bb"),
+        ("<b>&", "<b>&"),
+    ],
+)
+def test_what_cannot_be_seen_in_an_id_is_shown(text: str, shown_as: str) -> None:
+    assert words.identifier(text) == shown_as
