@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -175,6 +176,60 @@ async def test_a_store_that_is_away_gets_all_of_it_oldest_first_when_it_is_back(
         assert (await send(database, store)).windows == HOURS
     assert sorted(receiver.taken) == sorted(points_of(windows))
     assert sent_ends(receiver) == [1, 2, 3, 4]
+
+
+def later_by(seconds: int) -> datetime:
+    return LATER + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent_again"), [(Answer(503), [2, 3, 4]), (Answer(429), [4]), (Answer(401), [4])]
+)
+async def test_a_store_that_may_have_been_killed_gets_its_last_minute_once_more(
+    database: Database, store_of: StoreOf, answer: Answer, sent_again: list[int]
+) -> None:
+    await store_hours(database, HOURS)
+    answers = TAKEN
+    with receiving(Receiver(lambda _: answers)) as receiver:
+        store = store_of(receiver)
+        await switch_on(database, store)
+        for hour, seconds in ((0, 0), (1, 3600), (2, 3630)):
+            await compute_hours(database, range(hour, hour + 1), now=SOON)
+            await publish_waiting(database, store, WHAT, now=partial(later_by, seconds))
+        receiver.taken.clear()
+        answers = answer
+        await compute_hours(database, range(3, 4), now=SOON)
+        for _ in range(2):
+            with pytest.raises(StoreAway):
+                await send(database, store)
+        answers = TAKEN
+        await send(database, store)
+    assert sent_ends(receiver) == sent_again
+
+
+async def test_a_window_that_was_computed_anew_is_not_sent_with_another_value(
+    database: Database, store_of: StoreOf
+) -> None:
+    await store_hours(database, HOURS)
+    answers = TAKEN
+    with receiving(Receiver(lambda _: answers)) as receiver:
+        store = store_of(receiver)
+        await switch_on(database, store)
+        await compute_hours(database, range(2), now=SOON)
+        await send(database, store)
+        async with database.acquire() as connection:
+            await connection.execute(
+                "update reliability_window set revision = 2 where window_start = $1",
+                from_unix_ms(START),
+            )
+        answers = Answer(502)
+        await compute_hours(database, range(2, 3), now=SOON)
+        with pytest.raises(StoreAway):
+            await send(database, store)
+        answers = TAKEN
+        receiver.taken.clear()
+        await send(database, store)
+    assert sent_ends(receiver) == [2, 3]
 
 
 async def test_who_dies_after_the_store_took_a_window_sends_it_again(

@@ -1,10 +1,13 @@
 """Real stores of time series on loopback: Prometheus and VictoriaMetrics, as Debian has them."""
 
+import base64
 import json
+import math
 import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -21,6 +24,15 @@ SEEN_SECONDS = 60.0  # VictoriaMetrics shows what it took a second or more later
 
 Series = tuple[str, tuple[tuple[str, str], ...]]  # name, and labels sorted by name
 Values = dict[int, float]  # Unix ms → value
+
+OURS = '{__name__=~"devtelemetry_.*"}'
+
+
+def is_close(found: Values, expected: Values) -> bool:
+    """The same times, and values as near as VictoriaMetrics keeps them, which stores decimals."""
+    return found.keys() == expected.keys() and all(
+        math.isclose(found[at], value, rel_tol=1e-12) for at, value in expected.items()
+    )
 
 
 class Store:
@@ -42,9 +54,24 @@ class Store:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 
+        self.context: ssl.SSLContext | None = None  # set: it speaks TLS
+        self.login: str | None = None  # set: USER:PASSWORD that it asks for
+
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'http' if self.context is None else 'https'}://127.0.0.1:{self.port}"
+
+    @property
+    def authorization(self) -> str:
+        """The header of its login."""
+        assert self.login is not None
+        return f"Basic {base64.b64encode(self.login.encode()).decode()}"
+
+    def _open(self, path: str) -> Any:
+        request = urllib.request.Request(f"{self.url}{path}")
+        if self.login is not None:
+            request.add_header("Authorization", self.authorization)
+        return urllib.request.urlopen(request, timeout=30, context=self.context)
 
     @property
     def write_url(self) -> str:
@@ -85,7 +112,7 @@ class Store:
 
     def _is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"{self.url}/-/ready", timeout=5):
+            with self._open("/-/ready"):
                 return True
         except (urllib.error.URLError, OSError):
             return False
@@ -102,18 +129,21 @@ class Store:
         return found
 
     def ask(self, path: str) -> Any:
-        with urllib.request.urlopen(f"{self.url}{path}", timeout=30) as answer:
+        with self._open(path) as answer:
             return json.load(answer)
 
-    def wait_for(
-        self, expected: Mapping[Series, Values], selector: str, at_ms: int, back: str
-    ) -> None:
-        """Until exactly these points are there; says what is not as it should be."""
+    def wait_for(self, expected: Mapping[Series, Values], at_ms: int) -> None:
+        """Until exactly these points of ours are there; says what is not as it should be."""
         deadline = time.monotonic() + SEEN_SECONDS
-        while (found := self.points(selector, at_ms, back)) != expected:
+        while True:
+            found = self.points(OURS, at_ms, "30d")
+            if found.keys() == expected.keys() and all(
+                is_close(found[series], values) for series, values in expected.items()
+            ):
+                return
             if time.monotonic() > deadline:
                 assert found == expected
-            time.sleep(0.1)
+            time.sleep(0.2)
 
 
 class Prometheus(Store):
@@ -129,27 +159,29 @@ class Prometheus(Store):
         self, directory: Path, *options: str, out_of_order: str | None = "9d", takes: bool = True
     ) -> None:
         super().__init__(directory, *options)
-        self._out_of_order = out_of_order
-        self._takes = takes
+        self.out_of_order = out_of_order
+        self.takes = takes
 
     def arguments(self) -> list[str]:
         window = (
-            f"storage: {{tsdb: {{out_of_order_time_window: {self._out_of_order}}}}}\n"
-            if self._out_of_order is not None
+            f"storage: {{tsdb: {{out_of_order_time_window: {self.out_of_order}}}}}\n"
+            if self.out_of_order is not None
             else ""
         )
+        scheme = "http" if self.context is None else "https"
         configuration = self._directory / "prometheus.yml"
         configuration.write_text(
             "global: {scrape_interval: 1s}\n"
             "scrape_configs:\n"
-            f"- {{job_name: itself, static_configs: [{{targets: ['127.0.0.1:{self.port}']}}]}}\n"
+            f"- {{job_name: itself, scheme: {scheme}, tls_config: {{insecure_skip_verify: true}},"
+            f" static_configs: [{{targets: ['127.0.0.1:{self.port}']}}]}}\n"
             f"{window}"
         )
         return [
             f"--config.file={configuration}",
             f"--storage.tsdb.path={self._directory / 'data'}",
             f"--web.listen-address=127.0.0.1:{self.port}",
-            *(["--web.enable-remote-write-receiver"] if self._takes else []),
+            *(["--web.enable-remote-write-receiver"] if self.takes else []),
         ]
 
     def has_scraped(self) -> bool:

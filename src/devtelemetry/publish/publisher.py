@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeAlias
 
 import structlog
@@ -39,6 +39,9 @@ SLICE_WINDOWS = 200  # names of windows read at a time; their figures are read o
 BACKOFF = Timing(first_retry=1.0, longest_retry=120.0, rare_retry=300.0)
 PATIENCE_SECONDS = 300.0
 LOCK_WAIT_SECONDS = 60
+
+# What a store has taken, it may lose when it is killed: VictoriaMetrics writes every few seconds.
+UNWRITTEN = timedelta(minutes=1)
 
 _QUERIES = queries(__package__)
 _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
@@ -156,8 +159,8 @@ async def publish_waiting(
 ) -> Published:
     """Sends every window whose state the store does not have, oldest first.
 
-    Nothing if another server is at it. Raises StoreAway when the store does not take them; what
-    was sent before that is not sent again.
+    Nothing if another server is at it. Raises StoreAway when the store does not take them: it may
+    have been killed, so what it took in the minute before waits again as well.
     """
     published = Published()
     async with (
@@ -171,8 +174,13 @@ async def publish_waiting(
             waiting = await session.fetch(_QUERIES["waiting"], what.membership.value, SLICE_WINDOWS)
             if not waiting:
                 break
-            async for part, _ in _deliver(database, store, what, waiting, now=now):
-                published = published.plus(part)
+            try:
+                async for part, _ in _deliver(database, store, what, waiting, now=now):
+                    published = published.plus(part)
+            except StoreAway as error:
+                if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
+                    await session.execute(_QUERIES["unmark"], what.membership.value, UNWRITTEN)
+                raise
     if published.windows:
         _log.info(
             "published",
@@ -306,6 +314,7 @@ async def _deliver(
                 [window.window.start for window in windows],
                 [window.state.value for window in windows],
                 [window.revision for window in windows],
+                now(),
             )
         yield Published(len(windows), outcome), row
         windows, points = [], []

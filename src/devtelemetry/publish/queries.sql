@@ -48,10 +48,21 @@ where membership = $1::text
   and ($4::text is null or timeframe = $4::text)
 
 -- name: mark
--- These states of windows of a policy ($1) were delivered, with the figures of that revision. A window that was computed
--- anew meanwhile may have another state by now, which then still waits.
+-- These states of windows of a policy ($1) were delivered at $6, with the figures of that revision. A window that was
+-- computed anew meanwhile may have another state by now, which then still waits.
 update reliability_window w
 set published_provisional = case d.state when 'provisional' then d.revision else w.published_provisional end,
-    published_settled = case d.state when 'settled' then d.revision else w.published_settled end
+    published_settled = case d.state when 'settled' then d.revision else w.published_settled end,
+    published_at = $6::timestamptz
 from unnest($2::text[], $3::timestamptz[], $4::text[], $5::integer[]) as d (timeframe, window_start, state, revision)
 where w.membership = $1::text and w.timeframe = d.timeframe and w.window_start = d.window_start
+
+-- name: unmark
+-- What was delivered last, up to an interval ($2) before, waits again: a store that is away may have been killed, and
+-- with it what it had taken and not yet written. Not what was computed anew since: the store may have kept the first value.
+update reliability_window
+set published_provisional = case state when 'provisional' then null else published_provisional end,
+    published_settled = case state when 'settled' then null else published_settled end
+where membership = $1::text
+  and case state when 'settled' then published_settled else published_provisional end = revision
+  and published_at >= (select max(published_at) from reliability_window where membership = $1::text) - $2::interval

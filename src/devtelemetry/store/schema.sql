@@ -259,6 +259,7 @@ create table reliability_window (
     -- NULL: none yet; 0: none, and none will be of itself, since it was settled before remote write was on.
     published_provisional  integer,
     published_settled      integer,
+    published_at           timestamptz,  -- when that was last
     primary key (timeframe, window_start, membership)
 );
 create index reliability_window_unpublished on reliability_window (membership, window_end)
