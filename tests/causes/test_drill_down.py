@@ -1,19 +1,47 @@
 """A channel down to single messages: the same pairs as in the figures, on real PostgreSQL."""
 
 from dataclasses import replace
+from datetime import timedelta
 from fractions import Fraction
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregate.test_coverage import worlds
-from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
+from devtelemetry.aggregate.aggregate import (
+    AggregateRules,
+    Unmeasured,
+    compute_due,
+    compute_one,
+)
 from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.causes.read import Asked, drill_down
-from devtelemetry.model import MembershipPolicy, Source, from_unix_ms
+from devtelemetry.causes import read
+from devtelemetry.causes.classify import runs_of
+from devtelemetry.causes.read import (
+    Asked,
+    BadWindow,
+    DrillDownError,
+    SamplesCleaned,
+    TooMuch,
+    UnknownName,
+    drill_down,
+)
+from devtelemetry.forget import forget_key
+from devtelemetry.model import (
+    HOUR_MS,
+    MINUTE_MS,
+    MembershipPolicy,
+    Sample,
+    Source,
+    from_unix_ms,
+)
+from devtelemetry.retention import clean
 from devtelemetry.store.database import Database
 from oracle.model import compute
-from support.store import LATER, START, empty
+from support.losses import PLATFORMS, worked_channel
+from support.store import LATER, START, compute_window, empty, store, store_hours
 from support.worlds import END, World, store_pushes
 
 HOUR = parse_timeframe("1h")
@@ -62,3 +90,223 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
                 positions = found.missing_messages()
                 lacking = [m async for m in found.details(positions)]
                 assert sum(message.pairs.missing for message in lacking) == oracle.missing
+
+
+# --------------------------------------------------------------------------------- a worked case
+
+GENERAL = Asked("general", HOUR, from_unix_ms(START))
+
+
+async def look(
+    database: Database, rules: AggregateRules = RULES, asked: Asked = GENERAL
+) -> dict[str, dict[str, str]]:
+    """By message, who lacks it and in which class."""
+    keyring = await database.keyring()
+    keys = {keyring.receiver(key, "").receiver_id: key for key in PLATFORMS}
+    async with drill_down(database, rules, asked, now=lambda: LATER) as found:
+        return {
+            message.message_id: {
+                keys[one.receiver.receiver_id]: one.loss_class.value for one in message.lacking
+            }
+            async for message in found.details(found.missing_messages())
+        }
+
+
+async def test_each_loss_of_the_worked_channel_has_its_class(database: Database) -> None:
+    await store(database, worked_channel())
+    assert await look(database) == {
+        "m3": dict.fromkeys(("ben", "cleo", "dan", "eve"), "lost_by_everyone"),
+        "m8": dict.fromkeys(("ann", "cleo"), "scattered"),
+        "m5": {"ben": "burst"},
+        "m6": {"ben": "burst"},
+        "m7": {"ben": "burst"},
+        "m9": {"dan": "lost_by_one"},
+    }
+
+
+async def test_a_message_comes_with_what_is_stored_of_it_and_of_its_author(
+    database: Database,
+) -> None:
+    await store(database, worked_channel())
+    async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as found:
+        first, *_, last = [m async for m in found.details(found.missing_messages())]
+    assert (first.message_id, first.envelope_id, first.topics) == ("m3", "0xem3", b"/waku/2/c1")
+    assert (first.message_type, first.message_size) == ("CHAT_MESSAGE", 300)
+    assert first.sent_at == START + 15 * MINUTE_MS
+    assert first.authors == [("android", "2.36.0")]
+    assert (first.pairs.held, first.pairs.expected, first.held_elsewhere) == (0, 4, 0)
+    assert last.message_id == "m9"
+    assert (last.pairs.held, last.pairs.expected) == (3, 4)
+    assert [(one.receiver.platform, one.receiver.app_version) for one in last.lacking] == [
+        ("android", "2.36.0")
+    ]
+
+
+async def test_receivers_come_with_their_runs(database: Database) -> None:
+    await store(database, worked_channel())
+    ben = (await database.keyring()).receiver("ben", "").receiver_id
+    async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as found:
+        worst, *_ = found.lossy_receivers()
+        assert worst.receiver.receiver_id == ben
+        # m3, then m5 to m7; m10 is its own.
+        assert worst.sequence == b"++e+bbb++."
+        assert [run.length for run in runs_of(worst.sequence)] == [1, 3]
+        assert found.lossy_receivers(ben) == [worst]
+        assert found.missing_messages(ben) == [2, 4, 5, 6]
+
+
+async def test_how_long_a_burst_is_is_asked_for(database: Database) -> None:
+    await store(database, worked_channel())
+    found = await look(database, asked=replace(GENERAL, burst=4))
+    assert found["m6"] == {"ben": "lost_by_one"}
+
+
+async def test_what_too_few_vouch_for_is_missing_to_nobody(database: Database) -> None:
+    await store(database, worked_channel())
+    # m3 exists by the word of its author alone.
+    assert "m3" not in await look(database, replace(RULES, quorum=2))
+    assert "m3" not in await look(database, replace(RULES, weight_cap=0.05))
+    assert "m3" in await look(database, replace(RULES, weight_cap=0.1))
+
+
+async def test_types_that_are_not_measured_are_not_looked_at(database: Database) -> None:
+    await store(database, worked_channel())
+    unmeasured = {Source.GRPC: Unmeasured(types=("CHAT_MESSAGE",))}
+    assert await look(database, replace(RULES, unmeasured=unmeasured)) == {}
+
+
+async def test_who_was_forgotten_lacks_nothing_and_wrote_nothing(database: Database) -> None:
+    await store(database, worked_channel())
+    await forget_key(database, "dan")
+    found = await look(database)
+    assert "m9" not in found
+    assert found["m3"].keys() == {"ben", "cleo", "eve"}
+    async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as looked:
+        m5 = [m async for m in looked.details(looked.missing_messages())][2]
+    assert (m5.message_id, m5.authors) == ("m5", [])
+
+
+async def test_ids_sort_as_bytes_where_messages_are_of_one_moment(database: Database) -> None:
+    names = ["Z", "a", "ä", "B", "\U0001f600"]
+    samples = [
+        Sample(name, "c", receiver, START + 1, START + HOUR_MS)
+        for name in names
+        for receiver in ("x", "y")
+        if receiver == "x"
+    ] + [
+        Sample(at, "c", receiver, at_ms, START + HOUR_MS)
+        for receiver in ("x", "y")
+        for at, at_ms in (("before", START - 1), ("after", START + HOUR_MS))
+    ]
+    await store(database, samples)
+    async with drill_down(
+        database, RULES, Asked("c", HOUR, from_unix_ms(START)), now=lambda: LATER
+    ) as found:
+        messages = [m.message_id async for m in found.details(found.missing_messages())]
+    assert messages == ["B", "Z", "a", "ä", "\U0001f600"]
+
+
+# ----------------------------------------------------------------------------- what cannot be had
+
+
+async def refused(database: Database, **changes: Any) -> DrillDownError:
+    with pytest.raises(DrillDownError) as raised:
+        await look(database, asked=replace(GENERAL, **changes))
+    return raised.value
+
+
+async def test_a_channel_or_a_window_that_is_not_there_is_said_to_be(database: Database) -> None:
+    await store(database, worked_channel())
+    error = await refused(database, channel_id="generale")
+    assert isinstance(error, UnknownName)
+    assert "no channel 'generale'" in str(error)
+    error = await refused(database, start=None)
+    assert isinstance(error, UnknownName)
+    assert "no 1h window with figures of this channel was computed" in str(error)
+    error = await refused(database, start=from_unix_ms(START + MINUTE_MS))
+    assert isinstance(error, BadWindow)
+    assert "starts at 2026-03-02T10:00:00+00:00" in str(error)
+    with pytest.raises(BadWindow, match="still to come"):
+        async with drill_down(database, RULES, GENERAL, now=lambda: from_unix_ms(END - 1)):
+            pass
+
+
+async def test_a_receiver_that_does_not_count_is_said_not_to(database: Database) -> None:
+    await store(database, worked_channel())
+    async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as found:
+        for only in (0, -(2**63), 2**63 - 1):
+            with pytest.raises(UnknownName, match="does not count"):
+                found.missing_messages(only)
+
+
+async def test_without_a_start_it_is_the_latest_window_that_has_the_channel(
+    database: Database,
+) -> None:
+    await store(database, worked_channel())
+    await store_hours(database, 4, ["other"])
+    for hour in range(3):
+        await compute_window(database, START + hour * HOUR_MS)
+    async with drill_down(
+        database, RULES, replace(GENERAL, start=None), now=lambda: LATER
+    ) as found:
+        # Of general nobody reports after the next hours; of other they do.
+        assert found.window.start_ms == START
+
+
+async def test_of_a_day_that_was_cleaned_only_figures_are_left(database: Database) -> None:
+    await store(database, worked_channel())
+    rules = AggregateRules((HOUR,), settle_time=timedelta(0))
+    later = from_unix_ms(START) + timedelta(days=9)
+    await compute_due(database, rules, now=lambda: later)
+    assert (await clean(database, rules, timedelta(days=7), now=lambda: later)).dropped
+    error = await refused(database)
+    assert isinstance(error, SamplesCleaned)
+    assert "allowed: windows from 2026-03-03T00:00:00+00:00 on" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("limit", "most", "what"),
+    [("MOST_MESSAGES", 9, "messages"), ("MOST_PAIRS", 39, "receipts"), ("MOST_PAIRS", 49, "pairs")],
+)
+async def test_more_than_can_be_held_in_memory_is_refused_with_what_to_do(
+    database: Database, monkeypatch: pytest.MonkeyPatch, limit: str, most: int, what: str
+) -> None:
+    await store(database, worked_channel())
+    monkeypatch.setattr(read, limit, most)
+    error = await refused(database)
+    assert isinstance(error, TooMuch)
+    assert f"more than {most} {what}" in str(error)
+    assert "choose a shorter timeframe" in str(error)
+    # Which may be one that nobody computes.
+    assert await look(database, asked=replace(GENERAL, timeframe=parse_timeframe("15m"))) == {}
+
+
+async def test_what_was_computed_is_beside_what_there_is_now(database: Database) -> None:
+    await store(database, worked_channel())
+    await compute_window(database)
+    late = next(sample for sample in worked_channel() if sample.message_id == "m4")
+    await store(
+        database,
+        [
+            late._replace(
+                message_id="m3",
+                sent_at=START + 15 * MINUTE_MS,
+                receiver_public_key="ben",
+                sent_by_receiver=False,
+            )
+        ],
+    )
+    async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as found:
+        assert found.stored is not None
+        assert found.counts.missing == found.stored.missing - 1
+
+
+async def test_what_import_brings_out_of_order_is_put_right_first(database: Database) -> None:
+    """An earlier sample says another sentAt: the receipts move before anybody looks at them."""
+    await store(database, worked_channel())
+    m9 = START + 45 * MINUTE_MS
+    early = Sample("m9", "general", "dan", m9 + 1_000, START)
+    await store(database, [early])
+    found = await look(database)
+    assert "m9" not in found
+    assert found["m3"].keys() == {"ben", "cleo", "dan", "eve"}

@@ -1,6 +1,7 @@
 """What was found, for programs: the JSON of docs/protocol.md, "Missing messages as JSON", and a
 line a message as NDJSON or CSV, to be held against logs."""
 
+import asyncio
 import base64
 import csv
 import io
@@ -48,9 +49,13 @@ async def page(
 
     only  a receiver: what it alone lacks. Raises UnknownName if it does not count
     """
-    positions = found.missing_messages(only)
-    receivers = found.lossy_receivers(only)
     shown = slice(offset, offset + limit)
+    # Off the event loop what looks at every pair.
+    positions = await asyncio.to_thread(found.missing_messages, only)
+    receivers = await asyncio.to_thread(found.lossy_receivers, only)
+    receivers_shown = await asyncio.to_thread(
+        lambda: [_receiver_as_json(found.times, one) for one in receivers[shown]]
+    )
     return {
         "channel_id": found.asked.channel_id,
         "timeframe": found.asked.timeframe.name,
@@ -68,7 +73,7 @@ async def page(
             message_as_json(message, LISTED) async for message in found.details(positions[shown])
         ],
         "lossy_receivers_total": len(receivers),
-        "lossy_receivers": [_receiver_as_json(found.times, one) for one in receivers[shown]],
+        "lossy_receivers": receivers_shown,
     }
 
 

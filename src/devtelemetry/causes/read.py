@@ -341,7 +341,7 @@ async def _look(
     seen = await _read_messages(connection, rules, channel, window)
     left_out = _left_out(rules, seen)
     members = await _read_counting(connection, rules, channel, window, seen)
-    _refuse_beyond(len(members) * len(seen.times), "pairs of a message and a receiver")
+    _refuse_beyond(MOST_PAIRS, len(members) * len(seen.times), "pairs of a message and a receiver")
     # Off the event loop, for seconds where there are millions of pairs.
     found = await asyncio.to_thread(_classified, seen, members, left_out, asked.burst)
     stored = await connection.fetchrow(
@@ -363,7 +363,7 @@ async def _look(
     )
 
 
-def _refuse_beyond(number: int, what: str, most: int = MOST_PAIRS) -> None:
+def _refuse_beyond(most: int, number: int, what: str) -> None:
     if number > most:
         raise TooMuch(
             f"more than {most:,} {what} in this channel and window; choose a shorter timeframe, "
@@ -382,7 +382,7 @@ async def _read_messages(
         *await not_measured(connection, rules),
         MOST_MESSAGES + 1,
     )
-    _refuse_beyond(len(messages), "messages", MOST_MESSAGES)
+    _refuse_beyond(MOST_MESSAGES, len(messages), "messages")
     seen = _Seen()
     receipts = connection.cursor(
         _QUERIES["receipts"],
@@ -396,7 +396,7 @@ async def _read_messages(
         _take(seen, messages[number], who)
         number += 1
         read += len(who["holders"]) + len(who["authors"]) + len(who["marked"])
-        _refuse_beyond(read, "receipts")
+        _refuse_beyond(MOST_PAIRS, read, "receipts")
     return seen
 
 
