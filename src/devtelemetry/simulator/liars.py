@@ -26,40 +26,47 @@ def claims_everything(world: World) -> list[Push]:
     return _liar(world, "claims everything", _known(world))
 
 
-def invents(world: World, name: str = "invents") -> list[Push]:
-    """Holds all that there is, and once as many messages more in every channel that there are not.
+def invents(world: World, times: float = 1.0, name: str = "invents") -> list[Push]:
+    """Holds all that there is, and in every channel messages that there are not.
 
-    name  of the liar; the messages have the same ids whoever makes them up
+    times  how many there are in what is measured, each
+    name   of the liar; the messages have the same ids whoever makes them up
     """
-    held = {channel_id: list(messages) for channel_id, messages in _known(world).items()}
-    for channel_id, messages in held.items():
-        messages.extend(_made_up(world, channel_id, len(messages)))
+    held = _known(world)
+    for channel_id, count in _measured(world, held).items():
+        held[channel_id].extend(_made_up(world, channel_id, int(times * count)))
     return _liar(world, name, held)
+
+
+def invents_a_tenth(world: World) -> list[Push]:
+    """The same, so that a tenth of all messages of every channel are its own and no more."""
+    return invents(world, 1 / 9)
 
 
 def floods(world: World) -> list[Push]:
     """Holds all that there is, and in the quietest channel as many made up as there are in all."""
-    held = {channel_id: list(messages) for channel_id, messages in _known(world).items()}
-    every = sum(map(len, held.values()))
-    quietest = min(held, key=lambda channel_id: (len(held[channel_id]), channel_id))
-    held[quietest] += _made_up(world, quietest, every)
+    held = _known(world)
+    counts = _measured(world, held)
+    quietest = min(counts, key=lambda channel_id: (counts[channel_id], channel_id))
+    held[quietest].extend(_made_up(world, quietest, sum(counts.values())))
     return _liar(world, "floods", held)
 
 
 def colludes(world: World) -> list[Push]:
     """Two that `invents`, the same."""
     return sorted(
-        [*invents(world, "one of two"), *invents(world, "the other of two")],
+        [*invents(world, name="one of two"), *invents(world, name="the other of two")],
         key=lambda push: push.at_ms,
     )
 
 
 LIARS: Mapping[str, Callable[[World], list[Push]]] = {
-    "invents messages": invents,
+    "invents as many messages as there are": invents,
+    "invents a tenth": invents_a_tenth,
     "claims to hold everything": claims_everything,
     "claims to hold nothing": claims_nothing,
     "floods the quietest channel": floods,
-    "two invent the same": colludes,
+    "two invent the same, as many as there are": colludes,
 }
 """By what it does."""
 
@@ -74,12 +81,21 @@ def _known(world: World) -> dict[str, list[Message]]:
     return found
 
 
+def _measured(world: World, held: Mapping[str, list[Message]]) -> dict[str, int]:
+    """How many of them are sent in what is measured, by channel."""
+    start_ms, end_ms = world.spec.start_ms, world.spec.end_ms
+    return {
+        channel_id: sum(start_ms <= message.sent_at < end_ms for message in messages)
+        for channel_id, messages in held.items()
+    }
+
+
 def _made_up(world: World, channel_id: str, count: int) -> Iterable[Message]:
-    """Anywhere in the time in which the others talk."""
+    """Anywhere in what is measured."""
     spec = world.spec
     dice = random.Random(f"{spec.seed} made up {channel_id}")  # noqa: S311 - can be repeated
     for number in range(count):
-        at_ms = dice.randrange(spec.begin_ms, spec.until_ms)
+        at_ms = dice.randrange(spec.start_ms, spec.end_ms)
         digest = sha256(f"{spec.fingerprint} made up {channel_id} {number}".encode()).hexdigest()
         yield Message(
             f"0x{digest[:32]}",

@@ -1,0 +1,860 @@
+"""What is true beside what is measured: breakdowns, verdicts, delays, unseen messages, liars.
+
+Worlds are made from seeds. What their clients push goes through the code of ingest into a real
+PostgreSQL, windows are computed and read back as a report reads them. Nothing is measured by the
+clock: the figures are the same wherever and whenever it runs. See docs/truth.md.
+"""
+
+import argparse
+import asyncio
+import math
+import sys
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from bench.postgres import fresh_database, temporary_server
+from bench.report import Result, Table
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.estimate.delay import Reach, negative_share
+from devtelemetry.estimate.interval import Interval
+from devtelemetry.estimate.unseen import unseen_messages
+from devtelemetry.estimate.verdict import Word
+from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, Share, groups_of, share_of, verdicts
+from devtelemetry.figures.read import Selection, read_windows
+from devtelemetry.model import (
+    HOUR_MS,
+    MINUTE_MS,
+    Captures,
+    Counts,
+    Dimension,
+    Reason,
+    WindowReliability,
+    from_unix_ms,
+)
+from devtelemetry.simulator.intake import take_in
+from devtelemetry.simulator.liars import LIARS
+from devtelemetry.simulator.loss import LossModel
+from devtelemetry.simulator.loss import Share as Common
+from devtelemetry.simulator.pushes import Push, pushes
+from devtelemetry.simulator.reports import report
+from devtelemetry.simulator.truth import Group, TrueWindow, true_windows
+from devtelemetry.simulator.world import Delivery, Message, Node, Spec, World, make_world
+from devtelemetry.store.database import Database
+
+HOUR = parse_timeframe("1h")
+START_MS = 1_772_409_600_000  # 2026-03-02T00:00Z
+_LATER_MS = 30 * 24 * HOUR_MS  # after a world's start: its window is computed for the last time
+_RULES = AggregateRules((HOUR,))
+_SLOT_MS = 12 * HOUR_MS  # from the window of one world to that of the next, in one database
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1, help="the first one")
+    parser.add_argument("--seeds", type=int, default=50, help="worlds a row of the verdicts")
+    parser.add_argument(
+        "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), help="which tables"
+    )
+
+
+def run(options: argparse.Namespace) -> Result:
+    tables: list[Table] = []
+    figures: dict[str, Any] = {}
+    with temporary_server() as url:
+        for name in options.parts:
+            printed, figures[name] = asyncio.run(_part(url, name, options))
+            tables += printed
+            print(f"truth: {name}", file=sys.stderr, flush=True)
+    return Result(
+        "True beside measured",
+        {},
+        tables,
+        notes=(
+            f"seed {options.seed}; verdicts: {options.seeds} seeds from it on; unseen: "
+            f"{_fewer(options)}",
+        ),
+        figures=figures,
+    )
+
+
+Printed = tuple[list[Table], Any]
+
+
+async def _part(url: str, name: str, options: argparse.Namespace) -> Printed:
+    async with fresh_database(url, f"truth_{name}") as database:
+        return await _PARTS[name](_Lab(database), options)
+
+
+class _Lab:
+    """A database with worlds in it, each in an hour of its own."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._slots = 0
+
+    def start_ms(self) -> int:
+        """Where the next world's window is to begin."""
+        self._slots += 1
+        return START_MS + self._slots * _SLOT_MS
+
+    async def take_in(self, found: Sequence[Push]) -> Counter[Reason]:
+        return await take_in(self._database, found)
+
+    async def window(self, world: World, rules: AggregateRules = _RULES) -> WindowReliability:
+        """What is measured of `world`, computed and read back."""
+        start = from_unix_ms(world.spec.start_ms)
+        later = from_unix_ms(world.spec.start_ms + _LATER_MS)
+        await compute_one(self._database, rules, HOUR, start, now=lambda: later)
+        selection = Selection(
+            HOUR.name, start, from_unix_ms(world.spec.end_ms), by=tuple(Dimension)
+        )
+        (window,) = [window async for window in read_windows(self._database, selection)]
+        return window
+
+
+def _spec(lab: _Lab, seed: int, **fields: Any) -> Spec:
+    start_ms = lab.start_ms()
+    return Spec(seed=seed, start_ms=start_ms, end_ms=start_ms + HOUR_MS, **fields)
+
+
+def _truth(world: World) -> TrueWindow:
+    """Of the window that is measured."""
+    (found,) = [
+        window
+        for window in true_windows(world, HOUR)
+        if window.window.start_ms == world.spec.start_ms
+    ]
+    return found
+
+
+def _pairs(world: World) -> list[Delivery]:
+    """The expected pairs of that window."""
+    spec = world.spec
+    return [one for one in world.deliveries if spec.start_ms <= one.message.sent_at < spec.end_ms]
+
+
+def _chance(world: World, one: Delivery) -> float:
+    """With which probability this pair was to be delivered."""
+    node = world.nodes[one.node]
+    return world.spec.loss.delivers(node.platform, node.app_version, one.message.message_type)
+
+
+def _fewer(options: argparse.Namespace) -> int:
+    """Worlds a row where each tells more."""
+    return max(1, int(options.seeds) // 5)
+
+
+def _percent(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.2f}"
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.2f}"
+
+
+# --- breakdowns -----------------------------------------------------------------------------------
+
+PLATFORMS = (
+    Common("desktop", 40),
+    Common("android", 34),
+    Common("ios", 20),
+    Common("", 5),
+    Common("web", 1),
+)
+VERSIONS = (Common("2.35.1", 60), Common("2.36.0", 38), Common("2.37.0-beta", 2))
+TYPES = (Common("CHAT_MESSAGE", 75), Common("EMOJI_REACTION", 15), Common("IMAGE", 10))
+UNEVEN = LossModel(
+    independent=0.01,
+    by_platform={"ios": 0.04, "web": 0.1},
+    by_version={"2.36.0": 0.02},
+    by_type={"IMAGE": 0.06},
+    offline=0.01,
+    everyone=0.005,
+)
+_VALUE: Mapping[Dimension, Callable[[World, Delivery], str]] = {
+    Dimension.PLATFORM: lambda world, one: world.nodes[one.node].platform,
+    Dimension.APP_VERSION: lambda world, one: world.nodes[one.node].app_version,
+    Dimension.MESSAGE_TYPE: lambda _, one: one.message.message_type,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """A row: a group, or all (dimension None)."""
+
+    dimension: Dimension | None
+    value: str | None
+    receivers: int
+    expected: int
+    measured_expected: int
+    chance: float
+    true: float
+    measured: float
+    interval: Interval | None
+
+
+async def _breakdowns(lab: _Lab, options: argparse.Namespace) -> Printed:
+    world = make_world(
+        _spec(
+            lab,
+            options.seed,
+            loss=UNEVEN,
+            messages_per_hour=60,
+            platforms=PLATFORMS,
+            versions=VERSIONS,
+            message_types=TYPES,
+        )
+    )
+    await lab.take_in(pushes(world))
+    window = await lab.window(world)
+    rows = _broken_down(world, window)
+    shown = [
+        (
+            _named(row),
+            f"{row.receivers:,}",
+            f"{row.expected:,}",
+            f"{row.measured_expected:,}",
+            _percent(row.chance),
+            _percent(row.true),
+            _percent(row.measured),
+            _points(row.measured - row.true),
+            "too few to say"
+            if row.interval is None
+            else f"{_percent(row.interval.lower)}–{_percent(row.interval.upper)}",
+            "–" if row.interval is None else "yes" if _holds(row.interval, row.chance) else "no",
+        )
+        for row in rows
+    ]
+    sums = [
+        (
+            dimension.value,
+            *(
+                "yes" if total == _of_window(window, name) else "no"
+                for name, total in _sums(window, dimension).items()
+            ),
+        )
+        for dimension in Dimension
+    ]
+    return [
+        Table(
+            "Delivery ratio by platform, app version and message type, %",
+            (
+                "group", "receivers", "expected", "counted", "drawn with", "true", "measured",
+                "error", "95 % interval", "drawn with lies in it",
+            ),
+            shown,
+        ),
+        Table(
+            "Whether the groups of a dimension add up to the window",
+            ("dimension", *_sums(window, Dimension.PLATFORM)),
+            sums,
+        ),
+    ], rows  # fmt: skip
+
+
+def _named(row: _Broken) -> str:
+    if row.dimension is None:
+        return "all"
+    value = "other" if row.value is None else row.value or "not said"
+    return f"{row.dimension.value}: {value}"
+
+
+def _broken_down(world: World, window: WindowReliability) -> list[_Broken]:
+    truth, pairs = _truth(world), _pairs(world)
+    true_groups: Mapping[Dimension, Mapping[str, Group]] = {
+        Dimension.PLATFORM: truth.platforms,
+        Dimension.APP_VERSION: truth.versions,
+        Dimension.MESSAGE_TYPE: truth.types,
+    }
+    rows = [_broken(None, None, [truth.total], share_of(window), _chances(world, pairs))]
+    for dimension in Dimension:
+        groups = groups_of([window], dimension)
+        of_value = true_groups[dimension]
+        for value, share in groups.items():
+            # "other" has what is not shown by its name.
+            values = {value} if value is not None else set(of_value) - set(groups)
+            chances = _chances(world, (p for p in pairs if _VALUE[dimension](world, p) in values))
+            parts = [of_value[name] for name in sorted(values)]
+            rows.append(_broken(dimension, value, parts, share, chances))
+    return rows
+
+
+def _chances(world: World, pairs: Iterable[Delivery]) -> float:
+    return fmean(_chance(world, pair) for pair in pairs)
+
+
+def _broken(
+    dimension: Dimension | None,
+    value: str | None,
+    true: Sequence[Group],
+    share: Share,
+    chance: float,
+) -> _Broken:
+    measured = share.counts.delivery_ratio
+    assert measured is not None
+    expected = sum(group.expected for group in true)
+    return _Broken(
+        dimension,
+        value,
+        len(set().union(*(group.receivers for group in true))),
+        expected,
+        share.counts.expected,
+        chance,
+        sum(group.delivered for group in true) / expected,
+        measured,
+        share.interval,
+    )
+
+
+def _sums(window: WindowReliability, dimension: Dimension) -> dict[str, Any]:
+    groups = [group for group in window.groups if group.dimension is dimension]
+    names = ("expected", "missing", "corroborated", "unknown")
+    sums: dict[str, Any] = {
+        name: sum(getattr(group.counts, name) for group in groups) for name in names
+    }
+    sums["delays"] = tuple(
+        sum(counts) for counts in zip(*(group.delays.delivery for group in groups), strict=True)
+    )
+    return sums
+
+
+def _of_window(window: WindowReliability, name: str) -> Any:
+    return window.figures.delays.delivery if name == "delays" else getattr(window.counts, name)
+
+
+def _holds(interval: Interval, chance: float) -> bool:
+    return interval.lower <= chance <= interval.upper
+
+
+# --- verdicts -------------------------------------------------------------------------------------
+
+DIFFERENCES = (0.0, 0.01, 0.03)
+_BASE = 0.03
+_WORDS = (Word.BETTER.value, Word.WORSE.value, Word.CANNOT_TELL.value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    """A row: verdicts on ios beside desktop, and intervals of all three platforms."""
+
+    losses: str
+    difference: float
+    words: Mapping[str, int]
+    intervals: int
+    right: int
+    errors: float  # the greatest, of a platform: measured less true, as a share
+
+
+async def _verdicts(lab: _Lab, options: argparse.Namespace) -> Printed:
+    rows = []
+    for name, offline in (("each pair by itself", 0.0), ("nodes are offline too", 0.03)):
+        for difference in DIFFERENCES:
+            loss = LossModel(
+                by_platform={"desktop": _BASE, "android": _BASE, "ios": _BASE + difference},
+                offline=offline,
+            )
+            rows.append(await _judged(lab, options, name, difference, loss))
+            print(f"truth: {name}, {difference}", file=sys.stderr, flush=True)
+    return [
+        Table(
+            "ios beside desktop: how often the verdict says what, %",
+            ("losses", "truly worse by, points", *_WORDS, "none", "interval holds the truth"),
+            [
+                (
+                    row.losses,
+                    f"{100 * row.difference:.0f}",
+                    *(f"{100 * row.words[word] / options.seeds:.0f}" for word in (*_WORDS, "none")),
+                    f"{100 * row.right / row.intervals:.1f}",
+                )
+                for row in rows
+            ],
+        )
+    ], rows
+
+
+async def _judged(
+    lab: _Lab, options: argparse.Namespace, name: str, difference: float, loss: LossModel
+) -> _Judged:
+    words: Counter[str] = Counter()
+    intervals = right = 0
+    errors = 0.0
+    for seed in range(options.seed, options.seed + options.seeds):
+        world = make_world(
+            _spec(lab, seed, loss=loss, nodes=100, messages_per_hour=20, lead_ms=5 * MINUTE_MS)
+        )
+        await lab.take_in(pushes(world, push_ms=10 * MINUTE_MS))
+        window = await lab.window(world)
+        groups = groups_of([window], Dimension.PLATFORM)
+        verdict = verdicts(groups, versus="desktop")["ios"]
+        words["none" if verdict is None else verdict.word.value] += 1
+        pairs = _pairs(world)
+        for value, share in groups.items():
+            of_group = [p for p in pairs if world.nodes[p.node].platform == value]
+            if share.interval is not None:
+                intervals += 1
+                right += _holds(share.interval, _chances(world, of_group))
+            true = fmean(pair.arrives_ms is not None for pair in of_group)
+            assert share.counts.delivery_ratio is not None
+            errors = max(errors, abs(share.counts.delivery_ratio - true))
+    return _Judged(name, difference, words, intervals, right, errors)
+
+
+# --- delays ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Clocks:
+    name: str
+    loss: float = 0.03
+    wrong_by_ms: int = 0
+    is_told: bool = True
+
+
+CLOCKS = (
+    _Clocks("all right; 0.5 % lost", loss=0.005),
+    _Clocks("all right"),
+    _Clocks("10 % off by 20 s, told", wrong_by_ms=20_000),
+    _Clocks("10 % off by 20 s, not told", wrong_by_ms=20_000, is_told=False),
+    _Clocks("10 % off by 5 min, told", wrong_by_ms=5 * MINUTE_MS),
+    _Clocks("10 % off by 5 min, not told", wrong_by_ms=5 * MINUTE_MS, is_told=False),
+    _Clocks("10 % off by 50 min, told", wrong_by_ms=50 * MINUTE_MS),
+    _Clocks("10 % off by 50 min, not told", wrong_by_ms=50 * MINUTE_MS, is_told=False),
+    _Clocks("10 % off by 3 h, told", wrong_by_ms=3 * HOUR_MS),
+    _Clocks("10 % off by 3 h, not told", wrong_by_ms=3 * HOUR_MS, is_told=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Delayed:
+    """A row; quantiles of the truth are exact, those measured are edges. ms, math.inf: never."""
+
+    clocks: str
+    true_ratio: float
+    ratio: float | None
+    true_on_time: Mapping[str, float]
+    on_time: Mapping[str, float | None]
+    true_quantiles: Mapping[str, float]
+    quantiles: Mapping[str, float | None]
+    negative: float | None
+    refused: int
+
+
+async def _delays(lab: _Lab, options: argparse.Namespace) -> Printed:
+    rows = [await _delayed(lab, options.seed, clocks) for clocks in CLOCKS]
+    return [
+        Table(
+            "On-time ratio within 1 min, 10 min and 1 h, %: true / measured",
+            ("clocks", "delivery ratio", *ON_TIME_MS, "before it was sent", "samples refused"),
+            [
+                (
+                    row.clocks,
+                    f"{_percent(row.true_ratio)} / {_percent(row.ratio)}",
+                    *(
+                        f"{_percent(row.true_on_time[name])} / {_percent(row.on_time[name])}"
+                        for name in ON_TIME_MS
+                    ),
+                    "–" if row.negative is None else f"{100 * row.negative:.2f} %",
+                    f"{row.refused:,}",
+                )
+                for row in rows
+            ],
+        ),
+        Table(
+            "Quantiles of the delay: true / measured, an edge",
+            ("clocks", *QUANTILES),
+            [
+                (
+                    row.clocks,
+                    *(
+                        f"{_time(row.true_quantiles[name])} / {_time(row.quantiles[name])}"
+                        for name in QUANTILES
+                    ),
+                )
+                for row in rows
+            ],
+        ),
+    ], rows
+
+
+async def _delayed(lab: _Lab, seed: int, clocks: _Clocks) -> _Delayed:
+    spec = _spec(
+        lab,
+        seed,
+        loss=LossModel(independent=clocks.loss),
+        nodes=100,
+        channels_of_user=3,
+        messages_per_hour=30,
+        joining=0.0,
+        leaving=0.0,
+        restarts=0.0,
+        crashes=0,
+        skew_ms=0,
+        slow=0.1,
+        slowest_ms=3 * HOUR_MS,
+        wrong_clocks=0.1 if clocks.wrong_by_ms else 0.0,
+        wrong_by_ms=clocks.wrong_by_ms,
+        lead_ms=clocks.wrong_by_ms + 15 * MINUTE_MS,
+    )
+    world = make_world(spec)
+
+    def is_told(node: Node) -> bool:
+        return clocks.is_told or node.skew_ms == 0
+
+    refused = await lab.take_in(pushes(world, tells_clock=is_told))
+    window = await lab.window(world)
+    share = share_of(window)
+    delays = sorted(
+        math.inf if pair.arrives_ms is None else pair.arrives_ms - pair.message.at_ms
+        for pair in _pairs(world)
+    )
+    return _Delayed(
+        clocks.name,
+        sum(delay < math.inf for delay in delays) / len(delays),
+        share.counts.delivery_ratio,
+        {name: bisect_right(delays, edge) / len(delays) for name, edge in ON_TIME_MS.items()},
+        {name: share.on_time(edge) for name, edge in ON_TIME_MS.items()},
+        {name: delays[math.ceil(of * len(delays)) - 1] for name, of in QUANTILES.items()},
+        {name: _reach(share.quantile(of)) for name, of in QUANTILES.items()},
+        negative_share(share.delays.delivery),
+        refused.total(),
+    )
+
+
+def _reach(reach: int | Reach | None) -> float | None:
+    return math.inf if isinstance(reach, Reach) else reach
+
+
+def _time(ms: float | None) -> str:
+    if ms is None:
+        return "–"
+    if ms == math.inf:
+        return "not reached"
+    for unit_ms, unit in ((HOUR_MS, "h"), (MINUTE_MS, "min")):
+        if ms >= unit_ms:
+            return f"{ms / unit_ms:.3g} {unit}"
+    return f"{ms / 1000:.2g} s"
+
+
+# --- what nobody received -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Estimated:
+    """A row: means over the seeds."""
+
+    name: str
+    messages: float  # that were sent
+    nobody: float  # of them, that no receiver got
+    reported: float  # of those, that their authors report
+    unseen: float  # as the window has it
+    by_hand: float  # the estimator on what the world itself counts
+    covered: float
+    coverage: float
+
+
+async def _unseen(lab: _Lab, options: argparse.Namespace) -> Printed:
+    rows = []
+    for receivers, outsiders, loss in (
+        (3, 0.0, LossModel(independent=0.2)),
+        (3, 1.0, LossModel(independent=0.2)),
+        (3, 1.0, LossModel(independent=0.5)),
+        (5, 0.5, LossModel(independent=0.5)),
+        (10, 1.0, LossModel(independent=0.5)),
+        (5, 1.0, LossModel(independent=0.05, everyone=0.02)),
+    ):
+        cause = f"{100 * loss.independent:.0f} % lost"
+        if loss.everyone:
+            cause = f"{100 * loss.everyone:.0f} % for all, {100 * loss.independent:.0f} % each"
+        name = f"{cause}, {receivers} members, {100 * (1 - outsiders):.0f} % of the authors report"
+        seeds = range(options.seed, options.seed + _fewer(options))
+        found = [await _one_unseen(lab, seed, receivers, outsiders, loss) for seed in seeds]
+        rows.append(_Estimated(name, *map(fmean, zip(*found, strict=True))))
+    return [
+        Table(
+            "Messages that nobody received: the mean of the worlds",
+            (
+                "losses", "messages", "nobody received", "of them reported", "`unseen`",
+                "by hand", "true coverage, %", "`sample_coverage`, %",
+            ),
+            [
+                (
+                    row.name,
+                    *(
+                        f"{value:.1f}"
+                        for value in (
+                            row.messages, row.nobody, row.reported, row.unseen, row.by_hand
+                        )
+                    ),
+                    _percent(row.covered),
+                    _percent(row.coverage),
+                )
+                for row in rows
+            ],
+        )
+    ], rows  # fmt: skip
+
+
+async def _one_unseen(
+    lab: _Lab, seed: int, receivers: int, outsiders: float, loss: LossModel
+) -> tuple[float, ...]:
+    channels = 12
+    world = make_world(
+        _spec(
+            lab,
+            seed,
+            loss=loss,
+            nodes=receivers * channels,
+            second_devices=0.0,
+            channels=channels,
+            channels_of_user=1,
+            messages_per_hour=100,
+            lead_ms=5 * MINUTE_MS,
+            joining=0.0,
+            leaving=0.0,
+            outsiders=outsiders,
+            skew_ms=0,
+        )
+    )
+    await lab.take_in(pushes(world, push_ms=10 * MINUTE_MS))
+    window = await lab.window(world)
+    # Where two could not capture a message there is no estimate, and nothing to compare.
+    estimated = {
+        channel.channel_id
+        for channel in window.channels
+        if channel.comparable
+        and unseen_messages(channel.counts, channel.figures.captures) is not None
+    }
+    pairs = [pair for pair in _pairs(world) if pair.message.channel_id in estimated]
+    got = {pair.message for pair in pairs if pair.arrives_ms is not None}
+    sent = {pair.message for pair in pairs}
+    by_hand = [
+        unseen_messages(*_captured([p for p in pairs if p.message.channel_id == channel_id]))
+        for channel_id in estimated
+    ]
+    assert window.unseen is not None
+    assert window.sample_coverage is not None
+    return (
+        len(sent),
+        len(sent - got),
+        sum(message.author is not None for message in sent - got),
+        window.unseen,
+        sum(messages or 0.0 for messages in by_hand),
+        sum(pair.message in got for pair in pairs) / len(pairs),
+        window.sample_coverage,
+    )
+
+
+def _captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
+    """Of one channel, counted from the deliveries themselves; every pair of it."""
+    hands: dict[Message, list[int]] = {}
+    for pair in pairs:
+        if pair.arrives_ms is not None:
+            hands.setdefault(pair.message, []).append(pair.node)
+    known = {p.message for p in pairs if p.message in hands or p.message.author is not None}
+    expected = sum(pair.message in known for pair in pairs)
+    delivered = sum(map(len, hands.values()))
+    alone = Counter(nodes[0] for nodes in hands.values() if len(nodes) == 1)
+    return Counts(
+        messages=len(known),
+        receivers=len({pair.node for pair in pairs}),
+        expected=expected,
+        missing=expected - delivered,
+        corroborated=expected,  # which the estimate does not ask
+    ), Captures(
+        total=delivered,
+        once=alone.total(),
+        twice=sum(len(nodes) == 2 for nodes in hands.values()),
+        once_squared=sum(count * count for count in alone.values()),
+    )
+
+
+# --- liars ----------------------------------------------------------------------------------------
+
+DEFENCES: Mapping[str, AggregateRules] = {
+    "none": _RULES,
+    "weight_cap 0.1": replace(_RULES, weight_cap=0.1),
+    "quorum 2": replace(_RULES, quorum=2),
+}
+_NOBODY = "nobody lies"
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A row: what a window says under one defence."""
+
+    who: str
+    defence: str
+    messages: int
+    delivery_ratio: float
+    reliability: float
+    worst: float  # the least Rch of a channel
+    median: float
+    trimmed: float
+    influence: float
+
+
+def _told(who: str, defence: str, window: WindowReliability) -> _Told:
+    figures = window.figures
+    assert window.counts.delivery_ratio is not None
+    assert window.reliability is not None
+    assert figures.median is not None
+    assert figures.trimmed is not None
+    assert figures.influence is not None
+    return _Told(
+        who,
+        defence,
+        window.counts.messages,
+        window.counts.delivery_ratio,
+        window.reliability,
+        min(c.counts.reliability or 0.0 for c in window.channels if c.comparable),
+        figures.median,
+        figures.trimmed,
+        figures.influence,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Cost:
+    """A row: what the defences cost where nobody lies."""
+
+    name: str
+    true: float
+    held_by_one: float  # share of the messages that one receiver alone vouches for
+    measured: Mapping[str, float | None]
+
+
+async def _liars(lab: _Lab, options: argparse.Namespace) -> Printed:
+    rows: list[_Told] = []
+    truth: TrueWindow | None = None
+    for who, lies in ((_NOBODY, None), *LIARS.items()):
+        world = make_world(
+            _spec(
+                lab,
+                options.seed,
+                loss=LossModel(independent=0.03, everyone=0.02),
+                messages_per_hour=60,
+            )
+        )
+        honest = pushes(world, push_ms=5 * MINUTE_MS)
+        await lab.take_in(sorted([*honest, *(lies(world) if lies else ())], key=_at))
+        rows += [
+            _told(who, defence, await lab.window(world, rules))
+            for defence, rules in DEFENCES.items()
+        ]
+        if lies is None:
+            truth = _truth(world)
+        print(f"truth: {who}", file=sys.stderr, flush=True)
+    costs = [await _cost(lab, options, *case) for case in _COSTS]
+    assert truth is not None
+    true, true_r = truth.total.delivery_ratio, truth.reliability
+    assert true is not None
+    assert true_r is not None
+    true_worst = min(group.delivery_ratio or 0.0 for group in truth.channels.values())
+
+    def beside(measured: float, true: float) -> str:
+        return f"{_percent(measured)} ({_points(measured - true)})"
+
+    return [
+        Table(
+            "One installation beside 200: what is measured, and how far that is from the truth",
+            (
+                "what it does", "defence", "messages", "delivery ratio", "R", "worst channel",
+                "median", "trimmed mean", "influence",
+            ),
+            [
+                (
+                    "the truth", "", f"{len(truth.total.messages):,}", _percent(true),
+                    _percent(true_r), _percent(true_worst), "", "", "",
+                ),
+                *(
+                    (
+                        row.who, row.defence, f"{row.messages:,}",
+                        beside(row.delivery_ratio, true),
+                        beside(row.reliability, true_r), beside(row.worst, true_worst),
+                        _percent(row.median), _percent(row.trimmed), f"{row.influence:.4f}",
+                    )
+                    for row in rows
+                ),
+            ],
+        ),
+        Table(
+            "What the defences cost where nobody lies: delivery ratio, %",
+            ("losses", "known by one only", "true", *DEFENCES),
+            [
+                (
+                    cost.name, f"{100 * cost.held_by_one:.1f} %", _percent(cost.true),
+                    *(
+                        "–" if measured is None else beside(measured, cost.true)
+                        for measured in cost.measured.values()
+                    ),
+                )
+                for cost in costs
+            ],
+        ),
+    ], {"liars": rows, "costs": costs}  # fmt: skip
+
+
+def _at(push: Push) -> int:
+    return push.at_ms
+
+
+_COSTS = (
+    ("3 % each", 50, 0.0, LossModel(independent=0.03)),
+    ("3 % each, 2 % for all", 50, 0.0, LossModel(independent=0.03, everyone=0.02)),
+    ("3 % each", 5, 0.0, LossModel(independent=0.03)),
+    ("20 % each", 5, 0.0, LossModel(independent=0.2)),
+    ("20 % each, nobody reports what it writes", 5, 1.0, LossModel(independent=0.2)),
+    ("20 % each, nobody reports what it writes", 3, 1.0, LossModel(independent=0.2)),
+    ("50 % each, nobody reports what it writes", 5, 1.0, LossModel(independent=0.5)),
+)
+
+
+async def _cost(
+    lab: _Lab,
+    options: argparse.Namespace,
+    name: str,
+    members: int,
+    outsiders: float,
+    loss: LossModel,
+) -> _Cost:
+    channels = 12
+    world = make_world(
+        _spec(
+            lab,
+            options.seed,
+            loss=loss,
+            nodes=members * channels // 3,
+            channels=channels,
+            messages_per_hour=60,
+            outsiders=outsiders,
+        )
+    )
+    await lab.take_in(pushes(world, push_ms=5 * MINUTE_MS))
+    vouchers: Counter[str] = Counter()
+    for one in report(world).arrived:
+        if world.spec.start_ms <= one.message.sent_at < world.spec.end_ms:
+            vouchers[one.message.message_id] += 1
+    true = _truth(world).total.delivery_ratio
+    assert true is not None
+    return _Cost(
+        f"{name}, {members} members",
+        true,
+        sum(count == 1 for count in vouchers.values()) / len(vouchers),
+        {
+            defence: (await lab.window(world, rules)).counts.delivery_ratio
+            for defence, rules in DEFENCES.items()
+        },
+    )
+
+
+_PARTS: Mapping[str, Callable[[_Lab, argparse.Namespace], Awaitable[Printed]]] = {
+    "breakdowns": _breakdowns,
+    "verdicts": _verdicts,
+    "delays": _delays,
+    "unseen": _unseen,
+    "liars": _liars,
+}
