@@ -6,7 +6,7 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import aggregate, causes, client, importing, ingest, intervals, simulate, size
+from bench import aggregate, causes, client, importing, ingest, intervals, simulate, size, truth
 from bench.report import markdown
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "client": client,
     "simulate": simulate,
     "intervals": intervals,
+    "truth": truth,
     "causes": causes,
 }
 

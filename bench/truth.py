@@ -74,8 +74,8 @@ def run(options: argparse.Namespace) -> Result:
         {},
         tables,
         notes=(
-            f"seed {options.seed}; verdicts: {options.seeds} seeds from it on; unseen: "
-            f"{_fewer(options)}",
+            f"seed {options.seed}; a row of verdicts: {options.seeds} seeds from it on",
+            f"a row of unseen messages: {_fewer(options)}",
         ),
         figures=figures,
     )
