@@ -1,0 +1,244 @@
+"""The dashboard for Grafana in deploy/grafana, and the rules on windows, over a real Prometheus."""
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.parse
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
+from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.clock import utc_now
+from devtelemetry.figures.series import ALL_SERIES
+from devtelemetry.model import HOUR_MS, Sample, unix_ms
+from devtelemetry.publish.publisher import What, publish_waiting
+from devtelemetry.publish.remote_write import RemoteWrite
+from devtelemetry.store.database import Database
+from support.ci import missing_part
+from support.monitoring import DEPLOY, PROMETHEUS, metric_names, names_in
+from support.store import store as store_samples
+from support.stores import Prometheus
+
+GRAFANA = DEPLOY / "grafana"
+VARIABLES = {"$timeframe": "1h", "$__rate_interval": "1m"}
+
+Panel = dict[str, Any]
+
+
+def dashboard() -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((GRAFANA / "dashboard.json").read_text(encoding="utf-8"))
+    return loaded
+
+
+def panels() -> list[Panel]:
+    return [panel for panel in dashboard()["panels"] if panel["type"] != "row"]
+
+
+def queries() -> Iterator[tuple[str, str]]:
+    """Title of the panel and expression, as Grafana sends it."""
+    for panel in panels():
+        for target in panel["targets"]:
+            expression = target["expr"]
+            for name, value in VARIABLES.items():
+                expression = expression.replace(name, value)
+            yield panel["title"], expression
+
+
+def recordings() -> dict[str, str]:
+    groups = yaml.safe_load((PROMETHEUS / "rules.yml").read_text(encoding="utf-8"))["groups"]
+    return {
+        rule["record"]: rule["expr"]
+        for group in groups
+        for rule in group["rules"]
+        if "record" in rule
+    }
+
+
+def test_prometheus_can_read_every_query(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        missing_part("no promtool (Debian: apt-get install prometheus)")
+    asked = list(queries())
+    assert len(asked) > 20
+    rules = [{"record": f"query{number}", "expr": query} for number, (_, query) in enumerate(asked)]
+    path = tmp_path / "queries.yml"
+    path.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    done = subprocess.run(
+        [promtool, "check", "rules", path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_metric_of_a_query_exists() -> None:
+    known = metric_names() | recordings().keys()
+    for title, query in queries():
+        names = names_in(query)
+        assert names, title
+        assert names <= known, title
+
+
+def test_what_is_of_windows_is_asked_of_what_was_sent_and_the_rest_of_scrapes() -> None:
+    of_windows = {series.name for series in ALL_SERIES}
+    for title, query in queries():
+        for name, selector in re.findall(r"\b(devtelemetry_\w+)\{([^}]*)\}", query):
+            assert ('job=""' in selector) == (name in of_windows), title
+            assert 'channel=""' in selector or name not in of_windows, title
+
+
+def test_it_goes_by_the_data_source_that_is_chosen() -> None:
+    text = (GRAFANA / "dashboard.json").read_text(encoding="utf-8")
+    loaded = dashboard()
+    (source,) = [one for one in loaded["templating"]["list"] if one["type"] == "datasource"]
+    assert source["query"] == "prometheus"
+    uids = set(re.findall(r'"uid": "([^"]*)"', text))
+    assert uids == {f"${{{source['name']}}}"}
+    assert "id" not in loaded, "an id belongs to one Grafana"
+    for panel in panels():
+        assert panel["datasource"]["uid"] in uids
+        assert all(target["datasource"]["uid"] in uids for target in panel["targets"])
+
+
+def test_panels_have_ids_of_their_own_say_what_they_show_and_do_not_overlap() -> None:
+    every = dashboard()["panels"]
+    assert len({panel["id"] for panel in every}) == len(every)
+    taken: set[tuple[int, int]] = set()
+    for panel in every:
+        place = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        }
+        assert not cells & taken, panel["title"]
+        assert max(x for x, _ in cells) < 24, panel["title"]
+        taken |= cells
+        assert panel["type"] == "row" or panel["description"], panel["title"]
+
+
+def test_it_shows_what_it_is_for() -> None:
+    shown = {name for _, query in queries() for name in names_in(query)}
+    assert shown >= {series.name for series in ALL_SERIES} - {
+        "devtelemetry_reliability",
+        "devtelemetry_corroborated_deliveries",
+    }
+
+
+def test_the_provisioning_leads_to_it() -> None:
+    sources = yaml.safe_load(
+        (GRAFANA / "provisioning" / "datasources" / "prometheus.yaml").read_text(encoding="utf-8")
+    )
+    (source,) = sources["datasources"]
+    assert source["type"] == "prometheus"
+    assert "uid" not in source
+    compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text(encoding="utf-8"))
+    grafana = compose["services"]["grafana"]
+    assert source["url"].removeprefix("$") in grafana["environment"]
+    dashboards = yaml.safe_load(
+        (GRAFANA / "provisioning" / "dashboards" / "devtelemetry.yaml").read_text(encoding="utf-8")
+    )
+    (provider,) = dashboards["providers"]
+    (target,) = [
+        Path(volume.split(":")[1])
+        for volume in grafana["volumes"]
+        if volume.startswith("./grafana/dashboard.json:")
+    ]
+    assert target.parent == Path(provider["options"]["path"])
+
+
+# --------------------------------------------------------------------- over a real Prometheus
+
+CHANNELS = 10  # and as many receivers of each platform: enough for intervals
+PLATFORMS = ("desktop", "android")
+HOURS = 80  # so that a whole day has been over for more than a day
+
+
+def samples(first_hour_ms: int) -> list[Sample]:
+    """A message an hour and channel; who misses which changes from hour to hour."""
+    return [
+        Sample(
+            f"m{hour}",
+            f"c{channel}",
+            f"r{receiver}",
+            sent_at,
+            sent_at + 5_000,
+            platform=PLATFORMS[receiver % len(PLATFORMS)],
+        )
+        for hour in range(HOURS)
+        for channel in range(CHANNELS)
+        for receiver in range(10 * len(PLATFORMS))
+        for sent_at in [first_hour_ms + hour * HOUR_MS + 60_000 + channel]
+        if (hour * 7 + channel * 3 + receiver * 5) % 23 != 0
+    ]
+
+
+def _before(moment: datetime, span: timedelta) -> datetime:
+    return moment - span
+
+
+async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
+    database: Database, tmp_path: Path
+) -> None:
+    now = utc_now()
+    first_hour_ms = (unix_ms(now) // HOUR_MS - HOURS + 1) * HOUR_MS
+    await store_samples(database, samples(first_hour_ms))
+    rules = AggregateRules((parse_timeframe("1h"), parse_timeframe("1d")))
+    with Prometheus(tmp_path / "prometheus") as store:
+        # As a server has sent them: each window as provisional, a day later as settled.
+        async with RemoteWrite(store.write_url) as to:
+            for days in (3, 2, 1, 0):
+                clock = partial(_before, now, timedelta(days=days))
+                await compute_due(database, rules, now=clock)
+                await publish_waiting(database, to, What(), now=clock)
+
+        def values(expression: str) -> list[float]:
+            query = urllib.parse.urlencode({"query": expression, "time": unix_ms(now) / 1000})
+            found = store.ask(f"/api/v1/query?{query}")["data"]["result"]
+            return [float(one["value"][1]) for one in found]
+
+        recorded = recordings()
+        for name, expression in recorded.items():
+            if names_in(expression) <= recorded.keys() or name.endswith("_1w_before"):
+                continue  # made of others; there is no week
+            assert values(expression), name
+        # No window is there twice and none is missing: settled, provisional, or both of one.
+        pairs_an_hour = CHANNELS * 10 * len(PLATFORMS)
+        assert values(recorded["devtelemetry:corroborated_deliveries:sum1d"]) == [
+            24 * pairs_an_hour
+        ]
+        assert values(recorded["devtelemetry:corroborated_deliveries:sum3d"]) == [
+            72 * pairs_an_hour
+        ]
+        assert 1 < values(recorded["devtelemetry:window_age_seconds"])[0] / 3600 < 2.1
+
+        of_windows = {series.name for series in ALL_SERIES}
+        for title, query in queries():
+            if names_in(query) & of_windows:
+                span = urllib.parse.urlencode(
+                    {
+                        "query": query,
+                        "start": unix_ms(now - timedelta(hours=48)) / 1000,
+                        "end": unix_ms(now) / 1000,
+                        "step": 600,
+                    }
+                )
+                found = store.ask(f"/api/v1/query_range?{span}")["data"]["result"]
+                assert found, title
+                assert all(one["values"] for one in found), title
+
+
+@pytest.mark.parametrize("name", sorted(series.name for series in ALL_SERIES))
+def test_prometheus_drops_what_it_would_have_twice(name: str) -> None:
+    loaded = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8"))
+    (scrape,) = loaded["scrape_configs"]
+    (relabel,) = scrape["metric_relabel_configs"]
+    assert re.fullmatch(relabel["regex"], name)
+    others = metric_names() - {series.name for series in ALL_SERIES}
+    assert not [other for other in others if re.fullmatch(relabel["regex"], other)]
