@@ -207,6 +207,29 @@ async def test_a_store_that_may_have_been_killed_gets_its_last_minute_once_more(
     assert sent_ends(receiver) == sent_again
 
 
+async def test_a_store_that_fails_every_now_and_then_gets_all_of_a_backlog(
+    database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What goes once more does so once, or it would never come to an end."""
+    monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 1)
+    await store_hours(database, HOURS)
+    with receiving(Receiver()) as receiver:
+        store = store_of(receiver)
+        await switch_on(database, store)
+        windows = await compute_hours(database, range(HOURS), now=SOON)
+        requests_each = len(points_of(windows[:1]))
+        numbers = itertools.count(1)
+        receiver.answer = lambda _: TAKEN if next(numbers) % (requests_each + 2) else Answer(503)
+        for _ in range(2 * HOURS):
+            try:
+                await send(database, store)
+            except StoreAway:
+                continue
+            break
+        assert await count_waiting(database, WHAT) == 0
+    assert set(receiver.taken) == set(points_of(windows))
+
+
 async def test_a_window_that_was_computed_anew_is_not_sent_with_another_value(
     database: Database, store_of: StoreOf
 ) -> None:

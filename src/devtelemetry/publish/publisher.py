@@ -174,13 +174,8 @@ async def publish_waiting(
             waiting = await session.fetch(_QUERIES["waiting"], what.membership.value, SLICE_WINDOWS)
             if not waiting:
                 break
-            try:
-                async for part, _ in _deliver(database, store, what, waiting, now=now):
-                    published = published.plus(part)
-            except StoreAway as error:
-                if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
-                    await session.execute(_QUERIES["unmark"], what.membership.value, UNWRITTEN)
-                raise
+            async for part, _ in _deliver(database, store, what, waiting, now=now):
+                published = published.plus(part)
     if published.windows:
         _log.info(
             "published",
@@ -217,6 +212,7 @@ async def back_fill(
     on_sent  called with the sum so far, whenever windows were sent
 
     Waits for a store that is away, five minutes at most, and a minute for a server that publishes.
+    What such a store may have lost waits for a server then.
     Raises Unavailable when that was not enough, or where a person must mend something; it says how
     far it came.
     """
@@ -283,7 +279,7 @@ async def _deliver(
     """Sends the windows that these rows name, some at a time; yields what went, and the last row.
 
     Their figures are read in short transactions of their own: none is open while the store is
-    waited for. Raises StoreAway.
+    waited for. Raises StoreAway; what the store took in the minute before then waits again.
     """
     windows: list[WindowReliability] = []
     points: list[Stamped] = []
@@ -303,9 +299,16 @@ async def _deliver(
             continue
         outcome = Outcome()
         for first in range(0, len(points), REQUEST_POINTS):
-            outcome = outcome.plus(
-                await _send(store, points[first : first + REQUEST_POINTS], now=now)
-            )
+            try:
+                sent = await _send(store, points[first : first + REQUEST_POINTS], now=now)
+            except StoreAway as error:
+                if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
+                    async with database.acquire() as connection:
+                        await connection.execute(
+                            _QUERIES["unmark"], what.membership.value, UNWRITTEN
+                        )
+                raise
+            outcome = outcome.plus(sent)
         async with database.acquire() as connection:
             await connection.execute(
                 _QUERIES["mark"],

@@ -59,10 +59,13 @@ where w.membership = $1::text and w.timeframe = d.timeframe and w.window_start =
 
 -- name: unmark
 -- What was delivered last, up to an interval ($2) before, waits again: a store that is away may have been killed, and
--- with it what it had taken and not yet written. Not what was computed anew since: the store may have kept the first value.
+-- with it what it had taken and not yet written. Once only, else a store that fails every now and then would get the
+-- same for ever; and not what was computed anew since, for the store may have kept the first value.
 update reliability_window
 set published_provisional = case state when 'provisional' then null else published_provisional end,
-    published_settled = case state when 'settled' then null else published_settled end
+    published_settled = case state when 'settled' then null else published_settled end,
+    published_again = state
 where membership = $1::text
+  and published_again is distinct from state
   and case state when 'settled' then published_settled else published_provisional end = revision
   and published_at >= (select max(published_at) from reliability_window where membership = $1::text) - $2::interval

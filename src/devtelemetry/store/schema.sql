@@ -260,6 +260,7 @@ create table reliability_window (
     published_provisional  integer,
     published_settled      integer,
     published_at           timestamptz,  -- when that was last
+    published_again        text,         -- the state that was to be delivered once more, as the store may have lost it
     primary key (timeframe, window_start, membership)
 );
 create index reliability_window_unpublished on reliability_window (membership, window_end)
