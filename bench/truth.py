@@ -29,8 +29,6 @@ from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
-    Captures,
-    Counts,
     Dimension,
     Reason,
     WindowReliability,
@@ -42,8 +40,8 @@ from devtelemetry.simulator.loss import LossModel
 from devtelemetry.simulator.loss import Share as Common
 from devtelemetry.simulator.pushes import Push, pushes
 from devtelemetry.simulator.reports import report
-from devtelemetry.simulator.truth import Group, TrueWindow, true_windows
-from devtelemetry.simulator.world import Delivery, Message, Node, Spec, World, make_world
+from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows
+from devtelemetry.simulator.world import Delivery, Node, Spec, World, make_world
 from devtelemetry.store.database import Database
 
 HOUR = parse_timeframe("1h")
@@ -632,7 +630,7 @@ async def _one_unseen(
     got = {pair.message for pair in pairs if pair.arrives_ms is not None}
     sent = {pair.message for pair in pairs}
     by_hand = [
-        unseen_messages(*_captured([p for p in pairs if p.message.channel_id == channel_id]))
+        unseen_messages(*captured([p for p in pairs if p.message.channel_id == channel_id]))
         for channel_id in estimated
     ]
     assert window.unseen is not None
@@ -645,30 +643,6 @@ async def _one_unseen(
         sum(messages or 0.0 for messages in by_hand),
         sum(pair.message in got for pair in pairs) / len(pairs),
         window.sample_coverage,
-    )
-
-
-def _captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
-    """Of one channel, counted from the deliveries themselves; every pair of it."""
-    hands: dict[Message, list[int]] = {}
-    for pair in pairs:
-        if pair.arrives_ms is not None:
-            hands.setdefault(pair.message, []).append(pair.node)
-    known = {p.message for p in pairs if p.message in hands or p.message.author is not None}
-    expected = sum(pair.message in known for pair in pairs)
-    delivered = sum(map(len, hands.values()))
-    alone = Counter(nodes[0] for nodes in hands.values() if len(nodes) == 1)
-    return Counts(
-        messages=len(known),
-        receivers=len({pair.node for pair in pairs}),
-        expected=expected,
-        missing=expected - delivered,
-        corroborated=expected,  # which the estimate does not ask
-    ), Captures(
-        total=delivered,
-        once=alone.total(),
-        twice=sum(len(nodes) == 2 for nodes in hands.values()),
-        once_squared=sum(count * count for count in alone.values()),
     )
 
 

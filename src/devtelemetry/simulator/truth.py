@@ -5,14 +5,14 @@ when the message is sent and did not write it, and delivered if the message ever
 are those of event time, as in the figures: a message lies where its author's clock says.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from devtelemetry.aggregate.windows import window_at
 from devtelemetry.figures.document import iso
-from devtelemetry.model import Timeframe, Window, from_unix_ms
+from devtelemetry.model import Captures, Counts, Timeframe, Window, from_unix_ms
 from devtelemetry.simulator.reports import Part, Reports, report
 from devtelemetry.simulator.world import Delivery, World
 
@@ -125,6 +125,35 @@ class _Visible:
             and (part.left_at is None or message.sent_at <= part.left_at)
             for part in self._parts[message.channel_id, delivery.node]
         )
+
+
+def captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
+    """What an estimate of unseen messages is made of, counted from the deliveries themselves.
+
+    pairs  all expected ones of one channel and window; no report of them is lost
+    """
+    hands: defaultdict[str, list[int]] = defaultdict(list)
+    known = set()
+    for message, node, arrives_ms in pairs:
+        if arrives_ms is not None:
+            hands[message.message_id].append(node)
+        if arrives_ms is not None or message.author is not None:
+            known.add(message.message_id)
+    expected = sum(pair.message.message_id in known for pair in pairs)
+    delivered = sum(map(len, hands.values()))
+    alone = Counter(nodes[0] for nodes in hands.values() if len(nodes) == 1)
+    return Counts(
+        messages=len(known),
+        receivers=len({pair.node for pair in pairs}),
+        expected=expected,
+        missing=expected - delivered,
+        corroborated=expected,  # which the estimate does not ask
+    ), Captures(
+        total=delivered,
+        once=alone.total(),
+        twice=sum(len(nodes) == 2 for nodes in hands.values()),
+        once_squared=sum(count * count for count in alone.values()),
+    )
 
 
 # ---------------------------------------------------------------------------------------- JSON
