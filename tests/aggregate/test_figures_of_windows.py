@@ -42,7 +42,7 @@ from devtelemetry.model import (
 from devtelemetry.store.database import Database
 from oracle.figures import DIMENSIONS, OracleGroup
 from oracle.model import Numbers, OracleChannel, OracleSample, OracleWindow, Receiver, compute
-from support.store import START, as_memberships, compute_window, empty
+from support.store import START, as_memberships, as_samples, compute_window, empty, store
 from support.worlds import (
     END,
     INSTALLATIONS,
@@ -535,6 +535,21 @@ async def test_types_that_concern_the_same_few_are_not_more_of_them_together(
 
     assert await types(2) == [("GIF", 2), ("IMAGE", 2), ("TEXT", 3)]
     assert await types(3) == [(None, 7)]
+
+
+async def test_a_type_is_one_by_whatever_interface_its_messages_came(database: Database) -> None:
+    reports = as_samples(held({"m1": "abc", "m2": "abc", "m3": "ab"}, "c", "TEXT"))
+    await store(
+        database,
+        [
+            one._replace(source=Source.STATUS_GO) if one.message_id == "m2" else one
+            for one in reports
+        ],
+    )
+    window = await measured(database, MembershipPolicy.PRESENT, Rules(1, Fraction(1), 1))
+    (group,) = [group for group in window.groups if group.dimension is Dimension.MESSAGE_TYPE]
+    assert (group.value, group.counts) == ("TEXT", window.counts)
+    assert group.counts == Counts(messages=3, receivers=3, expected=8, missing=0, corroborated=8)
 
 
 @pytest.mark.parametrize(("weight_cap", "messages"), [("0.29", 100), ("0.28", 71)])
