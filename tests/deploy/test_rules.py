@@ -1,0 +1,112 @@
+"""The rules for Prometheus in deploy/prometheus: checked and unit-tested by promtool, and they name
+only what there is."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+
+from support.ci import missing_part
+from support.monitoring import PROMETHEUS, ROOT, metric_names, names_in
+from test_docs import anchor
+
+RULES = PROMETHEUS / "rules.yml"
+SCRAPED = PROMETHEUS / "rules-scraped.yml"
+OPERATIONS = ROOT / "docs" / "operations.md"
+
+
+def promtool(*arguments: object) -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        missing_part("no promtool (Debian: apt-get install prometheus)")
+    done = subprocess.run(
+        [program, *map(str, arguments)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def rules(path: Path) -> Iterator[dict[str, Any]]:
+    for group in yaml.safe_load(path.read_text(encoding="utf-8"))["groups"]:
+        yield from group["rules"]
+
+
+def alerts() -> list[dict[str, Any]]:
+    return [rule for rule in rules(RULES) if "alert" in rule]
+
+
+@pytest.mark.parametrize("path", [RULES, SCRAPED], ids=lambda path: path.name)
+def test_prometheus_takes_the_rules(path: Path) -> None:
+    promtool("check", "rules", path)
+
+
+def test_prometheus_takes_the_configuration() -> None:
+    # Without the files that are where the container has them.
+    promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
+
+
+@pytest.mark.parametrize("path", [RULES, SCRAPED], ids=lambda path: path.name)
+def test_the_rules_do_as_their_unit_tests_say(path: Path) -> None:
+    promtool("test", "rules", path.with_name(f"{path.stem}_test.yml"))
+
+
+def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
+    tests = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
+    fires: set[str] = set()
+    does_not: set[str] = set()
+    for test in tests:
+        for one in test.get("alert_rule_test", []):
+            (fires if one.get("exp_alerts") else does_not).add(one["alertname"])
+            # Of a rule with several speeds, one that is not listed does not fire.
+            if one["alertname"] == "DevTelemetryErrorBudgetBurn":
+                does_not.add(one["alertname"])
+    names = {alert["alert"] for alert in alerts()}
+    assert len(names) > 10
+    assert fires == names
+    # Refused requests, samples and the like have one label that fires beside one that does not.
+    beside = {"DevTelemetryJobFailing"}
+    assert does_not | beside == names
+
+
+@pytest.mark.parametrize("path", [RULES, SCRAPED], ids=lambda path: path.name)
+def test_every_metric_in_an_expression_exists(path: Path) -> None:
+    recorded = {rule["record"] for rule in rules(RULES) if "record" in rule}
+    for rule in rules(path):
+        names = names_in(rule["expr"])
+        assert names or rule["expr"] == "vector(0.99)", rule
+        assert names <= metric_names() | recorded, rule
+
+
+def test_both_ways_of_recording_have_the_same_names() -> None:
+    of_windows = {rule["record"] for rule in rules(RULES) if "record" in rule}
+    scraped = {rule["record"] for rule in rules(SCRAPED)}
+    assert of_windows - scraped == {"devtelemetry:delivery_ratio:objective"}
+    assert scraped <= of_windows
+
+
+def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
+    headings = [
+        anchor(heading)
+        for heading in re.findall(
+            r"^#+ +(.+?) *$", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE
+        )
+    ]
+    for alert in alerts():
+        assert alert["labels"]["severity"] in {"critical", "warning", "info"}, alert
+        assert {"summary", "description", "runbook"} == alert["annotations"].keys(), alert
+        page, _, fragment = alert["annotations"]["runbook"].partition("#")
+        assert ROOT / page == OPERATIONS
+        assert fragment == alert["alert"].lower()
+        assert fragment in headings, alert["alert"]
+        assert "for" in alert, alert
+
+
+def test_no_alert_stands_on_the_page_that_does_not_exist() -> None:
+    page = OPERATIONS.read_text(encoding="utf-8")
+    assert set(re.findall(r"^### (DevTelemetry\w+)", page, re.MULTILINE)) == {
+        alert["alert"] for alert in alerts()
+    }
