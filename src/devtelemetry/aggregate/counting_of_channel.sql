@@ -9,6 +9,11 @@
 -- out  receiver_id, from_sent_at, to_sent_at (inclusive; NULL: no bound in the window), holes (NULL: none), platform,
 --      app_version; by receiver_id
 with
+-- In the place of the table, for counting.sql: else all memberships would be read.
+membership as not materialized (
+    select * from membership where channel_id = $4::bigint
+),
+
 receiver_of_window as (
     select $4::bigint as channel_id, r.*
     from unnest($5::bigint[], $6::boolean[], $7::bigint[], $11::bigint[])
@@ -17,13 +22,12 @@ receiver_of_window as (
 
 -- include: counting.sql
 
--- Of this channel alone: the condition goes into either side of the full join.
-counting_here as (
-    select receiver_id, from_sent_at, to_sent_at from counting where channel_id = $4::bigint
+counted as (
+    select receiver_id, from_sent_at, to_sent_at from counting
 )
 
 select receiver_id, from_sent_at, to_sent_at, holes, platform, app_version
-from counting_here
+from counted
 join receiver using (receiver_id)
 left join hole_of_receiver using (receiver_id)
 order by receiver_id
