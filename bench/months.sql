@@ -11,11 +11,22 @@ $$ select (hashint8extended(place, seed) & 1048575) / 1048576.0::float8 $$
 create or replace function pg_temp.delays(delivered bigint) returns bigint[]
 language sql immutable as
 $$
-    select array[c[1], 0, delivered - (select sum(one)::bigint from unnest(c) one)] || c[2:10]
-    from (
-        select array_agg((delivered * share)::bigint order by n) as c
-        from unnest(array[.1, .16, .08, .05, .03, .02, .012, .008, .006, .004]) with ordinality as s (share, n)
-    ) counts
+    select array[
+        (delivered * 0.1)::bigint, 0,
+        delivered - (delivered * 0.1)::bigint
+            - (delivered * 0.16)::bigint
+            - (delivered * 0.08)::bigint
+            - (delivered * 0.05)::bigint
+            - (delivered * 0.03)::bigint
+            - (delivered * 0.02)::bigint
+            - (delivered * 0.012)::bigint
+            - (delivered * 0.008)::bigint
+            - (delivered * 0.006)::bigint
+            - (delivered * 0.004)::bigint,
+        (delivered * 0.16)::bigint, (delivered * 0.08)::bigint, (delivered * 0.05)::bigint,
+        (delivered * 0.03)::bigint, (delivered * 0.02)::bigint, (delivered * 0.012)::bigint,
+        (delivered * 0.008)::bigint, (delivered * 0.006)::bigint, (delivered * 0.004)::bigint
+    ]
 $$
 
 -- name: spread

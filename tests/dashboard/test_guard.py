@@ -112,6 +112,11 @@ async def test_a_websocket_opens_for_a_page_of_this_host_alone(
     assert await connect(site(OPEN), headers) == becomes
 
 
+async def test_a_name_that_is_pointed_at_loopback_opens_no_websocket() -> None:
+    rebound = {"host": "evil.example", "origin": "http://evil.example"}
+    assert await connect(site(LOOPBACK), rebound) == "websocket.close"
+
+
 async def test_the_socket_s_polling_is_refused_from_elsewhere_too() -> None:
     async with browser(site(LOOPBACK)) as client:
         for method in ("GET", "POST"):

@@ -1,0 +1,479 @@
+"""The dashboard in a real browser, over a month of 500 channels."""
+
+import asyncio
+import csv
+import io
+import json
+import re
+import time
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import asyncpg
+import httpx
+import pytest
+import pytest_asyncio
+import trustme
+from axe_playwright_python.sync_playwright import Axe
+from bench.months import Made, make_months
+from playwright.sync_api import Browser, expect
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+from websockets.typing import Origin
+
+from conftest import database_of
+from devtelemetry.dashboard.words import short_identifier
+from devtelemetry.report import percent
+from devtelemetry.store.database import Database
+from support.browser import DESKTOP, PHONE, Visit, visit
+from support.server import ServerProcess, run
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    '"><script>alert(2)</script>',
+    "\u202egnp.exe\u2066",
+    "a\nb\tc\x1b[31m",
+    "x" * 512,
+    "{{7*7}}${7*7}<!--",
+    '=HYPERLINK("http://evil.example")&amp;\'',
+)
+CHANNELS = 500
+
+
+def channel_names() -> list[str]:
+    """The hostile ones are among those that lose most: they are on every page that names some."""
+    names = [f"community-{number // 8}/channel-{number:04}" for number in range(CHANNELS)]
+    for number, name in enumerate(HOSTILE):
+        names[1 + 60 * number] = name
+    return names
+
+
+@pytest_asyncio.fixture(scope="session")
+async def month_url(postgres_url: str) -> AsyncIterator[str]:
+    """A database with a month of figures, made once."""
+    connection = await asyncpg.connect(postgres_url)
+    try:
+        await connection.execute("create database dashboard_month")
+        url = database_of(postgres_url, "dashboard_month")
+        async with Database(url) as database:
+            made = Made(channel_names(), datetime.now(UTC), timedelta(days=31))
+            await make_months(database, made)
+        yield url
+        await connection.execute("drop database dashboard_month with (force)")
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def month(month_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The origin of a server on it."""
+    data_dir = tmp_path_factory.mktemp("dashboard") / "data"
+    with ServerProcess(data_dir, f"--database={month_url}") as server:
+        yield f"http://{server.http}"
+
+
+def figures(origin: str, **query: Any) -> list[dict[str, Any]]:
+    answer = httpx.get(f"{origin}/api/v1/reliability", params=query, timeout=60)
+    answer.raise_for_status()
+    windows: list[dict[str, Any]] = answer.json()["windows"]
+    return windows
+
+
+def interval(of: dict[str, Any]) -> str:
+    if of["delivery_ratio_lower"] is None:
+        return "too few to say"
+    lower, upper = of["delivery_ratio_lower"], of["delivery_ratio_upper"]
+    return f"{percent(lower)[:-2]} – {percent(upper)}"
+
+
+def together(windows: list[dict[str, Any]]) -> str:
+    missing = sum(window["missing"] for window in windows)
+    corroborated = sum(window["corroborated"] for window in windows)
+    return percent((corroborated - missing) / corroborated)
+
+
+def clean(found: Visit) -> None:
+    assert found.complaints == []
+    assert found.elsewhere == []
+
+
+# ------------------------------------------------------------------------------------- the figures
+
+
+def test_from_the_overview_to_a_channel_to_a_window_all_figures_are_the_apis(
+    browser: Browser, month: str
+) -> None:
+    with visit(browser, month) as seen:
+        seen.go("/")
+        page = seen.page
+        for number, timeframe in enumerate(("1h", "1d", "1w")):
+            latest = figures(month, timeframe=timeframe, channels=False)[-1]
+            tile = page.locator(".tile").nth(number)
+            assert tile.locator(".figure").inner_text() == percent(latest["delivery_ratio"])
+            assert interval(latest) in tile.inner_text()
+        hours = figures(month, timeframe="1h", channels=False)[-168:]
+        assert seen.text(".summary strong") == together(hours)
+
+        row = page.locator("section.card", has_text="Worst channels").locator("tbody tr").first
+        channel = row.locator("th").inner_text()
+        row.get_by_role("link").click()
+        page.wait_for_url("**/channel?**")
+        page.wait_for_selector("h1.identifier")
+        assert seen.text("h1 bdi") == channel
+        own = figures(month, timeframe="1h", channel=channel, channels=False)[-168:]
+        known = [window for window in own if window["delivery_ratio"] is not None]
+        assert seen.text(".lead .figure") == together(known)
+        assert f"{sum(window['missing'] for window in known):,}" in seen.text(".lead .facts")
+
+        page.get_by_role("button", name="Show as a table").click()
+        shown = known[-1]
+        start = shown["start"]
+        cells = page.locator("tr", has=page.locator(f'time[datetime="{start}"]')).first
+        assert percent(shown["delivery_ratio"]) in cells.inner_text()
+        assert interval(shown) in cells.inner_text()
+        cells.get_by_role("link").click()
+        page.wait_for_url("**/window?**")
+        page.wait_for_selector("h1.identifier")
+        assert seen.text(".lead .figure") == percent(shown["delivery_ratio"])
+        assert f"{shown['missing']:,}" in seen.text(".lead .facts")
+        page.get_by_role("link", name="All channels of this window").click()
+        page.wait_for_selector("text=Channels of this window")
+        whole = next(w for w in figures(month, timeframe="1h") if w["start"] == start)
+        assert seen.text(".lead .figure") == percent(whole["delivery_ratio"])
+        worst = min(
+            (c for c in whole["channels"] if c["delivery_ratio"] is not None),
+            key=lambda c: (c["delivery_ratio"], -c["missing"], c["channel_id"]),
+        )
+        table = page.locator("section.card", has_text="Channels of this window")
+        assert percent(worst["delivery_ratio"]) in table.locator("tbody tr").first.inner_text()
+        clean(seen)
+
+
+def test_groups_are_the_sums_of_the_apis_with_its_verdicts(browser: Browser, month: str) -> None:
+    with visit(browser, month) as seen:
+        latest = figures(month, timeframe="1d", by="platform", channels=False)[-1]
+        seen.go(f"/window?timeframe=1d&start={latest['start']}")
+        table = seen.page.locator("section.card", has=seen.page.locator("h2", has_text="Platform"))
+        for group in latest["groups"]:
+            name = group["platform"] or "(other)"
+            row = table.locator("tbody tr", has=seen.page.locator("th", has_text=name)).inner_text()
+            assert percent(group["delivery_ratio"]) in row
+            assert interval(group) in row
+            assert percent(group["on_time"]["1m"]) in row
+            if group["versus"] is not None:
+                assert group["versus"]["verdict"] in row
+        clean(seen)
+
+
+def test_what_is_exported_is_what_is_shown(browser: Browser, month: str) -> None:
+    with visit(browser, month) as seen:
+        seen.go("/?timeframe=1d&span=30d")
+        page = seen.page
+        days = figures(month, timeframe="1d", channels=False)[-30:]
+
+        with page.expect_download() as got:
+            page.get_by_role("link", name="CSV").click()
+        rows = list(csv.DictReader(io.StringIO(Path(got.value.path()).read_text())))
+        assert [row["start"] for row in rows] == [day["start"] for day in days]
+        assert [int(row["missing"]) for row in rows] == [day["missing"] for day in days]
+        assert float(rows[-1]["delivery_ratio"]) == days[-1]["delivery_ratio"]
+
+        with page.expect_download() as got:
+            page.get_by_role("link", name="JSON").first.click()
+        assert json.loads(Path(got.value.path()).read_text())["windows"] == days
+
+        with page.expect_download() as got:
+            page.get_by_role("button", name="Save as PNG").click()
+        assert got.value.suggested_filename == "delivery-ratio.png"
+        assert Path(got.value.path()).read_bytes().startswith(b"\x89PNG\r\n")
+        clean(seen)
+
+
+def test_a_link_shows_the_same_to_who_it_is_shared_with(browser: Browser, month: str) -> None:
+    with visit(browser, month) as first, visit(browser, month, zone="America/New_York") as second:
+        first.go("/")
+        first.page.get_by_role("link", name="1d", exact=True).click()
+        first.page.wait_for_function("location.search.includes('timeframe=1d')")
+        first.page.get_by_role("link", name="Message type").click()
+        first.page.wait_for_function("location.search.includes('by=message_type')")
+        first.page.wait_for_selector("th:has-text('CHAT_MESSAGE')")
+        path = first.page.evaluate("location.pathname + location.search")
+        second.go(path)
+        second.page.wait_for_selector("th:has-text('CHAT_MESSAGE')")
+        assert first.text(".summary") == second.text(".summary")
+        # Each in its own zone, with the same moment in UTC beside it.
+        times = [one.text(".tile .when") for one in (first, second)]
+        assert times[0] != times[1]
+        assert len({one.partition("·")[2] for one in times}) == 1
+        assert re.search(r"CES?T|GMT[+]\d", times[0])
+
+
+# ----------------------------------------------------------------------------------- for everybody
+
+PATHS = ("/", "/channel?id=" + quote(channel_names()[3]), "/window?timeframe=1d&start=DAY")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_no_page_has_what_axe_finds_or_is_wider_than_the_screen(
+    browser: Browser, month: str, size: tuple[int, int], dark: bool
+) -> None:
+    day = figures(month, timeframe="1d", channels=False)[-1]["start"]
+    with visit(browser, month, size=size, dark=dark) as seen:
+        for path in PATHS:
+            seen.go(path.replace("DAY", day))
+            if "window" not in path:
+                seen.page.get_by_role("button", name="Show as a table").click()
+                seen.page.wait_for_selector("caption:has-text('The windows of the line')")
+            violations = Axe().run(seen.page).response["violations"]
+            assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
+            width = seen.page.evaluate("document.documentElement.scrollWidth")
+            assert width <= size[0], f"{path} is {width} wide"
+        ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert (sum(map(int, re.findall(r"\d+", ground))) < 200) is dark
+        clean(seen)
+
+
+def test_by_keyboard_alone_one_gets_from_the_overview_to_a_window(
+    browser: Browser, month: str
+) -> None:
+    def tab_to(seen: Visit, matches: str) -> None:
+        for _ in range(150):
+            seen.page.keyboard.press("Tab")
+            if seen.page.evaluate(f"(e => {matches})(document.activeElement)"):
+                shown = seen.page.evaluate(
+                    "getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+                )
+                assert shown, "where one is must be seen"
+                return
+        raise AssertionError(f"no tab leads to {matches}")
+
+    with visit(browser, month) as seen:
+        seen.go("/")
+        keyboard, page = seen.page.keyboard, seen.page
+        tab_to(seen, "'themeSwitch' in e.dataset")
+        for theme in ("light", "dark", "light"):  # chosen light, chosen dark, the system's
+            keyboard.press("Enter")
+            expect(page.locator("html")).to_have_attribute("data-theme", theme)
+        tab_to(seen, "e.textContent === '95 % interval'")
+        keyboard.press("Enter")
+        explained = page.locator("#term-interval")
+        expect(explained).to_be_visible()
+        assert "95 % confidence" in explained.inner_text()
+        keyboard.press("Escape")
+        expect(explained).to_be_hidden()
+        tab_to(seen, "(e.getAttribute('href') ?? '').startsWith('/channel')")
+        keyboard.press("Enter")
+        page.wait_for_url("**/channel?**")
+        page.wait_for_selector("h1.identifier")
+        page.wait_for_function("window.did_handshake === true")
+        tab_to(seen, "e.textContent === 'Show as a table'")
+        keyboard.press("Space")
+        page.wait_for_selector("text=Hide the table")
+        tab_to(seen, "(e.getAttribute('href') ?? '').startsWith('/window')")
+        keyboard.press("Enter")
+        page.wait_for_url("**/window?**")
+        clean(seen)
+
+
+def test_the_line_says_in_words_what_it_shows(browser: Browser, month: str) -> None:
+    with visit(browser, month) as seen:
+        seen.go("/?timeframe=1d&span=7d")
+        label = seen.page.get_by_role("img").first.get_attribute("aria-label") or ""
+        days = figures(month, timeframe="1d", channels=False)[-7:]
+        least = min(day["delivery_ratio"] for day in days)
+        assert f"least {percent(least)}" in label
+        assert f"last {percent(days[-1]['delivery_ratio'])}" in label
+
+
+# ----------------------------------------------------------------------------------------- safety
+
+
+def test_what_clients_call_their_channels_is_text_on_every_page(
+    browser: Browser, month: str
+) -> None:
+    day = figures(month, timeframe="1d", channels=False)[-1]["start"]
+    with visit(browser, month) as seen:
+        seen.go("/?timeframe=1d&span=24h")
+        seen.go(f"/window?timeframe=1d&start={day}")
+        listed = seen.page.locator("section.card", has_text="Channels of this window").inner_text()
+        assert any(short_identifier(name) in listed for name in HOSTILE)
+        for name in HOSTILE:
+            seen.go(f"/channel?{urlencode({'id': name})}")
+            shown = seen.text("h1 bdi")
+            assert seen.text(".lead .figure").endswith("%"), "it is that channel"
+            assert "\u202e" not in shown
+            assert "\x1b" not in shown
+            seen.go(f"/window?{urlencode({'timeframe': '1d', 'start': day, 'channel': name})}")
+            # It stands in the address and in the title of the crumb; nothing of it became a tag.
+            assert seen.page.locator("img, main script, iframe").count() == 0
+        assert seen.text("h1 bdi").startswith("=HYPERLINK")
+        clean(seen)
+        exported = httpx.get(f"{month}/export/window.csv?timeframe=1d&start={day}").text
+        names = [row["channel_id"] for row in csv.DictReader(io.StringIO(exported))]
+        assert not any(name.startswith("=") for name in names)
+        assert len(names) == len(figures(month, timeframe="1d")[-1]["channels"])
+
+
+def test_no_script_runs_that_the_page_did_not_bring(browser: Browser, month: str) -> None:
+    with visit(browser, month) as seen:
+        seen.go("/")
+        ran = seen.page.evaluate(
+            """() => {
+                const script = document.createElement("script");
+                script.textContent = "window.injected = 1";
+                document.body.append(script);
+                const image = document.createElement("img");
+                image.setAttribute("onerror", "window.injected = 2");
+                image.src = "data:,";
+                document.body.append(image);
+                return new Promise((done) => setTimeout(() => done(window.injected ?? 0), 300));
+            }"""
+        )
+        assert ran == 0
+        assert any("Content Security Policy" in said for said in seen.complaints)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", None])
+def test_a_page_from_elsewhere_cannot_open_the_socket(month: str, origin: str | None) -> None:
+    address = month.replace("http", "ws") + "/_nicegui_ws/socket.io/?EIO=4&transport=websocket"
+    said = None if origin is None else Origin(origin)
+    with pytest.raises(InvalidStatus) as refused, connect(address, origin=said):
+        pass
+    assert refused.value.response.status_code == 403
+    with connect(address, origin=Origin(month)):
+        pass
+
+
+def test_addresses_that_are_not_understood_say_what_is_allowed(
+    browser: Browser, month: str
+) -> None:
+    with visit(browser, month) as seen:
+        for path in ("/?span=2d", "/channel", "/window?start=x", "/?<script>=1"):
+            assert httpx.get(month + path).status_code == 400
+            seen.go(path)
+            assert re.search("allowed|missing|no time", seen.text(".card p"))
+        assert not any("alert" in said for said in seen.complaints)
+
+
+def test_the_paths_that_were_there_are_as_they_were(month: str) -> None:
+    for path, kind in (
+        ("/healthz", "text/plain"),
+        ("/readyz", "text/plain"),
+        ("/metrics", "text/plain"),
+        ("/docs", "text/html"),
+        ("/openapi.json", "application/json"),
+        ("/api/v1/reliability?channels=false", "application/json"),
+        ("/health", "text/plain"),
+    ):
+        answer = httpx.get(month + path, timeout=60)
+        assert answer.status_code == 200, path
+        assert answer.headers["content-type"].startswith(kind), path
+        assert "content-security-policy" not in answer.headers, path
+    assert httpx.post(f"{month}/record-metrics", content=b"[]").status_code == 201
+    assert "/channel" not in httpx.get(f"{month}/openapi.json").json()["paths"]
+
+
+def test_beyond_loopback_a_viewer_signs_in_and_is_out_when_the_token_is_revoked(
+    browser: Browser, month_url: str, tmp_path: Path
+) -> None:
+    authority = trustme.CA()
+    issued = authority.issue_cert("localhost")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    certificate.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+    key.write_bytes(issued.private_key_pem.bytes())
+    at = (f"--database={month_url}",)
+    token = run("token", "create", "viewer", "--scope", "read", *at).stdout.split()[-1]
+    options = (*at, f"--tls-cert={certificate}", f"--tls-key={key}")
+    with ServerProcess(tmp_path / "data", *options, http_listen="0.0.0.0:0") as server:
+        origin = f"https://localhost:{server.http.rpartition(':')[2]}"
+        with visit(browser, origin) as seen:
+            page = seen.page
+            page.goto(f"{origin}/channel?id=community-0%2Fchannel-0000")
+            assert Axe().run(page).response["violations"] == []
+            page.get_by_label("Token").fill("dt_wrong")
+            page.keyboard.press("Enter")
+            expect(page.get_by_role("alert")).to_contain_text("no valid token")
+            page.get_by_label("Token").fill(token)
+            page.get_by_role("button", name="Sign in").click()
+            page.wait_for_selector("h1.identifier")
+            page.wait_for_function("window.did_handshake === true")
+            assert seen.text("h1 bdi") == "community-0/channel-0000"
+            assert page.evaluate("document.cookie") == ""
+            (cookie,) = page.context.cookies()
+            assert (cookie["httpOnly"], cookie["secure"]) == (True, True)
+            assert cookie["sameSite"] == "Strict"
+            assert token not in page.content()
+
+            page.get_by_role("button", name="Sign out").click()
+            page.wait_for_url("**/sign-in")
+            page.get_by_label("Token").fill(token)
+            page.keyboard.press("Enter")
+            page.wait_for_selector(".tile")
+            page.wait_for_function("window.did_handshake === true")
+            run("token", "revoke", "viewer", *at)
+            page.wait_for_url("**/sign-in", timeout=30_000)
+            assert seen.elsewhere == []
+
+
+# --------------------------------------------------------------------------------------- day by day
+
+
+def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_come(
+    browser: Browser, database_url: str, tmp_path: Path
+) -> None:
+    with ServerProcess(tmp_path / "data", f"--database={database_url}") as server:
+        origin = f"http://{server.http}"
+        with visit(browser, origin) as seen:
+            seen.go("/")
+            shown = seen.text(".empty")
+            assert f"' {server.grpc} devtelemetry.v1.Telemetry/Push" in shown
+            assert "grpcurl -plaintext -d '" in shown
+            assert "devtelemetry import" in shown
+            assert Axe().run(seen.page).response["violations"] == []
+            apart(_make(database_url))
+            seen.page.wait_for_selector(".tile", timeout=30_000)
+
+            # The figures change, and the page with them; nobody loads it again.
+            seen.page.evaluate("window.sameDocument = true")
+            before = seen.text(".tile .figure")
+            seen.page.locator(".tile h2 a").first.focus()
+            apart(_lose_more(database_url))
+            expect(seen.page.locator(".tile .figure").first).not_to_have_text(
+                before, timeout=30_000
+            )
+            latest = figures(origin, timeframe="1h", channels=False)[-1]
+            assert seen.text(".tile .figure") == percent(latest["delivery_ratio"])
+            assert seen.page.evaluate("window.sameDocument") is True
+            assert seen.page.evaluate("document.activeElement.getAttribute('href')").startswith(
+                "/window"
+            ), "who was somewhere by keyboard still is"
+            clean(seen)
+
+            started = time.monotonic()
+            assert server.terminate() == 0
+            assert time.monotonic() - started < 15, "an open page holds nobody up"
+
+
+def apart(work: Coroutine[Any, Any, None]) -> None:
+    """Runs it in a thread of its own: that of the browser has a loop already."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, work).result()
+
+
+async def _make(url: str) -> None:
+    async with Database(url) as database:
+        await make_months(database, Made(["c1", "c2", "c3"], datetime.now(UTC), timedelta(days=2)))
+
+
+async def _lose_more(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "update reliability_window set missing = missing + corroborated / 10, computed_at = now() "
+        "where timeframe = '1h'"
+    )
+    await connection.close()

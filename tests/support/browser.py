@@ -1,0 +1,92 @@
+"""A real browser: Debian's Chromium, driven by Playwright."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Page, Request, sync_playwright
+
+from support.ci import missing_part
+
+DESKTOP = (1280, 900)
+PHONE = (360, 740)
+
+
+@contextlib.contextmanager
+def chromium() -> Iterator[Browser]:
+    program = shutil.which("chromium")
+    if program is None:
+        missing_part("no Chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        # The sandbox of its own needs rights that root in a container does not have; what it opens
+        # here is ours.
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+@dataclass
+class Visit:
+    """A page, and what went wrong on it: what the browser complains of, and where it went."""
+
+    page: Page
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+    def go(self, path: str, *, ready: str = ".card") -> None:
+        self.page.goto(self.origin + path)
+        self.page.wait_for_selector(ready)
+        self.page.wait_for_function("window.did_handshake === true")
+
+    def text(self, selector: str) -> str:
+        return self.page.locator(selector).first.inner_text()
+
+
+@contextlib.contextmanager
+def visit(
+    browser: Browser,
+    origin: str,
+    *,
+    size: tuple[int, int] = DESKTOP,
+    dark: bool = False,
+    zone: str = "Europe/Berlin",
+) -> Iterator[Visit]:
+    """A new viewer. Nothing but `origin` can be reached from it."""
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if dark else "light",
+        timezone_id=zone,
+        locale="en-GB",
+        ignore_https_errors=True,
+        reduced_motion="reduce",
+    )
+    page = context.new_page()
+    visited = Visit(page, origin)
+    own = urlsplit(origin).netloc
+
+    def note(request: Request) -> None:
+        parts = urlsplit(request.url)
+        if parts.scheme in {"http", "https", "ws", "wss"} and parts.netloc != own:
+            visited.elsewhere.append(request.url)
+
+    context.on("request", note)
+    context.route(
+        lambda url: urlsplit(url).netloc != own, lambda route: route.abort("internetdisconnected")
+    )
+    page.on(
+        "console",
+        lambda said: (
+            visited.complaints.append(said.text) if said.type in {"error", "warning"} else None
+        ),
+    )
+    page.on("pageerror", lambda error: visited.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: visited.complaints.append(f"dialog {dialog.message}"))
+    try:
+        yield visited
+    finally:
+        context.close()
