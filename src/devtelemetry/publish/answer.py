@@ -66,7 +66,7 @@ _REASONS = (
 def meaning_of(status: int, text: str) -> Meaning:
     if 200 <= status < 300:
         return Meaning.TAKEN
-    # Prometheus up to 2.44 says 500 where a point is older than its window for such points. Taken
+    # Prometheus up to 2.49 says 500 where a point is older than its window for such points. Taken
     # at its word that point would hold up all others for ever.
     if status in _LOOKED_AT or (status == 500 and "too old sample" in text):
         return Meaning.REFUSED
