@@ -382,6 +382,8 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
         rules.weight_cap,
         rules.smallest_group,
         _like(AUDIT_CHANNELS + "*"),
+        max(min(holes[1], default=window.end_ms), window.start_ms - 1),
+        min(max(holes[2], default=window.start_ms), window.end_ms),
     )
     await connection.execute("drop table measured")  # a transaction may compute once more
     return computed(rows)

@@ -13,6 +13,7 @@
 --                                       that exist by the word of one receiver alone
 --      $13 smallest_group               receivers; smaller groups are put together
 --      $14 audit_channels               LIKE pattern of the channels that take part in no total
+--      $15, $16 span of all holes       in the window, so that no more is read again than lies between
 -- out  rows of rollup.sql
 --
 -- Two passes over the receipts of the window (by message, by receiver); what is joined afterwards has one row a
@@ -161,7 +162,7 @@ in_hole as (
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_said using (channel_id, receiver_id)
-    where sent_at >= $1::bigint and sent_at < $2::bigint and holes @> sent_at
+    where sent_at > $15::bigint and sent_at < $16::bigint and holes @> sent_at
       and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
     group by channel_id, receiver_id, kind
 ),

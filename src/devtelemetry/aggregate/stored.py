@@ -225,7 +225,7 @@ def _delays(row: Mapping[str, Any]) -> Delays:
 
 
 def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:
-    """From known_delay, which is of delivery or of the report, to delivery_delays, report_delays."""
+    """From known_delay, which is of either, to delivery_delays and report_delays."""
     delivery = [0] * DELAY_CLASSES
     report = [0] * DELAY_CLASSES
     for delay, count in zip(delays, counts, strict=True):
