@@ -53,7 +53,7 @@ _SLOT_MS = 12 * HOUR_MS  # from the window of one world to that of the next, in 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="the first one")
-    parser.add_argument("--seeds", type=int, default=50, help="worlds a row of the verdicts")
+    parser.add_argument("--seeds", type=int, default=40, help="worlds a row of the verdicts")
     parser.add_argument(
         "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), help="which tables"
     )

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 
 from devtelemetry.aggregate.windows import parse_timeframe, window_at
 from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms
-from devtelemetry.simulator.loss import LOSS_MODELS, NEWEST_VERSION, NO_LOSS, WORSE_PLATFORM
+from devtelemetry.simulator.loss import (
+    LOSS_MODELS,
+    NEWEST_VERSION,
+    NO_LOSS,
+    WORSE_PLATFORM,
+    LossModel,
+    Share,
+)
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.truth import TrueWindow, true_windows, truth_document
 from devtelemetry.simulator.world import (
@@ -382,3 +389,65 @@ def test_mixed_losses_have_all_causes() -> None:
     assert whole(world).total.delivery_ratio == pytest.approx(0.9, abs=0.03)
     assert ratio(world, WORSE_PLATFORM) < ratio(world, "desktop")
     assert ratio(world, NEWEST_VERSION) < ratio(world, "2.35.1")
+
+
+def test_one_message_type_is_worse_than_another_and_all_are_as_common_as_was_asked() -> None:
+    types = (Share("TEXT", 3), Share("IMAGE", 1))
+    loss = LossModel(independent=0.02, by_type={"IMAGE": 0.2})
+    window = whole(make_world(replace(BIG, loss=loss, message_types=types)))
+    assert window.types["TEXT"].delivery_ratio == pytest.approx(0.98, abs=0.01)
+    assert window.types["IMAGE"].delivery_ratio == pytest.approx(0.98 * 0.8, abs=0.02)
+    share = len(window.types["IMAGE"].messages) / len(window.total.messages)
+    assert share == pytest.approx(0.25, abs=0.05)
+
+
+def test_pairs_are_delivered_with_the_probability_that_the_model_says() -> None:
+    loss = LossModel(
+        independent=0.02,
+        by_platform={"ios": 0.1},
+        by_version={NEWEST_VERSION: 0.05},
+        by_type={"CHAT_MESSAGE": 0.03},
+        everyone=0.04,
+    )
+    world = make_world(replace(BIG, loss=loss))
+    for platform, version in (("ios", NEWEST_VERSION), ("ios", "2.35.1"), ("desktop", "2.35.1")):
+        fates = [
+            delivery.arrives_ms is not None
+            for delivery in world.deliveries
+            if world.nodes[delivery.node].platform == platform
+            and world.nodes[delivery.node].app_version == version
+        ]
+        assert len(fates) > 1_000
+        true = loss.delivers(platform, version, "CHAT_MESSAGE")
+        assert sum(fates) / len(fates) == pytest.approx(true, abs=0.03)
+    assert loss.delivers("ios", NEWEST_VERSION, "CHAT_MESSAGE") == pytest.approx(
+        0.98 * 0.9 * 0.95 * 0.97 * 0.96
+    )
+
+
+def test_so_many_deliveries_are_slow_and_none_is_slower_than_was_asked() -> None:
+    world = make_world(
+        replace(BIG, slow=0.2, slowest_ms=3 * HOUR_MS, restarts=0.0, crashes=0, cut_off=0.0)
+    )
+    delays = [d.arrives_ms - d.message.at_ms for d in world.deliveries if d.arrives_ms is not None]
+    slow = [delay for delay in delays if delay > 3_000]
+    assert len(slow) / len(delays) == pytest.approx(0.2, abs=0.01)
+    assert 2 * HOUR_MS < max(slow) <= 3 * HOUR_MS
+    # From 3 s to 3 h is a factor of 3,600: half of them within the first 60 of it.
+    assert sum(delay <= 180_000 for delay in slow) / len(slow) == pytest.approx(0.5, abs=0.03)
+
+
+def test_what_is_slow_or_of_a_wrong_clock_changes_nothing_else() -> None:
+    plain = make_world(BIG)
+    slow = make_world(replace(BIG, slow=0.2))
+    wrong = make_world(replace(BIG, wrong_clocks=0.1, wrong_by_ms=10 * MINUTE_MS))
+    for other in (slow, wrong):
+        assert [(d.node, d.message.at_ms, d.arrives_ms is None) for d in plain.deliveries] == [
+            (d.node, d.message.at_ms, d.arrives_ms is None) for d in other.deliveries
+        ]
+    off = {n.number: n.skew_ms for n in wrong.nodes if abs(n.skew_ms) == 10 * MINUTE_MS}
+    assert len(off) == round(BIG.nodes * 0.1)
+    assert len(set(off.values())) == 2, "some are ahead and some behind"
+    assert all(
+        n.skew_ms == plain.nodes[n.number].skew_ms for n in wrong.nodes if n.number not in off
+    )
