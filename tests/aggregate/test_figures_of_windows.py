@@ -79,7 +79,7 @@ DELAYS = st.sampled_from(
         *(2 * HOUR_MS, 6 * HOUR_MS, DAY_MS, DAY_MS + 1),
     ]
 )
-OFFSETS = st.sampled_from([0, 0, 999, 1_000, -999, -1_000, -4_000, 30_000, HOUR_MS])
+OFFSETS = st.sampled_from([None, 0, 999, 1_000, -999, -1_000, -4_000, 30_000, HOUR_MS])
 
 
 @st.composite
@@ -87,10 +87,16 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
     """What one receiver holds and wrote of some twenty messages, in any order."""
     found = []
     platforms = draw(st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=2))
-    for number in draw(st.lists(st.integers(0, len(SENT_AT) - 1), max_size=18, unique=True)):
+    few_or_many = draw(st.sampled_from([0, 8, 14]))
+    numbers = st.lists(
+        st.integers(0, len(SENT_AT) - 1), min_size=few_or_many, max_size=18, unique=True
+    )
+    for number in draw(numbers):
         # Some are of several authors, whose clocks differ.
         is_own = draw(st.integers(0, 1 if number % 6 == 0 else 6)) == 0
         sent_at = SENT_AT[number] + draw(st.sampled_from([0] * 12 + [1, -MINUTE_MS]))
+        # When it held it; of an author when it wrote it, by the server's clock.
+        after = draw(OFFSETS if is_own else st.none() | DELAYS)
         found.append(
             OracleSample(
                 message_id=f"m{number}",
@@ -101,8 +107,7 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
                 created_at=sent_at + draw(DELAYS),
                 sent_by_receiver=is_own,
                 message_type=draw(st.sampled_from([types[number]] * 9 + ["TEXT"])),
-                # Of an author when it wrote it, by the server's clock.
-                received_at=draw(st.none() | (OFFSETS if is_own else DELAYS).map(sent_at.__add__)),
+                received_at=None if after is None else sent_at + after,
                 platform=draw(st.sampled_from(platforms)),
                 app_version=draw(st.sampled_from(VERSIONS)),
             )
