@@ -6,7 +6,18 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from bench import aggregate, causes, client, importing, ingest, intervals, simulate, size, truth
+from bench import (
+    aggregate,
+    causes,
+    client,
+    dashboard,
+    importing,
+    ingest,
+    intervals,
+    simulate,
+    size,
+    truth,
+)
 from bench.report import markdown
 
 BENCHMARKS = {
@@ -19,6 +30,7 @@ BENCHMARKS = {
     "intervals": intervals,
     "truth": truth,
     "causes": causes,
+    "dashboard": dashboard,
 }
 
 
