@@ -587,6 +587,28 @@ def test_what_the_windows_come_to_is_said_in_words() -> None:
     assert "Together" not in printed([made_window(0, Counts(0, 0, 0, 0, 0))], 80)
 
 
+@pytest.mark.parametrize(
+    ("ratios", "line"),
+    [
+        ([0.5, 0.75, 1.0], "▁▅█"),
+        ([0.9, None, 1.0], "▁·█"),
+        ([0.99, 0.99], "▅▅"),
+        ([None], "·"),
+        ([], ""),
+    ],
+)
+def test_a_sparkline_goes_from_the_least_to_the_greatest(
+    ratios: list[float | None], line: str
+) -> None:
+    assert report.sparkline(ratios) == line
+
+
+def test_the_trend_of_several_windows_is_drawn() -> None:
+    windows = [made_window(hour, Counts(5, 3, 15, hour, 15)) for hour in range(3)]
+    assert "Delivery █▅▁ from 86.67 % to 100.00 %" in printed(windows, 80)
+    assert "█" not in printed(windows[:1], 80)
+
+
 def test_how_many_clocks_are_off_is_said() -> None:
     right = Clocks(9, 5, {"1s": 0, "10s": 0, "1m": 0, "1h": 0}, 0, 0, 20, 900)
     assert report.of_clocks(right).plain == (

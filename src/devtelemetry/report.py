@@ -49,6 +49,7 @@ WORST_CHANNELS = 5
 NO_RATIO = "no comparable channel"
 TOO_FEW = "too few"  # clusters to say
 
+_BARS = "▁▂▃▄▅▆▇█"
 _NAMES = {
     Dimension.PLATFORM: "platform",
     Dimension.APP_VERSION: "app version",
@@ -167,6 +168,11 @@ def _in_words(windows: Sequence[WindowReliability], influence_limit: float) -> I
         return
     said = f"Together {percent(total.counts.delivery_ratio)} delivered"
     yield Text(f"{said}, {_in_brackets(total.interval)}.")
+    ratios = [window.counts.delivery_ratio for window in windows]
+    known = [ratio for ratio in ratios if ratio is not None]
+    if len(known) > 1:
+        span = f"from {percent(min(known))} to {percent(max(known))}"
+        yield Text(f"Delivery {sparkline(ratios)} {span}")
     on_time = {name: total.on_time(edge) for name, edge in ON_TIME_MS.items()}
     if any(ratio is not None for ratio in on_time.values()):
         within = ", ".join(f"{percent(ratio)} within {name}" for name, ratio in on_time.items())
@@ -233,6 +239,22 @@ def percent(ratio: float | None) -> str:
     if ratio < 1:
         ratio = min(ratio, 0.9999)
     return f"{100 * ratio:.2f} %"
+
+
+def sparkline(ratios: Sequence[float | None]) -> str:
+    """A bar each, from the least to the greatest of them; a dot where there is none.
+
+    One height for all of them is half of the way up: nothing changed.
+    """
+    known = [ratio for ratio in ratios if ratio is not None]
+    low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    middle = len(_BARS) // 2
+    return "".join(
+        "·"
+        if ratio is None
+        else _BARS[round((ratio - low) / span * (len(_BARS) - 1)) if span else middle]
+        for ratio in ratios
+    )
 
 
 def _interval(interval: Interval | None) -> str:
