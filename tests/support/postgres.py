@@ -15,7 +15,7 @@ from support.ci import missing_part
 @contextmanager
 def system_postgres() -> Iterator[str]:
     """The URL of a fresh server; it listens on a socket only and is gone after the block."""
-    programs = _programs()
+    programs = postgres_programs()
     # Not below pytest's directory, which is closed to the account that PostgreSQL must run as.
     directory = Path(tempfile.mkdtemp(prefix="devtelemetry-postgres-"))
     account = "postgres" if os.geteuid() == 0 else None
@@ -34,7 +34,8 @@ def system_postgres() -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _programs() -> Path:
+def postgres_programs() -> Path:
+    """Where the system's PostgreSQL has its programs, the newest if there are several."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found and (initdb := shutil.which("initdb")):
         found = [Path(initdb)]
