@@ -227,12 +227,18 @@ class _OverviewPage(_Page):
         return [Link("Overview", "")]
 
     async def _view(self) -> Overview:
-        settings = self.site.settings
-        return overview(
-            await self.site.reader.overview(self.asked),
-            settings.timeframes,
-            now=self.site.now(),
-            influence_limit=settings.influence_limit,
+        site, settings = self.site, self.site.settings
+        reading = await site.reader.overview(self.asked)
+        # What it says of the time ("3 hours ago") is told to the minute.
+        now = site.now().replace(second=0, microsecond=0)
+        return await site.reader.once(
+            ("overview page", self.asked, reading.computed_at, now),
+            lambda: overview(
+                reading,
+                settings.timeframes,
+                now=now,
+                influence_limit=settings.influence_limit,
+            ),
         )
 
     async def draw(self) -> None:
@@ -271,11 +277,13 @@ class _ChannelPage(_Page):
         return [Link(words.short_identifier(self.asked.channel or ""), "")]
 
     async def _view(self) -> ChannelPage:
-        settings = self.site.settings
-        return channel_page(
-            await self.site.reader.channel(self.asked),
-            settings.timeframes,
-            influence_limit=settings.influence_limit,
+        site, settings = self.site, self.site.settings
+        reading = await site.reader.channel(self.asked)
+        return await site.reader.once(
+            ("channel page", self.asked, reading.computed_at),
+            lambda: channel_page(
+                reading, settings.timeframes, influence_limit=settings.influence_limit
+            ),
         )
 
     async def draw(self) -> None:
@@ -325,12 +333,17 @@ class _WindowPage(_Page):
         await self.redraw()
 
     async def redraw(self) -> None:
-        settings = self.site.settings
-        view = window_page(
-            await self.site.reader.window(self.asked),
-            now=self.site.now(),
-            settle_time=settings.settle_time,
-            influence_limit=settings.influence_limit,
+        site, settings = self.site, self.site.settings
+        reading = await site.reader.window(self.asked)
+        now = site.now().replace(second=0, microsecond=0)
+        view = await site.reader.once(
+            ("window page", self.asked, reading.computed_at, now),
+            lambda: window_page(
+                reading,
+                now=now,
+                settle_time=settings.settle_time,
+                influence_limit=settings.influence_limit,
+            ),
         )
         links = _export_links("window", self.asked) if view.computed_at else []
         self._all.set_content(render("window.html", page=view, links=links))

@@ -38,7 +38,7 @@ NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a tren
 WORST_CHANNELS = 8
 MOVED_CHANNELS = 3
 MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
-REMEMBERED = 64  # readings; the largest, a month of hours, takes some megabytes
+REMEMBERED = 96  # readings and views; the largest, a month of hours, takes some megabytes
 MOST_MISSING = 50  # messages, and receivers, on a page; the API has the others
 
 _T = TypeVar("_T")
@@ -131,6 +131,11 @@ class Reader:
     async def window(self, asked: AskedWindow) -> WindowReading:
         newest = await self.newest()
         return await self._once(("window", asked, newest), lambda: self._read_window(asked, newest))
+
+    async def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        """What is made of a reading, once for all viewers, and beside the loop that serves them
+        and takes samples. `key` names the state of the figures too."""
+        return await self._once(key, lambda: asyncio.to_thread(make))
 
     async def _once(self, key: Hashable, read: Callable[[], Awaitable[_T]]) -> _T:
         """Who asks for what is being read waits for that. What failed is read again."""
