@@ -20,6 +20,7 @@ from bench.postgres import fresh_database, temporary_server
 from bench.report import Result, Table
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
 from devtelemetry.aggregate.windows import parse_timeframe
+from devtelemetry.config import Settings
 from devtelemetry.estimate.delay import Reach, negative_share
 from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.unseen import unseen_messages
@@ -53,7 +54,9 @@ _SLOT_MS = 12 * HOUR_MS  # from the window of one world to that of the next, in 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="the first one")
-    parser.add_argument("--seeds", type=int, default=40, help="worlds a row of the verdicts")
+    parser.add_argument(
+        "--seeds", type=int, default=40, help="worlds a row of verdicts and unseen messages"
+    )
     parser.add_argument(
         "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), help="which tables"
     )
@@ -72,8 +75,8 @@ def run(options: argparse.Namespace) -> Result:
         {},
         tables,
         notes=(
-            f"seed {options.seed}; a row of verdicts: {options.seeds} seeds from it on",
-            f"a row of unseen messages: {_fewer(options)}",
+            f"seed {options.seed}",
+            f"verdicts, unseen messages: {options.seeds} seeds a row from it on",
         ),
         figures=figures,
     )
@@ -141,11 +144,6 @@ def _chance(world: World, one: Delivery) -> float:
     return world.spec.loss.delivers(node.platform, node.app_version, one.message.message_type)
 
 
-def _fewer(options: argparse.Namespace) -> int:
-    """Worlds a row where each tells more."""
-    return max(1, int(options.seeds) // 5)
-
-
 def _percent(share: float | None) -> str:
     return "–" if share is None else f"{100 * share:.2f}"
 
@@ -163,7 +161,12 @@ PLATFORMS = (
     Common("", 5),
     Common("web", 1),
 )
-VERSIONS = (Common("2.35.1", 60), Common("2.36.0", 38), Common("2.37.0-beta", 2))
+VERSIONS = (
+    Common("2.35.1", 56),
+    Common("2.36.0", 37),
+    Common("2.34.2", 6),
+    Common("2.37.0-beta", 1),
+)
 TYPES = (Common("CHAT_MESSAGE", 75), Common("EMOJI_REACTION", 15), Common("IMAGE", 10))
 UNEVEN = LossModel(
     independent=0.01,
@@ -568,7 +571,7 @@ async def _unseen(lab: _Lab, options: argparse.Namespace) -> Printed:
         if loss.everyone:
             cause = f"{100 * loss.everyone:.0f} % for all, {100 * loss.independent:.0f} % each"
         name = f"{cause}, {receivers} members, {100 * (1 - outsiders):.0f} % of the authors report"
-        seeds = range(options.seed, options.seed + _fewer(options))
+        seeds = range(options.seed, options.seed + options.seeds)
         found = [await _one_unseen(lab, seed, receivers, outsiders, loss) for seed in seeds]
         rows.append(_Estimated(name, *map(fmean, zip(*found, strict=True))))
     return [
@@ -728,31 +731,49 @@ async def _liars(lab: _Lab, options: argparse.Namespace) -> Printed:
     assert true is not None
     assert true_r is not None
     true_worst = min(group.delivery_ratio or 0.0 for group in truth.channels.values())
+    sent = len(truth.total.messages)
+    by_liar = {who: [row for row in rows if row.who == who] for who in (_NOBODY, *LIARS)}
+    limit: float = Settings.model_fields["influence_limit"].default
 
     def beside(measured: float, true: float) -> str:
         return f"{_percent(measured)} ({_points(measured - true)})"
 
     return [
         Table(
-            "One installation beside 200: what is measured, and how far that is from the truth",
+            "One installation beside 200: how far it moves what is measured from the truth, in "
+            f"points: {' / '.join(DEFENCES)}",
+            ("what it does", "delivery ratio", "R", "worst channel", "messages that count"),
+            [
+                ("the truth", _percent(true), _percent(true_r), _percent(true_worst), f"{sent:,}"),
+                *(
+                    (
+                        who,
+                        " / ".join(_points(row.delivery_ratio - true) for row in of_one),
+                        " / ".join(_points(row.reliability - true_r) for row in of_one),
+                        " / ".join(_points(row.worst - true_worst) for row in of_one),
+                        " / ".join(f"{row.messages:,}" for row in of_one),
+                    )
+                    for who, of_one in by_liar.items()
+                ),
+            ],
+        ),
+        Table(
+            "What else a window says of it, without a defence",
             (
-                "what it does", "defence", "messages", "delivery ratio", "R", "worst channel",
-                "median", "trimmed mean", "influence",
+                "what it does", "delivery ratio", "R", "median", "trimmed mean", "influence",
+                "marked",
             ),
             [
                 (
-                    "the truth", "", f"{len(truth.total.messages):,}", _percent(true),
-                    _percent(true_r), _percent(true_worst), "", "", "",
-                ),
-                *(
-                    (
-                        row.who, row.defence, f"{row.messages:,}",
-                        beside(row.delivery_ratio, true),
-                        beside(row.reliability, true_r), beside(row.worst, true_worst),
-                        _percent(row.median), _percent(row.trimmed), f"{row.influence:.4f}",
-                    )
-                    for row in rows
-                ),
+                    who,
+                    _percent(of_one[0].delivery_ratio),
+                    _percent(of_one[0].reliability),
+                    _percent(of_one[0].median),
+                    _percent(of_one[0].trimmed),
+                    f"{of_one[0].influence:.4f}",
+                    "yes" if of_one[0].influence > limit else "no",
+                )
+                for who, of_one in by_liar.items()
             ],
         ),
         Table(
