@@ -166,8 +166,9 @@ async def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_wa
     with system_postgres() as admin_url:
         programs = postgres_programs()
         options = connection_options(admin_url)
-        call(programs / "createdb", *options, "telemetry")
-        url = database_of(admin_url, "telemetry")
+        call(programs / "createuser", *options, "devtelemetry")
+        call(programs / "createdb", *options, "--owner=devtelemetry", "telemetry")
+        url = database_of(admin_url, "telemetry").replace("//tester@", "//devtelemetry@")
         where = f"--database={url}"
         with ServerProcess(tmp_path / "data", where, "--require-tokens") as server:
             tokens, before = fill(server, where)
@@ -182,18 +183,19 @@ async def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_wa
             after.samples.add(message_id="after", channel_id="general", sent_at=HOUR)
             assert push(server, tokens.push, after) == 1
 
-        call(programs / "createdb", *options, "restored")
+        call(programs / "createdb", *options, "--owner=devtelemetry", "restored")
         done = call(
             programs / "pg_restore",
             *options,
             "--exit-on-error",
             "--single-transaction",
             "--no-owner",
+            "--role=devtelemetry",
             "--dbname=restored",
             dump,
         )
         assert done.returncode == 0, done.stderr
-        check_restored(database_of(admin_url, "restored"), tmp_path, tokens, before)
+        check_restored(url.replace("/telemetry?", "/restored?"), tmp_path, tokens, before)
 
 
 async def test_a_dump_of_the_bundled_postgresql_moves_to_one_of_your_own(tmp_path: Path) -> None:
