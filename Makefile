@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run demo desktop test check lint proto lock bench clean
+.PHONY: help run demo desktop test check lint proto lock bench screenshots clean
 
 help:            ## this list
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  +##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/'
@@ -44,6 +44,9 @@ lock:            ## pin all dependencies anew, with hashes (needs uv)
 
 bench: $(VENV)/dev   ## all benchmarks; docs/benchmarks.md says what each measures
 	$(BIN)/python -m bench
+
+screenshots: $(VENV)/dev  ## pictures of the dashboard, into build/screenshots; needs Chromium
+	$(BIN)/python -m bench.screenshots
 
 clean:           ## remove what the other targets made
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

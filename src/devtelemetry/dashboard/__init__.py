@@ -8,6 +8,7 @@ In the order of the data's way:
     words     every English text, and how figures are written. Pure
     charts    the charts' options. Pure
     render    views as HTML, by templates that escape all they are given
+    drawing   a view as what a page holds, made once for all viewers. Pure
     pages     the pages themselves (NiceGUI), kept up to date by live
     export    what is shown, as CSV and JSON
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 
@@ -10,6 +11,7 @@ import structlog
 from devtelemetry.dashboard.reading import Reader
 
 LOOK_SECONDS = 5.0
+CLOSED_PAGES = 20  # after so many their memory is looked for
 
 _log = structlog.get_logger(__name__)
 
@@ -25,12 +27,18 @@ class Live:
         self._seconds = seconds
         self._viewers: dict[str, Look] = {}
         self._newest: datetime | None = None
+        self._closed = 0
 
     def add(self, viewer: str, look: Look) -> None:
         self._viewers[viewer] = look
 
     def remove(self, viewer: str) -> None:
         self._viewers.pop(viewer, None)
+
+    def close(self, viewer: str) -> None:
+        """The page is gone."""
+        self.remove(viewer)
+        self._closed += 1
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -45,6 +53,11 @@ class Live:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._seconds)
+            if self._closed >= CLOSED_PAGES:
+                # Pages are cycles, and collections are rare here (collector.py). The young alone:
+                # what ingest remembers is old, and not walked.
+                self._closed = 0
+                gc.collect(1)
             if not self._viewers:
                 continue
             try:

@@ -11,14 +11,19 @@ from nicegui import Client, ui
 from nicegui.elements.html import Html
 
 from devtelemetry.config import Settings
-from devtelemetry.dashboard import charts, words
-from devtelemetry.dashboard.guard import ASSETS, EXPORTS, session_cookie
+from devtelemetry.dashboard import words
+from devtelemetry.dashboard.drawing import (
+    Drawn,
+    DrawnLine,
+    draw_channel,
+    draw_overview,
+    draw_window,
+)
+from devtelemetry.dashboard.guard import ASSETS, session_cookie
 from devtelemetry.dashboard.live import Live
 from devtelemetry.dashboard.reading import Reader
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import (
-    Asked,
-    AskedWindow,
     BadState,
     address,
     read_asked,
@@ -26,7 +31,7 @@ from devtelemetry.dashboard.state import (
 )
 from devtelemetry.dashboard.views.channel import channel_page
 from devtelemetry.dashboard.views.overview import overview
-from devtelemetry.dashboard.views.values import ChannelPage, Fact, Link, Overview, Point
+from devtelemetry.dashboard.views.values import Link, Point
 from devtelemetry.dashboard.views.window import window_page
 
 MOST_ROWS = 200  # of the line as a table; all of them are in the export
@@ -121,7 +126,7 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
                 await page.redraw()
                 status.set_content("The figures were brought up to date.")
 
-    client.on_delete(lambda: site.live.remove(client.id))
+    client.on_delete(lambda: site.live.close(client.id))
     site.live.add(client.id, look)
 
 
@@ -154,8 +159,7 @@ def _html(content: str, *, tag: str = "div", classes: str = "") -> Html:
 class _Line:
     """The chart, what is said of it, and the same as a table for who asks."""
 
-    def __init__(self, title: str, name: str) -> None:
-        self._title = title
+    def __init__(self, name: str) -> None:
         self._points: Sequence[Point] = ()
         self._table_is_shown = False
         with ui.element("section").classes("card"):
@@ -181,12 +185,12 @@ class _Line:
         self._chart.on_point_click(self._open)
         ui.on("dt-colours", self._chart.update)
 
-    def show(self, points: Sequence[Point], span: Fact) -> None:
-        self._points = points
-        self._head.set_content(render("line_head.html", title=self._title, span=span))
+    def show(self, line: DrawnLine) -> None:
+        self._points = line.points
+        self._head.set_content(line.head)
         self._chart.options.clear()
-        self._chart.options.update(charts.line(points))
-        self._chart.props["aria-label"] = charts.in_words(points)
+        self._chart.options.update(line.options)
+        self._chart.props["aria-label"] = line.in_words
         self._chart.update()
         self._show_table()
 
@@ -209,12 +213,6 @@ class _Line:
             ui.navigate.to(self._points[index].href)
 
 
-def _export_links(page: str, asked: Asked | AskedWindow) -> Sequence[Link]:
-    return [
-        Link(kind.upper(), address(asked, f"{EXPORTS}{page}.{kind}")) for kind in ("csv", "json")
-    ]
-
-
 # ------------------------------------------------------------------------------------- the pages
 
 
@@ -226,49 +224,49 @@ class _OverviewPage(_Page):
     def crumbs(self) -> Sequence[Link]:
         return [Link("Overview", "")]
 
-    async def _view(self) -> Overview:
+    async def draw(self) -> None:
+        self._drawn = await self._draw()
+        if self._drawn.empty:
+            _html(_empty(self.site, self.request, self._drawn.empty))
+            return
+        self._top = _html("")
+        self._line = _Line("delivery-ratio.png")
+        self._bottom = _html("")
+        self._write(self._drawn)
+
+    async def _draw(self) -> Drawn:
         site, settings = self.site, self.site.settings
         reading = await site.reader.overview(self.asked)
         # What it says of the time ("3 hours ago") is told to the minute.
         now = site.now().replace(second=0, microsecond=0)
         return await site.reader.once(
             ("overview page", self.asked, reading.computed_at, now),
-            lambda: overview(
-                reading,
-                settings.timeframes,
-                now=now,
-                influence_limit=settings.influence_limit,
+            lambda: draw_overview(
+                overview(
+                    reading,
+                    settings.timeframes,
+                    now=now,
+                    influence_limit=settings.influence_limit,
+                )
             ),
         )
 
-    async def draw(self) -> None:
-        view = await self._view()
-        self._is_empty = bool(view.empty)
-        if view.empty:
-            _html(_empty(self.site, self.request, view))
-            return
-        self._top = _html("")
-        self._line = _Line("Delivery ratio over time", "delivery-ratio.png")
-        self._bottom = _html("")
-        self._write(view)
-
-    def _write(self, view: Overview) -> None:
-        self._top.set_content(render("overview_top.html", page=view))
-        self._line.show(view.points, view.span)
-        self._bottom.set_content(
-            render("overview_bottom.html", page=view, links=_export_links("overview", view.asked))
-        )
+    def _write(self, drawn: Drawn) -> None:
+        self._top.set_content(drawn.top)
+        self._line.show(drawn.line)
+        self._bottom.set_content(drawn.bottom)
 
     async def redraw(self) -> None:
-        view = await self._view()
-        if self._is_empty:
-            if not view.empty:
+        drawn = await self._draw()
+        if self._drawn.empty:
+            if not drawn.empty:
                 ui.navigate.reload()
-            return
-        self._write(view)
+        elif drawn is not self._drawn:
+            self._write(drawn)
+            self._drawn = drawn
 
 
-class _ChannelPage(_Page):
+class _ChannelPage(_OverviewPage):
     def ask(self, query: Mapping[str, str]) -> None:
         settings = self.site.settings
         self.asked = read_asked(query, settings.timeframes, settings.membership, names_channel=True)
@@ -276,37 +274,15 @@ class _ChannelPage(_Page):
     def crumbs(self) -> Sequence[Link]:
         return [Link(words.short_identifier(self.asked.channel or ""), "")]
 
-    async def _view(self) -> ChannelPage:
+    async def _draw(self) -> Drawn:
         site, settings = self.site, self.site.settings
         reading = await site.reader.channel(self.asked)
         return await site.reader.once(
             ("channel page", self.asked, reading.computed_at),
-            lambda: channel_page(
-                reading, settings.timeframes, influence_limit=settings.influence_limit
+            lambda: draw_channel(
+                channel_page(reading, settings.timeframes, influence_limit=settings.influence_limit)
             ),
         )
-
-    async def draw(self) -> None:
-        view = await self._view()
-        self._top = _html("")
-        self._line = _Line("Delivery ratio over time", "channel.png")
-        self._bottom = _html("")
-        self._write(view)
-
-    def _write(self, view: ChannelPage) -> None:
-        self._top.set_content(render("channel_top.html", page=view))
-        span = Fact(
-            f"{words.SPANS[view.asked.span]}, windows of {view.asked.timeframe.name}",
-            view.headline or view.reason.partition(":")[0],
-            f"95 % interval {view.interval}" if view.headline else "",
-        )
-        self._line.show(view.points, span)
-        self._bottom.set_content(
-            render("channel_bottom.html", page=view, links=_export_links("channel", view.asked))
-        )
-
-    async def redraw(self) -> None:
-        self._write(await self._view())
 
 
 class _WindowPage(_Page):
@@ -336,23 +312,24 @@ class _WindowPage(_Page):
         site, settings = self.site, self.site.settings
         reading = await site.reader.window(self.asked)
         now = site.now().replace(second=0, microsecond=0)
-        view = await site.reader.once(
+        drawn = await site.reader.once(
             ("window page", self.asked, reading.computed_at, now),
-            lambda: window_page(
-                reading,
-                now=now,
-                settle_time=settings.settle_time,
-                influence_limit=settings.influence_limit,
+            lambda: draw_window(
+                window_page(
+                    reading,
+                    now=now,
+                    settle_time=settings.settle_time,
+                    influence_limit=settings.influence_limit,
+                )
             ),
         )
-        links = _export_links("window", self.asked) if view.computed_at else []
-        self._all.set_content(render("window.html", page=view, links=links))
+        self._all.set_content(drawn)
 
 
-def _empty(site: Site, request: Request, view: Overview) -> str:
+def _empty(site: Site, request: Request, why: str) -> str:
     return render(
         "empty.html",
-        page=view,
+        why=why,
         grpc_at=_grpc_at(site, request),
         grpcurl=grpcurl_command(
             _grpc_at(site, request),

@@ -1,0 +1,73 @@
+"""`python -m bench.screenshots`: pictures of the dashboard over a made-up month of 500 channels."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from urllib.parse import quote
+
+from playwright.sync_api import sync_playwright
+
+from bench.months import Made, make_months
+from bench.postgres import fresh_database, temporary_server
+from devtelemetry.figures.document import iso
+from devtelemetry.simulator.server import ServeProcess
+
+DESKTOP, PHONE = (1280, 900), (360, 740)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--into", type=Path, default=Path("build/screenshots"), metavar="DIR")
+    parser.add_argument("--channels", type=int, default=500)
+    options = parser.parse_args()
+    options.into.mkdir(parents=True, exist_ok=True)
+    asyncio.run(_run(options.into, options.channels))
+
+
+async def _run(into: Path, channels: int) -> None:
+    names = [f"community-{number // 8}/channel-{number:04}" for number in range(channels)]
+    end = datetime.now(UTC)
+    with temporary_server() as url, TemporaryDirectory(prefix="devtelemetry-bench-") as directory:
+        async with fresh_database(url, "screenshots") as database:
+            await make_months(database, Made(names, end, timedelta(days=31)))
+            with ServeProcess(Path(directory) / "data", f"--database={database.url}") as server:
+                server.wait_until_ready()
+                await asyncio.to_thread(_take, f"http://{server.http}", into, names, end)
+
+
+def _take(origin: str, into: Path, names: list[str], end: datetime) -> None:
+    hour = iso((end - timedelta(hours=6)).replace(minute=0, second=0, microsecond=0))
+    channel = quote(names[0], safe="")
+    pictures = (
+        ("overview-light", "/", DESKTOP, "light"),
+        ("overview-dark", "/", DESKTOP, "dark"),
+        ("overview-phone-dark", "/", PHONE, "dark"),
+        ("channel-light", f"/channel?id={channel}", DESKTOP, "light"),
+        ("window-light", f"/window?timeframe=1h&start={hour}", DESKTOP, "light"),
+    )
+    program = shutil.which("chromium")
+    if program is None:
+        sys.exit("no Chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        for name, path, (width, height), colours in pictures:
+            page = browser.new_page(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if colours == "dark" else "light",
+                device_scale_factor=1,
+            )
+            page.goto(origin + path)
+            page.wait_for_selector(".card")
+            page.wait_for_timeout(1000)  # the chart is drawn after it
+            page.screenshot(path=into / f"{name}.png", full_page="phone" not in name)
+            print(into / f"{name}.png")
+            page.close()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
