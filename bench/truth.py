@@ -149,7 +149,7 @@ def _percent(share: float | None) -> str:
 
 
 def _points(difference: float) -> str:
-    return f"{100 * difference:+.2f}"
+    return f"{100 * difference:+.2f}".replace("-", "−")
 
 
 # --- breakdowns -----------------------------------------------------------------------------------
