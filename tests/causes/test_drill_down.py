@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregate.test_coverage import worlds
+from aggregate.test_reliability import worlds as contradictions
 from devtelemetry.aggregate.aggregate import (
     AggregateRules,
     Unmeasured,
@@ -29,6 +30,7 @@ from devtelemetry.causes.read import (
     drill_down,
 )
 from devtelemetry.forget import forget_key
+from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
@@ -39,11 +41,20 @@ from devtelemetry.model import (
 )
 from devtelemetry.retention import clean
 from devtelemetry.store.database import Database
-from oracle.model import compute
+from oracle.model import OracleSample, Receiver, compute
 from support.losses import PLATFORMS, worked_channel
-from support.store import LATER, START, compute_window, empty, store, store_hours
+from support.store import (
+    LATER,
+    START,
+    as_samples,
+    compute_window,
+    empty,
+    store,
+    store_hours,
+)
 from support.worlds import END, World, store_pushes
 
+COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
 HOUR = parse_timeframe("1h")
 RULES = AggregateRules((HOUR,), unmeasured={Source.GRPC: Unmeasured(channels=("*-negotiated",))})
 
@@ -90,6 +101,45 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
                 positions = found.missing_messages()
                 lacking = [m async for m in found.details(positions)]
                 assert sum(message.pairs.missing for message in lacking) == oracle.missing
+
+
+@settings(
+    max_examples=50,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(world=contradictions())
+async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured(
+    world: tuple[list[OracleSample], dict[Receiver, int]], database: Database
+) -> None:
+    samples, heartbeats = world
+    await empty(database)
+    beats = [Heartbeat(*receiver, "", "", at) for receiver, at in heartbeats.items()]
+    await store(database, as_samples(samples), heartbeats=beats)
+    unmeasured = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
+    for membership in MembershipPolicy:
+        rules = replace(RULES, membership=membership, unmeasured=unmeasured)
+        of_oracle = compute(
+            samples,
+            START,
+            END,
+            membership.value,
+            heartbeats=heartbeats,
+            unmeasured_channels=["*-negotiated"],
+            unmeasured_types=["NOISE"],
+        ).channels
+        for channel_id in {sample.channel_id for sample in samples}:
+            asked = Asked(channel_id, HOUR, from_unix_ms(START))
+            async with drill_down(database, rules, asked, now=lambda: LATER) as found:
+                counts = found.counts
+                if channel_id not in of_oracle:
+                    assert not (counts.messages and counts.receivers)
+                    continue
+                oracle = of_oracle[channel_id]
+                for name in COUNTS:
+                    assert getattr(counts, name) == getattr(oracle, name), (channel_id, name)
+                # Who captured a message, counting or not, tells what nobody holds.
+                assert sum(found.captures) == oracle.captures.total
 
 
 # --------------------------------------------------------------------------------- a worked case
@@ -184,6 +234,26 @@ async def test_who_was_forgotten_lacks_nothing_and_wrote_nothing(database: Datab
     async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as looked:
         m5 = [m async for m in looked.details(looked.missing_messages())][2]
     assert (m5.message_id, m5.authors) == ("m5", [])
+
+
+async def test_who_is_only_known_to_have_written_is_not_there_by_that(database: Database) -> None:
+    def sample(message: str, receiver: str, minute: int, **changes: Any) -> Sample:
+        return Sample(
+            message, "c", receiver, START + minute * MINUTE_MS, START + HOUR_MS, **changes
+        )
+
+    # ann's mark of m1 is no receipt: her part begins with m3, so m2 is not expected of her.
+    mark = sample("m1", "ann", 10, sent_by_receiver=True)._replace(created_at=None)
+    of_ben = [sample(f"m{number}", "ben", 10 * number) for number in (1, 2, 3, 4)]
+    await store(database, [*of_ben, mark, sample("m3", "ann", 30), sample("m5", "ann", 50)])
+    window = await compute_window(database)
+    async with drill_down(
+        database, RULES, Asked("c", HOUR, from_unix_ms(START)), now=lambda: LATER
+    ) as found:
+        assert found.counts == found.stored == window.channels[0].counts
+        ann = (await database.keyring()).receiver("ann", "").receiver_id
+        (of_ann,) = found.lossy_receivers(ann)
+        assert of_ann.sequence == b"..+o+"
 
 
 async def test_ids_sort_as_bytes_where_messages_are_of_one_moment(database: Database) -> None:
