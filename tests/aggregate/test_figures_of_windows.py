@@ -542,6 +542,19 @@ async def test_types_that_concern_the_same_few_are_not_more_of_them_together(
     assert await types(3) == [(None, 7)]
 
 
+async def test_what_too_few_vouch_for_has_no_delay_whatever_its_authors_clock_says(
+    database: Database,
+) -> None:
+    # Two vouch for m1, whose author's clock is half a minute behind; m2 is held by all.
+    samples = held({"m1": "ab", "m2": "abc"}, "c", "TEXT")
+    samples[0] = replace(samples[0], sent_by_receiver=True, received_at=samples[0].sent_at + 30_000)
+    samples = [replace(one, received_at=one.received_at or one.sent_at + 40_000) for one in samples]
+    window = await computed(database, samples, Rules(3, Fraction(1), 1))
+    assert window.counts == Counts(messages=1, receivers=3, expected=3, missing=0, corroborated=3)
+    # Each of m2, within a minute.
+    assert window.figures.delays == Delays(delivery=(*[0] * 7, 3, *[0] * 7))
+
+
 async def test_a_type_is_one_by_whatever_interface_its_messages_came(database: Database) -> None:
     reports = as_samples(held({"m1": "abc", "m2": "abc", "m3": "ab"}, "c", "TEXT"))
     await store(
