@@ -368,7 +368,10 @@ async def _verdicts(lab: _Lab, options: argparse.Namespace) -> Printed:
                 (
                     row.losses,
                     f"{100 * row.difference:.0f}",
-                    *(f"{100 * row.words[word] / options.seeds:.0f}" for word in (*_WORDS, "none")),
+                    *(
+                        f"{100 * row.words.get(word, 0) / options.seeds:.0f}"
+                        for word in (*_WORDS, "none")
+                    ),
                     f"{100 * row.right / row.intervals:.1f}",
                 )
                 for row in rows
@@ -401,7 +404,7 @@ async def _judged(
             true = fmean(pair.arrives_ms is not None for pair in of_group)
             assert share.counts.delivery_ratio is not None
             errors = max(errors, abs(share.counts.delivery_ratio - true))
-    return _Judged(name, difference, words, intervals, right, errors)
+    return _Judged(name, difference, dict(words), intervals, right, errors)
 
 
 # --- delays ---------------------------------------------------------------------------------------
