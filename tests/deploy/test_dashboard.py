@@ -1,15 +1,17 @@
-"""The dashboard for Grafana in deploy/grafana, and the rules on windows, over a real Prometheus."""
+"""The dashboard for Grafana in deploy/grafana, and the recordings of windows, over real stores."""
 
+import asyncio
 import json
 import re
 import shutil
 import subprocess
-import urllib.parse
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 import yaml  # type: ignore[import-untyped]
@@ -25,7 +27,7 @@ from devtelemetry.store.database import Database
 from support.ci import missing_part
 from support.monitoring import DEPLOY, PROMETHEUS, metric_names, names_in
 from support.store import store as store_samples
-from support.stores import Prometheus
+from support.stores import SEEN_SECONDS, Prometheus, Store, VictoriaMetrics
 
 GRAFANA = DEPLOY / "grafana"
 VARIABLES = {"$timeframe": "1h", "$__rate_interval": "1m"}
@@ -153,7 +155,7 @@ def test_the_provisioning_leads_to_it() -> None:
     assert target.parent == Path(provider["options"]["path"])
 
 
-# --------------------------------------------------------------------- over a real Prometheus
+# ----------------------------------------------------------------------------- over real stores
 
 CHANNELS = 10  # and as many receivers of each platform: enough for intervals
 PLATFORMS = ("desktop", "android")
@@ -183,14 +185,15 @@ def _before(moment: datetime, span: timedelta) -> datetime:
     return moment - span
 
 
+@pytest.mark.parametrize("kind", [Prometheus, VictoriaMetrics])
 async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
-    database: Database, tmp_path: Path
+    database: Database, tmp_path: Path, kind: type[Store]
 ) -> None:
     now = utc_now()
     first_hour_ms = (unix_ms(now) // HOUR_MS - HOURS + 1) * HOUR_MS
     await store_samples(database, samples(first_hour_ms))
     rules = AggregateRules((parse_timeframe("1h"), parse_timeframe("1d")))
-    with Prometheus(tmp_path / "prometheus") as store:
+    with kind(tmp_path / "store") as store:
         # As a server has sent them: each window as provisional, a day later as settled.
         async with RemoteWrite(store.write_url) as to:
             for days in (3, 2, 1, 0):
@@ -198,40 +201,46 @@ async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
                 await compute_due(database, rules, now=clock)
                 await publish_waiting(database, to, What(), now=clock)
 
-        def values(expression: str) -> list[float]:
-            query = urllib.parse.urlencode({"query": expression, "time": unix_ms(now) / 1000})
-            found = store.ask(f"/api/v1/query?{query}")["data"]["result"]
+        async def ask(path: str, **parameters: object) -> list[Any]:
+            """The result of a query; waits until there is one."""
+            deadline = time.monotonic() + SEEN_SECONDS
+            while True:
+                found: list[Any] = store.ask(f"/api/v1/{path}?{urlencode(parameters)}")["data"][
+                    "result"
+                ]
+                if found or time.monotonic() > deadline:
+                    return found
+                await asyncio.sleep(0.1)
+
+        async def values(expression: str) -> list[float]:
+            found = await ask("query", query=expression, time=unix_ms(now) / 1000)
             return [float(one["value"][1]) for one in found]
 
         recorded = recordings()
         for name, expression in recorded.items():
             if names_in(expression) <= recorded.keys() or name.endswith("_1w_before"):
                 continue  # made of others; there is no week
-            assert values(expression), name
+            assert await values(expression), name
         # No window is there twice and none is missing: settled, provisional, or both of one.
         pairs_an_hour = CHANNELS * 10 * len(PLATFORMS)
-        assert values(recorded["devtelemetry:corroborated_deliveries:sum1d"]) == [
-            24 * pairs_an_hour
-        ]
-        assert values(recorded["devtelemetry:corroborated_deliveries:sum3d"]) == [
-            72 * pairs_an_hour
-        ]
-        assert 1 < values(recorded["devtelemetry:window_age_seconds"])[0] / 3600 < 2.1
+        for span, hours in (("1h", 1), ("1d", 24), ("3d", 72)):
+            name = f"devtelemetry:corroborated_deliveries:sum{span}"
+            deadline = time.monotonic() + SEEN_SECONDS
+            while (found := await values(recorded[name])) != [hours * pairs_an_hour]:
+                assert time.monotonic() < deadline, (name, found)
+                await asyncio.sleep(0.1)
+        (age,) = await values(recorded["devtelemetry:window_age_seconds"])
+        assert 1 < age / 3600 < 2.1
 
         of_windows = {series.name for series in ALL_SERIES}
         for title, query in queries():
             if names_in(query) & of_windows:
-                span = urllib.parse.urlencode(
-                    {
-                        "query": query,
-                        "start": unix_ms(now - timedelta(hours=48)) / 1000,
-                        "end": unix_ms(now) / 1000,
-                        "step": 600,
-                    }
+                start = unix_ms(now - timedelta(hours=48)) / 1000
+                shown = await ask(
+                    "query_range", query=query, start=start, end=unix_ms(now) / 1000, step=600
                 )
-                found = store.ask(f"/api/v1/query_range?{span}")["data"]["result"]
-                assert found, title
-                assert all(one["values"] for one in found), title
+                assert shown, title
+                assert all(one["values"] for one in shown), title
 
 
 @pytest.mark.parametrize("name", sorted(series.name for series in ALL_SERIES))
