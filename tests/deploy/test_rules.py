@@ -67,7 +67,7 @@ def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
     names = {alert["alert"] for alert in alerts()}
     assert len(names) > 10
     assert fires == names
-    # Refused requests, samples and the like have one label that fires beside one that does not.
+    # Jobs that fail once in a while stand beside those that fire.
     beside = {"DevTelemetryJobFailing"}
     assert does_not | beside == names
 
