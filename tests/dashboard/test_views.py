@@ -19,7 +19,7 @@ from devtelemetry.dashboard.views.parts import (
     points_of,
     why_no_ratio,
 )
-from devtelemetry.dashboard.views.values import Overview
+from devtelemetry.dashboard.views.values import Overview, Point
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.figures.derive import Share
 from devtelemetry.model import (
@@ -100,6 +100,10 @@ def days(
     return Days(FRAMES[0], START + 24 * HOUR, before, after, moved)
 
 
+def column(points: Sequence[Point], name: str) -> list[float | None]:
+    return [row[charts.COLUMNS.index(name)] for row in charts.rows_of(points)]
+
+
 def texts(found: Days | None) -> list[tuple[str, str]]:
     return [(change.tone, change.text) for change in changes(found, ASKED)]
 
@@ -137,8 +141,8 @@ def test_a_window_that_was_never_computed_is_a_gap_of_the_line() -> None:
     assert len(points) == 24
     assert [point.ratio for point in points[-3:]] == [0.98, None, None]
     assert [point.reason for point in points[-3:]] == ["", words.NOT_COMPUTED, words.NOT_COMPARABLE]
-    drawn = charts.line(points)["series"][2]["data"]
-    assert [item[1] for item in drawn[-3:]] == [0.98, None, None]
+    assert column(points, "settled")[-3:] == [0.98, None, None]
+    assert column(points, "alone")[-3:] == [0.98, None, None], "a lone window is a point"
     assert "22 windows" not in charts.in_words(points)
     assert "1 windows" in charts.in_words(points)
 
@@ -149,10 +153,17 @@ def test_no_line_at_all_is_said() -> None:
 
 def test_the_provisional_part_of_the_line_is_dashed_and_joins_the_settled_one() -> None:
     windows = [window(0), window(1), window(2, state=WindowState.PROVISIONAL)]
-    chart = charts.line(points_of(windows, ASKED, START + 3 * HOUR))
-    _, _, settled, dashed = (series["data"] for series in chart["series"])
-    assert [item[1] for item in settled[-3:]] == [0.98, 0.98, None]
-    assert [item[1] for item in dashed[-3:]] == [None, 0.98, 0.98]
+    points = points_of(windows, ASKED, START + 3 * HOUR)
+    assert column(points, "settled")[-3:] == [0.98, 0.98, None]
+    assert column(points, "provisional")[-3:] == [None, 0.98, 0.98]
+    assert column(points, "alone")[-3:] == [None, None, None]
+
+
+def test_what_is_not_all_is_drawn_below_all() -> None:
+    (row,) = charts.rows_of(
+        [points_of([window(missing=1, pairs=10_000_000)], ASKED, START + HOUR)[-1]]
+    )
+    assert row[charts.COLUMNS.index("settled")] == 0.999999
 
 
 def test_delays_that_nobody_told_are_no_distribution() -> None:

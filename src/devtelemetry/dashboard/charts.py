@@ -16,23 +16,12 @@ _GRID = {"left": 56, "right": 16, "top": 16, "bottom": 32}
 
 
 def line(points: Sequence[Point]) -> dict[str, Any]:
-    """The delivery ratio over time, with the band of its interval; what is provisional is dashed.
-
-    An item is [ms, ratio, lower, upper, missing, corroborated, 1 if provisional].
-    """
-    items = [_item(point) for point in points]
+    """The delivery ratio over time, with the band of its interval; provisional parts are dashed."""
     floor = _floor(points)
-    settled = [item if not item[6] else [item[0], None, *item[2:]] for item in items]
-    # The dashed part begins at the last point before it, so that the line does not break.
-    dashed = [
-        item if item[6] or _before_provisional(items, number) else [item[0], None, *item[2:]]
-        for number, item in enumerate(items)
-    ]
-    lower = [[item[0], item[2]] for item in items]
-    band = [[item[0], _minus(item[3], item[2])] for item in items]
     return {
         "animation": False,
         "grid": _GRID,
+        "dataset": {"dimensions": COLUMNS, "source": rows_of(points)},
         "textStyle": {"fontFamily": "inherit"},
         "tooltip": {
             "trigger": "axis",
@@ -58,28 +47,83 @@ def line(points: Sequence[Point]) -> dict[str, Any]:
             "splitLine": {"lineStyle": {":color": "dt.color('line')"}},
         },
         "series": [
-            {**_BAND, "data": lower, "name": "lower", "lineStyle": {"opacity": 0}},
+            {**_BAND, **_column("lower"), "lineStyle": {"opacity": 0}},
             {
                 **_BAND,
-                "data": band,
-                "name": "interval",
+                **_column("band"),
                 "lineStyle": {"opacity": 0},
                 "areaStyle": {":color": "dt.color('band')", "opacity": 1},
             },
             {
                 **_LINE,
-                "data": settled,
-                "name": "settled",
+                **_column("settled"),
                 "lineStyle": {":color": "dt.color('accent')", "width": 2},
             },
             {
                 **_LINE,
-                "data": dashed,
-                "name": "provisional",
+                **_column("provisional"),
                 "lineStyle": {":color": "dt.color('accent')", "width": 2, "type": [4, 4]},
             },
+            # A window between two gaps would be no line at all.
+            {**_LINE, **_column("alone"), "type": "scatter"},
         ],
     }
+
+
+COLUMNS = (
+    "start",
+    "settled",
+    "provisional",
+    "alone",
+    "lower",
+    "band",
+    "missing",
+    "corroborated",
+)
+"""Of a row of the chart's data: ms; ratios by where they are drawn; the interval's lower bound and
+width; counts. static/dashboard.js reads them by their place"""
+
+
+def rows_of(points: Sequence[Point]) -> list[list[float | None]]:
+    """The chart's data, oldest first. Ratios have six digits: what is not all is never 1."""
+    return [
+        [
+            unix_ms(point.start),
+            None if point.provisional else _digits(point.ratio),
+            # The dashed part begins at the last point before it, so that the line does not break.
+            _digits(point.ratio)
+            if point.provisional or (after is not None and after.provisional)
+            else None,
+            _digits(point.ratio) if _has_none(before) and _has_none(after) else None,
+            _digits(point.lower),
+            _width(point),
+            point.counts.missing,
+            point.counts.corroborated,
+        ]
+        for before, point, after in zip(
+            [None, *points[:-1]], points, [*points[1:], None], strict=True
+        )
+    ]
+
+
+def _has_none(neighbour: Point | None) -> bool:
+    return neighbour is None or neighbour.ratio is None
+
+
+def _digits(ratio: float | None) -> float | None:
+    if ratio is None or ratio >= 1:
+        return ratio
+    return min(round(ratio, 6), 0.999999)
+
+
+def _width(point: Point) -> float | None:
+    if point.upper is None or point.lower is None:
+        return None
+    return round(point.upper - point.lower, 6)
+
+
+def _column(name: str) -> dict[str, Any]:
+    return {"name": name, "encode": {"x": "start", "y": name}}
 
 
 _BAND = {
@@ -118,26 +162,6 @@ def in_words(points: Sequence[Point]) -> str:
         f"{words.utc(most.start)}, last {words.percent(known[-1].ratio)}. "
         f"{gaps:,} windows have no ratio, {provisional:,} are provisional."
     )
-
-
-def _item(point: Point) -> list[Any]:
-    return [
-        unix_ms(point.start),
-        point.ratio,
-        point.lower,
-        point.upper,
-        point.counts.missing,
-        point.counts.corroborated,
-        int(point.provisional),
-    ]
-
-
-def _before_provisional(items: Sequence[list[Any]], number: int) -> bool:
-    return number + 1 < len(items) and bool(items[number + 1][6])
-
-
-def _minus(upper: float | None, lower: float | None) -> float | None:
-    return None if upper is None or lower is None else upper - lower
 
 
 def _floor(points: Sequence[Point]) -> float:

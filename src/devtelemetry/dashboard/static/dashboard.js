@@ -111,17 +111,17 @@ const dt = (() => {
     percent: (ratio) => `${+(100 * ratio).toFixed(2)} %`,
 
     tooltip: (series) => {
-      const item = series.find((one) => one.data[1] !== null && one.data.length > 3)?.data;
-      const at = (series.find((one) => one.data)?.data ?? [])[0];
-      if (at === undefined) return "";
-      const [mine, utc] = inBoth(new Date(at));
+      // The row of the chart's data, in the order of charts.COLUMNS.
+      const [start, settled, provisional, , lower, band, missing, corroborated] = series[0].data;
+      const ratio = settled ?? provisional;
+      const [mine, utc] = inBoth(new Date(start));
       const lines = [mine, ...(utc ? [utc] : [])];
-      if (!item) return [...lines, "no ratio"].join("\n");
-      const percent = (ratio) => `${(100 * (ratio < 1 ? Math.min(ratio, 0.9999) : 1)).toFixed(2)} %`;
-      lines.push(`${percent(item[1])} delivered`);
-      lines.push(item[2] === null ? "95 % interval: too few to say" : `95 % interval ${percent(item[2])} – ${percent(item[3])}`);
-      lines.push(`${item[4].toLocaleString()} of ${item[5].toLocaleString()} missing`);
-      if (item[6]) lines.push("provisional");
+      if (ratio === null) return [...lines, "no ratio"].join("\n");
+      const percent = (share) => `${(100 * (share < 1 ? Math.min(share, 0.9999) : 1)).toFixed(2)} %`;
+      lines.push(`${percent(ratio)} delivered`);
+      lines.push(lower === null ? "95 % interval: too few to say" : `95 % interval ${percent(lower)} – ${percent(lower + band)}`);
+      lines.push(`${missing.toLocaleString()} of ${corroborated.toLocaleString()} missing`);
+      if (settled === null) lines.push("provisional");
       return lines.join("\n");
     },
 
