@@ -65,7 +65,7 @@ insert into reliability_channel (
 select channel_id, '1h', at, 'present', 
     messages, receivers, expected, missing, corroborated, unknown,
     case when receivers > 1 then pg_temp.spread(receivers, missing, corroborated) else array[0, 0, 0, 0] end,
-    pg_temp.delays(expected - missing), pg_temp.delays(expected - missing),
+    pg_temp.delays(expected - missing), '{}',
     array[expected - missing, messages / 50, messages / 25, messages / 50],
     1 - missing::float8 / nullif(corroborated, 0), 1 - missing::float8 / nullif(corroborated, 0),
     case when receivers > 2 then least(0.5, missing::float8 / nullif(expected, 0) / receivers * 3) end
@@ -106,7 +106,7 @@ insert into reliability_channel (
 select channel_id, $1::text, at, 'present', 
     messages, receivers, expected, missing, corroborated, unknown,
     case when receivers > 1 then pg_temp.spread(receivers, missing, corroborated) else array[0, 0, 0, 0] end,
-    pg_temp.delays(expected - missing), pg_temp.delays(expected - missing),
+    pg_temp.delays(expected - missing), '{}',
     array[expected - missing, messages / 50, messages / 25, messages / 50],
     1 - missing::float8 / nullif(corroborated, 0), 1 - missing::float8 / nullif(corroborated, 0),
     case when receivers > 2 then least(0.5, missing::float8 / nullif(expected, 0) / receivers * 3) end
@@ -141,7 +141,7 @@ select
     ],
     pg_temp.spread(greatest(2, sum(receivers)::bigint / 3), sum(missing), sum(corroborated)),
     array[sum(over_parts[1]), sum(over_parts[2]), sum(over_parts[3]), sum(over_parts[4])],
-    pg_temp.delays(sum(expected - missing)::bigint), pg_temp.delays(sum(expected - missing)::bigint),
+    pg_temp.delays(sum(expected - missing)::bigint), '{}',
     1 - sum(missing)::float8 / sum(corroborated), 1 - sum(missing)::float8 / sum(corroborated),
     max(influence) / count(*) * 2, sum(messages) * 0.004, 0.993
 from reliability_channel

@@ -92,14 +92,14 @@ receipt_count as (
         channel_id,
         receiver_id,
         kind,
-        known_delay(delays) as delay,
+        delay,
         count(*) as held_or_sent,
         count(*) filter (where sent_by_receiver) as sent,
         min(sent_at) as first_sent_at,
         max(sent_at) as last_sent_at
     from receipt
     where sent_at >= $1::bigint and sent_at < $2::bigint
-    group by channel_id, receiver_id, kind, known_delay(delays)
+    group by channel_id, receiver_id, kind, delay
 ),
 
 kind_of_receiver as materialized (
@@ -142,11 +142,11 @@ outside_part as (
         kind,
         count(*) filter (where not sent_by_receiver) as held,
         count(*) filter (where sent_by_receiver) as sent,
-        array_agg(known_delay(delays)) filter (where not sent_by_receiver) as delays
+        array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
     join part_said using (channel_id, receiver_id)
     where sent_at >= $1::bigint and sent_at < $2::bigint and (sent_at < joined_at or sent_at > left_at)
-      and delays >= 16
+      and delay >= 0
     group by channel_id, receiver_id, kind
 ),
 
@@ -158,7 +158,7 @@ in_hole as (
         kind,
         count(*) filter (where not sent_by_receiver) as held,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
-        array_agg(known_delay(delays)) filter (where not sent_by_receiver) as delays
+        array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_said using (channel_id, receiver_id)
@@ -175,10 +175,10 @@ left_out as (
         r.kind,
         count(*) filter (where not sent_by_receiver) as held,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
-        array_agg(known_delay(delays)) filter (where not sent_by_receiver) as delays
+        array_agg(delay) filter (where not sent_by_receiver) as delays
     from left_out_message l
     cross join lateral (
-        select receiver_id, kind, sent_by_receiver, delays
+        select receiver_id, kind, sent_by_receiver, delay
         from receipt
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
@@ -212,14 +212,11 @@ skewed as (
         channel_id,
         receiver_id,
         r.kind,
-        array_agg(known_delay(r.delays)) as delays,
-        array_agg(
-            case when received_at is null then delay_class(created_at - sent_at - clock_offset) * 16::smallint
-                 else delay_class(received_at - sent_at - clock_offset) end
-        ) as corrected_delays
+        array_agg(delay) as delays,
+        array_agg(receipt_delay(sent_at + clock_offset, received_at, created_at)) as corrected_delays
     from skewed_message s
     cross join lateral (
-        select receiver_id, kind, delays, created_at, received_at
+        select receiver_id, kind, delay, created_at, received_at
         from receipt
         where sent_at = s.sent_at and channel_id = s.channel_id and message_id = s.message_id and not sent_by_receiver
         offset 0

@@ -5,7 +5,7 @@
 -- Four dimensions: '', the whole of the level, and what it is broken down by.
 --
 -- out  one row a group of a level: is_window, level (the channel), dimension, is_rest (small groups, put together), value;
---      the counts; three spreads [clusters, sum of x x, of x n, of n n] (of a channel over_parts alone); delays and delay_counts: known_delay, and
+--      the counts; three spreads [clusters, sum of x x, of x n, of n n] (of a channel over_parts alone); delays and delay_counts: receipt.delay, and
 --      how many delivered pairs have it.
 --      Of dimension '' the rest as well; NULL for others.
 

@@ -225,15 +225,12 @@ def _delays(row: Mapping[str, Any]) -> Delays:
 
 
 def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:
-    """From known_delay, which is of either, to delivery_delays and report_delays."""
+    """From receipt.delay, which is of either, to delivery_delays and report_delays."""
     delivery = [0] * DELAY_CLASSES
     report = [0] * DELAY_CLASSES
     for delay, count in zip(delays, counts, strict=True):
-        report_class, delivery_class = divmod(delay, 16)
-        if report_class:
-            report[report_class] += count
-        else:
-            delivery[delivery_class] += count
+        is_of_report, delay_class = divmod(delay, 16)
+        (report if is_of_report else delivery)[delay_class] += count
     return _without_zeros(delivery), _without_zeros(report)
 
 

@@ -38,14 +38,14 @@ limit $8::integer
 
 -- name: receipts
 -- Who holds these messages ($2 ids, $3 sentAt) of a channel ($1) and did not write them, who wrote them, and who is only
--- known to have written them (delays below 16: no sample). Message by message in their order, by the key's index.
+-- known to have written them (delay below 0: no sample). Message by message in their order, by the key's index.
 select holders, authors, marked
 from unnest($2::bigint[], $3::bigint[]) with ordinality as asked (message_id, sent_at, number)
 cross join lateral (
     select
         coalesce(array_agg(receiver_id) filter (where not sent_by_receiver), '{}') as holders,
-        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and delays >= 16), '{}') as authors,
-        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and delays < 16), '{}') as marked
+        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and delay >= 0), '{}') as authors,
+        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and delay < 0), '{}') as marked
     from receipt
     where sent_at = asked.sent_at and channel_id = $1::bigint and message_id = asked.message_id
 ) receipt

@@ -94,11 +94,15 @@ return coalesce(
     0
 )::smallint;
 
--- The delay of receipt.delays that counts: class of delivery where the receiver says when it got the message, else 16
--- times the class of the report. -1 for a mark.
-create function known_delay(delays smallint) returns smallint
+-- How late a receipt is: the class of its delivery where the receiver says when it got the message, else 16 + the class
+-- of its report. -1: no receipt, but a mark.
+create function receipt_delay(sent_at bigint, received_at bigint, created_at bigint) returns smallint
 immutable parallel safe language sql
-return case when delays < 16 then -1 when delays % 16 = 0 then delays else delays % 16 end;
+return case
+    when created_at is null then -1
+    when received_at is null then 16 + delay_class(created_at - sent_at)
+    else delay_class(received_at - sent_at)
+end::smallint;
 
 -- One row a (channel, message, receiver): the receiver holds the message, or wrote it. Partitioned by day of
 -- sent_at; sent_at leads the key, so a window is one range of it and inserts stay at its right edge.
@@ -112,11 +116,10 @@ create table receipt (
                                          -- of an author: when it sent it. NULL: not known
     kind              integer not null,
     sent_by_receiver  boolean not null,  -- the receiver wrote the message: it is never expected to receive it
-    -- 16 * the class of its report's delay + that of its delivery's. Below 16: it has no created_at.
-    delays            smallint not null
-        generated always as (delay_class(created_at - sent_at) * 16 + delay_class(received_at - sent_at)) stored,
+    delay             smallint not null  -- below 0: it has no created_at
+        generated always as (receipt_delay(sent_at, received_at, created_at)) stored,
     -- What else an hour's figures need stands in the key's index: computing them reads nothing but it.
-    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, delays, sent_by_receiver)
+    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, delay, sent_by_receiver)
 ) partition by range (sent_at);
 -- Messages whose author's clock is a second off or more: their delays are counted from received_at of this row.
 create index receipt_author_clock on receipt (sent_at) include (channel_id, message_id, received_at)
