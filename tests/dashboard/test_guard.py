@@ -13,7 +13,9 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message
 
+from devtelemetry.config import Settings
 from devtelemetry.dashboard.guard import Guard, Rules, SignIn
+from devtelemetry.errors import ConfigurationError
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook, create_token, revoke_token
 
@@ -93,6 +95,13 @@ async def test_a_configured_name_opens_it_and_no_other() -> None:
     async with browser(site(Rules(frozenset({"telemetry.example"}), loopback=False))) as client:
         for host, status in (("telemetry.example", 200), ("other.example", 421)):
             assert (await client.get("/", headers={"host": host})).status_code == status
+
+
+def test_names_of_hosts_are_names_alone_in_lower_case() -> None:
+    assert Settings(http_hosts="Telemetry.Example, ::1").http_hosts == ("telemetry.example", "::1")
+    for wrong in ("https://t.example", "t.example:8080", "a b", "*"):
+        with pytest.raises(ConfigurationError, match="http.hosts"):
+            Settings(http_hosts=wrong)
 
 
 @pytest.mark.parametrize(
