@@ -100,7 +100,7 @@ async def test_a_configured_name_opens_it_and_no_other() -> None:
 def test_names_of_hosts_are_names_alone_in_lower_case() -> None:
     assert Settings(http_hosts="Telemetry.Example, ::1").http_hosts == ("telemetry.example", "::1")
     for wrong in ("https://t.example", "t.example:8080", "a b", "*"):
-        with pytest.raises(ConfigurationError, match="http.hosts"):
+        with pytest.raises(ConfigurationError, match=r"http.hosts"):
             Settings(http_hosts=wrong)
 
 
