@@ -62,7 +62,7 @@ select hashint8extended(r, 2), hashint8extended(r, 3), hashint8extended(r, 4),
     (array['desktop', 'android', 'ios'])[1 + r % 3], '2.' || 33 + r % 4, 0, $1
 from generate_series(0, {RECEIVERS} - 1) r
 """
-# All number their reports; of one in a hundred those of ten minutes are missing. $1 start of the hour
+# All number their reports; of one in a hundred those of ten minutes are missing. $1: the hour
 _HOLE = (20 * 60_000, 30 * 60_000)  # after and before which moment of the hour
 _RUNS_SQL = f"""
 insert into report_run

@@ -23,7 +23,8 @@ DAY = day_of(1_772_409_600_000)  # 2026-03-02
 
 # Everything that makes up a schema, as text; the order of columns too.
 _DESCRIBE = """
-select 'column', attrelid::regclass::text, row_number() over (partition by attrelid order by attnum) || ' ' || attname,
+select 'column', attrelid::regclass::text,
+       row_number() over (partition by attrelid order by attnum) || ' ' || attname,
        format_type(atttypid, atttypmod) || case when attnotnull then ' not null' else '' end
        || case attgenerated when 's' then ' stored' else '' end
        || coalesce(' default ' || pg_get_expr(adbin, adrelid), '') as definition
