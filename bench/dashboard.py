@@ -107,7 +107,8 @@ def _forget(url: str) -> None:
     async def touch() -> None:
         connection = await asyncpg.connect(url)
         await connection.execute(
-            "update reliability_window set computed_at = clock_timestamp() "
+            "update reliability_window "
+            "set computed_at = (select max(computed_at) from reliability_window) + interval '1 s' "
             "where (timeframe, window_start) = (select timeframe, max(window_start) "
             "from reliability_window where timeframe = '1w' group by timeframe)"
         )

@@ -97,6 +97,20 @@ from (
 ) h
 order by at, channel_id
 
+-- name: repeated
+-- The channels of the hours that start in [$1, $2), as they were a week before.
+insert into reliability_channel (
+    channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
+    over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+)
+select
+    channel_id, timeframe, window_start + interval '7 days', membership, messages, receivers, expected, missing,
+    corroborated, unknown, over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+from reliability_channel
+where timeframe = '1h' and membership = 'present'
+  and window_start >= $1::timestamptz - interval '7 days' and window_start < $2::timestamptz - interval '7 days'
+order by window_start, channel_id
+
 -- name: longer
 -- Windows of the timeframe $1, $2 long, that are due at $3: the sums of their hours.
 insert into reliability_channel (

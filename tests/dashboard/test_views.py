@@ -148,6 +148,7 @@ def test_a_window_that_was_never_computed_is_a_gap_of_the_line() -> None:
 
 
 def test_no_line_at_all_is_said() -> None:
+    assert charts.line([])["dataset"]["source"] == []
     assert charts.in_words([]) == "No window of the span has a delivery ratio."
 
 
@@ -281,6 +282,15 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
     assert fresh.notes == []
     stale = shown([window()], now=START + timedelta(days=3))
     assert "ended 2 days ago" in stale.notes[0]
+
+
+def test_a_timeframe_without_a_window_yet_says_so() -> None:
+    frames = [(FRAMES[0], [window()]), (FRAMES[1], [])]
+    reading = OverviewReading(ASKED, None, frames, [], None, None, True, None)
+    view = overview(reading, FRAMES, now=START, influence_limit=0.01)
+    assert view.empty == ""
+    assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")
+    assert view.now[1].reason.startswith(words.NOT_COMPUTED)
 
 
 def test_who_has_nothing_is_told_what_to_do() -> None:

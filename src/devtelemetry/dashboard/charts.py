@@ -100,9 +100,7 @@ def rows_of(points: Sequence[Point]) -> list[list[float | None]]:
             point.counts.missing,
             point.counts.corroborated,
         ]
-        for before, point, after in zip(
-            [None, *points[:-1]], points, [*points[1:], None], strict=True
-        )
+        for before, point, after in zip([None, *points], points, [*points[1:], None], strict=False)
     ]
 
 

@@ -252,7 +252,9 @@ class _OverviewPage(_Page):
     async def draw(self) -> None:
         self._drawn = await self._draw()
         if self._drawn.empty:
-            _html(_empty(self.site, self.request, self._drawn.empty))
+            other = self.asked.membership is not self.site.settings.membership
+            why = "policy" if other else self._drawn.empty
+            _html(_empty(self.site, self.request, why))
             return
         self._top = _html("")
         self._line = _Line("delivery-ratio.png")

@@ -50,11 +50,8 @@ def overview(
 ) -> Overview:
     asked = reading.asked
     total = sum_of(reading.windows)
-    latest = [
-        _now(timeframe, windows, asked.membership)
-        for timeframe, windows in reading.latest
-        if windows
-    ]
+    latest = [_now(timeframe, windows, asked.membership) for timeframe, windows in reading.latest]
+    has_windows = any(windows for _, windows in reading.latest)
     return Overview(
         asked,
         choices(asked, timeframes),
@@ -67,7 +64,7 @@ def overview(
         two_groups(reading.windows, asked),
         [] if reading.worst is None else _worst_rows(reading.worst, asked),
         "" if reading.worst is None else _worst_of(reading.worst),
-        "" if latest else empty(reading.has_samples),
+        "" if has_windows else empty(reading.has_samples),
         reading.computed_at,
     )
 
@@ -75,6 +72,10 @@ def overview(
 def _now(
     timeframe: Timeframe, windows: Sequence[WindowReliability], membership: MembershipPolicy
 ) -> Now:
+    title = words.TIMEFRAMES.get(timeframe.name, f"Latest {timeframe.name}")
+    if not windows:
+        reason = f"{words.NOT_COMPUTED}: no {timeframe.name} window has ended and had its time"
+        return Now(title, None, None, "", "", reason, "", "", "", False, [])
     last, before = windows[-1], windows[:-1]
     share = share_of(last)
     ratio = last.counts.delivery_ratio
@@ -85,7 +86,7 @@ def _now(
         trend = f"beside {versus}: {words.verdict(verdict)}"
         tone = "" if verdict is None else tone_of(verdict.word)
     return Now(
-        words.TIMEFRAMES.get(timeframe.name, f"Latest {timeframe.name}"),
+        title,
         last.window.start,
         last.window.end,
         address(AskedWindow(timeframe, last.window.start, membership)),

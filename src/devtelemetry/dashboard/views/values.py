@@ -47,11 +47,11 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The latest window of a timeframe."""
+    """The latest window of a timeframe; without one there is a reason alone."""
 
     title: str
-    start: datetime
-    end: datetime
+    start: datetime | None
+    end: datetime | None
     href: str
     ratio: str  # empty: there is none, and `reason` says why
     reason: str
