@@ -27,13 +27,17 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from conftest import database_of
+from devtelemetry.causes.classify import LossClass
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.words import short_identifier
+from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample
 from devtelemetry.report import percent
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 from support.browser import DESKTOP, PHONE, Visit, visit
 from support.server import ServerProcess, run
+from support.store import START as STORED_FROM
+from support.store import compute_window, store
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
@@ -460,6 +464,55 @@ def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_com
             started = time.monotonic()
             assert server.terminate() == 0
             assert time.monotonic() - started < 15, "an open page holds nobody up"
+
+
+def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
+    browser: Browser, database_url: str, tmp_path: Path
+) -> None:
+    hostile = "</code><img src=x onerror=alert(3)>\u202e"
+    apart(_store_losses(database_url, hostile))
+    options = (f"--database={database_url}", "--retention=3650d")
+    with ServerProcess(tmp_path / "data", *options) as server:
+        origin = f"http://{server.http}"
+        query = {"channel": "c1", "timeframe": "1h", "start": "2026-03-02T10:00:00Z"}
+        found = httpx.get(f"{origin}/api/v1/missing", params=query, timeout=60).json()
+        with visit(browser, origin) as seen:
+            seen.go(f"/window?{urlencode(query)}")
+            page = seen.page
+            messages = page.locator("section.card", has_text="Messages that somebody lacks")
+            rows = messages.locator("tbody tr")
+            assert rows.count() == found["missing_messages_total"] == 2
+            said = messages.inner_text()
+            for message in found["missing_messages"]:
+                assert short_identifier(message["message_id"]) in said
+                assert f"{message['held']} of {message['expected']}" in said
+            assert "\\u202e" in said
+            receivers = page.locator("section.card", has_text="Receivers that lack something")
+            for receiver in found["lossy_receivers"]:
+                row = receivers.locator("tr", has_text=receiver["receiver"]).inner_text()
+                assert f"{receiver['missing']} of {receiver['expected']}" in row
+            lost = page.locator("section.card", has_text="Losses by kind").inner_text()
+            for name, number in found["classes"].items():
+                assert re.search(rf"{words.LOSS_CLASSES[LossClass(name)]}\s+{number}\b", lost)
+            assert Axe().run(page).response["violations"] == []
+            clean(seen)
+
+
+async def _store_losses(url: str, message_id: str) -> None:
+    """Three receivers; one misses two messages of four, one of them named like that."""
+    async with Database(url) as database:
+        await store(
+            database,
+            [
+                Sample(message, "c1", receiver, at, at + 1000, received_at=at + 500)
+                for hour in range(2)
+                for number, message in enumerate((f"m{hour}", message_id, f"n{hour}", f"o{hour}"))
+                for receiver in ("a", "b", "c")
+                for at in [STORED_FROM + hour * HOUR_MS + (number + 1) * MINUTE_MS]
+                if (receiver, number) not in {("b", 1), ("b", 2)} and (hour == 0 or number != 1)
+            ],
+        )
+        await compute_window(database, STORED_FROM)
 
 
 def test_a_page_outlives_the_database(browser: Browser, tmp_path: Path) -> None:
