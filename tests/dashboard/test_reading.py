@@ -10,7 +10,7 @@ from bench.months import Made, make_months
 
 from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.aggregate.windows import DAY, HOUR, parse_timeframe
-from devtelemetry.dashboard.reading import Reader
+from devtelemetry.dashboard.reading import REMEMBERED, Reader
 from devtelemetry.dashboard.state import Asked
 from devtelemetry.figures.derive import Share, sum_of
 from devtelemetry.figures.read import (
@@ -104,9 +104,23 @@ async def test_many_viewers_of_one_state_cost_one_reading(
     asked = Asked(FRAMES[0], "24h", PRESENT)
     readings = await asyncio.gather(*(reader.overview(asked) for _ in range(20)))
     assert all(reading is readings[0] for reading in readings)
+
+
+async def test_what_was_made_is_kept_until_figures_are_new(months: Database) -> None:
+    reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
+
+    async def make() -> object:
+        return object()
+
+    made = await reader.kept("key", make)
+    assert await reader.kept("key", make) is made
+    assert await reader.kept("other", make) is not made
     async with months.acquire() as connection:
         await connection.execute("update reliability_window set computed_at = now()")
-    assert await reader.overview(asked) is not readings[0], "figures that are new are read anew"
+    assert await reader.kept("key", make) is not made
+    for number in range(REMEMBERED):
+        await reader.kept(number, make)
+    assert len(reader._kept) == REMEMBERED
 
 
 async def test_what_failed_is_read_again(months: Database) -> None:
@@ -120,9 +134,9 @@ async def test_what_failed_is_read_again(months: Database) -> None:
         return "read"
 
     with pytest.raises(OSError, match="away"):
-        await reader._once("key", fails_once)
-    assert await reader._once("key", fails_once) == "read"
-    assert await reader._once("key", fails_once) == "read"
+        await reader.kept("key", fails_once)
+    assert await reader.kept("key", fails_once) == "read"
+    assert await reader.kept("key", fails_once) == "read"
     assert len(calls) == 2
 
 

@@ -1,5 +1,6 @@
 """The pages (NiceGUI): sections of HTML and a chart, drawn from a view and again when it is new."""
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,12 @@ from devtelemetry.dashboard.drawing import (
 )
 from devtelemetry.dashboard.guard import ASSETS, session_cookie
 from devtelemetry.dashboard.live import Live
-from devtelemetry.dashboard.reading import Reader
+from devtelemetry.dashboard.reading import (
+    ChannelReading,
+    OverviewReading,
+    Reader,
+    WindowReading,
+)
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import (
     BadState,
@@ -263,20 +269,20 @@ class _OverviewPage(_Page):
 
     async def _draw(self) -> Drawn:
         site, settings = self.site, self.site.settings
-        reading = await site.reader.overview(self.asked)
         # What it says of the time ("3 hours ago") is told to the minute.
         now = site.now().replace(second=0, microsecond=0)
-        return await site.reader.once(
-            ("overview page", self.asked, reading.computed_at, now),
-            lambda: draw_overview(
-                overview(
-                    reading,
-                    settings.timeframes,
-                    now=now,
-                    influence_limit=settings.influence_limit,
-                )
-            ),
-        )
+
+        def draw(reading: OverviewReading) -> Drawn:
+            limit = settings.influence_limit
+            return draw_overview(
+                overview(reading, settings.timeframes, now=now, influence_limit=limit)
+            )
+
+        async def make() -> Drawn:
+            # Beside the loop, which serves others and takes samples.
+            return await asyncio.to_thread(draw, await site.reader.overview(self.asked))
+
+        return await site.reader.kept(("overview", self.asked, now), make)
 
     def _write(self, drawn: Drawn) -> None:
         self._top.set_content(drawn.top)
@@ -303,13 +309,15 @@ class _ChannelPage(_OverviewPage):
 
     async def _draw(self) -> Drawn:
         site, settings = self.site, self.site.settings
-        reading = await site.reader.channel(self.asked)
-        return await site.reader.once(
-            ("channel page", self.asked, reading.computed_at),
-            lambda: draw_channel(
-                channel_page(reading, settings.timeframes, influence_limit=settings.influence_limit)
-            ),
-        )
+
+        def draw(reading: ChannelReading) -> Drawn:
+            limit = settings.influence_limit
+            return draw_channel(channel_page(reading, settings.timeframes, influence_limit=limit))
+
+        async def make() -> Drawn:
+            return await asyncio.to_thread(draw, await site.reader.channel(self.asked))
+
+        return await site.reader.kept(("channel", self.asked), make)
 
 
 class _WindowPage(_Page):
@@ -337,20 +345,22 @@ class _WindowPage(_Page):
 
     async def redraw(self) -> None:
         site, settings = self.site, self.site.settings
-        reading = await site.reader.window(self.asked)
         now = site.now().replace(second=0, microsecond=0)
-        drawn = await site.reader.once(
-            ("window page", self.asked, reading.computed_at, now),
-            lambda: draw_window(
+
+        def draw(reading: WindowReading) -> str:
+            return draw_window(
                 window_page(
                     reading,
                     now=now,
                     settle_time=settings.settle_time,
                     influence_limit=settings.influence_limit,
                 )
-            ),
-        )
-        self._all.set_content(drawn)
+            )
+
+        async def make() -> str:
+            return await asyncio.to_thread(draw, await site.reader.window(self.asked))
+
+        self._all.set_content(await site.reader.kept(("window", self.asked, now), make))
 
 
 def _empty(site: Site, request: Request, why: str) -> str:

@@ -38,7 +38,7 @@ NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a tren
 WORST_CHANNELS = 8
 MOVED_CHANNELS = 3
 MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
-REMEMBERED = 96  # readings and views; the largest, a month of hours, takes some megabytes
+REMEMBERED = 64  # pages as they are drawn, 100 to 300 kB each
 MOST_MISSING = 50  # messages, and receivers, on a page; the API has the others
 
 _T = TypeVar("_T")
@@ -97,7 +97,8 @@ class WindowReading:
 
 
 class Reader:
-    """Reads for all viewers of one server: of one state of the figures each page once."""
+    """Reads for all viewers of one server. What is being read is read once for all who ask
+    meanwhile; what is made of it is kept, for it is much smaller."""
 
     def __init__(
         self,
@@ -111,41 +112,49 @@ class Reader:
         self._rules = rules
         self._now = now
         self._drilling = asyncio.Semaphore(1)
-        self._done: OrderedDict[Hashable, asyncio.Task[Any]] = OrderedDict()
+        self._running: dict[Hashable, asyncio.Future[Any]] = {}
+        self._kept: OrderedDict[Hashable, Any] = OrderedDict()
+        self._kept_of: datetime | None = None  # the state of the figures that it is of
 
     async def newest(self) -> datetime | None:
         return await newest_computation(self._database)
 
     async def overview(self, asked: Asked) -> OverviewReading:
         newest = await self.newest()
-        return await self._once(
-            ("overview", asked, newest), lambda: self._read_overview(asked, newest)
-        )
+        return await self._shared((asked, newest), lambda: self._read_overview(asked, newest))
 
     async def channel(self, asked: Asked) -> ChannelReading:
         newest = await self.newest()
-        return await self._once(
-            ("channel", asked, newest), lambda: self._read_channel(asked, newest)
-        )
+        return await self._shared((asked, newest), lambda: self._read_channel(asked, newest))
 
     async def window(self, asked: AskedWindow) -> WindowReading:
         newest = await self.newest()
-        return await self._once(("window", asked, newest), lambda: self._read_window(asked, newest))
+        return await self._shared((asked, newest), lambda: self._read_window(asked, newest))
 
-    async def once(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        """What is made of a reading, once for all viewers, and beside the loop that serves them
-        and takes samples. `key` names the state of the figures too."""
-        return await self._once(key, lambda: asyncio.to_thread(make))
+    async def kept(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """What was made under this key of the figures as they are now, else it is made."""
+        newest = await self.newest()
+        if newest != self._kept_of:
+            self._kept.clear()
+            self._kept_of = newest
+        if key not in self._kept:
+            made = await self._shared((key, newest), make)
+            if newest == self._kept_of:
+                self._kept[key] = made
+            if len(self._kept) > REMEMBERED:
+                self._kept.popitem(last=False)
+            return made
+        self._kept.move_to_end(key)
+        found: _T = self._kept[key]
+        return found
 
-    async def _once(self, key: Hashable, read: Callable[[], Awaitable[_T]]) -> _T:
-        """Who asks for what is being read waits for that. What failed is read again."""
-        task = self._done.get(key)
-        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
-            task = asyncio.ensure_future(read())
-            self._done[key] = task
-            while len(self._done) > REMEMBERED:
-                self._done.popitem(last=False)
-        self._done.move_to_end(key)
+    async def _shared(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
+        """Who asks for what is being made waits for that. What failed is made again."""
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.ensure_future(make())
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._running.pop(key, None))
         result: _T = await asyncio.shield(task)
         return result
 
