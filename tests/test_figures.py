@@ -21,6 +21,7 @@ from devtelemetry.figures.read import (
     start_of_latest,
     stored_timeframes,
 )
+from devtelemetry.figures.series import points_of
 from devtelemetry.model import (
     DELAY_CLASSES,
     HOUR_MS,
@@ -206,6 +207,38 @@ def test_the_groups_of_a_window_are_held_against_the_greatest() -> None:
         "better",
     ]
     assert "groups" not in window_as_json(a_window(groups=groups))
+
+
+def test_with_a_window_from_before_spreads_were_kept_nothing_is_said_of_how_sure_it_is() -> None:
+    counts = Counts(50, 20, 1_000, 5, 1_000)
+    old = replace(a_window(), counts=counts)
+    new = replace(a_window(figures=Figures(losing(0))), counts=replace(counts, missing=0))
+    assert sum_of([new]).interval is not None
+    for windows in ([old, new], [new, old], [new, old, new]):
+        assert sum_of(windows).interval is None
+        assert sum_of(windows).counts.missing == 5
+
+
+async def test_of_one_channel_the_channel_itself_can_be_left_out(database: Database) -> None:
+    await store_hours(database, 1, ["c1", "c2"])
+    await compute_hour(database)
+    (window,) = await selected(database, channel="c2", channels=False)
+    assert window.channels == ()
+    assert window.counts.expected == 6
+
+
+def test_a_platform_cannot_call_itself_as_what_is_put_together() -> None:
+    counts = Counts(5, 3, 15, 1, 15)
+    named = ["", "(other)", "(not said)", "\\(other)", "ios", None]
+    groups = tuple(Group(Dimension.PLATFORM, value, counts) for value in named)
+    labels = [
+        point.labels["platform"]
+        for point in points_of(a_window(groups=groups))
+        if point.name == "devtelemetry_receivers" and "platform" in point.labels
+    ]
+    assert sorted(labels) == sorted(
+        ["(not said)", "\\(other)", "\\(not said)", "\\\\(other)", "ios", "(other)"]
+    )
 
 
 def test_windows_add_up_to_one_share() -> None:

@@ -209,7 +209,7 @@ def _groups(
     if versus is not None and beside is None:
         known = ", ".join(sorted(value for value in groups if value))
         yield Text(f"There is no {_NAMES[by]} {versus!r} here; there are {known}.", style="yellow")
-    judged = verdicts(groups, beside)
+    judged = verdicts(groups, versus)
     table = bare_table()
     table.add_column(_NAMES[by], no_wrap=True)
     for name in ("delivery", "95 % interval", "expected", "missing", "within 1m"):

@@ -159,8 +159,9 @@ count_of_group as (
         sum(corroborated)::bigint as corroborated,
         sum(unknown)::bigint as unknown,
         array[
-            count(*) filter (where corroborated > 0), sum(missing * missing), sum(missing * corroborated),
-            sum(corroborated * corroborated)
+            count(*) filter (where corroborated > 0), sum(missing::numeric * missing),
+            sum(missing::numeric * corroborated),
+            sum(corroborated::numeric * corroborated)
         ] as over_parts
     from part_of_group
     group by group_id
@@ -177,8 +178,9 @@ over_receivers_of_group as (
     select
         group_id,
         array[
-            count(*) filter (where corroborated > 0), sum(missing * missing), sum(missing * corroborated),
-            sum(corroborated * corroborated)
+            count(*) filter (where corroborated > 0), sum(missing::numeric * missing),
+            sum(missing::numeric * corroborated),
+            sum(corroborated::numeric * corroborated)
         ] as over_receivers
     from receiver_of_group
     group by group_id
@@ -188,8 +190,9 @@ over_channels_of_group as (
     select
         group_id,
         array[
-            count(*) filter (where corroborated > 0), sum(missing * missing), sum(missing * corroborated),
-            sum(corroborated * corroborated)
+            count(*) filter (where corroborated > 0), sum(missing::numeric * missing),
+            sum(missing::numeric * corroborated),
+            sum(corroborated::numeric * corroborated)
         ] as over_channels
     from (
         select group_id, channel_id, sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated
@@ -358,7 +361,7 @@ capture_of_group as (
         group by channel_id
     ) m
     left join (
-        select channel_id, sum(messages * messages) as captured_once_squared
+        select channel_id, sum(messages::numeric * messages) as captured_once_squared
         from (
             select channel_id, receiver_id, count(*) as messages
             from measured

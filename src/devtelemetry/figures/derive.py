@@ -49,6 +49,10 @@ class Share:
         return window_interval(self.counts, self.spreads, self.windows)
 
     @property
+    def _has_spreads(self) -> bool:
+        return self.spreads.over_parts.clusters > 0 or not self.counts.corroborated
+
+    @property
     def told_delays(self) -> DelayCounts:
         """Those of delivery; where none is known those of the reports, which are later."""
         return self.delays.delivery if any(self.delays.delivery) else self.delays.report
@@ -62,8 +66,12 @@ class Share:
         return delay_quantile(self.counts, self.told_delays, share)
 
     def plus(self, other: "Share") -> "Share":
-        """Of two windows. Their receivers are mostly the same ones: the greater number."""
+        """Of two windows. Their receivers are mostly the same ones: the greater number.
+
+        Where one was computed before spreads were kept, the sum has none either.
+        """
         a, b = self.counts, other.counts
+        has_spreads = self._has_spreads and other._has_spreads
         return Share(
             Counts(
                 messages=a.messages + b.messages,
@@ -73,7 +81,7 @@ class Share:
                 corroborated=a.corroborated + b.corroborated,
                 unknown=a.unknown + b.unknown,
             ),
-            self.spreads.plus(other.spreads),
+            self.spreads.plus(other.spreads) if has_spreads else NO_SPREADS,
             self.delays.plus(other.delays),
             # A window without pairs has no clusters either, and is none to share them with.
             max(1, (a.corroborated > 0) * self.windows + (b.corroborated > 0) * other.windows),

@@ -262,7 +262,9 @@ async def _read_slice(
     for key, row in zip(keys, rows, strict=True):
         named = sorted(channels[key], key=lambda channel: channel.channel_id)
         window = _window(row, selection.timeframe, named, groups[key])
-        windows.append(window if channel_id is None else _of_its_channel(window))
+        if channel_id is not None:
+            window = _of_its_channel(window)
+        windows.append(window if selection.channels else replace(window, channels=()))
     return windows
 
 

@@ -117,7 +117,9 @@ from worst w
 cross join lateral (
     select
         count(*) filter (where f.corroborated > 0) as windows,
-        array[sum(f.over_parts[1]), sum(f.over_parts[2]), sum(f.over_parts[3]), sum(f.over_parts[4])] as over_parts
+        case when bool_and(f.over_parts is not null or f.corroborated = 0) then
+            array[sum(f.over_parts[1]), sum(f.over_parts[2]), sum(f.over_parts[3]), sum(f.over_parts[4])]
+        end as over_parts
     from reliability_channel f
     where f.channel_id = w.channel_id and f.timeframe = $1::text and f.window_start >= $2::timestamptz
       and f.window_start < $3::timestamptz and f.membership = $4::text and f.receivers >= 2 and f.expected > 0
@@ -159,7 +161,9 @@ select
     sum(f.messages)::bigint as messages, max(f.receivers) as receivers, sum(f.expected)::bigint as expected,
     sum(f.missing)::bigint as missing, sum(f.corroborated)::bigint as corroborated, sum(f.unknown)::bigint as unknown,
     count(*) filter (where f.corroborated > 0) as windows,
-    array[sum(f.over_parts[1]), sum(f.over_parts[2]), sum(f.over_parts[3]), sum(f.over_parts[4])] as over_parts
+    case when bool_and(f.over_parts is not null or f.corroborated = 0) then
+            array[sum(f.over_parts[1]), sum(f.over_parts[2]), sum(f.over_parts[3]), sum(f.over_parts[4])]
+        end as over_parts
 from shown s
 join reliability_channel f on f.channel_id = s.channel_id and f.timeframe = $1::text
     and f.window_start >= $2::timestamptz and f.window_start < $4::timestamptz and f.membership = $5::text

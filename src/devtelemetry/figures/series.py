@@ -110,8 +110,7 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
     groups = [group for group in window.groups if group.dimension is Dimension.PLATFORM]
     if any(group.value is not None for group in groups):  # else it is all of them once more
         for group in groups:
-            platform = OTHER if group.value is None else group.value or NOT_SAID
-            yield from _points(share_of(group), {**labels, "platform": platform})
+            yield from _points(share_of(group), {**labels, "platform": _label(group.value)})
     if by_channel:
         for channel in window.channels:
             if channel.comparable and not channel.is_audit:
@@ -120,6 +119,15 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
                 if reliability is not None:
                     yield Point("devtelemetry_reliability", of_channel, reliability)
                 yield from _points(share_of(channel), of_channel)
+
+
+def _label(platform: str | None) -> str:
+    """Different for each platform, whatever it calls itself."""
+    if platform is None:
+        return OTHER
+    if platform.startswith(("(", "\\")):
+        return f"\\{platform}"
+    return platform or NOT_SAID
 
 
 def _points(share: Share, labels: Mapping[str, str]) -> Iterator[Point]:

@@ -252,7 +252,7 @@ create table reliability_window (
     over_receivers   numeric[],                  -- a receiver, in all channels
     over_parts       numeric[],                  -- a receiver in a channel
     delivery_delays  bigint[],                   -- from sentAt to receivedAt
-    report_delays    bigint[],                   -- from sentAt to createdAt
+    report_delays    bigint[],                   -- of the other pairs: from sentAt to createdAt
     median           double precision,           -- of the receivers' delivery ratios
     trimmed          double precision,           -- their mean, without a tenth at either end
     influence        double precision,           -- how far leaving out one receiver can move R
