@@ -44,7 +44,7 @@ class AwayDatabase(Database):
 def client_of(database: Database, **options: object) -> httpx.AsyncClient:
     settings = Settings(**{"http_listen": "127.0.0.1:8080", **options})
     transport = httpx.ASGITransport(create_app(database, settings), raise_app_exceptions=False)
-    return httpx.AsyncClient(transport=transport, base_url="http://server")
+    return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
 
 
 async def get(database: Database, path: str, **params: str) -> httpx.Response:
@@ -290,6 +290,15 @@ async def test_a_scrape_shows_how_many_clocks_are_off(database: Database) -> Non
         series[f"devtelemetry_clients_clock_off,more_than={edge}"]
         for edge in ("1s", "10s", "1m", "1h")
     ] == [2, 1, 1, 0]
+
+
+async def test_on_loopback_only_a_name_of_loopback_is_answered(database: Database) -> None:
+    """A page elsewhere that points its own name here reads nothing."""
+    async with client_of(database) as client:
+        for host, status in (("127.0.0.1:8080", 200), ("localhost", 200), ("evil.example", 421)):
+            for path in (RELIABILITY, "/healthz"):
+                answer = await client.get(path, headers={"host": host})
+                assert answer.status_code == (status if path == RELIABILITY else 200)
 
 
 async def test_a_window_is_broken_down_and_its_channels_can_be_left_out(

@@ -318,6 +318,27 @@ def test_no_log_line_shows_what_a_variable_held() -> None:
     assert "secret" not in done.stderr
 
 
+def test_no_log_line_shows_where_points_go() -> None:
+    script = (
+        "import asyncio\n"
+        "from devtelemetry.logs import configure_logging\n"
+        "from devtelemetry.publish.answer import StoreAway\n"
+        "from devtelemetry.publish.remote_write import RemoteWrite\n"
+        "import httpx\n"
+        "configure_logging('debug', 'console')\n"
+        "store = RemoteWrite('http://127.0.0.1:9/api?token=secret')\n"
+        "answer = httpx.MockTransport(lambda _: httpx.Response(204))\n"
+        "client = httpx.Client(transport=answer)\n"
+        "client.get('http://127.0.0.1:9/api?token=secret')\n"
+        "print(store.place)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "http://127.0.0.1:9\n"
+    assert "secret" not in done.stderr
+
+
 def get(server: ServerProcess, path: str) -> tuple[int, str]:
     with urllib.request.urlopen(f"http://{server.http}{path}", timeout=30) as response:
         return response.status, response.read().decode()

@@ -34,6 +34,7 @@ from devtelemetry.figures.read import (
     read_windows,
 )
 from devtelemetry.figures.series import ALL_SERIES, points_of
+from devtelemetry.hosts import KnownHosts
 from devtelemetry.metrics import exposed_registry
 from devtelemetry.model import (
     DELAY_CLASSES,
@@ -249,7 +250,16 @@ def create_app(database: Database, settings: Settings) -> FastAPI:
         static_url="/docs-assets",
     )
     asks = asks_for_token(settings)
-    may_read = [Depends(_token_check(TokenBook(database, Scope.READ)))] if asks else []
+    # Without a token the name by which it is asked is all that tells a page elsewhere from here.
+    may_read = [
+        Depends(
+            _token_check(TokenBook(database, Scope.READ))
+            if asks
+            else _host_check(
+                KnownHosts(frozenset(settings.http_hosts), settings.http_listen.is_loopback)
+            )
+        )
+    ]
     _add_errors(app)
     _add_figures(app, database, settings, may_read)
     add_missing(app, database, settings, may_read)
@@ -276,6 +286,16 @@ def _token_check(book: TokenBook) -> Callable[..., Awaitable[None]]:
                 "a valid token is needed: send `Authorization: Bearer dt_…`; "
                 "`devtelemetry token create NAME --scope read` makes one",
                 headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    return check
+
+
+def _host_check(hosts: KnownHosts) -> Callable[..., Awaitable[None]]:
+    async def check(request: Request) -> None:
+        if not hosts.knows(request.headers.get("host")):
+            raise HTTPException(
+                421, "this host name is not known here; the setting `http_hosts` names more"
             )
 
     return check

@@ -51,6 +51,7 @@ def configure_logging(level: str, form: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # What these say at "info" is how they work, not what happened.
-    for name in ("apscheduler", "alembic.runtime.plugins", "uvicorn"):
+    # What these say at "info" is how they work, not what happened; httpx says whole URLs, and that
+    # of a store may hold a secret.
+    for name in ("apscheduler", "alembic.runtime.plugins", "uvicorn", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

@@ -1,9 +1,10 @@
 """Who may come in: hosts, origins, sign-in; what goes out: headers."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -14,18 +15,21 @@ from starlette.routing import Route
 from starlette.types import Message
 
 from devtelemetry.config import Settings
-from devtelemetry.dashboard.guard import Guard, Rules, SignIn
+from devtelemetry.dashboard.guard import Guard, SignIn, session_cookie
+from devtelemetry.dashboard.live import Live
+from devtelemetry.dashboard.reading import Reader
 from devtelemetry.errors import ConfigurationError
+from devtelemetry.hosts import KnownHosts
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook, create_token, revoke_token
 
-LOOPBACK = Rules(frozenset(), loopback=True)
-OPEN = Rules(frozenset(), loopback=False)
+LOOPBACK = KnownHosts(frozenset(), loopback=True)
+OPEN = KnownHosts(frozenset(), loopback=False)
 PAGE = "<html><script>1</script><script type='module' src='/x'></script></html>"
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def site(rules: Rules, sign_in: SignIn | None = None, viewers: int = 0) -> Guard:
+def site(hosts: KnownHosts, sign_in: SignIn | None = None, viewers: int = 0) -> Guard:
     async def page(_: Any) -> HTMLResponse:
         return HTMLResponse(PAGE)
 
@@ -35,7 +39,7 @@ def site(rules: Rules, sign_in: SignIn | None = None, viewers: int = 0) -> Guard
     inner = Starlette(
         routes=[Route("/", page), Route("/channel", page), Route("/export/overview.csv", export)]
     )
-    return Guard(inner, rules=rules, sign_in=sign_in, viewers=lambda: viewers)
+    return Guard(inner, hosts=hosts, sign_in=sign_in, viewers=lambda: viewers)
 
 
 def browser(guard: Guard, base: str = "http://127.0.0.1:8080") -> httpx.AsyncClient:
@@ -92,7 +96,9 @@ async def test_a_name_that_is_pointed_at_loopback_opens_nothing(host: str) -> No
 
 
 async def test_a_configured_name_opens_it_and_no_other() -> None:
-    async with browser(site(Rules(frozenset({"telemetry.example"}), loopback=False))) as client:
+    async with browser(
+        site(KnownHosts(frozenset({"telemetry.example"}), loopback=False))
+    ) as client:
         for host, status in (("telemetry.example", 200), ("other.example", 421)):
             assert (await client.get("/", headers={"host": host})).status_code == status
 
@@ -311,6 +317,45 @@ async def test_who_follows_a_link_from_elsewhere_gets_to_send_the_cookie(
         answer = await client.get("/", headers={"sec-fetch-site": "cross-site"})
     assert answer.status_code == 200
     assert 'http-equiv="refresh"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "devtelemetry_session=abc",
+        'prefs={"a":1}; devtelemetry_session=abc',
+        "a b=1; devtelemetry_session=abc; c",
+        "devtelemetry_session=old;__Host-devtelemetry_session=abc",
+    ],
+)
+def test_cookies_of_other_programs_hide_no_session(header: str) -> None:
+    assert session_cookie(header) == "abc"
+
+
+def test_without_a_cookie_there_is_no_session() -> None:
+    assert session_cookie(None) is None
+    assert session_cookie("xdevtelemetry_session=abc") is None
+
+
+class FewReadings:
+    async def newest(self) -> datetime:
+        return datetime(2026, 3, 2, tzinfo=UTC)
+
+
+async def test_a_page_that_could_not_be_updated_is_so_at_the_next_look() -> None:
+    looks: list[bool] = []
+
+    async def look(is_new: bool) -> None:
+        looks.append(is_new)
+        if len(looks) == 1:
+            raise OSError("the database restarts")
+
+    live = Live(cast(Reader, FewReadings()), seconds=0.01)
+    live.add("viewer", look)
+    async with live.running():
+        while len(looks) < 3:
+            await asyncio.sleep(0.01)
+    assert looks[:3] == [True, True, False]
 
 
 async def test_a_large_form_is_refused(database: Database) -> None:

@@ -178,6 +178,26 @@ async def test_a_store_that_is_away_gets_all_of_it_oldest_first_when_it_is_back(
     assert sent_ends(receiver) == [1, 2, 3, 4]
 
 
+async def test_a_window_gets_through_a_store_that_takes_a_few_requests_at_a_time(
+    database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 3)
+    monkeypatch.setattr(publisher_module, "LONGEST_BUSY_SECONDS", 0.01)
+    asked = itertools.count(1)
+    await store_hours(database, HOURS)
+
+    def answer(_: object) -> Answer:
+        return TAKEN if next(asked) % 2 else Answer(429)
+
+    with receiving(Receiver(answer)) as receiver:
+        store = store_of(receiver)
+        await switch_on(database, store)
+        windows = await compute_hours(database, range(1), now=SOON)
+        assert (await send(database, store)).windows == 1
+    assert len(points_of(windows)) > 3
+    assert sorted(receiver.taken) == sorted(points_of(windows))
+
+
 def later_by(seconds: int) -> datetime:
     return LATER + timedelta(seconds=seconds)
 

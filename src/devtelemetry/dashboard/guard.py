@@ -15,13 +15,10 @@ inline ones, so the nonce is put in here. It also compiles templates in the brow
 'unsafe-eval'; docs/adr/0021 has what that costs.
 """
 
-import ipaddress
 import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, quote, urlsplit
 
 from starlette.datastructures import Headers
@@ -38,6 +35,7 @@ from devtelemetry.dashboard.session import (
     write_cookie,
 )
 from devtelemetry.errors import Unavailable
+from devtelemetry.hosts import KnownHosts
 from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.statusgo_http import address_key
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
@@ -89,25 +87,6 @@ def content_security_policy(nonce: str) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """hosts     names by which browsers may come; empty: any, or on loopback those of loopback
-    loopback     whether only this machine can connect
-    """
-
-    hosts: frozenset[str]
-    loopback: bool
-
-    def knows_host(self, host: str | None) -> bool:
-        """`host` is the header: a name or address, and maybe a port."""
-        name = _host_name(host or "")
-        if name is None:
-            return False
-        if not self.hosts and not self.loopback:
-            return True
-        return name in self.hosts or _is_loopback_name(name)
-
-
 class SignIn:
     """Sessions of viewers, by tokens of scope `read`."""
 
@@ -157,12 +136,12 @@ class Guard:
         self,
         app: ASGIApp,
         *,
-        rules: Rules,
+        hosts: KnownHosts,
         sign_in: SignIn | None,
         viewers: Callable[[], int],
     ) -> None:
         self._app = app
-        self._rules = rules
+        self._hosts = hosts
         self._sign_in = sign_in
         self._viewers = viewers
 
@@ -209,7 +188,7 @@ class Guard:
         """By path, host or origin."""
         if not _is_ours(scope["path"]):
             return _not_found()
-        if not self._rules.knows_host(headers.get("host")):
+        if not self._hosts.knows(headers.get("host")):
             return PlainTextResponse(
                 "This host name is not known here. `http_hosts` names those by which browsers may "
                 "open the dashboard.\n",
@@ -270,12 +249,9 @@ def session_cookie(header: str | None) -> str | None:
     """The session's cookie of a `Cookie` header."""
     if not header:
         return None
-    try:
-        cookies = SimpleCookie(header)
-    except CookieError:
-        return None
-    found = cookies.get(_SECURE_COOKIE) or cookies.get(_COOKIE)
-    return None if found is None else found.value
+    # By hand: other programs on this host set cookies too, some of which no strict parser takes.
+    cookies = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    return cookies.get(_SECURE_COOKIE) or cookies.get(_COOKIE)
 
 
 class _Outgoing:
@@ -366,27 +342,6 @@ def _same_host(origin: str, host: str | None) -> bool:
     except ValueError:
         return False
     return parts.scheme in {"http", "https"} and parts.netloc.lower() == (host or "").lower()
-
-
-def _host_name(host: str) -> str | None:
-    """Without its port, in lower case; None: it is no host."""
-    try:
-        parts = urlsplit(f"//{host}")
-        _ = parts.port  # raises where it is none
-    except ValueError:
-        return None
-    if parts.netloc != host or "@" in host:
-        return None
-    return (parts.hostname or "").rstrip(".") or None
-
-
-def _is_loopback_name(name: str) -> bool:
-    if name == "localhost" or name.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
 
 
 def _own_address(text: str) -> str:

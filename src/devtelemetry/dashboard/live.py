@@ -9,6 +9,7 @@ from datetime import datetime
 import structlog
 
 from devtelemetry.dashboard.reading import Reader
+from devtelemetry.store.database import is_transient
 
 LOOK_SECONDS = 5.0
 CLOSED_PAGES = 50  # after so many their memory is looked for, some 20 MB; that takes 50 ms
@@ -27,6 +28,7 @@ class Live:
         self._seconds = seconds
         self._viewers: dict[str, Look] = {}
         self._newest: datetime | None = None
+        self._owed: set[str] = set()  # could not be updated; they are again at the next look
         self._closed = 0
 
     def add(self, viewer: str, look: Look) -> None:
@@ -34,6 +36,7 @@ class Live:
 
     def remove(self, viewer: str) -> None:
         self._viewers.pop(viewer, None)
+        self._owed.discard(viewer)
 
     def close(self, viewer: str) -> None:
         """The page is gone."""
@@ -67,7 +70,12 @@ class Live:
             is_new, self._newest = newest != self._newest, newest
             for viewer, look in list(self._viewers.items()):
                 try:
-                    await look(is_new)
-                except Exception:
-                    _log.exception("a page of the dashboard could not be updated")
-                    self.remove(viewer)
+                    await look(is_new or viewer in self._owed)
+                    self._owed.discard(viewer)
+                except Exception as error:  # the database may be back at the next look
+                    _log.warning(
+                        "a page of the dashboard could not be updated",
+                        error=str(error) or type(error).__name__,
+                        exc_info=not is_transient(error),
+                    )
+                    self._owed.add(viewer)

@@ -127,9 +127,12 @@ class Reader:
         newest = await self.newest()
         return await self._shared((asked, newest), lambda: self._read_channel(asked, newest))
 
-    async def window(self, asked: AskedWindow) -> WindowReading:
+    async def window(self, asked: AskedWindow, *, drill: bool = True) -> WindowReading:
+        """`drill`: of a channel with its missing messages, which may take seconds."""
         newest = await self.newest()
-        return await self._shared((asked, newest), lambda: self._read_window(asked, newest))
+        return await self._shared(
+            (asked, newest, drill), lambda: self._read_window(asked, newest, drill=drill)
+        )
 
     async def kept(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What was made under this key of the figures as they are now, else it is made."""
@@ -268,7 +271,9 @@ class Reader:
             )
         return ChannelReading(asked, anchor, windows, await has_samples(self._database), newest)
 
-    async def _read_window(self, asked: AskedWindow, newest: datetime | None) -> WindowReading:
+    async def _read_window(
+        self, asked: AskedWindow, newest: datetime | None, *, drill: bool
+    ) -> WindowReading:
         length = asked.timeframe.length
         selection = Selection(
             asked.timeframe.name,
@@ -285,7 +290,7 @@ class Reader:
         )
         found = await self._windows(selection)
         reading = WindowReading(asked, found[0] if found else None, neighbours, newest)
-        return await self._drill_down(reading)
+        return await self._drill_down(reading) if drill else reading
 
     async def _drill_down(self, reading: WindowReading) -> WindowReading:
         """The one thing of the dashboard that reads samples: which messages of a channel are

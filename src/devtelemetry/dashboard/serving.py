@@ -19,7 +19,7 @@ from starlette.routing import Mount
 from devtelemetry.config import Settings
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.export import as_csv, as_json
-from devtelemetry.dashboard.guard import ASSETS, EXPORTS, Guard, Rules, SignIn
+from devtelemetry.dashboard.guard import ASSETS, EXPORTS, Guard, SignIn
 from devtelemetry.dashboard.live import Live
 from devtelemetry.dashboard.pages import Site, add_pages
 from devtelemetry.dashboard.reading import (
@@ -30,6 +30,7 @@ from devtelemetry.dashboard.reading import (
 )
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
 from devtelemetry.errors import Unavailable
+from devtelemetry.hosts import KnownHosts
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 
@@ -94,7 +95,7 @@ async def dashboard(
     assert isinstance(mount, Mount), "NiceGUI is mounted"
     guarded = Guard(
         core.app,
-        rules=Rules(frozenset(settings.http_hosts), settings.http_listen.is_loopback),
+        hosts=KnownHosts(frozenset(settings.http_hosts), settings.http_listen.is_loopback),
         sign_in=sign_in,
         viewers=lambda: len(Client.instances),
     )
@@ -129,7 +130,9 @@ def _add_exports(app: FastAPI, reader: Reader, settings: Settings) -> None:
                 asked = read_asked(query, timeframes, membership, names_channel=True)
                 reading = await reader.channel(asked)
             elif page == "window":
-                reading = await reader.window(read_asked_window(query, timeframes, membership))
+                reading = await reader.window(
+                    read_asked_window(query, timeframes, membership), drill=False
+                )
             else:
                 return PlainTextResponse("There is no such export.\n", 404)
         except BadState as error:

@@ -73,6 +73,7 @@ class AskedWindow:
 
 
 EARLIEST = datetime.fromisoformat("1970-01-05T00:00:00+00:00")
+LATEST = datetime.fromisoformat("9000-01-01T00:00:00+00:00")
 
 
 def read_asked(
@@ -114,6 +115,8 @@ def read_asked_window(
         start = parse_moment(query["start"])
     except ValueError as error:
         raise BadState(f"start: {error}") from None
+    if not EARLIEST <= start <= LATEST:
+        raise BadState(f"start: {iso(start)} is out of range")
     window = window_at(timeframe, start)
     if window.start != start:
         raise BadState(
@@ -128,11 +131,15 @@ def read_asked_window(
 
 
 def fitting(asked: Asked, timeframes: Sequence[Timeframe]) -> Asked:
-    """The same with longer windows, if its own are too many for one line."""
+    """The same with longer windows, or else a shorter span, if its own are too many for a line."""
     if asked.points <= MOST_POINTS:
         return asked
     longer = [one for one in timeframes if SPANS[asked.span] // one.length <= MOST_POINTS]
-    return replace(asked, timeframe=longer[0] if longer else asked.timeframe)
+    if longer:
+        return replace(asked, timeframe=longer[0])
+    longest = max([asked.timeframe, *timeframes], key=lambda one: one.length)
+    spans = [name for name, span in SPANS.items() if span // longest.length <= MOST_POINTS]
+    return replace(asked, timeframe=longest, span=max(spans or SPANS, key=lambda one: SPANS[one]))
 
 
 def summed_timeframe(asked: Asked, timeframes: Sequence[Timeframe], most_windows: int) -> Timeframe:

@@ -39,6 +39,8 @@ SLICE_WINDOWS = 200  # names of windows read at a time; their figures are read o
 BACKOFF = Timing(first_retry=1.0, longest_retry=120.0, rare_retry=300.0)
 PATIENCE_SECONDS = 300.0
 LOCK_WAIT_SECONDS = 60
+BUSY_ATTEMPTS = 20  # of a request in the middle of a window
+LONGEST_BUSY_SECONDS = 60.0
 
 # What a store has taken, it may lose when it is killed: VictoriaMetrics writes every few seconds.
 UNWRITTEN = timedelta(minutes=1)
@@ -300,7 +302,10 @@ async def _deliver(
         outcome = Outcome()
         for first in range(0, len(points), REQUEST_POINTS):
             try:
-                sent = await _send(store, points[first : first + REQUEST_POINTS], now=now)
+                # What begins a window may as well wait for the next run.
+                attempts = BUSY_ATTEMPTS if first else 1
+                part = points[first : first + REQUEST_POINTS]
+                sent = await _send(store, part, now=now, attempts=attempts)
             except StoreAway as error:
                 if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
                     async with database.acquire() as connection:
@@ -324,13 +329,19 @@ async def _deliver(
 
 
 async def _send(
-    store: RemoteWrite, points: Sequence[Stamped], *, now: Callable[[], datetime]
+    store: RemoteWrite, points: Sequence[Stamped], *, now: Callable[[], datetime], attempts: int
 ) -> Outcome:
-    try:
-        outcome = await store.send(points)
-    except StoreAway as error:
-        metrics.PUBLISH_FAILURES.labels(error.failed.value).inc()
-        raise
+    """`attempts`: as often if the store is busy, as it says when. Else a window of more requests
+    than a store takes at a time would never get through."""
+    for left in reversed(range(attempts)):
+        try:
+            outcome = await store.send(points)
+            break
+        except StoreAway as error:
+            metrics.PUBLISH_FAILURES.labels(error.failed.value).inc()
+            if error.failed is not Failed.BUSY or not left:
+                raise
+            await asyncio.sleep(min(error.retry_after_seconds or 1.0, LONGEST_BUSY_SECONDS))
     metrics.PUBLISH_POINTS.inc(outcome.taken)
     for reason, count in outcome.rejected.items():
         metrics.PUBLISH_POINTS_REJECTED.labels(reason.value).inc(count)

@@ -179,7 +179,11 @@ class RemoteWrite:
                 f"remote_write_ca: {ca} cannot be used: {error.strerror or error}; allowed: "
                 "certificates in PEM"
             ) from error
-        self._client = httpx.AsyncClient(verify=context, timeout=REQUEST_SECONDS)
+        # What goes to this machine goes by no proxy, which may stand elsewhere.
+        is_here = Listen(str(parts.hostname), parts.port or 80).is_loopback
+        self._client = httpx.AsyncClient(
+            verify=context, timeout=REQUEST_SECONDS, trust_env=not is_here
+        )
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()
