@@ -712,11 +712,11 @@ async def figures(database: Database) -> list[dict[str, Any]]:
 
 
 async def delays(database: Database) -> list[tuple[Any, ...]]:
-    """Of every receipt, by its key: what its delays are counted from."""
+    """Of every receipt, by its key: its delay, and what that is counted from."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select sent_at, channel_id, message_id, receiver_id, sent_by_receiver, received_at, "
-            "delays from receipt order by 1, 2, 3, 4"
+            "delay from receipt order by 1, 2, 3, 4"
         )
     return [tuple(row) for row in rows]
 
