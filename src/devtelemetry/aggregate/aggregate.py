@@ -79,6 +79,7 @@ set local parallel_setup_cost = 0
 _FOR_RELIABILITY = """
 set local enable_hashagg = on;
 set local enable_nestloop = off;
+set local enable_mergejoin = off;
 set local parallel_leader_participation = off
 """
 

@@ -17,7 +17,7 @@
     from (
         select
             *,
-            coalesce(first_capturer, first_author) as voucher,
+            coalesce(first_capturer, first_voucher) as voucher,
             vouchers < $7::integer or ($8::double precision < 1 and vouchers = 1) as is_doubtful
         from (
             -- What was sent, and how many vouch for each message: hold or sent it. The kind and sentAt are the
@@ -30,7 +30,7 @@
                 count(*) as vouchers,
                 count(*) filter (where sent_by_receiver) as authors,
                 min(receiver_id) filter (where not sent_by_receiver) as first_capturer,
-                min(receiver_id) filter (where sent_by_receiver) as first_author
+                min(receiver_id) as first_voucher  -- the author, if nobody captured it
             from receipt
             where sent_at >= $1::bigint + ($2::bigint - $1::bigint) * {slice} / {of}
               and sent_at < $1::bigint + ($2::bigint - $1::bigint) * ({slice} + 1) / {of}

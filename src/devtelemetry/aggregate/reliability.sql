@@ -200,10 +200,11 @@ only_sent as (
 ),
 
 -- ... and delays of messages whose author's clock is off, of what is not taken out.
-skewed_message as (
+skewed_message as materialized (
     select channel_id, message_id, sent_at, min(received_at) - sent_at as clock_offset
     from receipt
     where sent_at >= $1::bigint and sent_at < $2::bigint and sent_by_receiver and abs(received_at - sent_at) >= 1000
+      and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
     group by channel_id, message_id, sent_at
 ),
 
@@ -211,24 +212,36 @@ skewed as (
     select
         channel_id,
         receiver_id,
-        r.kind,
+        kind,
         array_agg(delay) as delays,
-        array_agg(receipt_delay(sent_at + clock_offset, received_at, created_at)) as corrected_delays
-    from skewed_message s
-    cross join lateral (
-        select receiver_id, kind, delay, created_at, received_at
-        from receipt
-        where sent_at = s.sent_at and channel_id = s.channel_id and message_id = s.message_id and not sent_by_receiver
-        offset 0
-    ) r
-    left join part_said using (channel_id, receiver_id)
-    left join hole_of_receiver using (receiver_id)
-    where not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
-               or coalesce(holes @> sent_at, false))
-      and not exists (
-          select from left_out_message l where l.channel_id = s.channel_id and l.message_id = s.message_id
-      )
-    group by channel_id, receiver_id, r.kind
+        array_agg(corrected_delay) as corrected_delays,
+        array_agg(n) as delay_counts,
+        array_agg(-n) as taken_counts
+    from (
+        select channel_id, receiver_id, kind, delay, corrected_delay, count(*) as n
+        from (
+            select
+                channel_id,
+                receiver_id,
+                kind,
+                sent_at,
+                delay,
+                receipt_delay(sent_at + clock_offset, received_at, created_at) as corrected_delay
+            from skewed_message
+            join (  -- all at once, in the order in which they lie in the table
+                select * from receipt
+                where sent_at >= $1::bigint and sent_at < $2::bigint and not sent_by_receiver
+                  and sent_at = any (array(select sent_at from skewed_message))
+            ) held using (channel_id, message_id, sent_at)
+        ) corrected
+        left join part_said using (channel_id, receiver_id)
+        left join hole_of_receiver using (receiver_id)
+        where delay <> corrected_delay
+          and not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
+                   or coalesce(holes @> sent_at, false))
+        group by channel_id, receiver_id, kind, delay, corrected_delay
+    ) moved
+    group by channel_id, receiver_id, kind
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
@@ -286,11 +299,10 @@ expectation as (
                  where not is_sent and expected @> t.sent_at and (holes @> t.sent_at) is not true
              ) end as uncorroborated,
         k.delays || s.corrected_delays || s.delays || o.delays || h.delays || l.delays as delays,
-        k.delay_counts
-            || array_fill(1::bigint, array[coalesce(cardinality(s.delays), 0)])
+        k.delay_counts || s.delay_counts || s.taken_counts
             || array_fill(-1::bigint, array[
-                coalesce(cardinality(s.delays), 0) + coalesce(cardinality(o.delays), 0)
-                + coalesce(cardinality(h.delays), 0) + coalesce(cardinality(l.delays), 0)
+                coalesce(cardinality(o.delays), 0) + coalesce(cardinality(h.delays), 0)
+                + coalesce(cardinality(l.delays), 0)
             ]) as delay_counts
     from counting
     join message_kind m using (channel_id)

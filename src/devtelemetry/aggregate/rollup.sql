@@ -13,11 +13,14 @@ part_of_receiver as materialized (
     select
         channel_id,
         receiver_id,
+        platform,
+        app_version,
         sum(expected)::bigint as expected,
         sum(missing)::bigint as missing,
-        sum(corroborated)::bigint as corroborated
+        sum(corroborated)::bigint as corroborated,
+        sum(unknown)::bigint as unknown
     from part
-    group by channel_id, receiver_id
+    group by channel_id, receiver_id, platform, app_version
 ),
 
 channel_total as materialized (
@@ -41,21 +44,28 @@ channel_total as materialized (
     join channel using (channel_id)
 ),
 
+-- A receiver has one platform and one version, and messages of several types.
 value_of_part as materialized (
+    select channel_id, receiver_id, '' as dimension, '' as value, expected, missing, corroborated, unknown
+    from part_of_receiver
+    union all
+    select channel_id, receiver_id, 'platform', platform, expected, missing, corroborated, unknown
+    from part_of_receiver
+    union all
+    select channel_id, receiver_id, 'app_version', app_version, expected, missing, corroborated, unknown
+    from part_of_receiver
+    union all
     select
         channel_id,
         receiver_id,
-        dimension,
-        value,
-        sum(expected)::bigint as expected,
-        sum(missing)::bigint as missing,
-        sum(corroborated)::bigint as corroborated,
-        sum(unknown)::bigint as unknown
+        'message_type',
+        message_type,
+        sum(expected)::bigint,
+        sum(missing)::bigint,
+        sum(corroborated)::bigint,
+        sum(unknown)::bigint
     from part
-    cross join lateral (
-        values ('', ''), ('platform', platform), ('app_version', app_version), ('message_type', message_type)
-    ) as said (dimension, value)
-    group by channel_id, receiver_id, dimension, value
+    group by channel_id, receiver_id, message_type
 ),
 
 -- A value that few receivers share is put together with others, until these are not few: values from the one that
@@ -134,22 +144,34 @@ total as materialized (
     select distinct group_id, is_window, level from shown where dimension = ''
 ),
 
+value_of_group as materialized (
+    select group_id, is_window, dimension, channel_id, receiver_id, expected, missing, corroborated, unknown
+    from value_of_part
+    join shown using (channel_id, dimension, value)
+),
+
 part_of_group as materialized (
+    select group_id, is_window, dimension, channel_id, receiver_id, expected, missing, corroborated, unknown
+    from value_of_group
+    where dimension <> 'message_type'
+    union all
     select
         group_id,
         is_window,
-        dimension,
+        'message_type',
         channel_id,
         receiver_id,
-        sum(expected)::bigint as expected,
-        sum(missing)::bigint as missing,
-        sum(corroborated)::bigint as corroborated,
-        sum(unknown)::bigint as unknown
-    from value_of_part
-    join shown using (channel_id, dimension, value)
-    group by group_id, is_window, dimension, channel_id, receiver_id
+        sum(expected)::bigint,
+        sum(missing)::bigint,
+        sum(corroborated)::bigint,
+        sum(unknown)::bigint
+    from value_of_group
+    where dimension = 'message_type'
+    group by group_id, is_window, channel_id, receiver_id
 ),
 
+-- Squares of one receiver fit 64 bits, whose messages of a week are fewer than 3 thousand million; those of all
+-- receivers of a channel may not. Their sums are decimals.
 count_of_group as (
     select
         group_id,
@@ -159,9 +181,9 @@ count_of_group as (
         sum(corroborated)::bigint as corroborated,
         sum(unknown)::bigint as unknown,
         array[
-            count(*) filter (where corroborated > 0), sum(missing::numeric * missing),
-            sum(missing::numeric * corroborated),
-            sum(corroborated::numeric * corroborated)
+            count(*) filter (where corroborated > 0), sum(missing * missing),
+            sum(missing * corroborated),
+            sum(corroborated * corroborated)
         ] as over_parts
     from part_of_group
     group by group_id
@@ -178,9 +200,9 @@ over_receivers_of_group as (
     select
         group_id,
         array[
-            count(*) filter (where corroborated > 0), sum(missing::numeric * missing),
-            sum(missing::numeric * corroborated),
-            sum(corroborated::numeric * corroborated)
+            count(*) filter (where corroborated > 0), sum(missing * missing),
+            sum(missing * corroborated),
+            sum(corroborated * corroborated)
         ] as over_receivers
     from receiver_of_group
     group by group_id
