@@ -50,6 +50,13 @@ def test_the_page_of_metrics_has_every_metric_as_it_is_declared_and_no_other() -
     assert on_the_page == rows, "these are the lines:\n" + "\n".join(rows)
 
 
+def test_no_metric_has_a_label_that_a_scrape_renames() -> None:
+    """Prometheus sets these itself: a metric's own come out as exported_job, …"""
+    for row in metric_rows():
+        labels = row.split("|")[3]
+        assert "`job`" not in labels and "`instance`" not in labels, row
+
+
 def test_the_page_of_metrics_has_every_reason_and_no_other() -> None:
     page = METRICS_PAGE.read_text(encoding="utf-8")
     section = page.partition("## Reasons")[2].partition("\n## ")[0]

@@ -151,6 +151,6 @@ PUBLISH_LAST_SUCCESS = Gauge(
 JOB_FAILURES = Counter(
     "devtelemetry_job_failures_total",
     "Runs of a background job that failed; it runs again.",
-    ["job"],
+    ["task"],  # not `job`, which a scrape takes for itself
     registry=REGISTRY,
 )
