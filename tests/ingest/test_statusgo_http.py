@@ -20,9 +20,10 @@ from devtelemetry.errors import Busy, ConfigurationError
 from devtelemetry.ingest import statusgo_http
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
-from devtelemetry.ingest.statusgo_http import address_key, statusgo_router
+from devtelemetry.ingest.statusgo_http import statusgo_router
 from devtelemetry.ingest.writer import GroupCommit, QueueLimits, Submission
 from devtelemetry.model import HOUR_MS
+from devtelemetry.rates import address_key
 from devtelemetry.store.database import Database
 from oracle.recording import Recording, read_recording, recording_path, shift, to_samples
 

@@ -36,8 +36,7 @@ from devtelemetry.dashboard.session import (
 )
 from devtelemetry.errors import Unavailable
 from devtelemetry.hosts import KnownHosts
-from devtelemetry.ingest.rate import RateLimit
-from devtelemetry.ingest.statusgo_http import address_key
+from devtelemetry.rates import RateLimit, address_key
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
 
 PAGES = frozenset({"/", "/channel", "/window"})

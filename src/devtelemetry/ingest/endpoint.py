@@ -10,8 +10,8 @@ from devtelemetry.config import Settings
 from devtelemetry.errors import ConfigurationError
 from devtelemetry.forget import forget_installation
 from devtelemetry.ingest.grpc_server import Access, PushService, make_server, set_health
-from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.writer import GroupCommit
+from devtelemetry.rates import RateLimit
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 

@@ -37,9 +37,9 @@ from devtelemetry.ingest.check import (
     is_milliseconds,
     is_numbered,
 )
-from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Reason, Rejection, ReportedMembership, ReportRun, Sample
+from devtelemetry.rates import RateLimit
 from devtelemetry.store.database import is_transient
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2

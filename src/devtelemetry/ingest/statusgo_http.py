@@ -15,7 +15,6 @@ redirect (301, 302) the client comes back with GET and without the batch.
 
 import asyncio
 import contextlib
-import ipaddress
 import math
 import time
 import zlib
@@ -32,9 +31,9 @@ from devtelemetry import metrics
 from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
-from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.statusgo import Refused, Report, Unreadable
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
+from devtelemetry.rates import RateLimit, address_key
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
 BODY_SECONDS = 60.0  # the client gives a request up after a minute
@@ -124,19 +123,6 @@ def _handler(
 
 async def _health() -> Response:
     return Response("OK", media_type="text/plain")
-
-
-def address_key(host: str) -> str:
-    """Who shares a rate: an IPv4 address; an IPv6 /64, all of which a single customer is given."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host  # a Unix socket's, or a proxy's own invention
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped is not None:
-        return str(address.ipv4_mapped)
-    return f"{int(address) >> 64:x}::/64"
 
 
 class _Interface:

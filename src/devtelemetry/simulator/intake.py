@@ -14,10 +14,10 @@ import grpc
 
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.grpc_server import Access, PushService
-from devtelemetry.ingest.rate import RateLimit
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.writer import GroupCommit, QueueLimits
 from devtelemetry.model import Reason
+from devtelemetry.rates import RateLimit
 from devtelemetry.simulator.pushes import Push
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook

@@ -1,5 +1,6 @@
 """How much one client may send: a token bucket a key, in bounded memory."""
 
+import ipaddress
 import math
 from collections import OrderedDict
 
@@ -38,3 +39,16 @@ class RateLimit:
         if len(self._buckets) > self._remembered:
             self._buckets.popitem(last=False)
         return max(0.0, lacking / self._per_second)
+
+
+def address_key(host: str) -> str:
+    """Who shares a rate: an IPv4 address; an IPv6 /64, all of which a single customer is given."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # a Unix socket's, or a proxy's own invention
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{int(address) >> 64:x}::/64"
