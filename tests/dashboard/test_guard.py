@@ -1,10 +1,9 @@
 """Who may come in: hosts, origins, sign-in; what goes out: headers."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any
 
 import httpx
 import pytest
@@ -16,8 +15,6 @@ from starlette.types import Message
 
 from devtelemetry.config import Settings
 from devtelemetry.dashboard.guard import Guard, SignIn, session_cookie
-from devtelemetry.dashboard.live import Live
-from devtelemetry.dashboard.reading import Reader
 from devtelemetry.errors import ConfigurationError
 from devtelemetry.hosts import KnownHosts
 from devtelemetry.store.database import Database
@@ -335,27 +332,6 @@ def test_cookies_of_other_programs_hide_no_session(header: str) -> None:
 def test_without_a_cookie_there_is_no_session() -> None:
     assert session_cookie(None) is None
     assert session_cookie("xdevtelemetry_session=abc") is None
-
-
-class FewReadings:
-    async def newest(self) -> datetime:
-        return datetime(2026, 3, 2, tzinfo=UTC)
-
-
-async def test_a_page_that_could_not_be_updated_is_so_at_the_next_look() -> None:
-    looks: list[bool] = []
-
-    async def look(is_new: bool) -> None:
-        looks.append(is_new)
-        if len(looks) == 1:
-            raise OSError("the database restarts")
-
-    live = Live(cast(Reader, FewReadings()), seconds=0.01)
-    live.add("viewer", look)
-    async with live.running():
-        while len(looks) < 3:
-            await asyncio.sleep(0.01)
-    assert looks[:3] == [True, True, False]
 
 
 async def test_a_large_form_is_refused(database: Database) -> None:

@@ -23,7 +23,7 @@ from devtelemetry.dashboard.drawing import (
     draw_window,
 )
 from devtelemetry.dashboard.guard import ASSETS, session_cookie
-from devtelemetry.dashboard.live import Live
+from devtelemetry.dashboard.live import Live, Viewer
 from devtelemetry.dashboard.reading import (
     ChannelReading,
     OverviewReading,
@@ -87,6 +87,8 @@ def add_pages(site: Site) -> None:
 class _Page:
     """Reads what its address asks for, and draws it; once more each time that it is new."""
 
+    drills = False  # reads samples, which may take seconds
+
     def __init__(self, site: Site, request: Request) -> None:
         """Raises BadState."""
         self.site = site
@@ -121,6 +123,18 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
         _html(render("problem.html", title="This address is not understood", problem=str(error)))
         return
     _frame(client, site, page.crumbs())
+    cookie = session_cookie(request.headers.get("cookie"))
+
+    async def may_stay() -> bool:
+        if client.is_deleted:
+            return False
+        if await site.may_look(cookie):
+            return True
+        client.run_javascript("location.assign('/sign-in')")
+        return False
+
+    client.on_delete(lambda: site.live.close(client.id))
+    newest = site.live.newest
     try:
         await page.draw()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Unavailable) as error:
@@ -134,31 +148,23 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
             )
         )
 
-        async def again(_: bool) -> None:
+        async def again() -> None:
             # Called only when the database has answered.
             client.run_javascript("location.reload()")
 
-        site.live.add(client.id, again)
-        client.on_delete(lambda: site.live.close(client.id))
+        site.live.add(client.id, Viewer(may_stay, again), is_behind=True)
         return
     status = _html("", tag="p", classes="unseen").props('role="status"')
-    cookie = session_cookie(request.headers.get("cookie"))
 
-    async def look(is_new: bool) -> None:
-        if client.is_deleted:
-            site.live.remove(client.id)
-            return
-        if not await site.may_look(cookie):
-            site.live.remove(client.id)
-            client.run_javascript("location.assign('/sign-in')")
-            return
-        if is_new:
+    async def update() -> None:
+        if not client.is_deleted and await site.may_look(cookie):
             with client:
                 await page.redraw()
                 status.set_content("The figures were brought up to date.")
 
-    client.on_delete(lambda: site.live.close(client.id))
-    site.live.add(client.id, look)
+    viewer = Viewer(may_stay, update, drills=page.drills)
+    # What became new while it was drawn, it may not show.
+    site.live.add(client.id, viewer, is_behind=site.live.newest != newest)
 
 
 def _frame(client: Client, site: Site, crumbs: Sequence[Link]) -> None:
@@ -324,6 +330,7 @@ class _WindowPage(_Page):
     def ask(self, query: Mapping[str, str]) -> None:
         settings = self.site.settings
         self.asked = read_asked_window(query, settings.timeframes, settings.membership)
+        self.drills = self.asked.channel is not None
 
     def crumbs(self) -> Sequence[Link]:
         channel = self.asked.channel
