@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 
 from devtelemetry.errors import ConfigurationError
 from devtelemetry.publish.answer import Failed, Rejected, StoreAway
-from devtelemetry.publish.remote_write import Outcome, RemoteWrite, Stamped, labels_of
+from devtelemetry.publish.remote_write import (
+    REFUSED_FOR_ONE,
+    REQUEST_POINTS,
+    Outcome,
+    RemoteWrite,
+    Stamped,
+    labels_of,
+)
 from support.receiver import TAKEN, Answer, Point, Receiver, receiving
 
 NOW = datetime(2026, 3, 2, 10, 0, 0, tzinfo=UTC)
@@ -66,7 +73,7 @@ _PLACES = st.tuples(st.integers(0, 4), st.integers(1, 6))  # series and time
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sets(_PLACES, max_size=30), st.sets(_PLACES, max_size=30))
+@given(st.sets(_PLACES, max_size=30), st.sets(_PLACES, max_size=2 * REFUSED_FOR_ONE - 1))
 async def test_a_bad_point_never_costs_a_good_one(
     sent: set[tuple[int, int]], bad: set[tuple[int, int]]
 ) -> None:
@@ -90,6 +97,46 @@ async def test_the_points_of_a_series_go_oldest_first_whatever_is_refused() -> N
         times = [at for series, at, _ in receiver.taken if dict(series)["n"] == n]
         assert times == sorted(times)
         assert len(times) == 7
+
+
+@pytest.mark.parametrize(("times", "requests"), [(1, 250), (50, 450)])
+async def test_a_store_that_refuses_every_point_is_not_asked_about_each(
+    times: int, requests: int
+) -> None:
+    of_one = REQUEST_POINTS // times
+    points = [point("a", at, n=str(n)) for at in range(times) for n in range(of_one)]
+    with receiving(Receiver(lambda _: Answer(400, "limit of series"))) as receiver:
+        async with RemoteWrite(receiver.url) as store:
+            outcome = await store.send(points)
+    assert outcome == Outcome(0, Counter({Rejected.OTHER: REQUEST_POINTS}))
+    assert len(receiver.requests) < requests
+
+
+async def test_times_that_are_too_old_cost_no_point_of_a_later_one() -> None:
+    points = [point("a", at, n=str(n)) for at in range(40) for n in range(20)]
+    bad = {(n, at) for n in range(20) for at in range(37)}
+    with receiving(refuse_each(bad, "out of order sample")) as receiver:
+        async with RemoteWrite(receiver.url) as store:
+            outcome = await store.send(points)
+    assert outcome == Outcome(3 * 20, Counter({Rejected.OUT_OF_ORDER: 37 * 20}))
+    assert sorted(receiver.taken) == sorted(as_received(points[37 * 20 :]))
+
+
+@pytest.mark.parametrize("every", [2, 3, 7])
+async def test_of_series_that_are_refused_for_long_few_good_ones_behind_them_are_lost(
+    every: int,
+) -> None:
+    """All of the first hundred are bad, and then one of so many."""
+    bad = {(n, 1) for n in range(1000) if n < 100 or n % every == 0}
+    points = [point("a", 1, n=str(n)) for n in range(1000)]
+    with receiving(refuse_each(bad, "limit of series")) as receiver:
+        async with RemoteWrite(receiver.url) as store:
+            outcome = await store.send(points)
+    assert outcome.taken == len(receiver.taken) == len(set(receiver.taken))
+    assert outcome.sent == len(points), "each is counted once"
+    assert not bad & {(int(dict(series)["n"]), at) for series, at, _ in receiver.taken}
+    lost = len(points) - len(bad) - outcome.taken
+    assert 0 <= lost <= 2 * 100 // REFUSED_FOR_ONE
 
 
 async def test_a_time_that_is_out_of_bounds_is_not_asked_about_for_each_series() -> None:

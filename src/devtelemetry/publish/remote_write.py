@@ -37,6 +37,10 @@ from devtelemetry.publish.remote_write_pb2 import WriteRequest
 
 REQUEST_POINTS = 2_000  # what Prometheus itself sends at most; 50 to 100 KB
 REQUEST_SECONDS = 30.0  # what Prometheus itself waits for an answer
+# Where all is refused, to ask about each point would be two requests a point. So after that many
+# refused points in a row, a refused block of one time that is no longer than one for each of so
+# many of them goes as a whole, if a point out of its middle is refused too. See docs/publish.md.
+REFUSED_FOR_ONE = 8
 _TOLD_BYTES = 4096  # of an answer's text: enough for what a store says of a point
 
 _HEADER = re.compile(
@@ -76,6 +80,13 @@ class _Answer(NamedTuple):
     status: int
     text: str
     retry_after: str | None
+
+
+@dataclass(slots=True)
+class _Refused:
+    """How many points of a request were refused in a row: none was taken between them."""
+
+    in_a_row: int = 0
 
 
 def labels_of(name: str, labels: Mapping[str, str]) -> Labels:
@@ -196,15 +207,19 @@ class RemoteWrite:
         """Sends points, oldest first; returns what became of them.
 
         A store that refuses one point of a request takes none of it. So what is refused is sent
-        again in halves, until the bad ones are alone.
+        again in halves, until the bad ones are alone, or so many were refused in a row that blocks
+        are taken for bad by one point of them (REFUSED_FOR_ONE).
 
         Raises StoreAway if they have to be sent again; some may have been taken by then.
         """
-        if not points:
-            return Outcome()
+        # Of this request alone: what was mended meanwhile shows at the next.
+        return await self._send(points, _Refused()) if points else Outcome()
+
+    async def _send(self, points: Sequence[Stamped], refused: _Refused) -> Outcome:
         answer = await self._post(points)
         meaning = meaning_of(answer.status, answer.text)
         if meaning is Meaning.TAKEN:
+            refused.in_a_row = 0
             return Outcome(len(points))
         if meaning is not Meaning.REFUSED:
             failed = failed_for(answer.status)
@@ -213,19 +228,21 @@ class RemoteWrite:
                 failed,
                 retry_after_seconds(answer.retry_after, self._now()),
             )
-        is_one_time = points[0].at_ms == points[-1].at_ms
-        if len(points) == 1 or (is_one_time and is_of_the_time_alone(answer.text)):
-            _log.debug(
-                "points refused",
-                points=len(points),
-                status=answer.status,
-                answer=_line(answer.text),
-                series=points[0].series,
-                at_ms=points[0].at_ms,
-            )
-            return Outcome(0, Counter({rejected_for(answer.text): len(points)}))
-        older, newer = halves(points)
-        return (await self.send(older)).plus(await self.send(newer))
+        parts: Sequence[Sequence[Stamped]] = halves(points)
+        outcome = Outcome()
+        if points[0].at_ms == points[-1].at_ms:
+            if len(points) == 1 or is_of_the_time_alone(answer.text):
+                return _give_up(points, answer, refused)
+            if len(points) <= refused.in_a_row // REFUSED_FOR_ONE:
+                middle = len(points) // 2
+                parts = [part for part in (points[:middle], points[middle + 1 :]) if part]
+                outcome = await self._send(points[middle : middle + 1], refused)
+                if not outcome.taken:
+                    others = [point for part in parts for point in part]
+                    return outcome.plus(_give_up(others, answer, refused))
+        for part in parts:
+            outcome = outcome.plus(await self._send(part, refused))
+        return outcome
 
     async def _post(self, points: Sequence[Stamped]) -> _Answer:
         try:
@@ -258,6 +275,19 @@ class RemoteWrite:
             text[:_TOLD_BYTES].decode("utf-8", "replace"),
             response.headers.get("Retry-After"),
         )
+
+
+def _give_up(points: Sequence[Stamped], answer: _Answer, refused: _Refused) -> Outcome:
+    _log.debug(
+        "points refused",
+        points=len(points),
+        status=answer.status,
+        answer=_line(answer.text),
+        series=points[0].series,
+        at_ms=points[0].at_ms,
+    )
+    refused.in_a_row += len(points)
+    return Outcome(0, Counter({rejected_for(answer.text): len(points)}))
 
 
 def _line(text: str) -> str:
