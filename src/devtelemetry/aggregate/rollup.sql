@@ -96,25 +96,29 @@ value_of_level as materialized (
             from value_of_part
             group by channel_id, dimension, value
             union all
-            select true, 0, dimension, value, count(*), count(*) filter (where is_first)
+            select true, 0, dimension, value, count(distinct receiver_id), count(distinct receiver_id)
+            from value_of_part
+            join channel_total using (channel_id)
+            where takes_part and dimension <> 'message_type'
+            group by dimension, value
+            union all
+            select true, 0, 'message_type', value, count(*), count(*) filter (where is_first)
             from (
                 select
-                    dimension,
                     value,
-                    row_number() over (
-                        partition by dimension, receiver_id order by receivers, value collate "C" desc
-                    ) = 1 as is_first
+                    row_number() over (partition by receiver_id order by receivers, value collate "C" desc) = 1
+                        as is_first
                 from (
-                    select dimension, value, receiver_id, count(*) over (partition by dimension, value) as receivers
+                    select value, receiver_id, count(*) over (partition by value) as receivers
                     from (
-                        select distinct dimension, value, receiver_id
+                        select distinct value, receiver_id
                         from value_of_part
                         join channel_total using (channel_id)
-                        where takes_part
+                        where takes_part and dimension = 'message_type'
                     ) receiver_of_value
                 ) shared
             ) met
-            group by dimension, value
+            group by value
         ) sized
     ) summed
 ),
@@ -144,16 +148,12 @@ total as materialized (
     select distinct group_id, is_window, level from shown where dimension = ''
 ),
 
-value_of_group as materialized (
+-- Of several values that are put together, a receiver may have more than one: types.
+part_of_group as materialized (
     select group_id, is_window, dimension, channel_id, receiver_id, expected, missing, corroborated, unknown
     from value_of_part
     join shown using (channel_id, dimension, value)
-),
-
-part_of_group as materialized (
-    select group_id, is_window, dimension, channel_id, receiver_id, expected, missing, corroborated, unknown
-    from value_of_group
-    where dimension <> 'message_type'
+    where not is_rest or dimension <> 'message_type'
     union all
     select
         group_id,
@@ -165,8 +165,9 @@ part_of_group as materialized (
         sum(missing)::bigint,
         sum(corroborated)::bigint,
         sum(unknown)::bigint
-    from value_of_group
-    where dimension = 'message_type'
+    from value_of_part
+    join shown using (channel_id, dimension, value)
+    where is_rest and dimension = 'message_type'
     group by group_id, is_window, channel_id, receiver_id
 ),
 
@@ -230,7 +231,7 @@ message_of_group as (
     select group_id, sum(messages)::bigint as messages
     from (
         select distinct group_id, channel_id, messages
-        from part_of_group
+        from shown
         join channel_total using (channel_id)
         where dimension <> 'message_type'
         union all
