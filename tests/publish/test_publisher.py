@@ -581,26 +581,63 @@ async def fill_elsewhere(database: Database, store_of: StoreOf, start: datetime)
 async def test_a_back_fill_is_no_faster_than_it_may_be(
     database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 1)
-    await store_hours(database, 2)
+    """Of each request, also where a window needs several."""
+    monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 20)
+    await store_hours(database, 2, channels=[f"c{n}" for n in range(5)])
     await compute_all(database, hours=2)
-    slept: list[float] = []
+    clock = Clock()
+    begun: list[float] = []
+
+    def answer(_: object) -> Answer:
+        begun.append(clock.now)
+        clock.now += 1  # as long as the store takes
+        return TAKEN
 
     async def sleep(seconds: float) -> None:
-        slept.append(seconds)
+        clock.now += seconds
 
-    with receiving(Receiver()) as receiver:
+    with receiving(Receiver(answer)) as receiver:
+        published = await back_fill(
+            database,
+            store_of(receiver),
+            What(by_channel=True),
+            Span(),
+            points_per_second=4.0,
+            now=lambda: LATER,
+            on_sent=lambda _: None,
+            monotonic=clock,
+            sleep=sleep,
+        )
+    sizes = [len(points) for points in receiver.requests]
+    assert len(sizes) > 2 * published.windows, "windows of several requests"
+    pauses = [after - before for before, after in itertools.pairwise(begun)]
+    assert pauses == pytest.approx([max(1, size / 4) for size in sizes[:-1]])
+
+
+async def test_patience_with_a_store_that_is_away_is_not_used_up_by_a_slow_pace(
+    database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 1)
+    await store_hours(database, 2)
+    windows = await compute_all(database, hours=2)
+    clock = Clock()
+    numbers = itertools.count(1)
+
+    async def sleep(seconds: float) -> None:
+        clock.now += seconds
+
+    slow = 1 / publisher_module.PATIENCE_SECONDS  # points a second
+    # A window needs less than 13 requests.
+    with receiving(Receiver(lambda _: TAKEN if next(numbers) % 13 else Answer(503))) as receiver:
         published = await fill(
             database,
             store_of(receiver),
             Span(),
-            points_per_second=4.0,
-            monotonic=lambda: 50.0,  # sending takes no time
+            points_per_second=slow,
+            monotonic=clock,
             sleep=sleep,
         )
-    sums = [round(seconds * 4) for seconds in slept]
-    assert sums[-1] == published.points.taken
-    assert sums == sorted(sums)
+    assert published.windows == len(windows)
 
 
 async def test_a_failure_of_the_network_is_waited_for_no_longer_than_patience_lasts(

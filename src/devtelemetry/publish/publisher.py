@@ -100,6 +100,35 @@ def stamped(window: WindowReliability, what: What) -> list[Stamped]:
     ]
 
 
+class Pace:
+    """No more points a second than so many, of each request and the pause after it.
+
+    points_per_second  more than 0
+    """
+
+    def __init__(
+        self,
+        points_per_second: float,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._points_per_second = points_per_second
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._next_at = float("-inf")
+
+    async def wait(self, points: int) -> None:
+        """Before a request of so many points: returns when it may begin."""
+        now = self._monotonic()
+        if now < self._next_at:
+            await self._sleep(self._next_at - now)
+        self._next_at = max(now, self._next_at) + points / self._points_per_second
+
+
+_UNPACED = Pace(float("inf"))
+
+
 class Publisher:
     """Sends what waits whenever it is told to run, and leaves a store alone that failed."""
 
@@ -211,6 +240,7 @@ async def back_fill(
 ) -> Published:
     """Sends all windows of a span, oldest first, whether the store has them or not.
 
+    points_per_second  at most, of each request
     on_sent  called with the sum so far, whenever windows were sent
 
     Waits for a store that is away, five minutes at most, and a minute for a server that publishes.
@@ -219,10 +249,11 @@ async def back_fill(
     far it came.
     """
     published = Published()
+    pace = Pace(points_per_second, monotonic=monotonic, sleep=sleep)
     backoff = Backoff(BACKOFF)
     after = _BEFORE_ALL
     last_start: datetime | None = None
-    give_up = monotonic() + PATIENCE_SECONDS
+    give_up: float | None = None  # counted from a failure: a slow pace is none
     while True:
         try:
             async with _publishing(database) as session:
@@ -235,19 +266,16 @@ async def back_fill(
                 )
                 if not rows:
                     return published
-                started, sent_before = monotonic(), published.points.sent
-                async for part, last in _deliver(database, store, what, rows, now=now):
+                async for part, last in _deliver(database, store, what, rows, now=now, pace=pace):
                     published = published.plus(part)
                     after = last["window_end"], last["timeframe"]
                     last_start = last["window_start"]
                     on_sent(published)
                     backoff.succeeded()
-                    give_up = monotonic() + PATIENCE_SECONDS
-                    # No faster on the whole of this slice than was asked for.
-                    due = started + (published.points.sent - sent_before) / points_per_second
-                    await sleep(max(0.0, due - monotonic()))
+                    give_up = None
         except StoreAway as error:
             fall_back(backoff, error, monotonic())
+            give_up = give_up or monotonic() + PATIENCE_SECONDS
             if error.failed is Failed.MISDIRECTED or backoff.until > give_up:
                 resume = "" if last_start is None else f"; go on with --from {iso(last_start)}"
                 raise Unavailable(f"{error}; sent {published.windows} windows{resume}") from error
@@ -277,6 +305,7 @@ async def _deliver(
     rows: Sequence[Record],
     *,
     now: Callable[[], datetime],
+    pace: Pace = _UNPACED,
 ) -> AsyncIterator[tuple[Published, Record]]:
     """Sends the windows that these rows name, some at a time; yields what went, and the last row.
 
@@ -305,6 +334,7 @@ async def _deliver(
                 # What begins a window may as well wait for the next run.
                 attempts = BUSY_ATTEMPTS if first else 1
                 part = points[first : first + REQUEST_POINTS]
+                await pace.wait(len(part))
                 sent = await _send(store, part, now=now, attempts=attempts)
             except StoreAway as error:
                 if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
