@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
@@ -25,7 +26,7 @@ from devtelemetry.publish.publisher import (
     publish_waiting,
     stamped,
 )
-from devtelemetry.publish.remote_write import RemoteWrite
+from devtelemetry.publish.remote_write import RemoteWrite, Stamped
 from devtelemetry.store.database import Database, try_lock
 from devtelemetry.store.locks import Lock
 from support.receiver import TAKEN, Answer, Point, Receiver, receiving
@@ -612,6 +613,24 @@ async def test_a_back_fill_is_no_faster_than_it_may_be(
     assert len(sizes) > 2 * published.windows, "windows of several requests"
     pauses = [after - before for before, after in itertools.pairwise(begun)]
     assert pauses == pytest.approx([max(1, size / 4) for size in sizes[:-1]])
+
+
+async def test_points_are_made_beside_the_event_loop(
+    database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def make(window: WindowReliability, what: What) -> list[Stamped]:
+        threads.append(threading.current_thread())
+        return stamped(window, what)
+
+    monkeypatch.setattr(publisher_module, "stamped", make)
+    await store_hours(database, 1)
+    await compute_hours(database, range(1), now=SOON)
+    with receiving(Receiver()) as receiver:
+        assert (await send(database, store_of(receiver))).windows == 1
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_patience_with_a_store_that_is_away_is_not_used_up_by_a_slow_pace(

@@ -325,7 +325,8 @@ async def _deliver(
         )
         async for window in read_windows(database, selection):
             windows.append(window)
-            points += stamped(window, what)
+            # Beside the loop: of 1,000 channels 45 to 85 ms.
+            points += await asyncio.to_thread(stamped, window, what)
         if len(points) < REQUEST_POINTS and position < len(rows):
             continue
         outcome = Outcome()
