@@ -17,7 +17,7 @@ class Figures:
         self.at = datetime(2026, 3, 2, tzinfo=UTC)
         self.looks = 0
 
-    async def newest(self) -> datetime:
+    async def state(self) -> datetime:
         self.looks += 1
         return self.at
 
@@ -78,7 +78,7 @@ async def test_a_page_is_updated_once_each_time_that_figures_are_new() -> None:
 async def test_a_page_that_was_drawn_of_older_figures_is_updated_at_the_next_look() -> None:
     figures, current, older = Figures(), Page(), Page()
     async with shown(figures, Page()) as live:
-        await until(lambda: live.newest == figures.at)
+        await until(lambda: live.state == figures.at)
         live.add("current", current.viewer)
         live.add("older", older.viewer, is_behind=True)
         await until(lambda: older.done == 1)
@@ -166,7 +166,7 @@ async def test_who_may_stay_is_asked_while_the_database_does_not_answer() -> Non
         await never.wait()
         return figures.at
 
-    figures.newest = hang  # type: ignore[method-assign]
+    figures.state = hang  # type: ignore[method-assign]
     async with shown(figures, page):
         await until(lambda: page.checks >= 3)
     assert page.begun == 0

@@ -30,7 +30,7 @@ from conftest import database_of
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.words import short_identifier
-from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample
+from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample, unix_ms
 from devtelemetry.report import percent
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
@@ -442,6 +442,11 @@ def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_com
             assert "grpcurl -plaintext -d '" in shown
             assert "devtelemetry import" in shown
             assert Axe().run(seen.page).response["violations"] == []
+            # Its own window has not ended: there is nothing to compute.
+            apart(_first_sample(database_url))
+            expect(seen.page.locator("h1")).to_have_text(
+                "Samples are here, figures are not yet", timeout=30_000
+            )
             apart(_make(database_url))
             seen.page.wait_for_selector(".tile", timeout=30_000)
 
@@ -537,6 +542,12 @@ def apart(work: Coroutine[Any, Any, None]) -> None:
     """Runs it in a thread of its own: that of the browser has a loop already."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
+
+
+async def _first_sample(url: str) -> None:
+    now_ms = unix_ms(datetime.now(UTC))
+    async with Database(url) as database:
+        await store(database, [Sample("m1", "general", "0x04aa", now_ms, now_ms)])
 
 
 async def _make(url: str) -> None:

@@ -262,7 +262,7 @@ def shown(
 ) -> Overview:
     anchor = windows[-1].window.end if windows else None
     reading = OverviewReading(
-        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, has_samples, None
+        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, has_samples
     )
     return overview(reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01)
 
@@ -286,7 +286,7 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
 
 def test_a_timeframe_without_a_window_yet_says_so() -> None:
     frames = [(FRAMES[0], [window()]), (FRAMES[1], [])]
-    reading = OverviewReading(ASKED, None, frames, [], None, None, True, None)
+    reading = OverviewReading(ASKED, None, frames, [], None, None, True)
     view = overview(reading, FRAMES, now=START, influence_limit=0.01)
     assert view.empty == ""
     assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")
@@ -302,7 +302,7 @@ def test_who_has_nothing_is_told_what_to_do() -> None:
 def test_a_window_that_is_to_come_says_from_when_on_it_is_computed() -> None:
     asked = AskedWindow(FRAMES[0], START, PRESENT)
     page = window_page(
-        WindowReading(asked, None, [], None),
+        WindowReading(asked, None, []),
         now=START,
         settle_time=timedelta(days=1),
         influence_limit=0.01,
@@ -319,7 +319,7 @@ def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_las
         replace(channel("devtelemetry-audit/x", 9, 100, 90)),
     ]
     page = window_page(
-        WindowReading(AskedWindow(FRAMES[0], START, PRESENT), window(channels=channels), [], None),
+        WindowReading(AskedWindow(FRAMES[0], START, PRESENT), window(channels=channels), []),
         now=START + 9 * HOUR,
         settle_time=timedelta(days=1),
         influence_limit=0.01,

@@ -7,9 +7,8 @@ still is asked again and again, and pages that are behind the figures are update
 import asyncio
 import contextlib
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
@@ -50,7 +49,7 @@ class Live:
         self._quick = asyncio.Semaphore(UPDATES)
         self._slow = asyncio.Semaphore(1)
         self._closed = 0
-        self.newest: datetime | None = None  # the state of the figures, at the last look
+        self.state: Hashable = None  # that of the figures, at the last look
 
     def add(self, name: str, viewer: Viewer, *, is_behind: bool = False) -> None:
         """`is_behind`: it does not show the figures as they are."""
@@ -109,12 +108,12 @@ class Live:
         if not self._viewers:
             return
         try:
-            newest = await self._reader.newest()
+            state = await self._reader.state()
         except Exception as error:  # the next look may succeed
             _log.warning("the dashboard cannot read", error=str(error) or type(error).__name__)
             return
-        if newest != self.newest:
-            self.newest = newest
+        if state != self.state:
+            self.state = state
             self._behind.update(self._viewers)
         for name in self._behind - self._updates.keys():
             self._begin(name)

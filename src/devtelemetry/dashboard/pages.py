@@ -134,7 +134,7 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
         return False
 
     client.on_delete(lambda: site.live.close(client.id))
-    newest = site.live.newest
+    state = site.live.state
     try:
         await page.draw()
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Unavailable) as error:
@@ -164,7 +164,7 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
 
     viewer = Viewer(may_stay, update, drills=page.drills)
     # What became new while it was drawn, it may not show.
-    site.live.add(client.id, viewer, is_behind=site.live.newest != newest)
+    site.live.add(client.id, viewer, is_behind=site.live.state != state)
 
 
 def _frame(client: Client, site: Site, crumbs: Sequence[Link]) -> None:
@@ -298,7 +298,7 @@ class _OverviewPage(_Page):
     async def redraw(self) -> None:
         drawn = await self._draw()
         if self._drawn.empty:
-            if not drawn.empty:
+            if drawn.empty != self._drawn.empty:
                 ui.navigate.reload()
         elif drawn is not self._drawn:
             self._write(drawn)

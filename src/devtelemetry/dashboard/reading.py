@@ -74,7 +74,6 @@ class OverviewReading:
     days: Days | None
     worst: Worst | None
     has_samples: bool
-    computed_at: datetime | None  # the newest computation, when this was read
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,6 @@ class ChannelReading:
     anchor: datetime | None
     windows: Sequence[WindowReliability]  # with the channel alone
     has_samples: bool
-    computed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +89,6 @@ class WindowReading:
     asked: AskedWindow
     window: WindowReliability | None  # None: not computed, or there is none
     neighbours: Sequence[WindowReliability]  # itself among them
-    computed_at: datetime | None
     missing: Mapping[str, Any] | None = None  # of one channel: the document of /api/v1/missing
     missing_problem: str = ""  # why there is none
 
@@ -114,35 +111,38 @@ class Reader:
         self._drilling = asyncio.Semaphore(1)
         self._running: dict[Hashable, asyncio.Future[Any]] = {}
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._kept_of: datetime | None = None  # the state of the figures that it is of
+        self._kept_of: Hashable = None  # the state that it is of
 
-    async def newest(self) -> datetime | None:
-        return await newest_computation(self._database)
+    async def state(self) -> Hashable:
+        """Another one when pages would show something else."""
+        newest = await newest_computation(self._database)
+        # An empty page tells how to send a first sample until there is one.
+        return newest or await has_samples(self._database)
 
     async def overview(self, asked: Asked) -> OverviewReading:
-        newest = await self.newest()
-        return await self._shared((asked, newest), lambda: self._read_overview(asked, newest))
+        newest = await newest_computation(self._database)
+        return await self._shared((asked, newest), lambda: self._read_overview(asked))
 
     async def channel(self, asked: Asked) -> ChannelReading:
-        newest = await self.newest()
-        return await self._shared((asked, newest), lambda: self._read_channel(asked, newest))
+        newest = await newest_computation(self._database)
+        return await self._shared((asked, newest), lambda: self._read_channel(asked))
 
     async def window(self, asked: AskedWindow, *, drill: bool = True) -> WindowReading:
         """`drill`: of a channel with its missing messages, which may take seconds."""
-        newest = await self.newest()
+        newest = await newest_computation(self._database)
         return await self._shared(
-            (asked, newest, drill), lambda: self._read_window(asked, newest, drill=drill)
+            (asked, newest, drill), lambda: self._read_window(asked, drill=drill)
         )
 
     async def kept(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
-        """What was made under this key of the figures as they are now, else it is made."""
-        newest = await self.newest()
-        if newest != self._kept_of:
+        """What was made under this key of the state as it is now, else it is made."""
+        state = await self.state()
+        if state != self._kept_of:
             self._kept.clear()
-            self._kept_of = newest
+            self._kept_of = state
         if key not in self._kept:
-            made = await self._shared((key, newest), make)
-            if newest == self._kept_of:
+            made = await self._shared((key, state), make)
+            if state == self._kept_of:
                 self._kept[key] = made
             if len(self._kept) > REMEMBERED:
                 self._kept.popitem(last=False)
@@ -161,7 +161,7 @@ class Reader:
         result: _T = await asyncio.shield(task)
         return result
 
-    async def _read_overview(self, asked: Asked, newest: datetime | None) -> OverviewReading:
+    async def _read_overview(self, asked: Asked) -> OverviewReading:
         asked = fitting(asked, self._timeframes)
         anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
         latest = [
@@ -191,7 +191,6 @@ class Reader:
             await self._days(asked.membership),
             worst,
             await has_samples(self._database),
-            newest,
         )
 
     async def _latest(
@@ -254,7 +253,7 @@ class Reader:
             ),
         )
 
-    async def _read_channel(self, asked: Asked, newest: datetime | None) -> ChannelReading:
+    async def _read_channel(self, asked: Asked) -> ChannelReading:
         asked = fitting(asked, self._timeframes)
         anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
         windows: Sequence[WindowReliability] = ()
@@ -269,11 +268,9 @@ class Reader:
                     by=tuple({Dimension.PLATFORM: 0, asked.by: 0}),
                 )
             )
-        return ChannelReading(asked, anchor, windows, await has_samples(self._database), newest)
+        return ChannelReading(asked, anchor, windows, await has_samples(self._database))
 
-    async def _read_window(
-        self, asked: AskedWindow, newest: datetime | None, *, drill: bool
-    ) -> WindowReading:
+    async def _read_window(self, asked: AskedWindow, *, drill: bool) -> WindowReading:
         length = asked.timeframe.length
         selection = Selection(
             asked.timeframe.name,
@@ -289,7 +286,7 @@ class Reader:
             )
         )
         found = await self._windows(selection)
-        reading = WindowReading(asked, found[0] if found else None, neighbours, newest)
+        reading = WindowReading(asked, found[0] if found else None, neighbours)
         return await self._drill_down(reading) if drill else reading
 
     async def _drill_down(self, reading: WindowReading) -> WindowReading:

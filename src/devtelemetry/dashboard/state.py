@@ -51,11 +51,6 @@ class Asked:
     by: Dimension = Dimension.APP_VERSION
     channel: str | None = None
 
-    def between(self, now: datetime) -> tuple[datetime, datetime]:
-        """[start, end) of the windows that are shown: whole ones, the running one included."""
-        end = window_at(self.timeframe, now).end
-        return max(end - SPANS[self.span], EARLIEST), end
-
     @property
     def points(self) -> int:
         """How many windows that are, at most."""

@@ -18,7 +18,6 @@ TOO_FEW = "too few to say"
 NOT_COMPARABLE = "not comparable"
 NO_REPORTERS = "no reporters"
 NOT_COMPUTED = "not yet computed"
-AWAY = "The database cannot be reached"
 NO_DATABASE = "Figures are shown again as soon as it answers; this page tries by itself."
 
 BAD_SIGN_IN = (
@@ -224,10 +223,9 @@ def _escape(letter: str) -> str:
     return f"\\x{ord(letter):02x}" if ord(letter) < 256 else f"\\u{ord(letter):04x}"
 
 
-def utc(moment: datetime, *, date_only: bool = False) -> str:
+def utc(moment: datetime) -> str:
     """`2026-03-02 10:00 UTC`: what stands where a browser does not know its zone."""
-    text = moment.astimezone(UTC)
-    return f"{text:%Y-%m-%d} UTC" if date_only else f"{text:%Y-%m-%d %H:%M} UTC"
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def ago(length: timedelta) -> str:

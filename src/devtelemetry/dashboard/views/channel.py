@@ -56,7 +56,6 @@ def channel_page(
         loss_bars(total.counts),
         two_groups(compared, asked),
         "" if reading.windows else empty(reading.has_samples),
-        reading.computed_at,
     )
 
 

@@ -65,7 +65,6 @@ def overview(
         [] if reading.worst is None else _worst_rows(reading.worst, asked),
         "" if reading.worst is None else _worst_of(reading.worst),
         "" if has_windows else empty(reading.has_samples),
-        reading.computed_at,
     )
 
 
@@ -137,7 +136,7 @@ def _receivers_fact(windows: Sequence[WindowReliability]) -> Fact:
     return Fact(
         "Receivers that report",
         words.short_count(report[-1]),
-        f"in the latest window; {min(report):,} to {max(report):,} in the span",
+        f"in the latest window with a figure; {min(report):,} to {max(report):,} in the span",
         "receivers",
     )
 
@@ -147,7 +146,10 @@ def _channels_fact(windows: Sequence[WindowReliability]) -> Fact:
     if not channels:
         return Fact("Comparable channels", "none", "", "comparable")
     return Fact(
-        "Comparable channels", words.short_count(channels[-1]), "in the latest window", "comparable"
+        "Comparable channels",
+        words.short_count(channels[-1]),
+        "in the latest window with a figure",
+        "comparable",
     )
 
 

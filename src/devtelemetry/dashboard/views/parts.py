@@ -309,13 +309,12 @@ def loss_bars(counts: Counts, classes: Mapping[str, int] | None = None) -> list[
 
 def choices(asked: Asked, timeframes: Sequence[Timeframe]) -> list[Choice]:
     """Links to the same page of other windows and spans."""
-    longest = max(len(timeframes), 1)
     return [
         Choice(
             "Windows",
             [
                 Link(one.name, address(_of_timeframe(asked, one)), one == asked.timeframe)
-                for one in timeframes[:longest]
+                for one in timeframes
             ],
         ),
         Choice(

@@ -135,7 +135,6 @@ class Overview:
     worst: Sequence[ChannelRow]
     worst_of: str
     empty: str  # no window at all: what to do; else nothing
-    computed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,6 @@ class ChannelPage:
     losses: Sequence[Bar]
     groups: Sequence[GroupTable]
     empty: str
-    computed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
