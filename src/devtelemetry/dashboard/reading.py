@@ -178,7 +178,7 @@ class Reader:
                     start,
                     anchor,
                     membership=asked.membership,
-                    by=tuple({Dimension.PLATFORM: 0, asked.by: 0}),
+                    by=(Dimension.PLATFORM, asked.by),
                     channels=False,
                 )
             )
@@ -265,7 +265,7 @@ class Reader:
                     anchor,
                     channel=asked.channel,
                     membership=asked.membership,
-                    by=tuple({Dimension.PLATFORM: 0, asked.by: 0}),
+                    by=(Dimension.PLATFORM, asked.by),
                 )
             )
         return ChannelReading(asked, anchor, windows, await has_samples(self._database))

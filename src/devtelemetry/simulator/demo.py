@@ -111,7 +111,7 @@ async def _demo(asked: Asked) -> None:
         board.begin("starting a server on a temporary database")
         await asyncio.to_thread(server.wait_until_ready)
         url = f"http://{server.http}"
-        board.address = f"{url}/docs"
+        board.address = f"{url}/"
         board.done(f"the server listens: open {board.address}")
 
         board.begin("starting the nodes")
