@@ -27,6 +27,9 @@ SPANS: Mapping[str, timedelta] = {
 }
 """How far back a page looks: as it is written, and how long that is"""
 
+BREAKDOWNS = (Dimension.APP_VERSION, Dimension.MESSAGE_TYPE)
+"""What the second breakdown of a page may be by; the first is by platform"""
+
 MOST_POINTS = 800  # of a line: more than a screen has columns, and each costs a row to read
 MOST_ID_BYTES = 512  # of a channel's id, as the wire has it
 
@@ -41,7 +44,7 @@ class Asked:
 
     timeframe   of the windows of the line and of all that is summed
     span        a name of SPANS
-    by          what the second breakdown is by
+    by          what the second breakdown is by: one of BREAKDOWNS
     channel     None: all of them
     """
 
@@ -200,10 +203,11 @@ def _membership(text: str | None) -> MembershipPolicy | None:
 
 
 def _dimension(text: str | None) -> Dimension | None:
-    try:
-        return Dimension(text) if text else None
-    except ValueError:
-        raise BadState(f"by: {text!r} is not known; allowed: {', '.join(Dimension)}") from None
+    if not text:
+        return None
+    if text not in BREAKDOWNS:
+        raise BadState(f"by: {text!r} is not known here; allowed: {', '.join(BREAKDOWNS)}")
+    return Dimension(text)
 
 
 def _channel(query: Mapping[str, str], name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.state import SPANS, Asked, AskedWindow, address
+from devtelemetry.dashboard.state import BREAKDOWNS, SPANS, Asked, AskedWindow, address
 from devtelemetry.dashboard.views.values import (
     Bar,
     Choice,
@@ -108,20 +108,19 @@ def empty(has_samples: bool) -> str:
 
 def two_groups(windows: Sequence[WindowReliability], asked: Asked) -> list[GroupTable]:
     """By platform, and by what was asked for."""
-    second = asked.by if asked.by is not Dimension.PLATFORM else Dimension.APP_VERSION
     return [
         group_table(windows, Dimension.PLATFORM),
         replace(
-            group_table(windows, second),
+            group_table(windows, asked.by),
             choice=Choice(
                 "Break down by",
                 [
                     Link(
                         words.DIMENSIONS[by],
                         address(replace(asked, by=by)),
-                        by is second,
+                        by is asked.by,
                     )
-                    for by in (Dimension.APP_VERSION, Dimension.MESSAGE_TYPE)
+                    for by in BREAKDOWNS
                 ],
             ),
         ),
