@@ -43,6 +43,7 @@ from devtelemetry.model import (
     WindowState,
 )
 from devtelemetry.store.database import Database
+from devtelemetry.texts import shorten
 
 LATEST_WINDOWS = 24  # shown where no start is given: a day of hours, and they fit on a screen
 WORST_CHANNELS = 5
@@ -58,7 +59,7 @@ _NAMES = {
 _STYLES = {Word.BETTER.value: "green", Word.WORSE.value: "red"}
 
 _WIDE_COLUMNS = 110  # from this width on there is room for three more counts
-_ID_WIDTH = 27  # of a channel's id; longer ones are shortened in the middle
+ID_WIDTH = 27  # of a channel's id; longer ones are shortened in the middle
 _NO_SAMPLES = (
     "There are no samples yet. `devtelemetry serve` takes those that clients push, "
     "`devtelemetry import FILE` those of a file."
@@ -145,7 +146,7 @@ def render(
     width: int,
 ) -> Iterable[RenderableType]:
     """The parts of one section, for a console `width` columns wide."""
-    of_channel = f" of {shorten(asked.channel)}" if asked.channel is not None else ""
+    of_channel = f" of {shorten(asked.channel, ID_WIDTH)}" if asked.channel is not None else ""
     yield Text(f"{timeframe} windows{of_channel}, membership {membership}, UTC", style="bold")
     yield _windows_table(timeframe, windows, wide=width >= _WIDE_COLUMNS)
     yield from _in_words(windows, asked.influence_limit)
@@ -280,7 +281,7 @@ def _delay(reach: int | Reach | None) -> str:
 
 def _value(value: str | None) -> str:
     """A group's. What a client sent is never markup, never a control character."""
-    return OTHER if value is None else shorten(value) or NOT_SAID
+    return OTHER if value is None else shorten(value, ID_WIDTH) or NOT_SAID
 
 
 def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide: bool) -> Table:
@@ -353,7 +354,7 @@ def _channels_table(channels: Sequence[tuple[str, Share]]) -> Table:
         counts = share.counts
         table.add_row(
             # A channel's id is what a client sent: never markup, never a control character.
-            Text(shorten(channel_id)),
+            Text(shorten(channel_id, ID_WIDTH)),
             percent(counts.delivery_ratio),
             _interval(share.interval),
             count(counts.messages),
@@ -373,17 +374,6 @@ def count(value: int) -> str:
     if value < 10_000_000:
         return f"{value:,}"
     return f"{value / 1e6:,.1f}M" if value < 10_000_000_000 else f"{value / 1e9:,.1f}G"
-
-
-def shorten(text: str, width: int = _ID_WIDTH) -> str:
-    """Fits into a column: no control character, and long ones without their middle."""
-    text = "".join(
-        letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text
-    )
-    if len(text) <= width:
-        return text
-    half = (width - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
 
 
 async def _what_next(database: Database, timeframes: Sequence[str]) -> str:

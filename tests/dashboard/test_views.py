@@ -337,7 +337,7 @@ def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_las
     ("text", "shown_as"),
     [
         ("general", "general"),
-        ("a\nb\x1b[31m", "a\\x0ab\\x1b[31m"),
+        ("a\nb\x1b[31m", "a\\u000ab\\u001b[31m"),
         ("\u202egnp.exe", "\\u202egnp.exe"),
         ("a\u200bb", "a\\u200bb"),
         ("<b>&", "<b>&"),

@@ -15,6 +15,7 @@ from devtelemetry.causes.classify import LossClass, Run, loss_pattern, runs_of
 from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
 from devtelemetry.figures.document import iso
 from devtelemetry.model import Counts, from_unix_ms
+from devtelemetry.texts import escaped
 
 LISTED = 100  # receivers of a message, and runs of a receiver, in the JSON document
 
@@ -149,15 +150,10 @@ def cell(text: str) -> str:
     countries) becomes \\uXXXX; what a formula could begin with gets an apostrophe before it.
     """
     text = "".join(
-        letter if letter.isprintable() and letter not in ";\\" else _escaped(letter)
+        letter if letter.isprintable() and letter not in ";\\" else escaped(letter)
         for letter in text
     )
     return f"'{text}" if text.lstrip()[:1] in _FORMULA and text.strip() else text
-
-
-def _escaped(letter: str) -> str:
-    number = ord(letter)
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def iso_ms(moment: datetime) -> str:

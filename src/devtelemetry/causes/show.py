@@ -11,7 +11,8 @@ from rich.text import Text
 from devtelemetry.causes.classify import LossClass, LossPattern, Run, loss_pattern, runs_of
 from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
 from devtelemetry.model import from_unix_ms
-from devtelemetry.report import bare_table, count, percent, shorten
+from devtelemetry.report import ID_WIDTH, bare_table, count, percent
+from devtelemetry.texts import shorten
 
 WORST = 20  # messages and receivers, if it is not said how many
 
@@ -43,7 +44,7 @@ async def print_missing(
 def _summary(found: DrillDown) -> Iterable[Text]:
     counts, name = found.counts, found.asked.timeframe.name
     yield Text(
-        f"{shorten(found.asked.channel_id)}, {name} window of "
+        f"{shorten(found.asked.channel_id, ID_WIDTH)}, {name} window of "
         f"{found.window.start:%Y-%m-%d %H:%M} UTC, membership {found.membership}",
         style="bold",
     )
@@ -85,7 +86,7 @@ def _messages_table(found: DrillDown, messages: Sequence[MissingMessage]) -> Tab
         platforms = {author.platform for author in message.authors if author.platform}
         table.add_row(
             _clock(found, message.sent_at),
-            Text(shorten(message.message_id), no_wrap=True, overflow="ellipsis"),
+            Text(shorten(message.message_id, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
             Text(shorten(message.message_type, _NARROW)),
             Text(shorten(", ".join(sorted(platforms)), _NARROW)),
             f"{count(message.pairs.held)} of {count(message.pairs.expected)}",
@@ -106,7 +107,7 @@ def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Ta
         on = " ".join(filter(None, (receiver.platform, receiver.app_version)))
         table.add_row(
             receiver.name,
-            Text(shorten(on), no_wrap=True, overflow="ellipsis"),
+            Text(shorten(on, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
             f"{count(pairs.missing)} of {count(pairs.expected)}",
             count(lossy.classes[LossClass.BURST]),
             *_lengths(pattern),

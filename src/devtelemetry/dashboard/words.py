@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from devtelemetry import report
+from devtelemetry import report, texts
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.config import write_duration
 from devtelemetry.estimate.delay import Reach
@@ -205,22 +205,11 @@ def verdict(found: Verdict | None) -> str:
     return f"{found.word.value} by {abs(100 * found.difference.estimate):.2f} points"
 
 
-def identifier(text: str) -> str:
-    """What a client sent, for a person: what cannot be seen, or turns text around, is shown."""
-    return "".join(letter if letter.isprintable() else _escape(letter) for letter in text)
+identifier = texts.visible  # what a client sent
 
 
 def short_identifier(text: str, width: int = 48) -> str:
-    """The same, shortened in the middle."""
-    text = identifier(text)
-    if len(text) <= width:
-        return text
-    half = (width - 1) // 2
-    return f"{text[:half]}…{text[-half:]}"
-
-
-def _escape(letter: str) -> str:
-    return f"\\x{ord(letter):02x}" if ord(letter) < 256 else f"\\u{ord(letter):04x}"
+    return texts.shorten(text, width)
 
 
 def utc(moment: datetime) -> str:
