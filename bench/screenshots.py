@@ -1,15 +1,21 @@
-"""`python -m bench.screenshots`: pictures of the dashboard over a made-up month of 500 channels."""
+"""`python -m bench.screenshots`: pictures of the dashboard over a made-up month of 500 channels.
+
+With --drawing, the top of the overview as an SVG file too, made of lines and letters: the picture
+of the README.
+"""
 
 import argparse
 import asyncio
+import re
 import shutil
+import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Browser, Route, sync_playwright
 
 from bench.months import Made, make_months
 from bench.postgres import fresh_database, temporary_server
@@ -23,12 +29,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--into", type=Path, default=Path("build/screenshots"), metavar="DIR")
     parser.add_argument("--channels", type=int, default=500)
+    parser.add_argument(
+        "--drawing", type=Path, metavar="SVG", help="needs pdftocairo (Debian: poppler-utils)"
+    )
     options = parser.parse_args()
     options.into.mkdir(parents=True, exist_ok=True)
-    asyncio.run(_run(options.into, options.channels))
+    asyncio.run(_run(options.into, options.channels, options.drawing))
 
 
-async def _run(into: Path, channels: int) -> None:
+async def _run(into: Path, channels: int, drawing: Path | None) -> None:
     names = [f"community-{number // 8}/channel-{number:04}" for number in range(channels)]
     end = datetime.now(UTC)
     with temporary_server() as url, TemporaryDirectory(prefix="devtelemetry-bench-") as directory:
@@ -36,10 +45,11 @@ async def _run(into: Path, channels: int) -> None:
             await make_months(database, Made(names, end, timedelta(days=31)))
             with ServeProcess(Path(directory) / "data", f"--database={database.url}") as server:
                 server.wait_until_ready()
-                await asyncio.to_thread(_take, f"http://{server.http}", into, names, end)
+                origin = f"http://{server.http}"
+                await asyncio.to_thread(_take, origin, into, names, end, drawing)
 
 
-def _take(origin: str, into: Path, names: list[str], end: datetime) -> None:
+def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Path | None) -> None:
     hour = iso((end - timedelta(hours=6)).replace(minute=0, second=0, microsecond=0))
     channel = quote(names[0], safe="")
     pictures = (
@@ -66,7 +76,40 @@ def _take(origin: str, into: Path, names: list[str], end: datetime) -> None:
             page.screenshot(path=into / f"{name}.png", full_page="phone" not in name)
             print(into / f"{name}.png")
             page.close()
+        if drawing is not None:
+            _draw(browser, origin, drawing)
+            print(drawing)
         browser.close()
+
+
+def _draw(browser: Browser, origin: str, into: Path) -> None:
+    """The overview down to its line, by way of a printed page."""
+
+    def draws_lines(route: Route) -> None:
+        answer = route.fetch()
+        body = answer.text().replace("renderer: this.renderer", "renderer: 'svg'")
+        route.fulfill(response=answer, body=body)
+
+    width, height = DESKTOP
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+    page.emulate_media(media="screen", color_scheme="light")
+    page.route(re.compile(r"/echart\.js"), draws_lines)
+    page.goto(origin)
+    page.wait_for_selector(".chart svg")
+    page.wait_for_timeout(1000)  # it is drawn bit by bit
+    bottom = page.evaluate("document.querySelector('.chart').getBoundingClientRect().bottom + 16")
+    page.add_style_tag(
+        content=f"html, body {{ height: {bottom}px !important; overflow: hidden !important }}"
+    )
+    with TemporaryDirectory(prefix="devtelemetry-bench-") as directory:
+        printed, drawn = Path(directory) / "page.pdf", Path(directory) / "page.svg"
+        page.pdf(path=printed, width=f"{width}px", height=f"{bottom}px", print_background=True)
+        subprocess.run(["pdftocairo", "-svg", "-f", "1", "-l", "1", printed, drawn], check=True)
+        exact = drawn.read_text(encoding="utf-8")
+    # Hundredths of a point are enough.
+    rounded = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", exact)
+    into.write_text(rounded, encoding="utf-8")
+    page.close()
 
 
 if __name__ == "__main__":
