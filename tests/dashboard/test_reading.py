@@ -141,9 +141,9 @@ async def test_what_failed_is_read_again(months: Database) -> None:
 
 
 async def test_an_overview_reads_no_sample(months: Database) -> None:
-    """The tables of samples may be gone but for whether there is any."""
+    """The tables of samples may be gone."""
     async with months.acquire() as connection:
-        await connection.execute("drop table receipt, membership cascade")
+        await connection.execute("drop table message, receipt, membership cascade")
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
     reading = await reader.overview(Asked(FRAMES[0], "7d", PRESENT))
     assert reading.worst is not None

@@ -190,7 +190,8 @@ class Reader:
             windows,
             await self._days(asked.membership),
             worst,
-            await has_samples(self._database),
+            # Asked for where there is nothing else to say.
+            any(found for _, found in latest) or await has_samples(self._database),
         )
 
     async def _latest(
@@ -268,7 +269,9 @@ class Reader:
                     by=(Dimension.PLATFORM, asked.by),
                 )
             )
-        return ChannelReading(asked, anchor, windows, await has_samples(self._database))
+        return ChannelReading(
+            asked, anchor, windows, bool(windows) or await has_samples(self._database)
+        )
 
     async def _read_window(self, asked: AskedWindow, *, drill: bool) -> WindowReading:
         length = asked.timeframe.length
