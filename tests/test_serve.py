@@ -299,8 +299,14 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
             assert option[2:6] + "_listen: cannot listen on" in error_line(refused.stderr)
 
 
+def ran(script: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+
+
 def test_no_log_line_shows_what_a_variable_held() -> None:
-    script = (
+    done = ran(
         "import structlog\n"
         "from devtelemetry.logs import configure_logging\n"
         "configure_logging('info', 'console')\n"
@@ -311,18 +317,13 @@ def test_no_log_line_shows_what_a_variable_held() -> None:
         "except ValueError:\n"
         "    structlog.get_logger('x').exception('failed')\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
     assert "it broke" in done.stderr
     assert "secret" not in done.stderr
 
 
 def test_no_log_line_shows_where_points_go() -> None:
-    script = (
-        "import asyncio\n"
+    done = ran(
         "from devtelemetry.logs import configure_logging\n"
-        "from devtelemetry.publish.answer import StoreAway\n"
         "from devtelemetry.publish.remote_write import RemoteWrite\n"
         "import httpx\n"
         "configure_logging('debug', 'console')\n"
@@ -331,9 +332,6 @@ def test_no_log_line_shows_where_points_go() -> None:
         "client = httpx.Client(transport=answer)\n"
         "client.get('http://127.0.0.1:9/api?token=secret')\n"
         "print(store.place)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "http://127.0.0.1:9\n"
     assert "secret" not in done.stderr

@@ -75,7 +75,8 @@ set local parallel_tuple_cost = 0;
 set local parallel_setup_cost = 0
 """
 # How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
-# hash join over it a little longer. The leader joins while its workers read.
+# hash join over it a little longer; a merge join sorts rows that carry whole timelines. The leader
+# joins while its workers read.
 _FOR_RELIABILITY = """
 set local enable_hashagg = on;
 set local enable_nestloop = off;

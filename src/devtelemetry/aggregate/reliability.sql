@@ -228,7 +228,7 @@ skewed as (
                 delay,
                 receipt_delay(sent_at + clock_offset, received_at, created_at) as corrected_delay
             from skewed_message
-            join (  -- all at once, in the order in which they lie in the table
+            join (  -- in one scan of the key's index, not one a message
                 select * from receipt
                 where sent_at >= $1::bigint and sent_at < $2::bigint and not sent_by_receiver
                   and sent_at = any (array(select sent_at from skewed_message))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -84,7 +85,7 @@ def add_pages(site: Site) -> None:
         await _show(site, request, "Window", _WindowPage)
 
 
-class _Page:
+class _Page(ABC):
     """Reads what its address asks for, and draws it; once more each time that it is new."""
 
     drills = False  # reads samples, which may take seconds
@@ -95,17 +96,17 @@ class _Page:
         self.request = request
         self.ask(dict(request.query_params))
 
-    def ask(self, query: Mapping[str, str]) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def ask(self, query: Mapping[str, str]) -> None: ...
 
-    def crumbs(self) -> Sequence[Link]:
-        raise NotImplementedError
+    @abstractmethod
+    def crumbs(self) -> Sequence[Link]: ...
 
-    async def draw(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def draw(self) -> None: ...
 
-    async def redraw(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    async def redraw(self) -> None: ...
 
 
 async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> None:
