@@ -62,27 +62,36 @@ COMPUTE_WAIT_SECONDS = 60
 COMPUTE_ATTEMPTS = 10  # each fails only if an import brings an earlier copy of a sample meanwhile
 
 _MEASURED = load(__package__, "measured.sql")
+_HELD = load(__package__, "held.sql")
+_SKEWED = load(__package__, "skewed.sql")
 _RELIABILITY = load(__package__, "reliability.sql")
 _QUERIES = queries(__package__)
 
 # A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
-# in the order of the key, so that none waits in a table of hashes; rows of workers cost little.
+# in the order of the key, so that none waits in a table of hashes; rows of workers cost little. Two
+# workers have a slice of time each; a leader who took one would leave one of them without.
 _FOR_MEASURED = """
 set local plan_cache_mode = force_custom_plan;
 set local work_mem = '128MB';
 set local enable_hashagg = off;
+set local parallel_leader_participation = off;
 set local parallel_tuple_cost = 0;
 set local parallel_setup_cost = 0
 """
 # How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
-# hash join over it a little longer; a merge join sorts rows that carry whole timelines. The leader
-# joins while its workers read.
-_FOR_RELIABILITY = """
+# hash join over it a little longer; a merge join sorts rows that carry whole timelines.
+_FOR_HELD = """
 set local enable_hashagg = on;
 set local enable_nestloop = off;
 set local enable_mergejoin = off;
-set local parallel_leader_participation = off
+set local hash_mem_multiplier = 2;
+set local work_mem = '{kb}kB'
 """
+_FOR_THE_REST = "set local work_mem = '128MB'"
+# What a (channel, receiver) is granted, doubled for hashes: a dozen combinations of kind and delay.
+# If there are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.
+_HELD_KB_A_PART = 1
+_LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 
 _NO_NEWS = Arrived(None, None)
 
@@ -365,15 +374,14 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
     unmeasured = await not_measured(connection, rules)
     span = window.start_ms, window.end_ms
     holes = await holes_of(connection, window)
+    parts = await connection.fetchval(_QUERIES["parts"], *span)
+    held_kb = min(max(_HELD_KB_A_PART * parts, _LEAST_HELD_KB), _MOST_HELD_KB)
     await connection.execute(_FOR_MEASURED)
-    await connection.execute(
-        _MEASURED,
-        *span,
-        *unmeasured,
-        rules.quorum,
-        rules.weight_cap,
-    )
-    await connection.execute(_FOR_RELIABILITY)
+    await connection.execute(_MEASURED, *span, *unmeasured, rules.quorum, rules.weight_cap)
+    await connection.execute(_FOR_HELD.format(kb=held_kb))
+    await connection.execute(_HELD, *span)
+    await connection.execute(_FOR_THE_REST)
+    await connection.execute(_SKEWED, *span, *holes)
     rows = await connection.fetch(
         _RELIABILITY,
         *span,
@@ -387,7 +395,7 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
         max(min(holes[1], default=window.end_ms), window.start_ms - 1),
         min(max(holes[2], default=window.start_ms), window.end_ms),
     )
-    await connection.execute("drop table measured")  # a transaction may compute once more
+    await connection.execute("drop table measured, held, skewed")  # it may compute once more
     return computed(rows)
 
 

@@ -49,16 +49,4 @@ counting as (
       end
 ),
 
--- What receivers hold and sent of M before they joined or after they left, as they say.
-part_said as not materialized (
-    select channel_id, receiver_id, joined_at, left_at
-    from membership
-    where (joined_at > $1::bigint and joined_at < $2::bigint) or (left_at >= $1::bigint and left_at < $2::bigint - 1)
-),
-
--- H of the receivers that have one: the spans of sentAt in which reports of theirs are missing.
-hole_of_receiver as not materialized (
-    select receiver_id, range_agg(int8range(after, before, '()') * int8range($1::bigint, $2::bigint)) as holes
-    from unnest($8::bigint[], $9::bigint[], $10::bigint[]) as h (receiver_id, after, before)
-    group by receiver_id
-),
+-- include: spans.sql receivers=8 after=9 before=10

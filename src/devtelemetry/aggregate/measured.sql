@@ -19,13 +19,9 @@ unmeasured_channel as not materialized (
 ),
 
 slice_of_window as (
-    -- include: measured_slice.sql slice=0 of=4
+    -- include: measured_slice.sql slice=0 of=2
     union all
-    -- include: measured_slice.sql slice=1 of=4
-    union all
-    -- include: measured_slice.sql slice=2 of=4
-    union all
-    -- include: measured_slice.sql slice=3 of=4
+    -- include: measured_slice.sql slice=1 of=2
 ),
 
 -- Put together in the order of time.
@@ -33,24 +29,15 @@ kind_of_channel as (
     select
         channel_id,
         kind,
-        max(timeline) filter (where slice = 0) || max(timeline) filter (where slice = 1)
-        || max(timeline) filter (where slice = 2) || max(timeline) filter (where slice = 3) as timeline,
-        max(lone_voucher) filter (where slice = 0) || max(lone_voucher) filter (where slice = 1)
-        || max(lone_voucher) filter (where slice = 2) || max(lone_voucher) filter (where slice = 3) as lone_voucher,
-        max(lone_sent_at) filter (where slice = 0) || max(lone_sent_at) filter (where slice = 1)
-        || max(lone_sent_at) filter (where slice = 2) || max(lone_sent_at) filter (where slice = 3) as lone_sent_at,
-        max(lone_is_sent) filter (where slice = 0) || max(lone_is_sent) filter (where slice = 1)
-        || max(lone_is_sent) filter (where slice = 2) || max(lone_is_sent) filter (where slice = 3) as lone_is_sent,
-        max(doubtful_id) filter (where slice = 0) || max(doubtful_id) filter (where slice = 1)
-        || max(doubtful_id) filter (where slice = 2) || max(doubtful_id) filter (where slice = 3) as doubtful_id,
-        max(doubtful_sent_at) filter (where slice = 0) || max(doubtful_sent_at) filter (where slice = 1)
-        || max(doubtful_sent_at) filter (where slice = 2) || max(doubtful_sent_at) filter (where slice = 3) as doubtful_sent_at,
-        max(doubtful_vouchers) filter (where slice = 0) || max(doubtful_vouchers) filter (where slice = 1)
-        || max(doubtful_vouchers) filter (where slice = 2) || max(doubtful_vouchers) filter (where slice = 3) as doubtful_vouchers,
-        max(doubtful_voucher) filter (where slice = 0) || max(doubtful_voucher) filter (where slice = 1)
-        || max(doubtful_voucher) filter (where slice = 2) || max(doubtful_voucher) filter (where slice = 3) as doubtful_voucher,
-        max(capturers) filter (where slice = 0) || max(capturers) filter (where slice = 1)
-        || max(capturers) filter (where slice = 2) || max(capturers) filter (where slice = 3) as capturers,
+        max(timeline) filter (where slice = 0) || max(timeline) filter (where slice = 1) as timeline,
+        max(lone_voucher) filter (where slice = 0) || max(lone_voucher) filter (where slice = 1) as lone_voucher,
+        max(lone_sent_at) filter (where slice = 0) || max(lone_sent_at) filter (where slice = 1) as lone_sent_at,
+        max(lone_is_sent) filter (where slice = 0) || max(lone_is_sent) filter (where slice = 1) as lone_is_sent,
+        max(doubtful_id) filter (where slice = 0) || max(doubtful_id) filter (where slice = 1) as doubtful_id,
+        max(doubtful_sent_at) filter (where slice = 0) || max(doubtful_sent_at) filter (where slice = 1) as doubtful_sent_at,
+        max(doubtful_vouchers) filter (where slice = 0) || max(doubtful_vouchers) filter (where slice = 1) as doubtful_vouchers,
+        max(doubtful_voucher) filter (where slice = 0) || max(doubtful_voucher) filter (where slice = 1) as doubtful_voucher,
+        max(capturers) filter (where slice = 0) || max(capturers) filter (where slice = 1) as capturers,
         sum(captures) as captures,
         sum(captured_twice) as captured_twice
     from slice_of_window

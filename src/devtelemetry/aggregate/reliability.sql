@@ -16,11 +16,11 @@
 --      $15, $16 span of all holes       in the window, so that no more is read again than lies between
 -- out  rows of rollup.sql
 --
--- Two passes over the receipts of the window (by message, by receiver); what is joined afterwards has one row a
--- channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary search
--- in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing.
--- What is rare is read once more and taken out: what receivers hold outside of their part or within their holes,
--- messages that too few vouch for, marks of authors, delays of messages whose author's clock is off.
+-- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql), and of some the delays
+-- again (skewed.sql). What is joined here has one row a channel or one a receiver of a channel. (message, receiver) pairs
+-- are never made: |X| is counted by binary search in the channel's timeline, so the cost is linear in the receipts,
+-- however many pairs are missing. What is rare is read once more and taken out: what receivers hold outside of their part
+-- or within their holes, messages that too few vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
 unmeasured_channel as not materialized (
@@ -86,22 +86,7 @@ message_kind as materialized (
     where timeline is not null
 ),
 
--- What each receiver holds and sent, kind by kind and by the class of its delay.
-receipt_count as (
-    select
-        channel_id,
-        receiver_id,
-        kind,
-        delay,
-        count(*) as held_or_sent,
-        count(*) filter (where sent_by_receiver) as sent,
-        min(sent_at) as first_sent_at,
-        max(sent_at) as last_sent_at
-    from receipt
-    where sent_at >= $1::bigint and sent_at < $2::bigint
-    group by channel_id, receiver_id, kind, delay
-),
-
+-- What each receiver holds and sent, kind by kind.
 kind_of_receiver as materialized (
     select
         channel_id,
@@ -112,11 +97,9 @@ kind_of_receiver as materialized (
         as is_measured,
         sum(held_or_sent - sent)::bigint as held,
         sum(sent)::bigint as sent,
-        array_agg(delay) filter (where held_or_sent > sent) as delays,
-        array_agg(held_or_sent - sent) filter (where held_or_sent > sent) as delay_counts,
         min(first_sent_at) filter (where delay >= 0) as first_sent_at,
         max(last_sent_at) filter (where delay >= 0) as last_sent_at
-    from receipt_count
+    from held
     group by channel_id, receiver_id, kind
 ),
 
@@ -167,7 +150,11 @@ in_hole as (
     group by channel_id, receiver_id, kind
 ),
 
--- ... what is not in M, as far as it is not taken out by these two already, ...
+-- ... what is not in M, as far as it is not taken out by these two already, with its delays put right, ...
+skewed_message as not materialized (
+-- include: skewed_message.sql
+),
+
 left_out as (
     select
         channel_id,
@@ -177,8 +164,16 @@ left_out as (
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from left_out_message l
+    left join skewed_message using (channel_id, message_id, sent_at)
     cross join lateral (
-        select receiver_id, kind, sent_by_receiver, delay
+        select
+            receiver_id,
+            kind,
+            sent_by_receiver,
+            case
+                when clock_offset is null then delay
+                else receipt_delay(l.sent_at + clock_offset, received_at, created_at)
+            end as delay
         from receipt
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
@@ -191,56 +186,11 @@ left_out as (
     group by channel_id, receiver_id, r.kind
 ),
 
--- ... what receivers are only known to have sent, without a receipt of it, ...
+-- ... and what receivers are only known to have sent, without a receipt of it.
 only_sent as (
     select channel_id, receiver_id, kind, array_agg(sent_at) as sent_at
     from receipt
     where sent_at >= $1::bigint and sent_at < $2::bigint and created_at is null
-    group by channel_id, receiver_id, kind
-),
-
--- ... and delays of messages whose author's clock is off, of what is not taken out.
-skewed_message as materialized (
-    select channel_id, message_id, sent_at, min(received_at) - sent_at as clock_offset
-    from receipt
-    where sent_at >= $1::bigint and sent_at < $2::bigint and sent_by_receiver and abs(received_at - sent_at) >= 1000
-      and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
-    group by channel_id, message_id, sent_at
-),
-
-skewed as (
-    select
-        channel_id,
-        receiver_id,
-        kind,
-        array_agg(delay) as delays,
-        array_agg(corrected_delay) as corrected_delays,
-        array_agg(n) as delay_counts,
-        array_agg(-n) as taken_counts
-    from (
-        select channel_id, receiver_id, kind, delay, corrected_delay, count(*) as n
-        from (
-            select
-                channel_id,
-                receiver_id,
-                kind,
-                sent_at,
-                delay,
-                receipt_delay(sent_at + clock_offset, received_at, created_at) as corrected_delay
-            from skewed_message
-            join (  -- in one scan of the key's index, not one a message
-                select * from receipt
-                where sent_at >= $1::bigint and sent_at < $2::bigint and not sent_by_receiver
-                  and sent_at = any (array(select sent_at from skewed_message))
-            ) held using (channel_id, message_id, sent_at)
-        ) corrected
-        left join part_said using (channel_id, receiver_id)
-        left join hole_of_receiver using (receiver_id)
-        where delay <> corrected_delay
-          and not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
-                   or coalesce(holes @> sent_at, false))
-        group by channel_id, receiver_id, kind, delay, corrected_delay
-    ) moved
     group by channel_id, receiver_id, kind
 ),
 
@@ -297,13 +247,7 @@ expectation as (
                      ]
                  ) as t (sent_at, is_sent)
                  where not is_sent and expected @> t.sent_at and (holes @> t.sent_at) is not true
-             ) end as uncorroborated,
-        k.delays || s.corrected_delays || s.delays || o.delays || h.delays || l.delays as delays,
-        k.delay_counts || s.delay_counts || s.taken_counts
-            || array_fill(-1::bigint, array[
-                coalesce(cardinality(o.delays), 0) + coalesce(cardinality(h.delays), 0)
-                + coalesce(cardinality(l.delays), 0)
-            ]) as delay_counts
+             ) end as uncorroborated
     from counting
     join message_kind m using (channel_id)
     left join kind_of_receiver k using (channel_id, receiver_id, kind)
@@ -311,7 +255,6 @@ expectation as (
     left join in_hole h using (channel_id, receiver_id, kind)
     left join left_out l using (channel_id, receiver_id, kind)
     left join only_sent using (channel_id, receiver_id, kind)
-    left join skewed s using (channel_id, receiver_id, kind)
     left join hole_of_receiver using (receiver_id)
     -- Empty for who left before it joined.
     cross join lateral (
@@ -326,15 +269,14 @@ part as materialized (
     select
         channel_id,
         receiver_id,
+        kind,
         message_type,
         platform,
         app_version,
         pairs - unknown as expected,
         pairs - unknown - held as missing,
         pairs - unknown - uncorroborated as corroborated,
-        unknown,
-        delays,
-        delay_counts
+        unknown
     from expectation
     join receiver using (receiver_id)
     join sample_kind using (kind)

@@ -248,11 +248,24 @@ message_of_group as (
     group by group_id
 ),
 
--- Delivered pairs by the class of their delay: first of all that is said of receivers, ...
+-- Delivered pairs by the class of their delay: all that is held, put right, without what is taken out, ...
+delay_of_part as (
+    select channel_id, receiver_id, kind, delay, held_or_sent - sent as n from held where held_or_sent > sent
+    union all
+    select channel_id, receiver_id, kind, delay, n from skewed
+    union all
+    select channel_id, receiver_id, kind, unnest(delays), -1 from outside_part
+    union all
+    select channel_id, receiver_id, kind, unnest(delays), -1 from in_hole
+    union all
+    select channel_id, receiver_id, kind, unnest(delays), -1 from left_out
+),
+
+-- ... first of all that is said of receivers, ...
 delay_of_description as materialized (
     select channel_id, platform, app_version, message_type, delay, sum(n)::bigint as n
-    from part
-    cross join lateral unnest(delays, delay_counts) as counted (delay, n)
+    from delay_of_part
+    join part using (channel_id, receiver_id, kind)
     group by channel_id, platform, app_version, message_type, delay
 ),
 
