@@ -345,7 +345,8 @@ def test_aggregate_computes_what_is_due_and_then_nothing(run: Run, file: str) ->
     *windows, last = done.out.splitlines()
     assert last == f"computed {len(windows)}"
     assert windows[0] == (
-        "1h 2026-03-02T10:00:00Z present settled: delivery ratio 87.50 %, R 87.50 %, 1 of 8 missing"
+        "1h 2026-03-02T10:00:00Z present settled: "
+        "delivery ratio 87.50 % (1 of 8 missing), R 87.50 %"
     )
     assert run("aggregate", "--timeframes=1h").out == "computed 0: no window is due\n"
 
@@ -360,9 +361,7 @@ def test_one_window_is_computed_by_any_policy(run: Run, file: str) -> None:
 
 
 def test_a_window_without_anything_to_compare_has_no_ratio(run: Run) -> None:
-    assert aggregate(run).out == (
-        "1h 2026-03-02T10:00:00Z present settled: no comparable channel\n"
-    )
+    assert aggregate(run).out == ("1h 2026-03-02T10:00:00Z present settled: no reporters\n")
 
 
 @pytest.mark.parametrize(
@@ -495,9 +494,19 @@ def test_what_is_unknown_has_a_column_where_anything_is(width: int) -> None:
     assert max(map(len, text.splitlines())) <= width
 
 
-def test_nothing_to_compare_is_said_and_not_drawn_as_a_ratio() -> None:
-    text = printed([made_window(0, Counts(0, 0, 0, 0, 0))], 80)
-    assert "not comparable" in text
+@pytest.mark.parametrize(
+    ("channels", "said"),
+    [
+        ([], "no reporters"),
+        ([ChannelReliability("alone", Counts(3, 1, 0, 0, 0))], "not comparable"),
+    ],
+    ids=["nobody", "one receiver"],
+)
+def test_nothing_to_compare_is_said_and_not_drawn_as_a_ratio(
+    channels: list[ChannelReliability], said: str
+) -> None:
+    text = printed([made_window(0, Counts(0, 0, 0, 0, 0), *channels)], 80)
+    assert said in text
     assert re.search(r"\d %", text.replace("95 % interval", "")) is None
 
 

@@ -431,14 +431,14 @@ async def _compute(settings: Settings, name: str | None, start: datetime | None)
 
 def _say_window(window: "WindowReliability") -> None:
     from devtelemetry.figures.document import iso  # noqa: PLC0415
-    from devtelemetry.report import NO_RATIO, percent  # noqa: PLC0415
+    from devtelemetry.report import percent, without_ratio  # noqa: PLC0415
 
     counts = window.counts
-    ratios = NO_RATIO
+    ratios = without_ratio(window)
     if window.reliability is not None:
         ratios = (
-            f"delivery ratio {percent(counts.delivery_ratio)}, R {percent(window.reliability)}, "
-            f"{counts.missing} of {counts.expected} missing"
+            f"delivery ratio {percent(counts.delivery_ratio)} "
+            f"({counts.missing} of {counts.corroborated} missing), R {percent(window.reliability)}"
         )
     name = f"{window.timeframe} {iso(window.window.start)} {window.membership}"
     _say(f"{name} {window.state}: {ratios}")

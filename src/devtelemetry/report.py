@@ -47,7 +47,8 @@ from devtelemetry.texts import shorten
 
 LATEST_WINDOWS = 24  # shown where no start is given: a day of hours, and they fit on a screen
 WORST_CHANNELS = 5
-NO_RATIO = "no comparable channel"
+NOT_COMPARABLE = "not comparable"
+NO_REPORTERS = "no reporters"  # that count
 TOO_FEW = "too few"  # clusters to say
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -313,17 +314,22 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
             if whole_days
             else f"{window.window.start:%Y-%m-%d %H:%M}",
             Text(window.state, style="yellow" if is_provisional else ""),
-            _ratios(window.counts.delivery_ratio, window.reliability),
+            _ratios(window),
             _interval(share_of(window).interval) if window.reliability is not None else "",
             *(count(values[name]) for name in counts),
         )
     return table
 
 
-def _ratios(delivery_ratio: float | None, reliability: float | None) -> Text:
-    if reliability is None:
-        return Text("not comparable", style="dim")
-    return Text(f"{percent(delivery_ratio):>8} {percent(reliability):>8}")
+def _ratios(window: WindowReliability) -> Text:
+    if window.reliability is None:
+        return Text(without_ratio(window), style="dim")
+    return Text(f"{percent(window.counts.delivery_ratio):>8} {percent(window.reliability):>8}")
+
+
+def without_ratio(window: WindowReliability) -> str:
+    """What a window is, read with its channels, of which none is comparable."""
+    return NOT_COMPARABLE if window.channels else NO_REPORTERS
 
 
 def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Share]]:

@@ -15,8 +15,8 @@ from devtelemetry.model import DELAY_EDGES_MS, Dimension, MembershipPolicy
 PRODUCT = "Dev-Telemetry"
 
 TOO_FEW = "too few to say"
-NOT_COMPARABLE = "not comparable"
-NO_REPORTERS = "no reporters"
+NOT_COMPARABLE = report.NOT_COMPARABLE
+NO_REPORTERS = report.NO_REPORTERS
 NOT_COMPUTED = "not yet computed"
 NO_DATABASE = "Figures are shown again as soon as it answers; this page tries by itself."
 
