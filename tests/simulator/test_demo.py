@@ -5,12 +5,17 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from queue import Empty, Queue
 from threading import Thread
 
 import pytest
 
+from devtelemetry.figures.read import parse_moment
+from devtelemetry.simulator.board import Board
+from devtelemetry.simulator.compare import Comparison, Figures
+from devtelemetry.simulator.demo import LiveMinutes
 from support.server import command, wait_until_gone
 
 SHOWN_SECONDS = 120.0  # what the demo promises, from its start to the first live minute
@@ -110,3 +115,33 @@ def test_a_week_and_a_live_minute_are_measured_beside_true_within_two_minutes(de
 def test_sigterm_ends_it_while_it_is_being_prepared(demo: Demo) -> None:
     demo.line_with("nodes in")
     demo.end(signal.SIGTERM)
+
+
+def test_a_minute_is_told_once_its_figures_stand_still_or_at_last(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    start = "2026-03-02T10:00:00Z"
+    end = parse_moment(start) + timedelta(minutes=1)
+
+    def whole(expected: int) -> list[Comparison]:
+        figures = Figures(expected, 1, 0, 1 - 1 / expected, 1 - 1 / expected)
+        return [Comparison(start, None, Figures(8, 1, 0, 0.875, 0.875), figures)]
+
+    def told(minutes: LiveMinutes, expected: int, seconds: int) -> bool:
+        minutes.look(whole(expected), end + timedelta(seconds=seconds))
+        return "minute 2026-03-02" in capsys.readouterr().out
+
+    standing = LiveMinutes(Board())
+    assert [told(standing, n, s) for n, s in ((4, 15), (8, 17), (8, 19), (8, 21))] == [
+        False,
+        False,
+        True,
+        False,
+    ]
+    changing = LiveMinutes(Board())
+    assert [told(changing, n, s) for n, s in ((4, 15), (5, 20), (6, 25), (7, 30))] == [
+        False,
+        False,
+        True,
+        False,
+    ]

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -52,6 +52,7 @@ _LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a f
 # Clients push every two seconds and say every five that they are there. What is on its way longer
 # counts as missing at first: an app that is being started again, an author with a slow clock.
 _AFTER_ITS_END = timedelta(seconds=15)
+_AT_LAST = timedelta(seconds=25)  # a minute is told then, though its figures still change
 _OFFLINE_MS = 10_000  # at a time, on average
 _FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long, with what came late
 _LOOK_SECONDS = 2.0
@@ -263,7 +264,7 @@ async def _watch(
     """Computes and shows each minute some seconds after its end, until the nodes have ended."""
     truth = await asyncio.to_thread(truth_document, world, _MINUTE)
     all_windows = [window for window in truth["windows"] if _is_worth_it(world, window)]
-    shown: set[str] = set()
+    minutes = LiveMinutes(board)
     while not (talking.done() or (history.done() and history.exception())):
         now = utc_now()
         ended = [w for w in all_windows if parse_moment(w["end"]) + _AFTER_ITS_END <= now]
@@ -275,7 +276,7 @@ async def _watch(
                     await compute_one(database, _RULES, _MINUTE, start, now=utc_now)
         if ended:
             truth["windows"] = ended
-            _show(board, compare(truth, await _report(truth, url)), shown)
+            minutes.look(compare(truth, await _report(truth, url)), utc_now())
         await asyncio.sleep(_LOOK_SECONDS)
     for ending in (history, talking):
         if ending.done():
@@ -290,11 +291,32 @@ def _is_worth_it(world: World, window: Mapping[str, Any]) -> bool:
     return talk >= _LEAST_TALK
 
 
-def _show(board: Board, found: Sequence[Comparison], shown: set[str]) -> None:
-    measured = [one for one in found if one.measured is not None]
-    news = [one for one in measured if one.channel_id is None and one.start not in shown]
-    if news and not shown:
-        board.done("the first live minute is measured")
-    shown.update(one.start for one in news)
-    if measured:
-        board.show_live(measured, news)
+class LiveMinutes:
+    """The live minutes as the board shows them; each is told once its figures stand still.
+
+    On a machine that is busy with the week, reports of a minute may come later than they should.
+    """
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._told: set[str] = set()
+        self._before: Mapping[str, Comparison] = {}  # the whole of each minute, at the last look
+
+    def look(self, found: Sequence[Comparison], now: datetime) -> None:
+        measured = [one for one in found if one.measured is not None]
+        wholes = {one.start: one for one in measured if one.channel_id is None}
+        news = [
+            one
+            for start, one in wholes.items()
+            if start not in self._told
+            and (
+                one == self._before.get(start)
+                or parse_moment(start) + _MINUTE.length + _AT_LAST <= now
+            )
+        ]
+        self._before = wholes
+        if news and not self._told:
+            self._board.done("the first live minute is measured")
+        self._told.update(one.start for one in news)
+        if measured:
+            self._board.show_live(measured, news)
