@@ -361,7 +361,7 @@ def test_one_window_is_computed_by_any_policy(run: Run, file: str) -> None:
 
 
 def test_a_window_without_anything_to_compare_has_no_ratio(run: Run) -> None:
-    assert aggregate(run).out == ("1h 2026-03-02T10:00:00Z present settled: no reporters\n")
+    assert aggregate(run).out == ("1h 2026-03-02T10:00:00Z present settled: nothing to compare\n")
 
 
 @pytest.mark.parametrize(
@@ -497,7 +497,7 @@ def test_what_is_unknown_has_a_column_where_anything_is(width: int) -> None:
 @pytest.mark.parametrize(
     ("channels", "said"),
     [
-        ([], "no reporters"),
+        ([], "nothing to compare"),
         ([ChannelReliability("alone", Counts(3, 1, 0, 0, 0))], "not comparable"),
     ],
     ids=["nobody", "one receiver"],

@@ -48,7 +48,7 @@ from devtelemetry.texts import shorten
 LATEST_WINDOWS = 24  # shown where no start is given: a day of hours, and they fit on a screen
 WORST_CHANNELS = 5
 NOT_COMPARABLE = "not comparable"
-NO_REPORTERS = "no reporters"  # that count
+NOTHING_TO_COMPARE = "nothing to compare"
 TOO_FEW = "too few"  # clusters to say
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -328,8 +328,11 @@ def _ratios(window: WindowReliability) -> Text:
 
 
 def without_ratio(window: WindowReliability) -> str:
-    """What a window is, read with its channels, of which none is comparable."""
-    return NOT_COMPARABLE if window.channels else NO_REPORTERS
+    """What a window is, read with its channels, of which none is comparable.
+
+    A channel has a row where a receiver that counts was in it when something was sent.
+    """
+    return NOT_COMPARABLE if window.channels else NOTHING_TO_COMPARE
 
 
 def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Share]]:

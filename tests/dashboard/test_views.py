@@ -115,7 +115,7 @@ def texts(found: Days | None) -> list[tuple[str, str]]:
     ("found", "reason"),
     [
         (None, words.NOT_COMPUTED),
-        (window(pairs=0), words.NO_REPORTERS),
+        (window(pairs=0), words.NOTHING_TO_COMPARE),
         (window(pairs=0, channels=[channel("c", 1, 0)]), words.NOT_COMPARABLE),
         (window(pairs=0, channels=[channel("c", 2, 0)]), words.NOT_COMPARABLE),
         (replace(window(), counts=Counts(1, 2, 2, 0, 0)), words.TOO_FEW),

@@ -69,28 +69,36 @@ _QUERIES = queries(__package__)
 
 # A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
 # in the order of the key, so that none waits in a table of hashes; rows of workers cost little. Two
-# workers have a slice of time each; a leader who took one would leave one of them without.
+# workers have a slice of time each, and do not share both (no scan is great enough for that); a
+# leader who took one would leave one of them without.
 _FOR_MEASURED = """
 set local plan_cache_mode = force_custom_plan;
 set local work_mem = '128MB';
 set local enable_hashagg = off;
+set local min_parallel_index_scan_size = '1TB';
+set local min_parallel_table_scan_size = '1TB';
 set local parallel_leader_participation = off;
 set local parallel_tuple_cost = 0;
 set local parallel_setup_cost = 0
 """
-# How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
-# hash join over it a little longer; a merge join sorts rows that carry whole timelines.
 _FOR_HELD = """
 set local enable_hashagg = on;
-set local enable_nestloop = off;
-set local enable_mergejoin = off;
+set local min_parallel_index_scan_size to default;
+set local min_parallel_table_scan_size to default;
 set local hash_mem_multiplier = 2;
 set local work_mem = '{kb}kB'
 """
-_FOR_THE_REST = "set local work_mem = '128MB'"
-# What a (channel, receiver) is granted, doubled for hashes: a dozen combinations of kind and delay.
-# If there are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.
-_HELD_KB_A_PART = 1
+# How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
+# hash join over it a little longer; a merge join sorts rows that carry whole timelines.
+_FOR_THE_REST = """
+set local hash_mem_multiplier to default;
+set local work_mem = '128MB';
+set local enable_nestloop = off;
+set local enable_mergejoin = off
+"""
+# What a membership is granted, doubled for hashes: a dozen combinations of kind and delay. If there
+# are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.
+_HELD_KB_A_MEMBERSHIP = 1
 _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 
 _NO_NEWS = Arrived(None, None)
@@ -374,8 +382,8 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
     unmeasured = await not_measured(connection, rules)
     span = window.start_ms, window.end_ms
     holes = await holes_of(connection, window)
-    parts = await connection.fetchval(_QUERIES["parts"], *span)
-    held_kb = min(max(_HELD_KB_A_PART * parts, _LEAST_HELD_KB), _MOST_HELD_KB)
+    memberships = await connection.fetchval(_QUERIES["memberships"], *span)
+    held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
     await connection.execute(_FOR_MEASURED)
     await connection.execute(_MEASURED, *span, *unmeasured, rules.quorum, rules.weight_cap)
     await connection.execute(_FOR_HELD.format(kb=held_kb))
@@ -395,7 +403,8 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
         max(min(holes[1], default=window.end_ms), window.start_ms - 1),
         min(max(holes[2], default=window.start_ms), window.end_ms),
     )
-    await connection.execute("drop table measured, held, skewed")  # it may compute once more
+    # A transaction may compute once more.
+    await connection.execute("drop table measured, held, skewed")
     return computed(rows)
 
 

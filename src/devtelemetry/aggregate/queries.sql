@@ -43,8 +43,8 @@ from hole
 join receiver using (installation_id)
 where after < $2::bigint - 1 and before > $1::bigint
 
--- name: parts
--- How many receivers of channels hold messages around the window [$1, $2).
+-- name: memberships
+-- How many receivers hold messages of how many channels around the window [$1, $2), all together.
 select count(*) from membership where first_sent_minute < $2::bigint and last_sent_minute >= $1::bigint
 
 -- name: stored_window

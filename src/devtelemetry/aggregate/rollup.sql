@@ -1,5 +1,6 @@
--- From what was expected of each receiver (part: one row a channel, receiver and message type) to the figures of
--- channels, of the window and of their groups: the end of the statement of reliability.sql. Rows are few from here on.
+-- From what was expected of each receiver (part: one row a channel, receiver and kind), and from the delays
+-- (held, skewed, without what is taken out), to the figures of channels, of the window and of their groups: the end of the
+-- statement of reliability.sql. Rows are few from here on.
 --
 -- Two levels: each channel, and the window, which is made of the channels that take part in it (is_window; level 0).
 -- Four dimensions: '', the whole of the level, and what it is broken down by.

@@ -3,7 +3,8 @@
 --
 -- in   $1 window_start, $2 window_end, $3, $4, $5 holes: as in spans.sql
 --
--- A statement of its own, since workers do the reading, and none of them may read the temporary tables of the others.
+-- A statement of its own, since workers do the reading (PostgreSQL 15 and 16 do not let them), and none of them may read
+-- the temporary tables of the others.
 create temp table skewed on commit drop as
 with
 -- include: spans.sql receivers=3 after=4 before=5

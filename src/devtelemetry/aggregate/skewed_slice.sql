@@ -8,7 +8,12 @@
             sent_at,
             delay,
             receipt_delay(sent_at + clock_offset, received_at, created_at) as corrected_delay
-        from skewed_message
+        from (
+            select *
+            from skewed_message
+            where sent_at >= $1::bigint + ($2::bigint - $1::bigint) * {slice} / {of}
+              and sent_at < $1::bigint + ($2::bigint - $1::bigint) * ({slice} + 1) / {of}
+        ) skewed_message_of_slice
         join (  -- in one scan of the key's index, not one a message
             select *
             from receipt
@@ -21,7 +26,7 @@
                   where sent_at >= $1::bigint + ($2::bigint - $1::bigint) * {slice} / {of}
                     and sent_at < $1::bigint + ($2::bigint - $1::bigint) * ({slice} + 1) / {of}
               ))
-        ) held using (channel_id, message_id, sent_at)
+        ) receipt_of_slice using (channel_id, message_id, sent_at)
     ) corrected
     left join part_said using (channel_id, receiver_id)
     left join hole_of_receiver using (receiver_id)

@@ -4,7 +4,7 @@
 --      holes                            bigint[]: receivers that lost reports, and after and before which sentAt: open
 --                                       intervals that touch the window, any number for each
 
--- What receivers hold and sent of M before they joined or after they left, as they say.
+-- Who says that it joined or left within the window: what it holds and sent before or after is not in its part.
 part_said as not materialized (
     select channel_id, receiver_id, joined_at, left_at
     from membership

@@ -16,7 +16,8 @@ PRODUCT = "Dev-Telemetry"
 
 TOO_FEW = "too few to say"
 NOT_COMPARABLE = report.NOT_COMPARABLE
-NO_REPORTERS = report.NO_REPORTERS
+NOTHING_TO_COMPARE = report.NOTHING_TO_COMPARE
+NO_REPORTERS = "no reporters"
 NOT_COMPUTED = "not yet computed"
 NO_DATABASE = "Figures are shown again as soon as it answers; this page tries by itself."
 

@@ -64,7 +64,7 @@ def _why_never(reading: ChannelReading) -> str:
     if not reading.windows:
         return words.NOT_COMPUTED
     if not rows:
-        return f"{words.NO_REPORTERS}: no window of the span has a message of this channel"
+        return f"{words.NOTHING_TO_COMPARE}: no window of the span has a message of this channel"
     return f"{words.NOT_COMPARABLE}: {why_not_comparable(rows)}"
 
 

@@ -47,7 +47,7 @@ def why_no_ratio(window: WindowReliability | None) -> str:
     if window.counts.expected:
         return f"{words.TOO_FEW}: no other receiver vouches for any message"
     if not window.channels:
-        return f"{words.NO_REPORTERS}: no message was reported by a receiver that counts"
+        return f"{words.NOTHING_TO_COMPARE}: no receiver that counts was in a channel with messages"
     return f"{words.NOT_COMPARABLE}: {why_not_comparable(window.channels)}"
 
 
