@@ -117,31 +117,23 @@ def test_sigterm_ends_it_while_it_is_being_prepared(demo: Demo) -> None:
     demo.end(signal.SIGTERM)
 
 
-def test_a_minute_is_told_once_its_figures_stand_still_or_at_last(
-    capsys: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(
+    "looks",
+    [[(4, 15), (8, 17), (8, 19), (8, 21)], [(4, 15), (5, 20), (6, 25), (7, 30)]],
+    ids=["stands still", "changes to the last"],
+)
+def test_a_minute_is_told_once_at_its_third_look(
+    looks: list[tuple[int, int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """Pairs expected, and seconds after its end."""
     start = "2026-03-02T10:00:00Z"
     end = parse_moment(start) + timedelta(minutes=1)
+    minutes = LiveMinutes(Board())
 
-    def whole(expected: int) -> list[Comparison]:
+    def is_told(expected: int, seconds: int) -> bool:
         figures = Figures(expected, 1, 0, 1 - 1 / expected, 1 - 1 / expected)
-        return [Comparison(start, None, Figures(8, 1, 0, 0.875, 0.875), figures)]
-
-    def told(minutes: LiveMinutes, expected: int, seconds: int) -> bool:
-        minutes.look(whole(expected), end + timedelta(seconds=seconds))
+        whole = Comparison(start, None, Figures(8, 1, 0, 0.875, 0.875), figures)
+        minutes.look([whole], end + timedelta(seconds=seconds))
         return "minute 2026-03-02" in capsys.readouterr().out
 
-    standing = LiveMinutes(Board())
-    assert [told(standing, n, s) for n, s in ((4, 15), (8, 17), (8, 19), (8, 21))] == [
-        False,
-        False,
-        True,
-        False,
-    ]
-    changing = LiveMinutes(Board())
-    assert [told(changing, n, s) for n, s in ((4, 15), (5, 20), (6, 25), (7, 30))] == [
-        False,
-        False,
-        True,
-        False,
-    ]
+    assert [is_told(*look) for look in looks] == [False, False, True, False]
