@@ -361,7 +361,7 @@ def test_one_window_is_computed_by_any_policy(run: Run, file: str) -> None:
 
 
 def test_a_window_without_anything_to_compare_has_no_ratio(run: Run) -> None:
-    assert aggregate(run).out == ("1h 2026-03-02T10:00:00Z present settled: nothing to compare\n")
+    assert aggregate(run).out == "1h 2026-03-02T10:00:00Z present settled: nothing to compare\n"
 
 
 @pytest.mark.parametrize(

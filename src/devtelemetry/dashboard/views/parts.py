@@ -36,6 +36,7 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
 )
+from devtelemetry.report import without_ratio
 
 
 def why_no_ratio(window: WindowReliability | None) -> str:
@@ -46,13 +47,13 @@ def why_no_ratio(window: WindowReliability | None) -> str:
         return ""
     if window.counts.expected:
         return f"{words.TOO_FEW}: no other receiver vouches for any message"
-    if not window.channels:
-        return f"{words.NOTHING_TO_COMPARE}: no receiver that counts was in a channel with messages"
-    return f"{words.NOT_COMPARABLE}: {why_not_comparable(window.channels)}"
+    return f"{without_ratio(window)}: {why_not_comparable(window.channels)}"
 
 
-def why_not_comparable(channels: Iterable[ChannelReliability]) -> str:
+def why_not_comparable(channels: Sequence[ChannelReliability]) -> str:
     """Of channels of which none is comparable: what they lack."""
+    if not channels:
+        return "no receiver that counts was in a channel with messages"
     if any(channel.counts.receivers >= 2 for channel in channels):
         return "nothing was expected of the receivers that count"
     return "one receiver alone counts, and nobody can vouch for its messages"
