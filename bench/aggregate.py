@@ -22,8 +22,16 @@ from bench.report import Result, Table
 from devtelemetry.aggregate import aggregate
 from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.aggregate.stored import CHANNEL_COLUMNS
-from devtelemetry.aggregate.windows import HOUR, parse_timeframe, window_starting
-from devtelemetry.model import HOUR_MS, Dimension, Window, WindowReliability, unix_ms
+from devtelemetry.model import (
+    HOUR,
+    HOUR_MS,
+    Dimension,
+    Window,
+    WindowReliability,
+    parse_timeframe,
+    unix_ms,
+    window_starting,
+)
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.partitions import day_of, make_days
 

@@ -18,19 +18,18 @@ import orjson
 
 from bench.report import Result, Table
 from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.causes.read import Asked, drill_down
-from devtelemetry.clock import now_ms
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
-from devtelemetry.model import HOUR_MS, from_unix_ms
+from devtelemetry.model import HOUR_MS, from_unix_ms, parse_timeframe
+from devtelemetry.runtime.clock import now_ms
 from devtelemetry.simulator.history import history_lines
 from devtelemetry.simulator.loss import LOSS_MODELS, LossModel
 from devtelemetry.simulator.world import Delivery, Spec, World, make_world
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
-from devtelemetry.transfer import import_samples
+from devtelemetry.transfer.transfer import import_samples
 
 START_MS = 1_772_445_600_000  # 2026-03-02T10:00Z
 _HOUR = parse_timeframe("1h")

@@ -27,9 +27,9 @@ from bench.machine import Memory, conditions, cpu_seconds, family, memory
 from bench.postgres import server_version
 from bench.report import Result, Table
 from bench.workload import RECEIVERS, Workload
-from devtelemetry.clock import now_ms
 from devtelemetry.ingest.batch import Batch, floor_to_minute
 from devtelemetry.ingest.grpc_server import to_samples
+from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.partitions import day_of, make_days

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from devtelemetry.aggregate.windows import DAY, HOUR, parse_timeframe, window_at
+from devtelemetry.model import DAY, HOUR, parse_timeframe, window_at
 from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 

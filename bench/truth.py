@@ -16,11 +16,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
+from bench.intake import take_in
+from bench.liars import LIARS
 from bench.postgres import fresh_database, temporary_server
+from bench.pushes import Push, pushes
 from bench.report import Result, Table
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.config import Settings
 from devtelemetry.estimate.delay import Reach, negative_share
 from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.unseen import unseen_messages
@@ -34,12 +35,11 @@ from devtelemetry.model import (
     Reason,
     WindowReliability,
     from_unix_ms,
+    parse_timeframe,
 )
-from devtelemetry.simulator.intake import take_in
-from devtelemetry.simulator.liars import LIARS
+from devtelemetry.settings.settings import Settings
 from devtelemetry.simulator.loss import LossModel
 from devtelemetry.simulator.loss import Share as Common
-from devtelemetry.simulator.pushes import Push, pushes
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows
 from devtelemetry.simulator.world import Delivery, Node, Spec, World, make_world

@@ -13,15 +13,16 @@ from prometheus_client.openmetrics.parser import (
 )
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from devtelemetry import metrics
-from devtelemetry.api import ReliabilityDocument, create_app
-from devtelemetry.clock import now_ms
-from devtelemetry.config import Settings
+from devtelemetry.api.app import ReliabilityDocument, create_app
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import HOUR_MS, Sample, from_unix_ms
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.clock import now_ms
+from devtelemetry.server.wiring import aggregate_rules, http_access
+from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import Scope, create_token
 from support.store import LATER, START, compute_window, store, store_hours
@@ -43,7 +44,8 @@ class AwayDatabase(Database):
 
 def client_of(database: Database, **options: object) -> httpx.AsyncClient:
     settings = Settings(**{"http_listen": "127.0.0.1:8080", **options})
-    transport = httpx.ASGITransport(create_app(database, settings), raise_app_exceptions=False)
+    app = create_app(database, aggregate_rules(settings), http_access(settings))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080")
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from devtelemetry.audits import (
+from devtelemetry.figures.audits import (
     RECENT_MS,
     Audit,
     AuditResult,

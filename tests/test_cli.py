@@ -21,11 +21,10 @@ import pytest
 import structlog
 from rich.console import Console
 
-from devtelemetry import __version__, cli, config, logs, metrics, report
+from devtelemetry import __version__
 from devtelemetry.__main__ import main
-from devtelemetry.clock import utc_now
-from devtelemetry.clocks import Clocks
-from devtelemetry.config import Settings, settings_table
+from devtelemetry.cli import cli
+from devtelemetry.figures.clocks import Clocks
 from devtelemetry.model import (
     DELAY_CLASSES,
     HOUR_MS,
@@ -44,6 +43,11 @@ from devtelemetry.model import (
     WindowState,
     from_unix_ms,
 )
+from devtelemetry.report import report
+from devtelemetry.runtime import logs, metrics
+from devtelemetry.runtime.clock import utc_now
+from devtelemetry.settings import settings as config
+from devtelemetry.settings.settings import Settings, settings_table
 from oracle.recording import Vector, read_vectors
 from support.server import command, postmaster_pid, wait_until_gone
 
@@ -839,7 +843,7 @@ def test_without_the_server_it_says_how_to_install_it() -> None:
 
 
 def test_help_loads_no_server() -> None:
-    code = "import sys, devtelemetry.cli; print(*sys.modules)"
+    code = "import sys, devtelemetry.cli.cli; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     heavy = {"asyncpg", "fastapi", "grpc", "alembic", "sqlalchemy", "uvicorn", "prometheus_client"}
     assert heavy & set(done.stdout.split()) == set()

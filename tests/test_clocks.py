@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devtelemetry.clocks import RECENT_MS, Clocks, read_clocks
+from devtelemetry.figures.clocks import RECENT_MS, Clocks, read_clocks
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import HOUR_MS, MINUTE_MS

@@ -10,17 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtelemetry import config
-from devtelemetry.config import (
+from devtelemetry.model import Listen, MembershipPolicy, Source, parse_duration, write_duration
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.runtime.hosts import is_loopback
+from devtelemetry.server import wiring
+from devtelemetry.settings import settings as config
+from devtelemetry.settings.settings import (
     BadOption,
-    Listen,
     Settings,
-    parse_duration,
     settings_table,
-    write_duration,
 )
-from devtelemetry.errors import ConfigurationError
-from devtelemetry.model import MembershipPolicy, Source
 
 HOUR = timedelta(hours=1)
 SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -122,7 +121,7 @@ def test_an_address_is_a_host_and_a_port(text: str, expected: Listen, written: s
 
 
 @pytest.mark.parametrize(
-    ("host", "is_loopback"),
+    ("host", "expected"),
     [
         ("127.0.0.1", True),
         ("127.8.9.1", True),
@@ -134,8 +133,8 @@ def test_an_address_is_a_host_and_a_port(text: str, expected: Listen, written: s
         ("::ffff:192.0.2.1", False),
     ],
 )
-def test_loopback_is_what_only_this_machine_reaches(host: str, is_loopback: bool) -> None:
-    assert Listen(host, 80).is_loopback is is_loopback
+def test_loopback_is_what_only_this_machine_reaches(host: str, expected: bool) -> None:
+    assert is_loopback(host) is expected
 
 
 def test_a_name_is_loopback_only_if_all_its_addresses_are(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,9 +146,9 @@ def test_a_name_is_loopback_only_if_all_its_addresses_are(monkeypatch: pytest.Mo
         return [(0, 0, 0, "", (address, port)) for address in addresses[host]]
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
-    assert Listen("own", 80).is_loopback
-    assert not Listen("both", 80).is_loopback
-    assert not Listen("nowhere", 80).is_loopback
+    assert is_loopback("own")
+    assert not is_loopback("both")
+    assert not is_loopback("nowhere")
 
 
 @pytest.mark.parametrize(
@@ -264,7 +263,7 @@ def test_the_rules_of_aggregation_say_what_the_settings_say() -> None:
         unmeasured_channels="a*,b?",
         legacy_unmeasured_types="",
     )
-    rules = settings.aggregate_rules()
+    rules = wiring.aggregate_rules(settings)
     assert [one.name for one in rules.timeframes] == ["2h"]
     assert rules.membership is MembershipPolicy.BRACKETED
     assert rules.settle_time == 3 * HOUR
@@ -284,11 +283,11 @@ def test_ingest_gets_its_limits_in_milliseconds_and_bytes() -> None:
         queue_samples="6000",
         queue_bytes="1KiB",
     )
-    assert settings.age_limits() == (2 * 86_400_000, 3_000)
-    assert settings.settle_rule().window_ms == 15 * 60_000
-    assert settings.settle_rule().settle_ms == 2 * 3_600_000
-    assert settings.queue_limits().samples == 6_000
-    assert settings.queue_limits().size_bytes == 1_024
+    assert wiring.age_limits(settings) == (2 * 86_400_000, 3_000)
+    assert wiring.settle_rule(settings).window_ms == 15 * 60_000
+    assert wiring.settle_rule(settings).settle_ms == 2 * 3_600_000
+    assert wiring.queue_limits(settings).samples == 6_000
+    assert wiring.queue_limits(settings).size_bytes == 1_024
 
 
 def test_every_default_is_a_value_one_could_write() -> None:

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from devtelemetry import metrics
-from devtelemetry.api import clock_metrics, window_metrics
-from devtelemetry.audits import audit_metrics
+from devtelemetry.api.app import clock_metrics, window_metrics
+from devtelemetry.figures.audits import audit_metrics
 from devtelemetry.ingest.statusgo import Refused
 from devtelemetry.model import Reason
+from devtelemetry.runtime import metrics
 
 ROOT = Path(__file__).parents[1]
 METRICS_PAGE = ROOT / "docs" / "metrics.md"

@@ -8,11 +8,7 @@ from datetime import timedelta
 import asyncpg
 import pytest
 
-from devtelemetry import forget
 from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.errors import Busy
-from devtelemetry.forget import forget_installation, forget_key
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import (
@@ -24,8 +20,12 @@ from devtelemetry.model import (
     SentEnvelope,
     Source,
     from_unix_ms,
+    parse_timeframe,
 )
-from devtelemetry.retention import clean
+from devtelemetry.model.errors import Busy
+from devtelemetry.retention import forget
+from devtelemetry.retention.clean import clean
+from devtelemetry.retention.forget import forget_installation, forget_key
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.repair import repair
 from oracle.model import MEMBERSHIPS, OracleSample, compute

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from devtelemetry.clock import now_ms
 from devtelemetry.model import HOUR_MS, from_unix_ms
+from devtelemetry.runtime.clock import now_ms
 from oracle.model import (
     MEMBERSHIPS,
     Canonical,

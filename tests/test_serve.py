@@ -16,8 +16,8 @@ import grpc
 import pytest
 import trustme
 
-from devtelemetry.clock import now_ms
 from devtelemetry.model import HOUR_MS
+from devtelemetry.runtime.clock import now_ms
 from devtelemetry.v1 import PUSH, telemetry_pb2
 from oracle.model import OracleSample, compute
 from support.server import ServerProcess, postmaster_pid, run, wait_until_gone
@@ -308,7 +308,7 @@ def ran(script: str) -> subprocess.CompletedProcess[str]:
 def test_no_log_line_shows_what_a_variable_held() -> None:
     done = ran(
         "import structlog\n"
-        "from devtelemetry.logs import configure_logging\n"
+        "from devtelemetry.runtime.logs import configure_logging\n"
         "configure_logging('info', 'console')\n"
         "def fail(public_key):\n"
         "    raise ValueError('it broke')\n"
@@ -323,7 +323,7 @@ def test_no_log_line_shows_what_a_variable_held() -> None:
 
 def test_no_log_line_shows_where_points_go() -> None:
     done = ran(
-        "from devtelemetry.logs import configure_logging\n"
+        "from devtelemetry.runtime.logs import configure_logging\n"
         "from devtelemetry.publish.remote_write import RemoteWrite\n"
         "import httpx\n"
         "configure_logging('debug', 'console')\n"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtelemetry.texts import shorten, visible
+from devtelemetry.words.texts import shorten, visible
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.figures.document import window_as_json
-from devtelemetry.forget import forget_installation
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import (
@@ -33,11 +31,13 @@ from devtelemetry.model import (
     Source,
     WindowReliability,
     from_unix_ms,
+    parse_timeframe,
 )
+from devtelemetry.retention.forget import forget_installation
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import ReceiverIds, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
-from devtelemetry.transfer import (
+from devtelemetry.transfer.transfer import (
     BATCH_SAMPLES,
     MAX_LINE_BYTES,
     PSEUDONYM_PREFIX,

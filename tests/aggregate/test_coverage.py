@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 
 from aggregate.test_reliability import close_to, figures, oracle_figures
 from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_due
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.forget import forget_installation, forget_key
 from devtelemetry.ingest.batch import Heartbeat, NewRun, union
 from devtelemetry.model import (
     DAY_MS,
@@ -22,8 +20,10 @@ from devtelemetry.model import (
     Source,
     WindowReliability,
     from_unix_ms,
+    parse_timeframe,
 )
-from devtelemetry.retention import clean
+from devtelemetry.retention.clean import clean
+from devtelemetry.retention.forget import forget_installation, forget_key
 from devtelemetry.store.database import Database
 from oracle.model import Joining, Numbers, OracleSample, OracleWindow, compute
 from support.store import START, as_memberships, compute_window, empty

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_due, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.errors import ConfigurationError
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
-from devtelemetry.model import Sample, WindowReliability, WindowState, unix_ms
-from devtelemetry.retention import CleanResult, clean
+from devtelemetry.model import Sample, WindowReliability, WindowState, parse_timeframe, unix_ms
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.retention.clean import CleanResult, clean
 from devtelemetry.store.database import Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import existing_days

@@ -7,17 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.windows import (
-    Arrived,
-    is_due,
-    must_compute,
+from devtelemetry.aggregate.due import Arrived, is_due, must_compute, state_at
+from devtelemetry.model import (
+    WindowState,
     parse_timeframe,
-    state_at,
+    unix_ms,
     window_at,
     window_starting,
     windows_between,
 )
-from devtelemetry.model import WindowState, unix_ms
 
 NAMES = st.sampled_from(["1m", "15m", "1h", "6h", "1d", "1w", "2w", "90m"])
 MOMENTS = st.datetimes(

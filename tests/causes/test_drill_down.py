@@ -17,7 +17,6 @@ from devtelemetry.aggregate.aggregate import (
     compute_due,
     compute_one,
 )
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.causes import read
 from devtelemetry.causes.classify import runs_of
 from devtelemetry.causes.read import (
@@ -29,7 +28,6 @@ from devtelemetry.causes.read import (
     UnknownName,
     drill_down,
 )
-from devtelemetry.forget import forget_key
 from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (
     HOUR_MS,
@@ -38,8 +36,10 @@ from devtelemetry.model import (
     Sample,
     Source,
     from_unix_ms,
+    parse_timeframe,
 )
-from devtelemetry.retention import clean
+from devtelemetry.retention.clean import clean
+from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, Receiver, compute
 from support.losses import PLATFORMS, worked_channel

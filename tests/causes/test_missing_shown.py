@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtelemetry.api_missing import MissingDocument
+from devtelemetry.api.missing import MissingDocument
 from devtelemetry.causes import document
 from devtelemetry.causes.document import COLUMNS, cell
 from devtelemetry.model import HOUR_MS, Sample

@@ -13,10 +13,10 @@ from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.types import Message
 
-from devtelemetry.config import Settings
 from devtelemetry.dashboard.guard import Guard, SignIn, session_cookie
-from devtelemetry.errors import ConfigurationError
-from devtelemetry.hosts import KnownHosts
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.runtime.hosts import KnownHosts
+from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook, create_token, revoke_token
 

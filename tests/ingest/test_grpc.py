@@ -14,11 +14,11 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from devtelemetry import metrics
-from devtelemetry.clock import now_ms
-from devtelemetry.config import Settings
-from devtelemetry.ingest.endpoint import ingest_endpoint
 from devtelemetry.model import DAY_MS, HOUR_MS
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.clock import now_ms
+from devtelemetry.server.endpoint import ingest_endpoint
+from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, create_token, revoke_token
 from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2

@@ -15,15 +15,15 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from devtelemetry import metrics
-from devtelemetry.errors import Busy, ConfigurationError
 from devtelemetry.ingest import statusgo_http
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.statusgo_http import statusgo_router
 from devtelemetry.ingest.writer import GroupCommit, QueueLimits, Submission
 from devtelemetry.model import HOUR_MS
-from devtelemetry.rates import address_key
+from devtelemetry.model.errors import Busy, ConfigurationError
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.rates import address_key
 from devtelemetry.store.database import Database
 from oracle.recording import Recording, read_recording, recording_path, shift, to_samples
 

@@ -10,23 +10,23 @@ from functools import partial
 
 import pytest
 
-from devtelemetry import metrics
 from devtelemetry.client.schedule import Timing
-from devtelemetry.errors import Unavailable
 from devtelemetry.model import HOUR_MS, MembershipPolicy, WindowReliability, from_unix_ms
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.publish import publisher as publisher_module
 from devtelemetry.publish.answer import Rejected, StoreAway
 from devtelemetry.publish.publisher import (
     Published,
+    PublishedSeries,
     Publisher,
     Span,
-    What,
     back_fill,
     count_waiting,
     publish_waiting,
     stamped,
 )
 from devtelemetry.publish.remote_write import RemoteWrite, Stamped
+from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database, try_lock
 from devtelemetry.store.locks import Lock
 from support.receiver import TAKEN, Answer, Point, Receiver, receiving
@@ -34,7 +34,7 @@ from support.store import LATER, START, compute_window, store_hours
 
 SOON = from_unix_ms(START + 6 * HOUR_MS)  # the first hours are provisional then
 HOURS = 4
-WHAT = What()
+WHAT = PublishedSeries()
 
 
 @pytest.fixture
@@ -53,9 +53,9 @@ async def store_of() -> AsyncIterator[Callable[[Receiver], RemoteWrite]]:
 StoreOf = Callable[[Receiver], RemoteWrite]
 
 
-async def switch_on(database: Database, store: RemoteWrite, what: What = WHAT) -> None:
+async def switch_on(database: Database, store: RemoteWrite, series: PublishedSeries = WHAT) -> None:
     """As a server that starts with remote write and nothing to send."""
-    assert await publish_waiting(database, store, what, now=lambda: SOON) == Published()
+    assert await publish_waiting(database, store, series, now=lambda: SOON) == Published()
 
 
 async def compute_hours(
@@ -67,14 +67,14 @@ async def compute_hours(
     ]
 
 
-async def send(database: Database, store: RemoteWrite, what: What = WHAT) -> Published:
-    return await publish_waiting(database, store, what, now=lambda: LATER)
+async def send(database: Database, store: RemoteWrite, series: PublishedSeries = WHAT) -> Published:
+    return await publish_waiting(database, store, series, now=lambda: LATER)
 
 
-def points_of(windows: list[WindowReliability], what: What = WHAT) -> list[Point]:
+def points_of(windows: list[WindowReliability], series: PublishedSeries = WHAT) -> list[Point]:
     """What a receiver has then, in some order."""
     return [
-        (one.series, one.at_ms, one.value) for window in windows for one in stamped(window, what)
+        (one.series, one.at_ms, one.value) for window in windows for one in stamped(window, series)
     ]
 
 
@@ -86,7 +86,7 @@ def sent_ends(receiver: Receiver) -> list[int]:
 def test_a_point_has_the_windows_end_the_series_labels_and_those_of_the_deployment(
     sample_window: WindowReliability,
 ) -> None:
-    points = stamped(sample_window, What(labels={"deployment": "test"}))
+    points = stamped(sample_window, PublishedSeries(labels={"deployment": "test"}))
     assert {one.at_ms for one in points} == {START + HOUR_MS}
     labels = [dict(one.series) for one in points]
     assert all(
@@ -340,7 +340,7 @@ async def test_windows_of_another_policy_neither_go_nor_go_over_what_is_there(
     database: Database, store_of: StoreOf
 ) -> None:
     await store_hours(database, HOURS)
-    by_window = What(MembershipPolicy.WINDOW)
+    by_window = PublishedSeries(MembershipPolicy.WINDOW)
     with receiving(Receiver()) as receiver:
         store = store_of(receiver)
         await switch_on(database, store)
@@ -362,7 +362,7 @@ async def test_channels_go_only_if_asked_for(database: Database, store_of: Store
         assert not [one for one, _, _ in receiver.taken if "channel" in dict(one)]
         settled = await compute_hours(database, range(1), now=LATER)
         receiver.taken.clear()
-        await send(database, store, What(by_channel=True))
+        await send(database, store, PublishedSeries(by_channel=True))
     missing = {
         dict(series).get("channel"): value
         for series, _, value in receiver.taken
@@ -418,7 +418,7 @@ async def test_many_points_go_in_requests_of_a_bounded_size(
 ) -> None:
     monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 20)
     await store_hours(database, HOURS, channels=[f"c{n}" for n in range(5)])
-    what = What(by_channel=True)
+    what = PublishedSeries(by_channel=True)
     with receiving(Receiver()) as receiver:
         store = store_of(receiver)
         await switch_on(database, store, what)
@@ -601,7 +601,7 @@ async def test_a_back_fill_is_no_faster_than_it_may_be(
         published = await back_fill(
             database,
             store_of(receiver),
-            What(by_channel=True),
+            PublishedSeries(by_channel=True),
             Span(),
             points_per_second=4.0,
             now=lambda: LATER,
@@ -620,9 +620,9 @@ async def test_points_are_made_beside_the_event_loop(
 ) -> None:
     threads: list[threading.Thread] = []
 
-    def make(window: WindowReliability, what: What) -> list[Stamped]:
+    def make(window: WindowReliability, series: PublishedSeries) -> list[Stamped]:
         threads.append(threading.current_thread())
-        return stamped(window, what)
+        return stamped(window, series)
 
     monkeypatch.setattr(publisher_module, "stamped", make)
     await store_hours(database, 1)

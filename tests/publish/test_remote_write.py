@@ -10,7 +10,7 @@ import trustme
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.publish.answer import Failed, Rejected, StoreAway
 from devtelemetry.publish.remote_write import (
     REFUSED_FOR_ONE,

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from devtelemetry.config import Settings
-from devtelemetry.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.server.wiring import remote_write
+from devtelemetry.settings.settings import Settings
 from support.receiver import Receiver, receiving
 from support.server import run
 
@@ -60,7 +61,7 @@ def test_what_is_no_label_or_one_of_ours_is_refused(labels: str) -> None:
 
 def test_without_a_store_there_is_nothing_to_publish_to() -> None:
     with pytest.raises(ConfigurationError, match=r"remote_write_url: .*allowed"):
-        Settings().remote_write()
+        remote_write(Settings())
 
 
 def test_a_setting_that_is_written_out_does_not_show_the_url(tmp_path: Path) -> None:

@@ -19,18 +19,25 @@ import trustme
 
 from conftest import database_of
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.clock import now_ms, utc_now
 from devtelemetry.figures.document import iso, window_as_json
 from devtelemetry.figures.read import Selection, read_windows
-from devtelemetry.model import DAY_MS, HOUR_MS, Dimension, Sample, from_unix_ms, unix_ms
+from devtelemetry.model import (
+    DAY_MS,
+    HOUR_MS,
+    Dimension,
+    Sample,
+    from_unix_ms,
+    parse_timeframe,
+    unix_ms,
+)
 from devtelemetry.publish.answer import Failed, Rejected, StoreAway
 from devtelemetry.publish.publisher import (
-    What,
+    PublishedSeries,
     count_waiting,
     publish_waiting,
 )
 from devtelemetry.publish.remote_write import Outcome, RemoteWrite, Stamped, labels_of
+from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.store.database import Database
 from support.server import ServerProcess, run
 from support.store import store as store_samples
@@ -255,7 +262,9 @@ async def test_a_prometheus_that_takes_no_old_points_counts_them_and_takes_the_o
         recent = within(expected, now_ms() - taken_for_hours * HOUR_MS)
         assert all(recent[series].keys() <= found[series].keys() for series in recent)
     async with Database(week_url) as database:
-        assert await count_waiting(database, What()) == 0, "what is refused does not wait"
+        assert await count_waiting(database, PublishedSeries()) == 0, (
+            "what is refused does not wait"
+        )
 
 
 async def test_a_point_that_is_there_with_another_value_costs_no_other(tmp_path: Path) -> None:
@@ -293,15 +302,15 @@ async def test_a_prometheus_that_takes_nothing_gets_all_of_it_once_that_is_mende
     rules = AggregateRules((parse_timeframe("1h"),))
     with Prometheus(tmp_path / "store", takes=False) as store:
         async with RemoteWrite(store.write_url) as sender:
-            await publish_waiting(database, sender, What(), now=utc_now)
+            await publish_waiting(database, sender, PublishedSeries(), now=utc_now)
             windows = await compute_due(database, rules, now=lambda: now)
             with pytest.raises(StoreAway, match="404 remote write receiver") as caught:
-                await publish_waiting(database, sender, What(), now=utc_now)
+                await publish_waiting(database, sender, PublishedSeries(), now=utc_now)
             assert caught.value.failed is Failed.MISDIRECTED
             store.kill()
             store.takes = True
             store.start()
-            published = await publish_waiting(database, sender, What(), now=utc_now)
+            published = await publish_waiting(database, sender, PublishedSeries(), now=utc_now)
     assert published.windows == windows
     assert not published.points.rejected
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.audits import COUNT_NAMES, Audit, parse_audit
-from devtelemetry.model import AUDIT_CHANNELS, Counts, Timeframe, unix_ms
+from devtelemetry.figures.audits import COUNT_NAMES, Audit, parse_audit
+from devtelemetry.model import AUDIT_CHANNELS, Counts, Timeframe, parse_timeframe, unix_ms
 from devtelemetry.simulator.audit import (
     LEAST_NODES,
     PUBLIC_KEY,

@@ -13,10 +13,10 @@ from urllib.request import urlopen
 
 import pytest
 
-from devtelemetry.aggregate.windows import parse_timeframe, window_at
-from devtelemetry.audits import Audit, parse_audit
-from devtelemetry.clock import utc_now
+from devtelemetry.figures.audits import Audit, parse_audit
 from devtelemetry.figures.document import iso
+from devtelemetry.model import parse_timeframe, window_at
+from devtelemetry.runtime.clock import utc_now
 from devtelemetry.simulator.audit import Spec, installation_ids, make_plan, plan_timing
 from devtelemetry.simulator.fetch import fetch_report
 from devtelemetry.simulator.inject import Pusher, to_request

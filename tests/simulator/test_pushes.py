@@ -5,14 +5,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from bench.intake import take_in
+from bench.liars import LIARS, invents, invents_a_tenth
+from bench.pushes import MOST_SAMPLES, Push, pushes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from devtelemetry.model import HOUR_MS, MINUTE_MS, Reason
-from devtelemetry.simulator.intake import take_in
-from devtelemetry.simulator.liars import LIARS, invents, invents_a_tenth
 from devtelemetry.simulator.loss import LOSS_MODELS
-from devtelemetry.simulator.pushes import MOST_SAMPLES, Push, pushes
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.world import Action, Spec, World, make_world
 from devtelemetry.store.database import Database

@@ -11,12 +11,11 @@ import pytest
 import trustme
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.clock import now_ms, utc_now
 from devtelemetry.figures.document import iso
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
-from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms
+from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms, parse_timeframe
+from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.simulator.compare import compare
 from devtelemetry.simulator.history import REPORT_MS, history_lines
 from devtelemetry.simulator.loss import LOSS_MODELS
@@ -26,7 +25,7 @@ from devtelemetry.simulator.run import NODES_A_PROCESS, _share_out, run_world
 from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import Action, Spec, World, make_world
 from devtelemetry.store.database import Database
-from devtelemetry.transfer import import_samples
+from devtelemetry.transfer.transfer import import_samples
 from oracle.model import OracleWindow
 from support.server import ServerProcess, run
 from support.simulated import measured

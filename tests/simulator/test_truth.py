@@ -11,6 +11,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from bench.intake import take_in
+from bench.liars import LIARS
+from bench.pushes import Push, pushes
 
 from devtelemetry.estimate.delay import NOT_REACHED, negative_share
 from devtelemetry.estimate.unseen import unseen_messages
@@ -24,10 +27,7 @@ from devtelemetry.model import (
     Dimension,
     WindowReliability,
 )
-from devtelemetry.simulator.intake import take_in
-from devtelemetry.simulator.liars import LIARS
 from devtelemetry.simulator.loss import LossModel, Share
-from devtelemetry.simulator.pushes import Push, pushes
 from devtelemetry.simulator.truth import Group, captured
 from devtelemetry.simulator.world import Delivery, Spec, World, make_world
 from devtelemetry.store.database import Database

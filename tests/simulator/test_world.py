@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.windows import parse_timeframe, window_at
-from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms
+from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms, parse_timeframe, window_at
 from devtelemetry.simulator.loss import (
     LOSS_MODELS,
     NEWEST_VERSION,

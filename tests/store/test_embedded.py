@@ -23,9 +23,10 @@ from typing import Self, TypeVar
 import asyncpg
 import pytest
 
-from devtelemetry.errors import EmbeddedError
+from devtelemetry.model.errors import EmbeddedError
+from devtelemetry.settings.settings import default_data_dir
 from devtelemetry.store import embedded, identity
-from devtelemetry.store.embedded import AlreadyServing, EmbeddedServer, default_data_dir
+from devtelemetry.store.embedded import AlreadyServing, EmbeddedServer
 
 T = TypeVar("T")
 SOURCES = Path(embedded.__file__).parents[2]
@@ -36,8 +37,9 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must become so
 USER = """
 import sys
 from pathlib import Path
-from devtelemetry.errors import EmbeddedError
-from devtelemetry.store.embedded import EmbeddedServer, default_data_dir
+from devtelemetry.model.errors import EmbeddedError
+from devtelemetry.settings.settings import default_data_dir
+from devtelemetry.store.embedded import EmbeddedServer
 
 directory = Path(sys.argv[1]) if sys.argv[1] else default_data_dir()
 server = EmbeddedServer(directory, exclusive=sys.argv[2] == "serve")

@@ -11,8 +11,8 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from conftest import database_of
-from devtelemetry.errors import ConfigurationError
 from devtelemetry.model import DAY_MS, HOUR_MS
+from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.partitions import day_name, day_of, day_start_ms, drop_day, make_days

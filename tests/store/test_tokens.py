@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devtelemetry.errors import Unavailable
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import (
     REFRESH_SECONDS,

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.ingest.batch import Batch, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import (
@@ -18,6 +17,7 @@ from devtelemetry.model import (
     Source,
     WindowReliability,
     from_unix_ms,
+    parse_timeframe,
 )
 from devtelemetry.store.database import Database
 from oracle.model import Memberships, OracleSample

@@ -13,7 +13,7 @@ from typing import Any
 
 import asyncpg
 
-from devtelemetry import metrics
+from devtelemetry.aggregate.due import Arrived, has_news, must_compute, state_at
 from devtelemetry.aggregate.stored import (
     CHANNEL_COLUMNS,
     GROUP_COLUMNS,
@@ -26,20 +26,10 @@ from devtelemetry.aggregate.stored import (
     group_of,
     window_row,
 )
-from devtelemetry.aggregate.windows import (
-    DAY,
-    Arrived,
-    has_news,
-    must_compute,
-    state_at,
-    window_at,
-    window_starting,
-    windows_between,
-)
-from devtelemetry.errors import ConfigurationError, Unavailable
 from devtelemetry.estimate.unseen import window_sample_coverage, window_unseen
 from devtelemetry.model import (
     AUDIT_CHANNELS,
+    DAY,
     DAY_MS,
     ChannelReliability,
     Counts,
@@ -52,7 +42,13 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
     from_unix_ms,
+    parse_timeframe,
+    window_at,
+    window_starting,
+    windows_between,
 )
+from devtelemetry.model.errors import ConfigurationError, Unavailable
+from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, is_transient, try_lock
 from devtelemetry.store.locks import Lock
 from devtelemetry.store.repair import needs_repair, repair
@@ -140,6 +136,11 @@ class AggregateRules:
     quorum: int = 1
     weight_cap: float = 1.0
     smallest_group: int = 3
+
+    def timeframe(self, name: str) -> Timeframe:
+        """The timeframe of that name, configured or not. Raises ValueError with what is allowed."""
+        configured = {timeframe.name: timeframe for timeframe in self.timeframes}
+        return configured.get(name) or parse_timeframe(name)
 
 
 async def compute_due(

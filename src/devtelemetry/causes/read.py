@@ -23,7 +23,6 @@ from devtelemetry.aggregate.aggregate import (
     not_measured,
 )
 from devtelemetry.aggregate.stored import counts_of
-from devtelemetry.aggregate.windows import window_starting
 from devtelemetry.causes.classify import (
     BURST_MESSAGES,
     CLASS_OF,
@@ -35,8 +34,16 @@ from devtelemetry.causes.classify import (
     pairs_of,
     sequence,
 )
-from devtelemetry.errors import DevTelemetryError, Unavailable
-from devtelemetry.model import DAY_MS, Counts, MembershipPolicy, Timeframe, Window, from_unix_ms
+from devtelemetry.model import (
+    DAY_MS,
+    Counts,
+    MembershipPolicy,
+    Timeframe,
+    Window,
+    from_unix_ms,
+    window_starting,
+)
+from devtelemetry.model.errors import DevTelemetryError, Unavailable
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import receiver_name
 from devtelemetry.store.repair import needs_repair, repair

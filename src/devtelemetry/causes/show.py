@@ -11,8 +11,8 @@ from rich.text import Text
 from devtelemetry.causes.classify import LossClass, LossPattern, Run, loss_pattern, runs_of
 from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
 from devtelemetry.model import from_unix_ms
-from devtelemetry.report import ID_WIDTH, bare_table, count, percent
-from devtelemetry.texts import shorten
+from devtelemetry.report.report import ID_WIDTH, bare_table, count, percent
+from devtelemetry.words.texts import shorten
 
 WORST = 20  # messages and receivers, if it is not said how many
 

@@ -34,9 +34,9 @@ from devtelemetry.dashboard.session import (
     session_key,
     write_cookie,
 )
-from devtelemetry.errors import Unavailable
-from devtelemetry.hosts import KnownHosts
-from devtelemetry.rates import RateLimit, address_key
+from devtelemetry.model.errors import Unavailable
+from devtelemetry.runtime.hosts import KnownHosts
+from devtelemetry.runtime.rates import RateLimit, address_key
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
 
 PAGES = frozenset({"/", "/channel", "/window"})

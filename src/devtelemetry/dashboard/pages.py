@@ -14,7 +14,7 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.elements.html import Html
 
-from devtelemetry.config import Settings
+from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.drawing import (
     Drawn,
@@ -42,7 +42,7 @@ from devtelemetry.dashboard.views.channel import channel_page
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.values import Link, Point
 from devtelemetry.dashboard.views.window import window_page
-from devtelemetry.errors import Unavailable
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import is_transient
 
 _log = structlog.get_logger(__name__)
@@ -52,20 +52,34 @@ _BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some secon
 
 
 @dataclass(frozen=True, slots=True)
+class PushHint:
+    """How an app reaches this server, for the page of a server without samples.
+
+    grpc_at  HOST:PORT
+    """
+
+    grpc_at: str
+    needs_tls: bool
+    needs_token: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What all pages rest on.
 
-    may_look  whether a session's cookie is good still
-    asset     the version of the assets, in their address
+    influence_limit  a window is marked if one receiver could move its reliability by more
+    may_look         whether a session's cookie is good still
+    asset            the version of the assets, in their address
     """
 
-    settings: Settings
+    rules: AggregateRules
+    influence_limit: float
+    push: PushHint
     reader: Reader
     live: Live
     now: Callable[[], datetime]
     may_look: Callable[[str | None], Awaitable[bool]]
     asks_for_token: bool
-    grpc_at: str
     asset: str
 
 
@@ -256,8 +270,8 @@ class _Line:
 
 class _OverviewPage(_Page):
     def ask(self, query: Mapping[str, str]) -> None:
-        settings = self.site.settings
-        self.asked = read_asked(query, settings.timeframes, settings.membership)
+        rules = self.site.rules
+        self.asked = read_asked(query, rules.timeframes, rules.membership)
 
     def crumbs(self) -> Sequence[Link]:
         return [Link("Overview", "")]
@@ -265,7 +279,7 @@ class _OverviewPage(_Page):
     async def draw(self) -> None:
         self._drawn = await self._draw()
         if self._drawn.empty:
-            other = self.asked.membership is not self.site.settings.membership
+            other = self.asked.membership is not self.site.rules.membership
             why = "policy" if other else self._drawn.empty
             _html(_empty(self.site, self.request, why))
             return
@@ -275,14 +289,14 @@ class _OverviewPage(_Page):
         self._write(self._drawn)
 
     async def _draw(self) -> Drawn:
-        site, settings = self.site, self.site.settings
+        site, rules = self.site, self.site.rules
         # What it says of the time ("3 hours ago") is told to the minute.
         now = site.now().replace(second=0, microsecond=0)
 
         def draw(reading: OverviewReading) -> Drawn:
-            limit = settings.influence_limit
+            limit = site.influence_limit
             return draw_overview(
-                overview(reading, settings.timeframes, now=now, influence_limit=limit)
+                overview(reading, rules.timeframes, now=now, influence_limit=limit)
             )
 
         async def make() -> Drawn:
@@ -308,18 +322,18 @@ class _OverviewPage(_Page):
 
 class _ChannelPage(_OverviewPage):
     def ask(self, query: Mapping[str, str]) -> None:
-        settings = self.site.settings
-        self.asked = read_asked(query, settings.timeframes, settings.membership, names_channel=True)
+        rules = self.site.rules
+        self.asked = read_asked(query, rules.timeframes, rules.membership, names_channel=True)
 
     def crumbs(self) -> Sequence[Link]:
         return [Link(words.short_identifier(self.asked.channel or ""), "")]
 
     async def _draw(self) -> Drawn:
-        site, settings = self.site, self.site.settings
+        site, rules = self.site, self.site.rules
 
         def draw(reading: ChannelReading) -> Drawn:
-            limit = settings.influence_limit
-            return draw_channel(channel_page(reading, settings.timeframes, influence_limit=limit))
+            limit = site.influence_limit
+            return draw_channel(channel_page(reading, rules.timeframes, influence_limit=limit))
 
         async def make() -> Drawn:
             return await asyncio.to_thread(draw, await site.reader.channel(self.asked))
@@ -329,8 +343,8 @@ class _ChannelPage(_OverviewPage):
 
 class _WindowPage(_Page):
     def ask(self, query: Mapping[str, str]) -> None:
-        settings = self.site.settings
-        self.asked = read_asked_window(query, settings.timeframes, settings.membership)
+        rules = self.site.rules
+        self.asked = read_asked_window(query, rules.timeframes, rules.membership)
         self.drills = self.asked.channel is not None
 
     def crumbs(self) -> Sequence[Link]:
@@ -338,10 +352,10 @@ class _WindowPage(_Page):
         here = Link(f"{self.asked.timeframe.name} window, {words.utc(self.asked.start)}", "")
         if channel is None:
             return [here]
-        settings = self.site.settings
+        rules = self.site.rules
         of_channel = read_asked(
             {"id": channel, "timeframe": self.asked.timeframe.name},
-            settings.timeframes,
+            rules.timeframes,
             self.asked.membership,
             names_channel=True,
         )
@@ -352,7 +366,7 @@ class _WindowPage(_Page):
         await self.redraw()
 
     async def redraw(self) -> None:
-        site, settings = self.site, self.site.settings
+        site, rules = self.site, self.site.rules
         now = site.now().replace(second=0, microsecond=0)
 
         def draw(reading: WindowReading) -> str:
@@ -360,8 +374,8 @@ class _WindowPage(_Page):
                 window_page(
                     reading,
                     now=now,
-                    settle_time=settings.settle_time,
-                    influence_limit=settings.influence_limit,
+                    settle_time=rules.settle_time,
+                    influence_limit=site.influence_limit,
                 )
             )
 
@@ -378,8 +392,8 @@ def _empty(site: Site, request: Request, why: str) -> str:
         grpc_at=_grpc_at(site, request),
         grpcurl=grpcurl_command(
             _grpc_at(site, request),
-            tls=site.settings.tls_cert is not None,
-            token=site.settings.require_tokens or not site.settings.grpc_listen.is_loopback,
+            tls=site.push.needs_tls,
+            token=site.push.needs_token,
         ),
     )
 
@@ -387,7 +401,7 @@ def _empty(site: Site, request: Request, why: str) -> str:
 def _grpc_at(site: Site, request: Request) -> str:
     """Where this viewer reaches gRPC: a server that listens everywhere has the name that it was
     opened by."""
-    host, _, port = site.grpc_at.rpartition(":")
+    host, _, port = site.push.grpc_at.rpartition(":")
     if host.strip("[]") in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
         host = request.url.hostname or host
         host = f"[{host}]" if ":" in host else host

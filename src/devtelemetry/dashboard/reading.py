@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.aggregate.windows import DAY, HOUR
 from devtelemetry.causes.document import page
 from devtelemetry.causes.read import Asked as LookInto
 from devtelemetry.causes.read import DrillDownError, drill_down
@@ -19,7 +18,6 @@ from devtelemetry.dashboard.state import (
     fitting,
     summed_timeframe,
 )
-from devtelemetry.errors import Unavailable
 from devtelemetry.figures.derive import Share
 from devtelemetry.figures.read import (
     Selection,
@@ -31,7 +29,8 @@ from devtelemetry.figures.read import (
     start_of_latest,
     worst_channels,
 )
-from devtelemetry.model import Dimension, MembershipPolicy, Timeframe, WindowReliability
+from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Database
 
 NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a trend

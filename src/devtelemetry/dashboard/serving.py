@@ -16,12 +16,13 @@ from fastapi.responses import PlainTextResponse, Response
 from nicegui import Client, core, ui
 from starlette.routing import Mount
 
-from devtelemetry.config import Settings
+from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.api.access import Access
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.export import as_csv, as_json
 from devtelemetry.dashboard.guard import ASSETS, EXPORTS, Guard, SignIn
 from devtelemetry.dashboard.live import Live
-from devtelemetry.dashboard.pages import Site, add_pages
+from devtelemetry.dashboard.pages import PushHint, Site, add_pages
 from devtelemetry.dashboard.reading import (
     ChannelReading,
     OverviewReading,
@@ -29,8 +30,7 @@ from devtelemetry.dashboard.reading import (
     WindowReading,
 )
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
-from devtelemetry.errors import Unavailable
-from devtelemetry.hosts import KnownHosts
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 
@@ -47,10 +47,11 @@ _FAVICON = (
 async def dashboard(
     app: FastAPI,
     database: Database,
-    settings: Settings,
+    rules: AggregateRules,
+    access: Access,
+    push: PushHint,
     *,
-    asks_for_token: bool,
-    grpc_at: str,
+    influence_limit: float,
     now: Callable[[], datetime],
 ) -> AsyncIterator[None]:
     """Adds it under all that `app` has, and keeps pages up to date until the block is left.
@@ -58,7 +59,7 @@ async def dashboard(
     NiceGUI has one app a process: so there is one dashboard a process.
     """
     sign_in = None
-    if asks_for_token:
+    if access.asks_for_token:
         async with database.acquire() as connection:
             id_key = await connection.fetchval("select id_key from deployment")
         sign_in = SignIn(TokenBook(database, Scope.READ), id_key)
@@ -69,12 +70,22 @@ async def dashboard(
         except Unavailable:
             return True  # nothing can be read then either; the next look decides
 
-    reader = Reader(database, settings.timeframes, settings.aggregate_rules(), now)
+    reader = Reader(database, rules.timeframes, rules, now)
     live = Live(reader)
     add_pages(
-        Site(settings, reader, live, now, may_look, asks_for_token, grpc_at, _asset_version())
+        Site(
+            rules,
+            influence_limit,
+            push,
+            reader,
+            live,
+            now,
+            may_look,
+            access.asks_for_token,
+            _asset_version(),
+        )
     )
-    _add_exports(core.app, reader, settings)
+    _add_exports(core.app, reader, rules)
     core.app.add_static_files(ASSETS.rstrip("/"), _assets(), max_cache_age=3600)
     # What browsers log is theirs; NiceGUI would write it into the server's log.
     core.sio.on("log", _ignore)
@@ -95,7 +106,7 @@ async def dashboard(
     assert isinstance(mount, Mount), "NiceGUI is mounted"
     guarded = Guard(
         core.app,
-        hosts=KnownHosts(frozenset(settings.http_hosts), settings.http_listen.is_loopback),
+        hosts=access.hosts,
         sign_in=sign_in,
         viewers=lambda: len(Client.instances),
     )
@@ -118,10 +129,10 @@ def _asset_version() -> str:
     return hashlib.sha256(content + nicegui.__version__.encode()).hexdigest()[:12]
 
 
-def _add_exports(app: FastAPI, reader: Reader, settings: Settings) -> None:
+def _add_exports(app: FastAPI, reader: Reader, rules: AggregateRules) -> None:
     async def export(page: str, kind: str, request: Request) -> Response:
         query = dict(request.query_params)
-        timeframes, membership = settings.timeframes, settings.membership
+        timeframes, membership = rules.timeframes, rules.membership
         reading: OverviewReading | ChannelReading | WindowReading
         try:
             if page == "overview":

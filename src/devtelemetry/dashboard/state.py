@@ -13,10 +13,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
-from devtelemetry.aggregate.windows import DAY, HOUR, WEEK, parse_timeframe, window_at
 from devtelemetry.figures.document import iso
 from devtelemetry.figures.read import parse_moment
-from devtelemetry.model import Dimension, MembershipPolicy, Timeframe
+from devtelemetry.model import (
+    DAY,
+    HOUR,
+    WEEK,
+    Dimension,
+    MembershipPolicy,
+    Timeframe,
+    parse_timeframe,
+    window_at,
+)
 
 SPANS: Mapping[str, timedelta] = {
     "24h": DAY,

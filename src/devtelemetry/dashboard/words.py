@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from devtelemetry import report, texts
 from devtelemetry.causes.classify import LossClass
-from devtelemetry.config import write_duration
 from devtelemetry.estimate.delay import Reach
 from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.verdict import Verdict, Word
 from devtelemetry.figures.series import NOT_SAID, OTHER
-from devtelemetry.model import DELAY_EDGES_MS, Dimension, MembershipPolicy
+from devtelemetry.model import DELAY_EDGES_MS, Dimension, MembershipPolicy, write_duration
+from devtelemetry.report import report
+from devtelemetry.words import texts
 
 PRODUCT = "Dev-Telemetry"
 

@@ -14,7 +14,6 @@ from devtelemetry.aggregate.stored import (
     group_of,
     spreads_within_channel,
 )
-from devtelemetry.aggregate.windows import parse_timeframe
 from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
 from devtelemetry.figures.derive import Share
 from devtelemetry.model import (
@@ -28,6 +27,7 @@ from devtelemetry.model import (
     Window,
     WindowReliability,
     WindowState,
+    parse_timeframe,
 )
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries

@@ -20,8 +20,6 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from devtelemetry import metrics
-from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest.batch import ClockSaid, Heartbeat
 from devtelemetry.ingest.check import (
     GREATEST_MILLISECONDS,
@@ -39,7 +37,9 @@ from devtelemetry.ingest.check import (
 )
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Reason, Rejection, ReportedMembership, ReportRun, Sample
-from devtelemetry.rates import RateLimit
+from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.rates import RateLimit
 from devtelemetry.store.database import is_transient
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2

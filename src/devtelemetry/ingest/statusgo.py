@@ -22,10 +22,10 @@ from typing import Any
 
 import orjson
 
-from devtelemetry.errors import DevTelemetryError
 from devtelemetry.ingest.batch import storable
 from devtelemetry.ingest.check import MAX_ID_BYTES, MAX_LABEL_BYTES, AgeLimits, check
 from devtelemetry.model import DAY_MS, Event, Reason, Sample, SentEnvelope, Source
+from devtelemetry.model.errors import DevTelemetryError
 
 # Of one body. The client keeps 5,000 items and adds those of up to 80 s; 16 MiB hold 24,000 of its
 # samples. What is made of forged ones, of a few bytes each, would fill the memory.

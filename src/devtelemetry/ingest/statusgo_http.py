@@ -27,13 +27,13 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from devtelemetry import metrics
-from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.statusgo import Refused, Report, Unreadable
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
-from devtelemetry.rates import RateLimit, address_key
+from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.rates import RateLimit, address_key
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
 BODY_SECONDS = 60.0  # the client gives a request up after a minute

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 import asyncpg
 import structlog
 
-from devtelemetry import metrics
-from devtelemetry.errors import Busy, Unavailable
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import Event, ReportedMembership, ReportRun, Sample, SentEnvelope
+from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database, is_transient
 from devtelemetry.store.keyring import Keyring
 

@@ -10,7 +10,7 @@ import re
 from datetime import UTC, datetime
 from enum import Enum, auto
 
-from devtelemetry.errors import DevTelemetryError
+from devtelemetry.model.errors import DevTelemetryError
 
 
 class Meaning(Enum):

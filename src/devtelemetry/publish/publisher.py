@@ -15,13 +15,12 @@ from typing import Any, TypeAlias
 
 import structlog
 
-from devtelemetry import metrics
 from devtelemetry.client.schedule import Backoff, Timing
-from devtelemetry.errors import Unavailable
 from devtelemetry.figures.document import iso
 from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.figures.series import points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.publish.answer import Failed, Rejected, StoreAway
 from devtelemetry.publish.remote_write import (
     REQUEST_POINTS,
@@ -30,6 +29,7 @@ from devtelemetry.publish.remote_write import (
     Stamped,
     labels_of,
 )
+from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
 from devtelemetry.store.sql import queries
@@ -65,8 +65,8 @@ class Published:
 
 
 @dataclass(frozen=True, slots=True)
-class What:
-    """What of a window is sent.
+class PublishedSeries:
+    """Which series of a window are sent.
 
     membership  windows of this policy alone: series do not say by which one
     by_channel  series of each channel too
@@ -91,12 +91,12 @@ class Span:
         return self.start, self.end, self.timeframe
 
 
-def stamped(window: WindowReliability, what: What) -> list[Stamped]:
+def stamped(window: WindowReliability, series: PublishedSeries) -> list[Stamped]:
     """The points of a window, all of its end."""
     at_ms = window.window.end_ms
     return [
-        Stamped(labels_of(name, {**what.labels, **labels}), at_ms, value)
-        for name, labels, value in points_of(window, by_channel=what.by_channel)
+        Stamped(labels_of(name, {**series.labels, **labels}), at_ms, value)
+        for name, labels, value in points_of(window, by_channel=series.by_channel)
     ]
 
 
@@ -136,14 +136,14 @@ class Publisher:
         self,
         database: Database,
         store: RemoteWrite,
-        what: What,
+        series: PublishedSeries,
         *,
         now: Callable[[], datetime],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._store = store
-        self._what = what
+        self._series = series
         self._now = now
         self._monotonic = monotonic
         self._backoff = Backoff(BACKOFF)
@@ -154,7 +154,7 @@ class Publisher:
         if self._monotonic() >= self._backoff.until:
             try:
                 published = await publish_waiting(
-                    self._database, self._store, self._what, now=self._now
+                    self._database, self._store, self._series, now=self._now
                 )
                 self._backoff.succeeded()
             except StoreAway as error:
@@ -164,7 +164,7 @@ class Publisher:
                     error=str(error),
                     next_try_in_seconds=round(self._backoff.until - self._monotonic(), 1),
                 )
-        metrics.PUBLISH_PENDING_WINDOWS.set(await count_waiting(self._database, self._what))
+        metrics.PUBLISH_PENDING_WINDOWS.set(await count_waiting(self._database, self._series))
         return published
 
 
@@ -178,15 +178,15 @@ def fall_back(backoff: Backoff, error: StoreAway, now: float) -> None:
         backoff.failed(now)
 
 
-async def count_waiting(database: Database, what: What) -> int:
+async def count_waiting(database: Database, series: PublishedSeries) -> int:
     """How many windows the store still has to get."""
     async with database.acquire() as connection:
-        count: int = await connection.fetchval(_QUERIES["count_waiting"], what.membership.value)
+        count: int = await connection.fetchval(_QUERIES["count_waiting"], series.membership.value)
     return count
 
 
 async def publish_waiting(
-    database: Database, store: RemoteWrite, what: What, *, now: Callable[[], datetime]
+    database: Database, store: RemoteWrite, series: PublishedSeries, *, now: Callable[[], datetime]
 ) -> Published:
     """Sends every window whose state the store does not have, oldest first.
 
@@ -202,10 +202,12 @@ async def publish_waiting(
             return published
         await session.execute(_QUERIES["begin"], now())
         while True:
-            waiting = await session.fetch(_QUERIES["waiting"], what.membership.value, SLICE_WINDOWS)
+            waiting = await session.fetch(
+                _QUERIES["waiting"], series.membership.value, SLICE_WINDOWS
+            )
             if not waiting:
                 break
-            async for part, _ in _deliver(database, store, what, waiting, now=now):
+            async for part, _ in _deliver(database, store, series, waiting, now=now):
                 published = published.plus(part)
     if published.windows:
         _log.info(
@@ -217,11 +219,11 @@ async def publish_waiting(
     return published
 
 
-async def count_within(database: Database, what: What, span: Span) -> int:
+async def count_within(database: Database, series: PublishedSeries, span: Span) -> int:
     """How many windows a back-fill of the span sends."""
     async with database.acquire() as connection:
         count: int = await connection.fetchval(
-            _QUERIES["count_within"], what.membership.value, *span.parameters
+            _QUERIES["count_within"], series.membership.value, *span.parameters
         )
     return count
 
@@ -229,7 +231,7 @@ async def count_within(database: Database, what: What, span: Span) -> int:
 async def back_fill(
     database: Database,
     store: RemoteWrite,
-    what: What,
+    series: PublishedSeries,
     span: Span,
     *,
     points_per_second: float,
@@ -259,14 +261,14 @@ async def back_fill(
             async with _publishing(database) as session:
                 rows = await session.fetch(
                     _QUERIES["within"],
-                    what.membership.value,
+                    series.membership.value,
                     *span.parameters,
                     *after,
                     SLICE_WINDOWS,
                 )
                 if not rows:
                     return published
-                async for part, last in _deliver(database, store, what, rows, now=now, pace=pace):
+                async for part, last in _deliver(database, store, series, rows, now=now, pace=pace):
                     published = published.plus(part)
                     after = last["window_end"], last["timeframe"]
                     last_start = last["window_start"]
@@ -301,7 +303,7 @@ async def _publishing(database: Database) -> AsyncIterator[Connection]:
 async def _deliver(
     database: Database,
     store: RemoteWrite,
-    what: What,
+    series: PublishedSeries,
     rows: Sequence[Record],
     *,
     now: Callable[[], datetime],
@@ -319,14 +321,14 @@ async def _deliver(
             row["timeframe"],
             row["window_start"],
             row["window_end"],
-            membership=what.membership,
+            membership=series.membership,
             by=(Dimension.PLATFORM,),
-            channels=what.by_channel,
+            channels=series.by_channel,
         )
         async for window in read_windows(database, selection):
             windows.append(window)
             # Beside the loop: of 1,000 channels 45 to 85 ms.
-            points += await asyncio.to_thread(stamped, window, what)
+            points += await asyncio.to_thread(stamped, window, series)
         if len(points) < REQUEST_POINTS and position < len(rows):
             continue
         outcome = Outcome()
@@ -341,14 +343,14 @@ async def _deliver(
                 if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
                     async with database.acquire() as connection:
                         await connection.execute(
-                            _QUERIES["unmark"], what.membership.value, UNWRITTEN
+                            _QUERIES["unmark"], series.membership.value, UNWRITTEN
                         )
                 raise
             outcome = outcome.plus(sent)
         async with database.acquire() as connection:
             await connection.execute(
                 _QUERIES["mark"],
-                what.membership.value,
+                series.membership.value,
                 [window.timeframe for window in windows],
                 [window.window.start for window in windows],
                 [window.state.value for window in windows],

@@ -19,9 +19,7 @@ import httpx
 import structlog
 
 from devtelemetry import __version__
-from devtelemetry.clock import utc_now
-from devtelemetry.config import Listen
-from devtelemetry.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.publish.answer import (
     Failed,
     Meaning,
@@ -34,6 +32,8 @@ from devtelemetry.publish.answer import (
     retry_after_seconds,
 )
 from devtelemetry.publish.remote_write_pb2 import WriteRequest
+from devtelemetry.runtime.clock import utc_now
+from devtelemetry.runtime.hosts import is_loopback
 
 REQUEST_POINTS = 2_000  # what Prometheus itself sends at most; 50 to 100 KB
 REQUEST_SECONDS = 30.0  # what Prometheus itself waits for an answer
@@ -172,12 +172,13 @@ class RemoteWrite:
         self.place = f"{parts.scheme}://{parts.netloc}"
         self._headers = headers
         self._now = now
+        is_here = is_loopback(str(parts.hostname))
         said = {} if headers is None else read_headers(headers)
         if (
             any(name.lower() in _LOGINS for name in said)
             and parts.scheme == "http"
             and not insecure
-            and not Listen(str(parts.hostname), parts.port or 80).is_loopback
+            and not is_here
         ):
             raise ConfigurationError(
                 f"remote_write_headers: a login would go to {self.place} in clear; allowed: a URL "
@@ -191,7 +192,6 @@ class RemoteWrite:
                 "certificates in PEM"
             ) from error
         # What goes to this machine goes by no proxy, which may stand elsewhere.
-        is_here = Listen(str(parts.hostname), parts.port or 80).is_loopback
         self._client = httpx.AsyncClient(
             verify=context, timeout=REQUEST_SECONDS, trust_env=not is_here
         )

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from devtelemetry.aggregate.windows import window_at
-from devtelemetry.audits import Audit
-from devtelemetry.model import MINUTE_MS, Counts, Timeframe, Window, unix_ms
+from devtelemetry.figures.audits import Audit
+from devtelemetry.model import MINUTE_MS, Counts, Timeframe, Window, unix_ms, window_at
 
 PUBLIC_KEY = "devtelemetry-audit"
 """Of all receivers of all audits: `devtelemetry forget devtelemetry-audit` deletes what is left."""

@@ -20,13 +20,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
-from devtelemetry.aggregate.windows import is_due, parse_timeframe, window_starting
-from devtelemetry.clock import now_ms, utc_now
-from devtelemetry.errors import DevTelemetryError, Unavailable
+from devtelemetry.aggregate.due import is_due
 from devtelemetry.figures.read import parse_moment
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
-from devtelemetry.model import DAY_MS, HOUR_MS, Timeframe, from_unix_ms
+from devtelemetry.model import (
+    DAY_MS,
+    HOUR_MS,
+    Timeframe,
+    from_unix_ms,
+    parse_timeframe,
+    window_starting,
+)
+from devtelemetry.model.errors import DevTelemetryError, Unavailable
+from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.simulator.board import Board
 from devtelemetry.simulator.compare import Comparison, compare
 from devtelemetry.simulator.fetch import fetch_report
@@ -39,7 +46,7 @@ from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import Spec, World, make_world
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
-from devtelemetry.transfer import import_samples
+from devtelemetry.transfer.transfer import import_samples
 
 _MINUTE = parse_timeframe("1m")
 _HOUR = parse_timeframe("1h")

@@ -6,7 +6,7 @@ import urllib.parse
 import urllib.request
 from typing import Any
 
-from devtelemetry.errors import DevTelemetryError
+from devtelemetry.model.errors import DevTelemetryError
 
 TIMEOUT_SECONDS = 30.0
 

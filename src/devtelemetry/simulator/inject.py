@@ -21,13 +21,12 @@ from rich.console import Console
 from rich.table import Table
 
 from devtelemetry import __version__
-from devtelemetry.aggregate.windows import parse_timeframe
-from devtelemetry.audits import COUNT_NAMES, RECENT_MS, Audit, parse_audit
 from devtelemetry.client.connection import Connection, told_delay_seconds
-from devtelemetry.clock import utc_now
-from devtelemetry.errors import DevTelemetryError
+from devtelemetry.figures.audits import COUNT_NAMES, RECENT_MS, Audit, parse_audit
 from devtelemetry.figures.document import iso
-from devtelemetry.model import AUDIT_CHANNELS, Timeframe, WindowState
+from devtelemetry.model import AUDIT_CHANNELS, Timeframe, WindowState, parse_timeframe
+from devtelemetry.model.errors import DevTelemetryError
+from devtelemetry.runtime.clock import utc_now
 from devtelemetry.simulator.audit import (
     PUBLIC_KEY,
     Plan,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from devtelemetry.client import Limits, Problem, Settings, TelemetryClient, Timing
-from devtelemetry.clock import now_ms
+from devtelemetry.runtime.clock import now_ms
 from devtelemetry.simulator.world import SMALL_OUTBOX, Action, Message, Node, Operation
 
 DRAIN_SECONDS = 60.0  # for a client to send what it has before its app is closed

@@ -16,7 +16,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from devtelemetry.errors import DevTelemetryError
+from devtelemetry.model.errors import DevTelemetryError
 from devtelemetry.simulator.node import (
     Account,
     Failed,

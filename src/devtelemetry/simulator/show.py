@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich import box
 from rich.table import Table
 
-from devtelemetry.report import percent
+from devtelemetry.report.report import percent
 from devtelemetry.simulator.compare import Comparison
 
 

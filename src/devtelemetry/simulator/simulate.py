@@ -12,9 +12,8 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from devtelemetry.aggregate.windows import window_at
-from devtelemetry.model import Timeframe, unix_ms
-from devtelemetry.report import percent
+from devtelemetry.model import Timeframe, unix_ms, window_at
+from devtelemetry.report.report import percent
 from devtelemetry.simulator.compare import compare
 from devtelemetry.simulator.fetch import fetch_report
 from devtelemetry.simulator.loss import LOSS_MODELS

@@ -10,9 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from devtelemetry.aggregate.windows import window_at
 from devtelemetry.figures.document import iso
-from devtelemetry.model import Captures, Counts, Timeframe, Window, from_unix_ms
+from devtelemetry.model import Captures, Counts, Timeframe, Window, from_unix_ms, window_at
 from devtelemetry.simulator.reports import Part, Reports, report
 from devtelemetry.simulator.world import Delivery, World
 

@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from devtelemetry.errors import ConfigurationError, DevTelemetryError, Unavailable
+from devtelemetry.model.errors import ConfigurationError, DevTelemetryError, Unavailable
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.migrate import migrate

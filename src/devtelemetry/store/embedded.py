@@ -49,7 +49,7 @@ from types import TracebackType
 from typing import Literal, Self
 from urllib.parse import quote
 
-from devtelemetry.errors import EmbeddedError
+from devtelemetry.model.errors import EmbeddedError
 from devtelemetry.store.identity import Identity, choose_identity, environment, last_words
 
 _log = logging.getLogger(__name__)
@@ -100,17 +100,6 @@ log_line_prefix = '%m [%p] '
 
 class AlreadyServing(EmbeddedError):
     """Another `serve` holds the data directory; the text names both."""
-
-
-def default_data_dir() -> Path:
-    """Where data lies if nothing is said: /var/lib/devtelemetry for root, else by XDG.
-
-    Source: XDG Base Directory Specification 0.8; a relative XDG_DATA_HOME is to be ignored.
-    """
-    if os.geteuid() == 0:
-        return Path("/var/lib") / _NAME
-    configured = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (configured if configured.is_absolute() else Path.home() / ".local/share") / _NAME
 
 
 class EmbeddedServer:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from devtelemetry.errors import EmbeddedError
+from devtelemetry.model.errors import EmbeddedError
 
 _log = logging.getLogger(__name__)
 

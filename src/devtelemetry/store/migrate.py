@@ -6,7 +6,7 @@ from typing import Any
 
 import asyncpg
 
-from devtelemetry.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.locks import NAMESPACE, Lock
 
 HEAD = "0008"  # of migrations/versions; a test holds it to the files

@@ -1,22 +1,19 @@
-"""The database that the settings name, opened for a command."""
+"""The database, opened: by its URL, or the bundled one."""
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 
-if TYPE_CHECKING:
-    from devtelemetry.config import Settings
-
 
 @contextlib.asynccontextmanager
 async def open_database(
-    settings: "Settings", *, exclusive: bool = False
+    url: str | None, data_dir: Path, *, exclusive: bool = False
 ) -> AsyncIterator[Database]:
-    """The database by its URL, or the bundled one in its directory, for the block.
+    """The database at `url`, or without one the bundled one in `data_dir`, for the block.
 
     The bundled one is joined where a `serve` runs already; the last one to leave stops it.
 
@@ -24,11 +21,11 @@ async def open_database(
 
     Raises ConfigurationError, Unavailable or EmbeddedError with what to do.
     """
-    if settings.database_url is not None:
-        async with Database(settings.database_url) as database:
+    if url is not None:
+        async with Database(url) as database:
             yield database
         return
-    server = EmbeddedServer(settings.data_dir, exclusive=exclusive)
+    server = EmbeddedServer(data_dir, exclusive=exclusive)
     try:
         # Inside the try: a start that is interrupted goes on in its thread, and must be undone.
         await asyncio.to_thread(server.start)

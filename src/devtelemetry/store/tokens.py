@@ -12,7 +12,7 @@ from enum import StrEnum
 
 import asyncpg
 
-from devtelemetry.errors import DevTelemetryError, Unavailable
+from devtelemetry.model.errors import DevTelemetryError, Unavailable
 from devtelemetry.store.database import Database, is_transient
 from devtelemetry.store.sql import queries
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from devtelemetry.aggregate.windows import is_due
+from devtelemetry.aggregate.due import is_due
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.reading import (
     OverviewReading,

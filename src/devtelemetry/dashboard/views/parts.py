@@ -36,7 +36,7 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
 )
-from devtelemetry.report import without_ratio
+from devtelemetry.report.report import without_ratio
 
 
 def why_no_ratio(window: WindowReliability | None) -> str:

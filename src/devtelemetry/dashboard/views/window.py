@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from devtelemetry.aggregate.windows import is_due
+from devtelemetry.aggregate.due import is_due
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.reading import (
     WindowReading,

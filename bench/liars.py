@@ -1,0 +1,162 @@
+"""Installations that lie, in a world of others that do not. Pure.
+
+Each says that it is in every channel from before what is measured on, and keeps reporting. What it
+says is numbered and in time: nothing but its content tells it from an honest one.
+"""
+
+import random
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import sha256
+
+from bench.pushes import MOST_SAMPLES, PUSH_MS, Push
+from devtelemetry.simulator.reports import report
+from devtelemetry.simulator.world import Message, World
+from devtelemetry.v1 import telemetry_pb2
+
+_HELD_AFTER_MS = 500
+
+
+def claims_nothing(world: World) -> list[Push]:
+    """Is there, and holds nothing."""
+    return _liar(world, "claims nothing", {})
+
+
+def claims_everything(world: World) -> list[Push]:
+    """Holds every message that anybody reports, lost to it or not, and wrote none."""
+    return _liar(world, "claims everything", _known(world))
+
+
+def invents(world: World, times: float = 1.0, name: str = "invents") -> list[Push]:
+    """Holds all that there is, and in every channel messages that there are not.
+
+    times  how many there are in what is measured, each
+    name   of the liar; the messages have the same ids whoever makes them up
+    """
+    held = _known(world)
+    for channel_id, count in _measured(world, held).items():
+        held[channel_id].extend(_made_up(world, channel_id, int(times * count)))
+    return _liar(world, name, held)
+
+
+def invents_a_tenth(world: World) -> list[Push]:
+    """The same, so that a tenth of all messages of every channel are its own and no more."""
+    return invents(world, 1 / 9)
+
+
+def floods(world: World) -> list[Push]:
+    """Holds all that there is, and in the quietest channel as many made up as there are in all."""
+    held = _known(world)
+    counts = _measured(world, held)
+    quietest = min(counts, key=lambda channel_id: (counts[channel_id], channel_id))
+    held[quietest].extend(_made_up(world, quietest, sum(counts.values())))
+    return _liar(world, "floods", held)
+
+
+def colludes(world: World) -> list[Push]:
+    """Two that `invents`, the same."""
+    return sorted(
+        [*invents(world, name="one of two"), *invents(world, name="the other of two")],
+        key=lambda push: push.at_ms,
+    )
+
+
+LIARS: Mapping[str, Callable[[World], list[Push]]] = {
+    "invents as many messages as there are": invents,
+    "invents a tenth": invents_a_tenth,
+    "claims to hold everything": claims_everything,
+    "claims to hold nothing": claims_nothing,
+    "floods the quietest channel": floods,
+    "two invent the same, as many as there are": colludes,
+}
+"""By what it does."""
+
+
+def _known(world: World) -> dict[str, list[Message]]:
+    """By channel what somebody reports; a channel of which nobody does is there too."""
+    reported = {one.message.message_id for one in report(world).arrived}
+    found: dict[str, list[Message]] = {channel.channel_id: [] for channel in world.channels}
+    for message in world.messages:
+        if message.message_id in reported:
+            found[message.channel_id].append(message)
+    return found
+
+
+def _measured(world: World, held: Mapping[str, list[Message]]) -> dict[str, int]:
+    """How many of them are sent in what is measured, by channel."""
+    start_ms, end_ms = world.spec.start_ms, world.spec.end_ms
+    return {
+        channel_id: sum(start_ms <= message.sent_at < end_ms for message in messages)
+        for channel_id, messages in held.items()
+    }
+
+
+def _made_up(world: World, channel_id: str, count: int) -> Iterable[Message]:
+    """Anywhere in what is measured."""
+    spec = world.spec
+    dice = random.Random(f"{spec.seed} made up {channel_id}")
+    for number in range(count):
+        at_ms = dice.randrange(spec.start_ms, spec.end_ms)
+        digest = sha256(f"{spec.fingerprint} made up {channel_id} {number}".encode()).hexdigest()
+        yield Message(
+            f"0x{digest[:32]}",
+            channel_id,
+            at_ms,
+            at_ms,
+            None,
+            dice.randint(80, 2_000),
+            dice.choice(spec.message_types).name,
+        )
+
+
+def _liar(world: World, name: str, held: Mapping[str, list[Message]]) -> list[Push]:
+    spec = world.spec
+    reporter = telemetry_pb2.Reporter(
+        receiver_public_key="0x04" + sha256(f"{spec.fingerprint} {name}".encode()).hexdigest(),
+        installation_id=f"{spec.fingerprint}-{name}",
+        platform=world.nodes[0].platform,
+        app_version=world.nodes[0].app_version,
+    )
+    joined = [
+        telemetry_pb2.Membership(channel_id=channel.channel_id, joined_at=spec.begin_ms)
+        for channel in world.channels
+    ]
+    messages = sorted(
+        (message for of_channel in held.values() for message in of_channel),
+        key=lambda message: message.at_ms,
+    )
+    found = [_push(reporter, spec.begin_ms, memberships=joined)]
+    for first in range(0, len(messages), MOST_SAMPLES):
+        batch = messages[first : first + MOST_SAMPLES]
+        at_ms = batch[-1].at_ms + PUSH_MS
+        found.append(_push(reporter, at_ms, [_sample(one) for one in batch], first + 1))
+    found.append(_push(reporter, spec.until_ms + PUSH_MS))
+    return found
+
+
+def _push(
+    reporter: telemetry_pb2.Reporter,
+    at_ms: int,
+    samples: Iterable[telemetry_pb2.Sample] = (),
+    first_sequence: int = 0,
+    *,
+    memberships: Iterable[telemetry_pb2.Membership] = (),
+) -> Push:
+    request = telemetry_pb2.PushRequest(
+        samples=samples,
+        reporter=reporter,
+        first_sequence=first_sequence,
+        client_time=at_ms,
+        memberships=memberships,
+    )
+    return Push(at_ms, request)
+
+
+def _sample(message: Message) -> telemetry_pb2.Sample:
+    return telemetry_pb2.Sample(
+        message_id=message.message_id,
+        channel_id=message.channel_id,
+        sent_at=message.sent_at,
+        received_at=message.at_ms + _HELD_AFTER_MS,
+        message_type=message.message_type,
+        message_size=message.size_bytes,
+    )

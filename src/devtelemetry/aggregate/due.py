@@ -1,0 +1,70 @@
+"""Which windows are due. Pure: the clock is a parameter.
+
+Source: docs/algorithm.md, "When".
+"""
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from devtelemetry.model import Timeframe, Window, WindowState, from_unix_ms
+
+# Arrivals are noted by the beginning of their minute and by another server's clock.
+_ARRIVAL_MARGIN = timedelta(minutes=3)
+
+
+class Arrived(NamedTuple):
+    """When samples last came for a window, Unix ms to the minute; None: none did.
+
+    on_time_at_ms  of those recorded before the window was settled. They come after that only from
+                   a file that is imported, and then the window was settled without them.
+    """
+
+    at_ms: int | None
+    on_time_at_ms: int | None
+
+
+def is_due(timeframe: Timeframe, window: Window, now: datetime) -> bool:
+    """Whether `window` may be computed for the first time."""
+    return now >= window.end + timeframe.allowed_lateness
+
+
+def state_at(window: Window, settle_time: timedelta, now: datetime) -> WindowState:
+    """What a computation at `now` makes of `window`: settled once the settle time has passed."""
+    return WindowState.SETTLED if now >= window.end + settle_time else WindowState.PROVISIONAL
+
+
+def must_compute(
+    timeframe: Timeframe,
+    window: Window,
+    *,
+    state: WindowState | None,
+    computed_at: datetime | None,
+    arrived: Arrived,
+    settle_time: timedelta,
+    recompute_interval: timedelta,
+    now: datetime,
+) -> bool:
+    """Whether `window` has to be computed at `now`.
+
+    state, computed_at  of its stored row; None: never computed
+    """
+    if not is_due(timeframe, window, now):
+        return False
+    if state is None or computed_at is None:
+        return True
+    settles_now = state_at(window, settle_time, now) is WindowState.SETTLED
+    if state is WindowState.PROVISIONAL and settles_now:
+        return True
+    return has_news(state, computed_at, arrived) and now >= computed_at + recompute_interval
+
+
+def has_news(state: WindowState, computed_at: datetime | None, arrived: Arrived) -> bool:
+    """Whether samples came since `computed_at` that its computation should have had.
+
+    True as well for up to three minutes of samples that it may have had: computing once more than
+    needed changes nothing.
+    """
+    news_at_ms = arrived.on_time_at_ms if state is WindowState.SETTLED else arrived.at_ms
+    if news_at_ms is None or computed_at is None:
+        return False
+    return from_unix_ms(news_at_ms) + _ARRIVAL_MARGIN > computed_at

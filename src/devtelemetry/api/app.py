@@ -1,0 +1,460 @@
+"""HTTP for people and programs: figures as JSON, health, metrics. OpenAPI at /docs.
+
+What is served here reads; what writes (status-go's interface) is added by `serve`.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import structlog
+from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi_offline import FastAPIOffline
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import choose_encoder
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from devtelemetry import __version__
+from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.api.access import Access
+from devtelemetry.api.missing import add_missing
+from devtelemetry.api.parameters import Moment, Problem, TimeframeName
+from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
+from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
+from devtelemetry.figures.document import document
+from devtelemetry.figures.read import (
+    Selection,
+    latest_windows,
+    read_windows,
+)
+from devtelemetry.figures.series import ALL_SERIES, points_of
+from devtelemetry.model import (
+    DELAY_CLASSES,
+    Dimension,
+    MembershipPolicy,
+    WindowReliability,
+    WindowState,
+)
+from devtelemetry.model.errors import Unavailable
+from devtelemetry.runtime.clock import now_ms
+from devtelemetry.runtime.hosts import KnownHosts
+from devtelemetry.runtime.metrics import exposed_registry
+from devtelemetry.store.database import Database, is_transient
+from devtelemetry.store.migrate import HEAD
+from devtelemetry.store.tokens import Scope, TokenBook
+
+PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
+
+_log = structlog.get_logger(__name__)
+
+_DESCRIPTION = """
+How reliably messages arrive: the aggregates that were computed of the samples clients reported.
+
+Times are UTC. A ratio without a value is `null`, never 0 or 1. Ratios are never averaged over
+windows: add up the counts instead.
+"""
+
+
+# ------------------------------------------------------------------------------- what is answered
+
+
+class _Figures(BaseModel):
+    """The counts that the ratios are made of, and what they tell."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reliability: float | None = Field(
+        description="1 − missing / expected; of a window the mean of it over its comparable "
+        "channels, however busy each is."
+    )
+    delivery_ratio: float | None = Field(
+        description="1 − missing / corroborated: unbiased where losses are independent. Of a "
+        "window the sums over its comparable channels: the headline."
+    )
+    delivery_ratio_lower: float | None = Field(
+        description="Of its 95 % interval, which takes losses of a receiver, and in a channel, to "
+        "belong together; null: fewer than 10 of them, too few to say."
+    )
+    delivery_ratio_upper: float | None = Field(description="Of the same interval.")
+    messages: int = Field(description="Messages sent in the window.")
+    receivers: int = Field(description="Receivers that count.")
+    expected: int = Field(description="(message, receiver) pairs that should be there.")
+    missing: int = Field(description="Those of them without a receipt.")
+    corroborated: int = Field(
+        description="Those of `expected` whose message another receiver holds or sent."
+    )
+    unknown: int = Field(
+        description="Pairs of which nothing can be said, since the receiver's reports are missing; "
+        "not in `expected`."
+    )
+    on_time: dict[Literal["1m", "10m", "1h"], float | None] = Field(
+        description="Delivery ratio within so long; null where no delay is known."
+    )
+    delay_ms: dict[Literal["p50", "p90", "p99"], int | Literal["not reached"] | None] = Field(
+        description="Within how many ms this share of what should have been delivered was; the "
+        "upper edge of its class. `not reached` if fewer were delivered at all."
+    )
+
+
+class _MiddleFigures(_Figures):
+    median: float | None = Field(description="Of the receivers' delivery ratios.")
+    trimmed_mean: float | None = Field(
+        description="Of the receivers' delivery ratios, without a tenth at either end."
+    )
+    influence: float | None = Field(
+        description="How far leaving out one receiver could move `reliability`, at most."
+    )
+    unseen: float | None = Field(
+        description="Messages that reached the network and no reporter, estimated. A loss that all "
+        "share is invisible to it."
+    )
+    sample_coverage: float | None = Field(
+        description="The share of deliveries that were of messages which some receiver reports."
+    )
+
+
+class ChannelFigures(_MiddleFigures):
+    channel_id: str = Field(description="The channel, as clients name it.")
+    comparable: bool = Field(
+        description="At least two receivers count and something was expected of them; else the "
+        "channel has no ratio and takes no part in the window's."
+    )
+
+
+_DelayCounts = Annotated[list[int], Field(min_length=DELAY_CLASSES, max_length=DELAY_CLASSES)]
+
+
+class DelayFigures(BaseModel):
+    """Delivered pairs by class of delay: unknown; below −1 s; up to 1 s, 2 s, 5 s, 10 s, 30 s,
+    1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; beyond. They add up over windows and groups."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    delivery: _DelayCounts = Field(
+        description="From sentAt to when the receiver got it, where it says so."
+    )
+    report: _DelayCounts = Field(
+        description="Of the other pairs: from sentAt to when the report came."
+    )
+
+
+class VerdictFigures(BaseModel):
+    """A group beside another one, by the interval of the difference of their delivery ratios."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    platform: str | None = Field(None, description="The group that it is held against.")
+    app_version: str | None = Field(None, description="The same.")
+    message_type: str | None = Field(None, description="The same.")
+    verdict: Literal["better", "worse", "cannot tell"]
+    difference: float
+    difference_lower: float = Field(description="Of the 95 % interval.")
+    difference_upper: float
+
+
+class GroupFigures(_Figures):
+    """Has one of the three names. Null: groups of too few receivers to show, put together."""
+
+    platform: str | None = Field(None, description="As receivers say; empty: they never said.")
+    app_version: str | None = Field(None, description="The same.")
+    message_type: str | None = Field(None, description="The same, of the message.")
+    delays: DelayFigures
+    versus: VerdictFigures | None = Field(
+        description="Beside the group of `versus`, or the one with the most pairs; null for that "
+        "one itself, and where an interval is missing."
+    )
+
+
+class WindowFigures(_MiddleFigures):
+    start: datetime = Field(description="By when messages were sent; inclusive.")
+    end: datetime = Field(description="Exclusive.")
+    membership: MembershipPolicy = Field(description="Which receivers count.")
+    state: WindowState = Field(description="`provisional` until its last computation.")
+    revision: int = Field(description="From 1; up by one when a figure changed.")
+    computed_at: datetime = Field(description="When it was computed last.")
+    delays: DelayFigures
+    channels: list[ChannelFigures] = Field(
+        description="Those with a message and a receiver that counts, by channel_id."
+    )
+    groups: list[GroupFigures] | None = Field(
+        None,
+        description="Only with `by`: what the window, or the channel, is broken down to. Counts "
+        "add up to its own, but for messages and, by message_type, receivers.",
+    )
+
+
+class ReliabilityDocument(BaseModel):
+    """Windows of one timeframe, oldest first, then by membership."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeframe: str = Field(examples=["1h"])
+    windows: list[WindowFigures]
+
+
+# ----------------------------------------------------------------------------- what may be asked
+
+
+class _Query(BaseModel):
+    """A parameter that is not known is an error: an answer that ignores it would mislead."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeframe: TimeframeName | None = Field(
+        None, description="Length of the windows; default: the shortest that is computed."
+    )
+    start: Moment | None = Field(
+        None, alias="from", description="Only windows that end after this time (ISO 8601)."
+    )
+    end: Moment | None = Field(
+        None, alias="to", description="Only windows that start before this time (ISO 8601)."
+    )
+    channel: str | None = Field(
+        None,
+        min_length=1,
+        description="The figures of this channel alone; the windows' totals are its own then.",
+    )
+    membership: MembershipPolicy | None = Field(
+        None, description="Only this policy; default: all that were computed."
+    )
+    by: Dimension | None = Field(
+        None, description="Break each window, or with `channel` the channel, down by this."
+    )
+    versus: str | None = Field(None, description="With `by`: the group to hold the others against.")
+    channels: bool = Field(True, description="`false` leaves the channels out.")
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "_Query":
+        if self.start is not None and self.end is not None and self.start >= self.end:
+            raise ValueError("`from` must lie before `to`")
+        if self.versus is not None and self.by is None:
+            raise ValueError("`versus` names a group: `by` must say of what")
+        return self
+
+
+# ------------------------------------------------------------------------------------- the server
+
+
+def create_app(database: Database, rules: AggregateRules, access: Access) -> FastAPI:
+    """The HTTP server. `rules` name the timeframes and the policy where a request does not."""
+    app = FastAPIOffline(
+        title="Dev-Telemetry",
+        version=__version__,
+        description=_DESCRIPTION,
+        docs_url="/docs",
+        redoc_url=None,
+        static_url="/docs-assets",
+    )
+    # Without a token the name by which it is asked is all that tells a page elsewhere from here.
+    may_read = [
+        Depends(
+            _token_check(TokenBook(database, Scope.READ))
+            if access.asks_for_token
+            else _host_check(access.hosts)
+        )
+    ]
+    _add_errors(app)
+    _add_figures(app, database, rules, may_read)
+    add_missing(app, database, rules, may_read)
+    _add_health(app, database)
+    _add_metrics(app, database, rules.membership)
+    return app
+
+
+def _token_check(book: TokenBook) -> Callable[..., Awaitable[None]]:
+    scheme = HTTPBearer(auto_error=False, description="A token of scope `read`.")
+
+    async def check(
+        credentials: Annotated[HTTPAuthorizationCredentials | None, Depends(scheme)],
+    ) -> None:
+        token = None if credentials is None else credentials.credentials
+        if await book.check(token) is None:
+            raise HTTPException(
+                401,
+                "a valid token is needed: send `Authorization: Bearer dt_…`; "
+                "`devtelemetry token create NAME --scope read` makes one",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    return check
+
+
+def _host_check(hosts: KnownHosts) -> Callable[..., Awaitable[None]]:
+    async def check(request: Request) -> None:
+        if not hosts.knows(request.headers.get("host")):
+            raise HTTPException(
+                421, "this host name is not known here; the setting `http_hosts` names more"
+            )
+
+    return check
+
+
+def _add_errors(app: FastAPI) -> None:
+    @app.exception_handler(Unavailable)
+    async def unavailable(_: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": "5"})
+
+    async def driver(request: Request, error: Exception) -> Response:
+        if not is_transient(error):
+            raise error
+        _log.warning("the database cannot be reached", path=request.url.path, error=str(error))
+        return await unavailable(request, Unavailable("the database cannot be reached; try again"))
+
+    for kind in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        app.add_exception_handler(kind, driver)
+
+
+def _add_figures(
+    app: FastAPI, database: Database, rules: AggregateRules, may_read: list[Any]
+) -> None:
+    @app.get(
+        "/api/v1/reliability",
+        summary="How reliably messages arrived",
+        tags=["figures"],
+        response_model=ReliabilityDocument,
+        responses={401: {"model": Problem}, 503: {"model": Problem}},
+        dependencies=may_read,
+    )
+    async def reliability(query: Annotated[_Query, Query()]) -> Response:
+        """The stored windows of a timeframe, oldest first, then by membership.
+
+        `docs/algorithm.md` defines every figure.
+        """
+        selection = Selection(
+            timeframe=query.timeframe or rules.timeframes[0].name,
+            start=query.start,
+            end=query.end,
+            channel=query.channel,
+            membership=query.membership,
+            by=() if query.by is None else (query.by,),
+            channels=query.channels,
+        )
+        pieces = document(
+            selection.timeframe, read_windows(database, selection), query.by, query.versus
+        )
+        # The first one before the status goes out: that is when most goes wrong.
+        first = await anext(pieces)
+        return StreamingResponse(_from(first, pieces), media_type="application/json")
+
+
+async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
+
+
+def _add_health(app: FastAPI, database: Database) -> None:
+    @app.get("/healthz", summary="Alive", tags=["health"], response_class=PlainTextResponse)
+    async def healthz() -> str:
+        return "ok\n"
+
+    @app.get(
+        "/readyz",
+        summary="Database reachable and migrated",
+        tags=["health"],
+        response_class=PlainTextResponse,
+        responses={503: {"description": "Not ready; the text says why."}},
+    )
+    async def readyz() -> Response:
+        problem = await _not_ready(database)
+        if problem is not None:
+            return PlainTextResponse(f"{problem}\n", 503)
+        return PlainTextResponse("ok\n")
+
+
+async def _not_ready(database: Database) -> str | None:
+    try:
+        async with asyncio.timeout(PROBE_SECONDS), database.acquire() as connection:
+            revision = await connection.fetchval("select version_num from alembic_version")
+    except Exception as error:  # whatever it is, the server is not ready
+        return f"the database cannot be used: {error or type(error).__name__}"
+    if revision != HEAD:
+        return f"the database has schema {revision}, this version needs {HEAD}"
+    return None
+
+
+# ----------------------------------------------------------------------------------- /metrics
+
+
+def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy) -> None:
+    @app.get(
+        "/metrics",
+        summary="Prometheus exposition",
+        description="The service's own metrics, the latest window of each timeframe and state, "
+        "how far the clocks of clients are off, and how the latest audits came out.",
+        tags=["health"],
+        response_class=PlainTextResponse,
+    )
+    async def metrics(request: Request) -> Response:
+        windows: list[WindowReliability] = []
+        clocks = None
+        audits: list[AuditResult] = []
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                windows = await latest_windows(database, membership)
+                clocks = await read_clocks(database, now_ms=now_ms())
+                audits = await read_latest_audits(database, membership, now_ms=now_ms())
+        except Exception as error:  # its own metrics matter most then
+            _log.warning(
+                "/metrics without what is stored", error=str(error) or type(error).__name__
+            )
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(
+            encode(_WithStored(windows, clocks, audits)), headers={"Content-Type": content_type}
+        )
+
+
+class _WithStored(CollectorRegistry):
+    """The service's own metrics and those of what was read before: nothing waits here."""
+
+    def __init__(
+        self,
+        windows: list[WindowReliability],
+        clocks: Clocks | None,
+        audits: list[AuditResult],
+    ) -> None:
+        super().__init__()
+        self._windows = windows
+        self._clocks = clocks
+        self._audits = audits
+
+    def collect(self) -> Iterator[Metric]:
+        yield from exposed_registry().collect()
+        yield from window_metrics(self._windows)
+        yield from clock_metrics(self._clocks)
+        yield from audit_metrics(self._audits)
+
+
+def window_metrics(windows: list[WindowReliability]) -> Iterator[GaugeMetricFamily]:
+    """The series of docs/protocol.md, "Prometheus series". A figure without a value has none."""
+    families = {series.name: GaugeMetricFamily(series.name, series.help) for series in ALL_SERIES}
+    for window in windows:
+        for name, labels, value in points_of(window):
+            # Without a platform where it is of all: add_metric would want one.
+            families[name].add_sample(name, dict(labels), value)
+    yield from families.values()
+
+
+def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:
+    """How many clients have clocks that are off. None: not known, no series."""
+    told = GaugeMetricFamily(
+        "devtelemetry_clients_clock_told",
+        "Receivers that told their clock and reported in the last seven days.",
+        labels=[],
+    )
+    off = GaugeMetricFamily(
+        "devtelemetry_clients_clock_off",
+        "Those of devtelemetry_clients_clock_told whose clock is off by more than this.",
+        labels=["more_than"],
+    )
+    if clocks is not None:
+        told.add_metric([], clocks.told)
+        for name in OFF_BY_MS:
+            off.add_metric([name], clocks.off_by_more[name])
+    yield told
+    yield off

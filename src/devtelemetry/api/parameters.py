@@ -1,0 +1,21 @@
+"""What the routes of the API have in common."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, Field
+
+from devtelemetry.figures.read import parse_moment
+from devtelemetry.model import parse_timeframe
+
+
+class Problem(BaseModel):
+    detail: str = Field(description="What is wrong and what to do, in one line.")
+
+
+def _timeframe(text: str) -> str:
+    return parse_timeframe(text).name
+
+
+TimeframeName = Annotated[str, BeforeValidator(_timeframe)]
+Moment = Annotated[datetime, BeforeValidator(parse_moment)]

@@ -1,0 +1,214 @@
+"""What is computed of a window, a channel and a group. No I/O."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import NamedTuple
+
+from devtelemetry.model.times import Window
+
+
+class MembershipPolicy(StrEnum):
+    """Which receivers count, and what each is expected to hold. Source: docs/algorithm.md."""
+
+    PRESENT = "present"
+    WINDOW = "window"
+    BRACKETED = "bracketed"
+
+
+class WindowState(StrEnum):
+    PROVISIONAL = "provisional"  # computed, and computed again when samples arrive
+    SETTLED = "settled"  # computed for the last time
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the ratios are made of; counts add up, ratios never do.
+
+    expected      (message, receiver) pairs in which the receiver should hold the message
+    missing       those of them without a receipt
+    corroborated  those of `expected` whose message another receiver holds or sent
+    unknown       pairs of which nothing can be said, counted apart from `expected`
+    """
+
+    messages: int
+    receivers: int
+    expected: int
+    missing: int
+    corroborated: int
+    unknown: int = 0
+
+    @property
+    def reliability(self) -> float | None:
+        """Rch = 1 − missing / expected; None where nothing was expected."""
+        return (self.expected - self.missing) / self.expected if self.expected else None
+
+    @property
+    def delivery_ratio(self) -> float | None:
+        """1 − missing / corroborated, unbiased for independent losses; None without any."""
+        if not self.corroborated:
+            return None
+        return (self.corroborated - self.missing) / self.corroborated
+
+
+NO_COUNTS = Counts(0, 0, 0, 0, 0)
+
+
+class Spread(NamedTuple):
+    """How unevenly losses fall on clusters: what an interval is made of. Adds up like counts.
+
+    A cluster has x = missing and n = corroborated pairs; one with n = 0 is none.
+    """
+
+    clusters: int = 0
+    missing_squared: int = 0  # Σ x²
+    missing_corroborated: int = 0  # Σ x n
+    corroborated_squared: int = 0  # Σ n²
+
+    def plus(self, other: "Spread") -> "Spread":
+        return Spread(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+class Spreads(NamedTuple):
+    """Over each way to cut the pairs into clusters that belong together."""
+
+    over_channels: Spread = Spread()
+    over_receivers: Spread = Spread()
+    over_parts: Spread = Spread()  # a receiver in a channel
+
+    def plus(self, other: "Spreads") -> "Spreads":
+        return Spreads(*(a.plus(b) for a, b in zip(self, other, strict=True)))
+
+
+NO_SPREADS = Spreads()
+
+
+DELAY_EDGES_MS = tuple(
+    1000 * seconds
+    for seconds in (1, 2, 5, 10, 30, 60, 5 * 60, 600, 30 * 60, 3600, 6 * 3600, 24 * 3600)
+)
+"""Upper edges, inclusive, of the delay classes from 2 on; the last class lies beyond them."""
+
+DELAY_UNKNOWN = 0  # class: nobody said when; of no receipt that is counted
+DELAY_NEGATIVE = 1  # class: more than a second before it was sent, so a clock is wrong
+DELAY_CLASSES = len(DELAY_EDGES_MS) + 3
+
+DelayCounts = tuple[int, ...]  # DELAY_CLASSES of them, one a class
+_NONE: DelayCounts = (0,) * DELAY_CLASSES
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Delivered pairs by class of delay; both together sum to expected − missing.
+
+    delivery  from sentAt to receivedAt, both by the server's clock, where that is known
+    report    from sentAt to createdAt, where it is not: the delivery was earlier
+    """
+
+    delivery: DelayCounts = _NONE
+    report: DelayCounts = _NONE
+
+    def plus(self, other: "Delays") -> "Delays":
+        return Delays(
+            tuple(a + b for a, b in zip(self.delivery, other.delivery, strict=True)),
+            tuple(a + b for a, b in zip(self.report, other.report, strict=True)),
+        )
+
+
+NO_DELAYS = Delays()
+
+
+class Captures(NamedTuple):
+    """In how many hands the messages of a channel are: what is told of those that none holds.
+
+    A capture is a receipt of a receiver that did not write the message. Over all measured messages,
+    whatever quorum and cap make of them.
+    """
+
+    total: int = 0
+    once: int = 0  # messages with one capture
+    twice: int = 0  # messages with two
+    once_squared: int = 0  # Σ over receivers of (messages that it alone captured)²
+
+
+NO_CAPTURES = Captures()
+
+
+class Dimension(StrEnum):
+    """What figures are broken down by."""
+
+    PLATFORM = "platform"
+    APP_VERSION = "app_version"
+    MESSAGE_TYPE = "message_type"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The share of a window or a channel that belongs to one value of a dimension.
+
+    value  as it was said; "": never said; None: groups too small to show, put together
+    """
+
+    dimension: Dimension
+    value: str | None
+    counts: Counts
+    spreads: Spreads = NO_SPREADS
+    delays: Delays = NO_DELAYS
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a window or a channel has beside its counts.
+
+    median, trimmed  of the receivers' delivery ratios; trimmed: the mean of the middle 80 %
+    influence        how far leaving out one receiver can move R (of a channel: Rch), at most
+    """
+
+    spreads: Spreads = NO_SPREADS
+    delays: Delays = NO_DELAYS
+    captures: Captures = NO_CAPTURES
+    median: float | None = None
+    trimmed: float | None = None
+    influence: float | None = None
+
+
+NO_FIGURES = Figures()
+
+AUDIT_CHANNELS = "devtelemetry-audit/"
+"""How the ids of channels begin whose losses are known: figures of their own, part of no total."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelReliability:
+    channel_id: str
+    counts: Counts
+    figures: Figures = NO_FIGURES
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def comparable(self) -> bool:
+        """At least two receivers count and something was expected of them."""
+        return self.counts.receivers >= 2 and self.counts.expected > 0
+
+    @property
+    def is_audit(self) -> bool:
+        return self.channel_id.startswith(AUDIT_CHANNELS)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowReliability:
+    """One computed window. `counts` are sums over the comparable channels, less audits."""
+
+    timeframe: str
+    window: Window
+    membership: MembershipPolicy
+    state: WindowState
+    reliability: float | None  # R: mean of Rch over the comparable channels
+    counts: Counts
+    revision: int  # goes up by one when a later computation changes a figure
+    computed_at: datetime
+    channels: tuple[ChannelReliability, ...]
+    figures: Figures = NO_FIGURES  # without captures, which are a channel's
+    groups: tuple[Group, ...] = ()
+    unseen: float | None = None  # messages that nobody received, estimated: Σ over the channels
+    sample_coverage: float | None = None  # share of deliveries that were of messages somebody holds

@@ -1,0 +1,131 @@
+"""Cleaning: drops days of samples that are older than the retention and settled for good (D8)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+
+from devtelemetry.aggregate.aggregate import AggregateRules, unsettled
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.model import DAY_MS, from_unix_ms, unix_ms
+from devtelemetry.retention.forget import finish_forgetting
+from devtelemetry.runtime import metrics
+from devtelemetry.store.database import Connection, Database, try_lock
+from devtelemetry.store.locks import Lock
+from devtelemetry.store.partitions import (
+    day_name,
+    day_of,
+    day_start_ms,
+    drop_day,
+    existing_days,
+    make_days,
+)
+from devtelemetry.store.repair import holding_ingest_out, rewriting
+from devtelemetry.store.sql import queries
+
+LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
+
+_QUERIES = queries(__package__, "clean.sql")
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class CleanResult:
+    """Days as ISO dates.
+
+    dropped  gone now, samples and events
+    kept     old enough to go, each with the reason why it stays for now
+    """
+
+    dropped: tuple[str, ...] = ()
+    kept: tuple[tuple[str, str], ...] = ()
+
+
+async def clean(
+    database: Database,
+    rules: AggregateRules,
+    retention: timedelta,
+    *,
+    now: Callable[[], datetime],
+) -> CleanResult:
+    """Drops every day that is older than `retention` and whose windows are all settled.
+
+    Whole days of event time, oldest first. Does nothing if another server is cleaning. Opt-outs
+    that are older go too, and what a forget that died has left.
+    """
+    limits = AgeLimits(retention_ms=retention // timedelta(milliseconds=1))
+    oldest_kept = day_of(limits.oldest_day_kept(unix_ms(now())))
+    oldest_day = oldest_kept
+    dropped: dict[int, None] = {}
+    kept = []
+    async with (
+        database.acquire() as connection,
+        try_lock(connection, Lock.CLEAN) as is_ours,
+    ):
+        if not is_ours:
+            return CleanResult()
+        for day in sorted(await existing_days(connection, "receipt")):
+            if day >= oldest_kept:
+                break
+            # Ingest must not store more of this day between the look and the drop, and must forget
+            # what it remembers of its messages.
+            async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
+                reason = await _reason_to_keep(connection, rules, day)
+                if reason is None:
+                    await _drop_receipts(connection, day)
+                    dropped[day] = None
+                else:
+                    kept.append((day_name(day), reason))
+                    oldest_day = min(oldest_day, day)
+        for day in sorted(await existing_days(connection, "event")):
+            if day < oldest_kept:
+                async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
+                    await drop_day(connection, "event", day)
+                dropped[day] = None
+        if dropped:
+            async with connection.transaction():
+                await connection.execute(_QUERIES["delete_envelopes"], day_start_ms(oldest_kept))
+            # Ingest must not make a run longer that is about to go.
+            async with holding_ingest_out(connection, lock_timeout=LOCK_TIMEOUT):
+                await connection.execute(_QUERIES["delete_runs"], day_start_ms(oldest_day))
+        await connection.execute(_QUERIES["delete_opt_outs"], unix_ms(now()) - limits.retention_ms)
+    metrics.DAYS_DROPPED.inc(len(dropped))
+    for day in sorted(dropped):
+        _log.info("cleaned", day=day_name(day))
+    await finish_forgetting(database)
+    return CleanResult(tuple(day_name(day) for day in sorted(dropped)), tuple(kept))
+
+
+async def make_days_ahead(
+    database: Database, limits: AgeLimits, *, now: Callable[[], datetime]
+) -> None:
+    """Adds the days that samples may fall on from now to two days ahead."""
+    now_ms = unix_ms(now())
+    days = range(day_of(limits.oldest_day_kept(now_ms)), day_of(now_ms) + 3)
+    async with database.acquire() as connection:
+        for table in ("receipt", "event"):
+            await make_days(connection, table, days)
+
+
+async def _reason_to_keep(connection: Connection, rules: AggregateRules, day: int) -> str | None:
+    is_empty = not await connection.fetchval(
+        _QUERIES["has_receipts"], day_start_ms(day), day_start_ms(day + 1)
+    )
+    if is_empty:
+        return None
+    start = from_unix_ms(day_start_ms(day))
+    waiting = await unsettled(connection, rules, start, from_unix_ms(day * DAY_MS + DAY_MS))
+    if not waiting:
+        return None
+    timeframe, window = waiting[-1]
+    more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
+    return f"the {timeframe.name} window of {window.start:%Y-%m-%d %H:%M} UTC is not settled{more}"
+
+
+async def _drop_receipts(connection: Connection, day: int) -> None:
+    await drop_day(connection, "receipt", day)
+    bounds = (day_start_ms(day), day_start_ms(day + 1))
+    await connection.execute(_QUERIES["delete_messages"], *bounds)
+    await connection.execute(_QUERIES["delete_arrivals"], *bounds)
+    await connection.execute(_QUERIES["remember_cleaned"], day_start_ms(day))

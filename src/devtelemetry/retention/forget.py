@@ -1,0 +1,134 @@
+"""Deleting what one person or one installation reported, for good, while others go on reporting.
+
+1.  Its receivers move to `forgotten_receiver`, and which numbers of reports arrived of it goes,
+    while ingest waits for an instant. From then on they count in no window, and what ingest still
+    gets of them is dropped.
+2.  Their receipts go, some thousand at a time, beside ingest. Those of messages that nobody else
+    holds go together with the message, in a moment of their own while ingest waits.
+3.  What else there is of them goes, and last their rows of `forgotten_receiver`.
+
+Wherever it breaks off, what is left stands in `forgotten_receiver`: the same call again goes on,
+and so does the next cleaning. Stored figures stay: they are counts and name nobody.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from devtelemetry.model import HOUR_MS
+from devtelemetry.model.errors import Busy
+from devtelemetry.store.database import Connection, Database, try_lock
+from devtelemetry.store.locks import Lock
+from devtelemetry.store.partitions import day_start_ms, existing_days
+from devtelemetry.store.repair import holding_ingest_out, raise_epoch, rewriting
+from devtelemetry.store.sql import queries
+
+BATCH_RECEIPTS = 5_000  # of one transaction: ingest waits no longer than for a group commit
+
+_GREATEST_ID = 2**63 - 1
+_QUERIES = queries(__package__, "forget.sql")
+
+
+async def forget_key(database: Database, public_key: str) -> int:
+    """Deletes all that the receivers of `public_key` reported, on any installation.
+
+    What one of them pushes while it runs is dropped, what comes afterwards is stored. Returns how
+    many samples went. Raises Busy while another call deletes.
+    """
+    keyring = await database.keyring()
+    owner_id = keyring.owner(public_key)
+    async with database.acquire() as connection:
+        await connection.execute(_QUERIES["delete_events"], owner_id)
+        async with holding_ingest_out(connection):
+            await _take_receivers(connection, owner_id)
+        return await _delete_pending(connection, owner_id)
+
+
+async def forget_installation(database: Database, installation_id: str, *, now_ms: int) -> int:
+    """The same for one installation that opts out: whatever it still sends is dropped for good."""
+    keyring = await database.keyring()
+    hashed = keyring.installation(installation_id)
+    async with database.acquire() as connection:
+        # The lock waits for the transactions that looked for an opt-out before there was one.
+        async with holding_ingest_out(connection):
+            await connection.execute(_QUERIES["remember_opt_out"], hashed, now_ms)
+            await _take_receivers(connection, hashed)
+        return await _delete_pending(connection, hashed)
+
+
+async def finish_forgetting(database: Database) -> None:
+    """Deletes what a call that died has left; leaves it to the other if one is under way."""
+    async with (
+        database.acquire() as connection,
+        try_lock(connection, Lock.FORGET) as is_ours,
+    ):
+        if is_ours:
+            rows = await connection.fetch(_QUERIES["all_pending"])
+            await _delete_reported(connection, [row["receiver_id"] for row in rows])
+
+
+async def _take_receivers(connection: Connection, hashed: int) -> None:
+    taken = await connection.fetch(_QUERIES["take_receivers"], hashed)
+    await connection.execute(_QUERIES["delete_runs"], hashed)
+    if taken:  # whom the database does not know, nobody remembers
+        await raise_epoch(connection)
+
+
+async def _delete_pending(connection: Connection, hashed: int) -> int:
+    # One at a time: of two who hold a message alone together, each would leave it to the other.
+    async with try_lock(connection, Lock.FORGET) as is_ours:
+        if not is_ours:
+            raise Busy(
+                "what another receiver reported is being deleted; try again", retry_after_seconds=5
+            )
+        rows = await connection.fetch(_QUERIES["pending"], hashed)
+        return await _delete_reported(connection, [row["receiver_id"] for row in rows])
+
+
+async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> int:
+    """Returns how many samples went."""
+    if not receivers:
+        return 0
+    deleted = 0
+    alone: list[Any] = []
+    async for receipts in _receipts_of(connection, receivers):
+        shared = [receipt for receipt in receipts if receipt["is_shared"]]
+        deleted += await connection.fetchval(_QUERIES["delete_receipts"], *_keys(shared))
+        alone += [receipt for receipt in receipts if not receipt["is_shared"]]
+        if len(alone) >= BATCH_RECEIPTS:
+            deleted += await _delete_with_messages(connection, alone)
+            alone = []
+    if alone:
+        deleted += await _delete_with_messages(connection, alone)
+    for name in ("delete_memberships", "delete_sent_envelopes", "release_receivers"):
+        await connection.execute(_QUERIES[name], receivers)
+    return deleted
+
+
+async def _receipts_of(
+    connection: Connection, receivers: Sequence[int]
+) -> AsyncIterator[Sequence[Any]]:
+    """Up to BATCH_RECEIPTS at a time, hour by hour: no statement reads for long.
+
+    One that did would keep cleaning from dropping a day, and that would keep ingest waiting.
+    """
+    for day in sorted(await existing_days(connection, "receipt")):
+        for start in range(day_start_ms(day), day_start_ms(day + 1), HOUR_MS):
+            after = [start - 1, _GREATEST_ID, _GREATEST_ID, _GREATEST_ID]
+            while receipts := await connection.fetch(
+                _QUERIES["receipts_of"], receivers, *after, start + HOUR_MS, BATCH_RECEIPTS
+            ):
+                yield receipts
+                after = [column[-1] for column in _keys(receipts)]
+
+
+async def _delete_with_messages(connection: Connection, receipts: Sequence[Any]) -> int:
+    keys = _keys(receipts)
+    async with rewriting(connection):
+        deleted: int = await connection.fetchval(_QUERIES["delete_receipts"], *keys)
+        await connection.execute(_QUERIES["delete_orphaned_messages"], *keys[1:3])
+    return deleted
+
+
+def _keys(receipts: Sequence[Any]) -> list[list[int]]:
+    names = ("sent_at", "channel_id", "message_id", "receiver_id")
+    return [[receipt[name] for receipt in receipts] for name in names]

@@ -1,0 +1,68 @@
+"""Host names: which reach this machine alone, and by which a server may be opened.
+
+The second is against pages elsewhere that point their names here.
+"""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can connect: every address of `host` is a loopback one.
+
+    A host that does not resolve is not: who listens there will find out. It may ask DNS, which
+    takes seconds: call it at start, never on an event loop that serves.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    return all(_is_loopback_address(str(address[0])) for *_, address in found)
+
+
+def _is_loopback_address(address: str) -> bool:
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return (mapped or ip).is_loopback
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHosts:
+    """hosts     names by which browsers may come; empty: any, or on loopback those of loopback
+    loopback     whether only this machine can connect
+    """
+
+    hosts: frozenset[str]
+    loopback: bool
+
+    def knows(self, host: str | None) -> bool:
+        """`host` is the header: a name or address, and maybe a port."""
+        name = _host_name(host or "")
+        if name is None:
+            return False
+        if not self.hosts and not self.loopback:
+            return True
+        return name in self.hosts or _is_loopback_name(name)
+
+
+def _host_name(host: str) -> str | None:
+    """Without its port, in lower case; None: it is no host."""
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # raises where it is none
+    except ValueError:
+        return None
+    if parts.netloc != host or "@" in host:
+        return None
+    return (parts.hostname or "").rstrip(".") or None
+
+
+def _is_loopback_name(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,54 @@
+"""How much one client may send: a token bucket a key, in bounded memory."""
+
+import ipaddress
+import math
+from collections import OrderedDict
+
+from devtelemetry.model.errors import ConfigurationError
+
+BURST_SECONDS = 10.0  # what a client may send at once after a pause, in seconds of its rate
+REMEMBERED_KEYS = 10_000  # of the keys seen last; at ~200 bytes each, 2 MB
+
+
+class RateLimit:
+    """A bucket for each key. A bucket holds BURST_SECONDS of the rate, and at least 1.
+
+    per_second  what comes back
+    """
+
+    def __init__(self, per_second: float, *, remembered: int = REMEMBERED_KEYS) -> None:
+        if not 0 < per_second < math.inf:
+            raise ConfigurationError(f"a rate of {per_second} a second; allowed: more than 0")
+        self._per_second = per_second
+        self._capacity = max(1.0, per_second * BURST_SECONDS)
+        self._remembered = remembered
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # content, as of when
+
+    def take(self, key: str, amount: float, now: float) -> float:
+        """0 if `amount` may pass now, else the seconds until it may.
+
+        now  seconds of a clock that never goes back
+
+        More than a bucket holds passes when the bucket is full, and is paid off afterwards: a
+        request cannot be split here.
+        """
+        content, at = self._buckets.pop(key, (self._capacity, now))
+        content = min(self._capacity, content + max(0.0, now - at) * self._per_second)
+        lacking = min(amount, self._capacity) - content
+        self._buckets[key] = (content if lacking > 0 else content - amount, now)
+        if len(self._buckets) > self._remembered:
+            self._buckets.popitem(last=False)
+        return max(0.0, lacking / self._per_second)
+
+
+def address_key(host: str) -> str:
+    """Who shares a rate: an IPv4 address; an IPv6 /64, all of which a single customer is given."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host  # a Unix socket's, or a proxy's own invention
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{int(address) >> 64:x}::/64"

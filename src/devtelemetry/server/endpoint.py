@@ -1,0 +1,92 @@
+"""One ingest process: a group commit, and a gRPC server in front of it."""
+
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import grpc
+
+from devtelemetry.ingest.grpc_server import Access, PushService, make_server, set_health
+from devtelemetry.ingest.writer import GroupCommit
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.retention.forget import forget_installation
+from devtelemetry.runtime.hosts import is_loopback
+from devtelemetry.runtime.rates import RateLimit
+from devtelemetry.server.wiring import age_limits, queue_limits, settle_rule
+from devtelemetry.settings.settings import Settings
+from devtelemetry.store.database import Database
+from devtelemetry.store.tokens import Scope, TokenBook
+
+GRACE_SECONDS = 10.0  # for requests under way when the server stops; a commit takes far less
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """What runs inside `ingest_endpoint`. `port` is the one in use."""
+
+    writer: GroupCommit
+    port: int
+
+
+@contextlib.asynccontextmanager
+async def ingest_endpoint(
+    settings: Settings, database: Database, *, port: int, now_ms: Callable[[], int]
+) -> AsyncIterator[Endpoint]:
+    """Listens at the host of `settings.grpc_listen` until the block is left.
+
+    Leaving it stops accepting, answers what is under way, and commits what was taken.
+
+    port  0: any free one. Several processes share it where settings.workers says so
+    """
+    writer = GroupCommit(
+        database,
+        await database.keyring(),
+        settle_rule=settle_rule(settings),
+        limits=queue_limits(settings),
+        now_ms=now_ms,
+    )
+    is_open = is_loopback(settings.grpc_listen.host) or settings.insecure
+    access = Access(
+        tokens=TokenBook(database, Scope.INGEST),
+        required=settings.require_tokens or not is_open,
+        rate=RateLimit(settings.token_rate),
+    )
+
+    async def forget(installation_id: str) -> None:
+        await forget_installation(database, installation_id, now_ms=now_ms())
+
+    service = PushService(
+        writer,
+        access,
+        age_limits=age_limits(settings),
+        now_ms=now_ms,
+        forget=forget,
+    )
+    server, health = make_server(service, shares_port=settings.workers > 1)
+    bound = _listen(server, settings, port)
+    async with writer:
+        await server.start()
+        await set_health(health, is_serving=True)
+        try:
+            yield Endpoint(writer, bound)
+        finally:
+            await set_health(health, is_serving=False)
+            await server.stop(GRACE_SECONDS)
+
+
+def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
+    host = settings.grpc_listen.host
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        if settings.tls_cert is None or settings.tls_key is None:
+            return server.add_insecure_port(address)
+        credentials = grpc.ssl_server_credentials(
+            [(settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())]
+        )
+        return server.add_secure_port(address, credentials)
+    except OSError as error:
+        raise ConfigurationError(f"tls_cert, tls_key: {error}") from error
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"grpc_listen: cannot listen on {address}: is another program listening there?"
+        ) from error

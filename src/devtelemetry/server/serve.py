@@ -1,0 +1,189 @@
+"""Starts the rooms, says when all of them listen, and stops them in an order that loses nothing."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+
+import structlog
+import uvicorn
+
+from devtelemetry.api.app import create_app
+from devtelemetry.dashboard.pages import PushHint
+from devtelemetry.dashboard.serving import dashboard
+from devtelemetry.ingest.statusgo_http import statusgo_router
+from devtelemetry.model import Listen
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.runtime.clock import now_ms, utc_now
+from devtelemetry.runtime.garbage import relax
+from devtelemetry.runtime.hosts import is_loopback
+from devtelemetry.server.endpoint import GRACE_SECONDS, ingest_endpoint
+from devtelemetry.server.jobs import running_jobs
+from devtelemetry.server.wiring import age_limits, aggregate_rules, http_access, opened_database
+from devtelemetry.server.worker import ingest_workers
+from devtelemetry.settings.settings import Settings
+from devtelemetry.store.database import Database
+from devtelemetry.store.tokens import Scope, list_tokens
+
+_log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Prints `ready grpc=HOST:PORT http=HOST:PORT` once it listens.
+
+    Raises ConfigurationError where the settings do not go together, AlreadyServing where another
+    process serves from the same data directory.
+    """
+    relax()
+    # Before anything listens: these may ask DNS.
+    rules, access = aggregate_rules(settings), http_access(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
+    async with opened_database(settings, exclusive=True) as database:
+        grpc_is_near = is_loopback(settings.grpc_listen.host)
+        http_is_near = access.hosts.loopback
+        await _check_exposure(settings, database, grpc_is_near, http_is_near)
+        grpc_port = _free_port(settings.grpc_listen)
+        async with (
+            ingest_endpoint(
+                settings,
+                database,
+                port=grpc_port,
+                now_ms=now_ms,
+            ) as endpoint,
+            ingest_workers(
+                settings, database.url, endpoint.port, count=settings.workers - 1, now_ms=now_ms
+            ),
+        ):
+            app = create_app(database, rules, access)
+            if settings.legacy_http or http_is_near:
+                app.include_router(
+                    statusgo_router(
+                        endpoint.writer,
+                        age_limits=age_limits(settings),
+                        now_ms=now_ms,
+                        requests_per_second=settings.legacy_rate,
+                    )
+                )
+            grpc_at = Listen(settings.grpc_listen.host, endpoint.port)
+            async with (
+                # What the paths before it do not take is the dashboard's.
+                dashboard(
+                    app,
+                    database,
+                    rules,
+                    access,
+                    PushHint(
+                        str(grpc_at),
+                        needs_tls=settings.tls_cert is not None,
+                        needs_token=settings.require_tokens or not grpc_is_near,
+                    ),
+                    influence_limit=settings.influence_limit,
+                    now=utc_now,
+                ),
+                _http(app, settings) as http_port,
+                running_jobs(settings, database, now=utc_now),
+            ):
+                http_at = Listen(settings.http_listen.host, http_port)
+                sys.stdout.write(f"ready grpc={grpc_at} http={http_at}\n")
+                sys.stdout.flush()
+                await stop.wait()
+                _log.info("stopping")
+
+
+async def _check_exposure(
+    settings: Settings, database: Database, grpc_is_near: bool, http_is_near: bool
+) -> None:
+    """Beyond loopback nothing listens without TLS, nor takes samples by gRPC without tokens."""
+    if settings.insecure:
+        return
+    for name, listen, is_near in (
+        ("grpc_listen", settings.grpc_listen, grpc_is_near),
+        ("http_listen", settings.http_listen, http_is_near),
+    ):
+        if is_near:
+            continue
+        if settings.tls_cert is None:
+            raise ConfigurationError(
+                f"{name}: {listen} is reachable from other machines, without TLS; allowed: with "
+                "--tls-cert and --tls-key, or, behind something that does TLS, --insecure with "
+                "--require-tokens"
+            )
+        if name == "grpc_listen" and not await _has_ingest_token(database):
+            raise ConfigurationError(
+                f"{name}: {listen} is reachable from other machines, and there is no ingest token; "
+                "make one with `devtelemetry token create NAME`, or say --insecure"
+            )
+
+
+async def _has_ingest_token(database: Database) -> bool:
+    return any(
+        token.scope is Scope.INGEST and token.revoked_at is None
+        for token in await list_tokens(database)
+    )
+
+
+def _free_port(listen: Listen) -> int:
+    """The port that gRPC will listen on; refuses one that somebody else has, in one line.
+
+    gRPC itself would print lines of its own, or, where processes share a port, join a stranger's.
+    """
+    with _socket(listen, "grpc_listen") as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _socket(listen: Listen, name: str) -> socket.socket:
+    try:
+        family = socket.getaddrinfo(listen.host, listen.port)[0][0]
+        # Told that it is TCP, asyncio sends at once (TCP_NODELAY); else each answer waits 40 ms.
+        bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind((listen.host, listen.port))
+    except OSError as error:
+        raise ConfigurationError(f"{name}: cannot listen on {listen}: {error.strerror}") from error
+    return bound
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to `serve`, which stops more than this."""
+
+    @contextlib.contextmanager
+    def capture_signals(self):  # type: ignore[no-untyped-def]
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _http(app: object, settings: Settings) -> AsyncIterator[int]:
+    """Serves `app` until the block is left; yields the port."""
+    bound = _socket(settings.http_listen, "http_listen")
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        timeout_graceful_shutdown=int(GRACE_SECONDS),
+        http="h11",  # whatever else is installed: clients of old see the same answers
+        ws="websockets-sansio",
+        lifespan="on",  # of the dashboard
+    )
+    server = _Server(config)
+    task = asyncio.create_task(server.serve(sockets=[bound]), name="http")
+    while not server.started:
+        if task.done():
+            task.result()
+            raise ConfigurationError("http_listen: the HTTP server did not start")
+        await asyncio.sleep(0.01)
+    try:
+        yield bound.getsockname()[1]
+    finally:
+        server.should_exit = True
+        await task

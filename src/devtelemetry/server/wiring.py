@@ -1,0 +1,103 @@
+"""What each room needs, made from the settings. No room reads the settings itself.
+
+Everything here is decided once, at the start.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured
+from devtelemetry.api.access import Access
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.rows import SettleRule
+from devtelemetry.ingest.writer import QueueLimits
+from devtelemetry.model import Source
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.publish.publisher import PublishedSeries
+from devtelemetry.publish.remote_write import RemoteWrite
+from devtelemetry.runtime.hosts import KnownHosts, is_loopback
+from devtelemetry.settings.settings import Settings
+from devtelemetry.store.database import Database
+from devtelemetry.store.open import open_database
+
+
+@contextlib.asynccontextmanager
+async def opened_database(
+    settings: Settings, *, exclusive: bool = False
+) -> AsyncIterator[Database]:
+    """The database that the settings name, for the block; `exclusive` as for open_database."""
+    async with open_database(
+        settings.database_url, settings.data_dir, exclusive=exclusive
+    ) as database:
+        yield database
+
+
+def aggregate_rules(settings: Settings) -> AggregateRules:
+    """How windows are computed."""
+    return AggregateRules(
+        timeframes=settings.timeframes,
+        membership=settings.membership,
+        settle_time=settings.settle_time,
+        recompute_interval=settings.recompute_interval,
+        quorum=settings.quorum,
+        weight_cap=settings.weight_cap,
+        smallest_group=settings.smallest_group,
+        unmeasured={
+            Source.GRPC: Unmeasured(settings.unmeasured_channels, settings.unmeasured_types),
+            Source.STATUS_GO: Unmeasured(
+                settings.legacy_unmeasured_channels, settings.legacy_unmeasured_types
+            ),
+        },
+    )
+
+
+def age_limits(settings: Settings) -> AgeLimits:
+    """Which sentAt are taken."""
+    return AgeLimits(_milliseconds(settings.retention), _milliseconds(settings.clock_skew))
+
+
+def settle_rule(settings: Settings) -> SettleRule:
+    """After which age a sample is late."""
+    shortest = min(timeframe.length for timeframe in settings.timeframes)
+    return SettleRule(_milliseconds(shortest), _milliseconds(settings.settle_time))
+
+
+def queue_limits(settings: Settings) -> QueueLimits:
+    """How much may wait for its commit."""
+    return QueueLimits(settings.queue_samples, settings.queue_bytes)
+
+
+def remote_write(settings: Settings) -> RemoteWrite:
+    """The store of `remote_write_url`. Raises ConfigurationError if it cannot be used so."""
+    if settings.remote_write_url is None:
+        raise ConfigurationError(
+            "remote_write_url: there is none; allowed: the URL of a store that takes remote "
+            "write, as in http://127.0.0.1:9090/api/v1/write"
+        )
+    return RemoteWrite(
+        settings.remote_write_url,
+        headers=settings.remote_write_headers,
+        ca=settings.remote_write_ca,
+        insecure=settings.insecure,
+    )
+
+
+def published_series(settings: Settings) -> PublishedSeries:
+    """Which series of a window are sent there."""
+    return PublishedSeries(
+        settings.membership, settings.remote_write_channels, settings.remote_write_labels
+    )
+
+
+def http_access(settings: Settings) -> Access:
+    """Who may read figures by HTTP. May ask DNS: called once, at start."""
+    is_near = is_loopback(settings.http_listen.host)
+    return Access(
+        asks_for_token=settings.require_tokens or not (is_near or settings.insecure),
+        hosts=KnownHosts(frozenset(settings.http_hosts), is_near),
+    )
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return duration // timedelta(milliseconds=1)
