@@ -19,7 +19,7 @@ import orjson
 from bench.report import Result, Table
 from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.causes.classify import LossClass
-from devtelemetry.causes.read import Asked, drill_down
+from devtelemetry.causes.read import MissingRequest, drill_down
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import HOUR_MS, from_unix_ms, parse_timeframe
@@ -115,7 +115,7 @@ async def _found(database: Database, case: Case, seed: int) -> list[Row]:
     nodes = await _import(database, world)
     found: Counter[tuple[str, LossClass]] = Counter()
     for channel in world.channels:
-        asked = Asked(channel.channel_id, _HOUR, from_unix_ms(START_MS))
+        asked = MissingRequest(channel.channel_id, _HOUR, from_unix_ms(START_MS))
         async with drill_down(database, _RULES, asked, now=lambda: _LATER) as looked:
             async for message in looked.details(looked.missing_messages()):
                 for lacking in message.lacking:

@@ -26,7 +26,14 @@ from devtelemetry.estimate.delay import Reach, negative_share
 from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.unseen import unseen_messages
 from devtelemetry.estimate.verdict import Word
-from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, Share, groups_of, share_of, verdicts
+from devtelemetry.figures.derive import (
+    ON_TIME_MS,
+    QUANTILES,
+    Totals,
+    groups_of,
+    totals_of,
+    verdicts,
+)
 from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.model import (
     HOUR_MS,
@@ -38,8 +45,7 @@ from devtelemetry.model import (
     parse_timeframe,
 )
 from devtelemetry.settings.settings import Settings
-from devtelemetry.simulator.loss import LossModel
-from devtelemetry.simulator.loss import Share as Common
+from devtelemetry.simulator.loss import LossModel, Trait
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows
 from devtelemetry.simulator.world import Delivery, Node, Spec, World, make_world
@@ -155,19 +161,19 @@ def _points(difference: float) -> str:
 # --- breakdowns -----------------------------------------------------------------------------------
 
 PLATFORMS = (
-    Common("desktop", 40),
-    Common("android", 34),
-    Common("ios", 20),
-    Common("", 5),
-    Common("web", 1),
+    Trait("desktop", 40),
+    Trait("android", 34),
+    Trait("ios", 20),
+    Trait("", 5),
+    Trait("web", 1),
 )
 VERSIONS = (
-    Common("2.35.1", 56),
-    Common("2.36.0", 37),
-    Common("2.34.2", 6),
-    Common("2.37.0-beta", 1),
+    Trait("2.35.1", 56),
+    Trait("2.36.0", 37),
+    Trait("2.34.2", 6),
+    Trait("2.37.0-beta", 1),
 )
-TYPES = (Common("CHAT_MESSAGE", 75), Common("EMOJI_REACTION", 15), Common("IMAGE", 10))
+TYPES = (Trait("CHAT_MESSAGE", 75), Trait("EMOJI_REACTION", 15), Trait("IMAGE", 10))
 UNEVEN = LossModel(
     independent=0.01,
     by_platform={"ios": 0.04, "web": 0.1},
@@ -271,7 +277,7 @@ def _broken_down(world: World, window: WindowReliability) -> list[_Broken]:
         Dimension.APP_VERSION: truth.versions,
         Dimension.MESSAGE_TYPE: truth.types,
     }
-    rows = [_broken(None, None, [truth.total], share_of(window), _chances(world, pairs))]
+    rows = [_broken(None, None, [truth.total], totals_of(window), _chances(world, pairs))]
     for dimension in Dimension:
         groups = groups_of([window], dimension)
         of_value = true_groups[dimension]
@@ -292,7 +298,7 @@ def _broken(
     dimension: Dimension | None,
     value: str | None,
     true: Sequence[Group],
-    share: Share,
+    share: Totals,
     chance: float,
 ) -> _Broken:
     measured = share.counts.delivery_ratio
@@ -510,7 +516,7 @@ async def _delayed(lab: _Lab, seed: int, clocks: _Clocks) -> _Delayed:
 
     refused = await lab.take_in(pushes(world, tells_clock=is_told))
     window = await lab.window(world)
-    share = share_of(window)
+    share = totals_of(window)
     delays = sorted(
         math.inf if pair.arrives_ms is None else pair.arrives_ms - pair.message.at_ms
         for pair in _pairs(world)

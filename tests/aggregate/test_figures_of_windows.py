@@ -18,7 +18,7 @@ from devtelemetry.estimate.unseen import (
     window_sample_coverage,
     window_unseen,
 )
-from devtelemetry.figures.derive import share_of
+from devtelemetry.figures.derive import totals_of
 from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (
@@ -375,7 +375,7 @@ def assert_intervals_hold_their_estimates(window: WindowReliability) -> int:
     parts: list[WindowReliability | ChannelReliability | Group] = [window]
     parts += [*window.channels, *window.groups]
     intervals = 0
-    for share in map(share_of, parts):
+    for share in map(totals_of, parts):
         if (interval := share.interval) is not None:
             intervals += 1
             assert interval.estimate == pytest.approx(share.counts.delivery_ratio, abs=1e-12)

@@ -20,9 +20,9 @@ from devtelemetry.aggregate.aggregate import (
 from devtelemetry.causes import read
 from devtelemetry.causes.classify import runs_of
 from devtelemetry.causes.read import (
-    Asked,
     BadWindow,
     DrillDownError,
+    MissingRequest,
     SamplesCleaned,
     TooMuch,
     UnknownName,
@@ -88,7 +88,7 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
         ).channels
         assert of_figures.keys() == of_oracle.keys()
         for channel_id in {sample.channel_id for sample in world.samples}:
-            asked = Asked(channel_id, HOUR, from_unix_ms(START))
+            asked = MissingRequest(channel_id, HOUR, from_unix_ms(START))
             async with drill_down(database, rules, asked, now=lambda: LATER) as found:
                 if channel_id not in of_figures:
                     assert not (found.counts.messages and found.counts.receivers)
@@ -129,7 +129,7 @@ async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured
             unmeasured_types=["NOISE"],
         ).channels
         for channel_id in {sample.channel_id for sample in samples}:
-            asked = Asked(channel_id, HOUR, from_unix_ms(START))
+            asked = MissingRequest(channel_id, HOUR, from_unix_ms(START))
             async with drill_down(database, rules, asked, now=lambda: LATER) as found:
                 counts = found.counts
                 if channel_id not in of_oracle:
@@ -144,11 +144,11 @@ async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured
 
 # --------------------------------------------------------------------------------- a worked case
 
-GENERAL = Asked("general", HOUR, from_unix_ms(START))
+GENERAL = MissingRequest("general", HOUR, from_unix_ms(START))
 
 
 async def look(
-    database: Database, rules: AggregateRules = RULES, asked: Asked = GENERAL
+    database: Database, rules: AggregateRules = RULES, asked: MissingRequest = GENERAL
 ) -> dict[str, dict[str, str]]:
     """By message, who lacks it and in which class."""
     keyring = await database.keyring()
@@ -248,7 +248,7 @@ async def test_who_is_only_known_to_have_written_is_not_there_by_that(database: 
     await store(database, [*of_ben, mark, sample("m3", "ann", 30), sample("m5", "ann", 50)])
     window = await compute_window(database)
     async with drill_down(
-        database, RULES, Asked("c", HOUR, from_unix_ms(START)), now=lambda: LATER
+        database, RULES, MissingRequest("c", HOUR, from_unix_ms(START)), now=lambda: LATER
     ) as found:
         assert found.counts == found.stored == window.channels[0].counts
         ann = (await database.keyring()).receiver("ann", "").receiver_id
@@ -270,7 +270,7 @@ async def test_ids_sort_as_bytes_where_messages_are_of_one_moment(database: Data
     ]
     await store(database, samples)
     async with drill_down(
-        database, RULES, Asked("c", HOUR, from_unix_ms(START)), now=lambda: LATER
+        database, RULES, MissingRequest("c", HOUR, from_unix_ms(START)), now=lambda: LATER
     ) as found:
         messages = [m.message_id async for m in found.details(found.missing_messages())]
     assert messages == ["B", "Z", "a", "ä", "\U0001f600"]

@@ -10,8 +10,8 @@ from bench.months import Made, make_months
 
 from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.dashboard.reading import REMEMBERED, Reader
-from devtelemetry.dashboard.state import Asked
-from devtelemetry.figures.derive import Share, sum_of
+from devtelemetry.dashboard.state import PageState
+from devtelemetry.figures.derive import Totals, sum_of
 from devtelemetry.figures.read import (
     Selection,
     latest_end,
@@ -54,12 +54,12 @@ async def sums(
     return found
 
 
-def ratio(share: Share) -> float:
+def ratio(share: Totals) -> float:
     assert share.counts.delivery_ratio is not None
     return share.counts.delivery_ratio
 
 
-def same(a: Share, b: Share) -> bool:
+def same(a: Totals, b: Totals) -> bool:
     return (a.counts, a.spreads, a.windows) == (b.counts, b.spreads, b.windows)
 
 
@@ -107,7 +107,7 @@ async def test_many_viewers_of_one_state_cost_one_reading(
     months: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
-    asked = Asked(FRAMES[0], "24h", PRESENT)
+    asked = PageState(FRAMES[0], "24h", PRESENT)
     readings = await asyncio.gather(*(reader.overview(asked) for _ in range(20)))
     assert all(reading is readings[0] for reading in readings)
 
@@ -151,7 +151,7 @@ async def test_an_overview_reads_no_sample(months: Database) -> None:
     async with months.acquire() as connection:
         await connection.execute("drop table message, receipt, membership cascade")
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
-    reading = await reader.overview(Asked(FRAMES[0], "7d", PRESENT))
+    reading = await reader.overview(PageState(FRAMES[0], "7d", PRESENT))
     assert reading.worst is not None
     assert reading.worst.channels
     assert reading.days is not None

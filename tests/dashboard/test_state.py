@@ -11,9 +11,9 @@ from devtelemetry.dashboard.state import (
     BREAKDOWNS,
     MOST_POINTS,
     SPANS,
-    Asked,
-    AskedWindow,
     BadState,
+    PageState,
+    WindowPageState,
     address,
     fitting,
     read_asked,
@@ -42,7 +42,7 @@ def query_of(link: str) -> dict[str, str]:
     channel=st.none() | ids,
 )
 def test_a_shared_link_shows_the_same_page(timeframe, span, membership, by, channel) -> None:  # type: ignore[no-untyped-def]
-    asked = Asked(timeframe, span, membership, by, channel)
+    asked = PageState(timeframe, span, membership, by, channel)
     link = address(asked)
     assert link.isascii()
     read = read_asked(query_of(link), TIMEFRAMES, PRESENT, names_channel=channel is not None)
@@ -52,7 +52,7 @@ def test_a_shared_link_shows_the_same_page(timeframe, span, membership, by, chan
 @given(channel=st.none() | ids, hour=st.integers(0, 100_000))
 def test_a_shared_link_of_a_window_shows_that_window(channel: str | None, hour: int) -> None:
     start = datetime(2020, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
-    asked = AskedWindow(TIMEFRAMES[1], start, PRESENT, channel)
+    asked = WindowPageState(TIMEFRAMES[1], start, PRESENT, channel)
     assert read_asked_window(query_of(address(asked)), TIMEFRAMES, PRESENT) == asked
 
 
@@ -90,7 +90,7 @@ def test_a_start_of_no_window_is_said(start: str, said: str) -> None:
 
 @given(timeframe=st.sampled_from(TIMEFRAMES), span=st.sampled_from(sorted(SPANS)))
 def test_a_line_never_has_more_windows_than_fit(timeframe, span) -> None:  # type: ignore[no-untyped-def]
-    fitted = fitting(Asked(timeframe, span, PRESENT), TIMEFRAMES)
+    fitted = fitting(PageState(timeframe, span, PRESENT), TIMEFRAMES)
     assert fitted.points <= MOST_POINTS
     assert fitted.timeframe.length >= timeframe.length
     few = summed_timeframe(fitted, TIMEFRAMES, 200)

@@ -8,7 +8,7 @@ import pytest
 
 from devtelemetry.dashboard import charts, words
 from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
-from devtelemetry.dashboard.state import Asked, AskedWindow
+from devtelemetry.dashboard.state import PageState, WindowPageState
 from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.parts import (
@@ -20,7 +20,7 @@ from devtelemetry.dashboard.views.parts import (
 )
 from devtelemetry.dashboard.views.values import Overview, Point
 from devtelemetry.dashboard.views.window import window_page
-from devtelemetry.figures.derive import Share
+from devtelemetry.figures.derive import Totals
 from devtelemetry.model import (
     HOUR,
     NO_COUNTS,
@@ -42,7 +42,7 @@ from devtelemetry.model import (
 FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
 PRESENT = MembershipPolicy.PRESENT
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
-ASKED = Asked(FRAMES[0], "24h", PRESENT)
+ASKED = PageState(FRAMES[0], "24h", PRESENT)
 
 
 def spreads(missing: int, pairs: int, clusters: int = 40) -> Spreads:
@@ -96,7 +96,7 @@ def day(missing: int, *, first_hour: int, **options: object) -> list[WindowRelia
 def days(
     before: list[WindowReliability],
     after: list[WindowReliability],
-    moved: Sequence[tuple[str, Share, Share]] = (),
+    moved: Sequence[tuple[str, Totals, Totals]] = (),
 ) -> Days:
     return Days(FRAMES[0], START + 24 * HOUR, before, after, moved)
 
@@ -170,7 +170,7 @@ def test_what_is_not_all_is_drawn_below_all() -> None:
 
 def test_delays_that_nobody_told_are_no_distribution() -> None:
     counts = (980, *(0,) * 14)
-    assert delay_bars(Share(Counts(1, 2, 1000, 20, 1000), delays=Delays(counts, counts))) == []
+    assert delay_bars(Totals(Counts(1, 2, 1000, 20, 1000), delays=Delays(counts, counts))) == []
 
 
 def test_all_pairs_are_in_the_losses_by_kind() -> None:
@@ -232,9 +232,9 @@ def test_a_version_that_got_worse_and_a_new_one_are_named() -> None:
 
 
 def test_a_channel_that_changed_beyond_chance_is_linked_and_one_that_did_not_is_not() -> None:
-    def share(missing: int) -> Share:
+    def share(missing: int) -> Totals:
         spread = spreads(missing, 1000)
-        return Share(Counts(9, 40, 1000, missing, 1000), Spreads(Spread(), spread[1], spread[2]))
+        return Totals(Counts(9, 40, 1000, missing, 1000), Spreads(Spread(), spread[1], spread[2]))
 
     moved = [("<b>c</b>", share(10), share(400)), ("calm", share(10), share(12))]
     found = changes(days(day(20, first_hour=0), day(20, first_hour=24), moved), ASKED)
@@ -301,7 +301,7 @@ def test_who_has_nothing_is_told_what_to_do() -> None:
 
 
 def test_a_window_that_is_to_come_says_from_when_on_it_is_computed() -> None:
-    asked = AskedWindow(FRAMES[0], START, PRESENT)
+    asked = WindowPageState(FRAMES[0], START, PRESENT)
     page = window_page(
         WindowReading(asked, None, []),
         now=START,
@@ -320,7 +320,7 @@ def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_las
         replace(channel("devtelemetry-audit/x", 9, 100, 90)),
     ]
     page = window_page(
-        WindowReading(AskedWindow(FRAMES[0], START, PRESENT), window(channels=channels), []),
+        WindowReading(WindowPageState(FRAMES[0], START, PRESENT), window(channels=channels), []),
         now=START + 9 * HOUR,
         settle_time=timedelta(days=1),
         influence_limit=0.01,

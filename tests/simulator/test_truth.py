@@ -18,7 +18,7 @@ from bench.pushes import Push, pushes
 from devtelemetry.estimate.delay import NOT_REACHED, negative_share
 from devtelemetry.estimate.unseen import unseen_messages
 from devtelemetry.estimate.verdict import Word
-from devtelemetry.figures.derive import ON_TIME_MS, groups_of, share_of, sum_of, verdicts
+from devtelemetry.figures.derive import ON_TIME_MS, groups_of, sum_of, totals_of, verdicts
 from devtelemetry.model import (
     DELAY_CLASSES,
     DELAY_EDGES_MS,
@@ -27,7 +27,7 @@ from devtelemetry.model import (
     Dimension,
     WindowReliability,
 )
-from devtelemetry.simulator.loss import LossModel, Share
+from devtelemetry.simulator.loss import LossModel, Trait
 from devtelemetry.simulator.truth import Group, captured
 from devtelemetry.simulator.world import Delivery, Spec, World, make_world
 from devtelemetry.store.database import Database
@@ -74,9 +74,9 @@ async def test_each_pair_is_counted_in_the_group_of_its_receiver_and_of_its_mess
         replace(
             STILL,
             loss=LossModel(by_platform={"ios": 0.3}, by_type={"IMAGE": 0.3}, independent=0.05),
-            platforms=(Share("desktop", 12), Share("ios", 9), Share("", 2), Share("web", 1)),
-            versions=(Share("1", 1), Share("2", 1)),
-            message_types=(Share("TEXT", 4), Share("IMAGE", 1)),
+            platforms=(Trait("desktop", 12), Trait("ios", 9), Trait("", 2), Trait("web", 1)),
+            versions=(Trait("1", 1), Trait("2", 1)),
+            message_types=(Trait("TEXT", 4), Trait("IMAGE", 1)),
         )
     )
     pairs = pairs_of(world)
@@ -123,7 +123,7 @@ async def test_a_platform_that_loses_more_is_said_to_be_worse(
             channels=12,
             channels_of_user=4,
             messages_per_hour=25,
-            platforms=(Share("desktop", 1), Share("ios", 1)),
+            platforms=(Trait("desktop", 1), Trait("ios", 1)),
             loss=LossModel(by_platform={"desktop": base, "ios": base + worse_by}),
         )
     )
@@ -155,7 +155,7 @@ def true_on_time(world: World, edge_ms: int) -> float:
 
 
 def measured_on_time(window: WindowReliability, edge_ms: int) -> float:
-    found = share_of(window).on_time(edge_ms)
+    found = totals_of(window).on_time(edge_ms)
     assert found is not None
     return found
 
@@ -180,7 +180,7 @@ async def test_where_clocks_are_right_delays_are_in_their_classes(database: Data
     for edge in range(2, DELAY_CLASSES):
         within = sum(measured[: edge + 1])
         assert sum(classes(200)[: edge + 1]) <= within <= sum(classes(0)[: edge + 1])
-    share = share_of(window)
+    share = totals_of(window)
     assert share.quantile(0.5) == DELAY_EDGES_MS[bisect_left(DELAY_EDGES_MS, exact(world, 0.5))]
     assert share.quantile(0.99) is NOT_REACHED, "4 % never come"
 

@@ -14,7 +14,7 @@ from devtelemetry.simulator.loss import (
     NO_LOSS,
     WORSE_PLATFORM,
     LossModel,
-    Share,
+    Trait,
 )
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.truth import TrueWindow, true_windows, truth_document
@@ -391,7 +391,7 @@ def test_mixed_losses_have_all_causes() -> None:
 
 
 def test_one_message_type_is_worse_than_another_and_all_are_as_common_as_was_asked() -> None:
-    types = (Share("TEXT", 3), Share("IMAGE", 1))
+    types = (Trait("TEXT", 3), Trait("IMAGE", 1))
     loss = LossModel(independent=0.02, by_type={"IMAGE": 0.2})
     window = whole(make_world(replace(BIG, loss=loss, message_types=types)))
     assert window.types["TEXT"].delivery_ratio == pytest.approx(0.98, abs=0.01)

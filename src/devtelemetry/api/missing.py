@@ -16,9 +16,9 @@ from devtelemetry.causes.classify import BURST_MESSAGES, LossClass
 from devtelemetry.causes.document import LISTED, as_bytes, page
 from devtelemetry.causes.read import (
     MOST_MESSAGES,
-    Asked,
     BadWindow,
     DrillDownError,
+    MissingRequest,
     SamplesCleaned,
     TooMuch,
     UnknownName,
@@ -221,7 +221,7 @@ def add_missing(
         asked_rules = rules
         if query.membership is not None:
             asked_rules = replace(rules, membership=query.membership)
-        asked = Asked(
+        asked = MissingRequest(
             query.channel,
             rules.timeframe(query.timeframe or rules.timeframes[0].name),
             None if query.start == "latest" else query.start,

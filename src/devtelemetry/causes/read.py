@@ -82,7 +82,7 @@ class TooMuch(DrillDownError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class MissingRequest:
     """What to look into.
 
     start  of the window; None: the latest computed one in which the channel has figures
@@ -170,7 +170,7 @@ class DrillDown:
     stored    as they were computed; None: they were not, or there is nothing of the channel
     """
 
-    asked: Asked
+    asked: MissingRequest
     window: Window
     membership: MembershipPolicy
     times: Sequence[int]
@@ -258,7 +258,7 @@ class DrillDown:
 
 @contextlib.asynccontextmanager
 async def drill_down(
-    database: Database, rules: AggregateRules, asked: Asked, *, now: Callable[[], datetime]
+    database: Database, rules: AggregateRules, asked: MissingRequest, *, now: Callable[[], datetime]
 ) -> AsyncIterator[DrillDown]:
     """One state of the database, for as long as the block lasts.
 
@@ -282,7 +282,11 @@ async def drill_down(
 
 
 async def _window(
-    connection: Connection, rules: AggregateRules, asked: Asked, channel: int, now: datetime
+    connection: Connection,
+    rules: AggregateRules,
+    asked: MissingRequest,
+    channel: int,
+    now: datetime,
 ) -> Window:
     name, membership = asked.timeframe.name, rules.membership.value
     if not await connection.fetchval(_QUERIES["channel"], channel):
@@ -343,7 +347,11 @@ class _Seen:
 
 
 async def _look(
-    connection: Connection, rules: AggregateRules, asked: Asked, channel: int, window: Window
+    connection: Connection,
+    rules: AggregateRules,
+    asked: MissingRequest,
+    channel: int,
+    window: Window,
 ) -> DrillDown:
     seen = await _read_messages(connection, rules, channel, window)
     left_out = _left_out(rules, seen)

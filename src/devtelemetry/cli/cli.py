@@ -38,11 +38,11 @@ from devtelemetry.settings.settings import (
 )
 
 if TYPE_CHECKING:
-    from devtelemetry.causes.read import Asked as WhatIsMissing
+    from devtelemetry.causes.read import MissingRequest
     from devtelemetry.figures.read import Selection
     from devtelemetry.model import WindowReliability
     from devtelemetry.publish.publisher import Published, Span
-    from devtelemetry.report.report import Asked
+    from devtelemetry.report.report import ReportRequest
     from devtelemetry.store.tokens import TokenInfo
     from devtelemetry.transfer.transfer import Imported, InputFile
 
@@ -529,11 +529,13 @@ def _report(
         )
         _run(_report_json(settings, selection, by, versus))
     else:
-        from devtelemetry.report.report import Asked  # noqa: PLC0415
+        from devtelemetry.report.report import ReportRequest  # noqa: PLC0415
 
         limit = settings.influence_limit
         _run(
-            _report_table(settings, Asked(name, start, end, channel, membership, by, versus, limit))
+            _report_table(
+                settings, ReportRequest(name, start, end, channel, membership, by, versus, limit)
+            )
         )
 
 
@@ -552,7 +554,7 @@ async def _report_json(
         sys.stdout.buffer.flush()
 
 
-async def _report_table(settings: Settings, asked: "Asked") -> None:
+async def _report_table(settings: Settings, asked: "ReportRequest") -> None:
     from rich.console import Console  # noqa: PLC0415
 
     from devtelemetry.report.report import print_report  # noqa: PLC0415
@@ -605,7 +607,7 @@ def _report_missing(
     ] = None,
 ) -> None:
     """Show which messages of a channel are missing, at whom, and in which pattern."""
-    from devtelemetry.causes.read import Asked  # noqa: PLC0415
+    from devtelemetry.causes.read import MissingRequest  # noqa: PLC0415
     from devtelemetry.server import wiring  # noqa: PLC0415
 
     if json + ndjson + (csv is not None) > 1:
@@ -615,7 +617,7 @@ def _report_missing(
     _run(
         _drill_down(
             settings,
-            Asked(channel, wiring.aggregate_rules(settings).timeframe(name), start, burst),
+            MissingRequest(channel, wiring.aggregate_rules(settings).timeframe(name), start, burst),
             _receiver_id(receiver),
             limit,
             "json" if json else "ndjson" if ndjson else "table" if csv is None else "csv",
@@ -637,7 +639,7 @@ def _receiver_id(text: str | None) -> int | None:
 
 async def _drill_down(
     settings: Settings,
-    asked: "WhatIsMissing",
+    asked: "MissingRequest",
     only: int | None,
     limit: int | None,
     form: str,

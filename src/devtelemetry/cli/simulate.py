@@ -182,7 +182,7 @@ def simulate(
             "one or more of them"
         )
     room.simulate(
-        room.Asked(
+        room.SimulationRequest(
             target=Target(_server(target), token, tls_ca),
             seed=seed,
             nodes=nodes,
@@ -230,7 +230,7 @@ def _audit(
     if wait is not None:
         _within(0, 10_000, wait=wait)
     room.audit(
-        room.Asked(
+        room.AuditRequest(
             target=Target(_server(target), token, tls_ca),
             seed=seed,
             nodes=nodes,
@@ -285,7 +285,7 @@ def demo(
     _within(2, 200, nodes=nodes)
     _within(2, 600, minutes=minutes)
     room.demo(
-        room.Asked(
+        room.DemoRequest(
             nodes=nodes,
             loss_model=_loss_model(loss_model),
             loss=loss,

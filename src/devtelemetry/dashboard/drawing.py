@@ -10,7 +10,7 @@ from typing import Any
 from devtelemetry.dashboard import charts, words
 from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
-from devtelemetry.dashboard.state import Asked, AskedWindow, address
+from devtelemetry.dashboard.state import PageState, WindowPageState, address
 from devtelemetry.dashboard.views.values import (
     ChannelPage,
     Fact,
@@ -87,7 +87,7 @@ def _line(points: Sequence[Point], span: Fact) -> DrawnLine:
     )
 
 
-def _export_links(page: str, asked: Asked | AskedWindow) -> Sequence[Link]:
+def _export_links(page: str, asked: PageState | WindowPageState) -> Sequence[Link]:
     return [
         Link(kind.upper(), address(asked, f"{EXPORTS}{page}.{kind}")) for kind in ("csv", "json")
     ]

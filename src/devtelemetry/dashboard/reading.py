@@ -9,16 +9,15 @@ from typing import Any, TypeVar
 
 from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.causes.document import page
-from devtelemetry.causes.read import Asked as LookInto
-from devtelemetry.causes.read import DrillDownError, drill_down
+from devtelemetry.causes.read import DrillDownError, MissingRequest, drill_down
 from devtelemetry.dashboard.state import (
     SPANS,
-    Asked,
-    AskedWindow,
+    PageState,
+    WindowPageState,
     fitting,
     summed_timeframe,
 )
-from devtelemetry.figures.derive import Share
+from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.read import (
     Selection,
     has_samples,
@@ -50,7 +49,7 @@ class Worst:
     timeframe: Timeframe
     start: datetime
     end: datetime
-    channels: Sequence[tuple[str, Share]]
+    channels: Sequence[tuple[str, Totals]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +60,12 @@ class Days:
     split: datetime  # where the last 24 hours begin
     before: Sequence[WindowReliability]
     after: Sequence[WindowReliability]
-    moved: Sequence[tuple[str, Share, Share]]
+    moved: Sequence[tuple[str, Totals, Totals]]
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewReading:
-    asked: Asked  # as it is shown: maybe with longer windows than were asked for
+    asked: PageState  # as it is shown: maybe with longer windows than were asked for
     anchor: datetime | None  # where the latest window ends; None: there is none
     latest: Sequence[tuple[Timeframe, Sequence[WindowReliability]]]  # oldest first
     windows: Sequence[WindowReliability]
@@ -77,7 +76,7 @@ class OverviewReading:
 
 @dataclass(frozen=True, slots=True)
 class ChannelReading:
-    asked: Asked
+    asked: PageState
     anchor: datetime | None
     windows: Sequence[WindowReliability]  # with the channel alone
     has_samples: bool
@@ -85,7 +84,7 @@ class ChannelReading:
 
 @dataclass(frozen=True, slots=True)
 class WindowReading:
-    asked: AskedWindow
+    asked: WindowPageState
     window: WindowReliability | None  # None: not computed, or there is none
     neighbours: Sequence[WindowReliability]  # itself among them
     missing: Mapping[str, Any] | None = None  # of one channel: the document of /api/v1/missing
@@ -118,15 +117,15 @@ class Reader:
         # An empty page tells how to send a first sample until there is one.
         return newest or await has_samples(self._database)
 
-    async def overview(self, asked: Asked) -> OverviewReading:
+    async def overview(self, asked: PageState) -> OverviewReading:
         newest = await newest_computation(self._database)
         return await self._shared((asked, newest), lambda: self._read_overview(asked))
 
-    async def channel(self, asked: Asked) -> ChannelReading:
+    async def channel(self, asked: PageState) -> ChannelReading:
         newest = await newest_computation(self._database)
         return await self._shared((asked, newest), lambda: self._read_channel(asked))
 
-    async def window(self, asked: AskedWindow, *, drill: bool = True) -> WindowReading:
+    async def window(self, asked: WindowPageState, *, drill: bool = True) -> WindowReading:
         """`drill`: of a channel with its missing messages, which may take seconds."""
         newest = await newest_computation(self._database)
         return await self._shared(
@@ -160,7 +159,7 @@ class Reader:
         result: _T = await asyncio.shield(task)
         return result
 
-    async def _read_overview(self, asked: Asked) -> OverviewReading:
+    async def _read_overview(self, asked: PageState) -> OverviewReading:
         asked = fitting(asked, self._timeframes)
         anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
         latest = [
@@ -189,7 +188,7 @@ class Reader:
             windows,
             await self._days(asked.membership),
             worst,
-            # Asked for where there is nothing else to say.
+            # PageState for where there is nothing else to say.
             any(found for _, found in latest) or await has_samples(self._database),
         )
 
@@ -209,7 +208,7 @@ class Reader:
             windows[-1:] = await self._windows(only)
         return windows
 
-    async def _worst(self, asked: Asked, anchor: datetime) -> Worst | None:
+    async def _worst(self, asked: PageState, anchor: datetime) -> Worst | None:
         timeframe = summed_timeframe(asked, self._timeframes, MOST_SUMMED)
         end = anchor
         if timeframe != asked.timeframe:
@@ -253,7 +252,7 @@ class Reader:
             ),
         )
 
-    async def _read_channel(self, asked: Asked) -> ChannelReading:
+    async def _read_channel(self, asked: PageState) -> ChannelReading:
         asked = fitting(asked, self._timeframes)
         anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
         windows: Sequence[WindowReliability] = ()
@@ -272,7 +271,7 @@ class Reader:
             asked, anchor, windows, bool(windows) or await has_samples(self._database)
         )
 
-    async def _read_window(self, asked: AskedWindow, *, drill: bool) -> WindowReading:
+    async def _read_window(self, asked: WindowPageState, *, drill: bool) -> WindowReading:
         length = asked.timeframe.length
         selection = Selection(
             asked.timeframe.name,
@@ -298,7 +297,7 @@ class Reader:
         if asked.channel is None or reading.window is None:
             return reading
         rules = replace(self._rules, membership=asked.membership)
-        look = LookInto(asked.channel, asked.timeframe, asked.start)
+        look = MissingRequest(asked.channel, asked.timeframe, asked.start)
         try:
             async with (
                 self._drilling,

@@ -47,7 +47,7 @@ class BadState(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PageState:
     """What the overview and a channel's page show.
 
     timeframe   of the windows of the line and of all that is summed
@@ -69,7 +69,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class AskedWindow:
+class WindowPageState:
     """What a window's page shows."""
 
     timeframe: Timeframe
@@ -88,7 +88,7 @@ def read_asked(
     membership: MembershipPolicy,
     *,
     names_channel: bool = False,
-) -> Asked:
+) -> PageState:
     """The query of `/`, or with `names_channel` of `/channel`. Raises BadState.
 
     timeframes  those that are configured, the shortest first
@@ -100,7 +100,7 @@ def read_asked(
     span = query.get("span") or _span_for(timeframe)
     if span not in SPANS:
         raise BadState(f"span: {span!r} is not known; allowed: {', '.join(SPANS)}")
-    return Asked(
+    return PageState(
         timeframe,
         span,
         _membership(query.get("membership")) or membership,
@@ -111,7 +111,7 @@ def read_asked(
 
 def read_asked_window(
     query: Mapping[str, str], timeframes: Sequence[Timeframe], membership: MembershipPolicy
-) -> AskedWindow:
+) -> WindowPageState:
     """The query of `/window`. Raises BadState."""
     _no_others(query, {"timeframe", "start", "channel", "membership"})
     timeframe = _timeframe(query.get("timeframe"), timeframes)
@@ -128,7 +128,7 @@ def read_asked_window(
         raise BadState(
             f"start: no {timeframe.name} window starts then; one starts at {iso(window.start)}"
         )
-    return AskedWindow(
+    return WindowPageState(
         timeframe,
         start,
         _membership(query.get("membership")) or membership,
@@ -136,7 +136,7 @@ def read_asked_window(
     )
 
 
-def fitting(asked: Asked, timeframes: Sequence[Timeframe]) -> Asked:
+def fitting(asked: PageState, timeframes: Sequence[Timeframe]) -> PageState:
     """The same with longer windows, or else a shorter span, if its own are too many for a line."""
     if asked.points <= MOST_POINTS:
         return asked
@@ -148,7 +148,9 @@ def fitting(asked: Asked, timeframes: Sequence[Timeframe]) -> Asked:
     return replace(asked, timeframe=longest, span=max(spans or SPANS, key=lambda one: SPANS[one]))
 
 
-def summed_timeframe(asked: Asked, timeframes: Sequence[Timeframe], most_windows: int) -> Timeframe:
+def summed_timeframe(
+    asked: PageState, timeframes: Sequence[Timeframe], most_windows: int
+) -> Timeframe:
     """The shortest timeframe from that asked for up whose windows of the span are few enough to
     sum all channels of."""
     longer = [one for one in timeframes if one.length >= asked.timeframe.length]
@@ -156,10 +158,10 @@ def summed_timeframe(asked: Asked, timeframes: Sequence[Timeframe], most_windows
     return few[0] if few else (longer or [asked.timeframe])[-1]
 
 
-def address(asked: Asked | AskedWindow, path: str | None = None) -> str:
+def address(asked: PageState | WindowPageState, path: str | None = None) -> str:
     """The link to it; `path`: where it is not the page's own, as for exports."""
     query: dict[str, str] = {"timeframe": asked.timeframe.name}
-    if isinstance(asked, AskedWindow):
+    if isinstance(asked, WindowPageState):
         own = "/window"
         query["start"] = iso(asked.start)
         if asked.channel is not None:

@@ -29,7 +29,7 @@ QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Totals:
     """What a window, a channel or a group has; of several windows the sums.
 
     windows  how many windows with pairs these are the sums of
@@ -65,14 +65,14 @@ class Share:
         """Within how many ms this share of them was delivered."""
         return delay_quantile(self.counts, self.told_delays, share)
 
-    def plus(self, other: "Share") -> "Share":
+    def plus(self, other: "Totals") -> "Totals":
         """Of two windows. Their receivers are mostly the same ones: the greater number.
 
         Where one was computed before spreads were kept, the sum has none either.
         """
         a, b = self.counts, other.counts
         has_spreads = self._has_spreads and other._has_spreads
-        return Share(
+        return Totals(
             Counts(
                 messages=a.messages + b.messages,
                 receivers=max(a.receivers, b.receivers),
@@ -88,23 +88,23 @@ class Share:
         )
 
 
-def share_of(part: WindowReliability | ChannelReliability | Group) -> Share:
+def totals_of(part: WindowReliability | ChannelReliability | Group) -> Totals:
     if isinstance(part, Group):
-        return Share(part.counts, part.spreads, part.delays)
-    return Share(part.counts, part.figures.spreads, part.figures.delays)
+        return Totals(part.counts, part.spreads, part.delays)
+    return Totals(part.counts, part.figures.spreads, part.figures.delays)
 
 
-def sum_of(parts: Iterable[WindowReliability | ChannelReliability | Group]) -> Share:
+def sum_of(parts: Iterable[WindowReliability | ChannelReliability | Group]) -> Totals:
     """Of the same part in several windows; nothing where there is none."""
-    total: Share | None = None
+    total: Totals | None = None
     for part in parts:
-        total = share_of(part) if total is None else total.plus(share_of(part))
-    return total or Share()
+        total = totals_of(part) if total is None else total.plus(totals_of(part))
+    return total or Totals()
 
 
 def groups_of(
     windows: Iterable[WindowReliability], dimension: Dimension
-) -> dict[str | None, Share]:
+) -> dict[str | None, Totals]:
     """Value → its sum over the windows, the greatest first; the rest (None) last."""
     parts: dict[str | None, list[Group]] = defaultdict(list)
     for window in windows:
@@ -131,13 +131,13 @@ def reference(values: Sequence[str | None], versus: str | None = None) -> str | 
 
 
 def verdicts(
-    groups: Mapping[str | None, Share], versus: str | None = None
+    groups: Mapping[str | None, Totals], versus: str | None = None
 ) -> dict[str | None, Verdict | None]:
     """Each group beside the reference, which has none itself."""
     beside = reference(list(groups), versus)
     if beside is None:
         return dict.fromkeys(groups)
     return {
-        value: None if value == beside else compare(share.interval, groups[beside].interval)
-        for value, share in groups.items()
+        value: None if value == beside else compare(totals.interval, groups[beside].interval)
+        for value, totals in groups.items()
     }

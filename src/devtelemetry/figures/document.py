@@ -12,10 +12,10 @@ from devtelemetry.estimate.verdict import Verdict
 from devtelemetry.figures.derive import (
     ON_TIME_MS,
     QUANTILES,
-    Share,
+    Totals,
     groups_of,
     reference,
-    share_of,
+    totals_of,
     verdicts,
 )
 from devtelemetry.model import (
@@ -54,7 +54,7 @@ def window_as_json(
         "membership": window.membership.value,
         "state": window.state.value,
         "reliability": window.reliability,
-        **_share_as_json(share_of(window)),
+        **_totals_as_json(totals_of(window)),
         **_middle_as_json(window.figures),
         "unseen": window.unseen,
         "sample_coverage": window.sample_coverage,
@@ -76,7 +76,7 @@ def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
         "channel_id": channel.channel_id,
         "comparable": comparable,
         "reliability": channel.counts.reliability if comparable else None,
-        **_share_as_json(share_of(channel), has_ratio=comparable),
+        **_totals_as_json(totals_of(channel), has_ratio=comparable),
         **_middle_as_json(figures),
         "unseen": unseen_messages(channel.counts, figures.captures) if comparable else None,
         "sample_coverage": sample_coverage(channel.counts, figures.captures)
@@ -99,12 +99,12 @@ def _groups_as_json(
     return [
         {
             by.value: value,
-            "reliability": share.counts.reliability,
-            **_share_as_json(share),
-            "delays": _delays_as_json(share.delays),
+            "reliability": totals.counts.reliability,
+            **_totals_as_json(totals),
+            "delays": _delays_as_json(totals.delays),
             "versus": _verdict_as_json(by, beside, judged[value]),
         }
-        for value, share in groups.items()
+        for value, totals in groups.items()
     ]
 
 
@@ -122,9 +122,9 @@ def _verdict_as_json(
     }
 
 
-def _share_as_json(share: Share, *, has_ratio: bool = True) -> dict[str, Any]:
-    counts = share.counts
-    interval = share.interval if has_ratio else None
+def _totals_as_json(totals: Totals, *, has_ratio: bool = True) -> dict[str, Any]:
+    counts = totals.counts
+    interval = totals.interval if has_ratio else None
     return {
         "delivery_ratio": counts.delivery_ratio if has_ratio else None,
         "delivery_ratio_lower": None if interval is None else interval.lower,
@@ -136,10 +136,10 @@ def _share_as_json(share: Share, *, has_ratio: bool = True) -> dict[str, Any]:
         "corroborated": counts.corroborated,
         "unknown": counts.unknown,
         "on_time": {
-            name: share.on_time(edge) if has_ratio else None for name, edge in ON_TIME_MS.items()
+            name: totals.on_time(edge) if has_ratio else None for name, edge in ON_TIME_MS.items()
         },
         "delay_ms": {
-            name: _reach_as_json(share.quantile(of)) if has_ratio else None
+            name: _reach_as_json(totals.quantile(of)) if has_ratio else None
             for name, of in QUANTILES.items()
         },
     }

@@ -15,7 +15,7 @@ from devtelemetry.aggregate.stored import (
     spreads_within_channel,
 )
 from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
-from devtelemetry.figures.derive import Share
+from devtelemetry.figures.derive import Totals
 from devtelemetry.model import (
     AUDIT_CHANNELS,
     NO_COUNTS,
@@ -174,7 +174,7 @@ async def worst_channels(
     end: datetime,
     membership: MembershipPolicy,
     most: int,
-) -> list[tuple[str, Share]]:
+) -> list[tuple[str, Totals]]:
     """The channels with the least delivery ratio of their sums over the windows that start in
     [start, end), the worst first; without a loss, none. Delays are not in the sums."""
     async with database.acquire() as connection:
@@ -187,7 +187,7 @@ async def worst_channels(
             AUDIT_CHANNELS,
             most,
         )
-    return [(row["external_id"], _summed_share(row)) for row in rows]
+    return [(row["external_id"], _summed_totals(row)) for row in rows]
 
 
 async def moved_channels(
@@ -198,7 +198,7 @@ async def moved_channels(
     end: datetime,
     membership: MembershipPolicy,
     most: int,
-) -> list[tuple[str, Share, Share]]:
+) -> list[tuple[str, Totals, Totals]]:
     """Up to `most` channels that lost more after `split` than they would have as before, and as
     many that lost less: their sums over the windows that start in [start, split) and in
     [split, end). Those that moved most come first. Delays are not in the sums."""
@@ -215,13 +215,13 @@ async def moved_channels(
         )
     # Each has two rows, before and after: only such channels are selected.
     return [
-        (before["external_id"], _summed_share(before), _summed_share(after))
+        (before["external_id"], _summed_totals(before), _summed_totals(after))
         for before, after in zip(rows[::2], rows[1::2], strict=True)
     ]
 
 
-def _summed_share(row: Mapping[str, Any]) -> Share:
-    return Share(counts_of(row), spreads_within_channel(row), windows=max(1, row["windows"]))
+def _summed_totals(row: Mapping[str, Any]) -> Totals:
+    return Totals(counts_of(row), spreads_within_channel(row), windows=max(1, row["windows"]))
 
 
 def _slice(selection: Selection) -> int:

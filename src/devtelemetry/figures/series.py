@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from devtelemetry.figures.derive import Share, share_of
+from devtelemetry.figures.derive import Totals, totals_of
 from devtelemetry.model import Dimension, WindowReliability
 
 NOT_SAID = "(not said)"
@@ -27,8 +27,8 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class _OfShare(Series):
-    value: Callable[[Share], float | None]
+class _OfTotals(Series):
+    value: Callable[[Totals], float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,46 +36,46 @@ class _OfWindow(Series):
     value: Callable[[WindowReliability], float | None]
 
 
-_OF_SHARE = (
-    _OfShare(
+_OF_TOTALS = (
+    _OfTotals(
         "devtelemetry_delivery_ratio",
         "1 - missing / corroborated deliveries of the window.",
-        lambda share: share.counts.delivery_ratio,
+        lambda totals: totals.counts.delivery_ratio,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_delivery_ratio_lower",
         "Lower bound of the 95 % interval of devtelemetry_delivery_ratio.",
-        lambda share: None if share.interval is None else share.interval.lower,
+        lambda totals: None if totals.interval is None else totals.interval.lower,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_delivery_ratio_upper",
         "Upper bound of the 95 % interval of devtelemetry_delivery_ratio.",
-        lambda share: None if share.interval is None else share.interval.upper,
+        lambda totals: None if totals.interval is None else totals.interval.upper,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_expected_deliveries",
         "(message, receiver) pairs of the window that should be there.",
-        lambda share: share.counts.expected,
+        lambda totals: totals.counts.expected,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_missing_deliveries",
         "Those of the expected deliveries without a receipt.",
-        lambda share: share.counts.missing,
+        lambda totals: totals.counts.missing,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_corroborated_deliveries",
         "Those of the expected deliveries whose message another receiver holds or sent.",
-        lambda share: share.counts.corroborated,
+        lambda totals: totals.counts.corroborated,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_unknown_deliveries",
         "Pairs of which nothing can be said, since the receiver's reports are missing.",
-        lambda share: share.counts.unknown,
+        lambda totals: totals.counts.unknown,
     ),
-    _OfShare(
+    _OfTotals(
         "devtelemetry_receivers",
         "Receivers that count, added up over the comparable channels.",
-        lambda share: share.counts.receivers,
+        lambda totals: totals.counts.receivers,
     ),
 )
 
@@ -92,7 +92,7 @@ _OF_WINDOW = (
     ),
 )
 
-ALL_SERIES: tuple[Series, ...] = (*_OF_SHARE, *_OF_WINDOW)
+ALL_SERIES: tuple[Series, ...] = (*_OF_TOTALS, *_OF_WINDOW)
 
 
 def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterator[Point]:
@@ -106,11 +106,11 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
         value = of_window.value(window)
         if value is not None:
             yield Point(of_window.name, labels, value)
-    yield from _points(share_of(window), labels)
+    yield from _points(totals_of(window), labels)
     groups = [group for group in window.groups if group.dimension is Dimension.PLATFORM]
     if any(group.value is not None for group in groups):  # else it is all of them once more
         for group in groups:
-            yield from _points(share_of(group), {**labels, "platform": _label(group.value)})
+            yield from _points(totals_of(group), {**labels, "platform": _label(group.value)})
     if by_channel:
         for channel in window.channels:
             if channel.comparable and not channel.is_audit:
@@ -118,7 +118,7 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
                 reliability = channel.counts.reliability
                 if reliability is not None:
                     yield Point("devtelemetry_reliability", of_channel, reliability)
-                yield from _points(share_of(channel), of_channel)
+                yield from _points(totals_of(channel), of_channel)
 
 
 def _label(platform: str | None) -> str:
@@ -130,8 +130,8 @@ def _label(platform: str | None) -> str:
     return platform or NOT_SAID
 
 
-def _points(share: Share, labels: Mapping[str, str]) -> Iterator[Point]:
-    for series in _OF_SHARE:
-        value = series.value(share)
+def _points(totals: Totals, labels: Mapping[str, str]) -> Iterator[Point]:
+    for series in _OF_TOTALS:
+        value = series.value(totals)
         if value is not None:
             yield Point(series.name, labels, value)

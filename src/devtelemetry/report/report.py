@@ -17,11 +17,11 @@ from devtelemetry.figures.clocks import Clocks, read_clocks
 from devtelemetry.figures.derive import (
     ON_TIME_MS,
     QUANTILES,
-    Share,
+    Totals,
     groups_of,
     reference,
-    share_of,
     sum_of,
+    totals_of,
     verdicts,
 )
 from devtelemetry.figures.read import (
@@ -68,7 +68,7 @@ _NO_SAMPLES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ReportRequest:
     """What the report is to show; None: everything, of the time: the latest windows."""
 
     timeframe: str | None = None
@@ -81,7 +81,7 @@ class Asked:
     influence_limit: float = 0.01  # a window is marked beyond
 
 
-async def print_report(database: Database, console: Console, asked: Asked) -> None:
+async def print_report(database: Database, console: Console, asked: ReportRequest) -> None:
     """One section per timeframe and membership policy; what to do next where there is none."""
     timeframes = await stored_timeframes(database)
     shown = 0
@@ -143,7 +143,7 @@ def render(
     timeframe: str,
     membership: MembershipPolicy,
     windows: Sequence[WindowReliability],
-    asked: Asked,
+    asked: ReportRequest,
     width: int,
 ) -> Iterable[RenderableType]:
     """The parts of one section, for a console `width` columns wide."""
@@ -217,18 +217,18 @@ def _groups(
     for name in ("delivery", "95 % interval", "expected", "missing", "within 1m"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("" if beside is None else f"beside {_value(beside)}", no_wrap=True)
-    for value, share in groups.items():
+    for value, totals in groups.items():
         verdict = judged[value]
         word = "" if value == beside or beside is None else "too few to say"
         if verdict is not None:
             word = verdict.word.value
         table.add_row(
             Text(_value(value)),
-            percent(share.counts.delivery_ratio),
-            _interval(share.interval),
-            count(share.counts.expected),
-            count(share.counts.missing),
-            percent(share.on_time(ON_TIME_MS["1m"])),
+            percent(totals.counts.delivery_ratio),
+            _interval(totals.interval),
+            count(totals.counts.expected),
+            count(totals.counts.missing),
+            percent(totals.on_time(ON_TIME_MS["1m"])),
             Text(word, style=_STYLES.get(word, "dim")),
         )
     yield table
@@ -315,7 +315,7 @@ def _windows_table(timeframe: str, windows: Sequence[WindowReliability], *, wide
             else f"{window.window.start:%Y-%m-%d %H:%M}",
             Text(window.state, style="yellow" if is_provisional else ""),
             _ratios(window),
-            _interval(share_of(window).interval) if window.reliability is not None else "",
+            _interval(totals_of(window).interval) if window.reliability is not None else "",
             *(count(values[name]) for name in counts),
         )
     return table
@@ -335,7 +335,7 @@ def without_ratio(window: WindowReliability) -> str:
     return NOT_COMPARABLE if window.channels else NOTHING_TO_COMPARE
 
 
-def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Share]]:
+def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Totals]]:
     """Those with the least delivery ratio, of the sums over the windows; without a loss, none."""
     of_channel: dict[str, list[ChannelReliability]] = defaultdict(list)
     for window in windows:
@@ -343,7 +343,7 @@ def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Sha
             if channel.comparable and not channel.is_audit:
                 of_channel[channel.channel_id].append(channel)
     sums = {channel_id: sum_of(channels) for channel_id, channels in of_channel.items()}
-    lossy = [(channel_id, share) for channel_id, share in sums.items() if share.counts.missing]
+    lossy = [(channel_id, totals) for channel_id, totals in sums.items() if totals.counts.missing]
     return sorted(
         lossy,
         key=lambda item: (
@@ -354,18 +354,18 @@ def _worst_channels(windows: Sequence[WindowReliability]) -> list[tuple[str, Sha
     )[:WORST_CHANNELS]
 
 
-def _channels_table(channels: Sequence[tuple[str, Share]]) -> Table:
+def _channels_table(channels: Sequence[tuple[str, Totals]]) -> Table:
     table = bare_table()
     table.add_column("channel", no_wrap=True)
     for name in ("delivery", "95 % interval", "messages", "expected", "missing"):
         table.add_column(name, justify="right", no_wrap=True)
-    for channel_id, share in channels:
-        counts = share.counts
+    for channel_id, totals in channels:
+        counts = totals.counts
         table.add_row(
             # A channel's id is what a client sent: never markup, never a control character.
             Text(shorten(channel_id, ID_WIDTH)),
             percent(counts.delivery_ratio),
-            _interval(share.interval),
+            _interval(totals.interval),
             count(counts.messages),
             count(counts.expected),
             count(counts.missing),

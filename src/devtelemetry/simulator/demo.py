@@ -67,7 +67,7 @@ _HISTORY_SECONDS = 90.0
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class DemoRequest:
     """The options of the command."""
 
     nodes: int
@@ -78,12 +78,12 @@ class Asked:
     http_listen: str
 
 
-def demo(asked: Asked) -> None:
+def demo(asked: DemoRequest) -> None:
     """Runs until SIGINT, SIGTERM or SIGHUP, or the end of its span; leaves nothing behind."""
     asyncio.run(_interruptible(asked))
 
 
-async def _interruptible(asked: Asked) -> None:
+async def _interruptible(asked: DemoRequest) -> None:
     work = asyncio.ensure_future(_demo(asked))
     loop = asyncio.get_running_loop()
     ended = False
@@ -103,7 +103,7 @@ async def _interruptible(asked: Asked) -> None:
             raise
 
 
-async def _demo(asked: Asked) -> None:
+async def _demo(asked: DemoRequest) -> None:
     board = Board()
     with (
         board.shown(),
@@ -135,7 +135,7 @@ async def _demo(asked: Asked) -> None:
     board.done("the end")
 
 
-def _live_spec(asked: Asked) -> Spec:
+def _live_spec(asked: DemoRequest) -> Spec:
     start_ms = now_ms() + _BEGIN_MS
     return Spec(
         seed=asked.seed,
@@ -152,7 +152,7 @@ def _live_spec(asked: Asked) -> Spec:
     )
 
 
-def _history_spec(asked: Asked) -> Spec:
+def _history_spec(asked: DemoRequest) -> Spec:
     end_ms = now_ms()
     return Spec(
         seed=asked.seed,
@@ -196,7 +196,7 @@ async def _database(data_dir: Path) -> AsyncIterator[Database]:
 # ------------------------------------------------------------------------------------ the week
 
 
-async def _make_history(asked: Asked, board: Board, database: Database, url: str) -> None:
+async def _make_history(asked: DemoRequest, board: Board, database: Database, url: str) -> None:
     board.begin("making a week of history")
     world = await asyncio.to_thread(make_world, _history_spec(asked))
     rejected: list[str] = []

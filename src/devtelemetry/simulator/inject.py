@@ -60,7 +60,7 @@ class AuditError(DevTelemetryError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AuditRequest:
     """The options of the command.
 
     timeframe      None: the shortest that the server computes
@@ -82,7 +82,7 @@ class Asked:
     wait: timedelta | None
 
 
-def audit(asked: Asked) -> None:
+def audit(asked: AuditRequest) -> None:
     """All of it; prints the table and a line. Raises AuditError, NoFigures, SimulationError."""
     timeframe = asked.timeframe or parse_timeframe(_its_timeframe(asked))
     check_reachable(asked.target.server)
@@ -118,7 +118,7 @@ def audit(asked: Asked) -> None:
     _say(f"recovered: every count is the true one ({iso(timing.window.start)}, {timeframe.name})")
 
 
-def _its_timeframe(asked: Asked) -> str:
+def _its_timeframe(asked: AuditRequest) -> str:
     if asked.compare_url is None:
         return "1h"
     now = utc_now()
@@ -328,14 +328,14 @@ def _write(path: Path, notes: Sequence[Mapping[str, str]]) -> None:
     new.replace(path)
 
 
-def _note(asked: Asked, audit: Audit) -> None:
+def _note(asked: AuditRequest, audit: Audit) -> None:
     """Before it is injected: whatever happens then, it is known."""
     if asked.state is not None:
         note = {"target": asked.target.server, "channel": audit.channel_id}
         _write(asked.state, [*_noted(asked.state), note])
 
 
-def _forget_settled(asked: Asked, pusher: Pusher) -> None:
+def _forget_settled(asked: AuditRequest, pusher: Pusher) -> None:
     """Has earlier audits of this server forgotten whose figures stay as they are."""
     if asked.state is None:
         return
@@ -348,7 +348,7 @@ def _forget_settled(asked: Asked, pusher: Pusher) -> None:
         _write(asked.state, [other for other in _noted(asked.state) if other != note])
 
 
-def _is_settled(asked: Asked, audit: Audit) -> bool:
+def _is_settled(asked: AuditRequest, audit: Audit) -> bool:
     """Its samples are gone anyway when they are older than what is kept."""
     if utc_now() > audit.window.end + timedelta(milliseconds=RECENT_MS):
         return True

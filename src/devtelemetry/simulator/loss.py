@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
-class Share(NamedTuple):
+class Trait(NamedTuple):
     """How common something is among nodes; `weight` is relative to the others."""
 
     name: str
     weight: float
 
 
-PLATFORMS = (Share("desktop", 40), Share("android", 35), Share("ios", 25))
-VERSIONS = (Share("2.35.1", 60), Share("2.36.0", 40))  # the last one is the newest release
-MESSAGE_TYPES = (Share("CHAT_MESSAGE", 1),)
+PLATFORMS = (Trait("desktop", 40), Trait("android", 35), Trait("ios", 25))
+VERSIONS = (Trait("2.35.1", 60), Trait("2.36.0", 40))  # the last one is the newest release
+MESSAGE_TYPES = (Trait("CHAT_MESSAGE", 1),)
 WORSE_PLATFORM = "ios"
 NEWEST_VERSION = VERSIONS[-1].name
 TIMES_WORSE = 4.0  # how much more often the bad platform, or the bad release, loses

@@ -29,7 +29,7 @@ _COMPRESSED_LEAD_MS = 15 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SimulationRequest:
     """The options of the command; those of the world are of its Spec.
 
     timeframe  of the windows of the truth
@@ -54,7 +54,7 @@ class Asked:
     compare_token: str | None
 
 
-def simulate(asked: Asked, now: datetime) -> None:
+def simulate(asked: SimulationRequest, now: datetime) -> None:
     """Runs it, writes the truth, and says how it was. Raises SimulationError."""
     world = make_world(make_spec(asked, now))
     truth = truth_document(world, asked.timeframe)
@@ -74,7 +74,7 @@ def simulate(asked: Asked, now: datetime) -> None:
         _show_comparison(asked, truth, asked.compare_url)
 
 
-def make_spec(asked: Asked, now: datetime) -> Spec:
+def make_spec(asked: SimulationRequest, now: datetime) -> Spec:
     """What was asked, at a time that lies in the latest whole windows, or begins soon."""
     lead_ms = _LIVE_LEAD_MS if asked.is_live else _COMPRESSED_LEAD_MS
     if asked.is_live:
@@ -102,7 +102,9 @@ def make_spec(asked: Asked, now: datetime) -> Spec:
     )
 
 
-def summary(asked: Asked, world: World, truth: dict[str, Any], accounts: list[Account]) -> str:
+def summary(
+    asked: SimulationRequest, world: World, truth: dict[str, Any], accounts: list[Account]
+) -> str:
     windows = truth["windows"]
     expected = sum(window["expected"] for window in windows)
     delivered = sum(window["delivered"] for window in windows)
@@ -126,7 +128,7 @@ def _check_taken(accounts: list[Account]) -> None:
         )
 
 
-def _show_comparison(asked: Asked, truth: dict[str, Any], url: str) -> None:
+def _show_comparison(asked: SimulationRequest, truth: dict[str, Any], url: str) -> None:
     windows = truth["windows"]
     if not windows:
         return

@@ -31,7 +31,7 @@ from devtelemetry.simulator.loss import (
     PLATFORMS,
     VERSIONS,
     LossModel,
-    Share,
+    Trait,
 )
 
 SMALL_OUTBOX = 10  # samples that a device which is cut off has room for
@@ -102,9 +102,9 @@ class Spec:
     duplicates: float = 0.02
     skew_ms: int = 2_000
     label: str | None = None
-    platforms: tuple[Share, ...] = PLATFORMS
-    versions: tuple[Share, ...] = VERSIONS
-    message_types: tuple[Share, ...] = MESSAGE_TYPES
+    platforms: tuple[Trait, ...] = PLATFORMS
+    versions: tuple[Trait, ...] = VERSIONS
+    message_types: tuple[Trait, ...] = MESSAGE_TYPES
     slow: float = 0.0
     slowest_ms: int = HOUR_MS
     wrong_clocks: float = 0.0
@@ -305,7 +305,7 @@ def _make_nodes(spec: Spec, tag: str, dice: random.Random) -> tuple[list[Node], 
     return nodes, users
 
 
-def _choose(shares: Sequence[Share], dice: random.Random) -> str:
+def _choose(shares: Sequence[Trait], dice: random.Random) -> str:
     (chosen,) = dice.choices(shares, [share.weight for share in shares])
     return chosen.name
 

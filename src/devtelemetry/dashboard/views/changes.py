@@ -6,12 +6,12 @@ from devtelemetry.dashboard import words
 from devtelemetry.dashboard.reading import (
     Days,
 )
-from devtelemetry.dashboard.state import Asked, address
+from devtelemetry.dashboard.state import PageState, address
 from devtelemetry.dashboard.views.parts import clusters, known_share, tone_of
 from devtelemetry.dashboard.views.values import Change
 from devtelemetry.estimate.verdict import Word, compare
 from devtelemetry.figures.derive import (
-    Share,
+    Totals,
     groups_of,
     sum_of,
 )
@@ -25,7 +25,7 @@ _KNOWN_CHANGED = 0.01
 _NEW_SHARE = 0.01  # of the pairs: a version that fewer have is not worth a line
 
 
-def changes(days: Days | None, asked: Asked) -> list[Change]:
+def changes(days: Days | None, asked: PageState) -> list[Change]:
     """The last 24 hours beside the 24 before, in sentences; what may be chance is called that."""
     if days is None or not days.after:
         return [Change("note", "There is no full day of windows yet to compare.")]
@@ -55,7 +55,7 @@ def changes(days: Days | None, asked: Asked) -> list[Change]:
     return found
 
 
-def _overall(after: Share, before: Share, new: float, old: float) -> Change:
+def _overall(after: Totals, before: Totals, new: float, old: float) -> Change:
     verdict = compare(after.interval, before.interval)
     said = f"{words.percent(new)} was delivered, {words.percent(old)} the day before"
     if verdict is None:
@@ -102,14 +102,14 @@ def _coverage_changes(days: Days) -> list[Change]:
 
 def _group_changes(days: Days, by: Dimension) -> list[Change]:
     after, before = groups_of(days.after, by), groups_of(days.before, by)
-    total = sum(share.counts.expected for share in after.values())
+    total = sum(totals.counts.expected for totals in after.values())
     found = []
-    for value, share in after.items():
+    for value, totals in after.items():
         if value is None:
             continue
         name = f"{words.DIMENSIONS[by]} {words.group(value)}"
         if value not in before:
-            part = share.counts.expected / total if total else 0.0
+            part = totals.counts.expected / total if total else 0.0
             if part >= _NEW_SHARE:
                 found.append(
                     Change(
@@ -118,11 +118,11 @@ def _group_changes(days: Days, by: Dimension) -> list[Change]:
                     )
                 )
             continue
-        found += _judged(name, share, before[value])
+        found += _judged(name, totals, before[value])
     return found
 
 
-def _channel_changes(days: Days, asked: Asked) -> list[Change]:
+def _channel_changes(days: Days, asked: PageState) -> list[Change]:
     found = []
     for channel_id, before, after in days.moved:
         found += [
@@ -136,7 +136,7 @@ def _channel_changes(days: Days, asked: Asked) -> list[Change]:
     return found
 
 
-def _judged(name: str, after: Share, before: Share) -> list[Change]:
+def _judged(name: str, after: Totals, before: Totals) -> list[Change]:
     verdict = compare(after.interval, before.interval)
     if verdict is None or verdict.word is Word.CANNOT_TELL:
         return []

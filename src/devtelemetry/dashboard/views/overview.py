@@ -10,7 +10,7 @@ from devtelemetry.dashboard.reading import (
     OverviewReading,
     Worst,
 )
-from devtelemetry.dashboard.state import Asked, AskedWindow, address
+from devtelemetry.dashboard.state import PageState, WindowPageState, address
 from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.parts import (
     choices,
@@ -28,9 +28,9 @@ from devtelemetry.dashboard.views.parts import (
 from devtelemetry.dashboard.views.values import ChannelRow, Fact, Now, Overview
 from devtelemetry.estimate.verdict import compare
 from devtelemetry.figures.derive import (
-    Share,
-    share_of,
+    Totals,
     sum_of,
+    totals_of,
 )
 from devtelemetry.model import (
     MembershipPolicy,
@@ -76,11 +76,11 @@ def _now(
         reason = f"{words.NOT_COMPUTED}: no {timeframe.name} window has ended and had its time"
         return Now(title, None, None, "", "", reason, "", "", "", False, [])
     last, before = windows[-1], windows[:-1]
-    share = share_of(last)
+    totals = totals_of(last)
     ratio = last.counts.delivery_ratio
     trend, tone = "", ""
     if ratio is not None and before:
-        verdict = compare(share.interval, sum_of(before).interval)
+        verdict = compare(totals.interval, sum_of(before).interval)
         versus = "the window before" if len(before) == 1 else f"the {len(before)} before"
         trend = f"beside {versus}: {words.verdict(verdict)}"
         tone = "" if verdict is None else tone_of(verdict.word)
@@ -88,10 +88,10 @@ def _now(
         title,
         last.window.start,
         last.window.end,
-        address(AskedWindow(timeframe, last.window.start, membership)),
+        address(WindowPageState(timeframe, last.window.start, membership)),
         "" if ratio is None else words.percent(ratio),
         why_no_ratio(last),
-        words.interval(share.interval),
+        words.interval(totals.interval),
         trend,
         tone,
         last.state is WindowState.PROVISIONAL,
@@ -99,7 +99,7 @@ def _now(
     )
 
 
-def _overview_facts(reading: OverviewReading, total: Share) -> list[Fact]:
+def _overview_facts(reading: OverviewReading, total: Totals) -> list[Fact]:
     last = reading.windows[-1] if reading.windows else None
     facts = [_receivers_fact(reading.windows)]
     if last is not None:
@@ -153,7 +153,7 @@ def _channels_fact(windows: Sequence[WindowReliability]) -> Fact:
     )
 
 
-def _span_fact(asked: Asked, total: Share) -> Fact:
+def _span_fact(asked: PageState, total: Totals) -> Fact:
     ratio = total.counts.delivery_ratio
     label = f"{words.SPANS[asked.span]}, windows of {asked.timeframe.name}"
     if ratio is None:
@@ -185,21 +185,21 @@ def _stale(reading: OverviewReading, now: datetime) -> list[str]:
     ]
 
 
-def _worst_rows(worst: Worst, asked: Asked) -> list[ChannelRow]:
-    scale = scale_of([share for _, share in worst.channels])
+def _worst_rows(worst: Worst, asked: PageState) -> list[ChannelRow]:
+    scale = scale_of([totals for _, totals in worst.channels])
     return [
         ChannelRow(
             words.short_identifier(channel_id),
             address(replace(asked, channel=channel_id)),
-            words.percent(share.counts.delivery_ratio),
-            words.interval(share.interval),
-            words.count(share.counts.messages),
-            words.count(share.counts.receivers),
-            words.count(share.counts.expected),
-            words.count(share.counts.missing),
-            mark=mark_on(share, scale),
+            words.percent(totals.counts.delivery_ratio),
+            words.interval(totals.interval),
+            words.count(totals.counts.messages),
+            words.count(totals.counts.receivers),
+            words.count(totals.counts.expected),
+            words.count(totals.counts.missing),
+            mark=mark_on(totals, scale),
         )
-        for channel_id, share in worst.channels
+        for channel_id, totals in worst.channels
     ]
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.state import BREAKDOWNS, SPANS, Asked, AskedWindow, address
+from devtelemetry.dashboard.state import BREAKDOWNS, SPANS, PageState, WindowPageState, address
 from devtelemetry.dashboard.views.values import (
     Bar,
     Choice,
@@ -21,10 +21,10 @@ from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.derive import (
     ON_TIME_MS,
     QUANTILES,
-    Share,
+    Totals,
     groups_of,
     reference,
-    share_of,
+    totals_of,
     verdicts,
 )
 from devtelemetry.model import (
@@ -107,7 +107,7 @@ def empty(has_samples: bool) -> str:
     return "waiting" if has_samples else "first"
 
 
-def two_groups(windows: Sequence[WindowReliability], asked: Asked) -> list[GroupTable]:
+def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[GroupTable]:
     """By platform, and by what was asked for."""
     return [
         group_table(windows, Dimension.PLATFORM),
@@ -134,22 +134,22 @@ def group_table(windows: Sequence[WindowReliability], by: Dimension) -> GroupTab
     judged = verdicts(groups)
     scale = scale_of(groups.values())
     rows = []
-    for value, share in groups.items():
+    for value, totals in groups.items():
         verdict = judged[value]
         is_reference = value == beside and beside is not None
         rows.append(
             GroupRow(
                 words.group(value),
-                words.percent(share.counts.delivery_ratio)
-                if share.counts.delivery_ratio is not None
+                words.percent(totals.counts.delivery_ratio)
+                if totals.counts.delivery_ratio is not None
                 else words.TOO_FEW,
-                words.interval(share.interval),
-                words.count(share.counts.expected),
-                words.count(share.counts.missing),
-                ratio_or(share.on_time(ON_TIME_MS["1m"]), "not known"),
+                words.interval(totals.interval),
+                words.count(totals.counts.expected),
+                words.count(totals.counts.missing),
+                ratio_or(totals.on_time(ON_TIME_MS["1m"]), "not known"),
                 "others beside it" if is_reference else words.verdict(verdict),
                 "" if verdict is None else tone_of(verdict.word),
-                mark_on(share, scale),
+                mark_on(totals, scale),
             )
         )
     return GroupTable(
@@ -160,11 +160,11 @@ def group_table(windows: Sequence[WindowReliability], by: Dimension) -> GroupTab
     )
 
 
-def scale_of(shares: Iterable[Share]) -> float | None:
+def scale_of(shares: Iterable[Totals]) -> float | None:
     """Where the marks of a table begin; they end at 1. None: there is nothing to mark."""
     lows = []
-    for share in shares:
-        ratio, interval = share.counts.delivery_ratio, share.interval
+    for totals in shares:
+        ratio, interval = totals.counts.delivery_ratio, totals.interval
         if ratio is not None:
             lows.append(ratio if interval is None else interval.lower)
     if not lows:
@@ -176,15 +176,15 @@ def scale_of(shares: Iterable[Share]) -> float | None:
     return 0.0
 
 
-def mark_on(share: Share, scale: float | None) -> Mark | None:
-    ratio = share.counts.delivery_ratio
+def mark_on(totals: Totals, scale: float | None) -> Mark | None:
+    ratio = totals.counts.delivery_ratio
     if ratio is None or scale is None:
         return None
 
     def place(value: float) -> float:
         return round(100 * max(0.0, value - scale) / (1 - scale), 2)
 
-    interval = share.interval
+    interval = totals.interval
     return Mark(
         place(ratio),
         None if interval is None else place(interval.lower),
@@ -193,7 +193,7 @@ def mark_on(share: Share, scale: float | None) -> Mark | None:
 
 
 def points_of(
-    windows: Sequence[WindowReliability], asked: Asked, anchor: datetime | None
+    windows: Sequence[WindowReliability], asked: PageState, anchor: datetime | None
 ) -> list[Point]:
     """All windows of the span, oldest first; those that were never computed are gaps."""
     if anchor is None:
@@ -208,14 +208,14 @@ def points_of(
     return found
 
 
-def _point(window: Window, found: WindowReliability | None, asked: Asked) -> Point:
-    href = address(AskedWindow(asked.timeframe, window.start, asked.membership, asked.channel))
+def _point(window: Window, found: WindowReliability | None, asked: PageState) -> Point:
+    href = address(WindowPageState(asked.timeframe, window.start, asked.membership, asked.channel))
     if found is None:
         return Point(
             window.start, window.end, None, None, None, False, Counts(0, 0, 0, 0, 0),
             words.NOT_COMPUTED, href,
         )  # fmt: skip
-    interval = share_of(found).interval
+    interval = totals_of(found).interval
     ratio = found.counts.delivery_ratio
     return Point(
         window.start,
@@ -230,7 +230,7 @@ def _point(window: Window, found: WindowReliability | None, asked: Asked) -> Poi
     )
 
 
-def _why_gap(window: WindowReliability, asked: Asked) -> str:
+def _why_gap(window: WindowReliability, asked: PageState) -> str:
     if asked.channel is None:
         return words.NOT_COMPARABLE
     return why_no_ratio(window).partition(":")[0]
@@ -250,9 +250,9 @@ def count_facts(counts: Counts, *, receivers_note: str = "") -> list[Fact]:
     ]
 
 
-def delay_facts(share: Share) -> list[Fact]:
+def delay_facts(totals: Totals) -> list[Fact]:
     """On time within, and quantiles of all that should have been delivered."""
-    on_time = {name: share.on_time(edge) for name, edge in ON_TIME_MS.items()}
+    on_time = {name: totals.on_time(edge) for name, edge in ON_TIME_MS.items()}
     if all(ratio is None for ratio in on_time.values()):
         return []
     return [
@@ -266,15 +266,15 @@ def delay_facts(share: Share) -> list[Fact]:
             for name, ratio in on_time.items()
         ),
         *(
-            Fact(name, words.delay(share.quantile(of)), "", "delay")
+            Fact(name, words.delay(totals.quantile(of)), "", "delay")
             for name, of in QUANTILES.items()
         ),
     ]
 
 
-def delay_bars(share: Share) -> list[Bar]:
+def delay_bars(totals: Totals) -> list[Bar]:
     """Delivered pairs by class of delay; nothing where no delay is known."""
-    counts = share.delays.delivery
+    counts = totals.delays.delivery
     total = sum(counts)
     if not sum(counts[1:]):
         return []
@@ -307,7 +307,7 @@ def loss_bars(counts: Counts, classes: Mapping[str, int] | None = None) -> list[
     ]
 
 
-def choices(asked: Asked, timeframes: Sequence[Timeframe]) -> list[Choice]:
+def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
     """Links to the same page of other windows and spans."""
     return [
         Choice(
@@ -328,7 +328,7 @@ def choices(asked: Asked, timeframes: Sequence[Timeframe]) -> list[Choice]:
     ]
 
 
-def _of_timeframe(asked: Asked, timeframe: Timeframe) -> Asked:
+def _of_timeframe(asked: PageState, timeframe: Timeframe) -> PageState:
     """With a span that holds some of its windows."""
     span = asked.span
     for name, length in SPANS.items():

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from devtelemetry.dashboard.state import Asked, AskedWindow
+from devtelemetry.dashboard.state import PageState, WindowPageState
 from devtelemetry.model import (
     Counts,
     Window,
@@ -123,7 +123,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    asked: Asked
+    asked: PageState
     choices: Sequence[Choice]
     now: Sequence[Now]
     facts: Sequence[Fact]
@@ -147,7 +147,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class ChannelPage:
-    asked: Asked
+    asked: PageState
     name: str
     choices: Sequence[Choice]
     headline: str
@@ -204,7 +204,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class WindowPage:
-    asked: AskedWindow
+    asked: WindowPageState
     name: str  # of the channel; empty: all
     title: str
     window: Window

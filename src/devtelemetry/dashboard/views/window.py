@@ -8,7 +8,7 @@ from devtelemetry.dashboard import words
 from devtelemetry.dashboard.reading import (
     WindowReading,
 )
-from devtelemetry.dashboard.state import AskedWindow, address
+from devtelemetry.dashboard.state import WindowPageState, address
 from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
     count_facts,
@@ -25,8 +25,8 @@ from devtelemetry.dashboard.views.parts import (
 )
 from devtelemetry.dashboard.views.values import ChannelRow, Fact, Link, WindowPage
 from devtelemetry.figures.derive import (
-    Share,
-    share_of,
+    Totals,
+    totals_of,
 )
 from devtelemetry.model import (
     ChannelReliability,
@@ -44,8 +44,8 @@ def window_page(
 ) -> WindowPage:
     asked, window = reading.asked, reading.window
     bounds = Window(asked.start, asked.start + asked.timeframe.length)
-    share = Share() if window is None else share_of(window)
-    counts = share.counts
+    totals = Totals() if window is None else totals_of(window)
+    counts = totals.counts
     ratio = counts.delivery_ratio
     facts, notes = [], []
     if window is not None:
@@ -59,13 +59,13 @@ def window_page(
         bounds,
         _window_links(reading, bounds),
         "" if ratio is None else words.percent(ratio),
-        words.interval(share.interval),
+        words.interval(totals.interval),
         _why_no_window(asked, bounds, window, now),
         _state_of(window, bounds, settle_time),
         facts,
         notes,
-        delay_bars(share),
-        delay_facts(share),
+        delay_bars(totals),
+        delay_facts(totals),
         loss_bars(counts, None if reading.missing is None else reading.missing["classes"]),
         [] if window is None or ratio is None else [group_table([window], by) for by in Dimension],
         rows,
@@ -77,7 +77,7 @@ def window_page(
 
 
 def _why_no_window(
-    asked: AskedWindow, bounds: Window, window: WindowReliability | None, now: datetime
+    asked: WindowPageState, bounds: Window, window: WindowReliability | None, now: datetime
 ) -> str:
     if window is not None:
         return why_no_ratio(window)
@@ -137,30 +137,30 @@ def _window_links(reading: WindowReading, bounds: Window) -> list[Link]:
 
 
 def _channel_rows(
-    window: WindowReliability | None, asked: AskedWindow
+    window: WindowReliability | None, asked: WindowPageState
 ) -> tuple[list[ChannelRow], str]:
     """The worst first; those without a ratio last, with the reason."""
     if window is None:
         return [], ""
-    shares = [(channel, share_of(channel)) for channel in window.channels]
+    shares = [(channel, totals_of(channel)) for channel in window.channels]
     shares.sort(key=lambda one: _order(one[0]))
     shown = shares[:MOST_CHANNELS]
-    scale = scale_of([share for channel, share in shown if channel.comparable])
+    scale = scale_of([totals for channel, totals in shown if channel.comparable])
     rows = []
-    for channel, share in shown:
+    for channel, totals in shown:
         ratio = channel.counts.delivery_ratio if channel.comparable else None
         rows.append(
             ChannelRow(
                 words.short_identifier(channel.channel_id),
                 address(replace(asked, channel=channel.channel_id)),
                 ratio_or(ratio, _why_not(channel)),
-                "" if ratio is None else words.interval(share.interval),
+                "" if ratio is None else words.interval(totals.interval),
                 words.count(channel.counts.messages),
                 words.count(channel.counts.receivers),
                 words.count(channel.counts.expected),
                 words.count(channel.counts.missing),
                 "audit: its losses are known, it is in no total" if channel.is_audit else "",
-                mark_on(share, scale) if ratio is not None else None,
+                mark_on(totals, scale) if ratio is not None else None,
             )
         )
     hidden = len(shares) - len(shown)
