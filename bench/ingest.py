@@ -30,6 +30,7 @@ from bench.workload import RECEIVERS, Workload
 from devtelemetry.ingest.batch import Batch, floor_to_minute
 from devtelemetry.ingest.grpc_server import to_samples
 from devtelemetry.runtime.clock import now_ms
+from devtelemetry.store.connection import Connection
 from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.partitions import day_of, make_days
@@ -278,7 +279,9 @@ class _Bench:
         try:
             keyring = Keyring(await connection.fetchval("select id_key from deployment"))
             last_ms = workload.start_ms + workload.messages * 1000 // MESSAGES_PER_SECOND
-            await make_days(connection, "receipt", {day_of(workload.start_ms), day_of(last_ms)})
+            await make_days(
+                Connection(connection), "receipt", {day_of(workload.start_ms), day_of(last_ms)}
+            )
             transactions = _transactions(keyring, workload, rows_per_transaction)
             started = time.perf_counter()
             for transaction in transactions:

@@ -41,8 +41,9 @@ async def make_months(database: Database, made: Made) -> None:
     async with database.acquire() as connection:
         for name in ("chance", "delays", "spread", "made_channel"):
             await connection.execute(_QUERIES[name])
-        await connection.executemany(
-            "insert into channel (channel_id, external_id) values ($1, $2)",
+        await connection.copy_rows(
+            "channel",
+            ("channel_id", "external_id"),
             [(keyring.channel(name), name) for name in made.channels],
         )
         await connection.execute(
@@ -54,26 +55,26 @@ async def make_months(database: Database, made: Made) -> None:
             until = min(day + DAY, hours_end)
             if start + _WEEK <= day and until <= hours_end - 3 * DAY:
                 # One week is like the other; making it anew takes ten times as long.
-                await connection.execute(_QUERIES["repeated"], day, until, timeout=_SECONDS)
+                await connection.execute(_QUERIES["repeated"], day, until, seconds=_SECONDS)
             else:
                 await connection.execute(
-                    _QUERIES["hours"], day, until, spike, made.seed, timeout=_SECONDS
+                    _QUERIES["hours"], day, until, spike, made.seed, seconds=_SECONDS
                 )
             day = until
         for name in ("1d", "1w"):
             length = parse_timeframe(name).length
-            await connection.execute(_QUERIES["longer"], name, length, hours_end, timeout=_SECONDS)
+            await connection.execute(_QUERIES["longer"], name, length, hours_end, seconds=_SECONDS)
         for name, length in (("1h", HOUR), ("1d", DAY), ("1w", 7 * DAY)):
-            await connection.execute(_QUERIES["windows"], name, length, hours_end, timeout=_SECONDS)
-            await connection.execute(_GROUPS_OF_WINDOW, name, spike, timeout=_SECONDS)
+            await connection.execute(_QUERIES["windows"], name, length, hours_end, seconds=_SECONDS)
+            await connection.execute(_GROUPS_OF_WINDOW, name, spike, seconds=_SECONDS)
             await connection.execute(
-                _GROUPS_OF_CHANNEL, name, spike, keyring.channel(made.channels[0]), timeout=_SECONDS
+                _GROUPS_OF_CHANNEL, name, spike, keyring.channel(made.channels[0]), seconds=_SECONDS
             )
         await connection.execute("analyze")
 
 
 def _groups_of(channel_id: str, table: str, clusters: str, over_channels: str, where: str) -> str:
-    sql = _QUERIES["groups"]
+    sql = _QUERIES["groups"].text
     for name, value in (
         ("channel_id", channel_id),
         ("table", table),

@@ -19,6 +19,7 @@ from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import HOUR_MS, Sample, from_unix_ms
+from devtelemetry.model.errors import DatabaseAway
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.server.wiring import aggregate_rules, http_access
@@ -38,7 +39,7 @@ class AwayDatabase(Database):
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        raise ConnectionRefusedError("connection refused")
+        raise DatabaseAway("connection refused")
         yield  # what makes it a context manager
 
 

@@ -172,7 +172,10 @@ async def test_what_only_looks_like_an_audit_is_none(database: Database) -> None
 
 
 def test_the_query_has_the_prefix_of_the_model() -> None:
-    assert f"'{AUDIT_CHANNELS}%'" in queries("devtelemetry", "audits.sql")["recent_audits"]
+    assert (
+        f"'{AUDIT_CHANNELS}%'"
+        in queries("devtelemetry.figures", "audits.sql")["recent_audits"].text
+    )
 
 
 def test_of_several_audits_of_a_window_the_worst_is_shown() -> None:

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import asyncpg
 import pytest
 
 from devtelemetry.aggregate.aggregate import AggregateRules
@@ -22,7 +21,7 @@ from devtelemetry.model import (
     from_unix_ms,
     parse_timeframe,
 )
-from devtelemetry.model.errors import Busy
+from devtelemetry.model.errors import Busy, DatabaseAway
 from devtelemetry.retention import forget
 from devtelemetry.retention.clean import clean
 from devtelemetry.retention.forget import forget_installation, forget_key
@@ -392,7 +391,7 @@ async def test_a_forget_that_broke_off_half_way_is_finished_by_whoever_comes_nex
         forgetting = asyncio.create_task(forget_ann())
         await until_waiting(holder)
         await holder.execute("select pg_terminate_backend(pid) from pg_locks where not granted")
-        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        with pytest.raises(DatabaseAway):
             await forgetting
     assert await count(database, "receipt") == [receipts], "half way"
 

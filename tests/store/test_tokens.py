@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devtelemetry.model.errors import Unavailable
+from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import (
     REFRESH_SECONDS,
@@ -39,7 +39,7 @@ class CountingDatabase(Database):
     async def acquire(self) -> AsyncIterator[Connection]:
         self.asked += 1
         if self.is_away:
-            raise ConnectionRefusedError("away")
+            raise DatabaseAway("away")
         async with super().acquire() as connection:
             yield connection
 

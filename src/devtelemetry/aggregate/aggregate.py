@@ -11,8 +11,6 @@ from dataclasses import astuple, dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-import asyncpg
-
 from devtelemetry.aggregate.due import Arrived, has_news, must_compute, state_at
 from devtelemetry.aggregate.stored import (
     CHANNEL_COLUMNS,
@@ -47,15 +45,15 @@ from devtelemetry.model import (
     window_starting,
     windows_between,
 )
-from devtelemetry.model.errors import ConfigurationError, Unavailable
+from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
-from devtelemetry.store.database import Connection, Database, is_transient, try_lock
+from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
-from devtelemetry.store.repair import needs_repair, repair
+from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import load, queries
 
 COMPUTE_WAIT_SECONDS = 60
-COMPUTE_ATTEMPTS = 10  # each fails only if an import brings an earlier copy of a sample meanwhile
+COMPUTE_ATTEMPTS = 10
 
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
@@ -319,25 +317,15 @@ async def _compute(
     now: datetime,
 ) -> WindowReliability:
     for attempts_left in reversed(range(COMPUTE_ATTEMPTS)):
-        await repair(database)
         try:
-            async with (
-                database.acquire() as connection,
-                connection.transaction(isolation="repeatable_read"),
-            ):
-                # Ingest may have noted something since the repair; the snapshot tells. Then the
-                # rows it sees are not whole: once more.
-                if not await needs_repair(connection):
-                    found = await _algorithm(connection, rules, window)
-                    return await _store(connection, rules, timeframe, window, found, now)
-        except asyncpg.PostgresError as error:
+            async with repaired_snapshot(database, readonly=False) as connection:
+                found = await _algorithm(connection, rules, window)
+                return await _store(connection, rules, timeframe, window, found, now)
+        except DatabaseAway:
             # Another command computes the same window at the same time, say.
-            if not is_transient(error) or not attempts_left:
+            if not attempts_left:
                 raise
-    raise Unavailable(
-        f"the {timeframe.name} window of {window.start.isoformat()} could not be computed: its "
-        "samples kept changing; it will be tried again"
-    )
+    raise AssertionError("the last attempt returns or raises")
 
 
 async def not_measured(
@@ -494,10 +482,10 @@ async def _rewrite(
     rows: Sequence[Row],
 ) -> None:
     await connection.execute(_QUERIES[f"delete_{table}"], *key)
-    await connection.copy_records_to_table(
+    await connection.copy_rows(
         table,
-        records=[(*key, *row) for row in rows],
-        columns=("timeframe", "window_start", "membership", *columns),
+        ("timeframe", "window_start", "membership", *columns),
+        [(*key, *row) for row in rows],
     )
 
 

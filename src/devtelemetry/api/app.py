@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-import asyncpg
 import structlog
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse, StreamingResponse
@@ -40,11 +39,11 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
 )
-from devtelemetry.model.errors import Unavailable
+from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
-from devtelemetry.store.database import Database, is_transient
+from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.tokens import Scope, TokenBook
 
@@ -296,17 +295,12 @@ def _host_check(hosts: KnownHosts) -> Callable[..., Awaitable[None]]:
 
 def _add_errors(app: FastAPI) -> None:
     @app.exception_handler(Unavailable)
-    async def unavailable(_: Request, error: Exception) -> Response:
+    async def unavailable(request: Request, error: Exception) -> Response:
+        if isinstance(error, DatabaseAway):
+            _log.warning(
+                "the database cannot be reached", path=request.url.path, error=error.detail
+            )
         return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": "5"})
-
-    async def driver(request: Request, error: Exception) -> Response:
-        if not is_transient(error):
-            raise error
-        _log.warning("the database cannot be reached", path=request.url.path, error=str(error))
-        return await unavailable(request, Unavailable("the database cannot be reached; try again"))
-
-    for kind in (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-        app.add_exception_handler(kind, driver)
 
 
 def _add_figures(
@@ -372,7 +366,8 @@ async def _not_ready(database: Database) -> str | None:
         async with asyncio.timeout(PROBE_SECONDS), database.acquire() as connection:
             revision = await connection.fetchval("select version_num from alembic_version")
     except Exception as error:  # whatever it is, the server is not ready
-        return f"the database cannot be used: {error or type(error).__name__}"
+        why = error.detail if isinstance(error, DatabaseAway) else str(error)
+        return f"the database cannot be used: {why or type(error).__name__}"
     if revision != HEAD:
         return f"the database has schema {revision}, this version needs {HEAD}"
     return None

@@ -43,15 +43,14 @@ from devtelemetry.model import (
     from_unix_ms,
     window_starting,
 )
-from devtelemetry.model.errors import DevTelemetryError, Unavailable
+from devtelemetry.model.errors import DevTelemetryError
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import receiver_name
-from devtelemetry.store.repair import needs_repair, repair
+from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import load, queries
 
 MOST_MESSAGES = 100_000  # of a channel in a window: some 30 MB
 MOST_PAIRS = 10_000_000  # receipts, and pairs of a message and a receiver: a byte each, and 4
-READ_ATTEMPTS = 10  # each fails only if an earlier copy of a sample came between two statements
 DETAILS = 500  # messages whose ids and topics are in memory at a time
 _CURSOR_MESSAGES = 50
 _SHOWN = 60  # characters of an id in an error
@@ -267,18 +266,9 @@ async def drill_down(
     Raises UnknownName, BadWindow, SamplesCleaned, TooMuch; Unavailable if samples keep changing.
     """
     channel = (await database.keyring()).channel(asked.channel_id)
-    for _ in range(READ_ATTEMPTS):
-        # Without it a message may have receipts under two sentAt.
-        await repair(database)
-        async with (
-            database.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            if not await needs_repair(connection):
-                window = await _window(connection, rules, asked, channel, now())
-                yield await _look(connection, rules, asked, channel, window)
-                return
-    raise Unavailable("the samples kept changing; try again")
+    async with repaired_snapshot(database) as connection:
+        window = await _window(connection, rules, asked, channel, now())
+        yield await _look(connection, rules, asked, channel, window)
 
 
 async def _window(
@@ -399,19 +389,20 @@ async def _read_messages(
     )
     _refuse_beyond(MOST_MESSAGES, len(messages), "messages")
     seen = _Seen()
-    receipts = connection.cursor(
+    receipts = connection.slices(
         _QUERIES["receipts"],
+        _CURSOR_MESSAGES,
         channel,
         [row["message_id"] for row in messages],
         [row["sent_at"] for row in messages],
-        prefetch=_CURSOR_MESSAGES,
     )
     number = read = 0
-    async for who in receipts:
-        _take(seen, messages[number], who)
-        number += 1
-        read += len(who["holders"]) + len(who["authors"]) + len(who["marked"])
-        _refuse_beyond(MOST_PAIRS, read, "receipts")
+    async for rows in receipts:
+        for who in rows:
+            _take(seen, messages[number], who)
+            number += 1
+            read += len(who["holders"]) + len(who["authors"]) + len(who["marked"])
+            _refuse_beyond(MOST_PAIRS, read, "receipts")
     return seen
 
 

@@ -24,7 +24,7 @@ from devtelemetry import __version__
 from devtelemetry.causes.classify import BURST_MESSAGES
 from devtelemetry.cli import simulate as simulator
 from devtelemetry.model import Dimension, MembershipPolicy
-from devtelemetry.model.errors import DevTelemetryError
+from devtelemetry.model.errors import DatabaseAway, DatabaseError, DevTelemetryError
 from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.settings.settings import (
     BadOption,
@@ -167,6 +167,10 @@ def _one_line_errors() -> Iterator[None]:
         raise
     except BadOption as error:
         _fail(str(error), 2)
+    except DatabaseAway as error:
+        _fail(f"the database: {error.detail}", 1)
+    except DatabaseError as error:
+        _fail(f"the database: {error}", 1)
     except DevTelemetryError as error:
         _fail(str(error), 1)
     except BrokenPipeError:
@@ -179,11 +183,8 @@ def _one_line_errors() -> Iterator[None]:
         name = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error or 'timed out'}", 1)
     except Exception as error:
-        import asyncpg  # noqa: PLC0415
         import structlog  # noqa: PLC0415
 
-        if isinstance(error, asyncpg.PostgresError | asyncpg.InterfaceError):
-            _fail(f"the database: {error}", 1)
         structlog.get_logger(__name__).debug("what went wrong", exc_info=True)
         _fail(
             f"a fault in the program: {type(error).__name__}: {error}; "

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import structlog
 
 from devtelemetry.dashboard.reading import Reader
-from devtelemetry.store.database import is_transient
+from devtelemetry.model.errors import DatabaseAway
 
 LOOK_SECONDS = 5.0
 UPDATES = 3  # at a time; less than the connections that there are, which ingest needs too
@@ -137,4 +137,7 @@ class Live:
 
 
 def _tell(what: str, error: Exception) -> None:
-    _log.warning(what, error=str(error) or type(error).__name__, exc_info=not is_transient(error))
+    if isinstance(error, DatabaseAway):
+        _log.warning(what, error=error.detail)
+    else:
+        _log.warning(what, error=str(error) or type(error).__name__, exc_info=True)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import asyncpg
 import structlog
 from fastapi import Request
 from nicegui import Client, ui
@@ -43,7 +42,6 @@ from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.values import Link, Point
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.model.errors import Unavailable
-from devtelemetry.store.database import is_transient
 
 _log = structlog.get_logger(__name__)
 
@@ -152,9 +150,7 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
     state = site.live.state
     try:
         await page.draw()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, Unavailable) as error:
-        if not (isinstance(error, Unavailable) or is_transient(error)):
-            raise
+    except Unavailable as error:
         _log.warning("a page of the dashboard cannot be read", error=str(error))
         client.status_code = 503
         _html(

@@ -40,7 +40,6 @@ from devtelemetry.model import Reason, Rejection, ReportedMembership, ReportRun,
 from devtelemetry.model.errors import Busy, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.rates import RateLimit
-from devtelemetry.store.database import is_transient
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
@@ -118,10 +117,7 @@ class PushService:
             await _abort(context, _Refused(status, str(error)))
         except grpc.aio.AbortError:
             raise
-        except Exception as error:
-            if is_transient(error):
-                status = grpc.StatusCode.UNAVAILABLE
-                await _abort(context, _Refused(status, "the database is busy; send again later"))
+        except Exception:
             status = grpc.StatusCode.INTERNAL
             _log.exception("push failed")
             await _abort(context, _Refused(status, "a fault of the server; it is logged there"))

@@ -12,15 +12,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-import asyncpg
 import structlog
 
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import Event, ReportedMembership, ReportRun, Sample, SentEnvelope
-from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
-from devtelemetry.store.database import Database, is_transient
+from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import Keyring
 
 GROUP_SAMPLES = 10_000  # one transaction: ~0.2 s of work, so that a queue is answered in slices
@@ -202,18 +201,12 @@ class GroupCommit:
                     self._database.acquire() as connection,
                 ):
                     stored = await self._rows.write(connection, batch, now_ms=self._now_ms())
-            except (
-                asyncpg.PostgresError,
-                asyncpg.InterfaceError,
-                OSError,
-                TimeoutError,
-            ) as error:
-                if not is_transient(error):
-                    raise
+            except (DatabaseAway, TimeoutError) as error:
                 # The commit may have succeeded; writing once more is harmless.
                 if self._closing or time.monotonic() + delay > give_up:
                     raise Unavailable("the database cannot be reached; send again later") from error
-                _log.warning("commit failed, trying again", error=str(error), seconds=delay)
+                why = error.detail if isinstance(error, DatabaseAway) else "it took too long"
+                _log.warning("commit failed, trying again", error=why, seconds=delay)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.sleep(delay)
                 delay = min(delay * 2, 1.0)

@@ -4,6 +4,8 @@ DevTelemetryError
 ├── ConfigurationError   the operator: names the setting, its value and what is allowed
 ├── Busy                 retry later: the queue is full or the rate is used up
 ├── Unavailable          retry later: the database cannot be reached, or the server stops
+│   └── DatabaseAway     it is the database
+├── DatabaseError        us: a statement failed that will fail again
 ├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be had
 └── transfer.TransferError, …   errors of one module, declared there
 """
@@ -19,6 +21,22 @@ class ConfigurationError(DevTelemetryError):
 
 class Unavailable(DevTelemetryError):
     """The database cannot be reached or the server is stopping; the same call may work later."""
+
+
+class DatabaseAway(Unavailable):
+    """The database cannot be reached, has too much to do, or rolled back.
+
+    detail  what the driver said. For logs and the terminal: it may name hosts and rows, so the
+            text of the error, which clients are shown, is without it
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("the database cannot be reached; try again later")
+        self.detail = detail
+
+
+class DatabaseError(DevTelemetryError):
+    """A statement failed and would fail again: a fault of ours. The text is PostgreSQL's."""
 
 
 class Busy(DevTelemetryError):

@@ -3,27 +3,28 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from typing import Any, TypeAlias
+from typing import Any
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
-from devtelemetry.model.errors import ConfigurationError, DevTelemetryError, Unavailable
+from devtelemetry.model.errors import (
+    ConfigurationError,
+    DatabaseAway,
+    DatabaseError,
+    DevTelemetryError,
+    Unavailable,
+)
+from devtelemetry.store.connection import DRIVER_ERRORS, Connection, Row, translated_errors
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.migrate import migrate
+
+__all__ = ["Connection", "Database", "Row", "try_lock"]
 
 CONNECTIONS = 8  # ingest uses one, each running job one or two, the rest answers readers
 CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 600.0  # the longest there is: a window of a week on a large deployment
 LEAST_VERSION = 15  # for `nulls not distinct`-age SQL; the oldest the tests run on
-
-Connection: TypeAlias = "asyncpg.Connection[Any] | PoolConnectionProxy[Any]"
-
-# Classes and codes of SQLSTATE after which the same statement may succeed. 08 connection,
-# 40 rollback, 53 resources, 55P03 a lock not to be had in time, 57P0 shutdown, 58 system; XX000
-# is how a cluster reports a lost node.
-_TRANSIENT = ("08", "40", "53", "55P03", "57P0", "58", "XX000")
 
 
 class Database:
@@ -40,18 +41,19 @@ class Database:
     async def __aenter__(self) -> "Database":
         """Connects and migrates. Raises ConfigurationError or Unavailable with what to do."""
         try:
-            connection = await asyncpg.connect(self.url, timeout=CONNECT_SECONDS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+            driver = await asyncpg.connect(self.url, timeout=CONNECT_SECONDS)
+        except DRIVER_ERRORS as error:
             raise _cannot_connect(error) from error
         except ValueError as error:
             raise ConfigurationError(
                 f"the database URL cannot be used: {error}; allowed: postgresql://USER@HOST/NAME"
             ) from error
         try:
-            await _check_version(connection)
+            connection = Connection(driver)
+            _check_version(connection)
             await migrate(connection, self.url)
         finally:
-            await connection.close()
+            await driver.close()
         self._pool = await asyncpg.create_pool(
             self.url,
             min_size=1,
@@ -64,7 +66,7 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         if self._pool is not None:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(*DRIVER_ERRORS):
                 await asyncio.wait_for(self._pool.close(), timeout=10)
             self._pool.terminate()
             self._pool = None
@@ -73,21 +75,26 @@ class Database:
     async def acquire(self) -> AsyncIterator[Connection]:
         """A connection, back in UTC and outside any transaction when the block is left.
 
-        Raises what asyncpg raises; `is_transient` tells whether trying again makes sense.
+        Raises DatabaseAway.
         """
         assert self._pool is not None, "the database is used inside its `async with`"
         try:
-            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
-        except (asyncpg.PostgresError, OSError) as error:
-            if self._revive is None or not is_transient(error):
+            driver = await self._take()
+        except DatabaseAway:
+            if self._revive is None:
                 raise
             await asyncio.to_thread(self._revive)
-            connection = await self._pool.acquire(timeout=CONNECT_SECONDS)
+            driver = await self._take()
         try:
-            yield connection
+            yield Connection(driver)
         finally:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await self._pool.release(connection)
+            with contextlib.suppress(*DRIVER_ERRORS):
+                await self._pool.release(driver)
+
+    async def _take(self) -> Any:
+        assert self._pool is not None
+        with translated_errors():
+            return await self._pool.acquire(timeout=CONNECT_SECONDS)
 
     async def keyring(self, *, knows_pseudonyms: bool = False) -> Keyring:
         """The deployment's ids. `knows_pseudonyms`: exported receivers come back as themselves."""
@@ -110,19 +117,10 @@ async def try_lock(
     finally:
         if held:
             # A lost connection has released it already.
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with contextlib.suppress(DatabaseAway, DatabaseError):
                 await connection.execute(
                     f"select pg_advisory_unlock{suffix}($1, $2)", NAMESPACE, int(lock)
                 )
-
-
-def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the connection, load or a rollback, not the data."""
-    if isinstance(error, asyncpg.PostgresError):
-        return (error.sqlstate or "").startswith(_TRANSIENT)
-    if isinstance(error, asyncpg.InterfaceError):
-        return not isinstance(error, ValueError)  # ValueError: a parameter cannot be encoded
-    return isinstance(error, OSError | TimeoutError)
 
 
 def _cannot_connect(error: BaseException) -> DevTelemetryError:
@@ -133,9 +131,9 @@ def _cannot_connect(error: BaseException) -> DevTelemetryError:
     return Unavailable(f"the database cannot be reached: {error or type(error).__name__}")
 
 
-async def _check_version(connection: Connection) -> None:
-    version = connection.get_server_version()
-    if version.major < LEAST_VERSION:
+def _check_version(connection: Connection) -> None:
+    if connection.major_version < LEAST_VERSION:
         raise ConfigurationError(
-            f"the database is PostgreSQL {version.major}; allowed: {LEAST_VERSION} or later"
+            f"the database is PostgreSQL {connection.major_version}; "
+            f"allowed: {LEAST_VERSION} or later"
         )

@@ -4,9 +4,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-import asyncpg
-
 from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.store.connection import Connection
 from devtelemetry.store.locks import NAMESPACE, Lock
 
 HEAD = "0008"  # of migrations/versions; a test holds it to the files
@@ -14,7 +13,7 @@ HEAD = "0008"  # of migrations/versions; a test holds it to the files
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
-async def migrate(connection: "asyncpg.Connection[Any]", url: str) -> None:
+async def migrate(connection: Connection, url: str) -> None:
     """Migrates unless it is done; of several servers that start at once, one does it.
 
     Raises ConfigurationError if a newer version of this program was here before.
@@ -46,7 +45,7 @@ def execute_beside(migration: str) -> None:
     await_only(driver.execute(sql))
 
 
-async def _revision(connection: "asyncpg.Connection[Any]") -> str | None:
+async def _revision(connection: Connection) -> str | None:
     if await connection.fetchval("select to_regclass('alembic_version')") is None:
         return None
     revision: str | None = await connection.fetchval("select version_num from alembic_version")

@@ -13,10 +13,13 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from devtelemetry.model import MINUTE_MS
+from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
 from devtelemetry.store.sql import queries
+
+SNAPSHOT_ATTEMPTS = 10  # each fails only if an earlier copy of a sample comes meanwhile
 
 _QUERIES = queries(__package__, "repair.sql")
 
@@ -35,14 +38,36 @@ async def repair(database: Database) -> None:
 
 
 @contextlib.asynccontextmanager
+async def repaired_snapshot(
+    database: Database, *, readonly: bool = True
+) -> AsyncIterator[Connection]:
+    """A transaction that sees one state of the database, of repaired rows alone.
+
+    In others a message may have receipts under two sentAt. Ingest may find something new between
+    the repair and the snapshot, which the snapshot tells: then once more. Raises Unavailable if
+    that goes on.
+    """
+    for _ in range(SNAPSHOT_ATTEMPTS):
+        await repair(database)
+        async with (
+            database.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=readonly),
+        ):
+            if not await needs_repair(connection):
+                yield connection
+                return
+    raise Unavailable("the samples kept changing; try again")
+
+
+@contextlib.asynccontextmanager
 async def holding_ingest_out(
     connection: Connection, *, lock_timeout: str = "30s"
 ) -> AsyncIterator[None]:
     """A transaction that runs while no ingest transaction does.
 
-    Waits for those that run, and holds off new ones until it ends. Raises asyncpg's
-    LockNotAvailableError if that takes longer than `lock_timeout`: rather later than holding up
-    ingest behind one slow reader.
+    Waits for those that run, and holds off new ones until it ends. Raises
+    DatabaseAway if that takes longer than `lock_timeout`: rather later than holding up ingest
+    behind one slow reader.
     """
     async with connection.transaction():
         await connection.execute(f"set local lock_timeout = '{lock_timeout}'")

@@ -1,36 +1,80 @@
 """Named queries: each room keeps its SQL in a `.sql` file, one `-- name:` line before each query.
 
 The comment lines under the name say what goes in, what comes out and why; they travel to the
-server, where pg_stat_activity shows them. What two statements share, or what makes one too long to
-read, is a file of its own that a line `-- include: FILE NAME=VALUE …` brings in, with each value in
-the place of `{NAME}`.
+server, where pg_stat_activity shows them.
+
+A parameter is written `$window_start`, wherever it stands; PostgreSQL is sent `$1`, `$2` … What two
+statements share, or what makes one too long to read, is a file of its own that a line
+`-- include: FILE NAME=VALUE …` brings in, with each value in the place of `{NAME}`.
 """
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"^ *-- include: (\S+)((?: \w+=\w+)*)\n", re.MULTILINE)
+_PARAMETER = re.compile(r"--[^\n]*|\$([a-z]\w*)")  # or a comment, which has none
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A statement as PostgreSQL takes it.
+
+    name        for a person
+    parameters  the name of `$1`, of `$2` and so on
+    """
+
+    name: str
+    text: str
+    parameters: tuple[str, ...]
+
+    def arguments(self, values: Sequence[object], named: Mapping[str, object]) -> Sequence[object]:
+        """The values in the order of the parameters. Raises TypeError unless each has one."""
+        if not self.parameters:
+            return values  # of `$1`, `$2` …, or none
+        if values or len(named) != len(self.parameters) or not named.keys() >= {*self.parameters}:
+            raise TypeError(
+                f"{self.name} takes {', '.join(self.parameters)}; "
+                f"given: {', '.join(named) or 'nothing by name'}"
+            )
+        return [named[parameter] for parameter in self.parameters]
 
 
 @cache
-def load(package: str, file: str) -> str:
-    """The whole text of `file` in `package` (a dotted module name), with what it includes."""
+def load(package: str, file: str) -> Query:
+    """The one statement of `file` in `package` (a dotted module name), with what it includes."""
+    return _query(file, _text(package, file))
+
+
+@cache
+def queries(package: str, file: str = "queries.sql") -> Mapping[str, Query]:
+    """The queries of `file`, by name."""
+    parts = _NAME.split(_text(package, file))
+    return {
+        name: _query(name, text.strip())
+        for name, text in zip(parts[1::2], parts[2::2], strict=True)
+    }
+
+
+def _query(name: str, text: str) -> Query:
+    numbers: dict[str, int] = {}
+
+    def number(found: re.Match[str]) -> str:
+        return f"${numbers.setdefault(found[1], len(numbers) + 1)}" if found[1] else found[0]
+
+    return Query(name, _PARAMETER.sub(number, text), tuple(numbers))
+
+
+def _text(package: str, file: str) -> str:
     text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
     return _INCLUDE.sub(lambda line: _included(package, line[1], line[2].split()), text)
 
 
 def _included(package: str, file: str, values: Sequence[str]) -> str:
-    text = load(package, file)
+    text = _text(package, file)
     for name, value in (given.split("=") for given in values):
         text = text.replace(f"{{{name}}}", value)
     return text
-
-
-@cache
-def queries(package: str, file: str = "queries.sql") -> Mapping[str, str]:
-    """The queries of `file`, by name."""
-    parts = _NAME.split(load(package, file))
-    return dict(zip(parts[1::2], (text.strip() for text in parts[2::2]), strict=True))

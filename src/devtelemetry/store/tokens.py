@@ -10,10 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-import asyncpg
-
-from devtelemetry.model.errors import DevTelemetryError, Unavailable
-from devtelemetry.store.database import Database, is_transient
+from devtelemetry.model.errors import DevTelemetryError
+from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
 PREFIX = "dt_"  # so that a token is known for one wherever it turns up
@@ -136,13 +134,8 @@ class TokenBook:
         return self._names.get(digest)
 
     async def _read(self, now: float) -> None:
-        try:
-            async with self._database.acquire() as connection:
-                rows = await connection.fetch(_QUERIES["valid"], self._scope.value)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-            if not is_transient(error):
-                raise
-            raise Unavailable("the database cannot be reached; send again later") from error
+        async with self._database.acquire() as connection:
+            rows = await connection.fetch(_QUERIES["valid"], self._scope.value)
         self._names = {row["hash"]: row["name"] for row in rows}
         self._read_at = now
 

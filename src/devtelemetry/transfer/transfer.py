@@ -24,7 +24,6 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, NamedTuple
 
-import asyncpg
 import orjson
 
 from devtelemetry.ingest.batch import NEVER, Batch
@@ -39,11 +38,11 @@ from devtelemetry.ingest.check import (
 )
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import Reason, ReportedMembership, ReportRun, Sample, Source
-from devtelemetry.model.errors import DevTelemetryError, Unavailable
-from devtelemetry.store.database import Connection, Database, is_transient
+from devtelemetry.model.errors import DatabaseAway, DevTelemetryError, Unavailable
+from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import ReceiverIds, installation_pseudonym, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
-from devtelemetry.store.repair import needs_repair, repair, rewriting
+from devtelemetry.store.repair import repaired_snapshot, rewriting
 from devtelemetry.store.sql import queries
 
 BATCH_SAMPLES = 5_000  # lines of one transaction
@@ -51,7 +50,6 @@ MAX_LINE_BYTES = 64 * 1024  # the longest that passes the checks, all of it esca
 RETRY_SECONDS = 60.0  # how long a batch is tried again: a database that restarts is back by then
 CURSOR_ROWS = 5_000
 PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
-EXPORT_ATTEMPTS = 10  # each fails only if an earlier copy of a sample came between two statements
 
 _GREATEST_SIZE = 2**32 - 1  # the wire's uint32
 _WAIT_SECONDS = 7 * 86_400.0  # a lock is waited for as long as it takes
@@ -529,16 +527,14 @@ class _Session:
             try:
                 connection = self._connection or await self._join()
                 return await rows.write(connection, batch, now_ms=now_ms())
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                if not is_transient(error):
-                    raise
+            except DatabaseAway as error:
                 # The commit may have succeeded; writing once more is harmless.
                 if time.monotonic() + delay > give_up:
                     raise Unavailable(
-                        f"the database cannot be reached: {error}; import the same file again "
-                        "later, nothing of it will count twice"
+                        f"the database cannot be reached: {error.detail}; import the same file "
+                        "again later, nothing of it will count twice"
                     ) from error
-                self._on_note(f"the database cannot be reached: {error}; trying again")
+                self._on_note(f"the database cannot be reached: {error.detail}; trying again")
                 await self._leave()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
@@ -561,7 +557,7 @@ class _Session:
         # Released with the connection: the pool resets what a session holds.
         if not await connection.fetchval(_QUERIES["try_hold_windows"], *_WINDOWS):
             self._on_note("windows are being computed; waiting for the end of that")
-            await connection.execute(_QUERIES["hold_windows"], *_WINDOWS, timeout=_WAIT_SECONDS)
+            await connection.execute(_QUERIES["hold_windows"], *_WINDOWS, seconds=_WAIT_SECONDS)
         self._connection = connection
         return connection
 
@@ -579,21 +575,10 @@ async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
 
     Raises Unavailable if the database cannot be reached.
     """
-    for _ in range(EXPORT_ATTEMPTS):
-        # Without it a message may have receipts under two sentAt.
-        await repair(database)
-        async with (
-            database.acquire() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
-        ):
-            if await needs_repair(connection):
-                continue
-            for query, as_line in _EXPORTED:
-                cursor = await connection.cursor(_QUERIES[query])
-                while rows := await cursor.fetch(CURSOR_ROWS):
-                    yield b"".join(map(as_line, rows))
-            return
-    raise Unavailable("the samples kept changing; try again")
+    async with repaired_snapshot(database) as connection:
+        for query, as_line in _EXPORTED:
+            async for rows in connection.slices(_QUERIES[query], CURSOR_ROWS):
+                yield b"".join(map(as_line, rows))
 
 
 def _line(row: Mapping[str, Any]) -> bytes:

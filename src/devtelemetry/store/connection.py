@@ -1,0 +1,139 @@
+"""A connection to PostgreSQL. Only `store` knows the driver, asyncpg.
+
+What the driver raises becomes one of our own errors here: DatabaseAway, after which the same call
+may work later, or DatabaseError, after which it will not.
+"""
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any, Literal, TypeAlias
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from devtelemetry.model.errors import DatabaseAway, DatabaseError
+from devtelemetry.store.sql import Query
+
+Row: TypeAlias = Any
+"""A row: its values come in their order, and by their names (asyncpg.Record)"""
+
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+# Classes and codes of SQLSTATE after which the same statement may succeed. 08 connection,
+# 40 rollback, 53 resources, 55P03 a lock not to be had in time, 57P0 shutdown, 58 system; XX000
+# is how a cluster reports a lost node.
+_TRANSIENT = ("08", "40", "53", "55P03", "57P0", "58", "XX000")
+
+
+class Connection:
+    """Runs queries; a value goes to each of a query's parameters by its name.
+
+        rows = await connection.fetch(_QUERIES["holes"], window_start=start, window_end=end)
+
+    A query that is given as text has parameters `$1`, `$2` …, and takes its values in their order.
+    Every method raises DatabaseAway or DatabaseError.
+    """
+
+    def __init__(self, driver: "asyncpg.Connection[Any] | PoolConnectionProxy[Any]") -> None:
+        self._driver = driver
+
+    async def fetch(self, query: Query | str, /, *values: object, **named: object) -> list[Row]:
+        """All rows."""
+        text, arguments = _bound(query, values, named)
+        with translated_errors():
+            return await self._driver.fetch(text, *arguments)
+
+    async def fetchrow(self, query: Query | str, /, *values: object, **named: object) -> Row | None:
+        """The first row; None: there is none."""
+        text, arguments = _bound(query, values, named)
+        with translated_errors():
+            return await self._driver.fetchrow(text, *arguments)
+
+    async def fetchval(self, query: Query | str, /, *values: object, **named: object) -> Any:
+        """The first value of the first row; None: there is none."""
+        text, arguments = _bound(query, values, named)
+        with translated_errors():
+            return await self._driver.fetchval(text, *arguments)
+
+    async def execute(
+        self, query: Query | str, /, *values: object, seconds: float | None = None, **named: object
+    ) -> str:
+        """Its status, such as `INSERT 0 3`. seconds: how long it may take; None: as long as any."""
+        text, arguments = _bound(query, values, named)
+        with translated_errors():
+            return await self._driver.execute(text, *arguments, timeout=seconds)
+
+    async def copy_rows(
+        self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
+    ) -> None:
+        """Adds `rows` to `table`, which has none of them yet."""
+        with translated_errors():
+            await self._driver.copy_records_to_table(table, records=rows, columns=columns)
+
+    async def slices(
+        self, query: Query, rows: int, /, *values: object, **named: object
+    ) -> AsyncIterator[list[Row]]:
+        """The result, `rows` at a time, inside a transaction."""
+        text, arguments = _bound(query, values, named)
+        with translated_errors():
+            cursor = await self._driver.cursor(text, *arguments)
+        while True:
+            with translated_errors():
+                found = await cursor.fetch(rows)
+            if not found:
+                return
+            yield found
+
+    @contextlib.asynccontextmanager
+    async def transaction(
+        self,
+        *,
+        isolation: Literal["read_committed", "repeatable_read"] | None = None,
+        readonly: bool = False,
+    ) -> AsyncIterator[None]:
+        """Commits at the end of the block, rolls back if it raises. Within another: a savepoint."""
+        transaction = self._driver.transaction(isolation=isolation, readonly=readonly)
+        with translated_errors():
+            await transaction.start()
+        try:
+            yield
+        except BaseException:
+            # A connection that is lost has rolled back already.
+            with contextlib.suppress(*DRIVER_ERRORS):
+                await transaction.rollback()
+            raise
+        with translated_errors():
+            await transaction.commit()
+
+    @property
+    def major_version(self) -> int:
+        """Of the server."""
+        return self._driver.get_server_version().major
+
+
+@contextlib.contextmanager
+def translated_errors() -> Iterator[None]:
+    """Raises DatabaseAway or DatabaseError in the place of what the driver raises."""
+    try:
+        yield
+    except DRIVER_ERRORS as error:
+        text = str(error) or type(error).__name__
+        raise (DatabaseAway(text) if _is_transient(error) else DatabaseError(text)) from error
+
+
+def _is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed later: the connection, load or a rollback, not the data."""
+    if isinstance(error, asyncpg.PostgresError):
+        return (error.sqlstate or "").startswith(_TRANSIENT)
+    if isinstance(error, asyncpg.InterfaceError):
+        return not isinstance(error, ValueError)  # ValueError: a parameter cannot be encoded
+    return True
+
+
+def _bound(
+    query: Query | str, values: tuple[object, ...], named: dict[str, object]
+) -> tuple[str, Sequence[object]]:
+    if isinstance(query, str):
+        assert not named, "a query that is text has no names"
+        return query, values
+    return query.text, query.arguments(values, named)
