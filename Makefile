@@ -42,7 +42,7 @@ lock:            ## pin all dependencies anew, with hashes (needs uv)
 	  --extra server --extra desktop --group dev --output-file requirements/dev.txt pyproject.toml \
 	  requirements/build.in
 
-bench: $(VENV)/dev   ## all benchmarks; docs/benchmarks.md says what each measures
+bench: $(VENV)/dev   ## all benchmarks; docs/evidence/benchmarks.md says what each measures
 	$(BIN)/python -m bench
 
 screenshots: $(VENV)/dev  ## pictures of the dashboard, into build/screenshots; needs Chromium

@@ -1,1 +1,1 @@
-"""How fast and how large: the benchmarks of docs/benchmarks.md. `python -m bench` runs them all."""
+"""How fast, how large and how right: what docs/evidence shows. `python -m bench` runs all."""

@@ -1,4 +1,4 @@
-"""`python -m bench [NAME] [options]`: prints Markdown. See docs/benchmarks.md."""
+"""`python -m bench [NAME] [options]`: prints Markdown. See docs/evidence/benchmarks.md."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""How well the classes of missing pairs tell why they are missing: the tables of docs/causes.md.
+"""How well the classes of missing pairs tell why: the tables of docs/evidence/causes.md.
 
 Networks whose losses are known are imported into a database, and every channel of their hour is
 looked into. Nothing is measured by the clock: the figures are the same wherever and whenever it

@@ -2,7 +2,7 @@
 
 Losses are drawn from a known truth, thousands of times a row, and given to the estimators as the
 counts and spreads that a window would store. Nothing is measured by the clock: the figures are the
-same wherever and whenever it runs. See docs/intervals.md and docs/unseen.md.
+same wherever and whenever it runs. See docs/evidence/intervals.md and unseen.md.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the figures say of networks whose losses are known: the table of docs/simulator.md.
+"""What the figures say of networks whose losses are known: the table of docs/evidence/networks.md.
 
 Each network is `devtelemetry simulate` against a real `serve` process: one hour of simulated time,
 a fixed seed. Then `aggregate --timeframe 1h --window-start …`, and the figures beside the truth:

@@ -2,7 +2,7 @@
 
 Worlds are made from seeds. What their clients push goes through the code of ingest into a real
 PostgreSQL, windows are computed and read back as a report reads them. Nothing is measured by the
-clock: the figures are the same wherever and whenever it runs. See docs/truth.md.
+clock: the figures are the same wherever and whenever it runs. See docs/evidence/truth.md.
 """
 
 import argparse

@@ -24,6 +24,7 @@ PAGES = sorted(
 
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_SOURCES = {".py", ".sql", ".qml", ".yml", ".yaml", ".json", ".service", ".sh"}
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 
 
@@ -90,12 +91,16 @@ def test_a_link_to_another_page_leads_there(page: Path) -> None:
 
 
 def test_the_program_names_only_pages_that_exist() -> None:
-    """Code and SQL send their readers to docs/…; a page that is renamed must not be lost."""
-    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.sql")]
+    """Code, SQL and deployment files send their readers to docs/…: no page may be renamed alone."""
+    rooms = ("src", "tests", "bench", "deploy", "examples")
+    sources = [
+        ROOT / "Makefile",
+        *(path for room in rooms for path in (ROOT / room).rglob("*") if path.suffix in _SOURCES),
+    ]
     named = {
         name
         for source in sources
-        for name in re.findall(r"docs/[\w/\-]+\.md", source.read_text(encoding="utf-8"))
+        for name in re.findall(r"\bdocs/[\w/\-]+\.md", source.read_text(encoding="utf-8"))
     }
     assert named, "the code names its pages"
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

@@ -1,4 +1,4 @@
-"""Measured beside true, from what clients push to the figures of a window: docs/truth.md in small.
+"""Measured beside true, from a push to a window: docs/evidence/truth.md in small.
 
 What bench/truth.py prints over large worlds must hold exactly, or nearly, over small ones.
 """

@@ -30,7 +30,7 @@ class Timing:
     longest_retry      however often it failed
     rare_retry         after a failure that only a person can mend: a token, an address
     idle_connection    a connection that nobody needed for so long is closed: gRPC's threads wake
-                       up ten times a second for one that is open (docs/benchmarks.md)
+                       up ten times a second for one that is open (docs/evidence/benchmarks.md)
     """
 
     batch_samples: int = 500

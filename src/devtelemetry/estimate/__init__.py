@@ -5,5 +5,5 @@
     delay              how much arrived in time
     unseen             messages that nobody received
 
-docs/intervals.md and docs/unseen.md say what each means, how good it is, and where it fails.
+docs/evidence/intervals.md and unseen.md say what each means, how good it is, and where it fails.
 """

@@ -1,9 +1,9 @@
 """How sure a delivery ratio is: a 95 % interval from counts and their spread over clusters. Pure.
 
-Losses come in clusters: who is offline misses everything that is sent meanwhile, a bad channel
-loses for all. So pairs say less than as many independent ones would. The design effect says how
-many times less; it is what the spread shows, and never below 1. docs/intervals.md has the formula,
-its source, and how often such intervals are right.
+Losses come in clusters: a receiver that is offline misses everything that is sent meanwhile, and a
+bad channel loses messages for all its members. So the pairs say less than as many independent pairs
+would. The design effect is how many times less. It comes from the spread and is never below 1.
+docs/evidence/intervals.md has the formula, its source, and how often such intervals are right.
 """
 
 import math
@@ -50,7 +50,7 @@ def interval_of(counts: Counts, spread: Spread, windows: int = 1) -> Interval | 
 
     None where nothing can be said: fewer than 10 clusters, or less than 3 by weight; no delivery
     ratio, or none within [0, 1] (no window has such counts: what is missing is corroborated).
-    Source: docs/intervals.md.
+    Source: docs/evidence/intervals.md.
     """
     return _interval(counts, [spread], None, windows)
 
@@ -61,7 +61,7 @@ def window_interval(counts: Counts, spreads: Spreads, windows: int = 1) -> Inter
     Losses of a receiver in all its channels belong together, and those of all receivers in a
     channel do. The variance is that of both less what is counted twice, and at least that of
     either. None where one of the two alone has none. `windows` as in interval_of. Source:
-    docs/intervals.md.
+    docs/evidence/intervals.md.
     """
     return _interval(
         counts, [spreads.over_receivers, spreads.over_channels], spreads.over_parts, windows

@@ -1,10 +1,10 @@
 """How many messages nobody received: capture and recapture. Pure.
 
-A message that no receiver holds is in no figure, unless its author reports it. But messages that
-few receivers hold tell of those that none does, as animals that were caught once or twice tell how
-many there are. Right on average where losses are independent, a lower bound where some messages are
-harder to get than others, and blind to what is lost for all at once. docs/unseen.md has the
-formulas, their sources, and how far off they are.
+A message that no receiver holds is in no figure, unless its author reports it. But the messages
+that few receivers hold tell how many nobody holds, as animals that were caught once or twice tell
+how many there are. The estimate is right on average where losses are independent. It is a lower
+bound where some messages are harder to get than others, and it does not see what is lost for
+everyone at once. docs/evidence/unseen.md has the formulas, their sources, and how far off they are.
 """
 
 from collections.abc import Iterable

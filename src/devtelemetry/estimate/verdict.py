@@ -37,7 +37,7 @@ def compare(a: Interval | None, b: Interval | None) -> Verdict | None:
 
     It does not correct for how many pairs of groups are looked at: of twenty pairs without any
     difference one may well read better or worse. Nor does it say why: a platform may read worse
-    because those who have it are in worse channels. Source: docs/intervals.md.
+    because those who have it are in worse channels. Source: docs/evidence/intervals.md.
     """
     if a is None or b is None:
         return None

@@ -6,9 +6,10 @@ import gc
 def relax() -> None:
     """Makes full collections rare. For a process that takes samples, at its start.
 
-    What ingest remembers are hundreds of thousands of small tuples, all alive: by default each
-    collection walks them again, for a third of the processor time (docs/benchmarks.md). They go by
-    reference count; only what forms cycles, exceptions mostly, waits for a collection now.
+    Ingest remembers hundreds of thousands of small tuples, all alive. With Python's defaults every
+    collection walks them again, which takes a third of the processor time
+    (docs/evidence/benchmarks.md). Reference counts free them; only what forms cycles, exceptions
+    mostly, waits for a collection now.
     """
     gc.collect()
     gc.freeze()  # what start-up made stays anyway

@@ -7,5 +7,6 @@
     audit                         pure: what `simulate --audit` injects, and the truth of it
     inject                        how it does, in a deployment that is in use
 
-docs/simulator.md says what it models and what the figures come to, docs/audit.md what an audit is.
+docs/simulator.md says what it models, docs/audit.md what an audit is, and
+docs/evidence/networks.md what a server measured of such networks.
 """
