@@ -23,7 +23,10 @@ from rich.console import Console
 
 from devtelemetry import __version__
 from devtelemetry.__main__ import main
-from devtelemetry.cli import cli
+from devtelemetry.cli.commands.serve import serve, shared_metrics
+from devtelemetry.cli.options import option_of
+from devtelemetry.cli.work import report as report_work
+from devtelemetry.cli.work import windows as windows_work
 from devtelemetry.figures.clocks import Clocks
 from devtelemetry.model import (
     DELAY_CLASSES,
@@ -684,7 +687,7 @@ def test_clean_keeps_a_day_until_its_windows_are_settled(
     assert last == "dropped 0, kept 1"
     # Well after the import, so that no window waits for more of it.
     later = utc_now() + timedelta(hours=1)
-    monkeypatch.setattr(cli, "utc_now", lambda: later)
+    monkeypatch.setattr(windows_work, "utc_now", lambda: later)
     run("aggregate", "--timeframes=1d")
     dropped = run("clean", "--timeframes=1d")
     assert dropped.out == "dropped 2026-03-02\ndropped 1, kept 0\n"
@@ -761,7 +764,7 @@ def test_every_command_explains_itself_and_takes_the_common_settings(
 
 def test_options_say_of_a_setting_what_config_says(plain_run: Run) -> None:
     for name in Settings.model_fields:
-        parameter = cli._option(name)
+        parameter = option_of(name)
         (option,) = parameter.annotation.__metadata__
         assert config.description(name).replace("`", "") in option.help
         assert config.default_text(name).replace("`", "") in option.help
@@ -769,15 +772,13 @@ def test_options_say_of_a_setting_what_config_says(plain_run: Run) -> None:
 
 
 def test_serve_takes_every_setting() -> None:
-    (serve,) = (c for c in cli._app.registered_commands if c.name == "serve")
-    assert serve.callback is not None
-    assert set(inspect.signature(serve.callback).parameters) == set(Settings.model_fields)
+    assert set(inspect.signature(serve).parameters) == set(Settings.model_fields)
 
 
 def test_the_processes_of_a_server_share_their_metrics_where_metrics_looks() -> None:
-    with cli._shared_metrics(2):
+    with shared_metrics(2):
         assert Path(os.environ[metrics.SHARED_DIRECTORY]).is_dir()
-    with cli._shared_metrics(1):
+    with shared_metrics(1):
         assert metrics.SHARED_DIRECTORY not in os.environ
 
 
@@ -822,7 +823,7 @@ def test_a_fault_in_the_program_is_one_line_too(run: Run, monkeypatch: pytest.Mo
     async def broken(*_: object) -> None:
         raise RuntimeError("a\nfault")
 
-    monkeypatch.setattr(cli, "_report_table", broken)
+    monkeypatch.setattr(report_work, "as_tables", broken)
     done = run("report")
     assert done.status == 1
     assert done.err.startswith("devtelemetry: a fault in the program: RuntimeError: a fault; ")
@@ -843,10 +844,20 @@ def test_without_the_server_it_says_how_to_install_it() -> None:
 
 
 def test_help_loads_no_server() -> None:
-    code = "import sys, devtelemetry.cli.cli; print(*sys.modules)"
+    code = (
+        "import sys\n"
+        "from devtelemetry.cli.program import run\n"
+        "for words in ([], ['serve'], ['import'], ['publish'], ['simulate'], ['token', 'list'],\n"
+        "              ['report'], ['report', 'missing', '--channel=x']):\n"
+        "    sys.argv = ['devtelemetry', *words, '--help']\n"
+        "    assert run() == 0\n"
+        "print(*sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.splitlines()[-1].split())
     heavy = {"asyncpg", "fastapi", "grpc", "alembic", "sqlalchemy", "uvicorn", "prometheus_client"}
-    assert heavy & set(done.stdout.split()) == set()
+    assert "devtelemetry.cli.commands.report" in loaded
+    assert heavy & loaded == set()
 
 
 def test_logs_go_to_stderr_and_as_json_where_asked(tmp_path: Path) -> None:

@@ -16,7 +16,6 @@ from devtelemetry.figures.read import (
     Selection,
     has_samples,
     latest_windows,
-    parse_moment,
     read_windows,
     start_of_latest,
     stored_timeframes,
@@ -39,6 +38,7 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
     from_unix_ms,
+    parse_moment,
 )
 from devtelemetry.store.database import Database
 from oracle.recording import Vector, read_vectors

@@ -16,7 +16,7 @@ def main() -> int:
         return run_desktop(sys.argv[2:])
     try:
         # Imported here: the client library alone brings none of what this needs.
-        from devtelemetry.cli.cli import run  # noqa: PLC0415
+        from devtelemetry.cli.program import run  # noqa: PLC0415
 
         return run()
     except ModuleNotFoundError as error:

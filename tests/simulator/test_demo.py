@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from devtelemetry.figures.read import parse_moment
+from devtelemetry.model import parse_moment
 from devtelemetry.simulator.board import Board
 from devtelemetry.simulator.compare import Comparison, Figures
 from devtelemetry.simulator.demo import LiveMinutes

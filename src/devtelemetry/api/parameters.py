@@ -5,8 +5,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field
 
-from devtelemetry.figures.read import parse_moment
-from devtelemetry.model import parse_timeframe
+from devtelemetry.model import parse_moment, parse_timeframe
 
 
 class Problem(BaseModel):

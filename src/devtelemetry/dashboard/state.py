@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from devtelemetry.figures.document import iso
-from devtelemetry.figures.read import parse_moment
 from devtelemetry.model import (
     DAY,
     HOUR,
@@ -22,6 +21,7 @@ from devtelemetry.model import (
     Dimension,
     MembershipPolicy,
     Timeframe,
+    parse_moment,
     parse_timeframe,
     window_at,
 )

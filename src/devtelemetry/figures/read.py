@@ -62,17 +62,6 @@ class Selection:
     channels: bool = True
 
 
-def parse_moment(text: str) -> datetime:
-    """An ISO 8601 date or time as aware UTC; without a zone it is UTC. Raises ValueError."""
-    try:
-        moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(
-            f"{text!r} is no time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or 2026-03-02"
-        ) from None
-
-
 async def read_windows(
     database: Database, selection: Selection
 ) -> AsyncIterator[WindowReliability]:

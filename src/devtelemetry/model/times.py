@@ -126,6 +126,17 @@ def windows_between(timeframe: Timeframe, first: datetime, last: datetime) -> It
         window = Window(window.end, window.end + timeframe.length)
 
 
+def parse_moment(text: str) -> datetime:
+    """An ISO 8601 date or time as aware UTC; without a zone it is UTC. Raises ValueError."""
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(
+            f"{text!r} is no time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or 2026-03-02"
+        ) from None
+
+
 def parse_duration(value: object) -> timedelta:
     """`7d`, `24h`, `10m`, `90s`, `500ms`, or a timedelta. Raises ValueError."""
     if isinstance(value, timedelta):

@@ -21,7 +21,6 @@ from typing import Any
 
 from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
 from devtelemetry.aggregate.due import is_due
-from devtelemetry.figures.read import parse_moment
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import (
@@ -29,6 +28,7 @@ from devtelemetry.model import (
     HOUR_MS,
     Timeframe,
     from_unix_ms,
+    parse_moment,
     parse_timeframe,
     window_starting,
 )

@@ -1,4 +1,4 @@
-"""The options of `simulate` and `demo`. What they need is imported when they run."""
+"""`simulate` and `demo`."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from devtelemetry.model import Timeframe, parse_timeframe
+from devtelemetry.cli.options import is_given, without_settings
+from devtelemetry.cli.values import parsed_timeframe
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.settings.settings import BadOption
 from devtelemetry.simulator.loss import LOSS_MODELS
@@ -53,6 +54,7 @@ _AUDIT_NODES = 20
 _AUDIT_LOSS = 0.1
 
 
+@without_settings
 def simulate(
     context: typer.Context,
     target: Annotated[str, typer.Option(metavar="HOST:PORT", help="The server's gRPC address.")],
@@ -139,14 +141,10 @@ def simulate(
     ] = None,
 ) -> None:
     """Run a network of messengers with known losses against a server."""
-    from devtelemetry.simulator import simulate as room  # noqa: PLC0415
-    from devtelemetry.simulator.node import Target  # noqa: PLC0415
+    from devtelemetry.simulator import simulate as room
+    from devtelemetry.simulator.node import Target
 
-    given = {
-        name
-        for name in (*_WORLDS_OWN, *_AUDITS_OWN)
-        if (source := context.get_parameter_source(name)) and source.name == "COMMANDLINE"
-    }
+    given = {name for name in (*_WORLDS_OWN, *_AUDITS_OWN) if is_given(context, name)}
     if audit:
         _refuse(given.intersection(_WORLDS_OWN), "not with --audit, which injects what it needs")
         _audit(
@@ -174,7 +172,7 @@ def simulate(
     _within(0.1, 100_000, messages_per_hour=messages_per_hour)
     _within(0, 100, crashes=crashes)
     _within(0, 144, hours=hours)
-    windows = _timeframe(timeframe or ("1m" if live else "1h"))
+    windows = parsed_timeframe(timeframe or ("1m" if live else "1h"))
     span = timedelta(hours=hours)
     if span <= timedelta(0) or span % windows.length:
         raise BadOption(
@@ -220,9 +218,9 @@ def _audit(
     state: Path | None,
     wait: float | None,
 ) -> None:
-    from devtelemetry.simulator import inject as room  # noqa: PLC0415
-    from devtelemetry.simulator.audit import LEAST_NODES  # noqa: PLC0415
-    from devtelemetry.simulator.node import Target  # noqa: PLC0415
+    from devtelemetry.simulator import inject as room
+    from devtelemetry.simulator.audit import LEAST_NODES
+    from devtelemetry.simulator.node import Target
 
     _within(LEAST_NODES, 100, nodes=nodes)
     _within(0, 0.5, loss=loss)
@@ -236,7 +234,7 @@ def _audit(
             nodes=nodes,
             loss=loss,
             quorum=quorum,
-            timeframe=None if timeframe is None else _timeframe(timeframe),
+            timeframe=None if timeframe is None else parsed_timeframe(timeframe),
             is_live=is_live,
             compare_url=compare,
             compare_token=compare_token,
@@ -252,8 +250,8 @@ def _refuse(options: Iterable[str], why: str) -> None:
 
 
 def _server(target: str) -> str:
-    from devtelemetry.client.errors import ClientError  # noqa: PLC0415
-    from devtelemetry.client.settings import check_server  # noqa: PLC0415
+    from devtelemetry.client.errors import ClientError
+    from devtelemetry.client.settings import check_server
 
     try:
         return check_server(target)
@@ -261,13 +259,7 @@ def _server(target: str) -> str:
         raise BadOption(f"--target: {error}") from None
 
 
-def _timeframe(name: str) -> Timeframe:
-    try:
-        return parse_timeframe(name)
-    except ValueError as error:
-        raise BadOption(f"--timeframe: {error}") from None
-
-
+@without_settings
 def demo(
     nodes: Annotated[int, typer.Option(help="Devices that talk.")] = 24,
     loss_model: _LossModel = "mixed",
@@ -279,7 +271,7 @@ def demo(
     ] = "127.0.0.1:0",
 ) -> None:
     """Show it all: a server with a week of history, nodes that talk, measured beside true."""
-    from devtelemetry.simulator import demo as room  # noqa: PLC0415
+    from devtelemetry.simulator import demo as room
 
     _within(0, 1, loss=loss)
     _within(2, 200, nodes=nodes)

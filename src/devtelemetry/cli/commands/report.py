@@ -1,0 +1,172 @@
+"""`report` and `report missing`."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from devtelemetry.causes.classify import BURST_MESSAGES
+from devtelemetry.cli.errors import one_line_errors
+from devtelemetry.cli.options import WINDOWS, is_given, with_settings
+from devtelemetry.cli.running import run
+from devtelemetry.cli.values import moment, span, timeframe_name
+from devtelemetry.model import Dimension, MembershipPolicy
+from devtelemetry.settings.settings import BadOption, Settings
+from devtelemetry.store.keyring import parse_receiver
+
+# What decides which messages count in a window, and for whom.
+_DRILL_DOWN = tuple(
+    name
+    for name in WINDOWS
+    if name in {"timeframes", "membership", "quorum", "weight_cap"} or "unmeasured" in name
+)
+
+app = typer.Typer()
+
+
+def _unless_invoked(command: Callable[..., None]) -> Callable[..., None]:
+    """For a command that has commands of its own: it does nothing where one of these is meant."""
+
+    @functools.wraps(command)
+    def run_command(*, context: typer.Context, **values: Any) -> None:
+        if context.invoked_subcommand is None:
+            command(**values)
+        elif given := [name for name in values if is_given(context, name)]:
+            with one_line_errors():
+                names = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in given)
+                raise BadOption(
+                    f"{names}: stands before {context.invoked_subcommand}; allowed: behind it, "
+                    "if it has it"
+                )
+
+    parameter = inspect.Parameter(
+        "context", inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context
+    )
+    options = inspect.signature(command).parameters.values()
+    run_command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+        [parameter, *options]
+    )
+    return run_command
+
+
+@app.callback(invoke_without_command=True)
+@_unless_invoked
+@with_settings("influence_limit")
+def report(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    timeframe: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIMEFRAME",
+            help="Windows of this length; with --json the shortest if not said.",
+        ),
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="TIME", help="Windows that end after this time."),
+    ] = None,
+    to: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Windows that start before this time.")
+    ] = None,
+    channel: Annotated[
+        str | None, typer.Option(metavar="ID", help="The figures of this channel alone.")
+    ] = None,
+    membership: Annotated[
+        MembershipPolicy | None, typer.Option(help="Windows of this policy; all if not said.")
+    ] = None,
+    by: Annotated[Dimension | None, typer.Option(help="Break the figures down by this.")] = None,
+    versus: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VALUE",
+            help="With --by: the group to hold the others against; else the largest.",
+        ),
+    ] = None,
+) -> None:
+    """Show the figures that were computed."""
+    from devtelemetry.cli.work import report as work
+    from devtelemetry.report.report import ReportRequest
+
+    name = timeframe_name(timeframe)
+    start, end = span(from_, to)
+    if versus is not None and by is None:
+        raise BadOption("--versus names a group; allowed: with --by, which says of what")
+    limit = settings.influence_limit
+    asked = ReportRequest(name, start, end, channel, membership, by, versus, limit)
+    run(work.as_json(settings, asked) if json else work.as_tables(settings, asked))
+
+
+@app.command("missing")
+@with_settings(*_DRILL_DOWN)
+def missing(
+    settings: Settings,
+    channel: Annotated[str, typer.Option(metavar="ID", help="The channel to look into.")],
+    timeframe: Annotated[
+        str | None,
+        typer.Option(metavar="TIMEFRAME", help="Length of the window; the shortest if not said."),
+    ] = None,
+    window_start: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME", help="When the window starts, or the latest that is computed."
+        ),
+    ] = "latest",
+    receiver: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only what this receiver lacks.")
+    ] = None,
+    burst: Annotated[
+        int,
+        typer.Option(
+            metavar="NUMBER",
+            min=2,
+            help="A run of so many losses on, which others got, is a burst.",
+        ),
+    ] = BURST_MESSAGES,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="NUMBER",
+            min=1,
+            help="Messages, and receivers, at most: 20; with --json 100; in an export all.",
+        ),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    ndjson: Annotated[
+        bool, typer.Option("--ndjson", help="Every message with all who lack it, a line each.")
+    ] = False,
+    csv: Annotated[
+        str | None, typer.Option(metavar="FILE", help="The same as CSV; - is standard output.")
+    ] = None,
+) -> None:
+    """Show which messages of a channel are missing, at whom, and in which pattern."""
+    from devtelemetry.cli.work import missing as work
+
+    if json + ndjson + (csv is not None) > 1:
+        raise BadOption("--json, --ndjson, --csv: several are given; allowed: one of them")
+    name = timeframe_name(timeframe) or settings.timeframes[0].name
+    start = None if window_start == "latest" else moment("--window-start", window_start)
+    run(
+        work.missing(
+            settings,
+            channel,
+            name,
+            start,
+            burst,
+            only=_receiver_id(receiver),
+            limit=limit,
+            form="json" if json else "ndjson" if ndjson else "tables" if csv is None else "csv",
+            file=csv or "-",
+        )
+    )
+
+
+def _receiver_id(text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_receiver(text)
+    except ValueError as error:
+        raise BadOption(f"--receiver: {error}") from None

@@ -1,0 +1,10 @@
+"""`settings`."""
+
+import sys
+
+from devtelemetry.settings.settings import settings_table
+
+
+def settings() -> None:
+    """Print the table of all settings, as Markdown."""
+    sys.stdout.write(settings_table())

@@ -1,0 +1,121 @@
+"""Options made from the settings, and how a command starts.
+
+A command names the settings that matter to it; it gets an option for each and the checked Settings.
+"""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from devtelemetry.cli.errors import one_line_errors
+from devtelemetry.cli.running import sigterm_ends
+from devtelemetry.settings.settings import (
+    Settings,
+    default_text,
+    description,
+    is_switch,
+    notation,
+    option_name,
+)
+
+EVERYWHERE = ("database_url", "data_dir", "config", "log_level", "log_format")
+"""Settings that every command has options for"""
+
+WINDOWS = (
+    "timeframes",
+    "membership",
+    "allowed_lateness",
+    "settle_time",
+    "recompute_interval",
+    "quorum",
+    "weight_cap",
+    "smallest_group",
+    "unmeasured_channels",
+    "unmeasured_types",
+    "legacy_unmeasured_channels",
+    "legacy_unmeasured_types",
+)
+"""What decides which windows are computed, and how"""
+
+
+def with_settings(
+    *names: str, runs_for_long: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Gives a command options for these settings and those every command has.
+
+    The command gets the checked Settings as `settings`; its own options stay as they are.
+
+    runs_for_long  what it logs is of interest; else what a command does in passing is news only
+                   to who asks for it
+    """
+    generated = (*names, *EVERYWHERE)
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def run_command(**values: Any) -> None:
+            options = {name: values.pop(name) for name in generated}
+            with one_line_errors():
+                given = {name: value for name, value in options.items() if value is not None}
+                settings = Settings(**given)
+                shows_all = runs_for_long or "log_level" in settings.model_fields_set
+                _log(settings.log_level if shows_all else "warning", settings.log_format)
+                command(settings=settings, **values)
+
+        own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
+        options = [option_of(name) for name in generated]
+        # Typer reads the signature.
+        run_command.__signature__ = inspect.Signature(  # type: ignore[attr-defined]
+            [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own] + options
+        )
+        run_command.__annotations__ = {}
+        return run_command
+
+    return decorate
+
+
+def without_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """For a command that uses no server's settings: its errors are one line, SIGTERM ends it."""
+
+    @functools.wraps(command)
+    def run_command(**values: Any) -> None:
+        _log("warning", "console")
+        with sigterm_ends(), one_line_errors():
+            command(**values)
+
+    return run_command
+
+
+def option_of(name: str) -> inspect.Parameter:
+    """The option of a setting. Its text is checked with the other settings, not by Typer."""
+    flag = option_name(name)
+    if is_switch(name):
+        flag = f"{flag}/--no-{flag.removeprefix('--')}"
+    option = typer.Option(
+        flag,
+        help=f"{description(name)} Default: {default_text(name)}.".replace("`", ""),
+        metavar=notation(name).metavar or None,
+        show_default=False,
+        rich_help_panel="Settings",
+    )
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[bool | None if is_switch(name) else str | None, option],
+    )
+
+
+def is_given(context: typer.Context, name: str) -> bool:
+    """Whether the command line has this option."""
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _log(level: str, form: str) -> None:
+    # Not at the top: structlog takes longer to import than --help to answer.
+    from devtelemetry.runtime.logs import configure_logging  # noqa: PLC0415
+
+    configure_logging(level, form)

@@ -1,0 +1,37 @@
+"""Values of options that several commands take."""
+
+from datetime import datetime
+
+from devtelemetry.model import Timeframe, parse_moment, parse_timeframe
+from devtelemetry.settings.settings import BadOption
+
+
+def moment(option: str, text: str | None) -> datetime | None:
+    """What a time means. Raises BadOption, naming the option."""
+    if text is None:
+        return None
+    try:
+        return parse_moment(text)
+    except ValueError as error:
+        raise BadOption(f"{option}: {error}") from None
+
+
+def span(from_: str | None, to: str | None) -> tuple[datetime | None, datetime | None]:
+    """What --from and --to mean. Raises BadOption if nothing lies between them."""
+    start, end = moment("--from", from_), moment("--to", to)
+    if start is not None and end is not None and start >= end:
+        raise BadOption(f"--from: {from_} does not lie before --to {to}")
+    return start, end
+
+
+def timeframe_name(text: str | None) -> str | None:
+    """The value of --timeframe, as it is written. Raises BadOption."""
+    return None if text is None else parsed_timeframe(text).name
+
+
+def parsed_timeframe(text: str) -> Timeframe:
+    """The value of --timeframe. Raises BadOption."""
+    try:
+        return parse_timeframe(text)
+    except ValueError as error:
+        raise BadOption(f"--timeframe: {error}") from None

@@ -1,0 +1,52 @@
+"""Shows what is missing in a channel, in the form that is asked for."""
+
+import sys
+from datetime import datetime
+from typing import Literal
+
+from rich.console import Console
+
+from devtelemetry.causes import document, show
+from devtelemetry.causes.read import MissingRequest, drill_down
+from devtelemetry.cli.output import write, write_all
+from devtelemetry.runtime.clock import utc_now
+from devtelemetry.server.wiring import aggregate_rules, opened_database
+from devtelemetry.settings.settings import Settings
+
+
+async def missing(
+    settings: Settings,
+    channel: str,
+    timeframe_name: str,
+    start: datetime | None,
+    burst: int,
+    *,
+    only: int | None,
+    limit: int | None,
+    form: Literal["tables", "json", "ndjson", "csv"],
+    file: str,
+) -> None:
+    """Looks into the window that starts then; None: the latest that is computed.
+
+    only   the id of one receiver
+    limit  messages and receivers at most; None: as many as is usual for the form
+    file   where CSV goes; `-`: standard output
+    """
+    rules = aggregate_rules(settings)
+    asked = MissingRequest(channel, rules.timeframe(timeframe_name), start, burst)
+    async with (
+        opened_database(settings) as database,
+        drill_down(database, rules, asked, now=utc_now) as found,
+    ):
+        match form:
+            case "tables":
+                console = Console(highlight=False, markup=False)
+                await show.print_missing(console, found, only=only, limit=limit or show.WORST)
+            case "json":
+                page = await document.page(found, only=only, limit=limit or document.LISTED)
+                write(document.as_bytes(page))
+            case "ndjson":
+                await write_all(document.ndjson(found, only=only, limit=limit))
+            case "csv":
+                await write_all(document.as_csv(found, only=only, limit=limit), file)
+        sys.stdout.buffer.flush()

@@ -1,0 +1,57 @@
+"""Samples in from a file, out again, and away."""
+
+import contextlib
+
+from devtelemetry.cli.output import say, tell, write_all
+from devtelemetry.cli.progress import bytes_bar
+from devtelemetry.retention.forget import forget_key
+from devtelemetry.runtime.clock import now_ms
+from devtelemetry.runtime.garbage import relax
+from devtelemetry.server import wiring
+from devtelemetry.settings.settings import Settings
+from devtelemetry.transfer.transfer import InputFile, export_samples, import_samples
+
+SHOWN_REJECTIONS = 20  # of one file; more of them say nothing new
+
+
+async def import_from(settings: Settings, path: str) -> int:
+    """Says what became of the file's lines; returns how many were rejected."""
+    shown = 0
+
+    def on_rejected(number: int, why: str) -> None:
+        nonlocal shown
+        shown += 1
+        if shown <= SHOWN_REJECTIONS:
+            tell(f"line {number}: {why}")
+
+    relax()
+    with InputFile(path) as file, bytes_bar("import", file.size_bytes) as advance:
+        async with wiring.opened_database(settings) as database:
+            result = await import_samples(
+                database,
+                file.lines(),
+                wiring.age_limits(settings),
+                wiring.settle_rule(settings),
+                now_ms=now_ms,
+                on_rejected=on_rejected,
+                on_note=tell,
+                on_batch=lambda: advance(file.position_bytes),
+            )
+    if result.rejected > SHOWN_REJECTIONS:
+        tell(f"and {result.rejected - SHOWN_REJECTIONS} more lines")
+    say(f"imported {result.imported}, duplicates {result.duplicates}, rejected {result.rejected}")
+    return result.rejected
+
+
+async def export(settings: Settings) -> None:
+    async with (
+        wiring.opened_database(settings) as database,
+        contextlib.aclosing(export_samples(database)) as pieces,
+    ):
+        await write_all(pieces)
+
+
+async def forget(settings: Settings, key: str) -> None:
+    async with wiring.opened_database(settings) as database:
+        deleted = await forget_key(database, key)
+    say(f"deleted {deleted}")
