@@ -25,11 +25,13 @@ import pytest
 
 from devtelemetry.model.errors import EmbeddedError
 from devtelemetry.settings.settings import default_data_dir
-from devtelemetry.store import embedded, identity
-from devtelemetry.store.embedded import AlreadyServing, EmbeddedServer
+from devtelemetry.store import embedded
+from devtelemetry.store.embedded import AlreadyServing, EmbeddedServer, identity
+from devtelemetry.store.embedded.cluster import Cluster
+from devtelemetry.store.embedded.program import program
 
 T = TypeVar("T")
-SOURCES = Path(embedded.__file__).parents[2]
+SOURCES = Path(embedded.__file__).parents[3]
 LAUNCHER = Path(identity.__file__).with_name("_launch.py")
 NOBODY = pwd.getpwnam("nobody")
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root must become somebody else")
@@ -336,7 +338,7 @@ def test_ensure_running_restarts_a_killed_postgres_and_only_that(data_dir: Path)
 def test_a_query_that_outlives_a_killed_postgres_does_not_keep_it_down(data_dir: Path) -> None:
     """It computes, for days, without waiting for anything: it does not see its postmaster die."""
     endless = "select sum(sqrt(a + b)) from generate_series(1, 1e6) a, generate_series(1, 1e6) b"
-    title = embedded._Cluster(data_dir)._cluster_name.encode()
+    title = Cluster(data_dir)._cluster_name.encode()
     with (
         EmbeddedServer(data_dir, start_timeout_seconds=20) as server,
         ThreadPoolExecutor(1) as pool,
@@ -400,7 +402,7 @@ def test_a_stale_postmaster_pid_misleads_nobody(data_dir: Path, left: str) -> No
 
 
 def test_a_postgres_started_by_hand_is_left_alone(data_dir: Path) -> None:
-    postgres = [embedded._program("postgres"), "-D", ".", "-c", "listen_addresses="]
+    postgres = [program("postgres"), "-D", ".", "-c", "listen_addresses="]
     postgres += ["-c", f"unix_socket_directories={data_dir}"]
     if os.geteuid() == 0:
         ids = str(NOBODY.pw_uid), str(NOBODY.pw_gid)
@@ -524,7 +526,7 @@ def test_any_path_has_a_url_that_asyncpg_understands(made: Path, tmp_path: Path,
 def test_a_squatted_socket_directory_is_not_used(made: Path, tmp_path: Path) -> None:
     data_dir = tmp_path / ("a" * 120)
     shutil.copytree(made, data_dir)
-    squatted = Path("/tmp", embedded._Cluster(data_dir)._cluster_name)
+    squatted = Path("/tmp", Cluster(data_dir)._cluster_name)
     squatted.mkdir(mode=0o755)
     try:
         with EmbeddedServer(data_dir) as server:

@@ -1,0 +1,198 @@
+"""One process's use of the bundled PostgreSQL: the locks, and who starts and stops it."""
+
+import contextlib
+import fcntl
+import logging
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Self
+from urllib.parse import quote
+
+from devtelemetry.model.errors import EmbeddedError
+from devtelemetry.store.embedded.cluster import STOP_SECONDS, Cluster
+from devtelemetry.store.embedded.files import describe, make_private_dir, try_lock, unlock
+from devtelemetry.store.embedded.processes import command_line, until
+from devtelemetry.store.embedded.program import NAME, PORT
+
+_log = logging.getLogger(__name__)
+
+_HOLDER_TIMEOUT_SECONDS = 1.0  # what it waits for takes milliseconds
+
+
+class AlreadyServing(EmbeddedError):
+    """Another `serve` holds the data directory; the text names both."""
+
+
+class EmbeddedServer:
+    """One process's use of the PostgreSQL in a data directory: it joins it, or starts it.
+
+    data_dir               made with mode 0700 if absent
+    exclusive              be the one `serve` of the directory
+    start_timeout_seconds  for start() and ensure_running(), from call to accepted connections;
+                           recovery after a crash counts
+
+    Methods block, and may be called from any thread.
+    """
+
+    def __init__(
+        self, data_dir: Path, *, exclusive: bool = False, start_timeout_seconds: float = 120
+    ) -> None:
+        self._data_dir = data_dir.expanduser().resolve()
+        self._exclusive = exclusive
+        self._start_timeout_seconds = start_timeout_seconds
+        self._cluster = Cluster(self._data_dir)
+        self._mutex = threading.RLock()
+        self._serve_lock: int | None = None
+        self._users_lock: int | None = None
+        self._socket_dir: Path | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """For asyncpg and libpq: `postgresql://devtelemetry@/devtelemetry?host=…&port=5432`.
+
+        Valid until stop(). Raises EmbeddedError before start().
+        """
+        if self._socket_dir is None:
+            raise EmbeddedError(f"the PostgreSQL of {self._data_dir} is not in use: call start()")
+        # The port is named, else a PGPORT of the environment would be taken for it.
+        return f"postgresql://{NAME}@/{NAME}?host={quote(str(self._socket_dir))}&port={PORT}"
+
+    def start(self) -> None:
+        """Use PostgreSQL: join the one that runs, or start it; made first if there is none.
+
+        Returns once it accepts connections. Harmless if started already.
+        Raises AlreadyServing; EmbeddedError if it cannot be had, after which nothing is held.
+        """
+        deadline = time.monotonic() + self._start_timeout_seconds
+        with self._mutex:
+            try:
+                make_private_dir(self._data_dir)
+                if self._exclusive and self._serve_lock is None:
+                    self._serve_lock = self._take_serve_lock()
+                with self._control(deadline):
+                    if self._users_lock is None:
+                        self._users_lock = self._lock("users", fcntl.LOCK_SH, deadline)
+                    self._socket_dir, _ = self._cluster.bring_up(deadline)
+            except OSError as error:
+                self._let_go()
+                raise EmbeddedError(describe(error, self._data_dir)) from error
+            except EmbeddedError:
+                self._let_go()  # a server that still recovers goes on, for the next start
+                raise
+            except BaseException:
+                self.stop()  # Ctrl-C: leave no server behind that nobody uses
+                raise
+
+    def ensure_running(self) -> bool:
+        """Restart PostgreSQL if it died or stops; True if that was needed.
+
+        To be called now and then by whoever runs for long: it also bounds postgres.log. It takes
+        0.1 ms if all is well.
+        Raises EmbeddedError as start() does, and if this object is not started; a failed restart
+        leaves it started, so the call may be repeated.
+        """
+        deadline = time.monotonic() + self._start_timeout_seconds
+        with self._mutex:
+            if self._users_lock is None:
+                raise EmbeddedError(
+                    f"the PostgreSQL of {self._data_dir} is not in use: call start()"
+                )
+            try:
+                if self._cluster.is_up():
+                    self._cluster.bound_log()
+                    return False
+                with self._control(deadline):
+                    self._socket_dir, restarted = self._cluster.bring_up(deadline)
+                    return restarted
+            except OSError as error:
+                raise EmbeddedError(describe(error, self._data_dir)) from error
+
+    def stop(self) -> None:
+        """Use it no longer; the last user of all processes stops PostgreSQL and waits for it.
+
+        Harmless if repeated or never started. Does not raise over a server that will not stop: it
+        is logged, and the next start waits for it or takes it over.
+        """
+        with self._mutex:
+            if self._users_lock is None:
+                self._let_go()
+                return
+            try:
+                with self._control(time.monotonic() + self._start_timeout_seconds):
+                    unlock(self._users_lock)
+                    self._users_lock = None
+                    last = try_lock(self._path("users"), fcntl.LOCK_EX)
+                    if last is not None:
+                        unlock(last)
+                        self._cluster.shut_down(time.monotonic() + STOP_SECONDS)
+            except (EmbeddedError, OSError) as error:
+                _log.warning("PostgreSQL is left running in %s: %s", self._data_dir, error)
+            finally:
+                self._let_go()
+
+    def _path(self, lock: Literal["serve", "control", "users"]) -> Path:
+        return self._data_dir / f"{lock}.lock"
+
+    def _let_go(self) -> None:
+        for lock in (self._users_lock, self._serve_lock):
+            if lock is not None:
+                unlock(lock)
+        self._users_lock = self._serve_lock = self._socket_dir = None
+
+    def _lock(self, name: Literal["control", "users"], operation: int, deadline: float) -> int:
+        """Wait for a lock. Raises EmbeddedError at deadline."""
+        for _ in until(deadline):
+            lock = try_lock(self._path(name), operation)
+            if lock is not None:
+                return lock
+        raise EmbeddedError(
+            f"another process is still starting or stopping PostgreSQL in {self._data_dir}:"
+            " try again when it is done"
+        )
+
+    @contextlib.contextmanager
+    def _control(self, deadline: float) -> Iterator[None]:
+        """Nobody else starts or stops PostgreSQL meanwhile. Raises EmbeddedError at deadline."""
+        lock = self._lock("control", fcntl.LOCK_EX, deadline)
+        try:
+            yield
+        finally:
+            unlock(lock)
+
+    def _take_serve_lock(self) -> int:
+        """Be the one serve, and say so in the file. Raises AlreadyServing.
+
+        A holder who lives is believed at once. One who does not is gone in a moment: either
+        another serve took over and is about to write its pid, or the dead one was just forking,
+        and its child has the lock until it executes its program.
+        """
+        path, holder = self._path("serve"), ""
+        for _ in until(time.monotonic() + _HOLDER_TIMEOUT_SECONDS):
+            lock = try_lock(path, fcntl.LOCK_EX)
+            if lock is not None:
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, b"%d" % os.getpid(), 0)
+                return lock
+            holder = path.read_text(encoding="ascii")
+            if holder and command_line(int(holder)) != [b""]:
+                break
+        raise AlreadyServing(
+            f"{self._data_dir} is already served by process {holder or 'unknown'}: stop that one"
+            " first, or choose another data directory"
+        )
