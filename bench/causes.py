@@ -26,7 +26,8 @@ from devtelemetry.model import HOUR_MS, from_unix_ms, parse_timeframe
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.simulator.history import history_lines
 from devtelemetry.simulator.loss import LOSS_MODELS, LossModel
-from devtelemetry.simulator.world import Delivery, Spec, World, make_world
+from devtelemetry.simulator.spec import Delivery, Spec, World
+from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.transfer.transfer import import_samples

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from bench.pushes import MOST_SAMPLES, PUSH_MS, Push
 from devtelemetry.simulator.reports import report
-from devtelemetry.simulator.world import Message, World
+from devtelemetry.simulator.spec import Message, World
 from devtelemetry.v1 import telemetry_pb2
 
 _HELD_AFTER_MS = 500

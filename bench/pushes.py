@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from devtelemetry.model import MINUTE_MS
 from devtelemetry.simulator.reports import Part, Report, report
-from devtelemetry.simulator.world import Action, Node, World
+from devtelemetry.simulator.spec import Action, Node, World
 from devtelemetry.v1 import telemetry_pb2
 
 PUSH_MS = MINUTE_MS  # between two pushes of a client that has something to push

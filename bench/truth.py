@@ -47,8 +47,9 @@ from devtelemetry.model import (
 from devtelemetry.settings.settings import Settings
 from devtelemetry.simulator.loss import LossModel, Trait
 from devtelemetry.simulator.reports import report
+from devtelemetry.simulator.spec import Delivery, Node, Spec, World
 from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows
-from devtelemetry.simulator.world import Delivery, Node, Spec, World, make_world
+from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 
 HOUR = parse_timeframe("1h")

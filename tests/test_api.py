@@ -8,9 +8,7 @@ from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
-from prometheus_client.openmetrics.parser import (
-    text_string_to_metric_families as parse_openmetrics,
-)
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from devtelemetry.api.app import ReliabilityDocument, create_app

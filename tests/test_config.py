@@ -15,11 +15,7 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.runtime.hosts import is_loopback
 from devtelemetry.server import wiring
 from devtelemetry.settings import settings as config
-from devtelemetry.settings.settings import (
-    BadOption,
-    Settings,
-    settings_table,
-)
+from devtelemetry.settings.settings import BadOption, Settings, settings_table
 
 HOUR = timedelta(hours=1)
 SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "settings.md"

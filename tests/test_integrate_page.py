@@ -6,13 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from devtelemetry.client import (
-    Timing,
-    blind_channel,
-    blind_envelope,
-    blind_message,
-    pseudonym,
-)
+from devtelemetry.client import Timing, blind_channel, blind_envelope, blind_message, pseudonym
 from devtelemetry.ingest import check
 
 PAGE = (Path(__file__).parents[1] / "docs" / "integrate.md").read_text(encoding="utf-8")

@@ -11,12 +11,7 @@ from hypothesis import strategies as st
 
 from aggregate.test_coverage import worlds
 from aggregate.test_reliability import worlds as contradictions
-from devtelemetry.aggregate.aggregate import (
-    AggregateRules,
-    Unmeasured,
-    compute_due,
-    compute_one,
-)
+from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_due, compute_one
 from devtelemetry.causes import read
 from devtelemetry.causes.classify import runs_of
 from devtelemetry.causes.read import (
@@ -43,15 +38,7 @@ from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, Receiver, compute
 from support.losses import PLATFORMS, worked_channel
-from support.store import (
-    LATER,
-    START,
-    as_samples,
-    compute_window,
-    empty,
-    store,
-    store_hours,
-)
+from support.store import LATER, START, as_samples, compute_window, empty, store, store_hours
 from support.worlds import END, World, store_pushes
 
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")

@@ -4,19 +4,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from devtelemetry.estimate.delay import (
-    NOT_REACHED,
-    delay_quantile,
-    negative_share,
-    on_time_ratio,
-)
-from devtelemetry.model import (
-    DELAY_CLASSES,
-    DELAY_EDGES_MS,
-    NO_DELAYS,
-    Counts,
-    DelayCounts,
-)
+from devtelemetry.estimate.delay import NOT_REACHED, delay_quantile, negative_share, on_time_ratio
+from devtelemetry.model import DELAY_CLASSES, DELAY_EDGES_MS, NO_DELAYS, Counts, DelayCounts
 
 SECOND = 1000
 MINUTE = 60 * SECOND

@@ -31,11 +31,7 @@ from devtelemetry.model import (
     unix_ms,
 )
 from devtelemetry.publish.answer import Failed, Rejected, StoreAway
-from devtelemetry.publish.publisher import (
-    PublishedSeries,
-    count_waiting,
-    publish_waiting,
-)
+from devtelemetry.publish.publisher import PublishedSeries, count_waiting, publish_waiting
 from devtelemetry.publish.remote_write import Outcome, RemoteWrite, Stamped, labels_of
 from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.store.database import Database

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from devtelemetry.model import HOUR_MS, MINUTE_MS, Reason
 from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.reports import report
-from devtelemetry.simulator.world import Action, Spec, World, make_world
+from devtelemetry.simulator.spec import Action, Spec, World
+from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from support.simulated import measured
 from support.store import START, compute_window

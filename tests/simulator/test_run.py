@@ -22,8 +22,9 @@ from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.node import Account, Target
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.run import NODES_A_PROCESS, _share_out, run_world
+from devtelemetry.simulator.spec import Action, Spec, World
 from devtelemetry.simulator.truth import truth_document
-from devtelemetry.simulator.world import Action, Spec, World, make_world
+from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.transfer.transfer import import_samples
 from oracle.model import OracleWindow

@@ -28,8 +28,9 @@ from devtelemetry.model import (
     WindowReliability,
 )
 from devtelemetry.simulator.loss import LossModel, Trait
+from devtelemetry.simulator.spec import Delivery, Spec, World
 from devtelemetry.simulator.truth import Group, captured
-from devtelemetry.simulator.world import Delivery, Spec, World, make_world
+from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from support.store import START, compute_window
 

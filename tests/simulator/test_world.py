@@ -17,15 +17,9 @@ from devtelemetry.simulator.loss import (
     Trait,
 )
 from devtelemetry.simulator.reports import report
+from devtelemetry.simulator.spec import SMALL_OUTBOX, WIND_DOWN_MS, Action, Spec, World
 from devtelemetry.simulator.truth import TrueWindow, true_windows, truth_document
-from devtelemetry.simulator.world import (
-    SMALL_OUTBOX,
-    WIND_DOWN_MS,
-    Action,
-    Spec,
-    World,
-    make_world,
-)
+from devtelemetry.simulator.world import make_world
 from support.simulated import measured
 
 HOUR = parse_timeframe("1h")

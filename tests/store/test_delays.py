@@ -2,13 +2,7 @@
 
 import pytest
 
-from devtelemetry.model import (
-    DELAY_CLASSES,
-    DELAY_EDGES_MS,
-    DELAY_NEGATIVE,
-    DELAY_UNKNOWN,
-    Sample,
-)
+from devtelemetry.model import DELAY_CLASSES, DELAY_EDGES_MS, DELAY_NEGATIVE, DELAY_UNKNOWN, Sample
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
 from support.store import START, store

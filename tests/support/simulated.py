@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable
 
 from devtelemetry.simulator.reports import Part, Report, report
-from devtelemetry.simulator.world import World
+from devtelemetry.simulator.spec import World
 from oracle.model import Joining, Membership, OracleSample, OracleWindow, Receiver, compute
 
 LATE_MS = 4_000_000_000_000  # after every window: in compressed time all is reported then

@@ -26,11 +26,7 @@ from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.figures.document import document
-from devtelemetry.figures.read import (
-    Selection,
-    latest_windows,
-    read_windows,
-)
+from devtelemetry.figures.read import Selection, latest_windows, read_windows
 from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import (
     DELAY_CLASSES,

@@ -12,10 +12,11 @@ from devtelemetry.client.outbox import Limits, NewMembership, Outbox
 from devtelemetry.client.recorder import MembershipSaid, Recorder
 from devtelemetry.client.sample import Recorded
 from devtelemetry.client.schedule import Timing
-from devtelemetry.client.sender import App, Sender
+from devtelemetry.client.sender import Sender
 from devtelemetry.client.settings import Settings, check_server, check_token
 from devtelemetry.client.tally import Lock, Tally
 from devtelemetry.client.wake import Alarm
+from devtelemetry.client.wire import App
 
 _LOG = logging.getLogger("devtelemetry.client")
 

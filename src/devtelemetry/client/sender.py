@@ -9,62 +9,41 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import grpc
 
-from devtelemetry.client.blind import pseudonym
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
 from devtelemetry.client.outbox import (
     Claim,
     Farewell,
-    Identity,
-    NewMembership,
     News,
-    NewSample,
     Outbox,
 )
-from devtelemetry.client.recorder import Drained, MembershipSaid, Recorder
-from devtelemetry.client.sample import Recorded, tidy, to_membership, to_sample
+from devtelemetry.client.recorder import Drained, Recorder
+from devtelemetry.client.sample import Recorded, tidy
 from devtelemetry.client.schedule import Backoff, Schedule, Timing
 from devtelemetry.client.settings import Problem, Settings
 from devtelemetry.client.tally import Lock, Tally
 from devtelemetry.client.wake import Alarm
+from devtelemetry.client.wire import (
+    App,
+    meaning_of,
+    memberships_of,
+    push_request,
+    reason_of,
+    reporter_of,
+    samples_of,
+)
 from devtelemetry.v1 import telemetry_pb2
 
 _FOR_EVER = float("inf")
 _LONGEST_OUTAGE = 5.0  # seconds between two tries to write the outbox
 _VANISH_AGAIN = 10.0
 _LOG = logging.getLogger("devtelemetry.client")
-
-# What a status means: whether a person has to mend it, and what it is called.
-_TOLD: dict[grpc.StatusCode, tuple[Problem, bool]] = {
-    grpc.StatusCode.UNAUTHENTICATED: (Problem.TOKEN_REFUSED, True),
-    grpc.StatusCode.PERMISSION_DENIED: (Problem.TOKEN_REFUSED, True),
-    grpc.StatusCode.UNIMPLEMENTED: (Problem.REFUSED, True),  # some other server
-    grpc.StatusCode.RESOURCE_EXHAUSTED: (Problem.BUSY, False),
-    grpc.StatusCode.UNAVAILABLE: (Problem.UNREACHABLE, False),
-    grpc.StatusCode.DEADLINE_EXCEEDED: (Problem.UNREACHABLE, False),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class App:
-    """What the app says of itself; settings of the user go before its server and token.
-
-    tls  None: TLS but on loopback. True, False: always, never. A path: PEM of the authorities
-    """
-
-    server: str
-    token: str
-    tls: bool | Path | None
-    receiver_public_key: str
-    platform: str
-    app_version: str
 
 
 @dataclass(slots=True)
@@ -266,7 +245,12 @@ class Sender:
             self._schedule.backoff.failed(time.monotonic())
             return
         try:
-            self._call(claim, self._server, self._token, self._push_request(claim))
+            self._call(
+                claim,
+                self._server,
+                self._token,
+                push_request(self._app, claim, self._settings.clock()),
+            )
         except OSError as error:
             # The authorities that the app named cannot be read.
             self._schedule.backoff.failed_for_a_person_to_mend(time.monotonic())
@@ -302,31 +286,6 @@ class Sender:
         self._push = _Push(call, sent)
         call.add_done_callback(lambda _: self._alarm.ring())
 
-    def _reporter(self, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
-        key = self._app.receiver_public_key
-        if not identity.send_real_key:
-            key = pseudonym(identity.secret, key)
-        return telemetry_pb2.Reporter(
-            receiver_public_key=key,
-            installation_id=identity.installation_id,
-            platform=self._app.platform,
-            app_version=app_version,
-        )
-
-    def _push_request(self, claim: Claim) -> telemetry_pb2.PushRequest:
-        return telemetry_pb2.PushRequest(
-            samples=[telemetry_pb2.Sample.FromString(sample) for sample in claim.samples],
-            reporter=self._reporter(claim.identity, claim.app_version),
-            first_sequence=claim.first_sequence,
-            client_time=self._settings.clock(),
-            memberships=[
-                telemetry_pb2.Membership(
-                    channel_id=m.channel_id, joined_at=m.joined_at, left_at=m.left_at
-                )
-                for m in claim.memberships
-            ],
-        )
-
     # -------------------------------------------------------------------------------- answers
 
     def _take_answer(self, push: _Push) -> None:
@@ -339,7 +298,7 @@ class Sender:
         code = call.code()
         if code is grpc.StatusCode.OK:
             refused = {
-                rejection.index: _reason(rejection)
+                rejection.index: reason_of(rejection)
                 for rejection in call.result().rejections
                 if rejection.index < len(claim.samples)
             }
@@ -353,7 +312,7 @@ class Sender:
             self._schedule.last_contact = time.monotonic()
             self._schedule.backoff.failed(time.monotonic())
         else:
-            problem, _ = _meaning(call)
+            problem, _ = meaning_of(call)
             self._outbox.release(claim, self._news(problem, call.details() or code.name))
             self._back_off(call, self._schedule.backoff)
 
@@ -368,7 +327,7 @@ class Sender:
     def _back_off(self, call: Any, backoff: Backoff) -> None:
         """Leaves the server alone after a failure, for as long as that means."""
         now = time.monotonic()
-        _, needs_a_person = _meaning(call)
+        _, needs_a_person = meaning_of(call)
         delay = told_delay_seconds(call)
         if delay is not None:
             backoff.told_to_wait(now, delay)
@@ -401,7 +360,7 @@ class Sender:
             self._token = self._app.token
         identity = self._outbox.identity(consent)
         if identity is not None:
-            reporter = self._reporter(identity, self._app.app_version)
+            reporter = reporter_of(self._app, identity, self._app.app_version)
             self._outbox.introduce(consent, reporter.SerializeToString(), self._server)
         # Somebody may have mended what was wrong.
         self._schedule.backoff.succeeded()
@@ -472,8 +431,8 @@ class Sender:
         since = identity.opted_in_by(now_ms)
         self._outbox.add(
             identity.consent,
-            list(_samples(ours, identity, since)),
-            list(_memberships(ours, identity, since)),
+            list(samples_of(ours, identity, since)),
+            list(memberships_of(ours, identity, since)),
             lost=drained.lost.get(identity.consent, 0),
             settled=drained.taken,
             now_ms=now_ms,
@@ -499,41 +458,3 @@ class Sender:
         left = self._recorder.drain()
         unsettled = sum(left.lost.values()) + sum(isinstance(item, Recorded) for item in left.items)
         self._outbox.close(self._consent, left.taken - unsettled)
-
-
-def _samples(
-    items: Iterable[Recorded | MembershipSaid], identity: Identity, since: int
-) -> Iterator[NewSample]:
-    """Whoever opts in speaks of what comes, not of what was."""
-    for item in items:
-        if isinstance(item, Recorded) and item.recorded_at >= since:
-            new = to_sample(item, identity)
-            if new.sent_at >= since or new.reason:
-                yield new
-
-
-def _memberships(
-    items: Iterable[Recorded | MembershipSaid], identity: Identity, since: int
-) -> Iterator[NewMembership]:
-    for item in items:
-        if isinstance(item, MembershipSaid):
-            try:
-                membership = to_membership(item.membership, identity, since)
-            except ValueError as error:  # UnicodeEncodeError is one
-                _LOG.warning("a membership cannot be reported: %s", error)
-                continue
-            if membership is not None:
-                yield membership
-
-
-def _meaning(call: Any) -> tuple[Problem, bool]:
-    """What a status is called, and whether a person has to mend it."""
-    return _TOLD.get(call.code(), (Problem.SERVER_FAULT, False))
-
-
-def _reason(rejection: telemetry_pb2.Rejection) -> str:
-    try:
-        name = telemetry_pb2.Rejection.Reason.Name(rejection.reason).lower()
-    except ValueError:  # a reason that is younger than this client
-        name = f"reason {rejection.reason}"
-    return f"{name}: {tidy(rejection.detail)}" if rejection.detail else name

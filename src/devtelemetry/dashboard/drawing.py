@@ -11,14 +11,7 @@ from devtelemetry.dashboard import charts, words
 from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState, WindowPageState, address
-from devtelemetry.dashboard.views.values import (
-    ChannelPage,
-    Fact,
-    Link,
-    Overview,
-    Point,
-    WindowPage,
-)
+from devtelemetry.dashboard.views.values import ChannelPage, Fact, Link, Overview, Point, WindowPage
 
 _LINE = "Delivery ratio over time"
 

@@ -24,19 +24,9 @@ from devtelemetry.dashboard.drawing import (
 )
 from devtelemetry.dashboard.guard import ASSETS, session_cookie
 from devtelemetry.dashboard.live import Live, Viewer
-from devtelemetry.dashboard.reading import (
-    ChannelReading,
-    OverviewReading,
-    Reader,
-    WindowReading,
-)
+from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, Reader, WindowReading
 from devtelemetry.dashboard.render import render
-from devtelemetry.dashboard.state import (
-    BadState,
-    address,
-    read_asked,
-    read_asked_window,
-)
+from devtelemetry.dashboard.state import BadState, address, read_asked, read_asked_window
 from devtelemetry.dashboard.views.channel import channel_page
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.values import Link, Point

@@ -23,12 +23,7 @@ from devtelemetry.dashboard.export import as_csv, as_json
 from devtelemetry.dashboard.guard import ASSETS, EXPORTS, Guard, SignIn
 from devtelemetry.dashboard.live import Live
 from devtelemetry.dashboard.pages import PushHint, Site, add_pages
-from devtelemetry.dashboard.reading import (
-    ChannelReading,
-    OverviewReading,
-    Reader,
-    WindowReading,
-)
+from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, Reader, WindowReading
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
 from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Database

@@ -18,13 +18,7 @@ from devtelemetry.figures.derive import (
     totals_of,
     verdicts,
 )
-from devtelemetry.model import (
-    ChannelReliability,
-    Delays,
-    Dimension,
-    Figures,
-    WindowReliability,
-)
+from devtelemetry.model import ChannelReliability, Delays, Dimension, Figures, WindowReliability
 
 
 async def document(

@@ -7,9 +7,7 @@ addresses  where a server listens
 errors     errors, by who must act
 """
 
-from devtelemetry.model.addresses import (
-    Listen,
-)
+from devtelemetry.model.addresses import Listen
 from devtelemetry.model.results import (
     AUDIT_CHANNELS,
     DELAY_CLASSES,

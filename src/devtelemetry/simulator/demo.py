@@ -42,8 +42,9 @@ from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.node import Account, Target
 from devtelemetry.simulator.run import run_world
 from devtelemetry.simulator.server import ServeProcess
+from devtelemetry.simulator.spec import Spec, World
 from devtelemetry.simulator.truth import truth_document
-from devtelemetry.simulator.world import Spec, World, make_world
+from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.transfer.transfer import import_samples

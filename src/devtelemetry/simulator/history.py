@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from devtelemetry.simulator.reports import Part, Report, report
-from devtelemetry.simulator.world import World
+from devtelemetry.simulator.spec import World
 
 REPORT_MS = 10_000  # a client's report comes so long after what it is of
 

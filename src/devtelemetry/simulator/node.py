@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from devtelemetry.client import Limits, Problem, Settings, TelemetryClient, Timing
 from devtelemetry.runtime.clock import now_ms
-from devtelemetry.simulator.world import SMALL_OUTBOX, Action, Message, Node, Operation
+from devtelemetry.simulator.spec import SMALL_OUTBOX, Action, Message, Node, Operation
 
 DRAIN_SECONDS = 60.0  # for a client to send what it has before its app is closed
 _TELL_SECONDS = 0.25

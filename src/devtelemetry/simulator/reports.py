@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.simulator.world import SMALL_OUTBOX, Action, Message, Node, Operation, World
+from devtelemetry.simulator.spec import SMALL_OUTBOX, Action, Message, Node, Operation, World
 
 
 class Report(NamedTuple):

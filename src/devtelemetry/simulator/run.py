@@ -27,7 +27,7 @@ from devtelemetry.simulator.node import (
     Target,
     work,
 )
-from devtelemetry.simulator.world import Action, Node, Operation, World
+from devtelemetry.simulator.spec import Action, Node, Operation, World
 
 CONNECT_SECONDS = 10.0
 NODES_A_PROCESS = 60  # each has a dozen files open, and many systems allow a process 1,024

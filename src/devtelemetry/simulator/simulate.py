@@ -20,8 +20,9 @@ from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.node import Account, Target
 from devtelemetry.simulator.run import SimulationError, run_world
 from devtelemetry.simulator.show import comparison_table
+from devtelemetry.simulator.spec import WIND_DOWN_MS, Spec, World
 from devtelemetry.simulator.truth import truth_document
-from devtelemetry.simulator.world import WIND_DOWN_MS, Spec, World, make_world
+from devtelemetry.simulator.world import make_world
 
 _START_MS = 10_000  # for the processes of the nodes to be there when the first message is sent
 _LIVE_LEAD_MS = 30_000

@@ -13,7 +13,7 @@ from typing import Any
 from devtelemetry.figures.document import iso
 from devtelemetry.model import Captures, Counts, Timeframe, Window, from_unix_ms, window_at
 from devtelemetry.simulator.reports import Part, Reports, report
-from devtelemetry.simulator.world import Delivery, World
+from devtelemetry.simulator.spec import Delivery, World
 
 SCHEMA = 1  # of the document; goes up when a field changes its meaning
 

@@ -19,219 +19,30 @@ import random
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 from hashlib import sha256
-from typing import NamedTuple
 
 from devtelemetry.model import HOUR_MS, MINUTE_MS
-from devtelemetry.simulator.loss import (
-    MESSAGE_TYPES,
-    NO_LOSS,
-    PLATFORMS,
-    VERSIONS,
-    LossModel,
-    Trait,
+from devtelemetry.simulator.loss import Trait
+from devtelemetry.simulator.spec import (
+    FAR_OFF,
+    LONGEST_DELAY_MS,
+    Action,
+    Channel,
+    Delivery,
+    Interruption,
+    Membership,
+    Message,
+    Node,
+    Operation,
+    Spec,
+    World,
 )
-
-SMALL_OUTBOX = 10  # samples that a device which is cut off has room for
-OPT_IN_MS = 2 * MINUTE_MS  # before the first message; the client tells nothing older than it
-WIND_DOWN_MS = (
-    2 * MINUTE_MS
-)  # after the last message: all that is late or comes twice is there by then, but what is slow
 
 _NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobile", "protocol")
 _BUSIEST = 8.0  # times as many messages as in the quietest channel
-_LONGEST_DELAY_MS = 3_000
 _SECOND_COPY_MS = MINUTE_MS  # a message that the app is told of twice comes again within it
 _WRONG_CLOCKS = 0.1  # share of the nodes
-_FAR_OFF = 15  # how much more their clocks are off than the others
 _BEFORE_A_CRASH_MS = 2_000  # nothing happens on a node so shortly before: see `_awake_at`
-
-_CLOCK_SKEW_MS = OPT_IN_MS // (2 * _FAR_OFF)  # at most: no sentAt may lie before an opt-in
-
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """What to simulate. Shares and probabilities are from 0 to 1.
-
-    seed               of all chance
-    start_ms, end_ms   what is to be measured
-    lead_ms            the network talks for so long before and after it too: as a real one does
-    loss               why messages get lost
-    burst_ms           how long a node is offline at a time, on average
-    nodes              devices; each is a receiver
-    second_devices     share of the users with two
-    channels           of which each user is in `channels_of_user`
-    messages_per_hour  of a channel, on average; some are busy and some quiet
-    joining, leaving   shares of the users' memberships that begin or end in the middle
-    outsiders          share of the messages whose author has not opted in: nobody reports for it
-    restarts           share of the nodes whose app is closed and opened again
-    crashes            how many nodes' apps are killed, and opened again
-    cut_off            share of the nodes that cannot reach the server for a while, with room for a
-                       few reports only
-    wiped              share of those that lose all data of the app in the end
-    duplicates         share of the deliveries that the app is told of twice
-    skew_ms            how far most clocks are off at most; some are by far more
-    platforms, versions, message_types  what there is of each, and how common it is; "": not said
-    slow               share of the deliveries that take long: from three seconds to `slowest_ms`,
-                       of which every tenfold is as common as the next
-    wrong_clocks       share of the nodes whose clock is off by `wrong_by_ms`, ahead or behind
-    label              ends the names of the channels; None: made from all the rest, so that no two
-                       simulations share a channel
-    """
-
-    seed: int
-    start_ms: int
-    end_ms: int
-    loss: LossModel = NO_LOSS
-    lead_ms: int = 15 * MINUTE_MS
-    burst_ms: int = 5 * MINUTE_MS
-    nodes: int = 200
-    second_devices: float = 0.2
-    channels: int = 12
-    channels_of_user: int = 3
-    messages_per_hour: float = 30.0
-    joining: float = 0.1
-    leaving: float = 0.1
-    outsiders: float = 0.0
-    restarts: float = 0.05
-    crashes: int = 3
-    cut_off: float = 0.0
-    wiped: float = 0.0
-    duplicates: float = 0.02
-    skew_ms: int = 2_000
-    label: str | None = None
-    platforms: tuple[Trait, ...] = PLATFORMS
-    versions: tuple[Trait, ...] = VERSIONS
-    message_types: tuple[Trait, ...] = MESSAGE_TYPES
-    slow: float = 0.0
-    slowest_ms: int = HOUR_MS
-    wrong_clocks: float = 0.0
-    wrong_by_ms: int = 0
-
-    def __post_init__(self) -> None:
-        assert self.start_ms < self.end_ms, "an empty span"
-        assert self.skew_ms <= _CLOCK_SKEW_MS, "a sentAt could lie before an opt-in"
-        assert self.wrong_by_ms <= self.lead_ms, "what is measured could lie before an opt-in"
-        assert self.slowest_ms >= _LONGEST_DELAY_MS, "what is slow takes longer than the rest"
-
-    @property
-    def opt_in_ms(self) -> int:
-        return self.begin_ms - OPT_IN_MS
-
-    @property
-    def begin_ms(self) -> int:
-        """The first message is not before it."""
-        return self.start_ms - self.lead_ms
-
-    @property
-    def until_ms(self) -> int:
-        """The last message is before it."""
-        return self.end_ms + self.lead_ms
-
-    @property
-    def fingerprint(self) -> str:
-        """8 hex digits; another spec has others."""
-        return sha256(repr(self).encode()).hexdigest()[:8]
-
-
-class Node(NamedTuple):
-    """One device of a user, and a receiver. Of two devices, both have the user's key."""
-
-    number: int
-    public_key: str
-    platform: str
-    app_version: str
-    skew_ms: int  # its clock is ahead by so much
-
-
-class Channel(NamedTuple):
-    channel_id: str
-    messages_per_hour: float
-
-
-class Membership(NamedTuple):
-    """`node` is in the channel in [joined_ms, left_ms)."""
-
-    channel_id: str
-    node: int
-    joined_ms: int
-    left_ms: int
-
-
-class Message(NamedTuple):
-    message_id: str
-    channel_id: str
-    at_ms: int
-    sent_at: int  # by its author's clock: event time
-    author: int | None  # None: an outsider, who has not opted in
-    size_bytes: int
-    message_type: str
-
-
-class Delivery(NamedTuple):
-    """An expected pair: the node was a member when the message was sent, and did not write it."""
-
-    message: Message
-    node: int
-    arrives_ms: int | None  # None: never
-
-
-class Action(StrEnum):
-    """What a node's host is told to do."""
-
-    START = "start"  # run the app; opt in first, if that has not been
-    STOP = "stop"  # close it in order
-    CRASH = "crash"  # kill it
-    JOIN = "join"
-    LEAVE = "leave"
-    WRITE = "write"  # the user writes the message
-    HOLD = "hold"  # the app gets the message
-    CUT = "cut"  # from now on no way to the server, and SMALL_OUTBOX
-    MEND = "mend"  # the end of that
-    WIPE = "wipe"  # the end of that; all data of the app is gone, and the user opts in anew
-
-
-class Operation(NamedTuple):
-    """`since_ms`: of JOIN and LEAVE, the user's first or last moment in the channel."""
-
-    at_ms: int
-    node: int
-    action: Action
-    channel_id: str = ""
-    message: Message | None = None
-    since_ms: int = 0
-
-
-class Interruption(NamedTuple):
-    """A node's app is not as it should be in [from_ms, to_ms). At most one a node."""
-
-    begins: Action  # STOP, CRASH or CUT
-    from_ms: int
-    ends: Action  # START, MEND or WIPE
-    to_ms: int
-
-    @property
-    def is_down(self) -> bool:
-        return self.begins is not Action.CUT
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """All that happens.
-
-    deliveries  the expected pairs: what is true
-    operations  what to do, in order; what a node is told is in it, and no more
-    """
-
-    spec: Spec
-    nodes: Sequence[Node]
-    channels: Sequence[Channel]
-    memberships: Sequence[Membership]
-    messages: Sequence[Message]
-    deliveries: Sequence[Delivery]
-    operations: Sequence[Operation]
 
 
 def make_world(spec: Spec) -> World:
@@ -312,7 +123,7 @@ def _choose(shares: Sequence[Trait], dice: random.Random) -> str:
 
 def _skew(spec: Spec, dice: random.Random) -> int:
     skew_ms = dice.randint(-spec.skew_ms, spec.skew_ms)
-    return skew_ms * _FAR_OFF if dice.random() < _WRONG_CLOCKS else skew_ms
+    return skew_ms * FAR_OFF if dice.random() < _WRONG_CLOCKS else skew_ms
 
 
 def _set_clocks(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> list[Node]:
@@ -506,10 +317,10 @@ def _deliver(
             is_lost = dice.random() < spec.loss.of_pair(
                 node.platform, node.app_version, message.message_type
             )
-            delay_ms = dice.randint(50, _LONGEST_DELAY_MS)
+            delay_ms = dice.randint(50, LONGEST_DELAY_MS)
             if delays_dice.random() < spec.slow:
-                longer = delays_dice.uniform(0, math.log(spec.slowest_ms / _LONGEST_DELAY_MS))
-                delay_ms = round(_LONGEST_DELAY_MS * math.exp(longer))
+                longer = delays_dice.uniform(0, math.log(spec.slowest_ms / LONGEST_DELAY_MS))
+                delay_ms = round(LONGEST_DELAY_MS * math.exp(longer))
             arrives_ms = None
             if not (is_lost or reaches_nobody or _is_offline(offline[number], message.at_ms)):
                 arrives_ms = _awake_at(interruptions.get(number), message.at_ms + delay_ms)

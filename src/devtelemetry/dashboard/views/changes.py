@@ -3,21 +3,13 @@
 from dataclasses import replace
 
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.reading import (
-    Days,
-)
+from devtelemetry.dashboard.reading import Days
 from devtelemetry.dashboard.state import PageState, address
 from devtelemetry.dashboard.views.parts import clusters, known_share, tone_of
 from devtelemetry.dashboard.views.values import Change
 from devtelemetry.estimate.verdict import Word, compare
-from devtelemetry.figures.derive import (
-    Totals,
-    groups_of,
-    sum_of,
-)
-from devtelemetry.model import (
-    Dimension,
-)
+from devtelemetry.figures.derive import Totals, groups_of, sum_of
+from devtelemetry.model import Dimension
 
 # Beyond these a change is told; below they are the noise of every day.
 _RECEIVERS_CHANGED = 0.1

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.reading import (
-    ChannelReading,
-)
+from devtelemetry.dashboard.reading import ChannelReading
 from devtelemetry.dashboard.views.parts import (
     choices,
     count_facts,
@@ -20,13 +18,8 @@ from devtelemetry.dashboard.views.parts import (
     why_not_comparable,
 )
 from devtelemetry.dashboard.views.values import ChannelPage, Fact
-from devtelemetry.figures.derive import (
-    sum_of,
-)
-from devtelemetry.model import (
-    Timeframe,
-    WindowReliability,
-)
+from devtelemetry.figures.derive import sum_of
+from devtelemetry.model import Timeframe, WindowReliability
 
 
 def channel_page(

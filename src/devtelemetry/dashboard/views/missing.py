@@ -6,9 +6,7 @@ from typing import Any
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.views.values import LossyRow, Missing, MissingRow
-from devtelemetry.model import (
-    from_unix_ms,
-)
+from devtelemetry.model import from_unix_ms
 
 
 def missing_view(document: Mapping[str, Any]) -> Missing:

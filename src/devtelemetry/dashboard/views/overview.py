@@ -6,10 +6,7 @@ from datetime import datetime
 
 from devtelemetry.aggregate.due import is_due
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.reading import (
-    OverviewReading,
-    Worst,
-)
+from devtelemetry.dashboard.reading import OverviewReading, Worst
 from devtelemetry.dashboard.state import PageState, WindowPageState, address
 from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.parts import (
@@ -27,18 +24,8 @@ from devtelemetry.dashboard.views.parts import (
 )
 from devtelemetry.dashboard.views.values import ChannelRow, Fact, Now, Overview
 from devtelemetry.estimate.verdict import compare
-from devtelemetry.figures.derive import (
-    Totals,
-    sum_of,
-    totals_of,
-)
-from devtelemetry.model import (
-    MembershipPolicy,
-    Timeframe,
-    Window,
-    WindowReliability,
-    WindowState,
-)
+from devtelemetry.figures.derive import Totals, sum_of, totals_of
+from devtelemetry.model import MembershipPolicy, Timeframe, Window, WindowReliability, WindowState
 
 
 def overview(

@@ -5,10 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from devtelemetry.dashboard.state import PageState, WindowPageState
-from devtelemetry.model import (
-    Counts,
-    Window,
-)
+from devtelemetry.model import Counts, Window
 
 
 @dataclass(frozen=True, slots=True)

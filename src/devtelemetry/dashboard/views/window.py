@@ -5,9 +5,7 @@ from datetime import datetime, timedelta
 
 from devtelemetry.aggregate.due import is_due
 from devtelemetry.dashboard import words
-from devtelemetry.dashboard.reading import (
-    WindowReading,
-)
+from devtelemetry.dashboard.reading import WindowReading
 from devtelemetry.dashboard.state import WindowPageState, address
 from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
@@ -24,17 +22,8 @@ from devtelemetry.dashboard.views.parts import (
     why_no_ratio,
 )
 from devtelemetry.dashboard.views.values import ChannelRow, Fact, Link, WindowPage
-from devtelemetry.figures.derive import (
-    Totals,
-    totals_of,
-)
-from devtelemetry.model import (
-    ChannelReliability,
-    Dimension,
-    Window,
-    WindowReliability,
-    WindowState,
-)
+from devtelemetry.figures.derive import Totals, totals_of
+from devtelemetry.model import ChannelReliability, Dimension, Window, WindowReliability, WindowState
 
 MOST_CHANNELS = 50  # of a window's page; all of them are in its export
 
