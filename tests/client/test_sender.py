@@ -24,8 +24,8 @@ from devtelemetry.client import (
     blind_channel,
     blind_envelope,
     blind_message,
-    sender,
     shown,
+    wire,
 )
 from devtelemetry.v1 import telemetry_pb2
 from support.clients import QUICK, Clock, eventually, receive, running_client, wall_clock
@@ -539,7 +539,7 @@ def test_what_a_fault_of_ours_costs_is_counted_at_once(
         raise KeyError("a fault of ours")
 
     with push_server() as server, running_client(settings, server.address) as client:
-        monkeypatch.setattr(sender, "to_sample", fault)
+        monkeypatch.setattr(wire, "to_sample", fault)
         receive(client, "lost", later())
         eventually(lambda: settings.status().dropped == 1)
         monkeypatch.undo()
