@@ -51,6 +51,14 @@ def test_the_page_of_metrics_has_every_metric_as_it_is_declared_and_no_other() -
     assert on_the_page == rows, "these are the lines:\n" + "\n".join(rows)
 
 
+def test_the_page_of_metrics_says_what_values_each_label_has() -> None:
+    service = METRICS_PAGE.read_text(encoding="utf-8").partition("\n## The service\n")[2]
+    (table,) = re.findall(r"^\| label \|.*\n\|.*\n((?:\|.*\n)+)", service, re.MULTILINE)
+    own = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
+    labels = {label for metric in own for label in metric._labelnames}
+    assert sorted(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == sorted(labels)
+
+
 def test_no_metric_has_a_label_that_a_scrape_renames() -> None:
     """Prometheus sets these itself: a metric's own come out as exported_job, …"""
     for row in metric_rows():
