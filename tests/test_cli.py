@@ -49,8 +49,9 @@ from devtelemetry.model import (
 from devtelemetry.report import report
 from devtelemetry.runtime import logs, metrics
 from devtelemetry.runtime.clock import utc_now
-from devtelemetry.settings import settings as config
-from devtelemetry.settings.settings import Settings, settings_table
+from devtelemetry.settings.names import environment_name, option_name
+from devtelemetry.settings.settings import Settings
+from devtelemetry.settings.table import default_text, description, settings_table
 from oracle.recording import Vector, read_vectors
 from support.server import command, postmaster_pid, wait_until_gone
 
@@ -77,7 +78,7 @@ Run = Callable[..., Done]
 def plain_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the program in this process, which saves its start; nothing of it is replaced."""
     for name in Settings.model_fields:
-        monkeypatch.delenv(config.environment_name(name), raising=False)
+        monkeypatch.delenv(environment_name(name), raising=False)
     monkeypatch.setattr(logs, "configure_logging", lambda *_: None)  # it is the test runner's here
 
     def run(*arguments: str) -> Done:
@@ -766,9 +767,9 @@ def test_options_say_of_a_setting_what_config_says(plain_run: Run) -> None:
     for name in Settings.model_fields:
         parameter = option_of(name)
         (option,) = parameter.annotation.__metadata__
-        assert config.description(name).replace("`", "") in option.help
-        assert config.default_text(name).replace("`", "") in option.help
-        assert option.default.startswith(config.option_name(name))
+        assert description(name).replace("`", "") in option.help
+        assert default_text(name).replace("`", "") in option.help
+        assert option.default.startswith(option_name(name))
 
 
 def test_serve_takes_every_setting() -> None:

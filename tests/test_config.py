@@ -14,8 +14,11 @@ from devtelemetry.model import Listen, MembershipPolicy, Source, parse_duration,
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.runtime.hosts import is_loopback
 from devtelemetry.server import wiring
-from devtelemetry.settings import settings as config
-from devtelemetry.settings.settings import BadOption, Settings, settings_table
+from devtelemetry.settings.errors import BadOption
+from devtelemetry.settings.names import environment_name
+from devtelemetry.settings.notations import notation_of
+from devtelemetry.settings.settings import Settings
+from devtelemetry.settings.table import description, settings_table
 
 HOUR = timedelta(hours=1)
 SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -25,7 +28,7 @@ SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests' own environment says must not decide them."""
     for name in Settings.model_fields:
-        monkeypatch.delenv(config.environment_name(name), raising=False)
+        monkeypatch.delenv(environment_name(name), raising=False)
 
 
 def toml(tmp_path: Path, text: str) -> Path:
@@ -288,15 +291,15 @@ def test_ingest_gets_its_limits_in_milliseconds_and_bytes() -> None:
 
 def test_every_default_is_a_value_one_could_write() -> None:
     for name, field in Settings.model_fields.items():
-        notation = config.notation(name)
         default = field.get_default(call_default_factory=True, validated_data={})
-        assert notation.parse(notation.write(default)) == default, name
+        written = notation_of(field).write(default)
+        assert getattr(Settings(**{name: written}), name) == default, name
 
 
 def test_every_setting_says_what_it_is_for() -> None:
     for name in Settings.model_fields:
-        assert len(config.description(name)) > 20, name
-        assert config.description(name).endswith("."), name
+        assert len(description(name)) > 20, name
+        assert description(name).endswith("."), name
 
 
 def test_the_page_of_settings_is_what_the_program_prints() -> None:

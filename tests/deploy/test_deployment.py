@@ -15,7 +15,8 @@ import trustme
 import yaml  # type: ignore[import-untyped]
 
 from devtelemetry.model.errors import ConfigurationError
-from devtelemetry.settings.settings import ENVIRONMENT_PREFIX, Settings, environment_name
+from devtelemetry.settings.names import ENVIRONMENT_PREFIX, environment_name
+from devtelemetry.settings.settings import Settings
 from support.ci import missing_part
 from support.monitoring import DEPLOY, ROOT
 from support.server import ServerProcess

@@ -10,7 +10,7 @@ from typing import NoReturn
 import typer
 
 from devtelemetry.model.errors import DatabaseAway, DatabaseError, DevTelemetryError
-from devtelemetry.settings.settings import BadOption
+from devtelemetry.settings.errors import BadOption
 
 
 @contextlib.contextmanager

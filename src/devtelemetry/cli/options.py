@@ -12,14 +12,9 @@ import typer
 
 from devtelemetry.cli.errors import one_line_errors
 from devtelemetry.cli.running import sigterm_ends
-from devtelemetry.settings.settings import (
-    Settings,
-    default_text,
-    description,
-    is_switch,
-    notation,
-    option_name,
-)
+from devtelemetry.settings.names import option_name
+from devtelemetry.settings.settings import Settings
+from devtelemetry.settings.table import default_text, description, is_switch, metavar
 
 EVERYWHERE = ("database_url", "data_dir", "config", "log_level", "log_format")
 """Settings that every command has options for"""
@@ -96,7 +91,7 @@ def option_of(name: str) -> inspect.Parameter:
     option = typer.Option(
         flag,
         help=f"{description(name)} Default: {default_text(name)}.".replace("`", ""),
-        metavar=notation(name).metavar or None,
+        metavar=metavar(name) or None,
         show_default=False,
         rich_help_panel="Settings",
     )

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from devtelemetry.model import Timeframe, parse_moment, parse_timeframe
-from devtelemetry.settings.settings import BadOption
+from devtelemetry.settings.errors import BadOption
 
 
 def moment(option: str, text: str | None) -> datetime | None:

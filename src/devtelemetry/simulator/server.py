@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from devtelemetry.model.errors import DevTelemetryError
-from devtelemetry.settings.settings import ENVIRONMENT_PREFIX
+from devtelemetry.settings.names import ENVIRONMENT_PREFIX
 
 STOP_SECONDS = 90.0
 _SHOWN_BYTES = 300  # of its last words

@@ -13,7 +13,8 @@ from devtelemetry.cli.options import WINDOWS, is_given, with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment, span, timeframe_name
 from devtelemetry.model import Dimension, MembershipPolicy
-from devtelemetry.settings.settings import BadOption, Settings
+from devtelemetry.settings.errors import BadOption
+from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
 
 # What decides which messages count in a window, and for whom.

@@ -2,7 +2,7 @@
 
 import sys
 
-from devtelemetry.settings.settings import settings_table
+from devtelemetry.settings.table import settings_table
 
 
 def settings() -> None:

@@ -10,7 +10,7 @@ import typer
 from devtelemetry.cli.options import is_given, without_settings
 from devtelemetry.cli.values import parsed_timeframe
 from devtelemetry.runtime.clock import utc_now
-from devtelemetry.settings.settings import BadOption
+from devtelemetry.settings.errors import BadOption
 from devtelemetry.simulator.loss import LOSS_MODELS
 
 

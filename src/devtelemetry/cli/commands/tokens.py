@@ -6,7 +6,8 @@ import typer
 
 from devtelemetry.cli.options import with_settings
 from devtelemetry.cli.running import run
-from devtelemetry.settings.settings import BadOption, Settings
+from devtelemetry.settings.errors import BadOption
+from devtelemetry.settings.settings import Settings
 
 app = typer.Typer(
     help="Tokens that let clients push samples and readers read figures.", no_args_is_help=True

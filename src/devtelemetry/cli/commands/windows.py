@@ -7,7 +7,8 @@ import typer
 from devtelemetry.cli.options import WINDOWS, with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment, timeframe_name
-from devtelemetry.settings.settings import BadOption, Settings
+from devtelemetry.settings.errors import BadOption
+from devtelemetry.settings.settings import Settings
 
 
 @with_settings(*WINDOWS)

@@ -1,0 +1,66 @@
+"""What is said of a setting whose value is wrong: one line with setting, value, what is allowed."""
+
+import os
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.settings.file import read_file
+from devtelemetry.settings.names import environment_name, option_name
+from devtelemetry.settings.notations import allowed_for, notation_of
+
+_BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
+
+
+class BadOption(ConfigurationError):
+    """A setting is wrong, and it was given on the command line: a usage error."""
+
+
+def wrong_value(
+    error: ValidationError, options: Mapping[str, object], settings: Mapping[str, FieldInfo]
+) -> ConfigurationError:
+    """The first thing that is wrong, and where it was said.
+
+    options   what the command line said
+    settings  all there are
+    """
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    if name not in settings:
+        return BadOption(f"{name} is no setting; allowed: {', '.join(settings)}")
+    setting = settings[name]
+    said = f"{_reason(first, setting)}; allowed: {allowed_for(setting)}"
+    if name in options:
+        return BadOption(f"{option_name(name)}: {_quote(name, options[name])} {said}")
+    variables = {key.upper(): value for key, value in os.environ.items()}
+    variable = environment_name(name)
+    if variable in variables:
+        return ConfigurationError(f"{variable}: {_quote(name, variables[variable])} {said}")
+    file = str(options.get("config") or variables[environment_name("config")])
+    value = read_file(file, settings)[name]
+    return ConfigurationError(f"{name} in {file}: {_quote(name, value)} {said}")
+
+
+def _reason(error: ErrorDetails, setting: FieldInfo) -> str:
+    own = error.get("ctx", {}).get("error")
+    if own is not None:
+        return str(own)
+    return "is out of range" if error["type"] in _BOUNDS else notation_of(setting).refused
+
+
+def _quote(name: str, value: object) -> str:
+    """The value for an error; a URL without what may be secret in it."""
+    if name == "remote_write_url":
+        return "the URL"
+    if name == "database_url" and isinstance(value, str):
+        try:
+            password = urlsplit(value).password
+        except ValueError:
+            return "the URL"
+        value = value.replace(f":{password}@", ":***@") if password else value
+    text = value if isinstance(value, str) else repr(value)
+    return repr(text[:77] + "..." if len(text) > 80 else text)

@@ -1,0 +1,33 @@
+"""The TOML file of settings."""
+
+import difflib
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from devtelemetry.model.errors import ConfigurationError
+
+
+def read_file(file: str | Path, known: Collection[str]) -> dict[str, Any]:
+    """The values of the file by setting. Raises ConfigurationError.
+
+    known  what may stand in it
+    """
+    path = Path(file).expanduser()
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(
+            f"config: {path} cannot be read: {error.strerror or error}"
+        ) from error
+    except ValueError as error:  # not UTF-8, or not TOML
+        raise ConfigurationError(f"config: {path} is no TOML: {error}") from error
+    for name in values:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            raise ConfigurationError(
+                f"{name} in {path} is no setting; "
+                + (f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}")
+            )
+    return values
