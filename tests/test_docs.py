@@ -22,6 +22,14 @@ PAGES = sorted(
     ]
 )
 
+FILES = [
+    str(path)
+    for room in ("src", "tests", "bench", "deploy", "examples", "proto", "scripts", "docs")
+    for path in (ROOT / room).rglob("*")
+    if path.is_file()
+]
+
+_NAMED_FILE = re.compile(r"`([\w/.-]+\.(?:py|sql|qml|proto|yml))`")
 _FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _SOURCES = {".py", ".sql", ".qml", ".yml", ".yaml", ".json", ".service", ".sh"}
@@ -96,6 +104,13 @@ def test_a_link_to_another_page_leads_there(page: Path) -> None:
         if fragment:
             headings = _HEADING.findall(linked.read_text(encoding="utf-8"))
             assert fragment in map(anchor, headings), f"{target}: no such heading"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_names_only_files_that_exist(page: Path) -> None:
+    """A file may be named by the end of its path: `ingest/check.py`, or `check.py` alone."""
+    named = set(_NAMED_FILE.findall(page.read_text(encoding="utf-8")))
+    assert [name for name in sorted(named) if not any(f.endswith(f"/{name}") for f in FILES)] == []
 
 
 def test_the_program_names_only_pages_that_exist() -> None:
