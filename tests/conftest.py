@@ -6,6 +6,7 @@ runs on it too.
 
 import itertools
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -17,6 +18,8 @@ from hypothesis import HealthCheck, settings
 
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
+from support.program import Run, program_in_process
+from support.server import postmaster_pid
 
 _numbers = itertools.count(1)
 
@@ -34,6 +37,11 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         return
     directory: Path = tmp_path_factory.mktemp("postgres")
     with EmbeddedServer(directory) as server:
+        # No test here pulls the plug, and what waits for the disk takes half of the time. Tests of
+        # what survives start servers of their own.
+        with (directory / "postgres" / "postgresql.conf").open("a") as configuration:
+            configuration.write("fsync = off\nfull_page_writes = off\n")
+        os.kill(postmaster_pid(directory), signal.SIGHUP)
         yield server.url
 
 
@@ -68,6 +76,12 @@ async def database_url(postgres_url: str, template_name: str) -> AsyncIterator[s
 async def database(database_url: str) -> AsyncIterator[Database]:
     async with Database(database_url) as opened:
         yield opened
+
+
+@pytest.fixture
+def plain_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the program in this process."""
+    return program_in_process(monkeypatch, capsys)
 
 
 async def _execute(url: str, sql: str) -> None:

@@ -10,19 +10,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from rich.console import Console
 
 from devtelemetry import __version__
-from devtelemetry.__main__ import main
 from devtelemetry.cli.commands.serve import serve, shared_metrics
 from devtelemetry.cli.options import option_of
 from devtelemetry.cli.work import report as report_work
@@ -47,48 +44,16 @@ from devtelemetry.model import (
     from_unix_ms,
 )
 from devtelemetry.report import report
-from devtelemetry.runtime import logs, metrics
+from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import utc_now
-from devtelemetry.settings.names import environment_name, option_name
+from devtelemetry.settings.names import option_name
 from devtelemetry.settings.settings import Settings
 from devtelemetry.settings.table import default_text, description, settings_table
-from oracle.recording import Vector, read_vectors
+from support.program import Done, Run
 from support.server import command, postmaster_pid, wait_until_gone
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
 START_ISO = "2026-03-02T10:00:00Z"
-
-
-@dataclass(frozen=True)
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def document(self) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self.out)
-        return value
-
-
-Run = Callable[..., Done]
-
-
-@pytest.fixture
-def plain_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the program in this process, which saves its start; nothing of it is replaced."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(environment_name(name), raising=False)
-    monkeypatch.setattr(logs, "configure_logging", lambda *_: None)  # it is the test runner's here
-
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["devtelemetry", *arguments])
-        capsys.readouterr()
-        with structlog.testing.capture_logs():
-            status = main()
-        return Done(status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -144,45 +109,7 @@ def aggregate(run: Run, timeframe: str = "1h", start: str = START_ISO, *more: st
     return run("aggregate", f"--timeframe={timeframe}", f"--window-start={start}", *more)
 
 
-def is_exactly(value: float | None, expected: str | None) -> bool:
-    if value is None or expected is None:
-        return value is None and expected is None
-    return abs(value - float(Fraction(expected))) < 1e-12
-
-
 # ------------------------------------------------------------------------------- the whole path
-
-
-@pytest.mark.parametrize("vector", read_vectors(), ids=lambda vector: vector.name)
-def test_every_vector_holds_through_the_command_line(
-    vector: Vector, run: Run, tmp_path: Path
-) -> None:
-    path = written(tmp_path / "vector.ndjson", vector.lines)
-    total = len(vector.samples)
-    imported = run("import", path)
-    assert imported.status == 0
-    numbers = re.fullmatch(r"imported (\d+), duplicates (\d+), rejected 0\n", imported.out)
-    assert numbers is not None
-    assert sum(map(int, numbers.groups())) == total
-    start = from_unix_ms(vector.window_start).isoformat()
-    done = aggregate(run, vector.timeframe, start, f"--membership={vector.membership}")
-    assert done.status == 0
-
-    shown = run("report", "--json", f"--timeframe={vector.timeframe}")
-    assert shown.status == 0
-    assert shown.document["timeframe"] == vector.timeframe
-    (window,) = shown.document["windows"]
-    assert window["membership"] == vector.membership
-    assert is_exactly(window["reliability"], vector.expect["reliability"])
-    assert is_exactly(window["delivery_ratio"], vector.expect["delivery_ratio"])
-    assert {c["channel_id"] for c in window["channels"]} == vector.expect["channels"].keys()
-    for channel in window["channels"]:
-        expected = vector.expect["channels"][channel["channel_id"]]
-        for name in ("messages", "receivers", "expected", "missing", "corroborated", "comparable"):
-            assert channel[name] == expected[name], (channel["channel_id"], name)
-        assert channel["unknown"] == expected.get("unknown", 0), channel["channel_id"]
-        for name in ("reliability", "delivery_ratio"):
-            assert is_exactly(channel[name], expected[name] if channel["comparable"] else None)
 
 
 def test_the_bundled_database_needs_nothing_said_but_where(

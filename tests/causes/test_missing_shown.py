@@ -21,11 +21,12 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import parse_receiver, pseudonym
 from devtelemetry.store.tokens import Scope, create_token
 from support.losses import worked_channel
+from support.program import Run
 from support.store import LATER, START, compute_window, store
 from test_api import client_of, get
-from test_cli import Run, plain_run, run
+from test_cli import run
 
-__all__ = ["plain_run", "run"]  # fixtures
+__all__ = ["run"]  # a fixture
 
 MISSING = "/api/v1/missing"
 AT = "--window-start=2026-03-02T10:00"
