@@ -4,6 +4,7 @@ DEVTELEMETRY_TEST_POSTGRES_URL names a server to use instead of the bundled one:
 runs on it too.
 """
 
+import contextlib
 import itertools
 import os
 import signal
@@ -26,6 +27,11 @@ _numbers = itertools.count(1)
 # How long an example takes says how busy the machine is.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow ones begin: at the end the workers share out what is short."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
@@ -63,13 +69,27 @@ async def template_name(postgres_url: str) -> str:
     return name
 
 
-@pytest_asyncio.fixture
-async def database_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
-    """A fresh, migrated database, dropped after the test."""
+@contextlib.asynccontextmanager
+async def clone(postgres_url: str, template_name: str) -> AsyncIterator[str]:
+    """The URL of a fresh, migrated database, dropped after the block."""
     name = f"devtelemetry_test_{os.getpid()}_{next(_numbers)}"
     await _execute(postgres_url, f"create database {name} template {template_name}")
     yield database_of(postgres_url, name)
     await _execute(postgres_url, f"drop database {name} with (force)")
+
+
+@pytest_asyncio.fixture
+async def database_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
+    """A database of the test's own."""
+    async with clone(postgres_url, template_name) as url:
+        yield url
+
+
+@pytest_asyncio.fixture(scope="module")
+async def shared_database_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
+    """A database of the module's own."""
+    async with clone(postgres_url, template_name) as url:
+        yield url
 
 
 @pytest_asyncio.fixture
@@ -82,6 +102,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 def plain_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs the program in this process."""
     return program_in_process(monkeypatch, capsys)
+
+
+@pytest.fixture
+def run(plain_run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The same on a database of its own."""
+    monkeypatch.setenv("DEVTELEMETRY_DATABASE_URL", database_url)
+    return plain_run
 
 
 async def _execute(url: str, sql: str) -> None:

@@ -56,13 +56,6 @@ START = 1_772_445_600_000  # 2026-03-02T10:00Z
 START_ISO = "2026-03-02T10:00:00Z"
 
 
-@pytest.fixture
-def run(plain_run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same on a database of its own."""
-    monkeypatch.setenv("DEVTELEMETRY_DATABASE_URL", database_url)
-    return plain_run
-
-
 def program(
     *arguments: str, text: str | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:

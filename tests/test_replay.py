@@ -100,9 +100,10 @@ def with_distinct_arrivals(recording: Recording) -> Recording:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
+def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
     # The recording has in seconds what took hours, all from one address.
-    with ServerProcess(tmp_path / "data", "--legacy-rate=100000") as started:
+    options = (f"--database={database_url}", "--legacy-rate=100000")
+    with ServerProcess(tmp_path / "data", *options) as started:
         yield started
 
 
@@ -110,18 +111,17 @@ def reported(
     server: ServerProcess, windows: list[tuple[int, int]]
 ) -> dict[str, list[dict[str, Any]]]:
     """Computes the windows by the command line; the report's windows, by membership."""
-    data_dir = f"--data-dir={server.data_dir}"
     for membership in MEMBERSHIPS:
         for start, _ in windows:
             at = from_unix_ms(start).isoformat()
             run(
                 "aggregate",
-                data_dir,
+                server.where,
                 "--timeframe=1h",
                 f"--window-start={at}",
                 f"--membership={membership}",
             )
-    report = json.loads(run("report", data_dir, "--json", "--timeframe=1h").stdout)
+    report = json.loads(run("report", server.where, "--json", "--timeframe=1h").stdout)
     return {
         membership: [w for w in report["windows"] if w["membership"] == membership]
         for membership in MEMBERSHIPS
@@ -218,10 +218,7 @@ def test_quirks_are_answered_and_their_good_samples_stored(server: ServerProcess
     replay(recording, server)
 
     mapped = to_samples(recording)
-    stored = [
-        json.loads(line)
-        for line in run("export", f"--data-dir={server.data_dir}").stdout.splitlines()
-    ]
+    stored = [json.loads(line) for line in run("export", server.where).stdout.splitlines()]
     assert {(line["channelId"], line["messageId"]) for line in stored} == {
         sample.message for sample in mapped.receipts
     }

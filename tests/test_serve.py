@@ -20,6 +20,7 @@ from devtelemetry.model import HOUR_MS
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.v1 import PUSH, telemetry_pb2
 from oracle.model import OracleSample, compute
+from support.ports import free_port
 from support.server import ServerProcess, postmaster_pid, run, wait_until_gone
 
 RECEIVERS = 4
@@ -83,8 +84,8 @@ def test_what_was_acknowledged_survives_sigkill_and_is_there_once(
     data_dir = tmp_path / "data"
     # The messages lie in one hour that has ended, so that a window of them can be computed.
     started_at = now_ms() // HOUR_MS * HOUR_MS - 2 * HOUR_MS
-    server = ServerProcess(data_dir)
-    address = server.grpc
+    address = f"127.0.0.1:{free_port()}"
+    server = ServerProcess(data_dir, grpc_listen=address)
     pushers = [Pusher(address, receiver, started_at) for receiver in range(RECEIVERS)]
     for pusher in pushers:
         pusher.start()
@@ -216,8 +217,11 @@ def test_the_database_alone_may_die_and_comes_back(tmp_path: Path) -> None:
     assert acknowledged <= {json.loads(line)["messageId"] for line in exported}
 
 
-def test_several_workers_share_one_port_and_die_with_their_server(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "data", "--workers=3") as server:
+def test_several_workers_share_one_port_and_die_with_their_server(
+    tmp_path: Path, database_url: str
+) -> None:
+    options = (f"--database={database_url}", "--workers=3")
+    with ServerProcess(tmp_path / "data", *options) as server:
         started_at = now_ms() - HOUR_MS
         pushers = [Pusher(server.grpc, receiver, started_at) for receiver in range(12)]
         for pusher in pushers:
@@ -237,29 +241,31 @@ def test_several_workers_share_one_port_and_die_with_their_server(tmp_path: Path
         assert accepted == [expected], "the metrics of all workers are shown together"
         workers = children_of(server.pid)
         assert len([pid for pid in workers if "spawn_main" in command_line_of(pid)]) == 2
-        server.kill(with_database=True)  # else it would run on: who starts the next server finds it
+        server.kill(with_database=False)
         wait_until_gone([pid for pid in workers if "spawn_main" in command_line_of(pid)])
 
 
-def test_beyond_loopback_nothing_starts_without_tokens_and_tls(tmp_path: Path) -> None:
-    data_dir = tmp_path / "data"
+def test_beyond_loopback_nothing_starts_without_tokens_and_tls(
+    tmp_path: Path, database_url: str
+) -> None:
+    where = f"--database={database_url}"
     open_to_all = ("--grpc-listen=0.0.0.0:0", "--http-listen=127.0.0.1:0")
     for options, told in (
         (open_to_all, "--tls-cert"),
         (("--grpc-listen=127.0.0.1:0", "--http-listen=0.0.0.0:0"), "--tls-cert"),
     ):
-        refused = run("serve", f"--data-dir={data_dir}", *options, check=False)
+        refused = run("serve", where, *options, check=False)
         assert refused.returncode == 1
         assert told in error_line(refused.stderr)
 
     certificate, key = make_certificate(tmp_path)
     tls = (f"--tls-cert={certificate}", f"--tls-key={key}")
-    refused = run("serve", f"--data-dir={data_dir}", *open_to_all, *tls, check=False)
+    refused = run("serve", where, *open_to_all, *tls, check=False)
     assert refused.returncode == 1
     assert "token create" in error_line(refused.stderr)
 
-    token = run("token", "create", "app", f"--data-dir={data_dir}").stdout.split()[-1]
-    with ServerProcess(data_dir, *tls, grpc_listen="0.0.0.0:0") as server:
+    token = run("token", "create", "app", where).stdout.split()[-1]
+    with ServerProcess(tmp_path / "data", where, *tls, grpc_listen="0.0.0.0:0") as server:
         credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
         port = server.grpc.rpartition(":")[2]
         with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
@@ -272,9 +278,10 @@ def test_beyond_loopback_nothing_starts_without_tokens_and_tls(tmp_path: Path) -
                 push(heartbeat, timeout=10)
 
 
-def test_insecure_means_what_it_says(tmp_path: Path) -> None:
+def test_insecure_means_what_it_says(tmp_path: Path, database_url: str) -> None:
+    options = (f"--database={database_url}", "--insecure")
     with (
-        ServerProcess(tmp_path / "data", "--insecure", grpc_listen="0.0.0.0:0") as server,
+        ServerProcess(tmp_path / "data", *options, grpc_listen="0.0.0.0:0") as server,
         grpc.insecure_channel(f"127.0.0.1:{server.grpc.rpartition(':')[2]}") as channel,
     ):
         push: Any = channel.unary_unary(PUSH)
@@ -284,13 +291,14 @@ def test_insecure_means_what_it_says(tmp_path: Path) -> None:
         push(request.SerializeToString(), timeout=10)
 
 
-def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "one") as server:
+def test_a_port_in_use_is_named(tmp_path: Path, database_url: str) -> None:
+    where = f"--database={database_url}"
+    with ServerProcess(tmp_path / "one", where) as server:
         for option in (f"--grpc-listen={server.grpc}", f"--http-listen={server.http}"):
             other = {"grpc": "--http-listen=127.0.0.1:0", "http": "--grpc-listen=127.0.0.1:0"}
             refused = run(
                 "serve",
-                f"--data-dir={tmp_path / 'two'}",
+                where,
                 option,
                 other[option[2:6]],
                 check=False,

@@ -24,9 +24,6 @@ from support.losses import worked_channel
 from support.program import Run
 from support.store import LATER, START, compute_window, store
 from test_api import client_of, get
-from test_cli import run
-
-__all__ = ["run"]  # a fixture
 
 MISSING = "/api/v1/missing"
 AT = "--window-start=2026-03-02T10:00"

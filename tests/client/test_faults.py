@@ -19,6 +19,7 @@ from devtelemetry.client import Limits, Problem, Settings, shown
 from support.cable import Cable
 from support.ci import missing_part
 from support.clients import QUICK, eventually, receive, running_client, wall_clock
+from support.ports import free_port
 from support.server import ServerProcess, exported_samples
 
 NODE = Path(__file__).parents[1] / "support" / "node.py"
@@ -67,14 +68,17 @@ class Node:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server") / "data") as running:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, shared_database_url: str
+) -> Iterator[ServerProcess]:
+    data_dir = tmp_path_factory.mktemp("server") / "data"
+    with ServerProcess(data_dir, f"--database={shared_database_url}") as running:
         yield running
 
 
-def exported(data_dir: Path, name: str) -> list[int]:
+def exported(server: ServerProcess, name: str) -> list[int]:
     """The numbers of the messages of a node that the server has, one for each receipt."""
-    ids = [sample["messageId"].rpartition("-") for sample in exported_samples(data_dir)]
+    ids = [sample["messageId"].rpartition("-") for sample in exported_samples(server)]
     return sorted(int(number) for of, _, number in ids if of == name)
 
 
@@ -109,7 +113,7 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
         node.kill()
     node.start(rate=2000, count=100)
     node.wait()
-    stored = exported(server.data_dir, "killed")
+    stored = exported(server, "killed")
     assert len(stored) > 200
     assert_once_or_dropped(node, settings, stored)
     # What is lost is what was taken in the last milliseconds before each kill.
@@ -119,19 +123,20 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
 def test_sigkill_of_the_server_in_the_middle_of_pushes(tmp_path: Path) -> None:
     settings = opted_in(tmp_path / "node.db")
     data_dir = tmp_path / "data"
-    with ServerProcess(data_dir) as first:
-        node = Node(tmp_path / "node.db", first.grpc, "served", tmp_path / "log")
+    address = f"127.0.0.1:{free_port()}"
+    with ServerProcess(data_dir, grpc_listen=address) as first:
+        node = Node(tmp_path / "node.db", address, "served", tmp_path / "log")
         node.start(rate=500, count=6000)
         eventually(lambda: settings.status().acknowledged > 200)
         first.kill(with_database=True)
-    with ServerProcess(data_dir, grpc_listen=first.grpc) as second:
+    with ServerProcess(data_dir, grpc_listen=address) as second:
         acknowledged = settings.status().acknowledged
         eventually(lambda: settings.status().acknowledged > acknowledged + 200, 60.0)
         second.kill(with_database=False)
-    with ServerProcess(data_dir, grpc_listen=first.grpc):
+    with ServerProcess(data_dir, grpc_listen=address) as third:
         node.wait()
         eventually(lambda: settings.status().waiting == 0)
-        stored = exported(data_dir, "served")
+        stored = exported(third, "served")
     assert settings.status().dropped == 0
     assert stored == sorted(node.begun)
 
@@ -159,7 +164,7 @@ def test_a_network_cut_for_longer_than_the_outbox_holds(
             receive(client, f"cut-{number}", wall_clock() + 1000)
         eventually(lambda: settings.status().acknowledged == 500)
         status = settings.status()
-    stored = exported(server.data_dir, "cut")
+    stored = exported(server, "cut")
     assert len(stored) == len(set(stored)) == status.acknowledged
     assert len(stored) + status.dropped == 1100
     assert set(range(100)) <= set(stored)
@@ -209,7 +214,7 @@ def test_a_full_disk_costs_the_oldest_and_says_so(tmp_path: Path, server: Server
             eventually(lambda: "full-2000" not in waiting_ids(settings) and no_waiting(settings))
         status = settings.status()
         assert status.problem is None
-    stored = exported(server.data_dir, "full")
+    stored = exported(server, "full")
     assert len(stored) == len(set(stored)) == status.acknowledged
     assert len(stored) + status.dropped == 2001
     assert status.dropped > 1000
@@ -242,7 +247,7 @@ def test_two_processes_on_one_outbox(tmp_path: Path, server: ServerProcess) -> N
     nodes[0].start(rate=500, count=100)
     nodes[0].wait()
     eventually(lambda: settings.status().waiting == 0)
-    stored = [exported(server.data_dir, f"pair{which}") for which in range(2)]
+    stored = [exported(server, f"pair{which}") for which in range(2)]
     assert all(len(numbers) == len(set(numbers)) for numbers in stored)
     assert stored[1] == list(range(1500))
     total = len(stored[0]) + len(stored[1]) + settings.status().dropped
@@ -260,7 +265,7 @@ def test_a_clock_that_was_set_back_a_day(tmp_path: Path, server: ServerProcess) 
     node.wait()
     node.start(rate=1000, count=200)
     node.wait()
-    assert exported(server.data_dir, "clock") == list(range(600))
+    assert exported(server, "clock") == list(range(600))
     assert settings.status().dropped == 0
 
 
@@ -270,14 +275,14 @@ def test_nothing_is_sent_while_off(tmp_path: Path, server: ServerProcess) -> Non
     node.start(rate=1000, count=300)
     node.wait()
     assert len(node.done) == 300
-    assert exported(server.data_dir, "off") == []
+    assert exported(server, "off") == []
     settings.enable()
     node.start(rate=1000, count=100)
     node.wait()
-    assert exported(server.data_dir, "off") == list(range(300, 400))
+    assert exported(server, "off") == list(range(300, 400))
     # Opting out takes it back.
     settings.disable()
     node.start(rate=1000, count=100)
     node.wait()
     assert settings.status().leaving == 0
-    assert exported(server.data_dir, "off") == []
+    assert exported(server, "off") == []

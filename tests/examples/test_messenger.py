@@ -147,8 +147,8 @@ def witness(broker: str) -> Iterator[Witness]:
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path / "data") as started:
+def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path / "data", f"--database={database_url}") as started:
         yield started
 
 
@@ -172,7 +172,7 @@ def sit(tmp_path: Path, broker: str, server: ServerProcess) -> Iterator[Sit]:
 def exported(server: ServerProcess) -> list[frozenset[Receipt]]:
     """What the server has of each receiver."""
     of_receiver: dict[str, set[Receipt]] = {}
-    for said in exported_samples(server.data_dir):
+    for said in exported_samples(server):
         of_receiver.setdefault(said["receiverPublicKey"], set()).add(
             Receipt(
                 said["channelId"],

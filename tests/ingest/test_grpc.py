@@ -308,7 +308,11 @@ async def test_an_author_says_when_it_sent_by_the_servers_clock(
     assert sent_at == moment + skew_ms
 
 
-@pytest.mark.parametrize("client_time", [0, 1, NOW // 1000, NOW * 1000, 2**64 - 1])
+@pytest.mark.parametrize(
+    "client_time",
+    [0, 1, NOW // 1000, NOW * 1000, 2**64 - 1],
+    ids=["none", "one", "seconds", "microseconds", "largest"],
+)
 async def test_who_does_not_tell_its_clock_is_believed_about_what_it_received_alone(
     database: Database, client_time: int
 ) -> None:

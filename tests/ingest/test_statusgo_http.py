@@ -424,6 +424,7 @@ async def test_the_end_of_an_endless_body_is_not_waited_for(opened: Opener) -> N
         (gzip.compress(b"[]")[:-9], "not_json"),
         (b"[]", "not_json"),
     ],
+    ids=["too large", "cut off", "not compressed"],
 )
 async def test_a_bad_compressed_batch_is_dropped_and_counted(
     opened: Opener, body: bytes, reason: str

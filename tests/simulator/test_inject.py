@@ -22,17 +22,26 @@ from devtelemetry.simulator.fetch import fetch_report
 from devtelemetry.simulator.inject import Pusher, to_request
 from devtelemetry.simulator.node import Target
 from devtelemetry.v1 import telemetry_pb2
+from support.program import Run
 from support.server import ServerProcess, command, exported_samples, run
 
 MINUTE = parse_timeframe("1m")
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, shared_database_url: str
+) -> Iterator[ServerProcess]:
     """Computes minutes as soon as they are over, and again for two and a half."""
-    options = ("--allowed-lateness=1m=0s", "--settle-time=150s", "--recompute-interval=0s")
-    directory = tmp_path_factory.mktemp("audit") / "data"
-    with ServerProcess(directory, "--timeframes=1m", "--job-interval=1s", *options) as running:
+    options = (
+        f"--database={shared_database_url}",
+        "--timeframes=1m",
+        "--job-interval=1s",
+        "--allowed-lateness=1m=0s",
+        "--settle-time=150s",
+        "--recompute-interval=0s",
+    )
+    with ServerProcess(tmp_path_factory.mktemp("audit") / "data", *options) as running:
         # Somebody who is not of the audits, and was there before them.
         push(
             running,
@@ -174,7 +183,7 @@ def test_what_is_settled_is_forgotten_by_the_next_audit_and_its_figures_stay(
         other,
         {"target": server.grpc, "channel": audit.channel_id},
     ]
-    kept = {sample["channelId"] for sample in exported_samples(server.data_dir)}
+    kept = {sample["channelId"] for sample in exported_samples(server)}
     assert plan.audit.channel_id not in kept
     assert audit.channel_id in kept, "it is not settled yet"
     assert totals(server, plan.audit) == before
@@ -203,24 +212,27 @@ def test_without_a_server_to_look_at_it_says_what_was_injected(server: ServerPro
         (("--audit", "--compare=http://127.0.0.1:1"), 1, "127.0.0.1:1 gives no figures"),
     ],
 )
-def test_what_is_wrong_is_told_in_a_line(options: tuple[str, ...], status: int, told: str) -> None:
-    done = run("simulate", "--target=127.0.0.1:1", *options, check=False)
-    assert done.returncode == status
-    (line,) = done.stderr.strip().splitlines()
+def test_what_is_wrong_is_told_in_a_line(
+    options: tuple[str, ...], status: int, told: str, plain_run: Run
+) -> None:
+    done = plain_run("simulate", "--target=127.0.0.1:1", *options)
+    assert done.status == status
+    (line,) = done.err.strip().splitlines()
     assert told in line
 
 
-def test_a_file_of_something_else_is_left_as_it_is(server: ServerProcess, tmp_path: Path) -> None:
+def test_a_file_of_something_else_is_left_as_it_is(
+    server: ServerProcess, tmp_path: Path, plain_run: Run
+) -> None:
     state = tmp_path / "settings.toml"
     state.write_text("port = 1\n", encoding="utf-8")
-    options = (f"--target={server.grpc}", f"--state={state}")
-    done = run("simulate", "--audit", *options, check=False)
-    assert done.returncode == 1
-    assert "is no file of this command" in done.stderr
+    done = plain_run("simulate", "--audit", f"--target={server.grpc}", f"--state={state}")
+    assert done.status == 1
+    assert "is no file of this command" in done.err
     assert state.read_text() == "port = 1\n"
 
 
 def test_all_that_audits_left_goes_with_one_key(server: ServerProcess) -> None:
     run("simulate", "--audit", f"--target={server.grpc}", "--nodes=5")
-    run("forget", "devtelemetry-audit", f"--data-dir={server.data_dir}")
-    assert [sample["channelId"] for sample in exported_samples(server.data_dir)] == ["c"]
+    run("forget", "devtelemetry-audit", server.where)
+    assert [sample["channelId"] for sample in exported_samples(server)] == ["c"]

@@ -28,6 +28,7 @@ from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.transfer.transfer import import_samples
 from oracle.model import OracleWindow
+from support.program import Run
 from support.server import ServerProcess, run
 from support.simulated import measured
 
@@ -36,8 +37,11 @@ COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unkno
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    with ServerProcess(tmp_path_factory.mktemp("simulator") / "data") as running:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, shared_database_url: str
+) -> Iterator[ServerProcess]:
+    data_dir = tmp_path_factory.mktemp("simulator") / "data"
+    with ServerProcess(data_dir, f"--database={shared_database_url}") as running:
         yield running
 
 
@@ -65,7 +69,7 @@ def simulated(world: World, server: ServerProcess) -> list[Account]:
 def figures(world: World, server: ServerProcess) -> dict[str, Any]:
     """The window that is measured, as the server computes it after the run."""
     start = iso(from_unix_ms(world.spec.start_ms))
-    options = (f"--data-dir={server.data_dir}", "--timeframe=1h")
+    options = (server.where, "--timeframe=1h")
     run("aggregate", *options, f"--window-start={start}")
     document: dict[str, Any] = json.loads(run("report", *options, "--json").stdout)
     return document
@@ -172,8 +176,8 @@ def test_the_command_writes_the_truth_and_says_what_there_is_to_compare(
     assert f"--window-start {window['start']}" in done.stderr, "it is not computed yet"
 
     compute_it = ("--timeframe=1h", f"--window-start={window['start']}")
-    run("aggregate", f"--data-dir={server.data_dir}", *compute_it)
-    of_server = json.loads(run("report", f"--data-dir={server.data_dir}", "--json").stdout)
+    run("aggregate", server.where, *compute_it)
+    of_server = json.loads(run("report", server.where, "--json").stdout)
     assert compare(truth, of_server)[0].difference == pytest.approx(0, abs=0.05)
 
 
@@ -189,10 +193,12 @@ def test_the_command_writes_the_truth_and_says_what_there_is_to_compare(
         (("--report-loss=-1",), "--report-loss: -1 is out of range"),
     ],
 )
-def test_a_wrong_option_is_told_and_what_is_allowed(options: tuple[str, ...], told: str) -> None:
-    done = simulate("127.0.0.1:1", *options)
-    assert done.returncode == 2
-    (line,) = done.stderr.strip().splitlines()
+def test_a_wrong_option_is_told_and_what_is_allowed(
+    options: tuple[str, ...], told: str, plain_run: Run
+) -> None:
+    done = plain_run("simulate", "--target=127.0.0.1:1", *options)
+    assert done.status == 2
+    (line,) = done.err.strip().splitlines()
     assert told in line
 
 
@@ -203,17 +209,19 @@ def test_a_server_that_cannot_be_reached_is_told_at_once() -> None:
     assert "127.0.0.1:1 cannot be reached: Connection refused" in line
 
 
-def test_a_server_may_ask_for_tls_and_a_token_and_its_refusal_is_told(tmp_path: Path) -> None:
+def test_a_server_may_ask_for_tls_and_a_token_and_its_refusal_is_told(
+    tmp_path: Path, database_url: str
+) -> None:
     authority = trustme.CA()
     issued = authority.issue_cert("localhost")
     certificate, key, ca = (tmp_path / name for name in ("cert.pem", "key.pem", "ca.pem"))
     issued.private_key_pem.write_to_path(str(key))
     issued.cert_chain_pems[0].write_to_path(str(certificate))
     authority.cert_pem.write_to_path(str(ca))
-    tls = (f"--tls-cert={certificate}", f"--tls-key={key}")
-    with ServerProcess(tmp_path / "data", "--require-tokens", *tls) as server:
+    where, tls = f"--database={database_url}", (f"--tls-cert={certificate}", f"--tls-key={key}")
+    with ServerProcess(tmp_path / "data", where, "--require-tokens", *tls) as server:
         target = f"localhost:{server.grpc.rpartition(':')[2]}"
-        token = run("token", "create", "nodes", f"--data-dir={server.data_dir}").stdout.strip()
+        token = run("token", "create", "nodes", server.where).stdout.strip()
         refused = simulate(target, f"--tls-ca={ca}", "--token=dt_wrong")
         assert refused.returncode == 1
         (line,) = refused.stderr.strip().splitlines()

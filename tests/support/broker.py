@@ -3,13 +3,13 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from support.ci import missing_part
+from support.ports import free_port
 
 START_SECONDS = 20.0
 _ATTEMPTS = 5  # another process may take the port between our look and the broker's start
@@ -24,7 +24,7 @@ def mqtt_broker(directory: Path) -> Iterator[str]:
         missing_part("no MQTT broker (Debian: apt-get install mosquitto)")
     configuration, log = directory / "broker.conf", directory / "broker.log"
     for _ in range(_ATTEMPTS):
-        port = _free_port()
+        port = free_port()
         configuration.write_text(
             f"listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nlog_dest stderr\n"
         )
@@ -48,10 +48,3 @@ def _runs(process: subprocess.Popen[bytes], log: Path) -> bool:
             return False
         time.sleep(0.02)
     return True
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -25,6 +25,11 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
+        # The option with which a command finds what this server stores.
+        self.where = next(
+            (option for option in options if option.startswith("--database=")),
+            f"--data-dir={data_dir}",
+        )
         self.log_path = data_dir.parent / f"{data_dir.name}.log"
         with self.log_path.open("ab") as log:
             self._process = subprocess.Popen(
@@ -60,9 +65,9 @@ class ServerProcess:
 
     def kill(self, *, with_database: bool) -> None:
         """SIGKILL: the server, and the database too or not."""
-        postmaster = postmaster_pid(self.data_dir)
+        postmaster = postmaster_pid(self.data_dir) if with_database else None
         os.kill(self.pid, signal.SIGKILL)
-        if with_database:
+        if postmaster is not None:
             os.kill(postmaster, signal.SIGKILL)
         self._process.wait(timeout=60)
 
@@ -88,9 +93,9 @@ def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]
     return done
 
 
-def exported_samples(data_dir: Path) -> list[dict[str, Any]]:
+def exported_samples(server: ServerProcess) -> list[dict[str, Any]]:
     """The samples that a server has, as it exports them; not what reporters said beside them."""
-    lines = run("export", f"--data-dir={data_dir}").stdout.splitlines()
+    lines = run("export", server.where).stdout.splitlines()
     return [line for line in map(json.loads, lines) if "messageId" in line]
 
 

@@ -6,7 +6,6 @@ import math
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import time
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from support.ci import missing_part
+from support.ports import free_port
 
 START_SECONDS = 60.0
 SEEN_SECONDS = 60.0  # VictoriaMetrics shows what it took a second or more later
@@ -52,7 +52,7 @@ class Store:
         self._directory = directory
         self._options = options
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
 
         self.context: ssl.SSLContext | None = None  # set: it speaks TLS
         self.login: str | None = None  # set: USER:PASSWORD that it asks for
@@ -206,10 +206,3 @@ class VictoriaMetrics(Store):
             f"-httpListenAddr=127.0.0.1:{self.port}",
             "-search.latencyOffset=0s",
         ]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
