@@ -1,8 +1,8 @@
 """Reads one channel of one window down to single messages. Source: docs/causes.md.
 
-What counts is decided as for the figures, so that what is missing here is what they say: the same
-SQL tells who counts and where the holes are (aggregate/counting.sql, spans.sql), and messages of
-which quorum or cap make nothing are nothing here.
+The same SQL as for the figures decides which receivers count and where the holes are
+(aggregate/counting.sql, spans.sql), and messages that quorum or cap leave out are left out here
+too. So the pairs that are missing here are those that the figures count.
 """
 
 import asyncio

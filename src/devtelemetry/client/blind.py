@@ -1,11 +1,11 @@
 """What is sent instead of a key or an id. Pure.
 
-A pseudonym stands for the person's key: made with a secret that only this installation has, it is
-the same in all its reports and says nothing outside of them.
+A pseudonym stands for the user's key. It is made with a secret that only this installation has, so
+it is the same in all reports of the installation and says nothing outside of them.
 
-Blinded ids are keyed with the channel's id instead: all members of a channel know that one and come
-to the same values, so the server can compare what they hold; whoever does not know it learns
-neither channel nor message. An id that can be guessed can be tried, though: docs/privacy.md.
+Blinded ids are keyed with the channel's id instead. All members of a channel know that id and come
+to the same values, so the server can compare what they hold. Somebody who does not know the id
+learns neither channel nor message; but an id that can be guessed can be tried (docs/privacy.md).
 """
 
 from hashlib import blake2b

@@ -146,7 +146,7 @@ class Settings:
 
     @property
     def telemetry_enabled(self) -> bool:
-        """Whether the user has opted in (D3's `telemetry-enabled`); False by default."""
+        """Whether the user has opted in; False by default."""
         return self._row().given != 0
 
     @property

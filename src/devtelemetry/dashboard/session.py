@@ -1,8 +1,9 @@
 """The cookie of a viewer who signed in with a token. Pure.
 
-It holds the token's SHA-256, not the token: who reads it can look at pages until it ends, and do
-nothing elsewhere. Any server of the deployment knows it, for the key comes from the deployment's.
-A token that is revoked ends all its sessions, since its digest is looked up each time.
+It holds the token's SHA-256, not the token. Somebody who steals it can look at pages until it ends,
+and cannot use it anywhere else. Every server of the deployment accepts it, because it is signed
+with a key that comes from the deployment's. Revoking a token ends all its sessions, because the
+digest is looked up each time.
 """
 
 import base64

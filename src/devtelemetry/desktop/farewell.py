@@ -1,13 +1,14 @@
 """Has servers forget this installation while the page runs without an app.
 
-An opt-out leaves a request that a running client delivers: the app's, as soon as it runs. Whoever
-opts out on the page alone may never start the app again, so here is a client for that one errand.
+An opt-out leaves a request, which a running client delivers: normally the app's, as soon as it
+runs. But a user who opts out on the page may never start the app again. So this is a client for
+that one errand.
 
-It must do no more than that. A client that reports would tell the server, in this installation's
-name, that messages still arrive here; but the page gets none, and each message of the hour would
-count as lost. And what it found in the app's outbox it would send without the app's key. So this
-one sees the switch off, whatever the user chooses meanwhile, and ends once all servers have
-forgotten or the user opts in again: one client at a time speaks for an installation.
+It must not do more. A client that reports would tell the server that this installation still gets
+messages; but the page gets none, and each message of the hour would count as lost. It would also
+send what it finds in the app's outbox without the app's key. So for this client the switch is off,
+whatever the user chooses meanwhile. It ends when all servers have forgotten, or when the user opts
+in again: one client at a time speaks for an installation.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Audits: channels whose figures are known before they are computed, for their ids say them.
+"""Audits: channels whose true figures are known before they are computed: their ids say them.
 
-`simulate --audit` injects one into a running deployment; a server that has computed its window
-tells from what is stored whether it came out as the id says. Nobody has to remember anything.
+`simulate --audit` injects one into a running deployment. A server that has computed the window can
+see from what is stored whether the figures are those of the id. Nothing else has to be remembered.
 docs/audit.md says what an audit proves.
 """
 

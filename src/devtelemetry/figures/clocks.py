@@ -1,7 +1,7 @@
 """How far the clocks of receivers are off, as their pushes tell.
 
-The way of a push is in its offset, some tens of milliseconds and more where a connection had to be
-made first: what is off by less than a second is right.
+The offset of a push includes the time that the push took: some tens of milliseconds, or more if a
+connection had to be made first. So a clock that is off by less than a second counts as right.
 """
 
 from dataclasses import dataclass

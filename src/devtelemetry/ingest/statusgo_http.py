@@ -7,10 +7,10 @@
 the other POSTs      the client sends once and never reads the answer. A body in it would cost the
                      client a connection each time, so there is none, whatever the status.
 
-Hence what can never be accepted is answered with 201 all the same, counted and logged: refused, it
-would come again for ever, and nothing newer would get past it. Refused is only what may be accepted
-another time. Every path is answered itself, with any slashes the client puts around it: after a
-redirect (301, 302) the client comes back with GET and without the batch.
+So what can never be accepted is answered with 201 all the same, and counted and logged. If it was
+refused, it would come again for ever, and nothing newer would get past it. Only what may be
+accepted another time is refused. A path with additional slashes is answered directly: after a
+redirect (301, 302) the client would come back with GET and without the batch.
 """
 
 import asyncio

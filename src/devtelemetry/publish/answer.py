@@ -1,8 +1,8 @@
 """What a store's answer to a write means. Pure.
 
-The protocol says that any 4xx but 429 is final. That holds where the store has looked at what is
-in the request. A token that ran out, a wrong path or a receiver that is switched off say nothing of
-the points, and must not cost a week of them: those wait until a person has mended it.
+The protocol says that any 4xx but 429 is final. That is right if the store has looked at the
+points. A token that expired, a wrong path or a receiver that is switched off say nothing about the
+points and must not cost a week of them: they wait until a person has mended it.
 """
 
 import email.utils

@@ -1,4 +1,4 @@
-"""Cleaning: drops days of samples that are older than the retention and settled for good (D8)."""
+"""Cleaning: drops days of samples that are older than the retention and all settled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

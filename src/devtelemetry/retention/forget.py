@@ -1,14 +1,14 @@
 """Deleting what one person or one installation reported, for good, while others go on reporting.
 
-1.  Its receivers move to `forgotten_receiver`, and which numbers of reports arrived of it goes,
-    while ingest waits for an instant. From then on they count in no window, and what ingest still
-    gets of them is dropped.
-2.  Their receipts go, some thousand at a time, beside ingest. Those of messages that nobody else
-    holds go together with the message, in a moment of their own while ingest waits.
-3.  What else there is of them goes, and last their rows of `forgotten_receiver`.
+1.  Its receivers move to `forgotten_receiver`, and the numbers of its reports are deleted, while
+    ingest waits for an instant. From then on they count in no window, and ingest drops what still
+    comes from them.
+2.  Their receipts are deleted, some thousand at a time, while ingest goes on. Receipts of messages
+    that nobody else holds are deleted together with the message, while ingest waits for a moment.
+3.  Everything else of them is deleted, and last their rows in `forgotten_receiver`.
 
-Wherever it breaks off, what is left stands in `forgotten_receiver`: the same call again goes on,
-and so does the next cleaning. Stored figures stay: they are counts and name nobody.
+Wherever it breaks off, what is left to do stands in `forgotten_receiver`: the same call goes on
+there, and so does the next cleaning. Stored figures stay: they are counts and name nobody.
 """
 
 from collections.abc import AsyncIterator, Sequence
