@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from devtelemetry import __version__
+from devtelemetry import __version__, words
 from devtelemetry.cli.commands.serve import serve, shared_metrics
 from devtelemetry.cli.options import option_of
 from devtelemetry.cli.work import report as report_work
@@ -43,7 +43,8 @@ from devtelemetry.model import (
     WindowState,
     from_unix_ms,
 )
-from devtelemetry.report import report
+from devtelemetry.report import report, sentences
+from devtelemetry.report.request import ReportRequest
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.settings.names import option_name
@@ -332,7 +333,19 @@ def test_report_shows_the_figures_of_every_policy(run: Run, file: str) -> None:
     assert "1h windows, membership present, UTC" in text
     assert "1h windows, membership window, UTC" in text
     rows = [line.split() for line in text.splitlines() if line.startswith("2026-03-02 10:00")]
-    assert rows[0][2:] == ["settled", "87.50", "%", "87.50", "%", "too", "few", "8", "1"]
+    assert rows[0][2:] == [
+        "settled",
+        "87.50",
+        "%",
+        "87.50",
+        "%",
+        "too",
+        "few",
+        "to",
+        "say",
+        "8",
+        "1",
+    ]
     only = run("report", "--membership=window").out
     assert "membership present" not in only
     assert "membership window" in only
@@ -389,7 +402,7 @@ def made_window(hour: int, counts: Counts, *channels: ChannelReliability) -> Win
 def printed(windows: Sequence[WindowReliability], width: int, **asked: Any) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
     for part in report.render(
-        "1h", MembershipPolicy.PRESENT, windows, report.ReportRequest(**asked), width
+        "1h", MembershipPolicy.PRESENT, windows, ReportRequest(**asked), width
     ):
         console.print(part)
     assert isinstance(console.file, io.StringIO)
@@ -457,8 +470,8 @@ def test_the_worst_channels_are_those_of_the_sums_over_the_windows() -> None:
     text = printed(windows, 80).partition("Worst channels")[2]
     rows = [line.split() for line in text.splitlines() if " % " in line][1:]
     assert rows == [
-        ["quiet", "95.00", "%", "too", "few", "10", "100", "5"],
-        ["busy", "99.00", "%", "too", "few", "10", "200", "2"],
+        ["quiet", "95.00", "%", "too", "few", "to", "say", "10", "100", "5"],
+        ["busy", "99.00", "%", "too", "few", "to", "say", "10", "200", "2"],
     ]
 
 
@@ -490,8 +503,9 @@ def test_groups_are_held_against_the_greatest_or_the_one_asked_for() -> None:
     )
     text = printed([window, window], 80, by=Dimension.PLATFORM)
     assert max(map(len, text.splitlines())) <= 80
+    assert "These windows by platform, compared with android\n" in text
     rows = {line.split()[0]: line for line in text.splitlines() if line}
-    assert "beside android" in rows["platform"]
+    assert "verdict" in rows["platform"]
     assert "80.00 %" in rows["android"]
     assert "better" in rows["ios"]
     assert "too few to say" in rows["(other)"]
@@ -516,9 +530,9 @@ def test_what_the_windows_come_to_is_said_in_words() -> None:
     text = printed([window], 80)
     assert re.search(r"Together 90\.00 % delivered, 95 % interval 8\d\.\d\d–9\d\.\d\d %\.", text)
     said = " ".join(text.split())
-    assert "90.00 % within 1m, 90.00 % within 10m, 90.00 % within 1h." in said
-    assert "Delay: p50 ≤ 1m, p90 ≤ 1m, p99 not reached." in said
-    assert "About 12 more messages reached nobody who reports (estimated)." in said
+    assert "90.00 % within 1 min, 90.00 % within 10 min, 90.00 % within 1 h." in said
+    assert "Delay: p50 ≤ 1 min, p90 ≤ 1 min, p99 not reached." in said
+    assert "About 12 more messages reached no receiver that reports (estimated)." in said
     assert "In 1 of these windows one receiver alone could move R by more than 1.00 %" in said
     assert "one receiver alone" not in printed([window], 80, influence_limit=0.3)
     assert "Together" not in printed([made_window(0, Counts(0, 0, 0, 0, 0))], 80)
@@ -537,7 +551,7 @@ def test_what_the_windows_come_to_is_said_in_words() -> None:
 def test_a_sparkline_goes_from_the_least_to_the_greatest(
     ratios: list[float | None], line: str
 ) -> None:
-    assert report.sparkline(ratios) == line
+    assert sentences.sparkline(ratios) == line
 
 
 def test_the_trend_of_several_windows_is_drawn() -> None:
@@ -548,13 +562,13 @@ def test_the_trend_of_several_windows_is_drawn() -> None:
 
 def test_how_many_clocks_are_off_is_said() -> None:
     right = Clocks(9, 5, {"1s": 0, "10s": 0, "1m": 0, "1h": 0}, 0, 0, 20, 900)
-    assert report.of_clocks(right).plain == (
-        "Clocks: all of 5 receivers that told theirs are right to a second."
+    assert sentences.of_clocks(right).plain == (
+        "Clocks: 5 receivers told their clocks, and none is off by more than a second."
     )
     off = Clocks(9, 5, {"1s": 3, "10s": 2, "1m": 1, "1h": 0}, 1, 2, 1_500, 90_000)
-    assert report.of_clocks(off).plain == (
-        "Clocks: of 5 receivers that told theirs 3 are off by more than a second (2 by more than "
-        "10s, 1 by more than 1m): 1 ahead, 2 behind. Delays are put right by it."
+    assert sentences.of_clocks(off).plain == (
+        "Clocks: 3 of 5 that were told are off by more than a second (2 by more than 10 s, "
+        "1 by more than 1 min): 1 ahead, 2 behind. Delays are corrected for it."
     )
 
 
@@ -577,7 +591,7 @@ def test_a_channels_name_cannot_paint_the_terminal() -> None:
     ],
 )
 def test_what_is_not_all_never_reads_as_all(ratio: float | None, shown: str) -> None:
-    assert report.percent(ratio) == shown
+    assert words.percent(ratio) == shown
 
 
 def test_only_the_latest_windows_are_shown_unless_asked(

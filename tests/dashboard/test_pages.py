@@ -27,13 +27,13 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from conftest import database_of
-from devtelemetry.causes.classify import LossClass
-from devtelemetry.dashboard import words
-from devtelemetry.dashboard.words import short_identifier
+from devtelemetry import words
+from devtelemetry.dashboard import texts
+from devtelemetry.dashboard.texts import short_identifier
 from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample, unix_ms
-from devtelemetry.report.report import percent
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
+from devtelemetry.words import percent
 from support.browser import DESKTOP, PHONE, Visit, visit
 from support.server import ServerProcess, run
 from support.store import START as STORED_FROM
@@ -94,7 +94,7 @@ def interval(of: dict[str, Any]) -> str:
     if of["delivery_ratio_lower"] is None:
         return "too few to say"
     lower, upper = of["delivery_ratio_lower"], of["delivery_ratio_upper"]
-    return f"{percent(lower)[:-2]} – {percent(upper)}"
+    return f"{percent(lower)[:-2]}–{percent(upper)}"
 
 
 def together(windows: list[dict[str, Any]]) -> str:
@@ -293,7 +293,7 @@ def test_the_line_says_in_words_what_it_shows(browser: Browser, month: str) -> N
         label = seen.page.get_by_role("img").first.get_attribute("aria-label") or ""
         days = figures(month, timeframe="1d", channels=False)[-7:]
         least = min(day["delivery_ratio"] for day in days)
-        assert f"least {percent(least)}" in label
+        assert f"lowest {percent(least)}" in label
         assert f"last {percent(days[-1]['delivery_ratio'])}" in label
 
 
@@ -484,7 +484,7 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
         with visit(browser, origin) as seen:
             seen.go(f"/window?{urlencode(query)}")
             page = seen.page
-            messages = page.locator("section.card", has_text="Messages that somebody lacks")
+            messages = page.locator("section.card", has_text=words.MISSING_MESSAGES)
             rows = messages.locator("tbody tr")
             assert rows.count() == found["missing_messages_total"] == 2
             said = messages.inner_text()
@@ -492,13 +492,13 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
                 assert short_identifier(message["message_id"]) in said
                 assert f"{message['held']} of {message['expected']}" in said
             assert "\\u202e" in said
-            receivers = page.locator("section.card", has_text="Receivers that lack something")
+            receivers = page.locator("section.card", has_text=words.LOSSY_RECEIVERS)
             for receiver in found["lossy_receivers"]:
                 row = receivers.locator("tr", has_text=receiver["receiver"]).inner_text()
                 assert f"{receiver['missing']} of {receiver['expected']}" in row
             lost = page.locator("section.card", has_text="Losses by kind").inner_text()
             for name, number in found["classes"].items():
-                assert re.search(rf"{words.LOSS_CLASSES[LossClass(name)]}\s+{number}\b", lost)
+                assert re.search(rf"lost {words.LOSS_CLASSES[name]}\s+{number}\b", lost)
             assert Axe().run(page).response["violations"] == []
             clean(seen)
 
@@ -532,7 +532,7 @@ def test_a_page_outlives_the_database(browser: Browser, tmp_path: Path) -> None:
         assert httpx.get(f"http://{server.http}/", timeout=60).status_code == 503
         seen.go("/", ready="#problem-title")
         assert seen.text("#problem-title") == "The database cannot be reached"
-        assert seen.text(".card p") == words.NO_DATABASE
+        assert seen.text(".card p") == texts.NO_DATABASE
         with EmbeddedServer(tmp_path / "postgres"):
             seen.page.wait_for_selector(".tile", timeout=60_000)
             assert seen.text(".tile .figure") == figure

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devtelemetry.dashboard import charts, words
+from devtelemetry import words
+from devtelemetry.dashboard import charts
 from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
 from devtelemetry.dashboard.state import PageState, WindowPageState
 from devtelemetry.dashboard.views.changes import changes
@@ -247,7 +248,7 @@ def test_a_channel_that_changed_beyond_chance_is_linked_and_one_that_did_not_is_
 
 def test_lost_reports_and_fewer_receivers_are_told_apart_from_lost_messages() -> None:
     found = texts(days(day(20, first_hour=0), day(20, first_hour=24, unknown=50, clusters=30)))
-    assert ("worse", ("More reports were lost: of 4.76 % of the pairs nothing can be said, 0.00 % "
+    assert ("worse", ("More reports were lost: 4.76 % of the pairs are unknown, 0.00 % "
             "the day before.")) in found  # fmt: skip
     assert ("worse", "30 receivers reported in a window of 1h on average, 40 the day before.") in (
         found
@@ -270,11 +271,11 @@ def shown(
 
 def test_a_trend_is_told_only_beyond_chance() -> None:
     steady = shown([window(hour, 20) for hour in range(15)]).now[0]
-    assert (steady.tone, steady.trend) == ("", "beside the 14 before: cannot tell")
+    assert (steady.tone, steady.trend) == ("", "compared with the 14 before: cannot tell")
     fallen = shown([*(window(hour, 20) for hour in range(14)), window(14, 300)]).now[0]
     assert (fallen.tone, fallen.trend) == (
         "worse",
-        "beside the 14 before: worse by 28.00 points",
+        "compared with the 14 before: worse by 28.00 points",
     )
 
 
@@ -345,4 +346,4 @@ def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_las
     ],
 )
 def test_what_cannot_be_seen_in_an_id_is_shown(text: str, shown_as: str) -> None:
-    assert words.identifier(text) == shown_as
+    assert words.visible(text) == shown_as

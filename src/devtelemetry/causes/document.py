@@ -15,7 +15,7 @@ from devtelemetry.causes.classify import LossClass, Run, loss_pattern, runs_of
 from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
 from devtelemetry.figures.document import iso
 from devtelemetry.model import Counts, from_unix_ms
-from devtelemetry.words.texts import escaped
+from devtelemetry.words import escaped
 
 LISTED = 100  # receivers of a message, and runs of a receiver, in the JSON document
 

@@ -1,6 +1,6 @@
 """What was found, for a person: a summary, the messages, the receivers. 80 columns are enough."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import islice
 
@@ -8,20 +8,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from devtelemetry import words
 from devtelemetry.causes.classify import LossClass, LossPattern, Run, loss_pattern, runs_of
 from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
 from devtelemetry.model import from_unix_ms
-from devtelemetry.report.report import ID_WIDTH, bare_table, count, percent
-from devtelemetry.words.texts import shorten
+from devtelemetry.words.tables import ID_WIDTH, bare_table, narrow_count
 
 WORST = 20  # messages and receivers, if it is not said how many
 
-_WORDS: Mapping[LossClass, str] = {
-    LossClass.EVERYONE: "everyone",
-    LossClass.BURST: "burst",
-    LossClass.ONE: "one",
-    LossClass.SCATTERED: "scattered",
-}
 _NARROW = 12  # columns of a type, a platform or a version
 
 
@@ -34,39 +28,40 @@ async def print_missing(
     for line in _summary(found):
         console.print(line)
     if positions:
-        console.print(_title("Messages that somebody lacks", len(positions), limit))
+        console.print(_title(words.MISSING_MESSAGES, len(positions), limit))
         shown = [message async for message in found.details(positions[:limit])]
         console.print(_messages_table(found, shown))
-        console.print(_title("Receivers that lack something", len(receivers), limit))
+        console.print(_title(words.LOSSY_RECEIVERS, len(receivers), limit))
         console.print(_receivers_table(found, receivers[:limit]))
 
 
 def _summary(found: DrillDown) -> Iterable[Text]:
     counts, name = found.counts, found.asked.timeframe.name
     yield Text(
-        f"{shorten(found.asked.channel_id, ID_WIDTH)}, {name} window of "
+        f"{words.shorten(found.asked.channel_id, ID_WIDTH)}, {name} window of "
         f"{found.window.start:%Y-%m-%d %H:%M} UTC, membership {found.membership}",
         style="bold",
     )
     if not counts.receivers or not counts.messages:
-        yield Text("Nothing of it counts: no message, or no receiver that still reports.")
+        yield Text(
+            "Nothing in it counts: there is no message, or no receiver that went on reporting."
+        )
         return
     lost = counts.missing / counts.expected if counts.expected else None
     yield Text(
         f"{counts.messages:,} messages, {counts.receivers:,} receivers: {counts.missing:,} of "
-        f"{counts.expected:,} pairs missing ({percent(lost)}), {counts.unknown:,} unknown."
+        f"{counts.expected:,} pairs missing ({words.percent(lost)}), {counts.unknown:,} unknown."
     )
     if counts.missing:
-        yield Text(
-            "Lost by everyone {:,}, in a burst {:,}, by one {:,}, scattered {:,}.".format(
-                *found.classes.values()
-            )
+        by_class = ", ".join(
+            f"{words.LOSS_CLASSES[of]} {number:,}" for of, number in found.classes.items()
         )
+        yield Text(f"Lost {by_class}.")
     stored = found.stored
     if stored is not None and stored != counts:
         yield Text(
-            f"The window as computed has {stored.missing:,} of {stored.expected:,} missing and "
-            f"{stored.unknown:,} unknown: samples or settings have changed since.",
+            f"When the window was computed, {stored.missing:,} of {stored.expected:,} pairs were "
+            f"missing and {stored.unknown:,} unknown. Samples or settings have changed since.",
             style="yellow",
         )
 
@@ -78,19 +73,19 @@ def _title(what: str, total: int, limit: int) -> Text:
 
 def _messages_table(found: DrillDown, messages: Sequence[MissingMessage]) -> Table:
     table = bare_table()
-    for name in ("sent", "message", "type", "from", "held", "lost by"):
-        is_number = name == "held"
+    for name in ("sent", "message", "type", "written on", "held by", "lost"):
+        is_number = name == "held by"
         # The id gives way where it is narrow; exports have it whole.
         table.add_column(name, justify="right" if is_number else "left", no_wrap=name != "message")
     for message in messages:
         platforms = {author.platform for author in message.authors if author.platform}
         table.add_row(
             _clock(found, message.sent_at),
-            Text(shorten(message.message_id, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
-            Text(shorten(message.message_type, _NARROW)),
-            Text(shorten(", ".join(sorted(platforms)), _NARROW)),
-            f"{count(message.pairs.held)} of {count(message.pairs.expected)}",
-            "+".join(_WORDS[of] for of, number in message.classes.items() if number),
+            Text(words.shorten(message.message_id, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
+            Text(words.shorten(message.message_type, _NARROW)),
+            Text(words.shorten(", ".join(sorted(platforms)), _NARROW)),
+            f"{narrow_count(message.pairs.held)} of {narrow_count(message.pairs.expected)}",
+            ", ".join(words.LOSS_CLASSES[of] for of, number in message.classes.items() if number),
         )
     return table
 
@@ -101,15 +96,15 @@ def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Ta
     table.add_column("on")  # gives way, as the id of a message does
     for name in ("missing", "burst", "runs", "mean", "longest"):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("the longest", no_wrap=True)
+    table.add_column("when", no_wrap=True)
     for lossy in receivers:
         receiver, pairs, pattern = lossy.receiver, lossy.pairs, loss_pattern(lossy.sequence)
         on = " ".join(filter(None, (receiver.platform, receiver.app_version)))
         table.add_row(
             receiver.name,
-            Text(shorten(on, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
-            f"{count(pairs.missing)} of {count(pairs.expected)}",
-            count(lossy.classes[LossClass.BURST]),
+            Text(words.shorten(on, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
+            f"{narrow_count(pairs.missing)} of {narrow_count(pairs.expected)}",
+            narrow_count(lossy.classes[LossClass.BURST]),
             *_lengths(pattern),
             _longest(found, runs_of(lossy.sequence)),
         )
@@ -117,9 +112,9 @@ def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Ta
 
 
 def _lengths(pattern: LossPattern) -> Iterable[str]:
-    yield count(pattern.periods)
+    yield narrow_count(pattern.periods)
     yield "–" if pattern.mean_length is None else f"{pattern.mean_length:.1f}"
-    yield count(pattern.max_length)
+    yield narrow_count(pattern.max_length)
 
 
 def _longest(found: DrillDown, runs: Sequence[Run]) -> str:

@@ -5,7 +5,7 @@ In the order of the data's way:
     state     what is asked: a page's address, read and written. Pure
     reading   from the stored figures (devtelemetry.figures), once for all viewers of one state
     views     what a page says, as values: headline, trend, what changed, why nothing is said. Pure
-    words     every English text, and how figures are written. Pure
+    texts     texts of the pages alone; others are in the room `words`. Pure
     charts    the charts' options. Pure
     render    views as HTML, by templates that escape all they are given
     drawing   a view as what a page holds, made once for all viewers. Pure

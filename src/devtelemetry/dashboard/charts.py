@@ -7,7 +7,7 @@ static/dashboard.js. Nothing of them comes from a client.
 from collections.abc import Sequence
 from typing import Any
 
-from devtelemetry.dashboard import words
+from devtelemetry import words
 from devtelemetry.dashboard.views.values import Point
 from devtelemetry.model import unix_ms
 
@@ -95,8 +95,10 @@ def rows_of(points: Sequence[Point]) -> list[list[float | None]]:
             if point.provisional or (after is not None and after.provisional)
             else None,
             _digits(point.ratio) if _has_none(before) and _has_none(after) else None,
-            _digits(point.lower),
-            _width(point),
+            None if point.interval is None else _digits(point.interval.lower),
+            None
+            if point.interval is None
+            else round(point.interval.upper - point.interval.lower, 6),
             point.counts.missing,
             point.counts.corroborated,
         ]
@@ -112,12 +114,6 @@ def _digits(ratio: float | None) -> float | None:
     if ratio is None or ratio >= 1:
         return ratio
     return min(round(ratio, 6), 0.999999)
-
-
-def _width(point: Point) -> float | None:
-    if point.upper is None or point.lower is None:
-        return None
-    return round(point.upper - point.lower, 6)
 
 
 def _column(name: str) -> dict[str, Any]:
@@ -155,8 +151,8 @@ def in_words(points: Sequence[Point]) -> str:
     provisional = sum(point.provisional for point in points)
     return (
         f"Delivery ratio of {len(known):,} windows from {words.utc(points[0].start)} to "
-        f"{words.utc(points[-1].end)}: least {words.percent(least.ratio)} in that of "
-        f"{words.utc(least.start)}, most {words.percent(most.ratio)} in that of "
+        f"{words.utc(points[-1].end)}: lowest {words.percent(least.ratio)} in that of "
+        f"{words.utc(least.start)}, highest {words.percent(most.ratio)} in that of "
         f"{words.utc(most.start)}, last {words.percent(known[-1].ratio)}. "
         f"{gaps:,} windows have no ratio, {provisional:,} are provisional."
     )
@@ -168,7 +164,7 @@ def _floor(points: Sequence[Point]) -> float:
     ratios = [point.ratio for point in points if point.ratio is not None]
     if not ratios:
         return 0.0
-    lows = sorted(point.lower for point in points if point.lower is not None)
+    lows = sorted(point.interval.lower for point in points if point.interval is not None)
     least = min(ratios)
     low = max(min(least, lows[len(lows) // 20] if lows else least), 1 - 3 * (1 - least), 0.0)
     return next(edge for edge in _FLOORS if edge <= low)

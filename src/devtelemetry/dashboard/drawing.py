@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from devtelemetry.dashboard import charts, words
+from devtelemetry.dashboard import charts, texts
 from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState, WindowPageState, address
@@ -53,7 +53,7 @@ def draw_overview(view: Overview) -> Drawn:
 
 def draw_channel(view: ChannelPage) -> Drawn:
     span = Fact(
-        f"{words.SPANS[view.asked.span]}, windows of {view.asked.timeframe.name}",
+        f"{texts.SPANS[view.asked.span]}, windows of {view.asked.timeframe.name}",
         view.headline or view.reason.partition(":")[0],
         f"95 % interval {view.interval}" if view.headline else "",
     )

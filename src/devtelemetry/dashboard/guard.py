@@ -25,7 +25,7 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from devtelemetry.dashboard import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.session import (
     SESSION_SECONDS,
@@ -238,7 +238,7 @@ class Guard:
         except Unavailable as error:
             return _unavailable(error)
         if cookie is None:
-            return _sign_in_page(after, words.BAD_SIGN_IN, 401)
+            return _sign_in_page(after, texts.BAD_SIGN_IN, 401)
         return _with_cookie(
             RedirectResponse(_own_address(after), 303), scope, cookie, SESSION_SECONDS
         )

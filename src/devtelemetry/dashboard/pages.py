@@ -13,8 +13,9 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.elements.html import Html
 
+from devtelemetry import words
 from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.dashboard import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.drawing import (
     Drawn,
     DrawnLine,
@@ -74,15 +75,15 @@ class Site:
 def add_pages(site: Site) -> None:
     """Registers `/`, `/channel` and `/window`."""
 
-    @ui.page("/", title=words.PRODUCT, response_timeout=_BUILD_SECONDS)
+    @ui.page("/", title=texts.PRODUCT, response_timeout=_BUILD_SECONDS)
     async def overview_page(request: Request) -> None:
         await _show(site, request, "Overview", _OverviewPage)
 
-    @ui.page("/channel", title=f"Channel · {words.PRODUCT}", response_timeout=_BUILD_SECONDS)
+    @ui.page("/channel", title=f"Channel · {texts.PRODUCT}", response_timeout=_BUILD_SECONDS)
     async def channel_page_(request: Request) -> None:
         await _show(site, request, "Channel", _ChannelPage)
 
-    @ui.page("/window", title=f"Window · {words.PRODUCT}", response_timeout=_BUILD_SECONDS)
+    @ui.page("/window", title=f"Window · {texts.PRODUCT}", response_timeout=_BUILD_SECONDS)
     async def window_page_(request: Request) -> None:
         await _show(site, request, "Window", _WindowPage)
 
@@ -145,7 +146,7 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
         client.status_code = 503
         _html(
             render(
-                "problem.html", title="The database cannot be reached", problem=words.NO_DATABASE
+                "problem.html", title="The database cannot be reached", problem=texts.NO_DATABASE
             )
         )
 
@@ -312,7 +313,7 @@ class _ChannelPage(_OverviewPage):
         self.asked = read_asked(query, rules.timeframes, rules.membership, names_channel=True)
 
     def crumbs(self) -> Sequence[Link]:
-        return [Link(words.short_identifier(self.asked.channel or ""), "")]
+        return [Link(texts.short_identifier(self.asked.channel or ""), "")]
 
     async def _draw(self) -> Drawn:
         site, rules = self.site, self.site.rules
@@ -345,7 +346,7 @@ class _WindowPage(_Page):
             self.asked.membership,
             names_channel=True,
         )
-        return [Link(words.short_identifier(channel, 28), address(of_channel)), here]
+        return [Link(texts.short_identifier(channel, 28), address(of_channel)), here]
 
     async def draw(self) -> None:
         self._all = _html("")

@@ -5,7 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from devtelemetry.dashboard import words
+from devtelemetry import words
+from devtelemetry.dashboard import texts
 from devtelemetry.figures.document import iso
 
 
@@ -18,9 +19,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, spark=spark)
+    environment.globals.update(words=words, texts=texts, spark=spark)
     environment.filters.update(
         iso=iso,
+        interval=words.interval,
         utc=words.utc,
         percent=words.percent,
         count=words.count,

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 
 from devtelemetry.aggregate.aggregate import AggregateRules
 from devtelemetry.api.access import Access
-from devtelemetry.dashboard import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.export import as_csv, as_json
 from devtelemetry.dashboard.guard import ASSETS, EXPORTS, Guard, SignIn
 from devtelemetry.dashboard.live import Live
@@ -86,7 +86,7 @@ async def dashboard(
     core.sio.on("log", _ignore)
     ui.run_with(
         app,
-        title=words.PRODUCT,
+        title=texts.PRODUCT,
         favicon=_FAVICON,
         language="en-US",
         binding_refresh_interval=None,

@@ -6,12 +6,7 @@ from typing import NamedTuple
 
 from devtelemetry.figures.derive import Totals, totals_of
 from devtelemetry.model import Dimension, WindowReliability
-
-NOT_SAID = "(not said)"
-"""In the place of a platform that receivers never told; no label at all stands for all of them"""
-
-OTHER = "(other)"
-"""In the place of the platforms that have too few receivers to show"""
+from devtelemetry.words.names import GROUP_NOT_SAID, GROUP_OTHER
 
 
 class Point(NamedTuple):
@@ -122,12 +117,12 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
 
 
 def _label(platform: str | None) -> str:
-    """Different for each platform, whatever it calls itself."""
+    """Different for each platform, whatever it calls itself. Without a label it would be all."""
     if platform is None:
-        return OTHER
+        return GROUP_OTHER
     if platform.startswith(("(", "\\")):
         return f"\\{platform}"
-    return platform or NOT_SAID
+    return platform or GROUP_NOT_SAID
 
 
 def _points(totals: Totals, labels: Mapping[str, str]) -> Iterator[Point]:

@@ -104,21 +104,22 @@ class Settings(BaseSettings):
     )
     http_hosts: Annotated[Hosts, DefaultText("none")] = Field(
         (),
-        description="Names by which browsers may open the dashboard, beside those of loopback. On "
-        "loopback all others are refused; name the public one where a proxy stands in front.",
+        description="Host names by which browsers may open the dashboard, in addition to those of "
+        "loopback. A server on loopback refuses all others, so behind a proxy name the public "
+        "one.",
     )
     workers: WholeNumber = Field(
         1,
         ge=1,
         le=64,
-        description="Ingest processes that share the gRPC port. More use more cores: one takes "
-        "tens of thousands of samples a second.",
+        description="How many ingest processes share the gRPC port. One takes tens of thousands "
+        "of samples a second; more of them use more cores.",
     )
     retention: Duration = Field(
         timedelta(days=7),
         ge=timedelta(days=1),
         le=LONGEST,
-        description="How long samples are kept, by event time and in whole days; they stay longer "
+        description="How long samples are kept, by event time and in whole days. They stay longer "
         "until every window over them is settled. Older samples are refused.",
     )
     clock_skew: Duration = Field(
@@ -135,8 +136,8 @@ class Settings(BaseSettings):
     )
     allowed_lateness: Annotated[Lateness, DefaultText("by length")] = Field(
         {},
-        description="How long after its end a window is first computed, per timeframe: time "
-        "for late reports. Not named: as long as the window up to 1h, 6h up to 1d, 24h beyond.",
+        description="How long after its end a window is first computed, per timeframe, so that "
+        "late reports count. If not named: its own length up to 1h, 6h up to 1d, 24h beyond.",
     )
     timeframes: Timeframes = Field(
         tuple(parse_timeframe(name) for name in ("1h", "1d", "1w")),
@@ -146,7 +147,7 @@ class Settings(BaseSettings):
         timedelta(hours=24),
         ge=timedelta(0),
         le=LONGEST,
-        description="How long after its end a window is computed for the last time; until then "
+        description="How long after its end a window is computed for the last time. Until then "
         "samples that come late change it.",
     )
     recompute_interval: Duration = Field(
@@ -163,41 +164,45 @@ class Settings(BaseSettings):
     )
     unmeasured_channels: Annotated[Globs, DefaultText("none")] = Field(
         (),
-        description="Channels that are no shared conversations: their samples show that a receiver "
-        "reports, but form no channel. For samples that come by gRPC or from a file.",
+        description="Channels that are not shared conversations. Their samples show that a "
+        "receiver reports, but no figures are computed for them. For samples that come by gRPC or "
+        "from a file.",
     )
     unmeasured_types: Annotated[Names, DefaultText("none")] = Field(
         (),
-        description="Message types that are not measured, likewise.",
+        description="Message types that are not measured. For samples that come by gRPC or from a "
+        "file.",
     )
     legacy_unmeasured_channels: Globs = Field(
         ("*-negotiated", "*-contact-code"),
-        description="The same for samples of status-go's interface: personal topics carry messages "
-        "for different people.",
+        description="Channels that are not measured in samples of status-go's interface: personal "
+        "topics carry messages for different people.",
     )
     legacy_unmeasured_types: Names = Field(
         ("COMMUNITY_DESCRIPTION", "CONTACT_CODE_ADVERTISEMENT", "STATUS_UPDATE", "UNKNOWN"),
-        description="The same for samples of status-go's interface: types that not every member "
-        "gets.",
+        description="Message types that are not measured in samples of status-go's interface, "
+        "because not every member gets them.",
     )
     quorum: WholeNumber = Field(
         1,
         ge=1,
         le=1000,
-        description="How many receivers must hold or have sent a message for it to exist. More "
-        "keep out what one liar makes up, and the losses of messages that few received.",
+        description="How many receivers must hold or have sent a message before it counts. A "
+        "higher number keeps out what one liar makes up, but also the losses of messages that few "
+        "received.",
     )
     weight_cap: Share = Field(
         1.0,
-        description="Who alone vouches for more than this share of a channel's messages is not "
-        "believed alone: those messages are left out. 1: no cap. Only with a quorum of 1.",
+        description="If one receiver is the only one that vouches for more than this share of a "
+        "channel's messages, these messages are left out. 1: no cap. It applies only with a "
+        "quorum of 1.",
     )
     smallest_group: WholeNumber = Field(
         3,
         ge=1,
         le=1000,
         description="How many receivers a platform, app version or message type must have to be "
-        "shown; smaller ones are put together.",
+        "shown. Smaller ones are put together.",
     )
     influence_limit: Share = Field(
         0.01,
@@ -207,27 +212,27 @@ class Settings(BaseSettings):
     remote_write_url: Annotated[StoreUrl, DefaultText("none")] = Field(
         None,
         repr=False,  # its path may hold a secret
-        description="Where windows are sent to as series, by Prometheus' remote write; "
-        "docs/publish.md says what a store needs for it. None: they are not.",
+        description="Where windows are sent as series, by Prometheus remote write; "
+        "docs/publish.md says what a store needs for it. Without a URL nothing is sent.",
     )
     remote_write_headers: Annotated[File, DefaultText("none")] = Field(
         None,
         description="A file of headers to send with them, one `Name: value` a line, such as "
-        "Authorization. It is read for every request, so a token may be replaced any time.",
+        "Authorization. It is read for every request, so a token may be replaced at any time.",
     )
     remote_write_ca: Annotated[File, DefaultText("the system's")] = Field(
         None,
-        description="The certificates (PEM) of who vouches for that URL's TLS, if not one whom the "
-        "system knows.",
+        description="The authorities (PEM) to trust for the TLS of that URL, if the system does "
+        "not know them.",
     )
     remote_write_channels: Switch = Field(
         False,
-        description="Send series of each channel too: ten more a channel, with its name.",
+        description="Send series of each channel too: ten for each, with its name.",
     )
     remote_write_labels: Annotated[Labels, DefaultText("none")] = Field(
         {},
-        description="Labels that every series has beside its own, to tell several deployments in "
-        "one store from each other.",
+        description="Labels to add to every series, to tell several deployments in one store from "
+        "each other.",
     )
     tls_cert: Annotated[File, DefaultText("none")] = Field(
         None, description="The server's certificate chain (PEM). Needs `tls_key`."
@@ -237,8 +242,8 @@ class Settings(BaseSettings):
     )
     insecure: Switch = Field(
         False,
-        description="Listen beyond loopback without tokens and TLS, only behind something that "
-        "does both; and send a login to `remote_write_url` beyond loopback without TLS.",
+        description="Listen beyond loopback without tokens and TLS: only behind something that "
+        "does both. Also send a login to a `remote_write_url` beyond loopback without TLS.",
     )
     require_tokens: Switch = Field(
         False,
@@ -263,12 +268,12 @@ class Settings(BaseSettings):
         50_000,
         ge=5_000,
         le=10_000_000,
-        description="Samples that may wait for their commit, about a second of work; beyond it "
-        "pushes are told to come again.",
+        description="How many samples may wait for their commit: about a second of work. When "
+        "more come, clients are told to push again later.",
     )
     queue_bytes: Size = Field(
         64 * 2**20,
-        description="The same in bytes of requests: what bounds the memory.",
+        description="How many bytes of requests may wait for their commit. This bounds the memory.",
     )
     log_level: LogLevel = Field("info", description="The least severity that is logged.")
     log_format: LogFormat = Field(

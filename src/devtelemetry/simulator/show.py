@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from rich import box
 from rich.table import Table
 
-from devtelemetry.report.report import percent
 from devtelemetry.simulator.compare import Comparison
+from devtelemetry.words import percent
 
 
 def comparison_line(comparison: Comparison) -> str:

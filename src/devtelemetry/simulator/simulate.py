@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from devtelemetry.model import Timeframe, unix_ms, window_at
-from devtelemetry.report.report import percent
 from devtelemetry.simulator.compare import compare
 from devtelemetry.simulator.fetch import fetch_report
 from devtelemetry.simulator.loss import LOSS_MODELS
@@ -23,6 +22,7 @@ from devtelemetry.simulator.show import comparison_table
 from devtelemetry.simulator.spec import WIND_DOWN_MS, Spec, World
 from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import make_world
+from devtelemetry.words import percent
 
 _START_MS = 10_000  # for the processes of the nodes to be there when the first message is sent
 _LIVE_LEAD_MS = 30_000

@@ -1,0 +1,60 @@
+"""The words that people see, the same in the terminal and on pages. Pure.
+
+numbers  ratios, counts, intervals, differences
+times    durations, delays, moments
+names    names of things, and what stands where there is no figure
+texts    what clients sent
+tables   tables of a terminal; imported by itself, since it needs rich
+"""
+
+from devtelemetry.words.names import (
+    DIMENSIONS,
+    LOSS_CLASSES,
+    LOSSY_RECEIVERS,
+    MISSING_MESSAGES,
+    NO_GROUPS,
+    NO_REPORTERS,
+    NOT_COMPARABLE,
+    NOT_COMPUTED,
+    NOT_KNOWN,
+    NOT_SAID,
+    NOTHING_TO_COMPARE,
+    TOO_FEW,
+    group,
+    verdict,
+    without_ratio,
+)
+from devtelemetry.words.numbers import count, interval, percent, points, short_count
+from devtelemetry.words.texts import escaped, shorten, visible
+from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
+
+__all__ = [
+    "DELAY_CLASSES",
+    "DIMENSIONS",
+    "LOSSY_RECEIVERS",
+    "LOSS_CLASSES",
+    "MISSING_MESSAGES",
+    "NOTHING_TO_COMPARE",
+    "NOT_COMPARABLE",
+    "NOT_COMPUTED",
+    "NOT_KNOWN",
+    "NOT_SAID",
+    "NO_GROUPS",
+    "NO_REPORTERS",
+    "TOO_FEW",
+    "ago",
+    "count",
+    "delay",
+    "duration",
+    "escaped",
+    "group",
+    "interval",
+    "percent",
+    "points",
+    "short_count",
+    "shorten",
+    "utc",
+    "verdict",
+    "visible",
+    "without_ratio",
+]

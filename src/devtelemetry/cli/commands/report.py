@@ -13,6 +13,7 @@ from devtelemetry.cli.options import WINDOWS, is_given, with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment, span, timeframe_name
 from devtelemetry.model import Dimension, MembershipPolicy
+from devtelemetry.report.request import ReportRequest
 from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
@@ -83,13 +84,12 @@ def report(
         str | None,
         typer.Option(
             metavar="VALUE",
-            help="With --by: the group to hold the others against; else the largest.",
+            help="With --by: the group that the others are compared with; else the largest.",
         ),
     ] = None,
 ) -> None:
     """Show the figures that were computed."""
     from devtelemetry.cli.work import report as work
-    from devtelemetry.report.report import ReportRequest
 
     name = timeframe_name(timeframe)
     start, end = span(from_, to)
@@ -116,14 +116,14 @@ def missing(
         ),
     ] = "latest",
     receiver: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only what this receiver lacks.")
+        str | None, typer.Option(metavar="ID", help="Only what is missing at this receiver.")
     ] = None,
     burst: Annotated[
         int,
         typer.Option(
             metavar="NUMBER",
             min=2,
-            help="A run of so many losses on, which others got, is a burst.",
+            help="From so many losses in a row on, of messages that others got, it is a burst.",
         ),
     ] = BURST_MESSAGES,
     limit: Annotated[
@@ -131,18 +131,21 @@ def missing(
         typer.Option(
             metavar="NUMBER",
             min=1,
-            help="Messages, and receivers, at most: 20; with --json 100; in an export all.",
+            help="How many messages and receivers at most: 20; with --json 100; in an export all.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     ndjson: Annotated[
-        bool, typer.Option("--ndjson", help="Every message with all who lack it, a line each.")
+        bool,
+        typer.Option(
+            "--ndjson", help="A line for each missing message, with the receivers that lack it."
+        ),
     ] = False,
     csv: Annotated[
         str | None, typer.Option(metavar="FILE", help="The same as CSV; - is standard output.")
     ] = None,
 ) -> None:
-    """Show which messages of a channel are missing, at whom, and in which pattern."""
+    """Show which messages of a channel are missing, at which receivers, in which pattern."""
     from devtelemetry.cli.work import missing as work
 
     if json + ndjson + (csv is not None) > 1:

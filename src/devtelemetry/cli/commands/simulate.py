@@ -34,8 +34,8 @@ _LossModel = Annotated[
     str,
     typer.Option(metavar="MODEL", help=f"Why messages get lost: {', '.join(LOSS_MODELS)}."),
 ]
-_Loss = Annotated[float, typer.Option(help="How many, as a share.")]
-_Seed = Annotated[int, typer.Option(help="Of all chance: the same seed, the same truth.")]
+_Loss = Annotated[float, typer.Option(help="Share of the deliveries that are lost.")]
+_Seed = Annotated[int, typer.Option(help="The same seed gives the same losses: the same truth.")]
 
 
 # What `--audit` has no use for: it injects what it needs, and into one window.
@@ -70,8 +70,10 @@ def simulate(
         int | None,
         typer.Option(help=f"Devices; each is a receiver: 200, with --audit {_AUDIT_NODES}."),
     ] = None,
-    channels: Annotated[int, typer.Option(help="Each user is in three of them.")] = 12,
-    messages_per_hour: Annotated[float, typer.Option(help="Of a channel, on average.")] = 60,
+    channels: Annotated[
+        int, typer.Option(help="How many channels; each user is in three of them.")
+    ] = 12,
+    messages_per_hour: Annotated[float, typer.Option(help="In each channel, on average.")] = 60,
     hours: Annotated[
         float, typer.Option(help="How long is measured: a whole number of windows.")
     ] = 1,
@@ -79,13 +81,15 @@ def simulate(
         str | None,
         typer.Option(
             metavar="TIMEFRAME",
-            help="Of these windows: 1h, with --live 1m; with --audit the server's shortest.",
+            help="Length of the windows: 1h, with --live 1m; with --audit the server's shortest.",
         ),
     ] = None,
     loss_model: _LossModel = "independent",
     loss: Annotated[
         float | None,
-        typer.Option(help=f"How many, as a share: 0.03, with --audit {_AUDIT_LOSS}."),
+        typer.Option(
+            help=f"Share of the deliveries that are lost: 0.03, with --audit {_AUDIT_LOSS}."
+        ),
     ] = None,
     report_loss: Annotated[
         float,
@@ -120,7 +124,7 @@ def simulate(
         float | None,
         typer.Option(
             metavar="MINUTES",
-            help="With --audit: how long for the figures; as long as they take where all is well.",
+            help="With --audit: how long to wait for figures; else as long as they should take.",
         ),
     ] = None,
     truth: Annotated[
@@ -128,10 +132,13 @@ def simulate(
     ] = None,
     compare: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="Show the figures that a server gives there beside it."),
+        typer.Option(
+            metavar="URL", help="Compare the truth with the figures that a server gives there."
+        ),
     ] = None,
     compare_token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="Of scope read, if that asks for one.")
+        str | None,
+        typer.Option(metavar="TOKEN", help="Of scope read, if that server asks for one."),
     ] = None,
     token: Annotated[
         str | None, typer.Option(metavar="TOKEN", help="If the target asks for one.")
@@ -270,7 +277,7 @@ def demo(
         str, typer.Option(metavar="HOST:PORT", help="Where to look at it; port 0: any free one.")
     ] = "127.0.0.1:0",
 ) -> None:
-    """Show it all: a server with a week of history, nodes that talk, measured beside true."""
+    """Show everything: a server with a week of history and nodes, true and measured figures."""
     from devtelemetry.simulator import demo as room
 
     _within(0, 1, loss=loss)

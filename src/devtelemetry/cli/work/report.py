@@ -5,7 +5,8 @@ from rich.console import Console
 from devtelemetry.cli.output import write_all
 from devtelemetry.figures.document import document
 from devtelemetry.figures.read import Selection, read_windows
-from devtelemetry.report.report import ReportRequest, print_report
+from devtelemetry.report.report import print_report
+from devtelemetry.report.request import ReportRequest
 from devtelemetry.server.wiring import opened_database
 from devtelemetry.settings.settings import Settings
 

@@ -6,11 +6,11 @@ from devtelemetry.aggregate import aggregate
 from devtelemetry.cli.output import say
 from devtelemetry.figures.document import iso
 from devtelemetry.model import WindowReliability
-from devtelemetry.report.report import percent, without_ratio
 from devtelemetry.retention import clean as retention
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.server.wiring import aggregate_rules, opened_database
 from devtelemetry.settings.settings import Settings
+from devtelemetry.words import percent, without_ratio
 
 
 async def compute_due(settings: Settings) -> None:

@@ -119,7 +119,7 @@ const dt = (() => {
       if (ratio === null) return [...lines, "no ratio"].join("\n");
       const percent = (share) => `${(100 * (share < 1 ? Math.min(share, 0.9999) : 1)).toFixed(2)} %`;
       lines.push(`${percent(ratio)} delivered`);
-      lines.push(lower === null ? "95 % interval: too few to say" : `95 % interval ${percent(lower)} – ${percent(lower + band)}`);
+      lines.push(lower === null ? "95 % interval: too few to say" : `95 % interval ${percent(lower).slice(0, -2)}–${percent(lower + band)}`);
       lines.push(`${missing.toLocaleString()} of ${corroborated.toLocaleString()} missing`);
       if (settled === null) lines.push("provisional");
       return lines.join("\n");

@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from devtelemetry.dashboard import words
+from devtelemetry import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.reading import Days
 from devtelemetry.dashboard.state import PageState, address
 from devtelemetry.dashboard.views.parts import clusters, known_share, tone_of
@@ -18,9 +19,9 @@ _NEW_SHARE = 0.01  # of the pairs: a version that fewer have is not worth a line
 
 
 def changes(days: Days | None, asked: PageState) -> list[Change]:
-    """The last 24 hours beside the 24 before, in sentences; what may be chance is called that."""
+    """The last 24 hours compared with the 24 before, in sentences; chance is called chance."""
     if days is None or not days.after:
-        return [Change("note", "There is no full day of windows yet to compare.")]
+        return [Change("note", "There is not yet a full day of windows to compare.")]
     after, before = sum_of(days.after), sum_of(days.before)
     new, old = after.counts.delivery_ratio, before.counts.delivery_ratio
     if new is None:
@@ -51,7 +52,9 @@ def _overall(after: Totals, before: Totals, new: float, old: float) -> Change:
     verdict = compare(after.interval, before.interval)
     said = f"{words.percent(new)} was delivered, {words.percent(old)} the day before"
     if verdict is None:
-        return Change("note", f"{said}; {words.TOO_FEW} whether that is a change.")
+        return Change(
+            "note", f"{said}; too few receivers or channels to say whether that is a change."
+        )
     if verdict.word is Word.CANNOT_TELL:
         return Change(
             "note", f"{said}: {words.points(new - old)} points, which may well be chance."
@@ -72,9 +75,8 @@ def _coverage_changes(days: Days) -> list[Change]:
         found.append(
             Change(
                 "worse" if fewer else "better",
-                f"{'More' if fewer else 'Fewer'} reports were lost: of {words.percent(1 - known)} "
-                f"of the pairs nothing can be said, {words.percent(1 - known_before)} the day "
-                "before.",
+                f"{'More' if fewer else 'Fewer'} reports were lost: {words.percent(1 - known)} of "
+                f"the pairs are unknown, {words.percent(1 - known_before)} the day before.",
             )
         )
     report = clusters(days.after, lambda one: one.figures.spreads.over_receivers.clusters)
@@ -99,7 +101,7 @@ def _group_changes(days: Days, by: Dimension) -> list[Change]:
     for value, totals in after.items():
         if value is None:
             continue
-        name = f"{words.DIMENSIONS[by]} {words.group(value)}"
+        name = f"{words.DIMENSIONS[by].capitalize()} {words.group(value)}"
         if value not in before:
             part = totals.counts.expected / total if total else 0.0
             if part >= _NEW_SHARE:
@@ -121,7 +123,7 @@ def _channel_changes(days: Days, asked: PageState) -> list[Change]:
             replace(
                 change,
                 href=address(replace(asked, channel=channel_id)),
-                link_text=words.short_identifier(channel_id),
+                link_text=texts.short_identifier(channel_id),
             )
             for change in _judged("", after, before)
         ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from devtelemetry.dashboard import words
+from devtelemetry import words
 from devtelemetry.dashboard.reading import ChannelReading
 from devtelemetry.dashboard.views.parts import (
     choices,
@@ -32,7 +32,7 @@ def channel_page(
     ratio = total.counts.delivery_ratio
     return ChannelPage(
         asked,
-        words.identifier(asked.channel),
+        words.visible(asked.channel),
         choices(asked, timeframes),
         "" if ratio is None else words.percent(ratio),
         words.interval(total.interval),

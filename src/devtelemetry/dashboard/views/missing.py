@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from devtelemetry.causes.classify import LossClass
-from devtelemetry.dashboard import words
+from devtelemetry import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.views.values import LossyRow, Missing, MissingRow
 from devtelemetry.model import from_unix_ms
 
@@ -15,8 +15,9 @@ def missing_view(document: Mapping[str, Any]) -> Missing:
     stored = document["stored"]
     if stored is not None and any(stored[name] != document[name] for name in stored):
         notes.append(
-            f"As computed, {words.count(stored['missing'])} of {words.count(stored['expected'])} "
-            "were missing: samples or settings have changed since."
+            f"When the window was computed, {words.count(stored['missing'])} of "
+            f"{words.count(stored['expected'])} pairs were missing and "
+            f"{words.count(stored['unknown'])} unknown. Samples or settings have changed since."
         )
     messages, receivers = document["missing_messages"], document["lossy_receivers"]
     return Missing(
@@ -32,9 +33,9 @@ def _missing_row(message: Mapping[str, Any]) -> MissingRow:
     on = {author["platform"] for author in message["authors"] if author["platform"]}
     return MissingRow(
         from_unix_ms(message["sent_at"]),
-        words.short_identifier(message["message_id"]),
-        words.identifier(message["message_type"]) or "not said",
-        words.identifier(", ".join(sorted(on))) or "not said",
+        texts.short_identifier(message["message_id"]),
+        words.visible(message["message_type"]) or words.NOT_SAID,
+        words.visible(", ".join(sorted(on))) or words.NOT_SAID,
         f"{words.count(message['held'])} of {words.count(message['expected'])}",
         words.count(message["missing"]),
         _classes(message["classes"]),
@@ -47,7 +48,7 @@ def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
     longest = max(receiver["runs"], key=lambda run: run["length"], default=None)
     return LossyRow(
         receiver["receiver"],
-        words.identifier(on) or "not said",
+        words.visible(on) or words.NOT_SAID,
         f"{words.count(receiver['missing'])} of {words.count(receiver['expected'])}",
         _classes(receiver["classes"]),
         words.count(receiver["loss_periods"]),
@@ -60,7 +61,7 @@ def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
 
 def _classes(classes: Mapping[str, int]) -> str:
     return ", ".join(
-        f"{words.count(count)} {words.LOSS_CLASSES[LossClass(name)]}"
+        f"{words.count(count)} {words.LOSS_CLASSES[name]}"
         for name, count in classes.items()
         if count
     )

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from devtelemetry import words
 from devtelemetry.aggregate.due import is_due
-from devtelemetry.dashboard import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.reading import OverviewReading, Worst
 from devtelemetry.dashboard.state import PageState, WindowPageState, address
 from devtelemetry.dashboard.views.changes import changes
@@ -58,9 +59,9 @@ def overview(
 def _now(
     timeframe: Timeframe, windows: Sequence[WindowReliability], membership: MembershipPolicy
 ) -> Now:
-    title = words.TIMEFRAMES.get(timeframe.name, f"Latest {timeframe.name}")
+    title = texts.TIMEFRAMES.get(timeframe.name, f"Latest {timeframe.name}")
     if not windows:
-        reason = f"{words.NOT_COMPUTED}: no {timeframe.name} window has ended and had its time"
+        reason = f"{words.NOT_COMPUTED}: no {timeframe.name} window has ended long enough ago"
         return Now(title, None, None, "", "", reason, "", "", "", False, [])
     last, before = windows[-1], windows[:-1]
     totals = totals_of(last)
@@ -69,7 +70,7 @@ def _now(
     if ratio is not None and before:
         verdict = compare(totals.interval, sum_of(before).interval)
         versus = "the window before" if len(before) == 1 else f"the {len(before)} before"
-        trend = f"beside {versus}: {words.verdict(verdict)}"
+        trend = f"compared with {versus}: {words.verdict(verdict)}"
         tone = "" if verdict is None else tone_of(verdict.word)
     return Now(
         title,
@@ -101,7 +102,7 @@ def _overview_facts(reading: OverviewReading, total: Totals) -> list[Fact]:
         Fact(
             "Sample coverage",
             words.percent(_weighted(covered)) if covered else words.TOO_FEW,
-            "estimated, mean by expected pairs" if covered else "",
+            "estimated, weighted by expected pairs" if covered else "",
             "sample coverage",
         )
     )
@@ -142,7 +143,7 @@ def _channels_fact(windows: Sequence[WindowReliability]) -> Fact:
 
 def _span_fact(asked: PageState, total: Totals) -> Fact:
     ratio = total.counts.delivery_ratio
-    label = f"{words.SPANS[asked.span]}, windows of {asked.timeframe.name}"
+    label = f"{texts.SPANS[asked.span]}, windows of {asked.timeframe.name}"
     if ratio is None:
         return Fact(label, words.NOT_COMPARABLE, "no window of the span has a ratio")
     return Fact(
@@ -167,7 +168,7 @@ def _stale(reading: OverviewReading, now: datetime) -> list[str]:
             f"The latest {asked.timeframe.name} window ended "
             f"{words.ago(now - reading.anchor)} ago, "
             f"{words.utc(reading.anchor)}. Later ones are {words.NOT_COMPUTED}: is the server that "
-            "computes running?"
+            "computes them running?"
         )
     ]
 
@@ -176,7 +177,7 @@ def _worst_rows(worst: Worst, asked: PageState) -> list[ChannelRow]:
     scale = scale_of([totals for _, totals in worst.channels])
     return [
         ChannelRow(
-            words.short_identifier(channel_id),
+            texts.short_identifier(channel_id),
             address(replace(asked, channel=channel_id)),
             words.percent(totals.counts.delivery_ratio),
             words.interval(totals.interval),
@@ -192,6 +193,6 @@ def _worst_rows(worst: Worst, asked: PageState) -> list[ChannelRow]:
 
 def _worst_of(worst: Worst) -> str:
     return (
-        f"Sums over the windows of {worst.timeframe.name} from {words.utc(worst.start)} to "
+        f"Sums over the {worst.timeframe.name} windows from {words.utc(worst.start)} to "
         f"{words.utc(worst.end)}"
     )

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from devtelemetry.causes.classify import LossClass
-from devtelemetry.dashboard import words
+from devtelemetry import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.state import BREAKDOWNS, SPANS, PageState, WindowPageState, address
 from devtelemetry.dashboard.views.values import (
     Bar,
@@ -28,6 +28,7 @@ from devtelemetry.figures.derive import (
     verdicts,
 )
 from devtelemetry.model import (
+    NO_COUNTS,
     ChannelReliability,
     Counts,
     Dimension,
@@ -36,7 +37,6 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
 )
-from devtelemetry.report.report import without_ratio
 
 
 def why_no_ratio(window: WindowReliability | None) -> str:
@@ -46,8 +46,8 @@ def why_no_ratio(window: WindowReliability | None) -> str:
     if window.counts.delivery_ratio is not None:
         return ""
     if window.counts.expected:
-        return f"{words.TOO_FEW}: no other receiver vouches for any message"
-    return f"{without_ratio(window)}: {why_not_comparable(window.channels)}"
+        return f"{words.TOO_FEW}: no message has a second receiver that vouches for it"
+    return f"{words.without_ratio(window)}: {why_not_comparable(window.channels)}"
 
 
 def why_not_comparable(channels: Sequence[ChannelReliability]) -> str:
@@ -56,7 +56,7 @@ def why_not_comparable(channels: Sequence[ChannelReliability]) -> str:
         return "no receiver that counts was in a channel with messages"
     if any(channel.counts.receivers >= 2 for channel in channels):
         return "nothing was expected of the receivers that count"
-    return "one receiver alone counts, and nobody can vouch for its messages"
+    return "only one receiver counts, and nobody can vouch for its messages"
 
 
 def known_share(counts: Counts) -> float | None:
@@ -117,7 +117,7 @@ def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[G
                 "Break down by",
                 [
                     Link(
-                        words.DIMENSIONS[by],
+                        words.DIMENSIONS[by].capitalize(),
                         address(replace(asked, by=by)),
                         by is asked.by,
                     )
@@ -130,13 +130,13 @@ def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[G
 
 def group_table(windows: Sequence[WindowReliability], by: Dimension) -> GroupTable:
     groups = groups_of(windows, by)
-    beside = reference(list(groups))
+    other = reference(list(groups))
     judged = verdicts(groups)
     scale = scale_of(groups.values())
     rows = []
     for value, totals in groups.items():
         verdict = judged[value]
-        is_reference = value == beside and beside is not None
+        is_reference = value == other and other is not None
         rows.append(
             GroupRow(
                 words.group(value),
@@ -146,15 +146,15 @@ def group_table(windows: Sequence[WindowReliability], by: Dimension) -> GroupTab
                 words.interval(totals.interval),
                 words.count(totals.counts.expected),
                 words.count(totals.counts.missing),
-                ratio_or(totals.on_time(ON_TIME_MS["1m"]), "not known"),
-                "others beside it" if is_reference else words.verdict(verdict),
+                ratio_or(totals.on_time(ON_TIME_MS["1m"]), words.NOT_KNOWN),
+                "–" if is_reference else words.verdict(verdict),
                 "" if verdict is None else tone_of(verdict.word),
                 mark_on(totals, scale),
             )
         )
     return GroupTable(
-        words.DIMENSIONS[by],
-        "" if beside is None else words.group(beside),
+        words.DIMENSIONS[by].capitalize(),
+        "" if other is None else words.group(other),
         rows,
         scale="" if scale is None else f"{words.percent(scale)} to 100 %",
     )
@@ -212,17 +212,14 @@ def _point(window: Window, found: WindowReliability | None, asked: PageState) ->
     href = address(WindowPageState(asked.timeframe, window.start, asked.membership, asked.channel))
     if found is None:
         return Point(
-            window.start, window.end, None, None, None, False, Counts(0, 0, 0, 0, 0),
-            words.NOT_COMPUTED, href,
-        )  # fmt: skip
-    interval = totals_of(found).interval
+            window.start, window.end, None, None, False, NO_COUNTS, words.NOT_COMPUTED, href
+        )
     ratio = found.counts.delivery_ratio
     return Point(
         window.start,
         window.end,
         ratio,
-        None if interval is None else interval.lower,
-        None if interval is None else interval.upper,
+        totals_of(found).interval,
         found.state is WindowState.PROVISIONAL,
         found.counts,
         "" if ratio is not None else _why_gap(found, asked),
@@ -259,7 +256,7 @@ def delay_facts(totals: Totals) -> list[Fact]:
         *(
             Fact(
                 f"Within {words.duration(ON_TIME_MS[name])}",
-                ratio_or(ratio, "not known"),
+                ratio_or(ratio, words.NOT_KNOWN),
                 "",
                 "on time",
             )
@@ -295,7 +292,7 @@ def loss_bars(counts: Counts, classes: Mapping[str, int] | None = None) -> list[
         return []
     lost = {"missing": counts.missing}
     if classes is not None and sum(classes.values()) == counts.missing:
-        lost = {words.LOSS_CLASSES[LossClass(name)]: count for name, count in classes.items()}
+        lost = {f"lost {words.LOSS_CLASSES[name]}": count for name, count in classes.items()}
 
     def bar(name: str, count: int, tone: str) -> Bar:
         return Bar(name, count, 100 * count / pairs, tone)
@@ -320,7 +317,7 @@ def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
         Choice(
             "Span",
             [
-                Link(words.SPANS[name], address(replace(asked, span=name)), name == asked.span)
+                Link(texts.SPANS[name], address(replace(asked, span=name)), name == asked.span)
                 for name, length in SPANS.items()
                 if length >= 2 * asked.timeframe.length or name == asked.span
             ],

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from devtelemetry.dashboard.state import PageState, WindowPageState
+from devtelemetry.estimate.interval import Interval
 from devtelemetry.model import Counts, Window
 
 
@@ -25,7 +26,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A term (a key of words.TERMS, or none), its value, and a line under it."""
+    """A term (a key of texts.TERMS, or none), its value, and a line under it."""
 
     label: str
     value: str
@@ -66,8 +67,7 @@ class Point:
     start: datetime
     end: datetime
     ratio: float | None
-    lower: float | None
-    upper: float | None
+    interval: Interval | None
     provisional: bool
     counts: Counts
     reason: str = ""
@@ -90,7 +90,7 @@ class GroupRow:
 @dataclass(frozen=True, slots=True)
 class GroupTable:
     title: str
-    beside: str  # the group that the others are judged by
+    compared_with: str  # the group that the others are judged by; empty: there is none
     rows: Sequence[GroupRow]
     choice: Choice | None = None
     scale: str = ""

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from devtelemetry import words
 from devtelemetry.aggregate.due import is_due
-from devtelemetry.dashboard import words
+from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.reading import WindowReading
 from devtelemetry.dashboard.state import WindowPageState, address
 from devtelemetry.dashboard.views.missing import missing_view
@@ -43,7 +44,7 @@ def window_page(
     rows, rows_note = _channel_rows(window, asked) if asked.channel is None else ([], "")
     return WindowPage(
         asked,
-        "" if asked.channel is None else words.identifier(asked.channel),
+        "" if asked.channel is None else words.visible(asked.channel),
         f"Window of {asked.timeframe.name}",
         bounds,
         _window_links(reading, bounds),
@@ -71,9 +72,9 @@ def _why_no_window(
     if window is not None:
         return why_no_ratio(window)
     if is_due(asked.timeframe, bounds, now):
-        return f"{words.NOT_COMPUTED}: there is no such window, or nobody computed it"
+        return f"{words.NOT_COMPUTED}: there is no such window, or it was never computed"
     due = bounds.end + asked.timeframe.allowed_lateness
-    return f"{words.NOT_COMPUTED}: it is computed from {words.utc(due)} on"
+    return f"{words.NOT_COMPUTED}: it is due at {words.utc(due)}"
 
 
 def _state_of(window: WindowReliability | None, bounds: Window, settle_time: timedelta) -> str:
@@ -82,8 +83,8 @@ def _state_of(window: WindowReliability | None, bounds: Window, settle_time: tim
     if window.state is WindowState.SETTLED:
         return f"settled, revision {window.revision}"
     return (
-        f"provisional, revision {window.revision}; settled from "
-        f"{words.utc(bounds.end + settle_time)} on"
+        f"provisional, revision {window.revision}; will be settled at "
+        f"{words.utc(bounds.end + settle_time)}"
     )
 
 
@@ -117,9 +118,9 @@ def _window_links(reading: WindowReading, bounds: Window) -> list[Link]:
     stored = {one.window.start for one in reading.neighbours}
     links = []
     if bounds.start - length in stored:
-        links.append(Link("← The one before", address(replace(asked, start=bounds.start - length))))
+        links.append(Link("← Window before", address(replace(asked, start=bounds.start - length))))
     if bounds.end in stored:
-        links.append(Link("The one after →", address(replace(asked, start=bounds.end))))
+        links.append(Link("Window after →", address(replace(asked, start=bounds.end))))
     if asked.channel is not None:
         links.append(Link("All channels of this window", address(replace(asked, channel=None))))
     return links
@@ -140,7 +141,7 @@ def _channel_rows(
         ratio = channel.counts.delivery_ratio if channel.comparable else None
         rows.append(
             ChannelRow(
-                words.short_identifier(channel.channel_id),
+                texts.short_identifier(channel.channel_id),
                 address(replace(asked, channel=channel.channel_id)),
                 ratio_or(ratio, _why_not(channel)),
                 "" if ratio is None else words.interval(totals.interval),
@@ -148,7 +149,9 @@ def _channel_rows(
                 words.count(channel.counts.receivers),
                 words.count(channel.counts.expected),
                 words.count(channel.counts.missing),
-                "audit: its losses are known, it is in no total" if channel.is_audit else "",
+                "audit: its losses are known, so it is part of no total"
+                if channel.is_audit
+                else "",
                 mark_on(totals, scale) if ratio is not None else None,
             )
         )

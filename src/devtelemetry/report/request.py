@@ -1,0 +1,20 @@
+"""What a report is to show."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from devtelemetry.model import Dimension, MembershipPolicy
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRequest:
+    """None: everything; of the time: the latest windows."""
+
+    timeframe: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    channel: str | None = None
+    membership: MembershipPolicy | None = None
+    by: Dimension | None = None
+    versus: str | None = None
+    influence_limit: float = 0.01  # a window is marked beyond

@@ -1,0 +1,89 @@
+"""What the figures come to, in sentences. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.text import Text
+
+from devtelemetry import words
+from devtelemetry.figures.clocks import OFF_BY_MS, Clocks
+from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, sum_of
+from devtelemetry.model import WindowReliability
+
+_BARS = "▁▂▃▄▅▆▇█"
+
+
+def together(windows: Sequence[WindowReliability], influence_limit: float) -> Iterable[Text]:
+    """What the windows come to together; nothing where none has a ratio."""
+    total = sum_of(windows)
+    if total.counts.delivery_ratio is None:
+        return
+    said = f"Together {words.percent(total.counts.delivery_ratio)} delivered"
+    if total.interval is None:
+        yield Text(f"{said}. There are too few receivers or channels for an interval.")
+    else:
+        yield Text(f"{said}, 95 % interval {words.interval(total.interval)}.")
+    ratios = [window.counts.delivery_ratio for window in windows]
+    known = [ratio for ratio in ratios if ratio is not None]
+    if len(known) > 1:
+        span = f"from {words.percent(min(known))} to {words.percent(max(known))}"
+        yield Text(f"Delivery {sparkline(ratios)} {span}")
+    on_time = {edge: total.on_time(edge) for edge in ON_TIME_MS.values()}
+    if any(ratio is not None for ratio in on_time.values()):
+        within = ", ".join(
+            f"{words.percent(ratio)} within {words.duration(edge)}"
+            for edge, ratio in on_time.items()
+        )
+        reached = ", ".join(
+            f"{name} {words.delay(total.quantile(share))}" for name, share in QUANTILES.items()
+        )
+        yield Text(f"{within}.")
+        yield Text(f"Delay: {reached}.")
+    unseen = sum(window.unseen for window in windows if window.unseen is not None)
+    if round(unseen):
+        yield Text(
+            f"About {words.count(unseen)} more messages reached no receiver that reports "
+            "(estimated)."
+        )
+    influences = [window.figures.influence or 0.0 for window in windows]
+    moved = [influence for influence in influences if influence > influence_limit]
+    if moved:
+        yield Text(
+            f"In {len(moved)} of these windows one receiver alone could move R by more than "
+            f"{words.percent(influence_limit)}, at most by {words.percent(max(moved))}.",
+            style="yellow",
+        )
+
+
+def sparkline(ratios: Sequence[float | None]) -> str:
+    """A bar each, from the least to the greatest of them; a dot where there is none.
+
+    One height for all of them is half of the way up: nothing changed.
+    """
+    known = [ratio for ratio in ratios if ratio is not None]
+    low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
+    middle = len(_BARS) // 2
+    return "".join(
+        "·"
+        if ratio is None
+        else _BARS[round((ratio - low) / span * (len(_BARS) - 1)) if span else middle]
+        for ratio in ratios
+    )
+
+
+def of_clocks(clocks: Clocks) -> Text:
+    """How many of the clocks that were told are off."""
+    told, off = clocks.told, clocks.off_by_more["1s"]
+    if not off:
+        said = f"{told:,} {'receiver' if told == 1 else 'receivers'} told their clocks"
+        return Text(f"Clocks: {said}, and none is off by more than a second.", style="dim")
+    by_more = ", ".join(
+        f"{number:,} by more than {words.duration(OFF_BY_MS[name])}"
+        for name, number in clocks.off_by_more.items()
+        if number and name != "1s"
+    )
+    return Text(
+        f"Clocks: {off:,} of {told:,} that were told are off by more than a second"
+        + (f" ({by_more})" if by_more else "")
+        + f": {clocks.ahead:,} ahead, {clocks.behind:,} behind. Delays are corrected for it.",
+        style="dim",
+    )

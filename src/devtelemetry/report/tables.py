@@ -1,0 +1,173 @@
+"""The figures as tables: windows, groups, the worst channels. Pure."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from devtelemetry import words
+from devtelemetry.estimate.interval import Interval
+from devtelemetry.estimate.verdict import Word
+from devtelemetry.figures.derive import (
+    ON_TIME_MS,
+    Totals,
+    groups_of,
+    reference,
+    sum_of,
+    totals_of,
+    verdicts,
+)
+from devtelemetry.model import (
+    ChannelReliability,
+    Dimension,
+    WindowReliability,
+    WindowState,
+    parse_timeframe,
+)
+from devtelemetry.words.tables import ID_WIDTH, bare_table, narrow_count
+
+WORST_CHANNELS = 5
+
+_STYLES = {Word.BETTER.value: "green", Word.WORSE.value: "red"}
+_WIDE_COLUMNS = 110  # from this width on there is room for three more counts
+
+
+def windows_table(timeframe: str, windows: Sequence[WindowReliability], width: int) -> Table:
+    """A window a row, for a console of `width` columns."""
+    table = bare_table()
+    table.add_column("window", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column(f"{'delivery':>8} {'R':>8}", justify="right", no_wrap=True)
+    _add_interval(table)
+    counts = ["expected", "missing"]
+    if width >= _WIDE_COLUMNS:
+        counts = ["channels", "messages", "receivers", *counts]
+    if any(window.counts.unknown for window in windows):
+        # In the place of the first of them: a terminal has no room for one more.
+        counts = [*counts[1:], "unknown"]
+    for name in counts:
+        table.add_column(name, justify="right", no_wrap=True)
+    whole_days = parse_timeframe(timeframe).length % timedelta(days=1) == timedelta(0)
+    for window in windows:
+        is_provisional = window.state is WindowState.PROVISIONAL
+        values = {
+            "channels": sum(channel.comparable for channel in window.channels),
+            "messages": window.counts.messages,
+            "receivers": window.counts.receivers,
+            "expected": window.counts.expected,
+            "missing": window.counts.missing,
+            "unknown": window.counts.unknown,
+        }
+        table.add_row(
+            f"{window.window.start:%Y-%m-%d}"
+            if whole_days
+            else f"{window.window.start:%Y-%m-%d %H:%M}",
+            Text(window.state, style="yellow" if is_provisional else ""),
+            _ratios(window),
+            _interval(totals_of(window).interval) if window.reliability is not None else "",
+            *(narrow_count(values[name]) for name in counts),
+        )
+    return table
+
+
+def groups_table(
+    windows: Sequence[WindowReliability], by: Dimension, versus: str | None
+) -> Iterable[RenderableType]:
+    """The windows' groups, compared with one of them, or why there are none."""
+    title = f"These windows by {words.DIMENSIONS[by]}"
+    groups = groups_of(windows, by)
+    other = reference(list(groups), versus)
+    if other is not None:
+        title += f", compared with {words.group(other, ID_WIDTH)}"
+    yield Text(title, style="bold")
+    if not groups:
+        yield Text(words.NO_GROUPS)
+        return
+    if versus is not None and other is None:
+        known = ", ".join(sorted(words.group(value) for value in groups if value))
+        yield Text(
+            f"There is no {words.DIMENSIONS[by]} {versus!r} here; there are {known}.",
+            style="yellow",
+        )
+    judged = verdicts(groups, versus)
+    table = bare_table()
+    table.add_column(words.DIMENSIONS[by])  # gives way where it is narrow
+    table.add_column("delivery", justify="right", no_wrap=True)
+    _add_interval(table)
+    within = f"within {words.duration(ON_TIME_MS['1m'])}"
+    for name in ("expected", "missing", within):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("" if other is None else "verdict", no_wrap=True)
+    for value, totals in groups.items():
+        verdict = judged[value]
+        word = "" if value == other or other is None else words.TOO_FEW
+        if verdict is not None:
+            word = verdict.word.value
+        table.add_row(
+            Text(words.group(value, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
+            words.percent(totals.counts.delivery_ratio),
+            _interval(totals.interval),
+            narrow_count(totals.counts.expected),
+            narrow_count(totals.counts.missing),
+            words.percent(totals.on_time(ON_TIME_MS["1m"])),
+            Text(word, style=_STYLES.get(word, "dim")),
+        )
+    yield table
+
+
+def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:
+    """Those with the least delivery ratio, of the sums over the windows; None: none lost any."""
+    of_channel: dict[str, list[ChannelReliability]] = defaultdict(list)
+    for window in windows:
+        for channel in window.channels:
+            if channel.comparable and not channel.is_audit:
+                of_channel[channel.channel_id].append(channel)
+    sums = {channel_id: sum_of(channels) for channel_id, channels in of_channel.items()}
+    lossy = [(channel_id, totals) for channel_id, totals in sums.items() if totals.counts.missing]
+    if not lossy:
+        return None
+    table = bare_table()
+    table.add_column("channel", no_wrap=True)
+    table.add_column("delivery", justify="right", no_wrap=True)
+    _add_interval(table)
+    for name in ("messages", "expected", "missing"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for channel_id, totals in sorted(lossy, key=_worst_first)[:WORST_CHANNELS]:
+        counts = totals.counts
+        table.add_row(
+            # A channel's id is what a client sent: never markup, never a control character.
+            Text(words.shorten(channel_id, ID_WIDTH)),
+            words.percent(counts.delivery_ratio),
+            _interval(totals.interval),
+            narrow_count(counts.messages),
+            narrow_count(counts.expected),
+            narrow_count(counts.missing),
+        )
+    return table
+
+
+def _worst_first(channel: tuple[str, Totals]) -> tuple[float, int, str]:
+    channel_id, totals = channel
+    return totals.counts.delivery_ratio or 0.0, -totals.counts.missing, channel_id
+
+
+def _ratios(window: WindowReliability) -> Text:
+    if window.reliability is None:
+        return Text(words.without_ratio(window), style="dim")
+    ratio, reliability = (
+        words.percent(window.counts.delivery_ratio),
+        words.percent(window.reliability),
+    )
+    return Text(f"{ratio:>8} {reliability:>8}")
+
+
+def _add_interval(table: Table) -> None:
+    # Where figures are so long that 80 columns are too few, `too few to say` takes two lines.
+    table.add_column("95 % interval", justify="right", min_width=13)
+
+
+def _interval(interval: Interval | None) -> str:
+    return words.interval(interval).removesuffix(" %")  # which the head says

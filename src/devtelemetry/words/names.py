@@ -1,0 +1,65 @@
+"""Names of things, and what stands where there is no figure. Pure."""
+
+from collections.abc import Mapping
+
+from devtelemetry.estimate.verdict import Verdict, Word
+from devtelemetry.model import Dimension, WindowReliability
+from devtelemetry.words.texts import shorten, visible
+
+TOO_FEW = "too few to say"
+NOT_COMPARABLE = "not comparable"
+NOTHING_TO_COMPARE = "nothing to compare"
+NOT_COMPUTED = "not yet computed"
+NOT_KNOWN = "not known"
+NOT_SAID = "not said"
+NO_REPORTERS = "no reporters"
+MISSING_MESSAGES = "Missing messages"
+LOSSY_RECEIVERS = "Receivers that lack messages"
+NO_GROUPS = (
+    "No window has been broken down: too few receivers report, or the windows are older than "
+    "breakdowns."
+)
+
+GROUP_NOT_SAID = "(not said)"
+"""In the place of a value that receivers never told; a label of series too, so it stays"""
+
+GROUP_OTHER = "(other)"
+"""In the place of the groups that have too few receivers to be shown; a label likewise"""
+
+DIMENSIONS: Mapping[Dimension, str] = {
+    Dimension.PLATFORM: "platform",
+    Dimension.APP_VERSION: "app version",
+    Dimension.MESSAGE_TYPE: "message type",
+}
+
+LOSS_CLASSES: Mapping[str, str] = {
+    "lost_by_everyone": "by everyone",
+    "burst": "in a burst",
+    "lost_by_one": "by one",
+    "scattered": "scattered",
+}
+"""How a message was lost, by its loss class; the word before it is `lost`"""
+
+
+def group(value: str | None, width: int | None = None) -> str:
+    """The name of a group, in `width` letters at most. What a client sent is made harmless."""
+    if value is None:
+        return GROUP_OTHER
+    return (visible(value) if width is None else shorten(value, width)) or GROUP_NOT_SAID
+
+
+def verdict(found: Verdict | None) -> str:
+    """`worse by 0.81 points`"""
+    if found is None:
+        return TOO_FEW
+    if found.word is Word.CANNOT_TELL:
+        return found.word.value
+    return f"{found.word.value} by {abs(100 * found.difference.estimate):.2f} points"
+
+
+def without_ratio(window: WindowReliability) -> str:
+    """What a window is, read with its channels, of which none is comparable.
+
+    A channel has a row where a receiver that counts was in it when something was sent.
+    """
+    return NOT_COMPARABLE if window.channels else NOTHING_TO_COMPARE

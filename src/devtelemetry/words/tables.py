@@ -1,0 +1,18 @@
+"""Tables of a terminal, for 80 columns."""
+
+from rich import box
+from rich.table import Table
+
+from devtelemetry.words.numbers import short_count
+
+ID_WIDTH = 27  # of a channel's id; longer ones are shortened in the middle
+
+
+def bare_table() -> Table:
+    """Without lines but the one under its head."""
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+
+
+def narrow_count(value: int) -> str:
+    """Nine characters at most."""
+    return short_count(value, whole_below=10_000_000)
