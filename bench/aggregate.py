@@ -21,7 +21,6 @@ from bench.postgres import fresh_database, server_version, temporary_server
 from bench.report import Result, Table
 from devtelemetry.aggregate import aggregate
 from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.aggregate.stored import CHANNEL_COLUMNS
 from devtelemetry.model import (
     HOUR,
     HOUR_MS,
@@ -328,12 +327,11 @@ async def _query(connection: Connection, window: Window) -> tuple[int, int, int]
     """The algorithm's step alone, with the settings that it runs with."""
     async with connection.transaction(isolation="repeatable_read"):
         found = await aggregate._algorithm(connection, _RULES, window)
-    channels = [dict(zip(CHANNEL_COLUMNS, row, strict=True)) for row in found.channels]
-    assert {row[1] for row in found.groups} == set(Dimension)
+    assert {group["dimension"] for group in found.groups} == set(Dimension)
     return (
-        sum(channel["messages"] for channel in channels),
-        sum(channel["expected"] for channel in channels),
-        sum(channel["missing"] for channel in channels),
+        sum(channel["messages"] for channel in found.channels),
+        sum(channel["expected"] for channel in found.channels),
+        sum(channel["missing"] for channel in found.channels),
     )
 
 

@@ -7,30 +7,18 @@ computes at a time, each window in one transaction over one snapshot of repaired
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from devtelemetry.aggregate.due import Arrived, has_news, must_compute, state_at
-from devtelemetry.aggregate.stored import (
-    CHANNEL_COLUMNS,
-    GROUP_COLUMNS,
-    OF_WINDOW,
-    Computed,
-    Row,
-    computed,
-    counts_of,
-    figures_of_channel,
-    group_of,
-    window_row,
-)
+from devtelemetry.aggregate.rollup import computed
 from devtelemetry.estimate.unseen import window_sample_coverage, window_unseen
 from devtelemetry.model import (
     AUDIT_CHANNELS,
     DAY,
     DAY_MS,
     ChannelReliability,
-    Counts,
     Figures,
     Group,
     MembershipPolicy,
@@ -46,6 +34,16 @@ from devtelemetry.model import (
     windows_between,
 )
 from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavailable
+from devtelemetry.results.rows import (
+    OF_WINDOW,
+    Computed,
+    counts_of,
+    figures_of_channel,
+    figures_of_window,
+    group_of,
+)
+from devtelemetry.results.store import store
+from devtelemetry.results.sums import sum_of_channels
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
@@ -320,7 +318,8 @@ async def _compute(
         try:
             async with repaired_snapshot(database, readonly=False) as connection:
                 found = await _algorithm(connection, rules, window)
-                return await _store(connection, rules, timeframe, window, found, now)
+                result = await _summarized(connection, rules, timeframe, window, found, now)
+                return replace(result, revision=await store(connection, result, found))
         except DatabaseAway:
             # Another command computes the same window at the same time, say.
             if not attempts_left:
@@ -397,7 +396,7 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
     return computed(rows)
 
 
-async def _store(
+async def _summarized(
     connection: Connection,
     rules: AggregateRules,
     timeframe: Timeframe,
@@ -405,87 +404,24 @@ async def _store(
     found: Computed,
     now: datetime,
 ) -> WindowReliability:
+    """What was found, as values."""
+    ids = [row["channel_id"] for row in found.channels]
     names = {
         row["channel_id"]: row["external_id"]
-        for row in await connection.fetch(
-            _QUERIES["channel_names"], [row[0] for row in found.channels]
-        )
+        for row in await connection.fetch(_QUERIES["channel_names"], channel_ids=ids)
     }
-    channels = []
-    for row in found.channels:
-        columns = dict(zip(CHANNEL_COLUMNS, row, strict=True))
-        channels.append(
-            ChannelReliability(
-                names[columns["channel_id"]], counts_of(columns), figures_of_channel(columns)
-            )
-        )
-    result = summarize(
+    return summarize(
         timeframe,
         window,
         rules.membership,
         state_at(window, rules.settle_time, now),
-        channels,
-        found.figures,
         [
-            group_of(dict(zip(GROUP_COLUMNS, row, strict=True)))
-            for row in found.groups
-            if row[0] == OF_WINDOW
+            ChannelReliability(names[row["channel_id"]], counts_of(row), figures_of_channel(row))
+            for row in found.channels
         ],
+        figures_of_window(found.window),
+        [group_of(row) for row in found.groups if row["channel_id"] == OF_WINDOW],
         now,
-    )
-    key = (timeframe.name, window.start, rules.membership.value)
-    totals = (
-        result.reliability,
-        *astuple(result.counts),
-        *window_row(result.figures),
-        result.unseen,
-        result.sample_coverage,
-    )
-    stored = await connection.fetchrow(_QUERIES["stored_window"], *key)
-    channels_before = await _rows(connection, "stored_channels", key)
-    groups_before = await _rows(connection, "stored_groups", key)
-    revision = 1
-    if stored is not None:
-        is_same = (
-            tuple(stored)[1:] == totals
-            and channels_before == found.channels
-            and groups_before == found.groups
-        )
-        revision = stored["revision"] + (not is_same)
-    await connection.execute(
-        _QUERIES["store_window"],
-        timeframe.name,
-        window.start,
-        window.end,
-        rules.membership.value,
-        result.state.value,
-        revision,
-        now,
-        *totals,
-    )
-    if channels_before != found.channels:
-        await _rewrite(connection, "reliability_channel", CHANNEL_COLUMNS, key, found.channels)
-    if groups_before != found.groups:
-        await _rewrite(connection, "reliability_group", GROUP_COLUMNS, key, found.groups)
-    return replace(result, revision=revision)
-
-
-async def _rows(connection: Connection, query: str, key: tuple[Any, ...]) -> list[Row]:
-    return sorted(tuple(row) for row in await connection.fetch(_QUERIES[query], *key))
-
-
-async def _rewrite(
-    connection: Connection,
-    table: str,
-    columns: Sequence[str],
-    key: tuple[Any, ...],
-    rows: Sequence[Row],
-) -> None:
-    await connection.execute(_QUERIES[f"delete_{table}"], *key)
-    await connection.copy_rows(
-        table,
-        ("timeframe", "window_start", "membership", *columns),
-        [(*key, *row) for row in rows],
     )
 
 
@@ -511,14 +447,7 @@ def summarize(
         membership=membership,
         state=state,
         reliability=sum(ratios) / len(ratios) if ratios else None,
-        counts=Counts(
-            messages=sum(counts.messages for counts in taking_part),
-            receivers=sum(counts.receivers for counts in taking_part),
-            expected=sum(counts.expected for counts in taking_part),
-            missing=sum(counts.missing for counts in taking_part),
-            corroborated=sum(counts.corroborated for counts in taking_part),
-            unknown=sum(counts.unknown for counts in taking_part),
-        ),
+        counts=sum_of_channels(taking_part),
         revision=1,
         computed_at=now,
         channels=tuple(channels),

@@ -22,7 +22,6 @@ from devtelemetry.aggregate.aggregate import (
     is_cleaned,
     not_measured,
 )
-from devtelemetry.aggregate.stored import counts_of
 from devtelemetry.causes.classify import (
     BURST_MESSAGES,
     CLASS_OF,
@@ -44,6 +43,7 @@ from devtelemetry.model import (
     window_starting,
 )
 from devtelemetry.model.errors import DevTelemetryError
+from devtelemetry.results.rows import counts_of
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import receiver_name
 from devtelemetry.store.repair import repaired_snapshot

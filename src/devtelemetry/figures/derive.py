@@ -20,6 +20,7 @@ from devtelemetry.model import (
     Spreads,
     WindowReliability,
 )
+from devtelemetry.results.sums import sum_of_windows
 
 ON_TIME_MS: Mapping[str, int] = {"1m": 60_000, "10m": 600_000, "1h": 3_600_000}
 """Within what the on-time delivery ratio is told: as it is written, and ms"""
@@ -73,14 +74,7 @@ class Totals:
         a, b = self.counts, other.counts
         has_spreads = self._has_spreads and other._has_spreads
         return Totals(
-            Counts(
-                messages=a.messages + b.messages,
-                receivers=max(a.receivers, b.receivers),
-                expected=a.expected + b.expected,
-                missing=a.missing + b.missing,
-                corroborated=a.corroborated + b.corroborated,
-                unknown=a.unknown + b.unknown,
-            ),
+            sum_of_windows(a, b),
             self.spreads.plus(other.spreads) if has_spreads else NO_SPREADS,
             self.delays.plus(other.delays),
             # A window without pairs has no clusters either, and is none to share them with.
