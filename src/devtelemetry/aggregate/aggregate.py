@@ -302,7 +302,10 @@ async def _stored_states(
     connection: Connection, rules: AggregateRules, timeframe: Timeframe, first: Window
 ) -> dict[datetime, tuple[WindowState, datetime]]:
     rows = await connection.fetch(
-        _QUERIES["computed"], timeframe.name, rules.membership.value, first.start
+        _QUERIES["computed"],
+        timeframe=timeframe.name,
+        membership=rules.membership.value,
+        first_start=first.start,
     )
     return {row["window_start"]: (WindowState(row["state"]), row["computed_at"]) for row in rows}
 
@@ -327,14 +330,8 @@ async def _compute(
     raise AssertionError("the last attempt returns or raises")
 
 
-async def not_measured(
-    connection: Connection, rules: AggregateRules
-) -> tuple[list[int], list[int], list[str], list[bool]]:
-    """What is not measured, as the SQL takes it.
-
-    Kinds of the message types that are not; kinds that came by status-go's interface; patterns for
-    LIKE of the channels that are not, and whether each is for status-go's messages.
-    """
+async def not_measured(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
+    """What is not measured: the parameters of measured.sql that say so."""
     kinds = await connection.fetch(_QUERIES["kinds"])
     none = Unmeasured()
     unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
@@ -343,53 +340,52 @@ async def not_measured(
         for source, rule in unmeasured.items()
         for glob in rule.channels
     ]
-    return (
-        [
+    return {
+        "unmeasured_kinds": [
             row["kind"]
             for row in kinds
             if row["message_type"] in unmeasured[Source(row["source"])].types
         ],
-        [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
-        [pattern for pattern, _ in patterns],
-        [is_status_go for _, is_status_go in patterns],
-    )
+        "status_go_kinds": [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
+        "unmeasured_patterns": [pattern for pattern, _ in patterns],
+        "pattern_is_status_go": [is_status_go for _, is_status_go in patterns],
+    }
 
 
-async def holes_of(
-    connection: Connection, window: Window
-) -> tuple[list[int], list[int], list[int]]:
-    """The holes that touch the window: receivers, and after and before which sentAt each lies."""
-    rows = await connection.fetch(_QUERIES["holes"], window.start_ms, window.end_ms)
-    receivers, after, before = (
-        [row[column] for row in rows] for column in ("receiver_id", "after", "before")
-    )
-    return receivers, after, before
+async def holes_of(connection: Connection, window: Window) -> dict[str, list[int]]:
+    """The holes that touch the window: the parameters of spans.sql that say so."""
+    rows = await connection.fetch(_QUERIES["holes"], start_ms=window.start_ms, end_ms=window.end_ms)
+    return {
+        "hole_receivers": [row["receiver_id"] for row in rows],
+        "hole_after": [row["after"] for row in rows],
+        "hole_before": [row["before"] for row in rows],
+    }
 
 
 async def _algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
     unmeasured = await not_measured(connection, rules)
-    span = window.start_ms, window.end_ms
-    holes = await holes_of(connection, window)
-    memberships = await connection.fetchval(_QUERIES["memberships"], *span)
+    span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
+    belief: dict[str, Any] = {"quorum": rules.quorum, "weight_cap": rules.weight_cap}
+    holes: dict[str, Any] = await holes_of(connection, window)
+    memberships = await connection.fetchval(_QUERIES["memberships"], **span)
     held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
     await connection.execute(_FOR_MEASURED)
-    await connection.execute(_MEASURED, *span, *unmeasured, rules.quorum, rules.weight_cap)
+    await connection.execute(_MEASURED, **span, **unmeasured, **belief)
     await connection.execute(_FOR_HELD.format(kb=held_kb))
-    await connection.execute(_HELD, *span)
+    await connection.execute(_HELD, **span)
     await connection.execute(_FOR_THE_REST)
-    await connection.execute(_SKEWED, *span, *holes)
+    await connection.execute(_SKEWED, **span, **holes)
     rows = await connection.fetch(
         _RELIABILITY,
-        *span,
-        rules.membership.value,
-        *unmeasured,
-        *holes,
-        rules.quorum,
-        rules.weight_cap,
-        rules.smallest_group,
-        _like(AUDIT_CHANNELS + "*"),
-        max(min(holes[1], default=window.end_ms), window.start_ms - 1),
-        min(max(holes[2], default=window.start_ms), window.end_ms),
+        **span,
+        **unmeasured,
+        **belief,
+        **holes,
+        holes_after=max(min(holes["hole_after"], default=window.end_ms), window.start_ms - 1),
+        holes_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
+        membership=rules.membership.value,
+        smallest_group=rules.smallest_group,
+        audit_channels=_like(AUDIT_CHANNELS + "*"),
     )
     # A transaction may compute once more.
     await connection.execute("drop table measured, held, skewed")

@@ -1,19 +1,15 @@
 -- The reliability of one window, with all that it rests on. Source: docs/algorithm.md; the steps are named after its
 -- terms.
 --
--- in   $1 window_start, $2 window_end   Unix ms, half-open, whole minutes
---      $3 membership                    present | window | bracketed
---      $4 unmeasured_kinds              integer[]: sample_kind.kind of the message types that are not measured
---      $5 status_go_kinds               integer[]: the kinds of messages that came by status-go's interface
---      $6, $7 unmeasured_channels       text[], boolean[]: LIKE patterns, and whether each is for status-go's messages
---      $8, $9, $10 holes                bigint[]: receivers that lost reports, and after and before which sentAt: open
---                                       intervals that touch the window, any number for each. They come in, so that the
---                                       plan fits how many there are
---      $11 quorum, $12 weight_cap       how many must vouch for a message; the greatest share of a channel's messages
---                                       that exist by the word of one receiver alone
---      $13 smallest_group               receivers; smaller groups are put together
---      $14 audit_channels               LIKE pattern of the channels that take part in no total
---      $15, $16 span of all holes       in the window, so that no more is read again than lies between
+-- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
+--      membership               present | window | bracketed
+--      unmeasured_kinds, status_go_kinds, unmeasured_patterns, pattern_is_status_go, quorum, weight_cap
+--                               as in measured.sql
+--      hole_receivers, hole_after, hole_before
+--                               as in spans.sql. They come in, so that the plan fits how many there are
+--      holes_after, holes_before   the span of all holes in the window: no more is read again than lies between
+--      smallest_group           receivers; smaller groups are put together
+--      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
 -- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql), and of some the delays
@@ -26,7 +22,8 @@ with
 unmeasured_channel as not materialized (
     select channel_id, pattern.is_status_go
     from channel
-    join unnest($6::text[], $7::boolean[]) as pattern (text, is_status_go) on external_id like pattern.text
+    join unnest($unmeasured_patterns::text[], $pattern_is_status_go::boolean[]) as pattern (text, is_status_go)
+        on external_id like pattern.text
 ),
 
 -- For how many messages of a channel a receiver alone vouches.
@@ -45,7 +42,8 @@ disbelieved as materialized (
         select channel_id, sum(cardinality(timeline)) as all_messages from measured group by channel_id
     ) size using (channel_id)
     -- In decimals: 29 of 100 are not more than 0.29.
-    where $12::double precision < 1 and $11::integer = 1 and messages > $12::double precision::numeric * all_messages
+    where $weight_cap::double precision < 1 and $quorum::integer = 1
+      and messages > $weight_cap::double precision::numeric * all_messages
 ),
 
 -- What is measured and not in M.
@@ -54,7 +52,7 @@ left_out_message as materialized (
     from measured
     cross join lateral unnest(doubtful_id, doubtful_sent_at, doubtful_vouchers, doubtful_voucher)
         as doubtful (message_id, sent_at, vouchers, voucher)
-    where vouchers < $11::integer
+    where vouchers < $quorum::integer
        or (channel_id, voucher) in (select channel_id, receiver_id from disbelieved)
 ),
 
@@ -92,8 +90,9 @@ kind_of_receiver as materialized (
         channel_id,
         receiver_id,
         kind,
-        kind <> all ($4::integer[])
-        and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+        kind <> all ($unmeasured_kinds::integer[])
+        and (channel_id, kind = any ($status_go_kinds::integer[]))
+            not in (select channel_id, is_status_go from unmeasured_channel)
         as is_measured,
         sum(held_or_sent - sent)::bigint as held,
         sum(sent)::bigint as sent,
@@ -128,7 +127,7 @@ outside_part as (
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
     join part_said using (channel_id, receiver_id)
-    where sent_at >= $1::bigint and sent_at < $2::bigint and (sent_at < joined_at or sent_at > left_at)
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and (sent_at < joined_at or sent_at > left_at)
       and delay >= 0
     group by channel_id, receiver_id, kind
 ),
@@ -145,7 +144,7 @@ in_hole as (
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_said using (channel_id, receiver_id)
-    where sent_at > $15::bigint and sent_at < $16::bigint and holes @> sent_at
+    where sent_at > $holes_after::bigint and sent_at < $holes_before::bigint and holes @> sent_at
       and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
     group by channel_id, receiver_id, kind
 ),
@@ -190,7 +189,7 @@ left_out as (
 only_sent as (
     select channel_id, receiver_id, kind, array_agg(sent_at) as sent_at
     from receipt
-    where sent_at >= $1::bigint and sent_at < $2::bigint and created_at is null
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and created_at is null
     group by channel_id, receiver_id, kind
 ),
 
@@ -233,7 +232,7 @@ expectation as (
             from unnest(l.sent) as t (sent_at)
             where expected @> t.sent_at and holes @> t.sent_at
         ) end as unknown,
-        case when $11::integer > 1 or (channel_id, receiver_id) in (select channel_id, receiver_id from disbelieved)
+        case when $quorum::integer > 1 or (channel_id, receiver_id) in (select channel_id, receiver_id from disbelieved)
              then 0
              when width_bucket(receiver_id, m.lone_voucher) = width_bucket(receiver_id - 1, m.lone_voucher) then 0
              else (

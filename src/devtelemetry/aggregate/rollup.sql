@@ -32,7 +32,7 @@ channel_total as materialized (
         expected,
         missing,
         receivers >= 2 and expected > 0 as is_comparable,
-        receivers >= 2 and expected > 0 and external_id not like $14::text as takes_part
+        receivers >= 2 and expected > 0 and external_id not like $audit_channels::text as takes_part
     from (
         select
             channel_id, count(*) as receivers, sum(expected)::bigint as expected, sum(missing)::bigint as missing
@@ -78,7 +78,8 @@ value_of_level as materialized (
         level,
         dimension,
         value,
-        dimension <> '' and (receivers < $13::integer or (before > 0 and before < $13::integer)) as is_rest
+        dimension <> ''
+        and (receivers < $smallest_group::integer or (before > 0 and before < $smallest_group::integer)) as is_rest
     from (
         select
             *,
@@ -350,7 +351,7 @@ moved as materialized (
         full join (
             select channel_id, receiver_id, messages
             from lone
-            where $11::integer = 1
+            where $quorum::integer = 1
               and (channel_id, receiver_id) not in (select channel_id, receiver_id from disbelieved)
         ) l using (channel_id, receiver_id)
         join channel_total c using (channel_id)

@@ -108,7 +108,8 @@ cross join lateral (
     select count(*) filter (where f.corroborated > 0) as windows, {summed_spreads_of_channel}
     from reliability_channel f
     where f.channel_id = w.channel_id and f.timeframe = $timeframe::text and f.window_start >= $start::timestamptz
-      and f.window_start < $end::timestamptz and f.membership = $membership::text and f.receivers >= 2 and f.expected > 0
+      and f.window_start < $end::timestamptz and f.membership = $membership::text
+      and f.receivers >= 2 and f.expected > 0
 ) p
 order by 1 - w.missing::float8 / nullif(w.corroborated, 0), w.missing desc, w.external_id
 
