@@ -236,7 +236,7 @@ def counts_of(part: OracleChannel | OracleWindow | OracleGroup) -> Counts:
 
 def spreads_of(part: OracleWindow | OracleGroup) -> Spreads:
     return Spreads(
-        Spread(*part.over_channels), Spread(*part.over_receivers), Spread(*part.over_parts)
+        Spread(*part.over_channels), Spread(*part.over_receivers), Spread(*part.over_memberships)
     )
 
 

@@ -34,6 +34,7 @@ from devtelemetry.model import (
     windows_between,
 )
 from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavailable
+from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import (
     OF_WINDOW,
     Computed,
@@ -56,7 +57,7 @@ COMPUTE_ATTEMPTS = 10
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
 _SKEWED = load(__package__, "skewed.sql")
-_RELIABILITY = load(__package__, "reliability.sql")
+_RELIABILITY = load(__package__, "reliability.sql", **SQL)
 _QUERIES = queries(__package__)
 
 # A plan must fit the window: a generic one reads a day through an index, row by row. Messages come

@@ -15,7 +15,7 @@
 -- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql), and of some the delays
 -- again (skewed.sql). What is joined here has one row a channel or one a receiver of a channel. (message, receiver) pairs
 -- are never made: |X| is counted by binary search in the channel's timeline, so the cost is linear in the receipts,
--- however many pairs are missing. What is rare is read once more and taken out: what receivers hold outside of their part
+-- however many pairs are missing. What is rare is read once more and taken out: what receivers hold outside of their stay
 -- or within their holes, messages that too few vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
@@ -85,7 +85,7 @@ message_kind as materialized (
 ),
 
 -- What each receiver holds and sent, kind by kind.
-kind_of_receiver as materialized (
+held_kind as materialized (
     select
         channel_id,
         receiver_id,
@@ -110,14 +110,14 @@ receiver_of_window as (
         bool_or(is_measured) as has_measured,
         min(first_sent_at) as first_sent_at,
         max(last_sent_at) as last_sent_at
-    from kind_of_receiver
+    from held_kind
     group by channel_id, receiver_id
 ),
 
 -- include: counting.sql
 
--- What of all this is read once more: what receivers hold and sent outside of their part, ...
-outside_part as (
+-- What of all this is read once more: what receivers hold and sent outside of their stay, ...
+outside_stay as (
     select
         channel_id,
         receiver_id,
@@ -126,13 +126,13 @@ outside_part as (
         count(*) filter (where sent_by_receiver) as sent,
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
-    join part_said using (channel_id, receiver_id)
+    join said_stay using (channel_id, receiver_id)
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and (sent_at < joined_at or sent_at > left_at)
       and delay >= 0
     group by channel_id, receiver_id, kind
 ),
 
--- ... within their holes and their part, ...
+-- ... within their holes and their stay, ...
 in_hole as (
     select
         channel_id,
@@ -143,7 +143,7 @@ in_hole as (
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
     join hole_of_receiver using (receiver_id)
-    left join part_said using (channel_id, receiver_id)
+    left join said_stay using (channel_id, receiver_id)
     where sent_at > $holes_after::bigint and sent_at < $holes_before::bigint and holes @> sent_at
       and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
     group by channel_id, receiver_id, kind
@@ -177,7 +177,7 @@ left_out as (
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
     ) r
-    left join part_said using (channel_id, receiver_id)
+    left join said_stay using (channel_id, receiver_id)
     left join hole_of_receiver using (receiver_id)
     where sent_by_receiver
        or not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
@@ -194,7 +194,7 @@ only_sent as (
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
--- and last receipt, but for the messages that it is only known to have sent and for those outside of its part.
+-- and last receipt, but for the messages that it is only known to have sent and for those outside of its stay.
 expectation as (
     select
         channel_id,
@@ -249,8 +249,8 @@ expectation as (
              ) end as uncorroborated
     from counting
     join message_kind m using (channel_id)
-    left join kind_of_receiver k using (channel_id, receiver_id, kind)
-    left join outside_part o using (channel_id, receiver_id, kind)
+    left join held_kind k using (channel_id, receiver_id, kind)
+    left join outside_stay o using (channel_id, receiver_id, kind)
     left join in_hole h using (channel_id, receiver_id, kind)
     left join left_out l using (channel_id, receiver_id, kind)
     left join only_sent using (channel_id, receiver_id, kind)
@@ -263,8 +263,9 @@ expectation as (
     ) span_of_expected
 ),
 
--- What was expected of each receiver in each channel, kind by kind, and who it is. All figures are sums over these.
-part as materialized (
+-- What was expected of each receiver in each channel, kind by kind, and who it is: the pairs (results/columns.py) that
+-- all figures are sums of.
+kind_of_membership as materialized (
     select
         channel_id,
         receiver_id,

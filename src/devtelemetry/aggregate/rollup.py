@@ -26,17 +26,10 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
             row["delays"] or (), row["delay_counts"] or ()
         )
         if row["dimension"]:
-            row["value"] = "" if row["is_rest"] else row["value"]
             groups.append(row)
         elif row["is_window"]:
             window = row
         else:
-            row["captures"] = [
-                row["captures"],
-                row["captured_once"],
-                row["captured_twice"],
-                row["captured_once_squared"],
-            ]
             channels.append(row)
     # Where a channel is too small to be broken down, the rest is the channel once more.
     siblings = Counter((row["channel_id"], row["dimension"]) for row in groups)

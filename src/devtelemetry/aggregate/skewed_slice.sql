@@ -28,7 +28,7 @@
               ))
         ) receipt_of_slice using (channel_id, message_id, sent_at)
     ) corrected
-    left join part_said using (channel_id, receiver_id)
+    left join said_stay using (channel_id, receiver_id)
     left join hole_of_receiver using (receiver_id)
     where delay <> corrected_delay
       and not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)

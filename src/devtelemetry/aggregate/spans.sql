@@ -5,8 +5,8 @@
 --      hole_after, hole_before  bigint[]: after and before which sentAt: open intervals that touch the window, any number
 --                               for each receiver
 
--- Who says that it joined or left within the window: what it holds and sent before or after is not in its part.
-part_said as not materialized (
+-- Who says that it joined or left within the window: what it holds and sent before or after is outside of its stay.
+said_stay as not materialized (
     select channel_id, receiver_id, joined_at, left_at
     from membership
     where (joined_at > $start_ms::bigint and joined_at < $end_ms::bigint)

@@ -84,7 +84,7 @@ COUNTS = (
 SPREADS = (
     Column("over_channels", "numeric[]", Level.WINDOW | Level.GROUP, Adds.SUM),
     Column("over_receivers", "numeric[]", Level.WINDOW | Level.GROUP, Adds.SUM),
-    Column("over_parts", "numeric[]", Level.ALL, Adds.SUM),
+    Column("over_memberships", "numeric[]", Level.ALL, Adds.SUM),
 )
 
 DELAYS = (

@@ -90,16 +90,18 @@ def group_of(row: Row) -> Group:
 
 
 def spreads_within_channel(row: Row) -> Spreads:
-    """A receiver is one part of a channel: what is over the ones is over the others."""
-    spread = _spread(row["over_parts"])
-    return Spreads(over_receivers=spread, over_parts=spread)
+    """Within a channel a receiver is a membership: what is over the ones is over the others."""
+    spread = _spread(row["over_memberships"])
+    return Spreads(over_receivers=spread, over_memberships=spread)
 
 
 def _spreads(row: Row) -> Spreads:
-    if row["over_parts"] is None:
+    if row["over_memberships"] is None:
         return NO_SPREADS
     return Spreads(
-        _spread(row["over_channels"]), _spread(row["over_receivers"]), _spread(row["over_parts"])
+        _spread(row["over_channels"]),
+        _spread(row["over_receivers"]),
+        _spread(row["over_memberships"]),
     )
 
 
