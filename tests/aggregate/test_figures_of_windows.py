@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.aggregate import Unmeasured
+from devtelemetry.aggregate.rules import Unmeasured
 from devtelemetry.estimate.unseen import (
     sample_coverage,
     unseen_messages,

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import dropwhile
+from operator import itemgetter
 from typing import Any
 
 from devtelemetry.model import DELAY_CLASSES
@@ -40,7 +41,12 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
         or not row["is_rest"]
         or siblings[row["channel_id"], row["dimension"]] > 1
     ]
-    return Computed(window, channels, shown)
+    # In an order: sums of floats depend on it.
+    return Computed(
+        window,
+        sorted(channels, key=itemgetter("channel_id")),
+        sorted(shown, key=itemgetter("channel_id", "dimension", "is_rest", "value")),
+    )
 
 
 def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:

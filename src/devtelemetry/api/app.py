@@ -18,7 +18,7 @@ from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devtelemetry import __version__
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.access import Access
 from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument

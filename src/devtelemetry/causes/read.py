@@ -15,13 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from devtelemetry.aggregate.aggregate import (
-    AggregateRules,
-    cleaned_days_of,
-    holes_of,
-    is_cleaned,
-    not_measured,
-)
+from devtelemetry.aggregate.algorithm import holes_of, not_measured
+from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import (
     BURST_MESSAGES,
     CLASS_OF,

@@ -13,7 +13,7 @@ from fastapi import Request
 from nicegui import Client, ui
 from nicegui.elements.html import Html
 
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard import words
 from devtelemetry.dashboard.drawing import (
     Drawn,

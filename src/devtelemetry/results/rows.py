@@ -47,8 +47,8 @@ class Computed:
     """What was computed of a window: rows with the columns of the list, and maybe more.
 
     window    of the channels that take part in it, together
-    channels  with channel_id, in any order
-    groups    with channel_id (OF_WINDOW: of the window), dimension, is_rest, value, in any order
+    channels  with channel_id, and by it
+    groups    with channel_id (OF_WINDOW: of the window), dimension, is_rest and value, and by them
     """
 
     window: Row
