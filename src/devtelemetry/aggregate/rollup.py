@@ -20,7 +20,6 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
     groups: list[Row] = []
     for group in rollup:
         row = dict(group)
-        row["channel_id"] = OF_WINDOW if row["is_window"] else row["level"]
         for spread in SPREADS:
             row[spread.name] = row[spread.name] or _NO_CLUSTERS
         row["delivery_delays"], row["report_delays"] = _delays_by_kind(

@@ -6,8 +6,8 @@
 -- channels that take part in it (is_window; level 0). There are four dimensions: '', the whole of the level, and what it
 -- is broken down by. The columns in braces are those of results/columns.py.
 --
--- out  one row a group of a level: is_window, level (the channel), dimension, is_rest (small groups, put together; their
---      value is ''), value; the counts; over_memberships; delays and delay_counts: receipt.delay, and how many delivered
+-- out  one row a group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put together;
+--      their value is ''), value; the counts; over_memberships; delays and delay_counts: receipt.delay, and how many delivered
 --      pairs have it (NULL: none). Of the window's groups over_channels and over_receivers, of a channel its captures, and
 --      of dimension '' median, trimmed and influence as well; NULL for others.
 
@@ -389,7 +389,7 @@ from (
     select distinct
         group_id,
         is_window,
-        level,
+        level as channel_id,
         dimension,
         is_rest,
         case when is_rest then '' else value end as value
