@@ -19,9 +19,9 @@ import asyncpg
 from bench.machine import conditions
 from bench.postgres import fresh_database, server_version, temporary_server
 from bench.report import Result, Table
-from devtelemetry.aggregate import aggregate
-from devtelemetry.aggregate.aggregate import AggregateRules
-from devtelemetry.aggregate.stored import CHANNEL_COLUMNS
+from devtelemetry.aggregate.algorithm import run_algorithm
+from devtelemetry.aggregate.compute import compute_one
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.model import (
     HOUR,
     HOUR_MS,
@@ -299,7 +299,7 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
             return await _query(connection, window)
 
     async def whole() -> WindowReliability:
-        return await aggregate.compute_one(database, _RULES, timeframe, hour.start, now=lambda: NOW)
+        return await compute_one(database, _RULES, timeframe, hour.start, now=lambda: NOW)
 
     try:
         for repeat in range(repeats + 1):
@@ -327,13 +327,12 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
 async def _query(connection: Connection, window: Window) -> tuple[int, int, int]:
     """The algorithm's step alone, with the settings that it runs with."""
     async with connection.transaction(isolation="repeatable_read"):
-        found = await aggregate._algorithm(connection, _RULES, window)
-    channels = [dict(zip(CHANNEL_COLUMNS, row, strict=True)) for row in found.channels]
-    assert {row[1] for row in found.groups} == set(Dimension)
+        found = await run_algorithm(connection, _RULES, window)
+    assert {group["dimension"] for group in found.groups} == set(Dimension)
     return (
-        sum(channel["messages"] for channel in channels),
-        sum(channel["expected"] for channel in channels),
-        sum(channel["missing"] for channel in channels),
+        sum(channel["messages"] for channel in found.channels),
+        sum(channel["expected"] for channel in found.channels),
+        sum(channel["missing"] for channel in found.channels),
     )
 
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import orjson
 
 from bench.report import Result, Table
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import LossClass
 from devtelemetry.causes.read import MissingRequest, drill_down
 from devtelemetry.ingest.check import AgeLimits

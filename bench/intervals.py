@@ -447,7 +447,7 @@ def _window(missing: Ints, pairs: Ints) -> tuple[Counts, Spreads]:
         Spreads(
             over_channels=spread(missing.sum(axis=0), pairs.sum(axis=0)),
             over_receivers=spread(missing.sum(axis=1), pairs.sum(axis=1)),
-            over_parts=spread(missing, pairs),
+            over_memberships=spread(missing, pairs),
         ),
     )
 

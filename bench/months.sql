@@ -60,7 +60,7 @@ from unnest($1::bigint[]) with ordinality as c (id, number)
 -- The channels of the hours that start in [$1, $2); from $3 on some lose more; $4 the seed.
 insert into reliability_channel (
     channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
-    over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+    over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
 )
 select channel_id, '1h', at, 'present', 
     messages, receivers, expected, missing, corroborated, unknown,
@@ -101,11 +101,11 @@ order by at, channel_id
 -- The channels of the hours that start in [$1, $2), as they were a week before.
 insert into reliability_channel (
     channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
-    over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+    over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
 )
 select
     channel_id, timeframe, window_start + interval '7 days', membership, messages, receivers, expected, missing,
-    corroborated, unknown, over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+    corroborated, unknown, over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
 from reliability_channel
 where timeframe = '1h' and membership = 'present'
   and window_start >= $1::timestamptz - interval '7 days' and window_start < $2::timestamptz - interval '7 days'
@@ -115,7 +115,7 @@ order by window_start, channel_id
 -- Windows of the timeframe $1, $2 long, that are due at $3: the sums of their hours.
 insert into reliability_channel (
     channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
-    over_parts, delivery_delays, report_delays, captures, median, trimmed, influence
+    over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
 )
 select channel_id, $1::text, at, 'present', 
     messages, receivers, expected, missing, corroborated, unknown,
@@ -141,7 +141,7 @@ order by at, channel_id
 -- The windows over the channels; $1 timeframe, $2 its length, $3 now.
 insert into reliability_window (
     timeframe, window_start, window_end, membership, state, reliability, messages, receivers, expected, missing,
-    corroborated, unknown, revision, computed_at, over_channels, over_receivers, over_parts, delivery_delays,
+    corroborated, unknown, revision, computed_at, over_channels, over_receivers, over_memberships, delivery_delays,
     report_delays, median, trimmed, influence, unseen, sample_coverage
 )
 select
@@ -154,7 +154,7 @@ select
         sum(corroborated::numeric ^ 2)
     ],
     pg_temp.spread(greatest(2, sum(receivers)::bigint / 3), sum(missing), sum(corroborated)),
-    array[sum(over_parts[1]), sum(over_parts[2]), sum(over_parts[3]), sum(over_parts[4])],
+    array[sum(over_memberships[1]), sum(over_memberships[2]), sum(over_memberships[3]), sum(over_memberships[4])],
     pg_temp.delays(sum(expected - missing)::bigint), '{}',
     1 - sum(missing)::float8 / sum(corroborated), 1 - sum(missing)::float8 / sum(corroborated),
     max(influence) / count(*) * 2, sum(messages) * 0.004, 0.993
@@ -168,7 +168,7 @@ order by window_start
 -- Filled in: of what the groups are, and what they have in the place of clusters.
 insert into reliability_group (
     channel_id, timeframe, window_start, membership, dimension, is_rest, value, messages, receivers, expected, missing,
-    corroborated, unknown, over_channels, over_receivers, over_parts, delivery_delays, report_delays
+    corroborated, unknown, over_channels, over_receivers, over_memberships, delivery_delays, report_delays
 )
 select
     {channel_id}, timeframe, window_start, membership, dimension, is_rest, value, messages, receivers, expected,

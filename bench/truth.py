@@ -21,7 +21,8 @@ from bench.liars import LIARS
 from bench.postgres import fresh_database, temporary_server
 from bench.pushes import Push, pushes
 from bench.report import Result, Table
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.compute import compute_one
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.estimate.delay import Reach, negative_share
 from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.unseen import unseen_messages

@@ -11,7 +11,8 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from devtelemetry.api.app import ReliabilityDocument, create_app
+from devtelemetry.api.app import create_app
+from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat

@@ -249,7 +249,7 @@ def test_windows_add_up_to_one_share() -> None:
     total = sum_of(windows)
     assert total.windows == 2
     assert total.counts == Counts(10, 3, 30, 2, 30)
-    assert total.spreads.over_parts.clusters == 40
+    assert total.spreads.over_memberships.clusters == 40
     assert sum_of([]).counts == Counts(0, 0, 0, 0, 0)
     empty_hour = replace(a_window(), counts=Counts(0, 0, 0, 0, 0))
     assert sum_of([*windows, empty_hour]).windows == 2

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import (

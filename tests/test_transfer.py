@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
+from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregate.test_reliability import close_to, figures, oracle_figures
-from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_due
+from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.ingest.batch import Heartbeat, NewRun, union
 from devtelemetry.model import (
     DAY_MS,

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_due, compute_one
+from devtelemetry.aggregate.compute import compute_due, compute_one
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import Sample, WindowReliability, WindowState, parse_timeframe, unix_ms

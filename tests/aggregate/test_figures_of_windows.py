@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.aggregate import Unmeasured
+from devtelemetry.aggregate.rules import Unmeasured
 from devtelemetry.estimate.unseen import (
     sample_coverage,
     unseen_messages,
@@ -236,7 +236,7 @@ def counts_of(part: OracleChannel | OracleWindow | OracleGroup) -> Counts:
 
 def spreads_of(part: OracleWindow | OracleGroup) -> Spreads:
     return Spreads(
-        Spread(*part.over_channels), Spread(*part.over_receivers), Spread(*part.over_parts)
+        Spread(*part.over_channels), Spread(*part.over_receivers), Spread(*part.over_memberships)
     )
 
 

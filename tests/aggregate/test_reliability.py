@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.aggregate import Unmeasured
+from devtelemetry.aggregate.rules import Unmeasured
 from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (
     DAY_MS,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from aggregate.test_coverage import worlds
 from aggregate.test_reliability import worlds as contradictions
-from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_due, compute_one
+from devtelemetry.aggregate.compute import compute_due, compute_one
+from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.causes import read
 from devtelemetry.causes.classify import runs_of
 from devtelemetry.causes.read import (

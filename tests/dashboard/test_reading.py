@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from bench.months import Made, make_months
 
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard.reading import REMEMBERED, Reader
 from devtelemetry.dashboard.state import PageState
 from devtelemetry.figures.derive import Totals, sum_of

@@ -16,7 +16,8 @@ from urllib.parse import urlencode
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
+from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.figures.series import ALL_SERIES
 from devtelemetry.model import HOUR_MS, Sample, parse_timeframe, unix_ms
 from devtelemetry.publish.publisher import PublishedSeries, publish_waiting

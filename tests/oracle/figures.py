@@ -104,7 +104,7 @@ class OracleGroup:
     unknown: int
     over_channels: Spread
     over_receivers: Spread
-    over_parts: Spread
+    over_memberships: Spread
     delays: Delays
 
 
@@ -147,7 +147,7 @@ def over_receivers(pairs: Iterable[Pair]) -> Spread:
     return spread(pairs, lambda pair: pair.receiver)
 
 
-def over_parts(pairs: Iterable[Pair]) -> Spread:
+def over_memberships(pairs: Iterable[Pair]) -> Spread:
     return spread(pairs, lambda pair: (pair.channel_id, pair.receiver))
 
 
@@ -228,7 +228,7 @@ def groups(channels: Sequence[OracleChannel], dimension: Dimension, smallest: in
             *count_pairs(pairs),
             over_channels(pairs),
             over_receivers(pairs),
-            over_parts(pairs),
+            over_memberships(pairs),
             delays(pairs),
         )
     return found

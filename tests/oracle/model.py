@@ -351,8 +351,8 @@ class OracleWindow:
         return figures.over_receivers(self.pairs)
 
     @property
-    def over_parts(self) -> Spread:
-        return figures.over_parts(self.pairs)
+    def over_memberships(self) -> Spread:
+        return figures.over_memberships(self.pairs)
 
     @property
     def delays(self) -> Delays:

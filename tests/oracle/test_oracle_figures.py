@@ -142,7 +142,7 @@ def test_spreads_of_a_channel_and_of_a_window() -> None:
     assert window.over_channels == (2, 17, 47, 130)
     # a: 1, 4; b: 2, 6; c: 2, 4
     assert window.over_receivers == (3, 9, 24, 68)
-    assert window.over_parts == (5, 7, 17, 46)
+    assert window.over_memberships == (5, 7, 17, 46)
 
 
 def test_who_has_no_corroborated_pair_is_no_cluster() -> None:
@@ -274,7 +274,7 @@ def test_groups_of_receivers_by_what_they_said() -> None:
         "android": (2, 1, 2, 1, 2),
     }
     android = window.groups("platform")["android"]
-    assert android.over_channels == android.over_parts == (2, 2, 6, 20)  # 1, 4 and 1, 2
+    assert android.over_channels == android.over_memberships == (2, 2, 6, 20)  # 1, 4 and 1, 2
     assert android.over_receivers == (1, 4, 12, 36)
     assert shown(window.groups("app_version")) == {"": (6, 5, 16, 5, 14)}
 

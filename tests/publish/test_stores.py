@@ -18,7 +18,8 @@ import pytest_asyncio
 import trustme
 
 from conftest import database_of
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_due
+from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.figures.document import iso, window_as_json
 from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.model import (

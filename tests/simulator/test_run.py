@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import trustme
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.compute import compute_one
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.figures.document import iso
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured, compute_one
+from devtelemetry.aggregate.compute import compute_one
+from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.ingest.batch import Batch, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import (

@@ -2,12 +2,12 @@
 -- statements that have receiver_of_window: of each (channel, receiver) whether it holds or sent a measured message, and
 -- its first and last receipt in the window.
 --
--- in   $1 window_start, $2 window_end, $3 membership, $8 to $10 holes: as in reliability.sql
+-- in   start_ms, end_ms, membership, hole_receivers, hole_after, hole_before: as in reliability.sql
 
 reporting as (
     select receiver_id
     from receiver
-    where last_receipt_minute >= $2::bigint or last_heartbeat_minute >= $2::bigint
+    where last_receipt_minute >= $end_ms::bigint or last_heartbeat_minute >= $end_ms::bigint
 ),
 
 -- The receivers that count, and the span of sentAt in which each is expected to hold messages (NULL: no bound in the
@@ -18,12 +18,12 @@ counting as (
         channel_id,
         receiver_id,
         case
-            when m.joined_at is not null then nullif(greatest(m.joined_at, $1::bigint), $1::bigint)
-            when $3::text = 'present' and m.first_sent_minute >= $1::bigint then r.first_sent_at
+            when m.joined_at is not null then nullif(greatest(m.joined_at, $start_ms::bigint), $start_ms::bigint)
+            when $membership::text = 'present' and m.first_sent_minute >= $start_ms::bigint then r.first_sent_at
         end as from_sent_at,
         case
-            when m.left_at is not null then nullif(least(m.left_at, $2::bigint - 1), $2::bigint - 1)
-            when $3::text = 'present' and m.left_said_at is null and m.last_sent_minute < $2::bigint
+            when m.left_at is not null then nullif(least(m.left_at, $end_ms::bigint - 1), $end_ms::bigint - 1)
+            when $membership::text = 'present' and m.left_said_at is null and m.last_sent_minute < $end_ms::bigint
             then r.last_sent_at
         end as to_sent_at
     from receiver_of_window r
@@ -31,22 +31,24 @@ counting as (
         select
             *,
             coalesce(joined_at, first_sent_minute) as first_at,
-            case when left_said_at is null then last_sent_minute else coalesce(left_at, $2::bigint) end as last_at
+            case when left_said_at is null then last_sent_minute else coalesce(left_at, $end_ms::bigint) end as last_at
         from membership
-        where case $3::text
+        where case $membership::text
             when 'window' then joined_at is not null or left_at is not null
-            else coalesce(joined_at, first_sent_minute) < $2::bigint
-                and case when left_said_at is null then last_sent_minute else coalesce(left_at, $2::bigint) end
-                    >= $1::bigint
+            else coalesce(joined_at, first_sent_minute) < $end_ms::bigint
+                and case when left_said_at is null then last_sent_minute else coalesce(left_at, $end_ms::bigint) end
+                    >= $start_ms::bigint
         end
     ) m using (channel_id, receiver_id)
     where receiver_id in (select receiver_id from reporting)
-      and case $3::text
+      and case $membership::text
           when 'present' then m.channel_id is not null
-          when 'bracketed' then m.first_at < $1::bigint and m.last_at >= $2::bigint
+          when 'bracketed' then m.first_at < $start_ms::bigint and m.last_at >= $end_ms::bigint
           when 'window'
-          then r.has_measured and coalesce(m.joined_at < $2::bigint, true) and coalesce(m.left_at >= $1::bigint, true)
+          then r.has_measured
+              and coalesce(m.joined_at < $end_ms::bigint, true)
+              and coalesce(m.left_at >= $start_ms::bigint, true)
       end
 ),
 
--- include: spans.sql receivers=8 after=9 before=10
+-- include: spans.sql

@@ -1,22 +1,22 @@
 -- Who counts in one channel and one window, in which span of sentAt each is expected to hold messages, and within which
 -- holes nobody can say. Source: docs/algorithm.md, "One window, one channel"; counting.sql decides, as for the figures.
 --
--- in   $1 window_start, $2 window_end, $3 membership, $8 to $10 holes: as in reliability.sql
---      $4 channel_id
---      $5, $6, $7, $11              who has receipts or marks in the window and the channel: bigint[] receivers; boolean[]
---                                   whether it holds or sent a measured message; bigint[] sentAt of its first and last
---                                   receipt, measured or not; NULL: marks alone
+-- in   start_ms, end_ms, membership, hole_receivers, hole_after, hole_before: as in reliability.sql
+--      channel_id
+--      receiver_ids       bigint[]: who has receipts or marks in the window and the channel; and of each
+--      have_measured      boolean[]: whether it holds or sent a measured message
+--      first_sent_at, last_sent_at   bigint[]: sentAt of its first and last receipt, measured or not; NULL: marks alone
 -- out  receiver_id, from_sent_at, to_sent_at (inclusive; NULL: no bound in the window), holes (NULL: none), platform,
 --      app_version; by receiver_id
 with
 -- In the place of the table, for counting.sql: else all memberships would be read.
 membership as not materialized (
-    select * from membership where channel_id = $4::bigint
+    select * from membership where channel_id = $channel_id::bigint
 ),
 
 receiver_of_window as (
-    select $4::bigint as channel_id, r.*
-    from unnest($5::bigint[], $6::boolean[], $7::bigint[], $11::bigint[])
+    select $channel_id::bigint as channel_id, r.*
+    from unnest($receiver_ids::bigint[], $have_measured::boolean[], $first_sent_at::bigint[], $last_sent_at::bigint[])
         as r (receiver_id, has_measured, first_sent_at, last_sent_at)
 ),
 

@@ -1,7 +1,7 @@
 -- What each receiver holds and sent in a window, kind by kind and by the class of its delay: the second of two passes
 -- over its receipts. Source: docs/algorithm.md, "One window, one channel".
 --
--- in   $1 window_start, $2 window_end   Unix ms, half-open, whole minutes
+-- in   start_ms, end_ms   of the window, Unix ms, half-open, whole minutes
 --
 -- A statement of its own, so that memory can be granted for it alone: the planner guesses a group for every ten rows, and
 -- a table of hashes made for so many lies outside of the processor's caches.
@@ -16,5 +16,5 @@ select
     min(sent_at) as first_sent_at,
     max(sent_at) as last_sent_at
 from receipt
-where sent_at >= $1::bigint and sent_at < $2::bigint
+where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
 group by channel_id, receiver_id, kind, delay

@@ -1,12 +1,13 @@
 -- What was sent in a window: its measured messages, channel by channel and kind by kind. The first of two passes over its
 -- receipts; reliability.sql goes on from this table. Source: docs/algorithm.md, "One window, one channel".
 --
--- in   $1 window_start, $2 window_end   Unix ms, half-open, whole minutes
---      $3 unmeasured_kinds              integer[]: sample_kind.kind of the message types that are not measured
---      $4 status_go_kinds               integer[]: the kinds of messages that came by status-go's interface
---      $5, $6 unmeasured_channels       text[], boolean[]: LIKE patterns, and whether each is for status-go's messages
---      $7 quorum, $8 weight_cap         how many must vouch for a message; the greatest share of a channel's messages
---                                       that exist by the word of one receiver alone
+-- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
+--      unmeasured_kinds         integer[]: sample_kind.kind of the message types that are not measured
+--      status_go_kinds          integer[]: the kinds of messages that came by status-go's interface
+--      unmeasured_patterns      text[]: LIKE patterns of the channels that are not measured
+--      pattern_is_status_go     boolean[]: whether each is for status-go's messages
+--      quorum, weight_cap       how many must vouch for a message; the greatest share of a channel's messages that
+--                               exist by the word of one receiver alone
 --
 -- A statement of its own, so that it can be planned as it is best: workers read slices of time, each in the order of the
 -- key, and no message waits in a table of hashes for its next receipt. Few rows go from them to the leader.
@@ -15,7 +16,8 @@ with
 unmeasured_channel as not materialized (
     select channel_id, pattern.is_status_go
     from channel
-    join unnest($5::text[], $6::boolean[]) as pattern (text, is_status_go) on external_id like pattern.text
+    join unnest($unmeasured_patterns::text[], $pattern_is_status_go::boolean[]) as pattern (text, is_status_go)
+        on external_id like pattern.text
 ),
 
 slice_of_window as (

@@ -18,7 +18,7 @@
         select
             *,
             coalesce(first_capturer, first_voucher) as voucher,
-            vouchers < $7::integer or ($8::double precision < 1 and vouchers = 1) as is_doubtful
+            vouchers < $quorum::integer or ($weight_cap::double precision < 1 and vouchers = 1) as is_doubtful
         from (
             -- What was sent, and how many vouch for each message: hold or sent it. The kind and sentAt are the
             -- message's: all its receipts carry the same.
@@ -32,11 +32,12 @@
                 min(receiver_id) filter (where not sent_by_receiver) as first_capturer,
                 min(receiver_id) as first_voucher  -- the author, if nobody captured it
             from receipt
-            where sent_at >= $1::bigint + ($2::bigint - $1::bigint) * {slice} / {of}
-              and sent_at < $1::bigint + ($2::bigint - $1::bigint) * ({slice} + 1) / {of}
+            where sent_at >= $start_ms::bigint + ($end_ms::bigint - $start_ms::bigint) * {slice} / {of}
+              and sent_at < $start_ms::bigint + ($end_ms::bigint - $start_ms::bigint) * ({slice} + 1) / {of}
             group by sent_at, channel_id, message_id
         ) message_of_slice
-        where kind <> all ($3::integer[])
-          and (channel_id, kind = any ($4::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+        where kind <> all ($unmeasured_kinds::integer[])
+          and (channel_id, kind = any ($status_go_kinds::integer[]))
+              not in (select channel_id, is_status_go from unmeasured_channel)
     ) message
     group by channel_id, kind

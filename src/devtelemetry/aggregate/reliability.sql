@@ -1,32 +1,29 @@
 -- The reliability of one window, with all that it rests on. Source: docs/algorithm.md; the steps are named after its
 -- terms.
 --
--- in   $1 window_start, $2 window_end   Unix ms, half-open, whole minutes
---      $3 membership                    present | window | bracketed
---      $4 unmeasured_kinds              integer[]: sample_kind.kind of the message types that are not measured
---      $5 status_go_kinds               integer[]: the kinds of messages that came by status-go's interface
---      $6, $7 unmeasured_channels       text[], boolean[]: LIKE patterns, and whether each is for status-go's messages
---      $8, $9, $10 holes                bigint[]: receivers that lost reports, and after and before which sentAt: open
---                                       intervals that touch the window, any number for each. They come in, so that the
---                                       plan fits how many there are
---      $11 quorum, $12 weight_cap       how many must vouch for a message; the greatest share of a channel's messages
---                                       that exist by the word of one receiver alone
---      $13 smallest_group               receivers; smaller groups are put together
---      $14 audit_channels               LIKE pattern of the channels that take part in no total
---      $15, $16 span of all holes       in the window, so that no more is read again than lies between
+-- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
+--      membership               present | window | bracketed
+--      unmeasured_kinds, status_go_kinds, unmeasured_patterns, pattern_is_status_go, quorum, weight_cap
+--                               as in measured.sql
+--      hole_receivers, hole_after, hole_before
+--                               as in spans.sql. They come in, so that the plan fits how many there are
+--      holes_after, holes_before   the span of all holes in the window: no more is read again than lies between
+--      smallest_group           receivers; smaller groups are put together
+--      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
 -- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql), and of some the delays
 -- again (skewed.sql). What is joined here has one row a channel or one a receiver of a channel. (message, receiver) pairs
 -- are never made: |X| is counted by binary search in the channel's timeline, so the cost is linear in the receipts,
--- however many pairs are missing. What is rare is read once more and taken out: what receivers hold outside of their part
+-- however many pairs are missing. What is rare is read once more and taken out: what receivers hold outside of their stay
 -- or within their holes, messages that too few vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
 unmeasured_channel as not materialized (
     select channel_id, pattern.is_status_go
     from channel
-    join unnest($6::text[], $7::boolean[]) as pattern (text, is_status_go) on external_id like pattern.text
+    join unnest($unmeasured_patterns::text[], $pattern_is_status_go::boolean[]) as pattern (text, is_status_go)
+        on external_id like pattern.text
 ),
 
 -- For how many messages of a channel a receiver alone vouches.
@@ -45,7 +42,8 @@ disbelieved as materialized (
         select channel_id, sum(cardinality(timeline)) as all_messages from measured group by channel_id
     ) size using (channel_id)
     -- In decimals: 29 of 100 are not more than 0.29.
-    where $12::double precision < 1 and $11::integer = 1 and messages > $12::double precision::numeric * all_messages
+    where $weight_cap::double precision < 1 and $quorum::integer = 1
+      and messages > $weight_cap::double precision::numeric * all_messages
 ),
 
 -- What is measured and not in M.
@@ -54,7 +52,7 @@ left_out_message as materialized (
     from measured
     cross join lateral unnest(doubtful_id, doubtful_sent_at, doubtful_vouchers, doubtful_voucher)
         as doubtful (message_id, sent_at, vouchers, voucher)
-    where vouchers < $11::integer
+    where vouchers < $quorum::integer
        or (channel_id, voucher) in (select channel_id, receiver_id from disbelieved)
 ),
 
@@ -87,13 +85,14 @@ message_kind as materialized (
 ),
 
 -- What each receiver holds and sent, kind by kind.
-kind_of_receiver as materialized (
+held_kind as materialized (
     select
         channel_id,
         receiver_id,
         kind,
-        kind <> all ($4::integer[])
-        and (channel_id, kind = any ($5::integer[])) not in (select channel_id, is_status_go from unmeasured_channel)
+        kind <> all ($unmeasured_kinds::integer[])
+        and (channel_id, kind = any ($status_go_kinds::integer[]))
+            not in (select channel_id, is_status_go from unmeasured_channel)
         as is_measured,
         sum(held_or_sent - sent)::bigint as held,
         sum(sent)::bigint as sent,
@@ -111,14 +110,14 @@ receiver_of_window as (
         bool_or(is_measured) as has_measured,
         min(first_sent_at) as first_sent_at,
         max(last_sent_at) as last_sent_at
-    from kind_of_receiver
+    from held_kind
     group by channel_id, receiver_id
 ),
 
 -- include: counting.sql
 
--- What of all this is read once more: what receivers hold and sent outside of their part, ...
-outside_part as (
+-- What of all this is read once more: what receivers hold and sent outside of their stay, ...
+outside_stay as (
     select
         channel_id,
         receiver_id,
@@ -127,13 +126,13 @@ outside_part as (
         count(*) filter (where sent_by_receiver) as sent,
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
-    join part_said using (channel_id, receiver_id)
-    where sent_at >= $1::bigint and sent_at < $2::bigint and (sent_at < joined_at or sent_at > left_at)
+    join said_stay using (channel_id, receiver_id)
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and (sent_at < joined_at or sent_at > left_at)
       and delay >= 0
     group by channel_id, receiver_id, kind
 ),
 
--- ... within their holes and their part, ...
+-- ... within their holes and their stay, ...
 in_hole as (
     select
         channel_id,
@@ -144,8 +143,8 @@ in_hole as (
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
     join hole_of_receiver using (receiver_id)
-    left join part_said using (channel_id, receiver_id)
-    where sent_at > $15::bigint and sent_at < $16::bigint and holes @> sent_at
+    left join said_stay using (channel_id, receiver_id)
+    where sent_at > $holes_after::bigint and sent_at < $holes_before::bigint and holes @> sent_at
       and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
     group by channel_id, receiver_id, kind
 ),
@@ -178,7 +177,7 @@ left_out as (
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
     ) r
-    left join part_said using (channel_id, receiver_id)
+    left join said_stay using (channel_id, receiver_id)
     left join hole_of_receiver using (receiver_id)
     where sent_by_receiver
        or not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
@@ -190,12 +189,12 @@ left_out as (
 only_sent as (
     select channel_id, receiver_id, kind, array_agg(sent_at) as sent_at
     from receipt
-    where sent_at >= $1::bigint and sent_at < $2::bigint and created_at is null
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and created_at is null
     group by channel_id, receiver_id, kind
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
--- and last receipt, but for the messages that it is only known to have sent and for those outside of its part.
+-- and last receipt, but for the messages that it is only known to have sent and for those outside of its stay.
 expectation as (
     select
         channel_id,
@@ -233,7 +232,7 @@ expectation as (
             from unnest(l.sent) as t (sent_at)
             where expected @> t.sent_at and holes @> t.sent_at
         ) end as unknown,
-        case when $11::integer > 1 or (channel_id, receiver_id) in (select channel_id, receiver_id from disbelieved)
+        case when $quorum::integer > 1 or (channel_id, receiver_id) in (select channel_id, receiver_id from disbelieved)
              then 0
              when width_bucket(receiver_id, m.lone_voucher) = width_bucket(receiver_id - 1, m.lone_voucher) then 0
              else (
@@ -250,8 +249,8 @@ expectation as (
              ) end as uncorroborated
     from counting
     join message_kind m using (channel_id)
-    left join kind_of_receiver k using (channel_id, receiver_id, kind)
-    left join outside_part o using (channel_id, receiver_id, kind)
+    left join held_kind k using (channel_id, receiver_id, kind)
+    left join outside_stay o using (channel_id, receiver_id, kind)
     left join in_hole h using (channel_id, receiver_id, kind)
     left join left_out l using (channel_id, receiver_id, kind)
     left join only_sent using (channel_id, receiver_id, kind)
@@ -264,8 +263,9 @@ expectation as (
     ) span_of_expected
 ),
 
--- What was expected of each receiver in each channel, kind by kind, and who it is. All figures are sums over these.
-part as materialized (
+-- What was expected of each receiver in each channel, kind by kind, and who it is: the pairs (results/columns.py) that
+-- all figures are sums of.
+kind_of_membership as materialized (
     select
         channel_id,
         receiver_id,

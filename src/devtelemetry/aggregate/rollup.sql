@@ -1,26 +1,24 @@
--- From what was expected of each receiver (part: one row a channel, receiver and kind), and from the delays
+-- From what was expected of each receiver (kind_of_membership: one row a channel, receiver and kind), and from the delays
 -- (held, skewed, without what is taken out), to the figures of channels, of the window and of their groups: the end of the
 -- statement of reliability.sql. Rows are few from here on.
 --
--- Two levels: each channel, and the window, which is made of the channels that take part in it (is_window; level 0).
--- Four dimensions: '', the whole of the level, and what it is broken down by.
+-- A receiver in a channel is a membership. There are two levels: each channel, and the window, which is made of the
+-- channels that take part in it (is_window; level 0). There are four dimensions: '', the whole of the level, and what it
+-- is broken down by. The columns in braces are those of results/columns.py.
 --
--- out  one row a group of a level: is_window, level (the channel), dimension, is_rest (small groups, put together), value;
---      the counts; three spreads [clusters, sum of x x, of x n, of n n] (of a channel over_parts alone); delays and delay_counts: receipt.delay, and
---      how many delivered pairs have it.
---      Of dimension '' the rest as well; NULL for others.
+-- out  one row a group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put together;
+--      their value is ''), value; the counts; over_memberships; delays and delay_counts: receipt.delay, and how many delivered
+--      pairs have it (NULL: none). Of the window's groups over_channels and over_receivers, of a channel its captures, and
+--      of dimension '' median, trimmed and influence as well; NULL for others.
 
-part_of_receiver as materialized (
+counted_membership as materialized (
     select
         channel_id,
         receiver_id,
         platform,
         app_version,
-        sum(expected)::bigint as expected,
-        sum(missing)::bigint as missing,
-        sum(corroborated)::bigint as corroborated,
-        sum(unknown)::bigint as unknown
-    from part
+        {summed_pairs}
+    from kind_of_membership
     group by channel_id, receiver_id, platform, app_version
 ),
 
@@ -32,11 +30,11 @@ channel_total as materialized (
         expected,
         missing,
         receivers >= 2 and expected > 0 as is_comparable,
-        receivers >= 2 and expected > 0 and external_id not like $14::text as takes_part
+        receivers >= 2 and expected > 0 and external_id not like $audit_channels::text as takes_part
     from (
         select
             channel_id, count(*) as receivers, sum(expected)::bigint as expected, sum(missing)::bigint as missing
-        from part_of_receiver
+        from counted_membership
         group by channel_id
     ) counted
     join (
@@ -46,26 +44,15 @@ channel_total as materialized (
 ),
 
 -- A receiver has one platform and one version, and messages of several types.
-value_of_part as materialized (
-    select channel_id, receiver_id, '' as dimension, '' as value, expected, missing, corroborated, unknown
-    from part_of_receiver
+value_of_membership as materialized (
+    select channel_id, receiver_id, '' as dimension, '' as value, {pairs} from counted_membership
     union all
-    select channel_id, receiver_id, 'platform', platform, expected, missing, corroborated, unknown
-    from part_of_receiver
+    select channel_id, receiver_id, 'platform', platform, {pairs} from counted_membership
     union all
-    select channel_id, receiver_id, 'app_version', app_version, expected, missing, corroborated, unknown
-    from part_of_receiver
+    select channel_id, receiver_id, 'app_version', app_version, {pairs} from counted_membership
     union all
-    select
-        channel_id,
-        receiver_id,
-        'message_type',
-        message_type,
-        sum(expected)::bigint,
-        sum(missing)::bigint,
-        sum(corroborated)::bigint,
-        sum(unknown)::bigint
-    from part
+    select channel_id, receiver_id, 'message_type', message_type, {summed_pairs}
+    from kind_of_membership
     group by channel_id, receiver_id, message_type
 ),
 
@@ -78,7 +65,8 @@ value_of_level as materialized (
         level,
         dimension,
         value,
-        dimension <> '' and (receivers < $13::integer or (before > 0 and before < $13::integer)) as is_rest
+        dimension <> ''
+        and (receivers < $smallest_group::integer or (before > 0 and before < $smallest_group::integer)) as is_rest
     from (
         select
             *,
@@ -94,11 +82,11 @@ value_of_level as materialized (
                 value,
                 count(*) as receivers,
                 count(*) as first_met
-            from value_of_part
+            from value_of_membership
             group by channel_id, dimension, value
             union all
             select true, 0, dimension, value, count(distinct receiver_id), count(distinct receiver_id)
-            from value_of_part
+            from value_of_membership
             join channel_total using (channel_id)
             where takes_part and dimension <> 'message_type'
             group by dimension, value
@@ -113,7 +101,7 @@ value_of_level as materialized (
                     select value, receiver_id, count(*) over (partition by value) as receivers
                     from (
                         select distinct value, receiver_id
-                        from value_of_part
+                        from value_of_membership
                         join channel_total using (channel_id)
                         where takes_part and dimension = 'message_type'
                     ) receiver_of_value
@@ -150,23 +138,14 @@ total as materialized (
 ),
 
 -- Of several values that are put together, a receiver may have more than one: types.
-part_of_group as materialized (
-    select group_id, is_window, dimension, channel_id, receiver_id, expected, missing, corroborated, unknown
-    from value_of_part
+membership_of_group as materialized (
+    select group_id, is_window, dimension, channel_id, receiver_id, {pairs}
+    from value_of_membership
     join shown using (channel_id, dimension, value)
     where not is_rest or dimension <> 'message_type'
     union all
-    select
-        group_id,
-        is_window,
-        'message_type',
-        channel_id,
-        receiver_id,
-        sum(expected)::bigint,
-        sum(missing)::bigint,
-        sum(corroborated)::bigint,
-        sum(unknown)::bigint
-    from value_of_part
+    select group_id, is_window, 'message_type', channel_id, receiver_id, {summed_pairs}
+    from value_of_membership
     join shown using (channel_id, dimension, value)
     where is_rest and dimension = 'message_type'
     group by group_id, is_window, channel_id, receiver_id
@@ -178,22 +157,19 @@ count_of_group as (
     select
         group_id,
         count(*) as receivers,
-        sum(expected)::bigint as expected,
-        sum(missing)::bigint as missing,
-        sum(corroborated)::bigint as corroborated,
-        sum(unknown)::bigint as unknown,
+        {summed_pairs},
         array[
             count(*) filter (where corroborated > 0), sum(missing * missing),
             sum(missing * corroborated),
             sum(corroborated * corroborated)
-        ] as over_parts
-    from part_of_group
+        ] as over_memberships
+    from membership_of_group
     group by group_id
 ),
 
 receiver_of_group as materialized (
     select group_id, receiver_id, sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated
-    from part_of_group
+    from membership_of_group
     where is_window
     group by group_id, receiver_id
 ),
@@ -220,7 +196,7 @@ over_channels_of_group as (
         ] as over_channels
     from (
         select group_id, channel_id, sum(missing)::bigint as missing, sum(corroborated)::bigint as corroborated
-        from part_of_group
+        from membership_of_group
         where is_window
         group by group_id, channel_id
     ) channel
@@ -250,12 +226,12 @@ message_of_group as (
 ),
 
 -- Delivered pairs by the class of their delay: all that is held, put right, without what is taken out, ...
-delay_of_part as (
+delay_of_kind as (
     select channel_id, receiver_id, kind, delay, held_or_sent - sent as n from held where held_or_sent > sent
     union all
     select channel_id, receiver_id, kind, delay, n from skewed
     union all
-    select channel_id, receiver_id, kind, unnest(delays), -1 from outside_part
+    select channel_id, receiver_id, kind, unnest(delays), -1 from outside_stay
     union all
     select channel_id, receiver_id, kind, unnest(delays), -1 from in_hole
     union all
@@ -265,8 +241,8 @@ delay_of_part as (
 -- ... first of all that is said of receivers, ...
 delay_of_description as materialized (
     select channel_id, platform, app_version, message_type, delay, sum(n)::bigint as n
-    from delay_of_part
-    join part using (channel_id, receiver_id, kind)
+    from delay_of_kind
+    join kind_of_membership using (channel_id, receiver_id, kind)
     group by channel_id, platform, app_version, message_type, delay
 ),
 
@@ -315,7 +291,7 @@ ratio_of_group as (
         from (
             select group_id, (corroborated - missing)::double precision / corroborated as ratio
             from (
-                select group_id, missing, corroborated from part_of_group where dimension = '' and not is_window
+                select group_id, missing, corroborated from membership_of_group where dimension = '' and not is_window
                 union all
                 select group_id, missing, corroborated
                 from receiver_of_group
@@ -346,11 +322,11 @@ moved as materialized (
             coalesce(p.expected, 0) as own_expected,
             least(coalesce(l.messages, 0) * others, c.missing - coalesce(p.missing, 0)) as vanishing,
             others
-        from part_of_receiver p
+        from counted_membership p
         full join (
             select channel_id, receiver_id, messages
             from lone
-            where $11::integer = 1
+            where $quorum::integer = 1
               and (channel_id, receiver_id) not in (select channel_id, receiver_id from disbelieved)
         ) l using (channel_id, receiver_id)
         join channel_total c using (channel_id)
@@ -384,10 +360,7 @@ influence_of_group as (
 capture_of_group as (
     select
         group_id,
-        captures,
-        captured_once,
-        captured_twice,
-        coalesce(captured_once_squared, 0)::bigint as captured_once_squared
+        array[captures, captured_once, captured_twice, coalesce(captured_once_squared, 0)::bigint] as captures
     from (
         select
             channel_id,
@@ -410,79 +383,23 @@ capture_of_group as (
     join total on not is_window and level = channel_id
 )
 
-select
-    bool_or(is_window) as is_window,
-    max(level) as level,
-    max(dimension) as dimension,
-    max(value) as value,
-    bool_or(is_rest) as is_rest,
-    max(messages) as messages,
-    max(receivers) as receivers,
-    max(expected) as expected,
-    max(missing) as missing,
-    max(corroborated) as corroborated,
-    max(unknown) as unknown,
-    max(over_channels) as over_channels,
-    max(over_receivers) as over_receivers,
-    max(over_parts) as over_parts,
-    max(delays) as delays,
-    max(delay_counts) as delay_counts,
-    max(captures) as captures,
-    max(captured_once) as captured_once,
-    max(captured_twice) as captured_twice,
-    max(captured_once_squared) as captured_once_squared,
-    max(median) as median,
-    max(trimmed) as trimmed,
-    max(influence) as influence
-from (  -- put together without joins, whose order would rest on guesses of how many rows there are
-    select
-        group_id, is_window, level, dimension, value, is_rest, null::bigint as messages,
-        null::bigint as receivers, null::bigint as expected, null::bigint as missing, null::bigint as corroborated,
-        null::bigint as unknown, null::numeric[] as over_channels, null::numeric[] as over_receivers,
-        null::numeric[] as over_parts, null::smallint[] as delays, null::bigint[] as delay_counts,
-        null::bigint as captures, null::bigint as captured_once, null::bigint as captured_twice,
-        null::bigint as captured_once_squared, null::double precision as median, null::double precision as trimmed,
-        null::double precision as influence
+-- All joins are on the key, of one row a group each: their order does not matter, so no guess of how many there are does.
+select *
+from (
+    select distinct
+        group_id,
+        is_window,
+        level as channel_id,
+        dimension,
+        is_rest,
+        case when is_rest then '' else value end as value
     from shown
-    union all
-    select
-        group_id, null, null, null, null, null, null, receivers, expected, missing, corroborated, unknown, null, null,
-        over_parts, null, null, null, null, null, null, null, null, null
-    from count_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, null, null, null, null, null, null, over_channels, null, null, null, null,
-        null, null, null, null, null, null, null
-    from over_channels_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, null, null, null, null, null, null, null, over_receivers, null, null, null,
-        null, null, null, null, null, null, null
-    from over_receivers_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, messages, null, null, null, null, null, null, null, null, null, null,
-        null, null, null, null, null, null, null
-    from message_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, delays,
-        delay_counts, null, null, null, null, null, null, null
-    from delay_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-        captures, captured_once, captured_twice, captured_once_squared, null, null, null
-    from capture_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-        null, null, null, median, trimmed, null
-    from ratio_of_group
-    union all
-    select
-        group_id, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-        null, null, null, null, null, influence
-    from influence_of_group
-) figure
-group by group_id
+) named
+left join count_of_group using (group_id)
+left join message_of_group using (group_id)
+left join over_channels_of_group using (group_id)
+left join over_receivers_of_group using (group_id)
+left join delay_of_group using (group_id)
+left join capture_of_group using (group_id)
+left join ratio_of_group using (group_id)
+left join influence_of_group using (group_id)

@@ -1,13 +1,13 @@
 -- Delays of messages whose author's clock is off, put right: how many receipts less have a delay, and how many more.
 -- Source: docs/algorithm.md, "Delays".
 --
--- in   $1 window_start, $2 window_end, $3, $4, $5 holes: as in spans.sql
+-- in   start_ms, end_ms, hole_receivers, hole_after, hole_before: as in spans.sql
 --
 -- A statement of its own, since workers do the reading (PostgreSQL 15 and 16 do not let them), and none of them may read
 -- the temporary tables of the others.
 create temp table skewed on commit drop as
 with
--- include: spans.sql receivers=3 after=4 before=5
+-- include: spans.sql
 
 skewed_message as not materialized (
 -- include: skewed_message.sql

@@ -5,8 +5,7 @@ What is served here reads; what writes (status-go's interface) is added by `serv
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import structlog
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -19,22 +18,17 @@ from prometheus_client.exposition import choose_encoder
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from devtelemetry import __version__
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.access import Access
 from devtelemetry.api.missing import add_missing
+from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.figures.document import document
 from devtelemetry.figures.read import Selection, latest_windows, read_windows
 from devtelemetry.figures.series import ALL_SERIES, points_of
-from devtelemetry.model import (
-    DELAY_CLASSES,
-    Dimension,
-    MembershipPolicy,
-    WindowReliability,
-    WindowState,
-)
+from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
 from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import KnownHosts
@@ -53,143 +47,6 @@ How reliably messages arrive: the aggregates that were computed of the samples c
 Times are UTC. A ratio without a value is `null`, never 0 or 1. Ratios are never averaged over
 windows: add up the counts instead.
 """
-
-
-# ------------------------------------------------------------------------------- what is answered
-
-
-class _Figures(BaseModel):
-    """The counts that the ratios are made of, and what they tell."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    reliability: float | None = Field(
-        description="1 − missing / expected; of a window the mean of it over its comparable "
-        "channels, however busy each is."
-    )
-    delivery_ratio: float | None = Field(
-        description="1 − missing / corroborated: unbiased where losses are independent. Of a "
-        "window the sums over its comparable channels: the headline."
-    )
-    delivery_ratio_lower: float | None = Field(
-        description="Of its 95 % interval, which takes losses of a receiver, and in a channel, to "
-        "belong together; null: fewer than 10 of them, too few to say."
-    )
-    delivery_ratio_upper: float | None = Field(description="Of the same interval.")
-    messages: int = Field(description="Messages sent in the window.")
-    receivers: int = Field(description="Receivers that count.")
-    expected: int = Field(description="(message, receiver) pairs that should be there.")
-    missing: int = Field(description="Those of them without a receipt.")
-    corroborated: int = Field(
-        description="Those of `expected` whose message another receiver holds or sent."
-    )
-    unknown: int = Field(
-        description="Pairs of which nothing can be said, since the receiver's reports are missing; "
-        "not in `expected`."
-    )
-    on_time: dict[Literal["1m", "10m", "1h"], float | None] = Field(
-        description="Delivery ratio within so long; null where no delay is known."
-    )
-    delay_ms: dict[Literal["p50", "p90", "p99"], int | Literal["not reached"] | None] = Field(
-        description="Within how many ms this share of what should have been delivered was; the "
-        "upper edge of its class. `not reached` if fewer were delivered at all."
-    )
-
-
-class _MiddleFigures(_Figures):
-    median: float | None = Field(description="Of the receivers' delivery ratios.")
-    trimmed_mean: float | None = Field(
-        description="Of the receivers' delivery ratios, without a tenth at either end."
-    )
-    influence: float | None = Field(
-        description="How far leaving out one receiver could move `reliability`, at most."
-    )
-    unseen: float | None = Field(
-        description="Messages that reached the network and no reporter, estimated. A loss that all "
-        "share is invisible to it."
-    )
-    sample_coverage: float | None = Field(
-        description="The share of deliveries that were of messages which some receiver reports."
-    )
-
-
-class ChannelFigures(_MiddleFigures):
-    channel_id: str = Field(description="The channel, as clients name it.")
-    comparable: bool = Field(
-        description="At least two receivers count and something was expected of them; else the "
-        "channel has no ratio and takes no part in the window's."
-    )
-
-
-_DelayCounts = Annotated[list[int], Field(min_length=DELAY_CLASSES, max_length=DELAY_CLASSES)]
-
-
-class DelayFigures(BaseModel):
-    """Delivered pairs by class of delay: unknown; below −1 s; up to 1 s, 2 s, 5 s, 10 s, 30 s,
-    1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; beyond. They add up over windows and groups."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    delivery: _DelayCounts = Field(
-        description="From sentAt to when the receiver got it, where it says so."
-    )
-    report: _DelayCounts = Field(
-        description="Of the other pairs: from sentAt to when the report came."
-    )
-
-
-class VerdictFigures(BaseModel):
-    """A group beside another one, by the interval of the difference of their delivery ratios."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    platform: str | None = Field(None, description="The group that it is held against.")
-    app_version: str | None = Field(None, description="The same.")
-    message_type: str | None = Field(None, description="The same.")
-    verdict: Literal["better", "worse", "cannot tell"]
-    difference: float
-    difference_lower: float = Field(description="Of the 95 % interval.")
-    difference_upper: float
-
-
-class GroupFigures(_Figures):
-    """Has one of the three names. Null: groups of too few receivers to show, put together."""
-
-    platform: str | None = Field(None, description="As receivers say; empty: they never said.")
-    app_version: str | None = Field(None, description="The same.")
-    message_type: str | None = Field(None, description="The same, of the message.")
-    delays: DelayFigures
-    versus: VerdictFigures | None = Field(
-        description="Beside the group of `versus`, or the one with the most pairs; null for that "
-        "one itself, and where an interval is missing."
-    )
-
-
-class WindowFigures(_MiddleFigures):
-    start: datetime = Field(description="By when messages were sent; inclusive.")
-    end: datetime = Field(description="Exclusive.")
-    membership: MembershipPolicy = Field(description="Which receivers count.")
-    state: WindowState = Field(description="`provisional` until its last computation.")
-    revision: int = Field(description="From 1; up by one when a figure changed.")
-    computed_at: datetime = Field(description="When it was computed last.")
-    delays: DelayFigures
-    channels: list[ChannelFigures] = Field(
-        description="Those with a message and a receiver that counts, by channel_id."
-    )
-    groups: list[GroupFigures] | None = Field(
-        None,
-        description="Only with `by`: what the window, or the channel, is broken down to. Counts "
-        "add up to its own, but for messages and, by message_type, receivers.",
-    )
-
-
-class ReliabilityDocument(BaseModel):
-    """Windows of one timeframe, oldest first, then by membership."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    timeframe: str = Field(examples=["1h"])
-    windows: list[WindowFigures]
 
 
 # ----------------------------------------------------------------------------- what may be asked

@@ -10,7 +10,7 @@ from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.causes.classify import BURST_MESSAGES, LossClass
 from devtelemetry.causes.document import LISTED, as_bytes, page

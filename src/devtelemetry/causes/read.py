@@ -15,14 +15,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from devtelemetry.aggregate.aggregate import (
-    AggregateRules,
-    cleaned_days_of,
-    holes_of,
-    is_cleaned,
-    not_measured,
-)
-from devtelemetry.aggregate.stored import counts_of
+from devtelemetry.aggregate.algorithm import holes_of, not_measured
+from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import (
     BURST_MESSAGES,
     CLASS_OF,
@@ -44,6 +39,8 @@ from devtelemetry.model import (
     window_starting,
 )
 from devtelemetry.model.errors import DevTelemetryError
+from devtelemetry.results.columns import SQL
+from devtelemetry.results.rows import counts_of
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import receiver_name
 from devtelemetry.store.repair import repaired_snapshot
@@ -55,7 +52,7 @@ DETAILS = 500  # messages whose ids and topics are in memory at a time
 _CURSOR_MESSAGES = 50
 _SHOWN = 60  # characters of an id in an error
 
-_QUERIES = queries(__package__, "read.sql")
+_QUERIES = queries(__package__, "read.sql", **SQL)
 _COUNTING = load("devtelemetry.aggregate", "counting_of_channel.sql")
 _LOST = frozenset(CLASS_OF)
 
@@ -211,7 +208,9 @@ class DrillDown:
         for begin in range(0, len(positions), DETAILS):
             some = positions[begin : begin + DETAILS]
             rows = await self._connection.fetch(
-                _QUERIES["details"], self._channel, [self._message_ids[at] for at in some]
+                _QUERIES["details"],
+                channel_id=self._channel,
+                message_ids=[self._message_ids[at] for at in some],
             )
             # Off the event loop: it looks at every receiver of each.
             for message in await asyncio.to_thread(self._messages, some, rows):
@@ -279,14 +278,16 @@ async def _window(
     now: datetime,
 ) -> Window:
     name, membership = asked.timeframe.name, rules.membership.value
-    if not await connection.fetchval(_QUERIES["channel"], channel):
+    if not await connection.fetchval(_QUERIES["channel"], channel_id=channel):
         raise UnknownName(
             f"there is no channel {asked.channel_id[:_SHOWN]!r}; allowed: an id as clients send "
             "it, which `devtelemetry report --json` lists"
         )
     start = asked.start
     if start is None:
-        start = await connection.fetchval(_QUERIES["latest_window"], channel, name, membership)
+        start = await connection.fetchval(
+            _QUERIES["latest_window"], channel_id=channel, timeframe=name, membership=membership
+        )
     if start is None:
         raise UnknownName(
             f"no {name} window with figures of this channel was computed under the policy "
@@ -350,7 +351,11 @@ async def _look(
     # Off the event loop, for seconds where there are millions of pairs.
     found = await asyncio.to_thread(_classified, seen, members, left_out, asked.burst)
     stored = await connection.fetchrow(
-        _QUERIES["stored"], channel, asked.timeframe.name, window.start, rules.membership.value
+        _QUERIES["stored"],
+        channel_id=channel,
+        timeframe=asked.timeframe.name,
+        window_start=window.start,
+        membership=rules.membership.value,
     )
     return DrillDown(
         asked,
@@ -381,20 +386,20 @@ async def _read_messages(
 ) -> _Seen:
     messages = await connection.fetch(
         _QUERIES["messages"],
-        channel,
-        window.start_ms,
-        window.end_ms,
-        *await not_measured(connection, rules),
-        MOST_MESSAGES + 1,
+        channel_id=channel,
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        **await not_measured(connection, rules),
+        most=MOST_MESSAGES + 1,
     )
     _refuse_beyond(MOST_MESSAGES, len(messages), "messages")
     seen = _Seen()
     receipts = connection.slices(
         _QUERIES["receipts"],
         _CURSOR_MESSAGES,
-        channel,
-        [row["message_id"] for row in messages],
-        [row["sent_at"] for row in messages],
+        channel_id=channel,
+        message_ids=[row["message_id"] for row in messages],
+        sent_at=[row["sent_at"] for row in messages],
     )
     number = read = 0
     async for rows in receipts:
@@ -458,15 +463,15 @@ async def _read_counting(
     held = seen.held
     rows: Sequence[Mapping[str, Any]] = await connection.fetch(
         _COUNTING,
-        window.start_ms,
-        window.end_ms,
-        rules.membership.value,
-        channel,
-        list(held),
-        [one.has_measured for one in held.values()],
-        [one.first_sent_at for one in held.values()],
-        *await holes_of(connection, window),
-        [one.last_sent_at for one in held.values()],
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        membership=rules.membership.value,
+        channel_id=channel,
+        **await holes_of(connection, window),
+        receiver_ids=list(held),
+        have_measured=[one.has_measured for one in held.values()],
+        first_sent_at=[one.first_sent_at for one in held.values()],
+        last_sent_at=[one.last_sent_at for one in held.values()],
     )
     return rows
 

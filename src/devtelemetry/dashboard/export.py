@@ -10,8 +10,9 @@ from devtelemetry.causes.document import cell
 from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, WindowReading
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.model import WindowReliability
+from devtelemetry.results.columns import COUNTS
 
-_COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
+_COUNTS = tuple(column.json for column in COUNTS if column.json)
 _RATIOS = ("reliability", "delivery_ratio", "delivery_ratio_lower", "delivery_ratio_upper")
 _WINDOW_COLUMNS = ("start", "end", "timeframe", "membership", "state", *_RATIOS, *_COUNTS)
 _CHANNEL_COLUMNS = ("channel_id", "comparable", *_RATIOS, *_COUNTS)

@@ -14,7 +14,7 @@ from nicegui import Client, ui
 from nicegui.elements.html import Html
 
 from devtelemetry import words
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.drawing import (
     Drawn,

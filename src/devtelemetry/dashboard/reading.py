@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.document import page
 from devtelemetry.causes.read import DrillDownError, MissingRequest, drill_down
 from devtelemetry.dashboard.state import (

@@ -16,7 +16,7 @@ from fastapi.responses import PlainTextResponse, Response
 from nicegui import Client, core, ui
 from starlette.routing import Mount
 
-from devtelemetry.aggregate.aggregate import AggregateRules
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.access import Access
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.export import as_csv, as_json

@@ -64,7 +64,7 @@ def window_interval(counts: Counts, spreads: Spreads, windows: int = 1) -> Inter
     docs/evidence/intervals.md.
     """
     return _interval(
-        counts, [spreads.over_receivers, spreads.over_channels], spreads.over_parts, windows
+        counts, [spreads.over_receivers, spreads.over_channels], spreads.over_memberships, windows
     )
 
 

@@ -121,9 +121,9 @@ async def read_latest_audits(
     async with database.acquire() as connection:
         rows = await connection.fetch(
             _QUERIES["recent_audits"],
-            _least_id(now_ms - RECENT_MS),
-            _least_id(now_ms),
-            _MOST,
+            least_id=_least_id(now_ms - RECENT_MS),
+            end_id=_least_id(now_ms),
+            most=_MOST,
         )
         found = [(row["channel_id"], parse_audit(row["external_id"])) for row in rows]
         audits = [(channel_id, audit) for channel_id, audit in found if audit is not None]
@@ -131,11 +131,11 @@ async def read_latest_audits(
             return []
         rows = await connection.fetch(
             _QUERIES["computed_audits"],
-            [channel_id for channel_id, _ in audits],
-            [audit.timeframe for _, audit in audits],
-            [audit.start for _, audit in audits],
-            [audit.by for _, audit in audits],
-            membership.value,
+            channel_ids=[channel_id for channel_id, _ in audits],
+            timeframes=[audit.timeframe for _, audit in audits],
+            window_starts=[audit.start for _, audit in audits],
+            sent_by=[audit.by for _, audit in audits],
+            membership=membership.value,
         )
     return _latest(
         AuditResult(audits[row["number"] - 1][1], Counts(*(row[name] for name in COUNT_NAMES)))

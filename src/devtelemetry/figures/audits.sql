@@ -1,17 +1,19 @@
 -- What was computed of audits: audits.py.
 
 -- name: recent_audits
--- The channels of audits whose ids lie in [$1, $2), $3 at most, the latest first. Ids begin with when their window does.
+-- The channels of audits whose ids lie in [least_id, end_id), `most` of them, the latest first. Ids begin with when their
+-- window does.
 select channel_id, external_id
 from channel
 where external_id like 'devtelemetry-audit/%'
-  and external_id collate "C" >= $1::text and external_id collate "C" < $2::text
+  and external_id collate "C" >= $least_id::text and external_id collate "C" < $end_id::text
 order by external_id collate "C" desc
-limit $3::integer
+limit $most::integer
 
 -- name: computed_audits
--- Of audits ($1 channel, $2 timeframe, $3 start of the window, $4 when it had been sent) what was computed since under
--- the policy $5, by their number from 1. One whose window has nothing of it has zeros: all of it was lost.
+-- What was computed of audits since they had been sent, by their number from 1. One whose window has nothing of it has
+-- zeros: all of it was lost.
+-- in   channel_ids, timeframes, window_starts, sent_by: of each audit; membership
 select
     number,
     coalesce(messages, 0) as messages,
@@ -20,14 +22,14 @@ select
     coalesce(missing, 0) as missing,
     coalesce(corroborated, 0) as corroborated,
     coalesce(unknown, 0) as unknown
-from unnest($1::bigint[], $2::text[], $3::timestamptz[], $4::timestamptz[]) with ordinality
-    as audit (channel_id, timeframe, window_start, sent_by, number)
+from unnest($channel_ids::bigint[], $timeframes::text[], $window_starts::timestamptz[], $sent_by::timestamptz[])
+    with ordinality as audit (channel_id, timeframe, window_start, sent_by, number)
 join (
-    select timeframe, window_start, computed_at from reliability_window where membership = $5::text
+    select timeframe, window_start, computed_at from reliability_window where membership = $membership::text
 ) w using (timeframe, window_start)
 left join (
     select timeframe, window_start, channel_id, messages, receivers, expected, missing, corroborated, unknown
     from reliability_channel
-    where membership = $5::text
+    where membership = $membership::text
 ) c using (timeframe, window_start, channel_id)
 where computed_at >= sent_by

@@ -43,7 +43,7 @@ async def read_clocks(database: Database, *, now_ms: int) -> Clocks:
     """
     async with database.acquire() as connection:
         row = await connection.fetchrow(
-            _QUERIES["clocks"], now_ms - RECENT_MS, list(OFF_BY_MS.values())
+            _QUERIES["clocks"], since=now_ms - RECENT_MS, limits=list(OFF_BY_MS.values())
         )
     assert row is not None, "an aggregate has one row"
     off_by_more = dict(zip(OFF_BY_MS, row["off_by_more"], strict=True))

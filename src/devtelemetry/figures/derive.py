@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from devtelemetry.estimate.delay import Reach, delay_quantile, on_time_ratio
 from devtelemetry.estimate.interval import Interval, interval_of, window_interval
@@ -20,6 +21,9 @@ from devtelemetry.model import (
     Spreads,
     WindowReliability,
 )
+from devtelemetry.results.sums import sum_of_windows
+
+Result: TypeAlias = WindowReliability | ChannelReliability | Group
 
 ON_TIME_MS: Mapping[str, int] = {"1m": 60_000, "10m": 600_000, "1h": 3_600_000}
 """Within what the on-time delivery ratio is told: as it is written, and ms"""
@@ -50,7 +54,7 @@ class Totals:
 
     @property
     def _has_spreads(self) -> bool:
-        return self.spreads.over_parts.clusters > 0 or not self.counts.corroborated
+        return self.spreads.over_memberships.clusters > 0 or not self.counts.corroborated
 
     @property
     def told_delays(self) -> DelayCounts:
@@ -73,14 +77,7 @@ class Totals:
         a, b = self.counts, other.counts
         has_spreads = self._has_spreads and other._has_spreads
         return Totals(
-            Counts(
-                messages=a.messages + b.messages,
-                receivers=max(a.receivers, b.receivers),
-                expected=a.expected + b.expected,
-                missing=a.missing + b.missing,
-                corroborated=a.corroborated + b.corroborated,
-                unknown=a.unknown + b.unknown,
-            ),
+            sum_of_windows(a, b),
             self.spreads.plus(other.spreads) if has_spreads else NO_SPREADS,
             self.delays.plus(other.delays),
             # A window without pairs has no clusters either, and is none to share them with.
@@ -88,17 +85,17 @@ class Totals:
         )
 
 
-def totals_of(part: WindowReliability | ChannelReliability | Group) -> Totals:
-    if isinstance(part, Group):
-        return Totals(part.counts, part.spreads, part.delays)
-    return Totals(part.counts, part.figures.spreads, part.figures.delays)
+def totals_of(result: Result) -> Totals:
+    if isinstance(result, Group):
+        return Totals(result.counts, result.spreads, result.delays)
+    return Totals(result.counts, result.figures.spreads, result.figures.delays)
 
 
-def sum_of(parts: Iterable[WindowReliability | ChannelReliability | Group]) -> Totals:
-    """Of the same part in several windows; nothing where there is none."""
+def sum_of(results: Iterable[Result]) -> Totals:
+    """Of windows, or of one channel or group in each of them; nothing where there is none."""
     total: Totals | None = None
-    for part in parts:
-        total = totals_of(part) if total is None else total.plus(totals_of(part))
+    for result in results:
+        total = totals_of(result) if total is None else total.plus(totals_of(result))
     return total or Totals()
 
 
@@ -106,12 +103,12 @@ def groups_of(
     windows: Iterable[WindowReliability], dimension: Dimension
 ) -> dict[str | None, Totals]:
     """Value → its sum over the windows, the greatest first; the rest (None) last."""
-    parts: dict[str | None, list[Group]] = defaultdict(list)
+    found: dict[str | None, list[Group]] = defaultdict(list)
     for window in windows:
         for group in window.groups:
             if group.dimension is dimension:
-                parts[group.value].append(group)
-    sums = {value: sum_of(groups) for value, groups in parts.items()}
+                found[group.value].append(group)
+    sums = {value: sum_of(groups) for value, groups in found.items()}
     return dict(
         sorted(
             sums.items(),

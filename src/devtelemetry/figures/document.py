@@ -1,6 +1,6 @@
 """The documents of docs/protocol.md, "Reliability as JSON", as values and as bytes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -18,7 +18,8 @@ from devtelemetry.figures.derive import (
     totals_of,
     verdicts,
 )
-from devtelemetry.model import ChannelReliability, Delays, Dimension, Figures, WindowReliability
+from devtelemetry.model import ChannelReliability, Delays, Dimension, WindowReliability
+from devtelemetry.results.columns import COUNTS, OF_RECEIVERS, UNSEEN, Column
 
 
 async def document(
@@ -49,9 +50,8 @@ def window_as_json(
         "state": window.state.value,
         "reliability": window.reliability,
         **_totals_as_json(totals_of(window)),
-        **_middle_as_json(window.figures),
-        "unseen": window.unseen,
-        "sample_coverage": window.sample_coverage,
+        **_as_json(OF_RECEIVERS, window.figures),
+        **_as_json(UNSEEN, window),
         "delays": _delays_as_json(window.figures.delays),
         "revision": window.revision,
         "computed_at": iso(window.computed_at),
@@ -71,7 +71,7 @@ def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
         "comparable": comparable,
         "reliability": channel.counts.reliability if comparable else None,
         **_totals_as_json(totals_of(channel), has_ratio=comparable),
-        **_middle_as_json(figures),
+        **_as_json(OF_RECEIVERS, figures),
         "unseen": unseen_messages(channel.counts, figures.captures) if comparable else None,
         "sample_coverage": sample_coverage(channel.counts, figures.captures)
         if comparable
@@ -123,12 +123,7 @@ def _totals_as_json(totals: Totals, *, has_ratio: bool = True) -> dict[str, Any]
         "delivery_ratio": counts.delivery_ratio if has_ratio else None,
         "delivery_ratio_lower": None if interval is None else interval.lower,
         "delivery_ratio_upper": None if interval is None else interval.upper,
-        "messages": counts.messages,
-        "receivers": counts.receivers,
-        "expected": counts.expected,
-        "missing": counts.missing,
-        "corroborated": counts.corroborated,
-        "unknown": counts.unknown,
+        **_as_json(COUNTS, counts),
         "on_time": {
             name: totals.on_time(edge) if has_ratio else None for name, edge in ON_TIME_MS.items()
         },
@@ -139,12 +134,8 @@ def _totals_as_json(totals: Totals, *, has_ratio: bool = True) -> dict[str, Any]
     }
 
 
-def _middle_as_json(figures: Figures) -> dict[str, float | None]:
-    return {
-        "median": figures.median,
-        "trimmed_mean": figures.trimmed,
-        "influence": figures.influence,
-    }
+def _as_json(columns: Iterable[Column], values: object) -> dict[str, Any]:
+    return {column.json: getattr(values, column.name) for column in columns if column.json}
 
 
 def _delays_as_json(delays: Delays) -> dict[str, list[int]]:

@@ -6,14 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from devtelemetry.aggregate.stored import (
-    OF_WINDOW,
-    counts_of,
-    figures_of_channel,
-    figures_of_window,
-    group_of,
-    spreads_within_channel,
-)
 from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
 from devtelemetry.figures.derive import Totals
 from devtelemetry.model import (
@@ -29,13 +21,23 @@ from devtelemetry.model import (
     WindowState,
     parse_timeframe,
 )
+from devtelemetry.results.columns import SQL
+from devtelemetry.results.rows import (
+    OF_WINDOW,
+    Row,
+    counts_of,
+    figures_of_channel,
+    figures_of_window,
+    group_of,
+    spreads_within_channel,
+)
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
 SLICE_WINDOWS = 50  # read at a time: with 10,000 channels each, half a million rows of 100 bytes
 SLICE_ALONE = 1000  # of windows without their channels
 
-_QUERIES = queries(__package__, "read.sql")
+_QUERIES = queries(__package__, "read.sql", **SQL)
 _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
 
 
@@ -95,15 +97,12 @@ async def latest_windows(
         database.acquire() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
-        for row in await connection.fetch(_QUERIES["latest_windows"], membership.value):
-            key = row["window_start"], row["membership"]
+        rows = await connection.fetch(_QUERIES["latest_windows"], membership=membership.value)
+        for row in rows:
             groups = await _read_groups(
-                connection,
-                (row["timeframe"], [key[0]], [key[1]]),
-                OF_WINDOW,
-                [Dimension.PLATFORM],
+                connection, row["timeframe"], [_key(row)], OF_WINDOW, [Dimension.PLATFORM]
             )
-            windows.append(_window(row, row["timeframe"], (), groups[key]))
+            windows.append(_window(row, row["timeframe"], (), groups[_key(row)]))
     return windows
 
 
@@ -115,11 +114,11 @@ async def start_of_latest(
     async with database.acquire() as connection:
         row = await connection.fetchrow(
             _QUERIES["start_of_latest"],
-            selection.timeframe,
-            selection.start,
-            selection.end,
-            None if selection.membership is None else selection.membership.value,
-            windows,
+            timeframe=selection.timeframe,
+            start=selection.start,
+            end=selection.end,
+            membership=selection.membership and selection.membership.value,
+            latest=windows,
         )
     assert row is not None, "an aggregate has one row"
     return row["start"], row["windows"]
@@ -151,7 +150,7 @@ async def latest_end(
     """Where the latest window of a timeframe ends; None: it has none."""
     async with database.acquire() as connection:
         end: datetime | None = await connection.fetchval(
-            _QUERIES["latest_end"], timeframe, membership.value
+            _QUERIES["latest_end"], timeframe=timeframe, membership=membership.value
         )
     return end
 
@@ -169,12 +168,12 @@ async def worst_channels(
     async with database.acquire() as connection:
         rows = await connection.fetch(
             _QUERIES["worst_channels"],
-            timeframe,
-            start,
-            end,
-            membership.value,
-            AUDIT_CHANNELS,
-            most,
+            timeframe=timeframe,
+            start=start,
+            end=end,
+            membership=membership.value,
+            audits=AUDIT_CHANNELS,
+            most=most,
         )
     return [(row["external_id"], _summed_totals(row)) for row in rows]
 
@@ -194,13 +193,13 @@ async def moved_channels(
     async with database.acquire() as connection:
         rows = await connection.fetch(
             _QUERIES["moved_channels"],
-            timeframe,
-            start,
-            split,
-            end,
-            membership.value,
-            AUDIT_CHANNELS,
-            most,
+            timeframe=timeframe,
+            start=start,
+            split=split,
+            end=end,
+            membership=membership.value,
+            audits=AUDIT_CHANNELS,
+            most=most,
         )
     # Each has two rows, before and after: only such channels are selected.
     return [
@@ -209,7 +208,7 @@ async def moved_channels(
     ]
 
 
-def _summed_totals(row: Mapping[str, Any]) -> Totals:
+def _summed_totals(row: Row) -> Totals:
     return Totals(counts_of(row), spreads_within_channel(row), windows=max(1, row["windows"]))
 
 
@@ -217,35 +216,48 @@ def _slice(selection: Selection) -> int:
     return SLICE_WINDOWS if selection.channels and selection.channel is None else SLICE_ALONE
 
 
+_Key = tuple[datetime, str]
+"""Of a window among those of a timeframe: its start and its membership policy"""
+
+
+def _key(row: Row) -> _Key:
+    return row["window_start"], row["membership"]
+
+
 async def _read_slice(
     connection: Connection,
     selection: Selection,
     channel_id: int | None,
-    after: tuple[datetime, str],
+    after: _Key,
 ) -> list[WindowReliability]:
     rows = await connection.fetch(
         _QUERIES["windows"],
-        selection.timeframe,
-        selection.start,
-        selection.end,
-        None if selection.membership is None else selection.membership.value,
-        *after,
-        _slice(selection),
+        timeframe=selection.timeframe,
+        start=selection.start,
+        end=selection.end,
+        membership=selection.membership and selection.membership.value,
+        after_start=after[0],
+        after_membership=after[1],
+        slice=_slice(selection),
     )
-    keys = [(row["window_start"], row["membership"]) for row in rows]
-    of_windows = (
-        selection.timeframe,
-        [start for start, _ in keys],
-        [membership for _, membership in keys],
-    )
+    keys = [_key(row) for row in rows]
     channels: dict[_Key, list[ChannelReliability]] = defaultdict(list)
     if selection.channels or channel_id is not None:
-        for row in await connection.fetch(_QUERIES["channels"], *of_windows, channel_id):
-            channels[row["window_start"], row["membership"]].append(
+        found = await connection.fetch(
+            _QUERIES["channels"],
+            **_of_windows(selection.timeframe, keys),
+            channel_id=channel_id,
+        )
+        for row in found:
+            channels[_key(row)].append(
                 ChannelReliability(row["external_id"], counts_of(row), figures_of_channel(row))
             )
     groups = await _read_groups(
-        connection, of_windows, OF_WINDOW if channel_id is None else channel_id, selection.by
+        connection,
+        selection.timeframe,
+        keys,
+        OF_WINDOW if channel_id is None else channel_id,
+        selection.by,
     )
     windows = []
     for key, row in zip(keys, rows, strict=True):
@@ -257,27 +269,36 @@ async def _read_slice(
     return windows
 
 
-_Key = tuple[datetime, str]
-"""Of a window among those of a timeframe: its start and its membership policy"""
+def _of_windows(timeframe: str, keys: Sequence[_Key]) -> dict[str, Any]:
+    return {
+        "timeframe": timeframe,
+        "window_starts": [start for start, _ in keys],
+        "memberships": [membership for _, membership in keys],
+    }
 
 
 async def _read_groups(
     connection: Connection,
-    of_windows: tuple[str, list[datetime], list[str]],
+    timeframe: str,
+    keys: Sequence[_Key],
     channel_id: int,
     by: Collection[Dimension],
 ) -> Mapping[_Key, list[Group]]:
     groups: dict[_Key, list[Group]] = defaultdict(list)
     if by:
-        for row in await connection.fetch(
-            _QUERIES["groups"], *of_windows, channel_id, [dimension.value for dimension in by]
-        ):
-            groups[row["window_start"], row["membership"]].append(group_of(row))
+        found = await connection.fetch(
+            _QUERIES["groups"],
+            **_of_windows(timeframe, keys),
+            channel_id=channel_id,
+            dimensions=[dimension.value for dimension in by],
+        )
+        for row in found:
+            groups[_key(row)].append(group_of(row))
     return groups
 
 
 def _window(
-    row: Mapping[str, Any],
+    row: Row,
     timeframe: str,
     channels: Sequence[ChannelReliability],
     groups: Sequence[Group],

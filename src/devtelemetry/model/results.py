@@ -74,7 +74,7 @@ class Spreads(NamedTuple):
 
     over_channels: Spread = Spread()
     over_receivers: Spread = Spread()
-    over_parts: Spread = Spread()  # a receiver in a channel
+    over_memberships: Spread = Spread()  # a receiver in a channel
 
     def plus(self, other: "Spreads") -> "Spreads":
         return Spreads(*(a.plus(b) for a, b in zip(self, other, strict=True)))

@@ -87,8 +87,9 @@ class Span:
     timeframe: str | None = None
 
     @property
-    def parameters(self) -> tuple[datetime | None, datetime | None, str | None]:
-        return self.start, self.end, self.timeframe
+    def parameters(self) -> dict[str, datetime | str | None]:
+        """Of the queries that select by it."""
+        return {"start": self.start, "end": self.end, "timeframe": self.timeframe}
 
 
 def stamped(window: WindowReliability, series: PublishedSeries) -> list[Stamped]:
@@ -181,7 +182,9 @@ def fall_back(backoff: Backoff, error: StoreAway, now: float) -> None:
 async def count_waiting(database: Database, series: PublishedSeries) -> int:
     """How many windows the store still has to get."""
     async with database.acquire() as connection:
-        count: int = await connection.fetchval(_QUERIES["count_waiting"], series.membership.value)
+        count: int = await connection.fetchval(
+            _QUERIES["count_waiting"], membership=series.membership.value
+        )
     return count
 
 
@@ -200,15 +203,15 @@ async def publish_waiting(
     ):
         if not is_ours:
             return published
-        await session.execute(_QUERIES["begin"], now())
+        await session.execute(_QUERIES["begin"], now=now())
         while True:
             waiting = await session.fetch(
-                _QUERIES["waiting"], series.membership.value, SLICE_WINDOWS
+                _QUERIES["waiting"], membership=series.membership.value, slice=SLICE_WINDOWS
             )
             if not waiting:
                 break
-            async for part, _ in _deliver(database, store, series, waiting, now=now):
-                published = published.plus(part)
+            async for sent, _ in _deliver(database, store, series, waiting, now=now):
+                published = published.plus(sent)
     if published.windows:
         _log.info(
             "published",
@@ -223,7 +226,7 @@ async def count_within(database: Database, series: PublishedSeries, span: Span) 
     """How many windows a back-fill of the span sends."""
     async with database.acquire() as connection:
         count: int = await connection.fetchval(
-            _QUERIES["count_within"], series.membership.value, *span.parameters
+            _QUERIES["count_within"], membership=series.membership.value, **span.parameters
         )
     return count
 
@@ -261,15 +264,16 @@ async def back_fill(
             async with _publishing(database) as session:
                 rows = await session.fetch(
                     _QUERIES["within"],
-                    series.membership.value,
-                    *span.parameters,
-                    *after,
-                    SLICE_WINDOWS,
+                    membership=series.membership.value,
+                    **span.parameters,
+                    after_end=after[0],
+                    after_timeframe=after[1],
+                    slice=SLICE_WINDOWS,
                 )
                 if not rows:
                     return published
-                async for part, last in _deliver(database, store, series, rows, now=now, pace=pace):
-                    published = published.plus(part)
+                async for sent, last in _deliver(database, store, series, rows, now=now, pace=pace):
+                    published = published.plus(sent)
                     after = last["window_end"], last["timeframe"]
                     last_start = last["window_start"]
                     on_sent(published)
@@ -336,26 +340,28 @@ async def _deliver(
             try:
                 # What begins a window may as well wait for the next run.
                 attempts = BUSY_ATTEMPTS if first else 1
-                part = points[first : first + REQUEST_POINTS]
-                await pace.wait(len(part))
-                sent = await _send(store, part, now=now, attempts=attempts)
+                request = points[first : first + REQUEST_POINTS]
+                await pace.wait(len(request))
+                sent = await _send(store, request, now=now, attempts=attempts)
             except StoreAway as error:
                 if error.failed in (Failed.NETWORK, Failed.SERVER_ERROR):
                     async with database.acquire() as connection:
                         await connection.execute(
-                            _QUERIES["unmark"], series.membership.value, UNWRITTEN
+                            _QUERIES["unmark"],
+                            membership=series.membership.value,
+                            interval=UNWRITTEN,
                         )
                 raise
             outcome = outcome.plus(sent)
         async with database.acquire() as connection:
             await connection.execute(
                 _QUERIES["mark"],
-                series.membership.value,
-                [window.timeframe for window in windows],
-                [window.window.start for window in windows],
-                [window.state.value for window in windows],
-                [window.revision for window in windows],
-                now(),
+                membership=series.membership.value,
+                timeframes=[window.timeframe for window in windows],
+                window_starts=[window.window.start for window in windows],
+                states=[window.state.value for window in windows],
+                revisions=[window.revision for window in windows],
+                now=now(),
             )
         yield Published(len(windows), outcome), row
         windows, points = [], []

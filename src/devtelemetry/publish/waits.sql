@@ -1,4 +1,4 @@
-where membership = $1::text
+where membership = $membership::text
   and case state when 'settled' then published_settled else published_provisional end is null
   and not exists (
       select from reliability_window o

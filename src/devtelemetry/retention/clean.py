@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from devtelemetry.aggregate.aggregate import AggregateRules, unsettled
+from devtelemetry.aggregate.find_due import unsettled
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.model import DAY_MS, from_unix_ms, unix_ms
 from devtelemetry.retention.forget import finish_forgetting

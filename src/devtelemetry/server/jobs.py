@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from devtelemetry.aggregate.aggregate import compute_due
+from devtelemetry.aggregate.compute import compute_due
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
 from devtelemetry.runtime import metrics

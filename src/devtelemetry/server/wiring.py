@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
-from devtelemetry.aggregate.aggregate import AggregateRules, Unmeasured
+from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.api.access import Access
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule

@@ -19,8 +19,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from devtelemetry.aggregate.aggregate import AggregateRules, compute_one
+from devtelemetry.aggregate.compute import compute_one
 from devtelemetry.aggregate.due import is_due
+from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import (

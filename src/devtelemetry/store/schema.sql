@@ -234,30 +234,30 @@ create table cleaned_day (
 -- A spread is four sums over clusters of pairs with x missing of n corroborated: how many clusters, x x, x n, n n.
 -- Delays are delivered pairs by delay_class, from class 0 on; what is 0 at the end is left out.
 create table reliability_window (
-    timeframe        text             not null,  -- 1h, 1d, 1w, …
-    window_start     timestamptz      not null,
-    window_end       timestamptz      not null,  -- exclusive
-    membership       text             not null check (membership in ('present', 'window', 'bracketed')),
-    state            text             not null check (state in ('provisional', 'settled')),
-    reliability      double precision,           -- R: mean over the comparable channels; NULL: none is comparable
-    messages         bigint           not null,  -- this and what follows: sums over the comparable channels
-    receivers        bigint           not null,
-    expected         bigint           not null,
-    missing          bigint           not null,
-    corroborated     bigint           not null,
-    unknown          bigint           not null,
-    revision         integer          not null,  -- from 1; up by one when a later computation changed a figure
-    computed_at      timestamptz      not null,  -- of the last computation, whether it changed a figure or not
-    over_channels    numeric[],                  -- the spread; a cluster is a channel
-    over_receivers   numeric[],                  -- a receiver, in all channels
-    over_parts       numeric[],                  -- a receiver in a channel
-    delivery_delays  bigint[],                   -- from sentAt to receivedAt
-    report_delays    bigint[],                   -- of the other pairs: from sentAt to createdAt
-    median           double precision,           -- of the receivers' delivery ratios
-    trimmed          double precision,           -- their mean, without a tenth at either end
-    influence        double precision,           -- how far leaving out one receiver can move R
-    unseen           double precision,           -- messages that nobody received, estimated
-    sample_coverage  double precision,
+    timeframe         text             not null,  -- 1h, 1d, 1w, …
+    window_start      timestamptz      not null,
+    window_end        timestamptz      not null,  -- exclusive
+    membership        text             not null check (membership in ('present', 'window', 'bracketed')),
+    state             text             not null check (state in ('provisional', 'settled')),
+    reliability       double precision,           -- R: mean over the comparable channels; NULL: none is comparable
+    messages          bigint           not null,  -- this and what follows: sums over the comparable channels
+    receivers         bigint           not null,
+    expected          bigint           not null,
+    missing           bigint           not null,
+    corroborated      bigint           not null,
+    unknown           bigint           not null,
+    revision          integer          not null,  -- from 1; up by one when a later computation changed a figure
+    computed_at       timestamptz      not null,  -- of the last computation, whether it changed a figure or not
+    over_channels     numeric[],                  -- the spread; a cluster is a channel
+    over_receivers    numeric[],                  -- a receiver, in all channels
+    over_memberships  numeric[],                  -- a receiver in a channel
+    delivery_delays   bigint[],                   -- from sentAt to receivedAt
+    report_delays     bigint[],                   -- of the other pairs: from sentAt to createdAt
+    median            double precision,           -- of the receivers' delivery ratios
+    trimmed           double precision,           -- their mean, without a tenth at either end
+    influence         double precision,           -- how far leaving out one receiver can move R
+    unseen            double precision,           -- messages that nobody received, estimated
+    sample_coverage   double precision,
     -- The revision whose figures were delivered to the store of time series, or refused by it, with each state.
     -- NULL: none yet; 0: none, and none will be of itself, since it was settled before remote write was on.
     published_provisional  integer,
@@ -270,47 +270,47 @@ create index reliability_window_unpublished on reliability_window (membership, w
 where case state when 'settled' then published_settled else published_provisional end is null;
 
 create table reliability_channel (
-    channel_id       bigint      not null,
-    timeframe        text        not null,
-    window_start     timestamptz not null,
-    membership       text        not null,
-    messages         bigint      not null,
-    receivers        bigint      not null,  -- that count
-    expected         bigint      not null,  -- (message, receiver) pairs
-    missing          bigint      not null,  -- of them without a receipt
-    corroborated     bigint      not null,  -- of them whose message another receiver holds or sent
-    unknown          bigint      not null,  -- pairs of which nothing can be said, not in expected
-    over_parts       numeric[],             -- this and what follows as above, of the channel
-    delivery_delays  bigint[],
-    report_delays    bigint[],
-    captures         bigint[],              -- in all; messages with one; with two; sum of squares by who has the one
-    median           double precision,
-    trimmed          double precision,
-    influence        double precision,      -- on Rch
+    channel_id        bigint      not null,
+    timeframe         text        not null,
+    window_start      timestamptz not null,
+    membership        text        not null,
+    messages          bigint      not null,
+    receivers         bigint      not null,  -- that count
+    expected          bigint      not null,  -- (message, receiver) pairs
+    missing           bigint      not null,  -- of them without a receipt
+    corroborated      bigint      not null,  -- of them whose message another receiver holds or sent
+    unknown           bigint      not null,  -- pairs of which nothing can be said, not in expected
+    over_memberships  numeric[],             -- this and what follows as above, of the channel
+    delivery_delays   bigint[],
+    report_delays     bigint[],
+    captures          bigint[],              -- in all; messages with one; with two; sum of squares by who has the one
+    median            double precision,
+    trimmed           double precision,
+    influence         double precision,      -- on Rch
     primary key (timeframe, window_start, membership, channel_id)
 );
 create index reliability_channel_history on reliability_channel (channel_id, timeframe, window_start);
 
 -- The shares of a window or channel that belong to one value of a dimension.
 create table reliability_group (
-    channel_id       bigint      not null,  -- 0: the window
-    timeframe        text        not null,
-    window_start     timestamptz not null,
-    membership       text        not null,
-    dimension        text        not null check (dimension in ('platform', 'app_version', 'message_type')),
-    is_rest          boolean     not null,  -- groups too small to show, put together; their value is ''
-    value            text        not null,  -- '': never said
-    messages         bigint      not null,
-    receivers        bigint      not null,
-    expected         bigint      not null,
-    missing          bigint      not null,
-    corroborated     bigint      not null,
-    unknown          bigint      not null,
-    over_channels    numeric[]   not null,  -- no clusters in the group of a channel
-    over_receivers   numeric[]   not null,
-    over_parts       numeric[]   not null,
-    delivery_delays  bigint[]    not null,
-    report_delays    bigint[]    not null,
+    channel_id        bigint      not null,  -- 0: the window
+    timeframe         text        not null,
+    window_start      timestamptz not null,
+    membership        text        not null,
+    dimension         text        not null check (dimension in ('platform', 'app_version', 'message_type')),
+    is_rest           boolean     not null,  -- groups too small to show, put together; their value is ''
+    value             text        not null,  -- '': never said
+    messages          bigint      not null,
+    receivers         bigint      not null,
+    expected          bigint      not null,
+    missing           bigint      not null,
+    corroborated      bigint      not null,
+    unknown           bigint      not null,
+    over_channels     numeric[]   not null,  -- no clusters in the group of a channel
+    over_receivers    numeric[]   not null,
+    over_memberships  numeric[]   not null,
+    delivery_delays   bigint[]    not null,
+    report_delays     bigint[]    not null,
     primary key (timeframe, window_start, membership, channel_id, dimension, is_rest, value)
 );
 

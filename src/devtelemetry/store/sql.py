@@ -5,7 +5,8 @@ server, where pg_stat_activity shows them.
 
 A parameter is written `$window_start`, wherever it stands; PostgreSQL is sent `$1`, `$2` … What two
 statements share, or what makes one too long to read, is a file of its own that a line
-`-- include: FILE NAME=VALUE …` brings in, with each value in the place of `{NAME}`.
+`-- include: FILE NAME=VALUE …` brings in, with each value in the place of `{NAME}`. In the same way
+`{NAME}` stands for a text that the caller of `load` or `queries` gives, such as a list of columns.
 """
 
 import re
@@ -44,15 +45,15 @@ class Query:
 
 
 @cache
-def load(package: str, file: str) -> Query:
+def load(package: str, file: str, **texts: str) -> Query:
     """The one statement of `file` in `package` (a dotted module name), with what it includes."""
-    return _query(file, _text(package, file))
+    return _query(file, _filled(_text(package, file), texts))
 
 
 @cache
-def queries(package: str, file: str = "queries.sql") -> Mapping[str, Query]:
+def queries(package: str, file: str = "queries.sql", **texts: str) -> Mapping[str, Query]:
     """The queries of `file`, by name."""
-    parts = _NAME.split(_text(package, file))
+    parts = _NAME.split(_filled(_text(package, file), texts))
     return {
         name: _query(name, text.strip())
         for name, text in zip(parts[1::2], parts[2::2], strict=True)
@@ -74,7 +75,10 @@ def _text(package: str, file: str) -> str:
 
 
 def _included(package: str, file: str, values: Sequence[str]) -> str:
-    text = _text(package, file)
-    for name, value in (given.split("=") for given in values):
+    return _filled(_text(package, file), dict(given.split("=") for given in values))
+
+
+def _filled(text: str, texts: Mapping[str, str]) -> str:
+    for name, value in texts.items():
         text = text.replace(f"{{{name}}}", value)
     return text

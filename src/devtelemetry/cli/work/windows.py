@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from devtelemetry.aggregate import aggregate
+from devtelemetry.aggregate import compute
 from devtelemetry.cli.output import say
 from devtelemetry.figures.document import iso
 from devtelemetry.model import WindowReliability
@@ -16,7 +16,7 @@ from devtelemetry.words import percent, without_ratio
 async def compute_due(settings: Settings) -> None:
     rules = aggregate_rules(settings)
     async with opened_database(settings) as database:
-        computed = await aggregate.compute_due(database, rules, now=utc_now, on_window=_say_window)
+        computed = await compute.compute_due(database, rules, now=utc_now, on_window=_say_window)
     say(f"computed {computed}" + ("" if computed else ": no window is due"))
 
 
@@ -24,7 +24,7 @@ async def compute_one(settings: Settings, timeframe_name: str, start: datetime) 
     rules = aggregate_rules(settings)
     timeframe = rules.timeframe(timeframe_name)
     async with opened_database(settings) as database:
-        window = await aggregate.compute_one(database, rules, timeframe, start, now=utc_now)
+        window = await compute.compute_one(database, rules, timeframe, start, now=utc_now)
     _say_window(window)
 
 

@@ -1,0 +1,124 @@
+"""The algorithm over the receipts of one window: four statements in one transaction.
+
+docs/algorithm.md defines what they compute; docs/adr/0022-each-pass-a-statement.md says why they
+are four.
+"""
+
+from typing import Any
+
+from devtelemetry.aggregate.rollup import computed
+from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
+from devtelemetry.model import AUDIT_CHANNELS, Source, Window
+from devtelemetry.results.columns import SQL
+from devtelemetry.results.rows import Computed
+from devtelemetry.store.database import Connection
+from devtelemetry.store.sql import load, queries
+
+_MEASURED = load(__package__, "measured.sql")
+_HELD = load(__package__, "held.sql")
+_SKEWED = load(__package__, "skewed.sql")
+_RELIABILITY = load(__package__, "reliability.sql", **SQL)
+_QUERIES = queries(__package__)
+
+# A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
+# in the order of the key, so that none waits in a table of hashes; rows of workers cost little. Two
+# workers have a slice of time each, and do not share both (no scan is great enough for that); a
+# leader who took one would leave one of them without.
+_FOR_MEASURED = """
+set local plan_cache_mode = force_custom_plan;
+set local work_mem = '128MB';
+set local enable_hashagg = off;
+set local min_parallel_index_scan_size = '1TB';
+set local min_parallel_table_scan_size = '1TB';
+set local parallel_leader_participation = off;
+set local parallel_tuple_cost = 0;
+set local parallel_setup_cost = 0
+"""
+_FOR_HELD = """
+set local enable_hashagg = on;
+set local min_parallel_index_scan_size to default;
+set local min_parallel_table_scan_size to default;
+set local hash_mem_multiplier = 2;
+set local work_mem = '{kb}kB'
+"""
+# How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
+# hash join over it a little longer; a merge join sorts rows that carry whole timelines.
+_FOR_THE_REST = """
+set local hash_mem_multiplier to default;
+set local work_mem = '128MB';
+set local enable_nestloop = off;
+set local enable_mergejoin = off
+"""
+# What a membership is granted, doubled for hashes: a dozen combinations of kind and delay. If there
+# are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.
+_HELD_KB_A_MEMBERSHIP = 1
+_LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
+
+
+async def run_algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
+    """In a transaction over one snapshot of repaired rows, whose settings it changes."""
+    unmeasured = await not_measured(connection, rules)
+    span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
+    belief: dict[str, Any] = {"quorum": rules.quorum, "weight_cap": rules.weight_cap}
+    holes: dict[str, Any] = await holes_of(connection, window)
+    memberships = await connection.fetchval(_QUERIES["memberships"], **span)
+    held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
+    await connection.execute(_FOR_MEASURED)
+    await connection.execute(_MEASURED, **span, **unmeasured, **belief)
+    await connection.execute(_FOR_HELD.format(kb=held_kb))
+    await connection.execute(_HELD, **span)
+    await connection.execute(_FOR_THE_REST)
+    await connection.execute(_SKEWED, **span, **holes)
+    rows = await connection.fetch(
+        _RELIABILITY,
+        **span,
+        **unmeasured,
+        **belief,
+        **holes,
+        holes_after=max(min(holes["hole_after"], default=window.end_ms), window.start_ms - 1),
+        holes_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
+        membership=rules.membership.value,
+        smallest_group=rules.smallest_group,
+        audit_channels=_like(AUDIT_CHANNELS + "*"),
+    )
+    # A transaction may compute once more.
+    await connection.execute("drop table measured, held, skewed")
+    return computed(rows)
+
+
+async def not_measured(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
+    """What is not measured: the parameters of measured.sql that say so."""
+    kinds = await connection.fetch(_QUERIES["kinds"])
+    none = Unmeasured()
+    unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
+    patterns = [
+        (_like(glob), source is Source.STATUS_GO)
+        for source, rule in unmeasured.items()
+        for glob in rule.channels
+    ]
+    return {
+        "unmeasured_kinds": [
+            row["kind"]
+            for row in kinds
+            if row["message_type"] in unmeasured[Source(row["source"])].types
+        ],
+        "status_go_kinds": [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
+        "unmeasured_patterns": [pattern for pattern, _ in patterns],
+        "pattern_is_status_go": [is_status_go for _, is_status_go in patterns],
+    }
+
+
+async def holes_of(connection: Connection, window: Window) -> dict[str, list[int]]:
+    """The holes that touch the window: the parameters of spans.sql that say so."""
+    rows = await connection.fetch(_QUERIES["holes"], start_ms=window.start_ms, end_ms=window.end_ms)
+    return {
+        "hole_receivers": [row["receiver_id"] for row in rows],
+        "hole_after": [row["after"] for row in rows],
+        "hole_before": [row["before"] for row in rows],
+    }
+
+
+def _like(glob: str) -> str:
+    """A pattern of `Unmeasured.channels` as SQL's LIKE has it."""
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")

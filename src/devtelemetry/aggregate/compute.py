@@ -1,0 +1,132 @@
+"""Computes windows: those that are due, or one.
+
+A result is a function of the stored samples alone. Jobs may crash, repeat and overlap: one server
+computes at a time, each window in one transaction over one snapshot of repaired rows.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from devtelemetry.aggregate.algorithm import run_algorithm
+from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
+from devtelemetry.aggregate.find_due import due_windows
+from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.aggregate.summarize import summarize
+from devtelemetry.model import Timeframe, Window, WindowReliability, window_starting
+from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavailable
+from devtelemetry.results.rows import Computed
+from devtelemetry.results.store import store
+from devtelemetry.runtime import metrics
+from devtelemetry.store.database import Connection, Database, try_lock
+from devtelemetry.store.locks import Lock
+from devtelemetry.store.repair import repaired_snapshot
+from devtelemetry.store.sql import queries
+
+_WAIT_SECONDS = 60  # for another computation, or an import
+_ATTEMPTS = 10
+
+_QUERIES = queries(__package__)
+
+
+async def compute_due(
+    database: Database,
+    rules: AggregateRules,
+    *,
+    now: Callable[[], datetime],
+    on_window: Callable[[WindowReliability], None] | None = None,
+) -> int:
+    """Computes every window that is due, oldest first; returns how many.
+
+    0 as well if another server is at it, or an import must first be whole.
+    """
+    computed = 0
+    async with (
+        database.acquire() as session,
+        try_lock(session, Lock.AGGREGATE) as is_ours,
+    ):
+        if not is_ours:
+            return 0
+        for timeframe, window in await due_windows(session, rules, now()):
+            started = time.monotonic()
+            result = await _compute(database, rules, timeframe, window, now())
+            metrics.WINDOW_SECONDS.labels(timeframe.name).observe(time.monotonic() - started)
+            metrics.WINDOWS_COMPUTED.labels(timeframe.name, result.state.value).inc()
+            computed += 1
+            if on_window is not None:
+                on_window(result)
+        for timeframe in rules.timeframes:
+            metrics.WINDOW_LAG_SECONDS.labels(timeframe.name).set(0)
+    return computed
+
+
+async def compute_one(
+    database: Database,
+    rules: AggregateRules,
+    timeframe: Timeframe,
+    window_start: datetime,
+    *,
+    now: Callable[[], datetime],
+) -> WindowReliability:
+    """Computes the window of `timeframe` that starts at `window_start`, due or not.
+
+    Raises ConfigurationError if no window starts there, it has not ended, or samples of it were
+    cleaned; Unavailable if a
+    running import or another computation does not end within a minute.
+    """
+    try:
+        window = window_starting(timeframe, window_start)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    if now() < window.end:
+        raise ConfigurationError(
+            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
+            "nobody can have reported after it"
+        )
+    async with database.acquire() as connection:
+        if is_cleaned(window, await cleaned_days_of(connection)):
+            raise ConfigurationError(
+                f"samples of the {timeframe.name} window of {window.start.isoformat()} were "
+                "cleaned: it cannot be computed anew, and what was computed stays"
+            )
+    for _ in range(_WAIT_SECONDS):
+        async with (
+            database.acquire() as session,
+            try_lock(session, Lock.AGGREGATE) as is_ours,
+        ):
+            if is_ours:
+                return await _compute(database, rules, timeframe, window, now())
+        await asyncio.sleep(1)
+    raise Unavailable(
+        "windows are being computed, or samples imported, by another process; try again later"
+    )
+
+
+async def _compute(
+    database: Database,
+    rules: AggregateRules,
+    timeframe: Timeframe,
+    window: Window,
+    now: datetime,
+) -> WindowReliability:
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            async with repaired_snapshot(database, readonly=False) as connection:
+                found = await run_algorithm(connection, rules, window)
+                names = await _names(connection, found)
+                result = summarize(timeframe, window, rules, found, names, now)
+                return replace(result, revision=await store(connection, result, found))
+        except DatabaseAway:
+            # Another command computes the same window at the same time, say.
+            if not attempts_left:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+async def _names(connection: Connection, found: Computed) -> Mapping[int, str]:
+    rows = await connection.fetch(
+        _QUERIES["channel_names"], channel_ids=[row["channel_id"] for row in found.channels]
+    )
+    return {row["channel_id"]: row["external_id"] for row in rows}

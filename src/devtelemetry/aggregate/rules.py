@@ -1,0 +1,50 @@
+"""How windows are computed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from devtelemetry.model import DAY, MembershipPolicy, Source, Timeframe, parse_timeframe
+
+
+@dataclass(frozen=True, slots=True)
+class Unmeasured:
+    """What of an interface forms no channel in any window; its samples are stored all the same.
+
+    channels  patterns over the whole channel id: `*` is any text, `?` any character
+    types     message types, exactly
+    """
+
+    channels: tuple[str, ...] = ()
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateRules:
+    """How windows are computed.
+
+    settle_time         from a window's end to its last computation
+    recompute_interval  between two computations of a provisional window
+    lookback            how far back windows without any sample are computed too, so that a silence
+                        is on record as one
+    quorum              how many receivers must hold or have sent a message for it to exist
+    weight_cap          the greatest share of a channel's messages that may exist by the word of one
+                        receiver alone, if it is to be believed alone; 1: any. Only with a quorum
+                        of 1
+    smallest_group      how many receivers a platform, version or type must have to be shown
+    """
+
+    timeframes: tuple[Timeframe, ...]
+    membership: MembershipPolicy = MembershipPolicy.PRESENT
+    settle_time: timedelta = DAY
+    recompute_interval: timedelta = timedelta(minutes=10)
+    unmeasured: Mapping[Source, Unmeasured] = field(default_factory=dict)
+    lookback: timedelta = 7 * DAY
+    quorum: int = 1
+    weight_cap: float = 1.0
+    smallest_group: int = 3
+
+    def timeframe(self, name: str) -> Timeframe:
+        """The timeframe of that name, configured or not. Raises ValueError with what is allowed."""
+        configured = {timeframe.name: timeframe for timeframe in self.timeframes}
+        return configured.get(name) or parse_timeframe(name)

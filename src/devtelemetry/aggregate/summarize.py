@@ -1,0 +1,55 @@
+"""A window from what was found in its channels. Pure."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from devtelemetry.aggregate.due import state_at
+from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.estimate.unseen import window_sample_coverage, window_unseen
+from devtelemetry.model import ChannelReliability, Timeframe, Window, WindowReliability
+from devtelemetry.results.rows import (
+    OF_WINDOW,
+    Computed,
+    counts_of,
+    figures_of_channel,
+    figures_of_window,
+    group_of,
+)
+from devtelemetry.results.sums import sum_of_channels
+
+
+def summarize(
+    timeframe: Timeframe,
+    window: Window,
+    rules: AggregateRules,
+    found: Computed,
+    names: Mapping[int, str],
+    now: datetime,
+) -> WindowReliability:
+    """Sums over the comparable channels, and R, the mean of their Rch.
+
+    names  of the channels, by channel_id
+
+    Channels of audits take part in none of it.
+    """
+    channels = [
+        ChannelReliability(names[row["channel_id"]], counts_of(row), figures_of_channel(row))
+        for row in found.channels
+    ]
+    taking_part = [one.counts for one in channels if one.comparable and not one.is_audit]
+    ratios = [counts.reliability for counts in taking_part if counts.reliability is not None]
+    return WindowReliability(
+        timeframe=timeframe.name,
+        window=window,
+        membership=rules.membership,
+        state=state_at(window, rules.settle_time, now),
+        reliability=sum(ratios) / len(ratios) if ratios else None,
+        counts=sum_of_channels(taking_part),
+        revision=1,
+        computed_at=now,
+        channels=tuple(channels),
+        figures=figures_of_window(found.window),
+        groups=tuple(group_of(row) for row in found.groups if row["channel_id"] == OF_WINDOW),
+        unseen=window_unseen(channels),
+        sample_coverage=window_sample_coverage(channels),
+    )

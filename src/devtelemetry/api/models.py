@@ -1,0 +1,142 @@
+"""Figures as they are answered: docs/protocol.md, "Reliability as JSON", for OpenAPI.
+
+Fields of figures that are stored come from the one list of them (results/columns.py).
+"""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from devtelemetry.model import DELAY_CLASSES, MembershipPolicy, WindowState
+from devtelemetry.results.columns import COUNTS, OF_RECEIVERS, RELIABILITY, UNSEEN, Column
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_TYPES = {"bigint": int, "double precision": float | None}
+
+
+def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[_Model]]:
+    """The model, and behind its fields one for each of these columns."""
+
+    def extended(model: type[_Model]) -> type[_Model]:
+        fields: dict[str, Any] = {
+            column.json: (_TYPES[column.type], Field(description=column.meaning))
+            for column in columns
+            if column.json
+        }
+        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+
+    return extended
+
+
+@_with_fields_of(COUNTS)
+class _Ratios(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    reliability: float | None = Field(description=RELIABILITY.meaning)
+    delivery_ratio: float | None = Field(
+        description="1 − missing / corroborated: unbiased where losses are independent. Of a "
+        "window the sums over its comparable channels: the headline."
+    )
+    delivery_ratio_lower: float | None = Field(
+        description="Of its 95 % interval, which takes losses of a receiver, and in a channel, to "
+        "belong together; null: fewer than 10 of them, too few to say."
+    )
+    delivery_ratio_upper: float | None = Field(description="Of the same interval.")
+
+
+class _Figures(_Ratios):
+    """The counts that the ratios are made of, and what they tell."""
+
+    on_time: dict[Literal["1m", "10m", "1h"], float | None] = Field(
+        description="Delivery ratio within so long; null where no delay is known."
+    )
+    delay_ms: dict[Literal["p50", "p90", "p99"], int | Literal["not reached"] | None] = Field(
+        description="Within how many ms this share of what should have been delivered was; the "
+        "upper edge of its class. `not reached` if fewer were delivered at all."
+    )
+
+
+@_with_fields_of((*OF_RECEIVERS, *UNSEEN))
+class _FiguresOfMany(_Figures):
+    """What only a window or a channel has."""
+
+
+class ChannelFigures(_FiguresOfMany):
+    channel_id: str = Field(description="The channel, as clients name it.")
+    comparable: bool = Field(
+        description="At least two receivers count and something was expected of them; else the "
+        "channel has no ratio and takes no part in the window's."
+    )
+
+
+_DelayCounts = Annotated[list[int], Field(min_length=DELAY_CLASSES, max_length=DELAY_CLASSES)]
+
+
+class DelayFigures(BaseModel):
+    """Delivered pairs by class of delay: unknown; below −1 s; up to 1 s, 2 s, 5 s, 10 s, 30 s,
+    1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; beyond. They add up over windows and groups."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    delivery: _DelayCounts = Field(
+        description="From sentAt to when the receiver got it, where it says so."
+    )
+    report: _DelayCounts = Field(
+        description="Of the other pairs: from sentAt to when the report came."
+    )
+
+
+class VerdictFigures(BaseModel):
+    """A group beside another one, by the interval of the difference of their delivery ratios."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    platform: str | None = Field(None, description="The group that it is held against.")
+    app_version: str | None = Field(None, description="The same.")
+    message_type: str | None = Field(None, description="The same.")
+    verdict: Literal["better", "worse", "cannot tell"]
+    difference: float
+    difference_lower: float = Field(description="Of the 95 % interval.")
+    difference_upper: float
+
+
+class GroupFigures(_Figures):
+    """Has one of the three names. Null: groups of too few receivers to show, put together."""
+
+    platform: str | None = Field(None, description="As receivers say; empty: they never said.")
+    app_version: str | None = Field(None, description="The same.")
+    message_type: str | None = Field(None, description="The same, of the message.")
+    delays: DelayFigures
+    versus: VerdictFigures | None = Field(
+        description="Beside the group of `versus`, or the one with the most pairs; null for that "
+        "one itself, and where an interval is missing."
+    )
+
+
+class WindowFigures(_FiguresOfMany):
+    start: datetime = Field(description="By when messages were sent; inclusive.")
+    end: datetime = Field(description="Exclusive.")
+    membership: MembershipPolicy = Field(description="Which receivers count.")
+    state: WindowState = Field(description="`provisional` until its last computation.")
+    revision: int = Field(description="From 1; up by one when a figure changed.")
+    computed_at: datetime = Field(description="When it was computed last.")
+    delays: DelayFigures
+    channels: list[ChannelFigures] = Field(
+        description="Those with a message and a receiver that counts, by channel_id."
+    )
+    groups: list[GroupFigures] | None = Field(
+        None,
+        description="Only with `by`: what the window, or the channel, is broken down to. Counts "
+        "add up to its own, but for messages and, by message_type, receivers.",
+    )
+
+
+class ReliabilityDocument(BaseModel):
+    """Windows of one timeframe, oldest first, then by membership."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    timeframe: str = Field(examples=["1h"])
+    windows: list[WindowFigures]

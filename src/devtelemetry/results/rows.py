@@ -1,0 +1,119 @@
+"""Rows of the tables of results, and what they are as values. Pure.
+
+Columns have the same names wherever they stand, so that one reading serves all. NULL in a column of
+what figures rest on: the window was computed before it was kept.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from operator import itemgetter
+from typing import Any
+
+from devtelemetry.model import (
+    DELAY_CLASSES,
+    NO_CAPTURES,
+    NO_DELAYS,
+    NO_SPREADS,
+    Captures,
+    Counts,
+    DelayCounts,
+    Delays,
+    Dimension,
+    Figures,
+    Group,
+    Spread,
+    Spreads,
+)
+from devtelemetry.results.columns import COLUMNS, COUNTS, OF_RECEIVERS, Level, of_level
+
+OF_WINDOW = 0
+"""In the place of a channel's id: the groups of the window"""
+
+Row = Mapping[str, Any]
+
+CHANNEL_ROW = ("channel_id", *of_level(Level.CHANNEL))
+GROUP_ROW = ("channel_id", "dimension", "is_rest", "value", *of_level(Level.GROUP))
+
+_NOTHING = {"bigint": 0, "double precision": None, "numeric[]": [0, 0, 0, 0], "bigint[]": []}
+NO_CHANNEL_TAKES_PART: Row = {
+    column.name: _NOTHING[column.type] for column in COLUMNS if Level.WINDOW in column.levels
+}
+"""The row of a window without a comparable channel"""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """What was computed of a window: rows with the columns of the list, and maybe more.
+
+    window    of the channels that take part in it, together
+    channels  with channel_id, and by it
+    groups    with channel_id (OF_WINDOW: of the window), dimension, is_rest and value, and by them
+    """
+
+    window: Row
+    channels: Sequence[Row]
+    groups: Sequence[Row]
+
+
+_counts = itemgetter(*(column.name for column in COUNTS))
+_of_receivers = itemgetter(*(column.name for column in OF_RECEIVERS))
+
+
+def counts_of(row: Row) -> Counts:
+    return Counts(*_counts(row))
+
+
+def figures_of_window(row: Row) -> Figures:
+    return Figures(_spreads(row), _delays(row), NO_CAPTURES, *_of_receivers(row))
+
+
+def figures_of_channel(row: Row) -> Figures:
+    captures = row["captures"]
+    return Figures(
+        spreads_within_channel(row),
+        _delays(row),
+        NO_CAPTURES if captures is None else Captures(*captures),
+        *_of_receivers(row),
+    )
+
+
+def group_of(row: Row) -> Group:
+    """A row of reliability_group."""
+    return Group(
+        Dimension(row["dimension"]),
+        None if row["is_rest"] else row["value"],
+        counts_of(row),
+        _spreads(row) if row["channel_id"] == OF_WINDOW else spreads_within_channel(row),
+        _delays(row),
+    )
+
+
+def spreads_within_channel(row: Row) -> Spreads:
+    """Within a channel a receiver is a membership: what is over the ones is over the others."""
+    spread = _spread(row["over_memberships"])
+    return Spreads(over_receivers=spread, over_memberships=spread)
+
+
+def _spreads(row: Row) -> Spreads:
+    if row["over_memberships"] is None:
+        return NO_SPREADS
+    return Spreads(
+        _spread(row["over_channels"]),
+        _spread(row["over_receivers"]),
+        _spread(row["over_memberships"]),
+    )
+
+
+def _spread(sums: Sequence[Decimal] | None) -> Spread:
+    return Spread() if sums is None else Spread(*map(int, sums))
+
+
+def _delays(row: Row) -> Delays:
+    if row["delivery_delays"] is None:
+        return NO_DELAYS
+    return Delays(_delay_counts(row["delivery_delays"]), _delay_counts(row["report_delays"]))
+
+
+def _delay_counts(stored: Sequence[int]) -> DelayCounts:
+    return (*stored, *(0,) * (DELAY_CLASSES - len(stored)))

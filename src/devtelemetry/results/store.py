@@ -1,0 +1,74 @@
+"""Stores what was computed of a window."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from operator import itemgetter
+from typing import Any
+
+from devtelemetry.model import WindowReliability
+from devtelemetry.results.columns import RELIABILITY, SQL, UNSEEN, Level, of_level
+from devtelemetry.results.rows import CHANNEL_ROW, GROUP_ROW, Computed, Row
+from devtelemetry.store.database import Connection
+from devtelemetry.store.sql import queries
+
+_QUERIES = queries(__package__, "store.sql", **SQL)
+
+_WINDOW_ROW = of_level(Level.WINDOW)
+_figures = itemgetter(*_WINDOW_ROW)
+
+
+async def store(connection: Connection, window: WindowReliability, found: Computed) -> int:
+    """Puts a window in the place of what is stored of it. In a transaction of the caller's.
+
+    Returns its revision: from 1, up by one if a figure changed or was not kept before.
+
+    window  what was made of `found`; of its groups and channels the rows count
+    """
+    key: dict[str, Any] = {
+        "timeframe": window.timeframe,
+        "window_start": window.window.start,
+        "membership": window.membership.value,
+    }
+    row = {
+        **found.window,
+        **asdict(window.counts),
+        **{column.name: getattr(window, column.name) for column in (RELIABILITY, *UNSEEN)},
+    }
+    before = await connection.fetchrow(_QUERIES["window"], **key)
+    has_changed = [
+        before is not None and _figures(before) != _figures(row),
+        await _replace(connection, "channel", CHANNEL_ROW, key, found.channels),
+        await _replace(connection, "group", GROUP_ROW, key, found.groups),
+    ]
+    revision = 1 if before is None else before["revision"] + any(has_changed)
+    await connection.execute(
+        _QUERIES["store_window"],
+        **key,
+        window_end=window.window.end,
+        state=window.state.value,
+        revision=revision,
+        computed_at=window.computed_at,
+        **dict(zip(_WINDOW_ROW, _figures(row), strict=True)),
+    )
+    return revision
+
+
+async def _replace(
+    connection: Connection,
+    level: str,
+    columns: Sequence[str],
+    key: Mapping[str, Any],
+    found: Sequence[Row],
+) -> bool:
+    """Whether that changed anything. Rows begin with what tells them apart."""
+    rows = sorted(map(itemgetter(*columns), found))
+    stored = await connection.fetch(_QUERIES[f"{level}s"], **key)
+    if sorted(map(tuple, stored)) == rows:
+        return False
+    await connection.execute(_QUERIES[f"delete_{level}s"], **key)
+    await connection.copy_rows(
+        f"reliability_{level}",
+        (*key, *columns),
+        [(*key.values(), *row) for row in rows],
+    )
+    return True

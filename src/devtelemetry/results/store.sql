@@ -1,0 +1,35 @@
+-- The results of one window: a timeframe, a window_start and a membership policy.
+
+-- name: window
+select revision, {window_columns}
+from reliability_window
+where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text
+
+-- name: channels
+select channel_id, {channel_columns}
+from reliability_channel
+where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text
+
+-- name: groups
+select channel_id, dimension, is_rest, value, {group_columns}
+from reliability_group
+where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text
+
+-- name: store_window
+-- What was published of it stays as it is.
+insert into reliability_window (
+    timeframe, window_start, membership, window_end, state, revision, computed_at, {window_columns}
+) values (
+    $timeframe, $window_start, $membership, $window_end, $state, $revision, $computed_at, {window_values}
+)
+on conflict (timeframe, window_start, membership) do update
+set (window_end, state, revision, computed_at, {window_columns})
+    = row ($window_end, $state, $revision, $computed_at, {window_values})
+
+-- name: delete_channels
+delete from reliability_channel
+where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text
+
+-- name: delete_groups
+delete from reliability_group
+where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text

@@ -1,0 +1,20 @@
+"""Counts put together. Pure."""
+
+import operator
+from collections.abc import Iterable
+
+from devtelemetry.model import NO_COUNTS, Counts
+from devtelemetry.results.columns import COUNTS, Adds
+
+_values = operator.attrgetter(*(column.name for column in COUNTS))
+_ADD = tuple(max if column.adds is Adds.GREATEST else operator.add for column in COUNTS)
+
+
+def sum_of_channels(channels: Iterable[Counts]) -> Counts:
+    """Of one window: every count is a sum."""
+    return Counts(*map(sum, zip(_values(NO_COUNTS), *map(_values, channels), strict=True)))
+
+
+def sum_of_windows(a: Counts, b: Counts) -> Counts:
+    """Of two windows, each count as the list says."""
+    return Counts(*[add(x, y) for add, x, y in zip(_ADD, _values(a), _values(b), strict=True)])

@@ -1,0 +1,10 @@
+"""A receiver in a channel is called a membership everywhere."""
+
+from devtelemetry.store.migrate import execute_beside
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    execute_beside(__file__)
