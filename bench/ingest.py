@@ -56,10 +56,12 @@ _BASELINE = {
     "receipt": """
         insert into receipt (
             sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind,
-            sent_by_receiver
+            sent_by_receiver, delay
         )
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+        select *, receipt_delay(sent_at, received_at, created_at)
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::integer[], $8::boolean[])
+            as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent)
         on conflict do nothing""",
     "receiver": """
         insert into receiver (

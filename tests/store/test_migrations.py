@@ -16,6 +16,7 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.partitions import day_name, day_of, day_start_ms, drop_day, make_days
+from devtelemetry.store.repair import repair
 
 MIGRATIONS = Path(str(resources.files("devtelemetry.store"))) / "migrations"
 SCRIPTS = sorted(MIGRATIONS.glob("versions/*.sql"))
@@ -118,15 +119,22 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
             (3, sent_at, sent_at + 5_001, sent_at - HOUR_MS, True),
         ],
     )
-    async with Database(empty_url):
-        pass
+    # The clock of the author in channel 3 is an hour ahead.
+    await connection.execute("insert into message values (3, 2, $1, 0, 7, 0, '', '', '')", sent_at)
+    await connection.execute(
+        "insert into receipt values (3, 2, 4, $1, $2, null, 7, false)", sent_at, sent_at + 9_000
+    )
+    async with Database(empty_url) as database:
+        await repair(database)
     rows = await connection.fetch(
-        "select channel_id, received_at, delay from receipt order by sent_at, channel_id"
+        "select channel_id, received_at, delay from receipt "
+        "order by sent_at, channel_id, receiver_id"
     )
     assert [tuple(row) for row in rows] == [
         (1, sent_at + 800, 2),
         (2, None, -1),
         (3, sent_at - HOUR_MS, 1),
+        (3, None, 16 + 12),
         (1, None, 16 + 12),
     ]
     # Days from before and after are alike, and go alike.

@@ -49,7 +49,7 @@ from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavaila
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
-from devtelemetry.store.repair import repaired_snapshot
+from devtelemetry.store.repair import repair, repaired_snapshot
 from devtelemetry.store.sql import load, queries
 
 COMPUTE_WAIT_SECONDS = 60
@@ -57,7 +57,6 @@ COMPUTE_ATTEMPTS = 10
 
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
-_SKEWED = load(__package__, "skewed.sql")
 _RELIABILITY = load(__package__, "reliability.sql")
 _QUERIES = queries(__package__)
 
@@ -159,6 +158,8 @@ async def compute_due(
     ):
         if not is_ours:
             return 0
+        # Whether a window is due or not: little at a time, ingest waits the less for it.
+        await repair(database)
         for timeframe, window in await _due(session, rules, now()):
             started = time.monotonic()
             result = await _compute(database, rules, timeframe, window, now())
@@ -318,7 +319,7 @@ async def _compute(
 ) -> WindowReliability:
     for attempts_left in reversed(range(COMPUTE_ATTEMPTS)):
         try:
-            async with repaired_snapshot(database, readonly=False) as connection:
+            async with repaired_snapshot(database, readonly=False, delays_of=window) as connection:
                 found = await _algorithm(connection, rules, window)
                 return await _store(connection, rules, timeframe, window, found, now)
         except DatabaseAway:
@@ -378,7 +379,6 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
     await connection.execute(_FOR_HELD.format(kb=held_kb))
     await connection.execute(_HELD, *span)
     await connection.execute(_FOR_THE_REST)
-    await connection.execute(_SKEWED, *span, *holes)
     rows = await connection.fetch(
         _RELIABILITY,
         *span,
@@ -393,7 +393,7 @@ async def _algorithm(connection: Connection, rules: AggregateRules, window: Wind
         min(max(holes[2], default=window.start_ms), window.end_ms),
     )
     # A transaction may compute once more.
-    await connection.execute("drop table measured, held, skewed")
+    await connection.execute("drop table measured, held")
     return computed(rows)
 
 
