@@ -259,7 +259,7 @@ async def _fill(database: Database, receipts: int, *, hours: int) -> tuple[int, 
     first_hour = 12 if hours == 1 else 0
     middle = first_hour + hours // 2
     async with database.acquire() as connection:
-        await make_days(connection, "receipt", {day_of(unix_ms(DAY))})
+        await make_days(connection, {day_of(unix_ms(DAY))})
         await connection.execute(_KINDS_SQL)
         await connection.execute(_CHANNELS_SQL)
         await connection.execute(_RECEIVERS_SQL, unix_ms(NOW))

@@ -281,9 +281,7 @@ class _Bench:
         try:
             keyring = Keyring(await connection.fetchval("select id_key from deployment"))
             last_ms = workload.start_ms + workload.messages * 1000 // MESSAGES_PER_SECOND
-            await make_days(
-                Connection(connection), "receipt", {day_of(workload.start_ms), day_of(last_ms)}
-            )
+            await make_days(Connection(connection), {day_of(workload.start_ms), day_of(last_ms)})
             transactions = _transactions(keyring, workload, rows_per_transaction)
             started = time.perf_counter()
             for transaction in transactions:

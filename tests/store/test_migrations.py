@@ -108,7 +108,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
         await connection.execute(script.read_text("utf-8"))
     await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
     await connection.execute("insert into alembic_version values ('0004')")
-    await make_days(Connection(connection), "receipt", [DAY, DAY + 1])
+    await make_days(Connection(connection), [DAY, DAY + 1])
     sent_at = day_start_ms(DAY)
     await connection.executemany(
         "insert into receipt values ($1, 2, 3, $2, $3, $4, 7, $5)",
@@ -138,7 +138,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
         (1, None, 16 + 12),
     ]
     # Days from before and after are alike, and go alike.
-    await make_days(Connection(connection), "receipt", [DAY + 2])
+    await make_days(Connection(connection), [DAY + 2])
     definitions = [
         {
             row["definition"].replace(row["table"], "receipt_day")
@@ -153,7 +153,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
     assert definitions[0] == definitions[1] == definitions[2]
     assert len(definitions[0]) == 3
     for day in (DAY, DAY + 1, DAY + 2):
-        await drop_day(Connection(connection), "receipt", day)
+        await drop_day(Connection(connection), day)
     assert await connection.fetchval("select count(*) from receipt") == 0
     await connection.close()
 

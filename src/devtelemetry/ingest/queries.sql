@@ -296,12 +296,3 @@ set first_sent_at = least(report_run.first_sent_at, excluded.first_sent_at),
         then coalesce(excluded.last_sent_at, report_run.last_sent_at)
         else coalesce(report_run.last_sent_at, excluded.last_sent_at) end,
     last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
-
--- name: insert_events
-with inserted as (
-    insert into event (recorded_at, event_id, event_type, owner_id, installation_id, body)
-    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::jsonb[])
-    on conflict do nothing
-    returning 1
-)
-select count(*) from inserted

@@ -44,7 +44,6 @@ class Stored:
     dropped: int = 0  # samples of installations that opted out, and of who is being forgotten
     conflicts: int = 0  # samples whose sentAt is not their message's
     late: int = 0  # samples that came after their shortest window was settled
-    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class _Known:
         self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
         self.receivers: Recent[int, _KnownReceiver] = Recent()
         self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
-        self.days: dict[str, set[int]] = {"receipt": set(), "event": set()}
+        self.days: set[int] = set()  # that receipts have a partition for
 
     def remember(self, changes: _Changes) -> None:
         self.channels.remember(changes.channels)
@@ -154,20 +153,15 @@ class RowWriter:
                 stored = await self._write_samples(connection, kept, changes, now_ms)
                 await self._write_reported_memberships(connection, kept)
                 await self._write_runs(connection, kept)
-                events = await self._write_events(connection, kept)
             self._known.remember(changes)
-            return replace(stored, events=events, dropped=len(batch.said) - len(kept.said))
+            return replace(stored, dropped=len(batch.said) - len(kept.said))
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
         # Marks lie on their message's day too; a known message's day was made with it.
-        needed = {
-            "receipt": {day_of(message.claim.sent_at) for message in batch.messages.values()},
-            "event": {day_of(recorded_at) for recorded_at, _ in batch.events},
-        }
-        for table, days in needed.items():
-            if not days <= self._known.days[table]:
-                await make_days(connection, table, days)
-                self._known.days[table] |= days
+        days = {day_of(message.claim.sent_at) for message in batch.messages.values()}
+        if not days <= self._known.days:
+            await make_days(connection, days)
+            self._known.days |= days
 
     async def _enter(self, connection: Connection) -> bool:
         """Whether what memory knows still holds, from here to the end of the transaction."""
@@ -558,17 +552,6 @@ class RowWriter:
                 for run in union(runs)
             ]
             await connection.execute(_QUERIES["write_runs"], *_columns(rows, 5))
-
-    async def _write_events(self, connection: Connection, batch: Batch) -> int:
-        """Returns how many events are new."""
-        if not batch.events:
-            return 0
-        rows = []
-        for key, event in sorted(batch.events.items(), key=lambda item: item[0]):
-            body = event.body.decode()
-            rows.append((*key, event.event_type, *batch.event_owners[key], body))
-        count: int = await connection.fetchval(_QUERIES["insert_events"], *_columns(rows, 6))
-        return count
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

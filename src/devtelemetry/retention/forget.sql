@@ -27,9 +27,6 @@ select receiver_id from forgotten_receiver where owner_id = $1::bigint or instal
 -- name: all_pending
 select receiver_id from forgotten_receiver
 
--- name: delete_events
-delete from event where owner_id = $1::bigint
-
 -- name: receipts_of
 -- What the receivers $1 hold, in the order of the key: from after ($2, $3, $4, $5) to before $6, $7 at most. is_shared:
 -- somebody else reports the message too, under the same sentAt; only then may the receipt go without a look at it.

@@ -166,7 +166,7 @@ async def _respan(connection: Connection, receipts: Sequence[Row]) -> None:
     pairs = sorted({(r["channel_id"], r["receiver_id"]) for r in receipts if r["created_at"]})
     if not pairs:
         return
-    days = await existing_days(connection, "receipt")
+    days = await existing_days(connection)
     channel_ids, receiver_ids = _columns(pairs)
     spans = await connection.fetch(
         _QUERIES["spans_of"], channel_ids=channel_ids, receiver_ids=receiver_ids

@@ -11,7 +11,7 @@
 --             holds a minute is written once a minute instead of once a sample.
 --   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
 --   schema can be sharded by channel (docs/scaling.md). receiver, report_run, sample_kind,
---   sent_envelope, event and the small tables are not sharded: they know no channel.
+--   sent_envelope and the small tables are not sharded: they know no channel.
 
 -- One row. Made at the first start.
 create table deployment (
@@ -204,17 +204,6 @@ create table sent_envelope (
     created_at   bigint not null,
     primary key (envelope_id, receiver_id)
 );
-
--- What else status-go clients report, as JSON without names and keys. Partitioned by day of recorded_at.
-create table event (
-    recorded_at      bigint not null,  -- the item's own timestamp where it is believable, else the server's
-    event_id         bigint not null,  -- of the item's bytes: a client that sends it again sends the same bytes
-    event_type       text   not null,  -- e.g. PeerCount, ProtocolStats
-    owner_id         bigint,           -- NULL: the item names no key
-    installation_id  bigint,           -- NULL: the item names no peer
-    body             jsonb  not null,
-    primary key (recorded_at, event_id)
-) partition by range (recorded_at);
 
 -- When samples last came for a minute of event time: which windows must be computed again.
 create table arrival (
