@@ -56,10 +56,12 @@ _BASELINE = {
     "receipt": """
         insert into receipt (
             sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind,
-            sent_by_receiver
+            sent_by_receiver, delay
         )
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
+        select *, receipt_delay(sent_at, received_at, created_at)
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::integer[], $8::boolean[])
+            as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent)
         on conflict do nothing""",
     "receiver": """
         insert into receiver (
@@ -279,9 +281,7 @@ class _Bench:
         try:
             keyring = Keyring(await connection.fetchval("select id_key from deployment"))
             last_ms = workload.start_ms + workload.messages * 1000 // MESSAGES_PER_SECOND
-            await make_days(
-                Connection(connection), "receipt", {day_of(workload.start_ms), day_of(last_ms)}
-            )
+            await make_days(Connection(connection), {day_of(workload.start_ms), day_of(last_ms)})
             transactions = _transactions(keyring, workload, rows_per_transaction)
             started = time.perf_counter()
             for transaction in transactions:

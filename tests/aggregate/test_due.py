@@ -59,7 +59,7 @@ class Deployment:
 
     async def days(self) -> set[int]:
         async with self.database.acquire() as connection:
-            return await existing_days(connection, "receipt")
+            return await existing_days(connection)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import gzip
-import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -72,7 +71,7 @@ class Service:
 
     async def counts(self) -> dict[str, int]:
         """How many rows there are of each kind."""
-        tables = ("message", "receipt", "event", "sent_envelope")
+        tables = ("message", "receipt", "sent_envelope")
         return {table: (await self.rows(f"select count(*) from {table}"))[0][0] for table in tables}
 
 
@@ -201,11 +200,9 @@ async def test_a_batch_is_committed_counted_and_acknowledged(service: Service) -
         "select created_at, sent_by_receiver from receipt order by sent_by_receiver"
     )
     assert rows == [(NOW, False), (None, True)]
-    assert await service.rows("select event_type, recorded_at, body from event") == [
-        ("PeerCount", NOW, json.dumps({"peerCount": 3, "timestamp": NOW // 1000}))
-    ]
-    assert counted.of("samples_accepted", "samples_rejected", "requests") == {
+    assert counted.of("samples_accepted", "samples_rejected", "reports_not_kept", "requests") == {
         "samples_accepted": 1,
+        "reports_not_kept": 1,
         "samples_rejected missing_field": 2,
         "samples_rejected wrong_shape": 1,
         "requests 201": 1,
@@ -221,7 +218,7 @@ async def test_a_lost_answer_and_sending_again_counts_once(service: Service) -> 
     # The client sends what it has gathered since along with it.
     answer = await service.report(*batch, peer_count(4))
     assert answer.status_code == 201
-    assert await service.counts() == before | {"event": 3}
+    assert await service.counts() == before
     assert await service.rows("select created_at from receipt where not sent_by_receiver") == [
         (NOW,)
     ]
@@ -266,24 +263,19 @@ async def test_the_recorded_quirks_are_stored_once_however_often_they_come(opene
         assert [answer.content for answer in answers] == [b"[]"] * 2 + [b""] * 4
         assert [answer.headers["content-length"] for answer in answers] == ["2"] * 2 + ["0"] * 4
         stored = await service.counts()
-        # Events: 4 in the batches, 2 updates, 1 of statistics.
         messages = {sample.message for sample in mapped.receipts}
         receipts = {(s.message, s.receiver_public_key, s.installation_id) for s in mapped.samples}
         assert (
             (stored["message"], stored["receipt"]) == (len(messages), len(receipts)) == (5001,) * 2
         )
-        assert (stored["event"], stored["sent_envelope"]) == (4 + 2 + 1, 2)
-        personal = (
-            "select count(*) from event where body::text ~ 'quirk-node|16Uiu2|abababab|dc6a1f26'"
-        )
-        assert await service.rows(personal) == [(0,)]
+        assert stored["sent_envelope"] == 2
 
         service.clock.now_ms += 60_000
         await replay(service, recording)
-        # Statistics are never sent again: a second report is a second measurement.
-        again = await service.counts()
-        assert again == stored | {"event": stored["event"] + 1}
-    assert counted.of("samples", "requests") == {
+        assert await service.counts() == stored
+    assert counted.of("samples", "reports_not_kept", "requests") == {
+        # Of both times: 4 in the batches, 2 updates, 1 of statistics, 1 empty one.
+        "reports_not_kept": 2 * (4 + 2 + 1),
         "samples_accepted": 2 * 5001,
         "samples_duplicate": 5001,
         "samples_rejected missing_field": 2 * mapped.rejected["missing_field"],
@@ -321,7 +313,6 @@ async def test_a_batch_larger_than_a_group_is_stored_whole(
     assert await service.counts() == {
         "message": 5,
         "receipt": 5,
-        "event": 1,
         "sent_envelope": 3,
     }
 

@@ -2,7 +2,10 @@
 
 import pytest
 
+from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import DELAY_CLASSES, DELAY_EDGES_MS, DELAY_NEGATIVE, DELAY_UNKNOWN, Sample
+from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
 from support.store import START, store
@@ -56,11 +59,8 @@ async def test_a_receipt_carries_the_delay_that_is_known(
 ) -> None:
     sent_at = 1_772_409_600_000
     async with database.acquire() as connection:
-        await connection.execute("create table receipt_day partition of receipt default")
         delay = await connection.fetchval(
-            "insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, "
-            "received_at, kind, sent_by_receiver) "
-            "values ($1, 1, 1, 1, $1 + $2::bigint, $1 + $3::bigint, 1, false) returning delay",
+            "select receipt_delay($1, $1 + $3::bigint, $1 + $2::bigint)",
             sent_at,
             created_at,
             received_at,
@@ -102,3 +102,119 @@ async def test_what_an_author_gets_back_of_its_own_message_is_not_when_it_wrote_
             assert row is not None
             assert tuple(row) == (True, START + 2_000)
             await connection.execute("truncate receipt, message")
+
+
+# ------------------------------------------------------------------- delays by the author's clock
+
+# The author's clock is five seconds behind: what took one second looks like six.
+WROTE = Sample("m", "c", "author", START, START + 9_000, "", True, received_at=START + 5_000)
+HELD = [
+    Sample("m", "c", "a", START, START + 8_000, received_at=START + 6_000),
+    Sample("m", "c", "b", START, START + 14_000),
+    Sample("m", "c", "d", START, START + 14_000, received_at=START + 5_500),
+]
+BY_THE_CLOCK_OF_THE_AUTHOR = {"a": 2, "b": 16 + 5, "d": 2, "author": 4}
+AS_IT_SAYS = {"a": 5, "b": 16 + 6, "d": 5}
+
+
+async def delays(database: Database, message_id: str = "m") -> dict[str, int]:
+    """By the receiver's key; as they are stored now."""
+    keyring = await database.keyring()
+    names = {
+        keyring.receiver(key, "").receiver_id: key for key in ("author", "other", "a", "b", "d")
+    }
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            "select receiver_id, delay from receipt where message_id = $1",
+            keyring.message(message_id),
+        )
+    return {names[row["receiver_id"]]: row["delay"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    "batches",
+    [
+        [[WROTE], HELD],
+        [HELD, [WROTE]],
+        [[HELD[0]], [WROTE], HELD[1:]],
+        [[HELD[0], WROTE], [HELD[1]], [HELD[2], WROTE]],
+        [[WROTE, *HELD]],
+    ],
+    ids=["author first", "author last", "author between", "author again", "together"],
+)
+async def test_delays_are_by_the_clock_of_the_author_whenever_it_reports(
+    database: Database, batches: list[list[Sample]]
+) -> None:
+    await store(database, *batches)
+    await repair(database)
+    assert await delays(database) == BY_THE_CLOCK_OF_THE_AUTHOR
+
+
+async def test_who_knows_the_clock_before_stores_the_delay_right(database: Database) -> None:
+    await store(database, [WROTE], [HELD[0]], HELD[1:])
+    assert await delays(database) == BY_THE_CLOCK_OF_THE_AUTHOR
+    async with database.acquire() as connection:
+        assert await connection.fetchval("select count(*) from doubted_delay") == 0
+
+
+async def test_servers_that_do_not_know_what_another_was_told_are_put_right(
+    database: Database,
+) -> None:
+    keyring = await database.keyring()
+    writers = [RowWriter(keyring, SettleRule()) for _ in range(2)]
+    async with database.acquire() as connection:
+        for writer, sample in ((0, HELD[0]), (1, WROTE), (0, HELD[1])):
+            batch = Batch()
+            batch.add_samples(keyring, [sample])
+            await writers[writer].write(connection, batch, now_ms=START)
+        assert (await delays(database))["b"] == AS_IT_SAYS["b"]
+        await repair(database)
+        batch = Batch()
+        batch.add_samples(keyring, [HELD[2]])
+        await writers[0].write(connection, batch, now_ms=START)
+    assert await delays(database) == BY_THE_CLOCK_OF_THE_AUTHOR
+
+
+async def test_of_several_authors_the_least_offset_counts(database: Database) -> None:
+    later = WROTE._replace(receiver_public_key="other", received_at=START + 12_000)
+    right = WROTE._replace(receiver_public_key="b", received_at=START + 999)
+    await store(database, [later], [HELD[0]], [right], [WROTE])
+    await repair(database)
+    assert await delays(database) == {"author": 4, "other": 6, "a": 2, "b": 2}
+
+
+async def test_an_author_who_turns_out_to_have_a_right_clock_corrects_no_delay(
+    database: Database,
+) -> None:
+    await store(database, [WROTE], [HELD[0]], [WROTE._replace(received_at=START + 999)], [HELD[1]])
+    await repair(database)
+    assert await delays(database) == {"author": 2, "a": AS_IT_SAYS["a"], "b": AS_IT_SAYS["b"]}
+
+
+async def test_with_a_forgotten_author_goes_what_its_clock_said(database: Database) -> None:
+    await store(database, [WROTE, *HELD])
+    await forget_key(database, "author")
+    await repair(database)
+    assert await delays(database) == AS_IT_SAYS
+
+
+async def test_a_message_that_moves_is_put_right_by_the_clock_at_its_new_time(
+    database: Database,
+) -> None:
+    earlier = Sample("m", "c", "d", START + 4_500, START + 7_000, received_at=START + 5_500)
+    await store(database, [WROTE, *HELD[:2]], [earlier])
+    await repair(database)
+    # By the sentAt that counts now, the author's clock is right.
+    assert await delays(database) == {"author": 2, "a": 3, "b": 16 + 5, "d": 2}
+
+
+async def test_many_are_put_right_little_by_little(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devtelemetry.store.repair.CORRECTED_MESSAGES", 2)
+    names = [f"m{number}" for number in range(7)]
+    for samples in (HELD, [WROTE]):
+        await store(database, [s._replace(message_id=name) for name in names for s in samples])
+    await repair(database)
+    for name in names:
+        assert await delays(database, name) == BY_THE_CLOCK_OF_THE_AUTHOR

@@ -16,6 +16,7 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.partitions import day_name, day_of, day_start_ms, drop_day, make_days
+from devtelemetry.store.repair import repair
 
 MIGRATIONS = Path(str(resources.files("devtelemetry.store"))) / "migrations"
 SCRIPTS = sorted(MIGRATIONS.glob("versions/*.sql"))
@@ -107,7 +108,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
         await connection.execute(script.read_text("utf-8"))
     await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
     await connection.execute("insert into alembic_version values ('0004')")
-    await make_days(Connection(connection), "receipt", [DAY, DAY + 1])
+    await make_days(Connection(connection), [DAY, DAY + 1])
     sent_at = day_start_ms(DAY)
     await connection.executemany(
         "insert into receipt values ($1, 2, 3, $2, $3, $4, 7, $5)",
@@ -118,19 +119,26 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
             (3, sent_at, sent_at + 5_001, sent_at - HOUR_MS, True),
         ],
     )
-    async with Database(empty_url):
-        pass
+    # The clock of the author in channel 3 is an hour ahead.
+    await connection.execute("insert into message values (3, 2, $1, 0, 7, 0, '', '', '')", sent_at)
+    await connection.execute(
+        "insert into receipt values (3, 2, 4, $1, $2, null, 7, false)", sent_at, sent_at + 9_000
+    )
+    async with Database(empty_url) as database:
+        await repair(database)
     rows = await connection.fetch(
-        "select channel_id, received_at, delay from receipt order by sent_at, channel_id"
+        "select channel_id, received_at, delay from receipt "
+        "order by sent_at, channel_id, receiver_id"
     )
     assert [tuple(row) for row in rows] == [
         (1, sent_at + 800, 2),
         (2, None, -1),
         (3, sent_at - HOUR_MS, 1),
+        (3, None, 16 + 12),
         (1, None, 16 + 12),
     ]
     # Days from before and after are alike, and go alike.
-    await make_days(Connection(connection), "receipt", [DAY + 2])
+    await make_days(Connection(connection), [DAY + 2])
     definitions = [
         {
             row["definition"].replace(row["table"], "receipt_day")
@@ -145,7 +153,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
     assert definitions[0] == definitions[1] == definitions[2]
     assert len(definitions[0]) == 3
     for day in (DAY, DAY + 1, DAY + 2):
-        await drop_day(Connection(connection), "receipt", day)
+        await drop_day(Connection(connection), day)
     assert await connection.fetchval("select count(*) from receipt") == 0
     await connection.close()
 

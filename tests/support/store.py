@@ -142,7 +142,7 @@ async def empty(database: Database) -> None:
         await connection.execute(
             "truncate channel, sample_kind, receiver, message, receipt, membership, "
             "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
-            "opt_out, forgotten_receiver, report_run, "
+            "doubted_delay, opt_out, forgotten_receiver, report_run, "
             "reliability_window, reliability_channel, reliability_group"
         )
         await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")

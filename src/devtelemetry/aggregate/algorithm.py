@@ -1,7 +1,7 @@
-"""The algorithm over the receipts of one window: four statements in one transaction.
+"""The algorithm over the receipts of one window: three statements in one transaction.
 
 docs/algorithm.md defines what they compute; docs/adr/0022-each-pass-a-statement.md says why they
-are four.
+are three.
 """
 
 from typing import Any
@@ -16,7 +16,6 @@ from devtelemetry.store.sql import load, queries
 
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
-_SKEWED = load(__package__, "skewed.sql")
 _RELIABILITY = load(__package__, "reliability.sql", **SQL)
 _QUERIES = queries(__package__)
 
@@ -68,7 +67,6 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
     await connection.execute(_FOR_HELD.format(kb=held_kb))
     await connection.execute(_HELD, **span)
     await connection.execute(_FOR_THE_REST)
-    await connection.execute(_SKEWED, **span, **holes)
     rows = await connection.fetch(
         _RELIABILITY,
         **span,
@@ -82,7 +80,7 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
         audit_channels=_like(AUDIT_CHANNELS + "*"),
     )
     # A transaction may compute once more.
-    await connection.execute("drop table measured, held, skewed")
+    await connection.execute("drop table measured, held")
     return computed(rows)
 
 

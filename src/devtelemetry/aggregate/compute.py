@@ -22,7 +22,7 @@ from devtelemetry.results.store import store
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
-from devtelemetry.store.repair import repaired_snapshot
+from devtelemetry.store.repair import repair, repaired_snapshot
 from devtelemetry.store.sql import queries
 
 _WAIT_SECONDS = 60  # for another computation, or an import
@@ -49,6 +49,8 @@ async def compute_due(
     ):
         if not is_ours:
             return 0
+        # Whether a window is due or not: little at a time, ingest waits the less for it.
+        await repair(database)
         for timeframe, window in await due_windows(session, rules, now()):
             started = time.monotonic()
             result = await _compute(database, rules, timeframe, window, now())
@@ -113,7 +115,7 @@ async def _compute(
 ) -> WindowReliability:
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            async with repaired_snapshot(database, readonly=False) as connection:
+            async with repaired_snapshot(database, readonly=False, delays_of=window) as connection:
                 found = await run_algorithm(connection, rules, window)
                 names = await _names(connection, found)
                 result = summarize(timeframe, window, rules, found, names, now)

@@ -12,10 +12,10 @@
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
--- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql), and of some the delays
--- again (skewed.sql). What is joined here has one row a channel or one a receiver of a channel. (message, receiver) pairs
--- are never made: |X| is counted by binary search in the channel's timeline, so the cost is linear in the receipts,
--- however many pairs are missing. What is rare is read once more and taken out: what receivers hold outside of their stay
+-- The receipts of the window were read before: by message (measured.sql) and by receiver (held.sql). What is joined here
+-- has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary
+-- search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is rare is
+-- read once more and taken out: what receivers hold outside of their stay
 -- or within their holes, messages that too few vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
@@ -149,11 +149,7 @@ in_hole as (
     group by channel_id, receiver_id, kind
 ),
 
--- ... what is not in M, as far as it is not taken out by these two already, with its delays put right, ...
-skewed_message as not materialized (
--- include: skewed_message.sql
-),
-
+-- ... what is not in M, as far as it is not taken out by these two already, ...
 left_out as (
     select
         channel_id,
@@ -163,16 +159,8 @@ left_out as (
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from left_out_message l
-    left join skewed_message using (channel_id, message_id, sent_at)
     cross join lateral (
-        select
-            receiver_id,
-            kind,
-            sent_by_receiver,
-            case
-                when clock_offset is null then delay
-                else receipt_delay(l.sent_at + clock_offset, received_at, created_at)
-            end as delay
+        select receiver_id, kind, sent_by_receiver, delay
         from receipt
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message

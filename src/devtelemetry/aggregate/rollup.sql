@@ -1,5 +1,5 @@
 -- From what was expected of each receiver (kind_of_membership: one row a channel, receiver and kind), and from the delays
--- (held, skewed, without what is taken out), to the figures of channels, of the window and of their groups: the end of the
+-- (held, without what is taken out), to the figures of channels, of the window and of their groups: the end of the
 -- statement of reliability.sql. Rows are few from here on.
 --
 -- A receiver in a channel is a membership. There are two levels: each channel, and the window, which is made of the
@@ -225,11 +225,9 @@ message_of_group as (
     group by group_id
 ),
 
--- Delivered pairs by the class of their delay: all that is held, put right, without what is taken out, ...
+-- Delivered pairs by the class of their delay: all that is held, without what is taken out, ...
 delay_of_kind as (
     select channel_id, receiver_id, kind, delay, held_or_sent - sent as n from held where held_or_sent > sent
-    union all
-    select channel_id, receiver_id, kind, delay, n from skewed
     union all
     select channel_id, receiver_id, kind, unnest(delays), -1 from outside_stay
     union all

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from devtelemetry.model import (
     MINUTE_MS,
-    Event,
     ReportedMembership,
     ReportRun,
     Sample,
@@ -127,8 +126,6 @@ class Batch:
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
     message_envelopes: dict[tuple[int, int, int], int] = field(default_factory=dict)
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
-    events: dict[tuple[int, int], Event] = field(default_factory=dict)
-    event_owners: dict[tuple[int, int], tuple[int | None, int | None]] = field(default_factory=dict)
     memberships: dict[MembershipKey, NewMembership] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
@@ -224,15 +221,6 @@ class Batch:
             key = (keyring.envelope(sent.envelope_id), ids.receiver_id)
             self.sent_envelopes.setdefault(key, sent.created_at)
 
-    def add_events(self, keyring: Keyring, events: Iterable[Event]) -> None:
-        for event in events:
-            key = (event.recorded_at, keyring.event(event.content))
-            self.events[key] = event
-            self.event_owners[key] = (
-                keyring.owner(event.owner_public_key) if event.owner_public_key else None,
-                keyring.installed(event.installation_id, Source.STATUS_GO),
-            )
-
     def without(self, keyring: Keyring, receivers: Set[int]) -> "Batch":
         """What the others said, merged anew: a merged message does not tell who said what of it."""
         rest = Batch(
@@ -246,8 +234,6 @@ class Batch:
                 for key, created_at in self.sent_envelopes.items()
                 if key[1] not in receivers
             },
-            events=self.events,
-            event_owners=self.event_owners,
             memberships={
                 key: new for key, new in self.memberships.items() if key[1] not in receivers
             },

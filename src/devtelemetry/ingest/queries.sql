@@ -31,9 +31,10 @@ on conflict do nothing
 select kind, source, message_type from sample_kind
 
 -- name: known_messages
-select m.channel_id, m.message_id, m.sent_at, m.created_at, m.kind
+select m.channel_id, m.message_id, m.sent_at, m.created_at, m.kind, clock_offset
 from unnest($1::bigint[], $2::bigint[]) as n (channel_id, message_id)
 join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
+cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as clock_offset
 
 -- name: insert_messages
 -- Returns those that were not there; another server may have been faster with the others.
@@ -71,9 +72,15 @@ where m.channel_id = n.channel_id and m.message_id = n.message_id
 -- Counts by what it returns: a cluster reports the rows sent, not the rows stored.
 with inserted as (
     insert into receipt
-        (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
-    select * from unnest(
-        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::integer[], $8::boolean[]
+        (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, delay)
+    select
+        sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
+        receipt_delay(sent_at + clock_offset, received_at, created_at)
+    from unnest(
+        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[], $8::bigint[],
+        $9::integer[]
+    ) as n (
+        sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver, clock_offset, kind
     )
     on conflict do nothing
     returning 1
@@ -82,15 +89,22 @@ select count(*) from inserted
 
 -- name: merge_receipts
 -- The earliest of its samples dates a receipt, and one that says "I wrote it" is enough. is_earlier: the receipt
--- got an earlier date, so that its receiver's last one may lie earlier too.
+-- got an earlier date, so that its receiver's last one may lie earlier too. author_offset: how far the clock of an author
+-- is off by what its receipt says now.
 update receipt r
 set created_at = least(r.created_at, n.created_at),
     received_at = least(r.received_at, n.received_at),
-    sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver
+    sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver,
+    delay = receipt_delay(
+        r.sent_at + case when r.sent_by_receiver then 0 else n.clock_offset end,
+        least(r.received_at, n.received_at),
+        least(r.created_at, n.created_at)
+    )
 from (
     select n.*, known.created_at as known_created_at
-    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[])
-        as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver)
+    from unnest(
+        $1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::bigint[], $7::boolean[], $8::bigint[]
+    ) as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver, clock_offset)
     join receipt known on known.sent_at = n.sent_at and known.channel_id = n.channel_id
         and known.message_id = n.message_id and known.receiver_id = n.receiver_id
 ) n
@@ -103,7 +117,10 @@ where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n
       or (r.received_at is null and n.received_at is not null)
       or (n.sent_by_receiver and not r.sent_by_receiver)
   )
-returning r.receiver_id, r.sent_at, coalesce(n.created_at < n.known_created_at, false) as is_earlier
+returning
+    r.sent_at, r.channel_id, r.message_id, r.receiver_id,
+    coalesce(n.created_at < n.known_created_at, false) as is_earlier,
+    case when r.sent_by_receiver then r.received_at - r.sent_at end as author_offset
 
 -- name: latest_receipts
 -- When the receivers of these receipts last reported one of them, after merging.
@@ -117,6 +134,13 @@ group by r.receiver_id
 -- name: doubt_receivers
 insert into doubted_receiver (receiver_id)
 select * from unnest($1::bigint[])
+on conflict do nothing
+
+-- name: doubt_delays
+-- Receipts of these messages may be stored (or going to be, from transactions that run now) with a delay by another clock
+-- of their author; repair will correct it.
+insert into doubted_delay (sent_at, channel_id, message_id)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[])
 on conflict do nothing
 
 -- name: upsert_receivers
@@ -212,8 +236,9 @@ order by m.sent_at, me.channel_id, me.message_id, se.receiver_id
 
 -- name: insert_marks
 -- Of authors that have no receipt of their message (yet). Returns those that are new.
-insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
-select sent_at, channel_id, message_id, receiver_id, null, null, kind, true
+insert into receipt
+    (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, delay)
+select sent_at, channel_id, message_id, receiver_id, null, null, kind, true, receipt_delay(sent_at, null, null)
 from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[])
     as n (sent_at, channel_id, message_id, receiver_id, kind)
 on conflict do nothing
@@ -271,12 +296,3 @@ set first_sent_at = least(report_run.first_sent_at, excluded.first_sent_at),
         then coalesce(excluded.last_sent_at, report_run.last_sent_at)
         else coalesce(report_run.last_sent_at, excluded.last_sent_at) end,
     last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
-
--- name: insert_events
-with inserted as (
-    insert into event (recorded_at, event_id, event_type, owner_id, installation_id, body)
-    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[], $6::jsonb[])
-    on conflict do nothing
-    returning 1
-)
-select count(*) from inserted

@@ -3,7 +3,7 @@
 The order of the steps, and why each is there, stands in queries.sql.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -29,6 +29,9 @@ from devtelemetry.store.partitions import day_of, make_days
 from devtelemetry.store.recent import Recent
 from devtelemetry.store.sql import queries
 
+# From where on a delay is counted by the author's clock; as the index of receipts has it.
+_CLOCK_IS_OFF_MS = 1_000
+
 _QUERIES = queries(__package__)
 
 
@@ -41,7 +44,6 @@ class Stored:
     dropped: int = 0  # samples of installations that opted out, and of who is being forgotten
     conflicts: int = 0  # samples whose sentAt is not their message's
     late: int = 0  # samples that came after their shortest window was settled
-    events: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,13 @@ class SettleRule:
     def is_late(self, sent_at: int, created_at: int) -> bool:
         window_end = (sent_at // self.window_ms + 1) * self.window_ms
         return created_at >= window_end + self.settle_ms
+
+
+class _KnownMessage(NamedTuple):
+    """What is stored of a message is this or earlier."""
+
+    claim: Claim
+    clock_offset: int  # ms, by how much its author's clock is off; 0: it is right, or not known
 
 
 class _KnownReceiver(NamedTuple):
@@ -76,7 +85,8 @@ class _Changes:
 
     channels: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, tuple[str, Source]] = field(default_factory=dict)
-    messages: dict[MessageKey, Claim] = field(default_factory=dict)
+    messages: dict[MessageKey, _KnownMessage] = field(default_factory=dict)
+    new_messages: set[MessageKey] = field(default_factory=set)
     memberships: dict[MembershipKey, tuple[int, int]] = field(default_factory=dict)
     receivers: dict[int, _KnownReceiver] = field(default_factory=dict)
     arrivals: dict[int, tuple[int, int | None]] = field(default_factory=dict)
@@ -94,11 +104,11 @@ class _Known:
         self.epoch = epoch
         self.channels: Recent[int, str] = Recent()
         self.kinds: Recent[int, tuple[str, Source]] = Recent()
-        self.messages: Recent[MessageKey, Claim] = Recent()
+        self.messages: Recent[MessageKey, _KnownMessage] = Recent()
         self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
         self.receivers: Recent[int, _KnownReceiver] = Recent()
         self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
-        self.days: dict[str, set[int]] = {"receipt": set(), "event": set()}
+        self.days: set[int] = set()  # that receipts have a partition for
 
     def remember(self, changes: _Changes) -> None:
         self.channels.remember(changes.channels)
@@ -143,20 +153,15 @@ class RowWriter:
                 stored = await self._write_samples(connection, kept, changes, now_ms)
                 await self._write_reported_memberships(connection, kept)
                 await self._write_runs(connection, kept)
-                events = await self._write_events(connection, kept)
             self._known.remember(changes)
-            return replace(stored, events=events, dropped=len(batch.said) - len(kept.said))
+            return replace(stored, dropped=len(batch.said) - len(kept.said))
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
         # Marks lie on their message's day too; a known message's day was made with it.
-        needed = {
-            "receipt": {day_of(message.claim.sent_at) for message in batch.messages.values()},
-            "event": {day_of(recorded_at) for recorded_at, _ in batch.events},
-        }
-        for table, days in needed.items():
-            if not days <= self._known.days[table]:
-                await make_days(connection, table, days)
-                self._known.days[table] |= days
+        days = {day_of(message.claim.sent_at) for message in batch.messages.values()}
+        if not days <= self._known.days:
+            await make_days(connection, days)
+            self._known.days |= days
 
     async def _enter(self, connection: Connection) -> bool:
         """Whether what memory knows still holds, from here to the end of the transaction."""
@@ -210,15 +215,16 @@ class RowWriter:
         self, connection: Connection, batch: Batch, changes: _Changes, now_ms: int
     ) -> Stored:
         await self._write_messages(connection, batch, changes)
-        claims = {key: self._claim(key, changes) for key in batch.messages}
-        new = await self._write_receipts(connection, batch, claims, changes)
-        marked = await self._write_authors(connection, batch)
+        await self._learn_clocks(connection, batch, changes)
+        messages = {key: self._message(key, changes) for key in batch.messages}
+        new = await self._write_receipts(connection, batch, messages, changes)
+        marked = await self._write_authors(connection, batch, changes)
 
         conflicts = late = 0
         on_time: dict[int, bool] = {}  # by minute of event time: whether one of its samples was
         is_late = self._settle_rule.is_late
         for key, sample in batch.said:
-            canonical = claims[key].sent_at
+            canonical = messages[key].claim.sent_at
             conflicts += sample.sent_at != canonical
             if sample.created_at is not None and is_late(canonical, sample.created_at):
                 late += 1
@@ -234,18 +240,18 @@ class RowWriter:
         await self._write_arrivals(connection, on_time, changes, now_ms)
         return Stored(new=new, duplicates=len(batch.said) - new, conflicts=conflicts, late=late)
 
-    def _claim(self, key: MessageKey, changes: _Changes) -> Claim:
+    def _message(self, key: MessageKey, changes: _Changes) -> _KnownMessage:
         return changes.messages.get(key) or self._known.messages[key]
 
     async def _write_messages(
         self, connection: Connection, batch: Batch, changes: _Changes
     ) -> None:
-        """Settles the claim of every message of the batch; afterwards `_claim` knows each."""
+        """Settles the claim of every message of the batch; afterwards `_message` knows each."""
         known = self._known.messages
         unknown = sorted(key for key in batch.messages if key not in known)
         # Another server may insert one between our look and our insert: look again at those.
         while unknown:
-            changes.messages.update(await self._stored_claims(connection, unknown, changes))
+            changes.messages.update(await self._stored_messages(connection, unknown, changes))
             fresh = [key for key in unknown if key not in changes.messages]
             if not fresh:
                 break
@@ -253,11 +259,14 @@ class RowWriter:
             inserted = await connection.fetch(_QUERIES["insert_messages"], *_columns(rows, 9))
             for row in inserted:
                 key = (row["channel_id"], row["message_id"])
-                changes.messages[key] = batch.messages[key].claim
+                changes.messages[key] = _KnownMessage(batch.messages[key].claim, 0)
+                changes.new_messages.add(key)
             unknown = [key for key in fresh if key not in changes.messages]
 
         earlier = sorted(
-            key for key, new in batch.messages.items() if new.claim < self._claim(key, changes)
+            key
+            for key, new in batch.messages.items()
+            if new.claim < self._message(key, changes).claim
         )
         if earlier:
             await self._replace_messages(connection, batch, earlier, changes)
@@ -271,11 +280,12 @@ class RowWriter:
     ) -> None:
         """An earlier sample than the known ones came: rare, by clocks apart or an import."""
         await connection.execute(_QUERIES["lock_out"], NAMESPACE, Lock.MESSAGES)
-        stored = await self._stored_claims(connection, keys, changes)
+        stored = await self._stored_messages(connection, keys, changes)
         rows, moves = [], []
-        for key, old in sorted(stored.items()):
+        for key, (old, clock_offset) in sorted(stored.items()):
             new = batch.messages[key]
-            changes.messages[key] = min(old, new.claim)
+            # Of one that moves, repair finds the offset anew.
+            changes.messages[key] = _KnownMessage(min(old, new.claim), clock_offset)
             if new.claim < old:
                 rows.append(self._message_row(key, new))
                 kinds = [self.keyring.kind(c.source, c.message_type) for c in (old, new.claim)]
@@ -286,22 +296,23 @@ class RowWriter:
             changes.moved_from = [old_sent_at for _, _, old_sent_at in moves]
         await connection.execute(_QUERIES["replace_messages"], *_columns(rows, 9))
 
-    async def _stored_claims(
+    async def _stored_messages(
         self, connection: Connection, keys: Sequence[MessageKey], changes: _Changes
-    ) -> dict[MessageKey, Claim]:
+    ) -> dict[MessageKey, _KnownMessage]:
         rows = await connection.fetch(_QUERIES["known_messages"], *_columns(keys, 2))
         kinds = self._known.kinds
         if any(row["kind"] not in kinds and row["kind"] not in changes.kinds for row in rows):
             for row in await connection.fetch(_QUERIES["kinds"]):
                 changes.kinds[row["kind"]] = (row["message_type"], Source(row["source"]))
-        claims = {}
+        messages = {}
         for row in rows:
             kind = row["kind"]
             message_type, source = kinds.get(kind) or changes.kinds[kind]
-            claims[row["channel_id"], row["message_id"]] = Claim(
-                row["created_at"], row["sent_at"], message_type, source
+            messages[row["channel_id"], row["message_id"]] = _KnownMessage(
+                Claim(row["created_at"], row["sent_at"], message_type, source),
+                row["clock_offset"] or 0,
             )
-        return claims
+        return messages
 
     def _message_row(self, key: MessageKey, new: NewMessage) -> tuple[Any, ...]:
         claim, sample = new
@@ -316,50 +327,93 @@ class RowWriter:
             sample.topics,
         )
 
+    async def _learn_clocks(self, connection: Connection, batch: Batch, changes: _Changes) -> None:
+        """What the batch says of its authors' clocks, for the delays of all others."""
+        doubted = set()
+        for (channel_id, message_id, _), receipt in batch.receipts.items():
+            if not receipt.sent_by_receiver or receipt.received_at is None:
+                continue
+            key = (channel_id, message_id)
+            message = self._message(key, changes)
+            offset = receipt.received_at - message.claim.sent_at
+            if abs(offset) < _CLOCK_IS_OFF_MS:
+                continue
+            if not message.clock_offset or offset < message.clock_offset:
+                changes.messages[key] = message._replace(clock_offset=offset)
+                # Of a new message no receipt is stored yet.
+                if key not in changes.new_messages:
+                    doubted.add((message.claim.sent_at, *key))
+        await self._doubt_delays(connection, doubted)
+
+    async def _doubt_delays(
+        self, connection: Connection, messages: Set[tuple[int, int, int]]
+    ) -> None:
+        """Has repair correct the delays of messages: (sent_at, channel_id, message_id)."""
+        if messages:
+            await connection.execute(_QUERIES["doubt_delays"], *_columns(sorted(messages), 3))
+
     async def _write_receipts(
         self,
         connection: Connection,
         batch: Batch,
-        claims: dict[MessageKey, Claim],
+        messages: dict[MessageKey, _KnownMessage],
         changes: _Changes,
     ) -> int:
         """Returns how many receipts are new."""
         receipts = batch.receipts
-        rows = sorted((claims[key[0], key[1]].sent_at, *key) for key in receipts)
+        rows = sorted((messages[key[0], key[1]].claim.sent_at, *key) for key in receipts)
         latest: dict[int, int] = {}
         new = 0
         if rows:
             kind_of = self.keyring.kind
-            kinds = []
-            for _, channel_id, message_id, _ in rows:
-                claim = claims[channel_id, message_id]
-                kinds.append(kind_of(claim.source, claim.message_type))
             values = [receipts[row[1:]] for row in rows]
-            keys = _columns(rows, 4)
-            created = [value.created_at for value in values]
-            received = [value.received_at for value in values]
-            sent = [value.sent_by_receiver for value in values]
-            new = await connection.fetchval(
-                _QUERIES["insert_receipts"], *keys, created, received, kinds, sent
-            )
+            kinds = []
+            offsets = []
+            for (_, channel_id, message_id, _), value in zip(rows, values, strict=True):
+                claim, clock_offset = messages[channel_id, message_id]
+                kinds.append(kind_of(claim.source, claim.message_type))
+                offsets.append(0 if value.sent_by_receiver else clock_offset)
+            columns = [
+                *_columns(rows, 4),
+                [value.created_at for value in values],
+                [value.received_at for value in values],
+                [value.sent_by_receiver for value in values],
+                offsets,
+            ]
+            new = await connection.fetchval(_QUERIES["insert_receipts"], *columns, kinds)
             if new == len(rows):
-                for row, created_at in zip(rows, created, strict=True):
+                for row, value in zip(rows, values, strict=True):
+                    created_at = value.created_at
                     if created_at is not None and created_at > latest.get(row[3], 0):
                         latest[row[3]] = created_at
             else:
                 # Some were there. What was re-sent is no news of its receiver: ask for the dates
                 # that count.
-                merged = await connection.fetch(
-                    _QUERIES["merge_receipts"], *keys, created, received, sent
-                )
+                merged = await connection.fetch(_QUERIES["merge_receipts"], *columns)
                 doubted = sorted({row["receiver_id"] for row in merged if row["is_earlier"]})
                 if doubted:
                     await connection.execute(_QUERIES["doubt_receivers"], doubted)
-                for receipt in await connection.fetch(_QUERIES["latest_receipts"], *keys):
+                await self._doubt_delays(connection, self._of_other_clock(merged, changes))
+                for receipt in await connection.fetch(_QUERIES["latest_receipts"], *columns[:4]):
                     latest[receipt["receiver_id"]] = receipt["created_at"]
         await self._write_receivers(connection, batch, latest, changes)
         await self._write_memberships(connection, rows, receipts, changes)
         return new
+
+    def _of_other_clock(
+        self, merged: Sequence[Any], changes: _Changes
+    ) -> set[tuple[int, int, int]]:
+        """The messages whose receipts, merged, may say something else of their author's clock."""
+        doubted = set()
+        for row in merged:
+            offset = row["author_offset"]
+            if offset is not None:
+                key = (row["channel_id"], row["message_id"])
+                known = changes.messages.get(key) or self._known.messages.get(key)
+                was_off = known is not None and known.clock_offset != 0
+                if was_off or abs(offset) >= _CLOCK_IS_OFF_MS:
+                    doubted.add((row["sent_at"], *key))
+        return doubted
 
     async def _write_receivers(
         self,
@@ -424,7 +478,9 @@ class RowWriter:
             columns = _columns([(*key, *span) for key, span in sorted(grown.items())], 4)
             await connection.execute(_QUERIES["upsert_memberships"], *columns)
 
-    async def _write_authors(self, connection: Connection, batch: Batch) -> list[int]:
+    async def _write_authors(
+        self, connection: Connection, batch: Batch, changes: _Changes
+    ) -> list[int]:
         """Matches envelopes with who sent them; returns the sentAt of what changed."""
         if not batch.message_envelopes and not batch.sent_envelopes:
             return []
@@ -450,9 +506,13 @@ class RowWriter:
         )
         unknown = [None] * len(authors)
         wrote = [True] * len(authors)
+        offsets = [0] * len(authors)
         kinds = [a["kind"] for a in authors]
         marked = await connection.fetch(_QUERIES["insert_marks"], *keys, kinds)
-        merged = await connection.fetch(_QUERIES["merge_receipts"], *keys, unknown, unknown, wrote)
+        merged = await connection.fetch(
+            _QUERIES["merge_receipts"], *keys, unknown, unknown, wrote, offsets
+        )
+        await self._doubt_delays(connection, self._of_other_clock(merged, changes))
         return [row["sent_at"] for row in (*marked, *merged)]
 
     async def _write_arrivals(
@@ -492,17 +552,6 @@ class RowWriter:
                 for run in union(runs)
             ]
             await connection.execute(_QUERIES["write_runs"], *_columns(rows, 5))
-
-    async def _write_events(self, connection: Connection, batch: Batch) -> int:
-        """Returns how many events are new."""
-        if not batch.events:
-            return 0
-        rows = []
-        for key, event in sorted(batch.events.items(), key=lambda item: item[0]):
-            body = event.body.decode()
-            rows.append((*key, event.event_type, *batch.event_owners[key], body))
-        count: int = await connection.fetchval(_QUERIES["insert_events"], *_columns(rows, 6))
-        return count
 
 
 def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:

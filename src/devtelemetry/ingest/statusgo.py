@@ -13,34 +13,25 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from hashlib import blake2b
 from itertools import islice
 from typing import Any
 
 import orjson
 
-from devtelemetry.ingest.batch import storable
-from devtelemetry.ingest.check import MAX_ID_BYTES, MAX_LABEL_BYTES, AgeLimits, check
-from devtelemetry.model import DAY_MS, Event, Reason, Sample, SentEnvelope, Source
+from devtelemetry.ingest.check import MAX_ID_BYTES, AgeLimits, check
+from devtelemetry.model import Reason, Sample, SentEnvelope, Source
 from devtelemetry.model.errors import DevTelemetryError
 
 # Of one body. The client keeps 5,000 items and adds those of up to 80 s; 16 MiB hold 24,000 of its
 # samples. What is made of forged ones, of a few bytes each, would fill the memory.
 MAX_REPORTS = 25_000
 MAX_ITEM_BYTES = 2**20  # where items are read one by one; 1,500 messages of one envelope
-MAX_EVENT_BYTES = 16 * 1024  # of an event's body; the real ones have a few hundred
-MAX_EVENT_DEPTH = 16  # the real ones have two levels
 
 _NO_ID = frozenset({"", "0x"})  # what the client writes where it could not decode an id
 _GREATEST_SIZE = 2**32 - 1  # a messageSize beyond the protocol's uint32 is not one
-_LEAST_MILLISECONDS = 10**11  # Unix times below are seconds until the year 5138
-
-# Lower case. extraData and genericData are free texts of web apps, in which wallets were seen.
-_PERSONAL = frozenset({"nodename", "hostid", "extradata", "genericdata", "wallet"})
-_PERSONAL_ENDINGS = ("keyuid", "peerid")  # of the reporter, and of the peers it speaks of
 
 # One step to the next bracket or comma outside of strings, or to the end. Possessive throughout,
 # and a string may lack its end, so that each step succeeds: no byte is looked at twice.
@@ -76,13 +67,14 @@ class Unreadable(DevTelemetryError):
 class Report:
     """What one body brought.
 
+    not_kept    how many of its items are of a type that nothing is kept of
     rejections  how many samples, envelopes and other items were refused, by reason; the keys are
                 the labels of model.Reason and Refused
     """
 
     samples: list[Sample] = field(default_factory=list)
     sent_envelopes: list[SentEnvelope] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
+    not_kept: int = 0
     rejections: Counter[str] = field(default_factory=Counter)
 
 
@@ -95,88 +87,39 @@ def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     """
     report = Report()
     parts = _parts(_items(body, report), report)
-    for item_type, data, item in islice(parts, MAX_REPORTS):
-        if item_type == "ReceivedMessages":
-            _add_sample(report, data, limits, now_ms)
-        elif item_type == "SentEnvelope":
-            _add_sent_envelope(report, data, now_ms)
+    for item_type, data in islice(parts, MAX_REPORTS):
+        if not item_type or not isinstance(data, dict):
+            report.rejections[Refused.WRONG_SHAPE] += 1
+        elif item_type in _ADD:
+            _ADD[item_type](report, data, limits, now_ms)
         else:
-            recorded_at = _recorded_at(data, limits, now_ms)
-            _add_event(report, item_type, data, item, recorded_at)
-    _count_surplus(parts, report)
-    return report
-
-
-def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
-    """The body of /update-envelope: one envelope that the client could not process.
-
-    It has no timestamp: recorded_at is the UTC day. Raises Unreadable if the body is no JSON.
-    """
-    report = Report()
-    data = _value(body)
-    _add_event(report, "UpdateEnvelope", data, data, _recorded_at(data, limits, now_ms))
-    return report
-
-
-def read_protocol_stats(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # noqa: ARG001
-    """The body of /protocol-stats: bytes and rates of each protocol, at the moment of sending.
-
-    recorded_at is `now_ms` itself: the client never sends one again, and two that are equal, from
-    a node that stands idle, are two measurements. Raises Unreadable if the body is no JSON.
-    """
-    report = Report()
-    data = _value(body)
-    _add_event(report, "ProtocolStats", data, data, now_ms)
-    return report
-
-
-def read_waku_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
-    """The body of /waku-metrics, which web apps send: an array of items, or one item.
-
-    Those clients give an item a new id whenever they send it again, so that the id is left out of
-    what makes an event the same. Raises Unreadable if the body is no JSON.
-    """
-    report = Report()
-    items = iter(_items(body, report) if _begins(body, b"[") else [_value(body)])
-    for item in islice(items, MAX_REPORTS):
-        data: object = None
-        if isinstance(item, dict):
-            item.pop("id", None)
-            data = item.get("telemetryData")
-        _add_event(report, "WakuMetrics", item, item, _recorded_at(data, limits, now_ms))
-    _count_surplus(items, report)
+            report.not_kept += 1
+    surplus = sum(1 for _ in parts)
+    if surplus:
+        report.rejections[Refused.TOO_MANY] += surplus
     return report
 
 
 # Kinds of items
 
 
-def _parts(items: Iterable[Any], report: Report) -> Iterator[tuple[object, Any, Any]]:
-    """(type, data, item) of each; of ReceivedMessages as many as it has messages."""
+def _parts(items: Iterable[Any], report: Report) -> Iterator[tuple[str, object]]:
+    """(type, data) of each; of ReceivedMessages as many as it has messages. Empty: no type."""
     for item in items:
         if not isinstance(item, dict):
             report.rejections[Refused.WRONG_SHAPE] += 1
             continue
-        item_type, data = item.get("telemetry_type"), item.get("telemetry_data")
+        item_type, data = _text(item.get("telemetry_type")), item.get("telemetry_data")
         if item_type != "ReceivedMessages":
-            yield item_type, data, item
+            yield item_type, data
         elif isinstance(data, list):
             for entry in data:
-                yield item_type, entry, item
+                yield item_type, entry
         elif data is not None:  # the client's way to write an empty array
             report.rejections[Refused.WRONG_SHAPE] += 1
 
 
-def _count_surplus(rest: Iterator[object], report: Report) -> None:
-    surplus = sum(1 for _ in rest)
-    if surplus:
-        report.rejections[Refused.TOO_MANY] += surplus
-
-
-def _add_sample(report: Report, entry: object, limits: AgeLimits, now_ms: int) -> None:
-    if not isinstance(entry, dict):
-        report.rejections[Refused.WRONG_SHAPE] += 1
-        return
+def _add_sample(report: Report, entry: dict[str, Any], limits: AgeLimits, now_ms: int) -> None:
     sample = _sample(entry, now_ms)
     refusal = check(sample, limits, now_ms)
     if refusal is None:
@@ -205,11 +148,12 @@ def _sample(entry: dict[str, Any], now_ms: int) -> Sample:
     )
 
 
-def _add_sent_envelope(report: Report, data: object, now_ms: int) -> None:
-    """Its sentAt is not looked at: the client may write 0 or 1 there."""
-    if not isinstance(data, dict):
-        report.rejections[Refused.WRONG_SHAPE] += 1
-        return
+def _add_sent_envelope(
+    report: Report,
+    data: dict[str, Any],
+    limits: AgeLimits,  # noqa: ARG001 - the client may write 0 or 1 as its sentAt
+    now_ms: int,
+) -> None:
     sender, envelope = _text(data.get("senderKeyUID")), _id(data.get("messageHash"))
     installation = _text(data.get("peerId"))
     ids = (sender, envelope, installation)
@@ -221,83 +165,12 @@ def _add_sent_envelope(report: Report, data: object, now_ms: int) -> None:
         report.sent_envelopes.append(SentEnvelope(sender, installation, envelope, now_ms))
 
 
-def _add_event(
-    report: Report, event_type: object, data: object, content: object, recorded_at: int
-) -> None:
-    """`content` is what a client that sends the same again sends the same; its digest will do."""
-    if not isinstance(event_type, str) or not event_type or not isinstance(data, dict):
-        report.rejections[Refused.WRONG_SHAPE] += 1
-        return
-    try:
-        # Copied, since what orjson gives keeps its buffer of 4 KB for as long as it lives.
-        body = bytes(memoryview(_canonical(_impersonal(data))))
-        digest = blake2b(_canonical(content), digest_size=32).digest()
-    except (_TooDeep, orjson.JSONEncodeError):
-        report.rejections[Refused.WRONG_SHAPE] += 1
-        return
-    owner, installation = _owner(data), _text(data.get("peerId"))
-    if (
-        len(body) > MAX_EVENT_BYTES
-        or _is_longer(event_type, MAX_LABEL_BYTES)
-        or _is_longer(owner, MAX_ID_BYTES)
-        or _is_longer(installation, MAX_ID_BYTES)
-    ):
-        report.rejections[Reason.TOO_LONG.label] += 1
-        return
-    report.events.append(
-        Event(storable(event_type), recorded_at, owner, installation, body, content=digest)
-    )
-
-
-def _owner(data: dict[str, Any]) -> str:
-    for name in ("receiverKeyUID", "senderKeyUID", "nodeKeyUID"):
-        owner = _text(data.get(name))
-        if owner:
-            return owner
-    return ""
-
-
-def _recorded_at(data: object, limits: AgeLimits, now_ms: int) -> int:
-    """Unix ms of data.timestamp where that is believable, else of the midnight (UTC) before now.
-
-    Of a whole day, because an item that is sent again must get the same time, or it is stored
-    twice: the time is part of an event's key. Across midnight it is stored twice all the same.
-    """
-    seconds = _whole(data.get("timestamp")) if isinstance(data, dict) else 0
-    # Web apps write milliseconds.
-    told_ms = seconds * 1000 if seconds < _LEAST_MILLISECONDS else seconds
-    if limits.oldest_day_kept(now_ms) <= told_ms <= now_ms + limits.clock_skew_ms:
-        return told_ms
-    return now_ms // DAY_MS * DAY_MS
-
-
-class _TooDeep(Exception):
-    pass
-
-
-def _impersonal(value: object, depth: int = 0) -> object:
-    """`value` without what says who reports, and without NUL, which PostgreSQL's jsonb refuses.
-
-    Raises _TooDeep.
-    """
-    if isinstance(value, str):
-        return storable(value)
-    if isinstance(value, dict | list):
-        if depth == MAX_EVENT_DEPTH:
-            raise _TooDeep
-        if isinstance(value, list):
-            return [_impersonal(part, depth + 1) for part in value]
-        return {
-            storable(key): _impersonal(part, depth + 1)
-            for key, part in value.items()
-            if not _is_personal(key)
-        }
-    return value
-
-
-def _is_personal(key: str) -> bool:
-    name = key.lower()
-    return name in _PERSONAL or name.endswith(_PERSONAL_ENDINGS)
+# What is done with an item's data, by type; of ReceivedMessages with each entry. Of other types
+# nothing is computed and nothing kept.
+_ADD: Mapping[str, Callable[[Report, dict[str, Any], AgeLimits, int], None]] = {
+    "ReceivedMessages": _add_sample,
+    "SentEnvelope": _add_sent_envelope,
+}
 
 
 # Fields
@@ -334,10 +207,6 @@ def _is_longer(text: str, limit: int) -> bool:
 # JSON
 
 
-def _canonical(value: object) -> bytes:
-    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-
-
 def _begins(body: bytes, mark: bytes) -> bool:
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(mark)
 
@@ -357,18 +226,6 @@ def _items(body: bytes, report: Report) -> Iterable[Any]:
     if not isinstance(value, list):
         raise Unreadable(Refused.NOT_AN_ARRAY, "the body is JSON, but no array of items")
     return value
-
-
-def _value(body: bytes) -> Any:
-    """The JSON value of a body. Raises Unreadable."""
-    if len(body) > MAX_ITEM_BYTES:
-        raise Unreadable(
-            Refused.TOO_LARGE, f"the body has {len(body)} bytes; allowed: {MAX_ITEM_BYTES}"
-        )
-    try:
-        return _loads(body)
-    except ValueError as error:
-        raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
 
 
 def _one_by_one(body: bytes, report: Report) -> Iterator[Any]:

@@ -27,9 +27,8 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
-from devtelemetry.ingest.statusgo import Refused, Report, Unreadable
+from devtelemetry.ingest.statusgo import Refused, Report, Unreadable, read_record_metrics
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
 from devtelemetry.model.errors import Busy, Unavailable
 from devtelemetry.runtime import metrics
@@ -56,11 +55,16 @@ class _Endpoint(NamedTuple):
     answers_array: bool  # else the body of an answer is empty
 
 
+def _leave(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # noqa: ARG001
+    """Nothing is computed from what is posted there."""
+    return Report(not_kept=1)
+
+
 _ENDPOINTS = (
-    _Endpoint("record-metrics", statusgo.read_record_metrics, answers_array=True),
-    _Endpoint("update-envelope", statusgo.read_update_envelope, answers_array=False),
-    _Endpoint("protocol-stats", statusgo.read_protocol_stats, answers_array=False),
-    _Endpoint("waku-metrics", statusgo.read_waku_metrics, answers_array=False),
+    _Endpoint("record-metrics", read_record_metrics, answers_array=True),
+    _Endpoint("update-envelope", _leave, answers_array=False),
+    _Endpoint("protocol-stats", _leave, answers_array=False),
+    _Endpoint("waku-metrics", _leave, answers_array=False),
 )
 
 
@@ -192,6 +196,8 @@ class _Interface:
         # Counted after the commit: of what is sent again nothing was answered for yet.
         if report.samples:
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(report.samples))
+        if report.not_kept:
+            metrics.REPORTS_NOT_KEPT.inc(report.not_kept)
         for reason, count in report.rejections.items():
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, str(reason)).inc(count)
 
@@ -273,14 +279,13 @@ def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:
 
     A part that is committed before a later one fails does no harm: it is sent again with the rest.
     """
-    weight = len(report.samples) + len(report.sent_envelopes) + len(report.events)
+    weight = len(report.samples) + len(report.sent_envelopes)
     if not weight:
         return
     if weight <= GROUP_SAMPLES:
         yield Submission(
             samples=report.samples,
             sent_envelopes=report.sent_envelopes,
-            events=report.events,
             size_bytes=size_bytes,
         )
         return
@@ -288,8 +293,6 @@ def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:
         yield Submission(samples=samples, size_bytes=size_bytes * len(samples) // weight)
     for sent in _slices(report.sent_envelopes):
         yield Submission(sent_envelopes=sent, size_bytes=size_bytes * len(sent) // weight)
-    for events in _slices(report.events):
-        yield Submission(events=events, size_bytes=size_bytes * len(events) // weight)
 
 
 def _slices(rows: list[T]) -> Iterator[list[T]]:

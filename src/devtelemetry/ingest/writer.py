@@ -16,7 +16,7 @@ import structlog
 
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.model import Event, ReportedMembership, ReportRun, Sample, SentEnvelope
+from devtelemetry.model import ReportedMembership, ReportRun, Sample, SentEnvelope
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database
@@ -43,7 +43,6 @@ class Submission:
     samples: Sequence[Sample] = ()
     heartbeats: Sequence[Heartbeat] = ()
     sent_envelopes: Sequence[SentEnvelope] = ()
-    events: Sequence[Event] = ()
     memberships: Sequence[ReportedMembership] = ()
     runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
     clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
@@ -57,7 +56,6 @@ class Submission:
             max(len(self.samples), len(self.runs))
             + len(self.heartbeats)
             + len(self.sent_envelopes)
-            + len(self.events)
             + len(self.memberships)
         )
 
@@ -175,7 +173,6 @@ class GroupCommit:
             metrics.SAMPLES_DROPPED.inc(stored.dropped)
             metrics.SAMPLES_CONFLICTING.inc(stored.conflicts)
             metrics.SAMPLES_LATE.inc(stored.late)
-            metrics.EVENTS_STORED.inc(stored.events)
             for waiting in group:
                 _answer(waiting, None)
 
@@ -187,7 +184,6 @@ class GroupCommit:
             for beat in submission.heartbeats:
                 batch.add_heartbeat(keyring, beat)
             batch.add_sent_envelopes(keyring, submission.sent_envelopes)
-            batch.add_events(keyring, submission.events)
             batch.add_memberships(keyring, submission.memberships)
             batch.add_runs(keyring, submission.runs)
             batch.add_clocks(keyring, submission.clocks)

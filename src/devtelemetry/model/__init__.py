@@ -34,7 +34,6 @@ from devtelemetry.model.results import (
     WindowState,
 )
 from devtelemetry.model.samples import (
-    Event,
     Reason,
     Rejection,
     ReportedMembership,
@@ -88,7 +87,6 @@ __all__ = [
     "DelayCounts",
     "Delays",
     "Dimension",
-    "Event",
     "Figures",
     "Group",
     "Listen",

@@ -73,17 +73,6 @@ class SentEnvelope(NamedTuple):
     created_at: int  # Unix ms, the server's clock
 
 
-class Event(NamedTuple):
-    """Something else that a status-go client reports; kept as JSON for people to look at."""
-
-    event_type: str
-    recorded_at: int  # Unix ms: the item's own timestamp where it is believable, else the server's
-    owner_public_key: str  # empty: unknown
-    installation_id: str  # empty: unknown
-    body: bytes  # canonical JSON without personal fields
-    content: bytes  # what makes two reports the same report: the item as it was sent
-
-
 class Reason(IntEnum):
     """Why a sample was refused. The numbers are the wire's; `label` is safe in a metric."""
 

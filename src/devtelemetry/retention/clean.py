@@ -35,7 +35,7 @@ _log = structlog.get_logger(__name__)
 class CleanResult:
     """Days as ISO dates.
 
-    dropped  gone now, samples and events
+    dropped  gone now
     kept     old enough to go, each with the reason why it stays for now
     """
 
@@ -58,7 +58,7 @@ async def clean(
     limits = AgeLimits(retention_ms=retention // timedelta(milliseconds=1))
     oldest_kept = day_of(limits.oldest_day_kept(unix_ms(now())))
     oldest_day = oldest_kept
-    dropped: dict[int, None] = {}
+    dropped: list[int] = []
     kept = []
     async with (
         database.acquire() as connection,
@@ -66,7 +66,7 @@ async def clean(
     ):
         if not is_ours:
             return CleanResult()
-        for day in sorted(await existing_days(connection, "receipt")):
+        for day in sorted(await existing_days(connection)):
             if day >= oldest_kept:
                 break
             # Ingest must not store more of this day between the look and the drop, and must forget
@@ -75,15 +75,10 @@ async def clean(
                 reason = await _reason_to_keep(connection, rules, day)
                 if reason is None:
                     await _drop_receipts(connection, day)
-                    dropped[day] = None
+                    dropped.append(day)
                 else:
                     kept.append((day_name(day), reason))
                     oldest_day = min(oldest_day, day)
-        for day in sorted(await existing_days(connection, "event")):
-            if day < oldest_kept:
-                async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
-                    await drop_day(connection, "event", day)
-                dropped[day] = None
         if dropped:
             async with connection.transaction():
                 await connection.execute(_QUERIES["delete_envelopes"], day_start_ms(oldest_kept))
@@ -92,10 +87,10 @@ async def clean(
                 await connection.execute(_QUERIES["delete_runs"], day_start_ms(oldest_day))
         await connection.execute(_QUERIES["delete_opt_outs"], unix_ms(now()) - limits.retention_ms)
     metrics.DAYS_DROPPED.inc(len(dropped))
-    for day in sorted(dropped):
+    for day in dropped:
         _log.info("cleaned", day=day_name(day))
     await finish_forgetting(database)
-    return CleanResult(tuple(day_name(day) for day in sorted(dropped)), tuple(kept))
+    return CleanResult(tuple(map(day_name, dropped)), tuple(kept))
 
 
 async def make_days_ahead(
@@ -105,8 +100,7 @@ async def make_days_ahead(
     now_ms = unix_ms(now())
     days = range(day_of(limits.oldest_day_kept(now_ms)), day_of(now_ms) + 3)
     async with database.acquire() as connection:
-        for table in ("receipt", "event"):
-            await make_days(connection, table, days)
+        await make_days(connection, days)
 
 
 async def _reason_to_keep(connection: Connection, rules: AggregateRules, day: int) -> str | None:
@@ -125,7 +119,7 @@ async def _reason_to_keep(connection: Connection, rules: AggregateRules, day: in
 
 
 async def _drop_receipts(connection: Connection, day: int) -> None:
-    await drop_day(connection, "receipt", day)
+    await drop_day(connection, day)
     bounds = (day_start_ms(day), day_start_ms(day + 1))
     await connection.execute(_QUERIES["delete_messages"], *bounds)
     await connection.execute(_QUERIES["delete_arrivals"], *bounds)

@@ -37,7 +37,6 @@ async def forget_key(database: Database, public_key: str) -> int:
     keyring = await database.keyring()
     owner_id = keyring.owner(public_key)
     async with database.acquire() as connection:
-        await connection.execute(_QUERIES["delete_events"], owner_id)
         async with holding_ingest_out(connection):
             await _take_receivers(connection, owner_id)
         return await _delete_pending(connection, owner_id)
@@ -111,7 +110,7 @@ async def _receipts_of(
 
     One that did would keep cleaning from dropping a day, and that would keep ingest waiting.
     """
-    for day in sorted(await existing_days(connection, "receipt")):
+    for day in sorted(await existing_days(connection)):
         for start in range(day_start_ms(day), day_start_ms(day + 1), HOUR_MS):
             after = [start - 1, _GREATEST_ID, _GREATEST_ID, _GREATEST_ID]
             while receipts := await connection.fetch(

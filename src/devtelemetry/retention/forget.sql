@@ -27,9 +27,6 @@ select receiver_id from forgotten_receiver where owner_id = $1::bigint or instal
 -- name: all_pending
 select receiver_id from forgotten_receiver
 
--- name: delete_events
-delete from event where owner_id = $1::bigint
-
 -- name: receipts_of
 -- What the receivers $1 hold, in the order of the key: from after ($2, $3, $4, $5) to before $6, $7 at most. is_shared:
 -- somebody else reports the message too, under the same sentAt; only then may the receipt go without a look at it.
@@ -49,14 +46,21 @@ order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
 limit $7::integer
 
 -- name: delete_receipts
--- By key. Returns how many samples went: an author's mark is none.
+-- By key. Returns how many samples went: an author's mark is none. With an author goes what its clock said of delays.
 with deleted as (
     delete from receipt r
     using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
         as n (sent_at, channel_id, message_id, receiver_id)
     where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
       and r.receiver_id = n.receiver_id
-    returning r.created_at
+    returning r.sent_at, r.channel_id, r.message_id, r.created_at, r.received_at, r.sent_by_receiver
+),
+doubted as (
+    insert into doubted_delay (sent_at, channel_id, message_id)
+    select distinct sent_at, channel_id, message_id
+    from deleted
+    where sent_by_receiver and abs(received_at - sent_at) >= 1000
+    on conflict do nothing
 )
 select count(created_at) from deleted
 

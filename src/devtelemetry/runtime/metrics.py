@@ -67,9 +67,9 @@ MEMBERSHIPS_IGNORED = Counter(
     ["reason"],
     registry=REGISTRY,
 )
-EVENTS_STORED = Counter(
-    "devtelemetry_events_stored_total",
-    "Other reports of status-go clients stored.",
+REPORTS_NOT_KEPT = Counter(
+    "devtelemetry_reports_not_kept_total",
+    "Other reports of status-go clients, which nothing is computed from.",
     registry=REGISTRY,
 )
 REQUESTS = Counter(

@@ -80,9 +80,6 @@ class Keyring:
             self._kinds.remember({names: kind})
         return kind
 
-    def event(self, content: bytes) -> int:
-        return self._hash(b"event", content)
-
     def _receiver(self, public_key: str, installation_id: str, source: Source) -> ReceiverIds:
         # Only where a file is read: a client must not pass for somebody else's exported name.
         known = _PSEUDONYM.fullmatch(public_key) if self._knows_pseudonyms else None

@@ -1,7 +1,7 @@
-"""Days as partitions: made ahead of need, dropped whole.
+"""Days of receipts as partitions: made ahead of need, dropped whole.
 
-A day is a whole number of days since 1970-01-01 UTC. `receipt` and `event` have one partition a
-day, named after it: receipt_20260302.
+A day is a whole number of days since 1970-01-01 UTC. `receipt` has one partition a day, named after
+it: receipt_20260302.
 """
 
 import re
@@ -12,8 +12,6 @@ from devtelemetry.model import DAY_MS
 from devtelemetry.store.database import Connection
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import queries
-
-TABLES = ("receipt", "event")
 
 # Rows are only ever added: vacuum has nothing to clean, but only what it has seen can be counted
 # from the index alone. So it comes after every 5 % more rows instead of every 20 %.
@@ -36,46 +34,43 @@ def day_start_ms(day: int) -> int:
     return day * DAY_MS
 
 
-async def existing_days(connection: Connection, table: str) -> set[int]:
-    """The days that `table` has a partition for."""
-    rows = await connection.fetch(_QUERIES["partitions_of"], table)
+async def existing_days(connection: Connection) -> set[int]:
+    """The days that have a partition."""
     days = set()
-    for row in rows:
-        match = re.fullmatch(rf"{table}_(\d{{4}})(\d\d)(\d\d)", row["name"])
+    for row in await connection.fetch(_QUERIES["partitions_of_receipt"]):
+        match = re.fullmatch(r"receipt_(\d{4})(\d\d)(\d\d)", row["name"])
         if match:
             year, month, day = map(int, match.groups())
             days.add((date(year, month, day) - _EPOCH).days)
     return days
 
 
-async def make_days(connection: Connection, table: str, days: Iterable[int]) -> None:
-    """Adds the partitions of `table` that are missing. Must not run inside a transaction.
+async def make_days(connection: Connection, days: Iterable[int]) -> None:
+    """Adds the partitions that are missing. Must not run inside a transaction.
 
     Built aside and attached: that needs no lock which waits for open inserts.
     """
-    missing = sorted(set(days) - await existing_days(connection, table))
+    missing = sorted(set(days) - await existing_days(connection))
     if not missing:
         return
     async with connection.transaction():
-        await connection.execute(_QUERIES["lock"], NAMESPACE, Lock.PARTITIONS)
-        for day in sorted(set(missing) - await existing_days(connection, table)):
-            name = _partition(table, day)
+        await connection.execute(_QUERIES["lock"], namespace=NAMESPACE, lock=Lock.PARTITIONS)
+        for day in sorted(set(missing) - await existing_days(connection)):
+            name = _partition(day)
             bounds = f"from ({day * DAY_MS}) to ({(day + 1) * DAY_MS})"
-            # The names are ours: a table of TABLES and a date.
+            # The name is ours, made of a date.
             await connection.execute(
-                f"create table {name} (like {table} including all) with ({_STORAGE})"
+                f"create table {name} (like receipt including all) with ({_STORAGE})"
             )
             await connection.execute(
-                f"alter table {table} attach partition {name} for values {bounds}"
+                f"alter table receipt attach partition {name} for values {bounds}"
             )
 
 
-async def drop_day(connection: Connection, table: str, day: int) -> None:
+async def drop_day(connection: Connection, day: int) -> None:
     """Drops one day's partition, inside the caller's transaction. No error if it is gone."""
-    await connection.execute(f"drop table if exists {_partition(table, day)}")
+    await connection.execute(f"drop table if exists {_partition(day)}")
 
 
-def _partition(table: str, day: int) -> str:
-    if table not in TABLES:
-        raise ValueError(f"{table} has no day partitions; those that have: {', '.join(TABLES)}")
-    return f"{table}_{_EPOCH + timedelta(days=day):%Y%m%d}"
+def _partition(day: int) -> str:
+    return f"receipt_{_EPOCH + timedelta(days=day):%Y%m%d}"

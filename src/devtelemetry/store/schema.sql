@@ -11,7 +11,7 @@
 --             holds a minute is written once a minute instead of once a sample.
 --   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
 --   schema can be sharded by channel (docs/scaling.md). receiver, report_run, sample_kind,
---   sent_envelope, event and the small tables are not sharded: they know no channel.
+--   sent_envelope and the small tables are not sharded: they know no channel.
 
 -- One row. Made at the first start.
 create table deployment (
@@ -116,17 +116,28 @@ create table receipt (
                                          -- of an author: when it sent it. NULL: not known
     kind              integer not null,
     sent_by_receiver  boolean not null,  -- the receiver wrote the message: it is never expected to receive it
-    delay             smallint not null  -- below 0: it has no created_at
-        generated always as (receipt_delay(sent_at, received_at, created_at)) stored,
+    delay             smallint not null, -- receipt_delay by the clock of the message's author, as far as that is known; of an
+                                         -- author by its own. Below 0: it has no created_at
     -- What else an hour's figures need stands in the key's index: computing them reads nothing but it.
     primary key (sent_at, channel_id, message_id, receiver_id) include (kind, delay, sent_by_receiver)
 ) partition by range (sent_at);
--- Messages whose author's clock is a second off or more: their delays are counted from received_at of this row.
+-- Authors whose clock is off by a second or more.
 create index receipt_author_clock on receipt (sent_at) include (channel_id, message_id, received_at)
 where sent_by_receiver and abs(received_at - sent_at) >= 1000;
 -- What authors are only known to have sent, without a receipt of it.
 create index receipt_mark on receipt (sent_at) include (channel_id, message_id, receiver_id, kind)
 where created_at is null;
+
+-- By how much the clock of a message's author is off, in ms: the server's less its own. NULL: by less than a second, or
+-- it is not known. Of several authors the least offset counts.
+create function author_clock_offset(sent_at bigint, channel_id bigint, message_id bigint) returns setof bigint
+stable parallel safe language sql
+begin atomic
+    select min(r.received_at) - $1
+    from receipt r
+    where r.sent_at = $1 and r.channel_id = $2 and r.message_id = $3
+      and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000;
+end;
 
 -- From when to when a receiver is known in a channel, by what it held and by what it says. Outlives the samples.
 create table membership (
@@ -194,17 +205,6 @@ create table sent_envelope (
     primary key (envelope_id, receiver_id)
 );
 
--- What else status-go clients report, as JSON without names and keys. Partitioned by day of recorded_at.
-create table event (
-    recorded_at      bigint not null,  -- the item's own timestamp where it is believable, else the server's
-    event_id         bigint not null,  -- of the item's bytes: a client that sends it again sends the same bytes
-    event_type       text   not null,  -- e.g. PeerCount, ProtocolStats
-    owner_id         bigint,           -- NULL: the item names no key
-    installation_id  bigint,           -- NULL: the item names no peer
-    body             jsonb  not null,
-    primary key (recorded_at, event_id)
-) partition by range (recorded_at);
-
 -- When samples last came for a minute of event time: which windows must be computed again.
 create table arrival (
     sent_minute         bigint primary key,
@@ -222,6 +222,12 @@ create table moved_message (  -- ... an earlier sample than the known ones came,
 );
 create table doubted_receiver (  -- ... an earlier copy of a sample came: last_receipt_minute may be too late
     receiver_id  bigint primary key
+);
+create table doubted_delay (  -- ... something new is known of the clock of its author: delays of its receipts are as before
+    sent_at     bigint not null,
+    channel_id  bigint not null,
+    message_id  bigint not null,
+    primary key (sent_at, channel_id, message_id)
 );
 
 -- Days whose samples were cleaned, in part or all: whatever comes for them later is not the whole. No window over one

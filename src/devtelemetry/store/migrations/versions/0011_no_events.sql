@@ -1,0 +1,2 @@
+-- With its days.
+drop table event;
