@@ -1,5 +1,6 @@
 """What is computed of a window, a channel and a group. No I/O."""
 
+import operator
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -66,7 +67,7 @@ class Spread(NamedTuple):
     corroborated_squared: int = 0  # Σ n²
 
     def plus(self, other: "Spread") -> "Spread":
-        return Spread(*(a + b for a, b in zip(self, other, strict=True)))
+        return Spread(*map(operator.add, self, other))
 
 
 class Spreads(NamedTuple):
@@ -110,8 +111,8 @@ class Delays:
 
     def plus(self, other: "Delays") -> "Delays":
         return Delays(
-            tuple(a + b for a, b in zip(self.delivery, other.delivery, strict=True)),
-            tuple(a + b for a, b in zip(self.report, other.report, strict=True)),
+            tuple(map(operator.add, self.delivery, other.delivery)),
+            tuple(map(operator.add, self.report, other.report)),
         )
 
 

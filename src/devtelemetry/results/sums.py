@@ -17,4 +17,4 @@ def sum_of_channels(channels: Iterable[Counts]) -> Counts:
 
 def sum_of_windows(a: Counts, b: Counts) -> Counts:
     """Of two windows, each count as the list says."""
-    return Counts(*[add(x, y) for add, x, y in zip(_ADD, _values(a), _values(b), strict=True)])
+    return Counts(*map(operator.call, _ADD, _values(a), _values(b)))
