@@ -18,15 +18,16 @@ demo: $(VENV)/server  ## a temporary server with simulated messengers: measured 
 desktop: $(VENV)/desktop  ## the settings page of this machine's node settings
 	$(BIN)/devtelemetry desktop $(ARGS)
 
-test: $(VENV)/dev lint  ## format, lint, types, and all tests; PYTEST="-k …" for a part
+test: $(VENV)/dev lint  ## lint and all tests; PYTEST="-k …" for a part
 	$(BIN)/python -m pytest $(PYTEST)
 
 check: test      ## the same
 
-lint: $(VENV)/dev    ## format, lint and types only
+lint: $(VENV)/dev    ## format, lint, types and which room imports which
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 proto: $(VENV)/dev   ## generate the code of the protos
 	$(BIN)/python -m grpc_tools.protoc -Iproto --python_out=src --mypy_out=src \
