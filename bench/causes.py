@@ -19,7 +19,8 @@ import orjson
 from bench.report import Result, Table
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import LossClass
-from devtelemetry.causes.read import MissingRequest, drill_down
+from devtelemetry.causes.read import drill_down
+from devtelemetry.causes.request import MissingRequest
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import HOUR_MS, from_unix_ms, parse_timeframe

@@ -15,14 +15,14 @@ from devtelemetry.aggregate.compute import compute_due, compute_one
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.causes import read
 from devtelemetry.causes.classify import runs_of
-from devtelemetry.causes.read import (
+from devtelemetry.causes.read import drill_down
+from devtelemetry.causes.request import (
     BadWindow,
     DrillDownError,
     MissingRequest,
     SamplesCleaned,
     TooMuch,
     UnknownName,
-    drill_down,
 )
 from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (

@@ -10,12 +10,7 @@ from hypothesis import strategies as st
 
 from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
-from devtelemetry.ingest.statusgo import (
-    Refused,
-    Report,
-    Unreadable,
-    read_record_metrics,
-)
+from devtelemetry.ingest.statusgo import Refused, Report, Unreadable, read_record_metrics
 from devtelemetry.model import HOUR_MS, Sample, SentEnvelope, Source
 from oracle.model import OracleSample
 from oracle.recording import read_recording, recording_path, to_samples

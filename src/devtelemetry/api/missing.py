@@ -14,15 +14,14 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.causes.classify import BURST_MESSAGES, LossClass
 from devtelemetry.causes.document import LISTED, as_bytes, page
-from devtelemetry.causes.read import (
-    MOST_MESSAGES,
+from devtelemetry.causes.read import MOST_MESSAGES, drill_down
+from devtelemetry.causes.request import (
     BadWindow,
     DrillDownError,
     MissingRequest,
     SamplesCleaned,
     TooMuch,
     UnknownName,
-    drill_down,
 )
 from devtelemetry.model import MembershipPolicy
 from devtelemetry.runtime.clock import utc_now

@@ -12,7 +12,8 @@ from typing import Any
 import orjson
 
 from devtelemetry.causes.classify import LossClass, Run, loss_pattern, runs_of
-from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
+from devtelemetry.causes.found import LossyReceiver, MissingMessage
+from devtelemetry.causes.read import DrillDown
 from devtelemetry.figures.document import iso
 from devtelemetry.model import Counts, from_unix_ms
 from devtelemetry.words import escaped

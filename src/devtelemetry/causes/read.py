@@ -13,32 +13,35 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from devtelemetry.aggregate.algorithm import holes_of, not_measured
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import (
-    BURST_MESSAGES,
     CLASS_OF,
     Classified,
     LossClass,
-    Pairs,
     class_counts,
     classify,
-    pairs_of,
     sequence,
+)
+from devtelemetry.causes.found import Author, Lacking, LossyReceiver, MissingMessage, Receiver
+from devtelemetry.causes.request import (
+    BadWindow,
+    MissingRequest,
+    SamplesCleaned,
+    TooMuch,
+    UnknownName,
 )
 from devtelemetry.model import (
     DAY_MS,
     Counts,
     MembershipPolicy,
-    Timeframe,
     Window,
     from_unix_ms,
     window_starting,
 )
-from devtelemetry.model.errors import DevTelemetryError
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import counts_of
 from devtelemetry.store.database import Connection, Database
@@ -55,105 +58,6 @@ _SHOWN = 60  # characters of an id in an error
 _QUERIES = queries(__package__, "read.sql", **SQL)
 _COUNTING = load("devtelemetry.aggregate", "counting_of_channel.sql")
 _LOST = frozenset(CLASS_OF)
-
-
-class DrillDownError(DevTelemetryError):
-    """A channel cannot be looked into."""
-
-
-class UnknownName(DrillDownError):
-    """No such channel, receiver or computed window."""
-
-
-class BadWindow(DrillDownError):
-    """No window begins there, or it has not ended."""
-
-
-class SamplesCleaned(DrillDownError):
-    """Only the figures of the window are left."""
-
-
-class TooMuch(DrillDownError):
-    """More than is looked at at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class MissingRequest:
-    """What to look into.
-
-    start  of the window; None: the latest computed one in which the channel has figures
-    burst  from how many messages on, which others got, a run of losses is a burst
-    """
-
-    channel_id: str
-    timeframe: Timeframe
-    start: datetime | None = None
-    burst: int = BURST_MESSAGES
-
-
-class Receiver(NamedTuple):
-    """One that counts. Platform and version are the last ones it said; empty: it never did."""
-
-    receiver_id: int
-    platform: str
-    app_version: str
-
-    @property
-    def name(self) -> str:
-        return receiver_name(self.receiver_id)
-
-
-class Author(NamedTuple):
-    platform: str
-    app_version: str
-
-
-class Lacking(NamedTuple):
-    receiver: Receiver
-    loss_class: LossClass
-
-
-@dataclass(frozen=True, slots=True)
-class MissingMessage:
-    """A message that somebody lacks. Ids, envelope and topics as clients sent them: any text.
-
-    sent_at         Unix ms, the sender's clock
-    authors         what those run that are known to have written it; of several devices, each
-    pairs           of the receivers that count and should hold it
-    held_elsewhere  how many hold it of whom it is not expected, or not known whether it is lost
-    lacking         who lacks it, by name
-    """
-
-    message_id: str
-    envelope_id: str
-    topics: bytes
-    message_type: str
-    message_size: int | None
-    sent_at: int
-    authors: Sequence[Author]
-    pairs: Pairs
-    held_elsewhere: int
-    lacking: Sequence[Lacking]
-
-    @property
-    def classes(self) -> dict[LossClass, int]:
-        counts = dict.fromkeys(LossClass, 0)
-        for one in self.lacking:
-            counts[one.loss_class] += 1
-        return counts
-
-
-class LossyReceiver(NamedTuple):
-    receiver: Receiver
-    sequence: bytes
-
-    @property
-    def pairs(self) -> Pairs:
-        return pairs_of(self.sequence)
-
-    @property
-    def classes(self) -> dict[LossClass, int]:
-        return class_counts([self.sequence])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from rich.text import Text
 
 from devtelemetry import words
 from devtelemetry.causes.classify import LossClass, LossPattern, Run, loss_pattern, runs_of
-from devtelemetry.causes.read import DrillDown, LossyReceiver, MissingMessage
+from devtelemetry.causes.found import LossyReceiver, MissingMessage
+from devtelemetry.causes.read import DrillDown
 from devtelemetry.model import from_unix_ms
 from devtelemetry.words.tables import ID_WIDTH, bare_table, narrow_count
 

@@ -17,12 +17,7 @@ import grpc
 
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
-from devtelemetry.client.outbox import (
-    Claim,
-    Farewell,
-    News,
-    Outbox,
-)
+from devtelemetry.client.outbox import Claim, Farewell, News, Outbox
 from devtelemetry.client.recorder import Drained, Recorder
 from devtelemetry.client.sample import Recorded, tidy
 from devtelemetry.client.schedule import Backoff, Schedule, Timing

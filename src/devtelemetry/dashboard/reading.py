@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.document import page
-from devtelemetry.causes.read import DrillDownError, MissingRequest, drill_down
+from devtelemetry.causes.read import drill_down
+from devtelemetry.causes.request import DrillDownError, MissingRequest
 from devtelemetry.dashboard.state import (
     SPANS,
     PageState,

@@ -14,13 +14,7 @@ from typing import Annotated, Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import (
-    AfterValidator,
-    BeforeValidator,
-    PlainValidator,
-    Strict,
-    StringConstraints,
-)
+from pydantic import AfterValidator, BeforeValidator, PlainValidator, Strict, StringConstraints
 from pydantic.fields import FieldInfo
 
 from devtelemetry.model import (

@@ -7,7 +7,8 @@ from typing import Literal
 from rich.console import Console
 
 from devtelemetry.causes import document, show
-from devtelemetry.causes.read import MissingRequest, drill_down
+from devtelemetry.causes.read import drill_down
+from devtelemetry.causes.request import MissingRequest
 from devtelemetry.cli.output import write, write_all
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.server.wiring import aggregate_rules, opened_database
