@@ -197,7 +197,7 @@ def test_one_receiver_that_moves_r_is_flagged_beyond_the_limit_alone() -> None:
 
 
 def test_without_two_days_nothing_is_compared() -> None:
-    assert "no full day" in texts(None)[0][1]
+    assert "not yet a full day" in texts(None)[0][1]
     assert "nothing" not in texts(days([], day(20, first_hour=24)))[0][1]
     assert "compare with" in texts(days([], day(20, first_hour=24)))[0][1]
 
@@ -310,7 +310,7 @@ def test_a_window_that_is_to_come_says_from_when_on_it_is_computed() -> None:
         influence_limit=0.01,
     )
     assert page.headline == ""
-    assert page.reason == "not yet computed: it is computed from 2026-03-02 12:00 UTC on"
+    assert page.reason == "not yet computed: it is due at 2026-03-02 12:00 UTC"
 
 
 def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_last() -> None:
