@@ -31,7 +31,7 @@ from devtelemetry.simulator.spec import Delivery, Spec, World
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
-from devtelemetry.transfer.transfer import import_samples
+from devtelemetry.transfer.importing import import_samples
 
 START_MS = 1_772_445_600_000  # 2026-03-02T10:00Z
 _HOUR = parse_timeframe("1h")

@@ -38,19 +38,11 @@ from devtelemetry.retention.forget import forget_installation
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import ReceiverIds, pseudonym
 from devtelemetry.store.locks import NAMESPACE, Lock
-from devtelemetry.transfer.transfer import (
-    BATCH_SAMPLES,
-    MAX_LINE_BYTES,
-    PSEUDONYM_PREFIX,
-    BadLine,
-    Imported,
-    InputFile,
-    Line,
-    TransferError,
-    export_samples,
-    import_samples,
-    parse_line,
-)
+from devtelemetry.transfer.exporting import export_samples
+from devtelemetry.transfer.fields import BadLine
+from devtelemetry.transfer.files import MAX_LINE_BYTES, InputFile, TransferError
+from devtelemetry.transfer.importing import BATCH_SAMPLES, Imported, import_samples
+from devtelemetry.transfer.parse import PSEUDONYM_PREFIX, Line, parse_line
 from support.store import LATER, START, compute_window, empty
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z

@@ -27,7 +27,7 @@ from devtelemetry.simulator.spec import Action, Spec, World
 from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
-from devtelemetry.transfer.transfer import import_samples
+from devtelemetry.transfer.importing import import_samples
 from oracle.model import OracleWindow
 from support.program import Run
 from support.server import ServerProcess, run

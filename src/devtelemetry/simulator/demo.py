@@ -48,7 +48,7 @@ from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
-from devtelemetry.transfer.transfer import import_samples
+from devtelemetry.transfer.importing import import_samples
 
 _MINUTE = parse_timeframe("1m")
 _HOUR = parse_timeframe("1h")

@@ -2,20 +2,20 @@
 
 -- name: try_hold_windows
 -- Until this connection is given back, no window is computed of a file that is only half there.
-select pg_try_advisory_lock_shared($1, $2)
+select pg_try_advisory_lock_shared($namespace, $lock)
 
 -- name: hold_windows
 -- The same, after the windows that are being computed now.
-select pg_advisory_lock_shared($1, $2)
+select pg_advisory_lock_shared($namespace, $lock)
 
 -- name: is_only_import
 -- Whether nobody else holds the lock, which this session holds shared.
-select pg_try_advisory_xact_lock($1, $2)
+select pg_try_advisory_xact_lock($namespace, $lock)
 
 -- name: drop_unreported
--- $1 is the created_at of a message that is only known by authors' marks. Returns how many marks went.
+-- never: the created_at of a message that is only known by authors' marks. Returns how many marks went.
 with unreported as (
-    delete from message where created_at = $1::bigint
+    delete from message where created_at = $never::bigint
     returning channel_id, message_id, sent_at
 ),
 dropped as (

@@ -9,7 +9,9 @@ from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.garbage import relax
 from devtelemetry.server import wiring
 from devtelemetry.settings.settings import Settings
-from devtelemetry.transfer.transfer import InputFile, export_samples, import_samples
+from devtelemetry.transfer.exporting import export_samples
+from devtelemetry.transfer.files import InputFile
+from devtelemetry.transfer.importing import import_samples
 
 SHOWN_REJECTIONS = 20  # of one file; more of them say nothing new
 

@@ -1,0 +1,137 @@
+"""The fields of a line: their names in a file, and what each may hold. Pure.
+
+A field of a sample is spelt here once, for reading and for writing.
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import orjson
+
+from devtelemetry.ingest.check import MAX_SEQUENCE, is_milliseconds
+from devtelemetry.model import ReportRun, Source
+
+_GREATEST_SIZE = 2**32 - 1  # the wire's uint32
+_SHOWN = 60  # characters of a bad value in an error
+
+
+class BadLine(ValueError):
+    """Why a line is no sample: the field, what it was, what is allowed.
+
+    run  the number of a sample that is refused: it arrived
+    """
+
+    def __init__(self, why: str, run: ReportRun | None = None) -> None:
+        super().__init__(why)
+        self.run = run
+
+
+def _text(value: object) -> str:
+    if type(value) is not str:
+        raise BadLine(f"{show(value)} is no text; allowed: text")
+    return value
+
+
+def _whole_number(value: object) -> int:
+    # type(), not isinstance(): true is an int for Python, and no number in a file.
+    if type(value) is not int:
+        raise BadLine(f"{show(value)} is no whole number; allowed: Unix milliseconds")
+    return value
+
+
+def _created_at(value: object) -> int | None:
+    return None if value is None else _time(value)
+
+
+def _time(value: object) -> int:
+    number = _whole_number(value)
+    if not is_milliseconds(number):
+        raise BadLine(f"{number} is no time in Unix milliseconds; allowed: Unix milliseconds")
+    return number
+
+
+def sequence(value: object) -> int:
+    if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
+        raise BadLine(f"{show(value)} is no number of a sample; allowed: 1 to {MAX_SEQUENCE}")
+    return value
+
+
+def _left_at(value: object) -> int:
+    return 0 if type(value) is int and value == 0 else _time(value)
+
+
+def _size(value: object) -> int:
+    if type(value) is not int or not 0 <= value <= _GREATEST_SIZE:
+        raise BadLine(f"{show(value)} is no size; allowed: 0 to {_GREATEST_SIZE} bytes")
+    return value
+
+
+def _yes_or_no(value: object) -> bool:
+    if type(value) is not bool:
+        raise BadLine(f"{show(value)} is neither true nor false; allowed: true or false")
+    return value
+
+
+def _bytes(value: object) -> bytes:
+    text = _text(value)
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:  # binascii.Error is one, and so is a letter beyond ASCII
+        raise BadLine(f"{show(value)} is no base64; allowed: base64 with padding") from None
+
+
+def _source(value: object) -> Source:
+    try:
+        return Source(_text(value))
+    except ValueError:
+        allowed = " or ".join(Source)
+        raise BadLine(f"{show(value)} is no source; allowed: {allowed}") from None
+
+
+def show(value: object) -> str:
+    text = orjson.dumps(value).decode()
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+# Names in a file, the fields of Sample that they fill, and how.
+FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "messageId": ("message_id", _text),
+    "channelId": ("channel_id", _text),
+    "receiverPublicKey": ("receiver_public_key", _text),
+    "sentAt": ("sent_at", _whole_number),
+    "createdAt": ("created_at", _created_at),
+    "installationId": ("installation_id", _text),
+    "sentByReceiver": ("sent_by_receiver", _yes_or_no),
+    "topics": ("topics", _bytes),
+    "envelopeId": ("envelope_id", _text),
+    "platform": ("platform", _text),
+    "appVersion": ("app_version", _text),
+    "receivedAt": ("received_at", _whole_number),
+    "messageType": ("message_type", _text),
+    "messageSize": ("message_size", _size),
+    "source": ("source", _source),
+}
+# Of a line that says which numbers of an installation's samples arrived.
+RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "installationId": ("installation_id", _text),
+    "firstSequence": ("first_sequence", sequence),
+    "lastSequence": ("last_sequence", sequence),
+    "firstSentAt": ("first_sent_at", _time),
+    "lastSentAt": ("last_sent_at", _time),
+}
+# Of a line that says when a receiver was in a channel.
+MEMBERSHIP_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "channelId": ("channel_id", _text),
+    "receiverPublicKey": ("receiver_public_key", _text),
+    "installationId": ("installation_id", _text),
+    "joinedAt": ("joined_at", _time),
+    "joinedSaidAt": ("joined_said_at", _time),
+    "leftAt": ("left_at", _left_at),
+    "leftSaidAt": ("left_said_at", _time),
+}
+MEMBERSHIP_REQUIRED = ("channelId", "receiverPublicKey")
+RUN_REQUIRED = ("installationId", "firstSequence", "lastSequence")
+REQUIRED = ("messageId", "channelId", "receiverPublicKey", "sentAt", "createdAt")
+NAMES = {attribute: name for name, (attribute, _) in FIELDS.items()}
+SPELLINGS = {name.lower(): name for name in (*FIELDS, *RUN_FIELDS, *MEMBERSHIP_FIELDS, "sequence")}

@@ -1,0 +1,163 @@
+"""What one line says, checked. Pure."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+from devtelemetry.ingest.check import AgeLimits, check, check_channel, check_reporter, is_numbered
+from devtelemetry.model import Reason, ReportedMembership, ReportRun, Sample
+from devtelemetry.transfer.fields import (
+    FIELDS,
+    MEMBERSHIP_FIELDS,
+    MEMBERSHIP_REQUIRED,
+    NAMES,
+    REQUIRED,
+    RUN_FIELDS,
+    RUN_REQUIRED,
+    SPELLINGS,
+    BadLine,
+    sequence,
+    show,
+)
+
+PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
+
+
+class Line(NamedTuple):
+    """What one line says: a sample, perhaps with its number, a run of numbers or a membership."""
+
+    sample: Sample | None = None
+    run: ReportRun | None = None
+    membership: ReportedMembership | None = None
+
+
+def parse_line(
+    line: bytes, limits: AgeLimits, *, on_unknown: Callable[[str], None] | None = None
+) -> Line:
+    """What one line says, its sample checked as a pushed one at the time of its createdAt.
+
+    on_unknown  told of a field that is not known and therefore ignored
+
+    Raises BadLine.
+    """
+    try:
+        values = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise BadLine(f"no JSON: {error.msg} at column {error.colno}") from None
+    if type(values) is not dict:
+        raise BadLine(f"{show(values)} is no object; allowed: one JSON object a line")
+    if "firstSequence" in values:
+        return Line(run=_parse_run(values, on_unknown))
+    if "joinedSaidAt" in values or "leftSaidAt" in values:
+        return Line(membership=_parse_membership(values, on_unknown))
+    number = _parse("sequence", values.pop("sequence"), sequence) if "sequence" in values else 0
+    sample = Sample(**_said(values, FIELDS, REQUIRED, on_unknown))
+    if number and not sample.installation_id:
+        raise BadLine(f"sequence: {number} without installationId, whose count it is")
+    run = None
+    if is_numbered(sample.installation_id, number):
+        run = ReportRun(
+            sample.installation_id,
+            number,
+            number,
+            sample.sent_at,
+            sample.sent_at,
+            sample.source,
+        )
+    if sample.created_at is None and not sample.sent_by_receiver:
+        raise BadLine("createdAt: null; allowed: Unix milliseconds, or null with sentByReceiver")
+    # A mark has no time of its own: it goes with its message.
+    age_judged_at = sample.sent_at if sample.created_at is None else sample.created_at
+    refusal = check(sample, limits, age_judged_at)
+    if refusal is None or (refusal.reason is Reason.TOO_OLD and _was_exported(sample)):
+        return Line(sample, run)
+    attribute, _, why = refusal.detail.partition(":")
+    raise BadLine(
+        f"{NAMES.get(attribute, attribute)}:{why} ({refusal.reason.label})",
+        run and run._replace(first_sent_at=None, last_sent_at=None),
+    )
+
+
+def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None) -> ReportRun:
+    said = _said(values, RUN_FIELDS, RUN_REQUIRED, on_unknown)
+    run = ReportRun(**({"first_sent_at": None, "last_sent_at": None} | said))
+    if not is_numbered(run.installation_id, run.first_sequence):
+        raise BadLine("installationId: empty, too long or with NUL; allowed: as in a sample")
+    if run.last_sequence < run.first_sequence:
+        raise BadLine(
+            f"lastSequence: {run.last_sequence}; allowed: firstSequence or more, here "
+            f"{run.first_sequence}"
+        )
+    if (run.first_sent_at is None) != (run.last_sent_at is None):
+        raise BadLine("firstSentAt, lastSentAt: one is missing; allowed: both or none")
+    return run
+
+
+def _parse_membership(
+    values: dict[str, Any], on_unknown: Callable[[str], None] | None
+) -> ReportedMembership:
+    said = _said(values, MEMBERSHIP_FIELDS, MEMBERSHIP_REQUIRED, on_unknown)
+    for name in ("joined", "left"):
+        if (f"{name}_at" in said) != (f"{name}_said_at" in said):
+            raise BadLine(f"{name}At, {name}SaidAt: one is missing; allowed: both or none")
+    membership = ReportedMembership(
+        said["channel_id"],
+        said["receiver_public_key"],
+        said.get("installation_id", ""),
+        joined_at=said.get("joined_at"),
+        joined_said_at=said.get("joined_said_at"),
+        left_at=said.get("left_at"),
+        left_said_at=said.get("left_said_at"),
+    )
+    refusal = check_channel(membership.channel_id) or check_reporter(
+        membership.receiver_public_key, membership.installation_id, "", ""
+    )
+    if refusal is not None:
+        attribute, _, why = refusal.detail.partition(":")
+        raise BadLine(f"{NAMES[attribute]}:{why} ({refusal.reason.label})")
+    return membership
+
+
+def _said(
+    values: dict[str, Any],
+    fields: Mapping[str, tuple[str, Callable[[object], Any]]],
+    required: tuple[str, ...],
+    on_unknown: Callable[[str], None] | None,
+) -> dict[str, Any]:
+    said: dict[str, Any] = {}
+    for name, value in values.items():
+        known = fields.get(name)
+        if known is None:
+            _take_note_of(name, on_unknown)
+            continue
+        attribute, take = known
+        said[attribute] = _parse(name, value, take)
+    for name in required:
+        if fields[name][0] not in said:
+            raise BadLine(f"{name}: missing; every line needs {', '.join(required)}")
+    return said
+
+
+def _parse(name: str, value: object, take: Callable[[object], Any]) -> Any:
+    try:
+        return take(value)
+    except BadLine as error:
+        raise BadLine(f"{name}: {error}") from None
+
+
+def _was_exported(sample: Sample) -> bool:
+    """An exported sample was taken once, and shows its message's sentAt instead of its own.
+
+    Those differ where clocks do: it may look older than it was when it was taken.
+    """
+    return sample.receiver_public_key.startswith(PSEUDONYM_PREFIX) and not sample.installation_id
+
+
+def _take_note_of(name: str, on_unknown: Callable[[str], None] | None) -> None:
+    """An unknown field is ignored, so that later versions may add some; a misspelt one is not."""
+    meant = SPELLINGS.get(name.replace("_", "").replace("-", "").lower())
+    if meant is not None and meant != name:
+        raise BadLine(f"{show(name)} is no field; did you mean {meant}?")
+    if on_unknown is not None:
+        on_unknown(name)

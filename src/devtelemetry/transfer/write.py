@@ -1,0 +1,63 @@
+"""Rows of the database as lines. Pure."""
+
+import base64
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from devtelemetry.model import Source
+from devtelemetry.store.keyring import ReceiverIds, installation_pseudonym, pseudonym
+from devtelemetry.transfer.fields import NAMES
+
+_OPTIONAL = (
+    "envelope_id",
+    "platform",
+    "app_version",
+    "received_at",
+    "message_type",
+    "message_size",
+)
+"""What of a sample is left out where nobody said it: as Sample and the columns are called"""
+
+
+def sample_line(row: Mapping[str, Any]) -> bytes:
+    ids = ReceiverIds(row["receiver_id"], row["owner_id"], row["installation_id"])
+    values: dict[str, Any] = {
+        "messageId": row["message"],
+        "channelId": row["channel"],
+        "receiverPublicKey": pseudonym(ids),
+        "sentAt": row["sent_at"],
+        "createdAt": row["created_at"],
+    }
+    if row["sent_by_receiver"]:
+        values["sentByReceiver"] = True
+    if row["topics"]:
+        values["topics"] = base64.b64encode(row["topics"]).decode()
+    for attribute in _OPTIONAL:
+        if row[attribute]:
+            values[NAMES[attribute]] = row[attribute]
+    if row["source"] != Source.GRPC:
+        values["source"] = row["source"]
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def run_line(row: Mapping[str, Any]) -> bytes:
+    values = {
+        "installationId": installation_pseudonym(row["installation_id"]),
+        "firstSequence": row["first_sequence"],
+        "lastSequence": row["last_sequence"],
+    }
+    if row["begins_at"] is not None:
+        values |= {"firstSentAt": row["begins_at"], "lastSentAt": row["ends_at"]}
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def membership_line(row: Mapping[str, Any]) -> bytes:
+    ids = ReceiverIds(row["receiver_id"], row["owner_id"], row["installation_id"])
+    values = {"channelId": row["channel"], "receiverPublicKey": pseudonym(ids)}
+    if row["joined_said_at"] is not None:
+        values |= {"joinedAt": row["joined_at"], "joinedSaidAt": row["joined_said_at"]}
+    if row["left_said_at"] is not None:
+        values |= {"leftAt": row["left_at"] or 0, "leftSaidAt": row["left_said_at"]}
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
