@@ -1,6 +1,11 @@
-"""The program, run in the test's own process: its start is saved, and nothing of it is replaced."""
+"""The program: in the test's own process, which saves its start, or as a process.
+
+Nothing of it is replaced.
+"""
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +18,7 @@ from devtelemetry.__main__ import main
 from devtelemetry.runtime import logs
 from devtelemetry.settings.names import environment_name
 from devtelemetry.settings.settings import Settings
+from support.server import command
 
 
 @dataclass(frozen=True)
@@ -44,3 +50,17 @@ def program_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         return Done(status, *capsys.readouterr())
 
     return run
+
+
+def program(
+    *arguments: str, text: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The program as a process."""
+    return subprocess.run(
+        command(*arguments),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
