@@ -40,7 +40,7 @@ def _summary(found: DrillDown) -> Iterable[Text]:
     counts, name = found.counts, found.asked.timeframe.name
     yield Text(
         f"{words.shorten(found.asked.channel_id, ID_WIDTH)}, {name} window of "
-        f"{found.window.start:%Y-%m-%d %H:%M} UTC, membership {found.membership}",
+        f"{words.utc(found.window.start)}, membership {found.membership}",
         style="bold",
     )
     if not counts.receivers or not counts.messages:
@@ -114,7 +114,7 @@ def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Ta
 
 def _lengths(pattern: LossPattern) -> Iterable[str]:
     yield narrow_count(pattern.periods)
-    yield "–" if pattern.mean_length is None else f"{pattern.mean_length:.1f}"
+    yield words.mean(pattern.mean_length)
     yield narrow_count(pattern.max_length)
 
 

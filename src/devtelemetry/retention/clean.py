@@ -24,6 +24,7 @@ from devtelemetry.store.partitions import (
 )
 from devtelemetry.store.repair import holding_ingest_out, rewriting
 from devtelemetry.store.sql import queries
+from devtelemetry.words import utc
 
 LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
 
@@ -115,7 +116,7 @@ async def _reason_to_keep(connection: Connection, rules: AggregateRules, day: in
         return None
     timeframe, window = waiting[-1]
     more = f" and {len(waiting) - 1} more" if len(waiting) > 1 else ""
-    return f"the {timeframe.name} window of {window.start:%Y-%m-%d %H:%M} UTC is not settled{more}"
+    return f"the {timeframe.name} window of {utc(window.start)} is not settled{more}"
 
 
 async def _drop_receipts(connection: Connection, day: int) -> None:

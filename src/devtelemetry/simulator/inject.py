@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -41,6 +40,7 @@ from devtelemetry.simulator.fetch import NoFigures, fetch_report
 from devtelemetry.simulator.node import Target
 from devtelemetry.simulator.run import check_reachable
 from devtelemetry.v1 import telemetry_pb2
+from devtelemetry.words.tables import bare_table
 
 _DEADLINE_SECONDS = 30.0  # of one request
 _FORGET_SECONDS = 120.0  # for who is busy with another one
@@ -295,7 +295,7 @@ def difference(audit: Audit, window: Mapping[str, Any]) -> str:
 def audit_table(audit: Audit, windows: Iterable[Mapping[str, Any]]) -> Table:
     """A row a count: the true one, and the measured ones by membership policy."""
     windows = list(windows)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    table = bare_table(gap=2)
     table.add_column("")
     for title in ("true", *(f"measured ({window['membership']})" for window in windows)):
         table.add_column(title, justify="right", no_wrap=True)

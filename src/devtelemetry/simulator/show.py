@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from rich import box
 from rich.table import Table
 
 from devtelemetry.simulator.compare import Comparison
-from devtelemetry.words import percent
+from devtelemetry.words import percent, points
+from devtelemetry.words.tables import bare_table
 
 
 def comparison_line(comparison: Comparison) -> str:
@@ -24,20 +24,12 @@ def comparison_line(comparison: Comparison) -> str:
 def difference(comparison: Comparison) -> str:
     """Measured less true, in percentage points."""
     found = comparison.difference
-    return "–" if found is None else f"{100 * found:+.2f}"
+    return "–" if found is None else points(found)
 
 
 def comparison_table(title: str, comparisons: Iterable[Comparison]) -> Table:
     """80 columns wide at most. `counted` are the pairs that the server has of the `pairs`."""
-    table = Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
+    table = bare_table(title=title, gap=2)
     table.add_column("window (UTC)", no_wrap=True)
     table.add_column("channel", no_wrap=True)
     for name in ("true", "measured", "diff", "pairs", "counted"):

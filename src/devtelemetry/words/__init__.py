@@ -24,7 +24,7 @@ from devtelemetry.words.names import (
     verdict,
     without_ratio,
 )
-from devtelemetry.words.numbers import count, interval, percent, points, short_count
+from devtelemetry.words.numbers import count, interval, mean, percent, points, short_count
 from devtelemetry.words.texts import escaped, shorten, visible
 from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
 
@@ -49,6 +49,7 @@ __all__ = [
     "escaped",
     "group",
     "interval",
+    "mean",
     "percent",
     "points",
     "short_count",

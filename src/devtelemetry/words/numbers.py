@@ -26,6 +26,11 @@ def points(difference: float) -> str:
     return f"{sign}{abs(100 * difference):.2f}"
 
 
+def mean(value: float | None) -> str:
+    """`2.5`, as of how many there are; nothing reads as a dash."""
+    return "–" if value is None else f"{value:.1f}"
+
+
 def count(value: float) -> str:
     """`1,234,567`"""
     return f"{value:,.0f}"

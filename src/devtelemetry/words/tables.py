@@ -8,9 +8,17 @@ from devtelemetry.words.numbers import short_count
 ID_WIDTH = 27  # of a channel's id; longer ones are shortened in the middle
 
 
-def bare_table() -> Table:
-    """Without lines but the one under its head."""
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0)
+def bare_table(*, title: str | None = None, gap: int = 1) -> Table:
+    """Without lines but the one under its head; `gap` spaces between the columns."""
+    return Table(
+        title=title,
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, gap - 1, 0, 0),
+    )
 
 
 def narrow_count(value: int) -> str:

@@ -1,8 +1,6 @@
 """Makes, lists and revokes tokens."""
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from devtelemetry.cli.output import say, tell
 from devtelemetry.figures.document import iso
@@ -10,6 +8,7 @@ from devtelemetry.runtime.clock import utc_now
 from devtelemetry.server.wiring import opened_database
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.tokens import Scope, create_token, list_tokens, revoke_token
+from devtelemetry.words.tables import bare_table
 
 
 async def create(settings: Settings, name: str, scope: str) -> None:
@@ -25,7 +24,7 @@ async def show(settings: Settings) -> None:
     if not tokens:
         tell("There is no token; `devtelemetry token create NAME` makes one.")
         return
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    table = bare_table(gap=3)
     for title in ("name", "scope", "created", "state"):
         table.add_column(title, overflow="fold")
     for token in tokens:

@@ -44,7 +44,6 @@ def _missing_row(message: Mapping[str, Any]) -> MissingRow:
 
 def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
     on = " ".join(filter(None, (receiver["platform"], receiver["app_version"])))
-    mean = receiver["loss_period_length_mean"]
     longest = max(receiver["runs"], key=lambda run: run["length"], default=None)
     return LossyRow(
         receiver["receiver"],
@@ -52,7 +51,7 @@ def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
         f"{words.count(receiver['missing'])} of {words.count(receiver['expected'])}",
         _classes(receiver["classes"]),
         words.count(receiver["loss_periods"]),
-        "–" if mean is None else f"{mean:.1f}",
+        words.mean(receiver["loss_period_length_mean"]),
         words.count(receiver["loss_period_length_max"]),
         None if longest is None else from_unix_ms(longest["first_sent_at"]),
         None if longest is None else from_unix_ms(longest["last_sent_at"]),
