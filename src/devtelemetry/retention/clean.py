@@ -82,11 +82,17 @@ async def clean(
                     oldest_day = min(oldest_day, day)
         if dropped:
             async with connection.transaction():
-                await connection.execute(_QUERIES["delete_envelopes"], day_start_ms(oldest_kept))
+                await connection.execute(
+                    _QUERIES["delete_envelopes"], before_ms=day_start_ms(oldest_kept)
+                )
             # Ingest must not make a run longer that is about to go.
             async with holding_ingest_out(connection, lock_timeout=LOCK_TIMEOUT):
-                await connection.execute(_QUERIES["delete_runs"], day_start_ms(oldest_day))
-        await connection.execute(_QUERIES["delete_opt_outs"], unix_ms(now()) - limits.retention_ms)
+                await connection.execute(
+                    _QUERIES["delete_runs"], oldest_day_kept=day_start_ms(oldest_day)
+                )
+        await connection.execute(
+            _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
+        )
     metrics.DAYS_DROPPED.inc(len(dropped))
     for day in dropped:
         _log.info("cleaned", day=day_name(day))
@@ -106,7 +112,7 @@ async def make_days_ahead(
 
 async def _reason_to_keep(connection: Connection, rules: AggregateRules, day: int) -> str | None:
     is_empty = not await connection.fetchval(
-        _QUERIES["has_receipts"], day_start_ms(day), day_start_ms(day + 1)
+        _QUERIES["has_receipts"], start_ms=day_start_ms(day), end_ms=day_start_ms(day + 1)
     )
     if is_empty:
         return None
@@ -121,7 +127,7 @@ async def _reason_to_keep(connection: Connection, rules: AggregateRules, day: in
 
 async def _drop_receipts(connection: Connection, day: int) -> None:
     await drop_day(connection, day)
-    bounds = (day_start_ms(day), day_start_ms(day + 1))
-    await connection.execute(_QUERIES["delete_messages"], *bounds)
-    await connection.execute(_QUERIES["delete_arrivals"], *bounds)
-    await connection.execute(_QUERIES["remember_cleaned"], day_start_ms(day))
+    bounds = {"start_ms": day_start_ms(day), "end_ms": day_start_ms(day + 1)}
+    await connection.execute(_QUERIES["delete_messages"], **bounds)
+    await connection.execute(_QUERIES["delete_arrivals"], **bounds)
+    await connection.execute(_QUERIES["remember_cleaned"], day_start=day_start_ms(day))

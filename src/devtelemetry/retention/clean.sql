@@ -1,21 +1,21 @@
 -- name: has_receipts
-select exists (select from receipt where sent_at >= $1::bigint and sent_at < $2::bigint)
+select exists (select from receipt where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
 -- name: delete_messages
-delete from message where sent_at >= $1::bigint and sent_at < $2::bigint
+delete from message where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
 
 -- name: delete_arrivals
-delete from arrival where sent_minute >= $1::bigint and sent_minute < $2::bigint
+delete from arrival where sent_minute >= $start_ms::bigint and sent_minute < $end_ms::bigint
 
 -- name: delete_envelopes
 -- Both halves are of no use without the message, whose samples are gone.
 with of_messages as (
-    delete from message_envelope where created_at < $1::bigint
+    delete from message_envelope where created_at < $before_ms::bigint
 )
-delete from sent_envelope where created_at < $1::bigint
+delete from sent_envelope where created_at < $before_ms::bigint
 
 -- name: delete_runs
--- Of each installation the runs up to the last one that has nothing to say of a day that is kept ($1: the first): it
+-- Of each installation the runs up to the last one that has nothing to say of a day that is kept (oldest_day_kept: the first): it
 -- and those before it end earlier, and the hole behind it ends earlier too. So its last run stays, for a hole may begin
 -- there.
 with run as (
@@ -30,7 +30,7 @@ with run as (
 cut as (
     select installation_id, max(first_sequence) as first_sequence
     from run
-    where coalesce(ends_at, 0) < $1::bigint and goes_on_at < $1::bigint
+    where coalesce(ends_at, 0) < $oldest_day_kept::bigint and goes_on_at < $oldest_day_kept::bigint
     group by installation_id
 )
 delete from report_run r
@@ -38,8 +38,8 @@ using cut
 where r.installation_id = cut.installation_id and r.first_sequence <= cut.first_sequence
 
 -- name: remember_cleaned
-insert into cleaned_day (day_start) values ($1::bigint)
+insert into cleaned_day (day_start) values ($day_start::bigint)
 on conflict do nothing
 
 -- name: delete_opt_outs
-delete from opt_out where forgotten_at < $1::bigint
+delete from opt_out where forgotten_at < $before_ms::bigint

@@ -25,6 +25,7 @@ from devtelemetry.store.sql import queries
 BATCH_RECEIPTS = 5_000  # of one transaction: ingest waits no longer than for a group commit
 
 _GREATEST_ID = 2**63 - 1
+_KEY = ("sent_at", "channel_id", "message_id", "receiver_id")  # of a receipt
 _QUERIES = queries(__package__, "forget.sql")
 
 
@@ -49,7 +50,9 @@ async def forget_installation(database: Database, installation_id: str, *, now_m
     async with database.acquire() as connection:
         # The lock waits for the transactions that looked for an opt-out before there was one.
         async with holding_ingest_out(connection):
-            await connection.execute(_QUERIES["remember_opt_out"], hashed, now_ms)
+            await connection.execute(
+                _QUERIES["remember_opt_out"], installation_id=hashed, now_ms=now_ms
+            )
             await _take_receivers(connection, hashed)
         return await _delete_pending(connection, hashed)
 
@@ -66,8 +69,8 @@ async def finish_forgetting(database: Database) -> None:
 
 
 async def _take_receivers(connection: Connection, hashed: int) -> None:
-    taken = await connection.fetch(_QUERIES["take_receivers"], hashed)
-    await connection.execute(_QUERIES["delete_runs"], hashed)
+    taken = await connection.fetch(_QUERIES["take_receivers"], hashed_id=hashed)
+    await connection.execute(_QUERIES["delete_runs"], hashed_id=hashed)
     if taken:  # whom the database does not know, nobody remembers
         await raise_epoch(connection)
 
@@ -79,7 +82,7 @@ async def _delete_pending(connection: Connection, hashed: int) -> int:
             raise Busy(
                 "what another receiver reported is being deleted; try again", retry_after_seconds=5
             )
-        rows = await connection.fetch(_QUERIES["pending"], hashed)
+        rows = await connection.fetch(_QUERIES["pending"], hashed_id=hashed)
         return await _delete_reported(connection, [row["receiver_id"] for row in rows])
 
 
@@ -91,7 +94,7 @@ async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> 
     alone: list[Any] = []
     async for receipts in _receipts_of(connection, receivers):
         shared = [receipt for receipt in receipts if receipt["is_shared"]]
-        deleted += await connection.fetchval(_QUERIES["delete_receipts"], *_keys(shared))
+        deleted += await connection.fetchval(_QUERIES["delete_receipts"], **_keys(shared))
         alone += [receipt for receipt in receipts if not receipt["is_shared"]]
         if len(alone) >= BATCH_RECEIPTS:
             deleted += await _delete_with_messages(connection, alone)
@@ -99,7 +102,7 @@ async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> 
     if alone:
         deleted += await _delete_with_messages(connection, alone)
     for name in ("delete_memberships", "delete_sent_envelopes", "release_receivers"):
-        await connection.execute(_QUERIES[name], receivers)
+        await connection.execute(_QUERIES[name], receiver_ids=receivers)
     return deleted
 
 
@@ -112,22 +115,37 @@ async def _receipts_of(
     """
     for day in sorted(await existing_days(connection)):
         for start in range(day_start_ms(day), day_start_ms(day + 1), HOUR_MS):
-            after = [start - 1, _GREATEST_ID, _GREATEST_ID, _GREATEST_ID]
+            after = (start - 1, _GREATEST_ID, _GREATEST_ID, _GREATEST_ID)
             while receipts := await connection.fetch(
-                _QUERIES["receipts_of"], receivers, *after, start + HOUR_MS, BATCH_RECEIPTS
+                _QUERIES["receipts_of"],
+                receiver_ids=receivers,
+                **{f"after_{name}": value for name, value in zip(_KEY, after, strict=True)},
+                end_ms=start + HOUR_MS,
+                most_receipts=BATCH_RECEIPTS,
             ):
                 yield receipts
-                after = [column[-1] for column in _keys(receipts)]
+                after = tuple(receipts[-1][name] for name in _KEY)
 
 
 async def _delete_with_messages(connection: Connection, receipts: Sequence[Any]) -> int:
     keys = _keys(receipts)
     async with rewriting(connection):
-        deleted: int = await connection.fetchval(_QUERIES["delete_receipts"], *keys)
-        await connection.execute(_QUERIES["delete_orphaned_messages"], *keys[1:3])
+        deleted: int = await connection.fetchval(_QUERIES["delete_receipts"], **keys)
+        await connection.execute(
+            _QUERIES["delete_orphaned_messages"],
+            channel_ids=keys["channel_ids"],
+            message_ids=keys["message_ids"],
+        )
     return deleted
 
 
-def _keys(receipts: Sequence[Any]) -> list[list[int]]:
-    names = ("sent_at", "channel_id", "message_id", "receiver_id")
-    return [[receipt[name] for receipt in receipts] for name in names]
+def _keys(receipts: Sequence[Any]) -> dict[str, list[int]]:
+    sent_at, channel_ids, message_ids, receiver_ids = (
+        [receipt[name] for receipt in receipts] for name in _KEY
+    )
+    return {
+        "sent_at": sent_at,
+        "channel_ids": channel_ids,
+        "message_ids": message_ids,
+        "receiver_ids": receiver_ids,
+    }

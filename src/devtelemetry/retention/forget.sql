@@ -1,14 +1,14 @@
--- Deleting what receivers reported: forget.py. $1 of the first ones is a hash: of a public key, or of an installation.
+-- Deleting what receivers reported: forget.py. hashed_id: of a public key, or of an installation.
 
 -- name: remember_opt_out
-insert into opt_out (installation_id, forgotten_at) values ($1::bigint, $2::bigint)
+insert into opt_out (installation_id, forgotten_at) values ($installation_id::bigint, $now_ms::bigint)
 on conflict (installation_id) do update set forgotten_at = excluded.forgotten_at
 
 -- name: take_receivers
 -- Returns those that there were.
 with taken as (
     delete from receiver
-    where owner_id = $1::bigint or installation_id = $1::bigint
+    where owner_id = $hashed_id::bigint or installation_id = $hashed_id::bigint
     returning receiver_id, owner_id, installation_id
 )
 insert into forgotten_receiver (receiver_id, owner_id, installation_id)
@@ -18,17 +18,17 @@ returning receiver_id
 -- name: delete_runs
 -- Which numbers arrived of the installation, or of the key's installations. Ingest drops what comes of them meanwhile.
 delete from report_run
-where installation_id = $1::bigint
-   or installation_id in (select installation_id from forgotten_receiver where owner_id = $1::bigint)
+where installation_id = $hashed_id::bigint
+   or installation_id in (select installation_id from forgotten_receiver where owner_id = $hashed_id::bigint)
 
 -- name: pending
-select receiver_id from forgotten_receiver where owner_id = $1::bigint or installation_id = $1::bigint
+select receiver_id from forgotten_receiver where owner_id = $hashed_id::bigint or installation_id = $hashed_id::bigint
 
 -- name: all_pending
 select receiver_id from forgotten_receiver
 
 -- name: receipts_of
--- What the receivers $1 hold, in the order of the key: from after ($2, $3, $4, $5) to before $6, $7 at most. is_shared:
+-- What the receivers hold, in the order of the key: from after after_* to before end_ms, most_receipts at most. is_shared:
 -- somebody else reports the message too, under the same sentAt; only then may the receipt go without a look at it.
 select
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
@@ -36,20 +36,20 @@ select
         select
         from receipt other
         where other.sent_at = r.sent_at and other.channel_id = r.channel_id and other.message_id = r.message_id
-          and other.receiver_id <> all ($1::bigint[]) and other.created_at is not null
+          and other.receiver_id <> all ($receiver_ids::bigint[]) and other.created_at is not null
     ) as is_shared
 from receipt r
-where r.receiver_id = any ($1::bigint[])
-  and (r.sent_at, r.channel_id, r.message_id, r.receiver_id) > ($2::bigint, $3::bigint, $4::bigint, $5::bigint)
-  and r.sent_at < $6::bigint
+where r.receiver_id = any ($receiver_ids::bigint[])
+  and (r.sent_at, r.channel_id, r.message_id, r.receiver_id) > ($after_sent_at::bigint, $after_channel_id::bigint, $after_message_id::bigint, $after_receiver_id::bigint)
+  and r.sent_at < $end_ms::bigint
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
-limit $7::integer
+limit $most_receipts::integer
 
 -- name: delete_receipts
 -- By key. Returns how many samples went: an author's mark is none. With an author goes what its clock said of delays.
 with deleted as (
     delete from receipt r
-    using unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+    using unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[])
         as n (sent_at, channel_id, message_id, receiver_id)
     where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
       and r.receiver_id = n.receiver_id
@@ -69,7 +69,7 @@ select count(created_at) from deleted
 -- message's sentAt: they were repaired in the same transaction.
 with orphaned as (
     delete from message m
-    using unnest($1::bigint[], $2::bigint[]) as n (channel_id, message_id)
+    using unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
     where m.channel_id = n.channel_id and m.message_id = n.message_id
       and not exists (
           select
@@ -89,11 +89,11 @@ using orphaned o
 where me.channel_id = o.channel_id and me.message_id = o.message_id
 
 -- name: delete_memberships
-delete from membership where receiver_id = any ($1::bigint[])
+delete from membership where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: delete_sent_envelopes
-delete from sent_envelope where receiver_id = any ($1::bigint[])
+delete from sent_envelope where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: release_receivers
 -- From here on they are as if they had never been here.
-delete from forgotten_receiver where receiver_id = any ($1::bigint[])
+delete from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[])

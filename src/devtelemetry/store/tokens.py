@@ -53,7 +53,11 @@ async def create_token(database: Database, name: str, scope: Scope, *, now: date
     token = PREFIX + secrets.token_urlsafe(32)
     async with database.acquire() as connection:
         created = await connection.fetchval(
-            _QUERIES["create"], name, scope.value, token_digest(token), now
+            _QUERIES["create"],
+            name=name,
+            scope=scope.value,
+            hash=token_digest(token),
+            created_at=now,
         )
     if created is None:
         raise TokenError(f"there is a token {name} already, maybe revoked: choose another name")
@@ -76,7 +80,9 @@ async def revoke_token(database: Database, name: str, *, now: datetime) -> datet
     Raises TokenError if there is none of that name.
     """
     async with database.acquire() as connection:
-        revoked_at: datetime | None = await connection.fetchval(_QUERIES["revoke"], name, now)
+        revoked_at: datetime | None = await connection.fetchval(
+            _QUERIES["revoke"], name=name, now=now
+        )
     if revoked_at is None:
         raise TokenError(f"there is no token {name}; `devtelemetry token list` shows those there")
     return revoked_at
@@ -135,7 +141,7 @@ class TokenBook:
 
     async def _read(self, now: float) -> None:
         async with self._database.acquire() as connection:
-            rows = await connection.fetch(_QUERIES["valid"], self._scope.value)
+            rows = await connection.fetch(_QUERIES["valid"], scope=self._scope.value)
         self._names = {row["hash"]: row["name"] for row in rows}
         self._read_at = now
 

@@ -3,7 +3,7 @@
 -- name: create
 -- Returns the name, or no row if there is one of that name already, revoked or not.
 insert into token (name, scope, hash, created_at)
-values ($1, $2, $3, $4)
+values ($name, $scope, $hash, $created_at)
 on conflict (name) do nothing
 returning name
 
@@ -12,7 +12,7 @@ select name, scope, created_at, revoked_at from token order by name
 
 -- name: revoke
 -- Returns the time of the revocation, the first one if it was revoked before; no row if there is none of that name.
-update token set revoked_at = coalesce(revoked_at, $2) where name = $1 returning revoked_at
+update token set revoked_at = coalesce(revoked_at, $now) where name = $name returning revoked_at
 
 -- name: valid
-select hash, name from token where scope = $1 and revoked_at is null
+select hash, name from token where scope = $scope and revoked_at is null
