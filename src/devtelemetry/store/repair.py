@@ -20,7 +20,7 @@ from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Connection, Database, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
-from devtelemetry.store.sql import queries
+from devtelemetry.store.sql import arrays, queries
 
 SNAPSHOT_ATTEMPTS = 10  # each fails only if something of what it reads turns out wrong meanwhile
 CORRECTED_MESSAGES = 500  # of one transaction: ingest waits no longer than for a group commit
@@ -109,21 +109,18 @@ async def _needs_repair(connection: Connection, sent_between: tuple[int, int]) -
     """Whether anything is noted; of delays: of messages that were sent then, Unix ms, half-open."""
     start, end = sent_between
     noted: bool = await connection.fetchval(_QUERIES["needs_repair"]) or await connection.fetchval(
-        _QUERIES["doubts_delays"], window_start=start, window_end=end
+        _QUERIES["doubts_delays"], start_ms=start, end_ms=end
     )
     return noted
 
 
 async def _correct_delays(connection: Connection) -> int:
     """Of some of the messages that are noted; returns of how many."""
-    noted = await connection.fetch(
-        _QUERIES["take_doubted_delays"], most_messages=CORRECTED_MESSAGES
-    )
+    noted = await connection.fetch(_QUERIES["take_doubted_delays"], most=CORRECTED_MESSAGES)
     if noted:
         await connection.execute(
             _QUERIES["correct_delays"],
-            channel_ids=[row["channel_id"] for row in noted],
-            message_ids=[row["message_id"] for row in noted],
+            **arrays(noted, "channel_ids", "message_ids"),
         )
     return len(noted)
 
@@ -133,29 +130,20 @@ async def _move_receipts(connection: Connection) -> list[int]:
     moves = await connection.fetch(_QUERIES["moved_messages"])
     if not moves:
         return []
-    channel_ids, message_ids, moved_from, sent_at, kinds = _columns(moves)
     receipts = await connection.fetch(
         _QUERIES["take_receipts"],
-        channel_ids=channel_ids,
-        message_ids=message_ids,
-        moved_from=moved_from,
-        sent_at=sent_at,
-        kinds=kinds,
+        **arrays(moves, "channel_ids", "message_ids", "moved_from", "sent_at", "kinds"),
     )
     if not receipts:
         return []
-    columns = _columns(receipts)
     # A receiver may have a receipt on either side: they become one, with the earlier date.
     await connection.execute(
         _QUERIES["put_receipts"],
-        sent_at=columns[0],
-        channel_ids=columns[1],
-        message_ids=columns[2],
-        receiver_ids=columns[3],
-        created_at=columns[4],
-        received_at=columns[5],
-        kinds=columns[6],
-        sent_by_receiver=columns[7],
+        **arrays(
+            receipts,
+            *("sent_at", "channel_ids", "message_ids", "receiver_ids"),
+            *("created_at", "received_at", "kinds", "sent_by_receiver"),
+        ),
     )
     await _respan(connection, receipts)
     return sorted({receipt["receiver_id"] for receipt in receipts})
@@ -167,20 +155,20 @@ async def _respan(connection: Connection, receipts: Sequence[Row]) -> None:
     if not pairs:
         return
     days = await existing_days(connection)
-    channel_ids, receiver_ids = _columns(pairs)
     spans = await connection.fetch(
-        _QUERIES["spans_of"], channel_ids=channel_ids, receiver_ids=receiver_ids
+        _QUERIES["spans_of"], **arrays(pairs, "channel_ids", "receiver_ids")
     )
+    minutes = [
+        (
+            span["channel_id"],
+            span["receiver_id"],
+            span["first_sent_at"] // MINUTE_MS * MINUTE_MS,
+            span["last_sent_at"] // MINUTE_MS * MINUTE_MS,
+        )
+        for span in spans
+    ]
     await connection.execute(
         _QUERIES["set_spans"],
-        channel_ids=[span["channel_id"] for span in spans],
-        receiver_ids=[span["receiver_id"] for span in spans],
-        first_minutes=[span["first_sent_at"] // MINUTE_MS * MINUTE_MS for span in spans],
-        last_minutes=[span["last_sent_at"] // MINUTE_MS * MINUTE_MS for span in spans],
+        **arrays(minutes, "channel_ids", "receiver_ids", "first_minutes", "last_minutes"),
         oldest_day_kept=day_start_ms(min(days)) if days else 0,
     )
-
-
-def _columns(rows: Sequence[Row]) -> list[list[object]]:
-    """Rows, of which there is one, as the arrays that unnest() takes."""
-    return [list(column) for column in zip(*rows, strict=True)]

@@ -14,7 +14,7 @@ select exists (select from moved_message) or exists (select from doubted_receive
 
 -- name: doubts_delays
 -- Whether such are noted as only a computation of this window reads.
-select exists (select from doubted_delay where sent_at >= $window_start and sent_at < $window_end)
+select exists (select from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
 -- name: moved_messages
 select q.channel_id, q.message_id, q.moved_from, m.sent_at, m.kind
@@ -25,8 +25,9 @@ order by m.sent_at, q.channel_id, q.message_id
 -- name: take_receipts
 -- Takes out the receipts that stand under a sentAt or kind that is no longer their message's.
 delete from receipt r
-using unnest($channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[], $sent_at::bigint[], $kinds::integer[])
-    as q (channel_id, message_id, moved_from, sent_at, kind)
+using unnest(
+    $channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[], $sent_at::bigint[], $kinds::integer[]
+) as q (channel_id, message_id, moved_from, sent_at, kind)
 where r.sent_at = q.moved_from and r.channel_id = q.channel_id and r.message_id = q.message_id
   and (r.sent_at <> q.sent_at or r.kind <> q.kind)
 returning q.sent_at, r.channel_id, r.message_id, r.receiver_id, r.created_at, r.received_at, q.kind,
@@ -74,7 +75,7 @@ where (sent_at, channel_id, message_id) in (
     select sent_at, channel_id, message_id
     from doubted_delay
     order by sent_at, channel_id, message_id
-    limit $most_messages::integer
+    limit $most::integer
 )
 returning channel_id, message_id
 

@@ -10,10 +10,11 @@ statements share, or what makes one too long to read, is a file of its own that 
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from typing import Any
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"^ *-- include: (\S+)((?: \w+=\w+)*)\n", re.MULTILINE)
@@ -58,6 +59,12 @@ def queries(package: str, file: str = "queries.sql", **texts: str) -> Mapping[st
         name: _query(name, text.strip())
         for name, text in zip(parts[1::2], parts[2::2], strict=True)
     }
+
+
+def arrays(rows: Iterable[Sequence[object]], *names: str) -> dict[str, Any]:
+    """The columns of `rows` by the names of the parameters that they go to, for unnest()."""
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
+    return dict(zip(names, columns, strict=True))
 
 
 def _query(name: str, text: str) -> Query:

@@ -1,0 +1,107 @@
+"""What ingest remembers of committed rows, so that it need not ask or tell the database again.
+
+A job that changes such rows (repair, forget, clean) raises the epoch of the deployment. Then all of
+this memory is void.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from devtelemetry.ingest.batch import (
+    NOT_SAID,
+    Batch,
+    Claim,
+    Description,
+    MembershipKey,
+    MessageKey,
+)
+from devtelemetry.model import Source
+from devtelemetry.store.database import Connection
+from devtelemetry.store.keyring import Keyring
+from devtelemetry.store.recent import Recent
+
+
+class KnownMessage(NamedTuple):
+    """The stored claim is this one or an earlier one.
+
+    author_offset  ms: the server's clock less the author's; 0: less than a second, or not known
+    """
+
+    claim: Claim
+    author_offset: int
+
+
+class KnownReceiver(NamedTuple):
+    """What is stored of a receiver is this or later."""
+
+    platform: Description
+    app_version: Description
+    last_receipt_minute: int
+
+
+UNKNOWN_RECEIVER = KnownReceiver(NOT_SAID, NOT_SAID, 0)
+
+
+@dataclass(slots=True)
+class Learned:
+    """What one transaction writes, to be remembered once it is committed."""
+
+    channels: dict[int, str] = field(default_factory=dict)
+    kinds: dict[int, tuple[str, Source]] = field(default_factory=dict)
+    messages: dict[MessageKey, KnownMessage] = field(default_factory=dict)
+    memberships: dict[MembershipKey, tuple[int, int]] = field(default_factory=dict)
+    receivers: dict[int, KnownReceiver] = field(default_factory=dict)
+    arrivals: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+
+
+class Known:
+    """Committed rows, the latest ones of each kind.
+
+    channels     external id, by channel_id
+    kinds        message type and source, by kind
+    memberships  the first and the last minute, Unix ms
+    arrivals     arrived_at and arrived_on_time_at, by minute of event time
+    days         those that have a partition
+    """
+
+    def __init__(self, epoch: int = -1) -> None:
+        self.epoch = epoch
+        self.channels: Recent[int, str] = Recent()
+        self.kinds: Recent[int, tuple[str, Source]] = Recent()
+        self.messages: Recent[MessageKey, KnownMessage] = Recent()
+        self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
+        self.receivers: Recent[int, KnownReceiver] = Recent()
+        self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
+        self.days: set[int] = set()
+
+    def remember(self, learned: Learned) -> None:
+        self.channels.remember(learned.channels)
+        self.kinds.remember(learned.kinds)
+        self.messages.remember(learned.messages)
+        self.memberships.remember(learned.memberships)
+        self.receivers.remember(learned.receivers)
+        self.arrivals.remember(learned.arrivals)
+
+
+@dataclass(slots=True)
+class Writing:
+    """One transaction: what it writes, and what is known.
+
+    new_messages  that were not stored before it
+    moved_from    the sentAt that messages had before an earlier sample told another one
+    """
+
+    connection: Connection
+    keyring: Keyring
+    batch: Batch
+    known: Known
+    learned: Learned = field(default_factory=Learned)
+    new_messages: set[MessageKey] = field(default_factory=set)
+    moved_from: list[int] = field(default_factory=list)
+
+    def message(self, key: MessageKey) -> KnownMessage:
+        """Of a message of the batch, once its row is written."""
+        return self.learned.messages.get(key) or self.known.messages[key]
+
+    def kind(self, claim: Claim) -> int:
+        return self.keyring.kind(claim.source, claim.message_type)

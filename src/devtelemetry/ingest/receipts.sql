@@ -1,0 +1,120 @@
+-- name: insert_receipts
+-- Counts by what it returns: a cluster reports the rows sent, not the rows stored.
+with inserted as (
+    insert into receipt
+        (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, delay)
+    select
+        sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
+        receipt_delay(sent_at + author_offset, received_at, created_at)
+    from unnest(
+        $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[],
+        $created_at::bigint[], $received_at::bigint[], $sent_by_receiver::boolean[], $author_offsets::bigint[],
+        $kinds::integer[]
+    ) as n (
+        sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver, author_offset, kind
+    )
+    on conflict do nothing
+    returning 1
+)
+select count(*) from inserted
+
+-- name: merge_receipts
+-- The earliest of its samples dates a receipt, and one that says "I wrote it" is enough. Returns what changed.
+-- is_earlier: the receipt got an earlier date, so that the last one of its receiver may lie earlier too. author_offset:
+-- how far an author's clock is off by what its receipt says now; NULL: nothing, or not an author's.
+update receipt r
+set created_at = least(r.created_at, n.created_at),
+    received_at = least(r.received_at, n.received_at),
+    sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver,
+    delay = receipt_delay(
+        r.sent_at + case when r.sent_by_receiver then 0 else n.author_offset end,
+        least(r.received_at, n.received_at),
+        least(r.created_at, n.created_at)
+    )
+from (
+    select n.*, known.created_at as known_created_at
+    from unnest(
+        $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[],
+        $created_at::bigint[], $received_at::bigint[], $sent_by_receiver::boolean[], $author_offsets::bigint[]
+    ) as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver, author_offset)
+    join receipt known on known.sent_at = n.sent_at and known.channel_id = n.channel_id
+        and known.message_id = n.message_id and known.receiver_id = n.receiver_id
+) n
+where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
+  and r.receiver_id = n.receiver_id
+  and (
+      n.created_at < r.created_at
+      or (r.created_at is null and n.created_at is not null)
+      or n.received_at < r.received_at
+      or (r.received_at is null and n.received_at is not null)
+      or (n.sent_by_receiver and not r.sent_by_receiver)
+  )
+returning
+    r.sent_at, r.channel_id, r.message_id, r.receiver_id,
+    coalesce(n.created_at < n.known_created_at, false) as is_earlier,
+    case when r.sent_by_receiver then r.received_at - r.sent_at end as author_offset
+
+-- name: last_created_at
+-- When the receivers of these receipts last reported one of them, after merging.
+select r.receiver_id, max(r.created_at) as created_at
+from unnest(
+    $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[]
+) as n (sent_at, channel_id, message_id, receiver_id)
+join receipt r on r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
+    and r.receiver_id = n.receiver_id
+where r.created_at is not null
+group by r.receiver_id
+
+-- name: doubt_receivers
+insert into doubted_receiver (receiver_id)
+select * from unnest($receiver_ids::bigint[])
+on conflict do nothing
+
+-- name: doubt_delays
+-- Delays of these messages may be stored (or going to be, by transactions that run now) without what is known now of
+-- their author's clock; repair will correct them.
+insert into doubted_delay (sent_at, channel_id, message_id)
+select * from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[])
+on conflict do nothing
+
+-- name: upsert_receivers
+-- What a receiver says of itself is as of its latest report, its clock too (of one moment the greatest name or offset);
+-- when it last reported only grows.
+insert into receiver (
+    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
+    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at
+)
+select * from unnest(
+    $receiver_ids::bigint[], $owner_ids::bigint[], $installation_ids::bigint[], $platform_minutes::bigint[],
+    $platforms::text[], $app_version_minutes::bigint[], $app_versions::text[], $last_receipt_minutes::bigint[],
+    $last_heartbeat_minutes::bigint[], $clock_offsets::bigint[], $clock_said_at::bigint[]
+)
+on conflict (receiver_id) do update
+set platform = case
+        when (excluded.platform_minute, excluded.platform collate "C")
+             > (receiver.platform_minute, receiver.platform collate "C")
+        then excluded.platform else receiver.platform end,
+    platform_minute = greatest(receiver.platform_minute, excluded.platform_minute),
+    app_version = case
+        when (excluded.app_version_minute, excluded.app_version collate "C")
+             > (receiver.app_version_minute, receiver.app_version collate "C")
+        then excluded.app_version else receiver.app_version end,
+    app_version_minute = greatest(receiver.app_version_minute, excluded.app_version_minute),
+    last_receipt_minute = greatest(receiver.last_receipt_minute, excluded.last_receipt_minute),
+    last_heartbeat_minute = greatest(receiver.last_heartbeat_minute, excluded.last_heartbeat_minute),
+    clock_offset = case
+        when excluded.clock_said_at is not null
+         and (receiver.clock_said_at is null or (excluded.clock_said_at, excluded.clock_offset)
+             > (receiver.clock_said_at, receiver.clock_offset))
+        then excluded.clock_offset else receiver.clock_offset end,
+    clock_said_at = greatest(receiver.clock_said_at, excluded.clock_said_at)
+
+-- name: upsert_memberships
+insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute)
+select * from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_minutes::bigint[], $last_minutes::bigint[])
+on conflict (channel_id, receiver_id) do update
+set first_sent_minute = least(membership.first_sent_minute, excluded.first_sent_minute),
+    last_sent_minute = greatest(membership.last_sent_minute, excluded.last_sent_minute)
+where membership.first_sent_minute is null
+   or excluded.first_sent_minute < membership.first_sent_minute
+   or excluded.last_sent_minute > membership.last_sent_minute

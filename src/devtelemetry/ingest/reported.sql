@@ -1,0 +1,77 @@
+-- name: upsert_reported_memberships
+-- Of joining and of leaving the latest that was said counts; of what was said at one moment, the greatest. Leaving: 0
+-- comes in for "still in".
+insert into membership (channel_id, receiver_id, joined_at, joined_said_at, left_at, left_said_at)
+select channel_id, receiver_id, joined_at, joined_said_at, nullif(left_at, 0), left_said_at
+from unnest(
+    $channel_ids::bigint[], $receiver_ids::bigint[], $joined_at::bigint[], $joined_said_at::bigint[],
+    $left_at::bigint[], $left_said_at::bigint[]
+) as n (channel_id, receiver_id, joined_at, joined_said_at, left_at, left_said_at)
+on conflict (channel_id, receiver_id) do update
+set joined_at = case
+        when excluded.joined_said_at is not null
+         and (membership.joined_said_at is null or (excluded.joined_said_at, excluded.joined_at)
+             > (membership.joined_said_at, membership.joined_at))
+        then excluded.joined_at else membership.joined_at end,
+    joined_said_at = greatest(membership.joined_said_at, excluded.joined_said_at),
+    left_at = case
+        when excluded.left_said_at is not null
+         and (membership.left_said_at is null or (excluded.left_said_at, coalesce(excluded.left_at, 0))
+             > (membership.left_said_at, coalesce(membership.left_at, 0)))
+        then excluded.left_at else membership.left_at end,
+    left_said_at = greatest(membership.left_said_at, excluded.left_said_at)
+
+-- name: write_runs
+-- Numbers of reports that arrived. The stored run that begins with a new one or next before it takes the new one in if
+-- both touch or overlap; else that is a row of its own. What one of two rows does not know, the other tells.
+-- Not of who opted out or is being forgotten: a push of rejected samples alone names no receiver that was looked up.
+with arrived as (
+    select *
+    from unnest(
+        $installation_ids::bigint[], $first_sequences::bigint[], $last_sequences::bigint[], $first_sent_at::bigint[],
+        $last_sent_at::bigint[]
+    ) as n (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
+    where not exists (select from opt_out o where o.installation_id = n.installation_id)
+      and not exists (select from forgotten_receiver f where f.installation_id = n.installation_id)
+),
+grown as (
+    update report_run r
+    set first_sent_at = case
+            when n.first_sequence = r.first_sequence then least(r.first_sent_at, n.first_sent_at)
+            else coalesce(r.first_sent_at, n.first_sent_at) end,
+        last_sent_at = case
+            when n.last_sequence = r.last_sequence then greatest(r.last_sent_at, n.last_sent_at)
+            when n.last_sequence > r.last_sequence then coalesce(n.last_sent_at, r.last_sent_at)
+            else coalesce(r.last_sent_at, n.last_sent_at) end,
+        last_sequence = greatest(r.last_sequence, n.last_sequence)
+    from (
+        select distinct on (a.installation_id, stored_sequence) a.*, stored_sequence
+        from arrived a
+        cross join lateral (
+            select max(k.first_sequence) as stored_sequence
+            from report_run k
+            where k.installation_id = a.installation_id and k.first_sequence <= a.first_sequence
+        ) k
+        order by a.installation_id, stored_sequence, a.first_sequence
+    ) n
+    where r.installation_id = n.installation_id and r.first_sequence = n.stored_sequence
+      and r.last_sequence >= n.first_sequence - 1
+    returning n.installation_id, n.first_sequence
+)
+insert into report_run (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
+select a.installation_id, a.first_sequence, a.last_sequence, a.first_sent_at, a.last_sent_at
+from arrived a
+where not exists (
+    select from grown g where g.installation_id = a.installation_id and g.first_sequence = a.first_sequence
+)
+order by a.installation_id, a.first_sequence
+-- Another server may have been faster.
+on conflict (installation_id, first_sequence) do update
+set first_sent_at = least(report_run.first_sent_at, excluded.first_sent_at),
+    last_sent_at = case
+        when excluded.last_sequence = report_run.last_sequence
+        then greatest(report_run.last_sent_at, excluded.last_sent_at)
+        when excluded.last_sequence > report_run.last_sequence
+        then coalesce(excluded.last_sent_at, report_run.last_sent_at)
+        else coalesce(report_run.last_sent_at, excluded.last_sent_at) end,
+    last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
