@@ -440,9 +440,6 @@ async def test_while_the_server_stops_nothing_is_acknowledged(opened: Opener) ->
     # The client logs what it finds in an array of objects.
     assert list(answer.json()[0]) == ["id", "error"]
     assert counted.of("samples", "requests") == {"requests 503": 1}
-    for path in ONCE:
-        answer = await service.post(f"/{path}", b"{}" if path != "waku-metrics" else b"[{}]")
-        assert (answer.status_code, answer.content) == (503, b"")
 
 
 async def test_a_full_queue_is_told_with_when_to_come_again(opened: Opener) -> None:

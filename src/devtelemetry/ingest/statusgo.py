@@ -100,6 +100,18 @@ def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     return report
 
 
+def read_and_leave(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # noqa: ARG001
+    """The body of the other paths, from which nothing is computed: it is counted and not kept.
+
+    Raises Unreadable if the body is no JSON.
+    """
+    try:
+        _loads(body)
+    except ValueError as error:
+        raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+    return Report(not_kept=1)
+
+
 # Kinds of items
 
 

@@ -28,7 +28,13 @@ from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
 from devtelemetry.ingest.check import AgeLimits
-from devtelemetry.ingest.statusgo import Refused, Report, Unreadable, read_record_metrics
+from devtelemetry.ingest.statusgo import (
+    Refused,
+    Report,
+    Unreadable,
+    read_and_leave,
+    read_record_metrics,
+)
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
 from devtelemetry.model.errors import Busy, Unavailable
 from devtelemetry.runtime import metrics
@@ -55,16 +61,11 @@ class _Endpoint(NamedTuple):
     answers_array: bool  # else the body of an answer is empty
 
 
-def _leave(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # noqa: ARG001
-    """Nothing is computed from what is posted there."""
-    return Report(not_kept=1)
-
-
 _ENDPOINTS = (
     _Endpoint("record-metrics", read_record_metrics, answers_array=True),
-    _Endpoint("update-envelope", _leave, answers_array=False),
-    _Endpoint("protocol-stats", _leave, answers_array=False),
-    _Endpoint("waku-metrics", _leave, answers_array=False),
+    _Endpoint("update-envelope", read_and_leave, answers_array=False),
+    _Endpoint("protocol-stats", read_and_leave, answers_array=False),
+    _Endpoint("waku-metrics", read_and_leave, answers_array=False),
 )
 
 
