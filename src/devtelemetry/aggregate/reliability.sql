@@ -7,7 +7,7 @@
 --                               as in measured.sql
 --      hole_receivers, hole_after, hole_before
 --                               as in spans.sql. They come in, so that the plan fits how many there are
---      holes_after, holes_before   the span of all holes in the window: no more is read again than lies between
+--      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
 --      smallest_group           receivers; smaller groups are put together
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
@@ -15,8 +15,8 @@
 -- The receipts of the window were read before: by message (measured.sql) and by receiver (held.sql). What is joined here
 -- has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary
 -- search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is rare is
--- read once more and taken out: what receivers hold outside of their stay
--- or within their holes, messages that too few vouch for, marks of authors.
+-- read once more and taken out: what receivers hold outside of their stay or within their holes, messages that too few
+-- vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
 unmeasured_channel as not materialized (
@@ -144,7 +144,7 @@ in_hole as (
     from receipt
     join hole_of_receiver using (receiver_id)
     left join said_stay using (channel_id, receiver_id)
-    where sent_at > $holes_after::bigint and sent_at < $holes_before::bigint and holes @> sent_at
+    where sent_at > $first_hole_after::bigint and sent_at < $last_hole_before::bigint and holes @> sent_at
       and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
     group by channel_id, receiver_id, kind
 ),
