@@ -44,6 +44,7 @@ from devtelemetry.transfer.files import MAX_LINE_BYTES, InputFile, TransferError
 from devtelemetry.transfer.importing import BATCH_SAMPLES, Imported, import_samples
 from devtelemetry.transfer.parse import PSEUDONYM_PREFIX, Line, parse_line
 from support.store import LATER, START, compute_window, empty
+from support.worlds import prefix_of
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
 NOW_MS = MONDAY + 3 * DAY_MS
@@ -714,15 +715,27 @@ async def delays(database: Database) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
+def as_one_file(files: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Each with channels, keys and installations of its own."""
+    names = ("channelId", "receiverPublicKey", "installationId")
+    return [
+        line | {name: prefix_of(number) + line[name] for name in names if name in line}
+        for number, file in enumerate(files)
+        for line in file
+    ]
+
+
+@pytest.mark.parametrize("together", [1, 5])
 @settings(
-    max_examples=60,
+    max_examples=12,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(samples=sample_files())
+@given(data=st.data())
 async def test_import_export_import_changes_nothing(
-    samples: list[dict[str, Any]], database: Database
+    together: int, data: st.DataObject, database: Database
 ) -> None:
+    samples = as_one_file([data.draw(sample_files()) for _ in range(together)])
     await empty(database)
     await run_import(database, lines(samples))
     text = await exported(database)

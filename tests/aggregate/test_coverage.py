@@ -38,6 +38,7 @@ from support.worlds import (
     arrivals,
     numbered,
     pushed_in_pieces,
+    several,
     store_pushes,
 )
 
@@ -114,15 +115,17 @@ async def measured(database: Database, membership: MembershipPolicy) -> WindowRe
     return await compute_window(database, membership=membership, unmeasured=UNMEASURED)
 
 
+@pytest.mark.parametrize("together", [1, 5])
 @settings(
-    max_examples=100,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(world=worlds())
+@given(data=st.data())
 async def test_pushes_in_any_pieces_and_order_give_the_oracles_figures(
-    world: World, database: Database
+    together: int, data: st.DataObject, database: Database
 ) -> None:
+    world = data.draw(several(worlds(), together))
     await empty(database)
     await store_pushes(database, *world.transactions, heartbeats=world.heartbeats)
     with_holes = {}

@@ -20,9 +20,10 @@ from devtelemetry.model import (
     WindowReliability,
 )
 from devtelemetry.store.database import Database
-from oracle.model import OracleSample, OracleWindow, Receiver, compute
+from oracle.model import OracleSample, OracleWindow, compute
 from oracle.recording import Vector, read_vectors
 from support.store import START, as_samples, compute_window, empty, store, store_vector
+from support.worlds import Pushed, World, several
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
 END = START + HOUR_MS
@@ -101,7 +102,7 @@ RECEIVERS = st.sampled_from(["a", "b", "c", "d", "e"])
 
 
 @st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[OracleSample], dict[Receiver, int]]:
+def worlds(draw: st.DrawFn) -> World:
     """Samples of a few messages that contradict each other in every way that there is."""
     samples = []
     for number in range(draw(st.integers(1, 10))):
@@ -132,21 +133,27 @@ def worlds(draw: st.DrawFn) -> tuple[list[OracleSample], dict[Receiver, int]]:
     reported = {sample.message for sample in samples if sample.created_at is not None}
     samples = [sample for sample in samples if sample.message in reported]
     heartbeats = draw(st.dictionaries(st.tuples(RECEIVERS, st.just("")), INSTANTS, max_size=3))
-    return samples, heartbeats
+    return World(
+        [Pushed((sample,)) for sample in samples],
+        cuts=[],
+        numbers={},
+        memberships={},
+        heartbeats=[Heartbeat(*receiver, "", "", at) for receiver, at in heartbeats.items()],
+    )
 
 
+@pytest.mark.parametrize("together", [1, 5])
 @settings(
-    max_examples=100,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(data=st.data(), world=worlds())
+@given(data=st.data())
 async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
-    data: st.DataObject,
-    world: tuple[list[OracleSample], dict[Receiver, int]],
-    database: Database,
+    together: int, data: st.DataObject, database: Database
 ) -> None:
-    samples, heartbeats = world
+    world = data.draw(several(worlds(), together))
+    samples = world.samples
     repeated = data.draw(st.lists(st.sampled_from(samples), max_size=5)) if samples else []
     shuffled = as_samples(data.draw(st.permutations(samples + repeated)))
     cuts = sorted(data.draw(st.sets(st.integers(1, max(1, len(shuffled) - 1)), max_size=4)))
@@ -164,7 +171,7 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
     await store(
         database,
         *batches[1:],
-        heartbeats=[Heartbeat(*receiver, "", "", at) for receiver, at in heartbeats.items()],
+        heartbeats=world.heartbeats,
     )
 
     for membership in MembershipPolicy:
@@ -174,7 +181,7 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
             START,
             END,
             membership.value,
-            heartbeats=heartbeats,
+            heartbeats=world.last_heartbeats,
             unmeasured_channels=["*-negotiated"],
             unmeasured_types=["NOISE"],
         )

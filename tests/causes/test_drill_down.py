@@ -24,7 +24,6 @@ from devtelemetry.causes.request import (
     TooMuch,
     UnknownName,
 )
-from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
@@ -37,25 +36,27 @@ from devtelemetry.model import (
 from devtelemetry.retention.clean import clean
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
-from oracle.model import OracleSample, Receiver, compute
+from oracle.model import compute
 from support.losses import PLATFORMS, worked_channel
 from support.store import LATER, START, as_samples, compute_window, empty, store, store_hours
-from support.worlds import END, World, store_pushes
+from support.worlds import END, World, several, store_pushes
 
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
 HOUR = parse_timeframe("1h")
 RULES = AggregateRules((HOUR,), unmeasured={Source.GRPC: Unmeasured(channels=("*-negotiated",))})
 
 
+@pytest.mark.parametrize("together", [1, 5])
 @settings(
-    max_examples=100,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(world=worlds(), quorum=st.sampled_from([1, 1, 2, 3]), cap=st.sampled_from([1.0, 0.5, 0.25]))
+@given(data=st.data(), quorum=st.sampled_from([1, 1, 2, 3]), cap=st.sampled_from([1.0, 0.5, 0.25]))
 async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle(
-    world: World, quorum: int, cap: float, database: Database
+    together: int, data: st.DataObject, quorum: int, cap: float, database: Database
 ) -> None:
+    world = data.draw(several(worlds(), together))
     await empty(database)
     await store_pushes(database, *world.transactions, heartbeats=world.heartbeats)
     for membership in MembershipPolicy:
@@ -98,25 +99,23 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
 )
 @given(world=contradictions())
 async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured(
-    world: tuple[list[OracleSample], dict[Receiver, int]], database: Database
+    world: World, database: Database
 ) -> None:
-    samples, heartbeats = world
     await empty(database)
-    beats = [Heartbeat(*receiver, "", "", at) for receiver, at in heartbeats.items()]
-    await store(database, as_samples(samples), heartbeats=beats)
+    await store(database, as_samples(world.samples), heartbeats=world.heartbeats)
     unmeasured = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
     for membership in MembershipPolicy:
         rules = replace(RULES, membership=membership, unmeasured=unmeasured)
         of_oracle = compute(
-            samples,
+            world.samples,
             START,
             END,
             membership.value,
-            heartbeats=heartbeats,
+            heartbeats=world.last_heartbeats,
             unmeasured_channels=["*-negotiated"],
             unmeasured_types=["NOISE"],
         ).channels
-        for channel_id in {sample.channel_id for sample in samples}:
+        for channel_id in {sample.channel_id for sample in world.samples}:
             asked = MissingRequest(channel_id, HOUR, from_unix_ms(START))
             async with drill_down(database, rules, asked, now=lambda: LATER) as found:
                 counts = found.counts

@@ -1,7 +1,8 @@
 """Worlds of pushes for property tests: pieces of them, and how they are stored."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate, chain, zip_longest
 
 from hypothesis import strategies as st
 
@@ -93,6 +94,90 @@ class World:
             if number not in numbers
         ]
 
+
+# ---------------------------------------------------------------------------- many worlds as one
+
+
+def prefix_of(number: int) -> str:
+    """Of the names in the world of that number: together, no two worlds have one in common."""
+    return f"w{number}-"
+
+
+def with_prefix(sample: OracleSample, prefix: str) -> OracleSample:
+    return replace(
+        sample,
+        channel_id=prefix + sample.channel_id,
+        receiver_public_key=prefix + sample.receiver_public_key,
+        installation_id=installation_with_prefix(sample.installation_id, prefix),
+    )
+
+
+def installation_with_prefix(installation: str, prefix: str) -> str:
+    """An installation without a name stays one."""
+    return installation and prefix + installation
+
+
+def as_one(worlds: Sequence[World]) -> World:
+    """A world in which each of these has channels, keys and installations of its own.
+
+    One window of it tells of them all, and costs about as much as a window of one of them.
+    """
+    apart = [_with_prefix(world, prefix_of(number)) for number, world in enumerate(worlds)]
+    transactions = [
+        list(chain(*parts))
+        for parts in zip_longest(*(world.transactions for world in apart), fillvalue=())
+    ]
+    return World(
+        pushes=list(chain(*transactions)),
+        cuts=list(accumulate(map(len, transactions[:-1]))),
+        numbers={name: said for world in apart for name, said in world.numbers.items()},
+        memberships={name: said for world in apart for name, said in world.memberships.items()},
+        heartbeats=[beat for world in apart for beat in world.heartbeats],
+    )
+
+
+def several(worlds: st.SearchStrategy[World], number: int) -> st.SearchStrategy[World]:
+    return st.lists(worlds, min_size=number, max_size=number).map(as_one)
+
+
+def _with_prefix(world: World, prefix: str) -> World:
+    def installation(name: str) -> str:
+        return installation_with_prefix(name, prefix)
+
+    return World(
+        pushes=[
+            Pushed(
+                tuple(with_prefix(sample, prefix) for sample in push.samples),
+                push.run
+                and push.run._replace(installation_id=installation(push.run.installation_id)),
+                tuple(
+                    said._replace(
+                        channel_id=prefix + said.channel_id,
+                        receiver_public_key=prefix + said.receiver_public_key,
+                        installation_id=installation(said.installation_id),
+                    )
+                    for said in push.memberships
+                ),
+            )
+            for push in world.pushes
+        ],
+        cuts=world.cuts,
+        numbers={installation(name): said for name, said in world.numbers.items()},
+        memberships={
+            ((prefix + key, installation(name)), prefix + channel_id): said
+            for ((key, name), channel_id), said in world.memberships.items()
+        },
+        heartbeats=[
+            beat._replace(
+                receiver_public_key=prefix + beat.receiver_public_key,
+                installation_id=installation(beat.installation_id),
+            )
+            for beat in world.heartbeats
+        ],
+    )
+
+
+# --------------------------------------------------------------------------- what is drawn of them
 
 MOMENTS = st.integers(-10, 70).map(lambda minute: START + minute * MINUTE_MS + minute % 3) | (
     st.sampled_from([START - 1, START, START + 1, END - 2, END - 1, END, END + 1])
