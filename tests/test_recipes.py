@@ -34,7 +34,10 @@ def test_every_room_is_in_the_table_and_no_other() -> None:
 
 def test_there_are_recipes_for_the_usual_changes() -> None:
     assert list(RECIPES) == [
+        "A field of a sample",
+        "A dimension",
         "A membership policy",
+        "A figure on the page",
         "A setting",
     ]
 
