@@ -8,9 +8,12 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from devtelemetry.api.app import clock_metrics, window_metrics
+from devtelemetry.causes.classify import LossClass
+from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.audits import audit_metrics
 from devtelemetry.ingest.statusgo import Refused
-from devtelemetry.model import Reason
+from devtelemetry.model import Dimension, MembershipPolicy, Reason, WindowState
+from devtelemetry.results.columns import COLUMNS
 from devtelemetry.runtime import metrics
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +83,13 @@ def test_the_page_of_metrics_has_every_reason_and_no_other() -> None:
     section = page.partition("## Reasons")[2].partition("\n## ")[0]
     told = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert sorted(told) == sorted({*(r.label for r in Reason), *(r.value for r in Refused)})
+
+
+def test_the_glossary_has_every_figure_and_every_word_that_programs_read() -> None:
+    glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    figures = [column.json for column in COLUMNS if column.json is not None]
+    words = (*Dimension, *MembershipPolicy, *WindowState, *LossClass, *Word)
+    assert [name for name in (*figures, *words) if f"`{name}`" not in glossary] == []
 
 
 def links(page: Path) -> Iterator[str]:
