@@ -116,6 +116,19 @@ def test_a_link_to_another_page_leads_there(page: Path) -> None:
             assert fragment in map(anchor, headings), f"{target}: no such heading"
 
 
+def test_every_page_is_in_an_index() -> None:
+    indexes = [ROOT / "docs" / "README.md", ROOT / "docs" / "evidence" / "README.md"]
+    linked = {(index.parent / target).resolve() for index in indexes for target in links(index)}
+    decisions = ROOT / "docs" / "adr"
+    assert decisions in linked
+    pages = [page for page in PAGES if page.is_relative_to(ROOT / "docs")]
+    assert [
+        page
+        for page in pages
+        if page not in linked and page.parent != decisions and page not in indexes
+    ] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_only_files_that_exist(page: Path) -> None:
     """A file may be named by the end of its path: `ingest/check.py`, or `check.py` alone."""
