@@ -1,9 +1,9 @@
 """The one list of what is computed of a window, a channel and a group.
 
-What stores, compares, reads, adds up or writes down results goes by this list. A new figure is a
-line here, a column of that name in the schema, and the SQL that computes it. The class that holds
-the value in memory has a field of that name: Counts, Spreads, Figures or WindowReliability
-(model/results.py). Tests hold the schema and the classes to the list.
+Everything that stores, compares, reads, adds up or writes down results goes by this list. A new
+figure needs a line here, a column of that name in the schema, the SQL that computes it, and a field
+of that name in the class that holds the value: Counts, Spreads, Figures or WindowReliability
+(model/results.py). Tests compare the schema and the classes with the list.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Level(Flag):
 
 
 class Adds(Enum):
-    """What the values of several windows make together; as SQL calls it."""
+    """How the values of several windows make one. The words are those of SQL."""
 
     SUM = "sum"
     GREATEST = "max"
@@ -31,12 +31,12 @@ class Adds(Enum):
 class Column:
     """One figure.
 
-    name     of the column, of the field that holds it, and of what the SQL returns
+    name     of the column, of the field that holds the value, and in what the algorithm returns
     type     as PostgreSQL calls it
     levels   which tables have it
-    adds     None: of several windows there is none
-    json     its name in the documents; None: they do not have it as it is stored
-    meaning  for who reads the documents
+    adds     how the values of several windows make one; None: they do not
+    json     its name in the JSON documents; None: it is not in them as it is stored
+    meaning  a sentence for the documentation of the API
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Rows of the tables of results, and what they are as values. Pure.
 
-Columns have the same names wherever they stand, so that one reading serves all. NULL in a column of
-what figures rest on: the window was computed before it was kept.
+A column has the same name in every table and in what the algorithm returns, so one function reads
+them all. A NULL means that the window was computed before the column was kept.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ from devtelemetry.model import (
 from devtelemetry.results.columns import COLUMNS, COUNTS, OF_RECEIVERS, Level, of_level
 
 OF_WINDOW = 0
-"""In the place of a channel's id: the groups of the window"""
+"""Stands for a channel's id in the groups of the window itself"""
 
 Row = Mapping[str, Any]
 
@@ -44,11 +44,12 @@ NO_CHANNEL_TAKES_PART: Row = {
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What was computed of a window: rows with the columns of the list, and maybe more.
+    """What was computed of a window. Rows have the columns of the list, and may have others.
 
-    window    of the channels that take part in it, together
-    channels  with channel_id, and by it
-    groups    with channel_id (OF_WINDOW: of the window), dimension, is_rest and value, and by them
+    window    its own row, made of the channels that take part in it
+    channels  they have a channel_id too, and are sorted by it
+    groups    they have channel_id (or OF_WINDOW), dimension, is_rest and value too, and are sorted
+              by these
     """
 
     window: Row

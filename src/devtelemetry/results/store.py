@@ -18,11 +18,13 @@ _figures = itemgetter(*_WINDOW_ROW)
 
 
 async def store(connection: Connection, window: WindowReliability, found: Computed) -> int:
-    """Puts a window in the place of what is stored of it. In a transaction of the caller's.
+    """Stores a window in the place of an earlier computation. The caller has begun a transaction.
 
-    Returns its revision: from 1, up by one if a figure changed or was not kept before.
+    window  as it was made of `found`
+    found   the rows to store
 
-    window  what was made of `found`; of its groups and channels the rows count
+    Returns the revision: 1 for a new window; one more than before if a figure changed, or was not
+    kept before.
     """
     key: dict[str, Any] = {
         "timeframe": window.timeframe,
@@ -60,7 +62,7 @@ async def _replace(
     key: Mapping[str, Any],
     found: Sequence[Row],
 ) -> bool:
-    """Whether that changed anything. Rows begin with what tells them apart."""
+    """Returns whether that changed anything. The first columns tell rows apart."""
     rows = sorted(map(itemgetter(*columns), found))
     stored = await connection.fetch(_QUERIES[f"{level}s"], **key)
     if sorted(map(tuple, stored)) == rows:
