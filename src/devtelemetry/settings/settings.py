@@ -73,6 +73,7 @@ class Settings(BaseSettings):
         enable_decoding=False,
         extra="forbid",
         frozen=True,
+        defer_build=True,  # --help needs no values checked
         validate_default=False,  # they are values, not text
     )
 
