@@ -19,14 +19,14 @@ desktop: $(VENV)/desktop  ## the settings page of this machine's node settings
 	$(BIN)/devtelemetry desktop $(ARGS)
 
 test: $(VENV)/dev lint  ## lint and all tests; PYTEST="-k …" for a part
-	$(BIN)/python -m pytest -n 3 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup $(PYTEST)
 
 # The rules and the arithmetic, and the algorithm on the worked cases: what a change breaks first.
 QUICK := tests/aggregate/test_reliability.py tests/aggregate/test_windows.py tests/causes/test_classify.py \
   tests/estimate tests/report tests/results tests/test_config.py tests/test_docs.py tests/test_package.py \
   tests/test_words.py
 quick: $(VENV)/dev   ## a part of the tests, in less than a minute
-	$(BIN)/python -m pytest -n 2 $(QUICK) $(PYTEST)
+	$(BIN)/python -m pytest -n 2 -m "not slow" $(QUICK) $(PYTEST)
 
 check: test      ## the same
 

@@ -5,6 +5,7 @@ runs on it too.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import signal
@@ -17,9 +18,11 @@ import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
 
+from devtelemetry.settings.names import environment_name
+from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
-from support.program import Run, program_in_process
+from support.program import Run, in_process
 from support.server import postmaster_pid
 
 _numbers = itertools.count(1)
@@ -99,9 +102,11 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 @pytest.fixture
-def plain_run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the program in this process."""
-    return program_in_process(monkeypatch, capsys)
+def plain_run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs the program in this process; of the environment it sees no setting."""
+    for name in Settings.model_fields:
+        monkeypatch.delenv(environment_name(name), raising=False)
+    return functools.partial(in_process, check=False)
 
 
 @pytest.fixture

@@ -21,8 +21,9 @@ from devtelemetry.model import (
 )
 from devtelemetry.report import report
 from devtelemetry.runtime.clock import utc_now
-from support.program import Done, Run, program
-from support.server import command, postmaster_pid, wait_until_gone
+from support.program import Done, Run, command
+from support.program import run as run_process
+from support.server import postmaster_pid, wait_until_gone
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
 START_ISO = "2026-03-02T10:00:00Z"
@@ -110,7 +111,7 @@ def test_after_twenty_bad_lines_the_rest_is_counted(run: Run, tmp_path: Path) ->
 
 
 def test_import_reads_standard_input(database_url: str) -> None:
-    done = program("import", "-", f"--database={database_url}", text=json.dumps(sample()))
+    done = run_process("import", "-", f"--database={database_url}", text=json.dumps(sample()))
     assert (done.returncode, done.stdout, done.stderr) == (
         0,
         "imported 1, duplicates 0, rejected 0\n",

@@ -13,8 +13,8 @@ import pytest
 
 from devtelemetry.client import Limits, Problem, Settings, Status, TelemetryClient, Timing
 from devtelemetry.client.outbox import DAY_MS
+from support.program import run
 from support.push_server import push_server
-from support.server import run
 
 PAGE = (Path(__file__).parents[1] / "docs" / "client.md").read_text(encoding="utf-8")
 SCHEMA = Path(__file__).parents[1] / "src" / "devtelemetry" / "client" / "schema.sql"

@@ -17,7 +17,8 @@ from devtelemetry.runtime import metrics
 from devtelemetry.settings.names import option_name
 from devtelemetry.settings.settings import Settings
 from devtelemetry.settings.table import default_text, description, settings_table
-from support.program import Done, Run, program
+from support.program import Done, Run
+from support.program import run as run_process
 
 
 def test_settings_prints_the_page_of_settings(plain_run: Run) -> None:
@@ -141,10 +142,10 @@ def test_help_loads_no_server() -> None:
 
 def test_logs_go_to_stderr_and_as_json_where_asked(tmp_path: Path) -> None:
     at = f"--data-dir={tmp_path / 'data'}"
-    done = program("report", at, "--log-level=info", "--log-format=json")
+    done = run_process("report", at, "--log-level=info", "--log-format=json")
     assert done.returncode == 0
     assert "There are no samples yet." in done.stdout
     records = [json.loads(line) for line in done.stderr.splitlines()]
     assert records
     assert all({"event", "level", "timestamp"} <= record.keys() for record in records)
-    assert program("report", at).stderr == ""
+    assert run_process("report", at).stderr == ""

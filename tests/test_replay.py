@@ -35,7 +35,10 @@ from oracle.recording import (
     true_delivery_ratio,
 )
 from support.ci import missing_part
-from support.server import ServerProcess, run
+from support.program import in_process
+from support.server import ServerProcess
+
+pytestmark = pytest.mark.slow
 
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated")
 
@@ -114,14 +117,14 @@ def reported(
     for membership in MEMBERSHIPS:
         for start, _ in windows:
             at = from_unix_ms(start).isoformat()
-            run(
+            in_process(
                 "aggregate",
                 server.where,
                 "--timeframe=1h",
                 f"--window-start={at}",
                 f"--membership={membership}",
             )
-    report = json.loads(run("report", server.where, "--json", "--timeframe=1h").stdout)
+    report = in_process("report", server.where, "--json", "--timeframe=1h").document
     return {
         membership: [w for w in report["windows"] if w["membership"] == membership]
         for membership in MEMBERSHIPS
@@ -218,7 +221,7 @@ def test_quirks_are_answered_and_their_good_samples_stored(server: ServerProcess
     replay(recording, server)
 
     mapped = to_samples(recording)
-    stored = [json.loads(line) for line in run("export", server.where).stdout.splitlines()]
+    stored = [json.loads(line) for line in in_process("export", server.where).out.splitlines()]
     assert {(line["channelId"], line["messageId"]) for line in stored} == {
         sample.message for sample in mapped.receipts
     }

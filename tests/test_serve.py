@@ -21,7 +21,10 @@ from devtelemetry.runtime.clock import now_ms
 from devtelemetry.v1 import PUSH, telemetry_pb2
 from oracle.model import OracleSample, compute
 from support.ports import free_port
-from support.server import ServerProcess, postmaster_pid, run, wait_until_gone
+from support.program import in_process, run
+from support.server import ServerProcess, postmaster_pid, wait_until_gone
+
+pytestmark = pytest.mark.slow
 
 RECEIVERS = 4
 SAMPLES_PER_PUSH = 20
@@ -102,13 +105,11 @@ def test_what_was_acknowledged_survives_sigkill_and_is_there_once(
 
     with server:
         exported = [
-            json.loads(line) for line in run("export", f"--data-dir={data_dir}").stdout.splitlines()
+            json.loads(line) for line in in_process("export", server.where).out.splitlines()
         ]
         start = from_ms(started_at)
-        run("aggregate", f"--data-dir={data_dir}", "--timeframe=1h", f"--window-start={start}")
-        report = json.loads(
-            run("report", f"--data-dir={data_dir}", "--json", "--timeframe=1h").stdout
-        )
+        in_process("aggregate", server.where, "--timeframe=1h", f"--window-start={start}")
+        report = json.loads(in_process("report", server.where, "--json", "--timeframe=1h").out)
 
     stored = [(line["messageId"], line["receiverPublicKey"]) for line in exported]
     assert len(set(stored)) == len(stored), "a sample is there twice"
@@ -153,7 +154,7 @@ def test_a_stopped_server_has_committed_what_it_took_and_leaves_nothing_running(
     pusher.stop()
     wait_until_gone([postmaster])
 
-    exported = run("export", f"--data-dir={data_dir}").stdout.splitlines()
+    exported = in_process("export", server.where).out.splitlines()
     acknowledged = {f"m{n}" for n in range(pusher.acknowledged) if pusher.holds(n)}
     assert acknowledged <= {json.loads(line)["messageId"] for line in exported}
     assert "Traceback" not in server.log_path.read_text()
@@ -212,7 +213,7 @@ def test_the_database_alone_may_die_and_comes_back(tmp_path: Path) -> None:
         reached = pusher.acknowledged
         _wait(lambda: pusher.acknowledged >= reached + 400)
         pusher.stop()
-        exported = run("export", f"--data-dir={server.data_dir}").stdout.splitlines()
+        exported = in_process("export", server.where).out.splitlines()
     acknowledged = {f"m{n}" for n in range(pusher.acknowledged) if pusher.holds(n)}
     assert acknowledged <= {json.loads(line)["messageId"] for line in exported}
 
@@ -264,7 +265,7 @@ def test_beyond_loopback_nothing_starts_without_tokens_and_tls(
     assert refused.returncode == 1
     assert "token create" in error_line(refused.stderr)
 
-    token = run("token", "create", "app", where).stdout.split()[-1]
+    token = in_process("token", "create", "app", where).out.split()[-1]
     with ServerProcess(tmp_path / "data", where, *tls, grpc_listen="0.0.0.0:0") as server:
         credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
         port = server.grpc.rpartition(":")[2]

@@ -725,6 +725,7 @@ def as_one_file(files: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 5])
 @settings(
     max_examples=12,

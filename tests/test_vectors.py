@@ -16,9 +16,10 @@ from devtelemetry.model import from_unix_ms
 from devtelemetry.store.database import Database
 from oracle.recording import Vector
 from support.postgres import system_postgres
-from support.program import Run
-from support.server import run
+from support.program import Run, run
 from support.store import empty, store_vector
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vectors")]
 
 # A large one, and one with numbers and memberships.
 THROUGH_PROCESSES = ("mixed-2-bracketed", "coverage-left-ends-the-part")

@@ -115,6 +115,7 @@ async def measured(database: Database, membership: MembershipPolicy) -> WindowRe
     return await compute_window(database, membership=membership, unmeasured=UNMEASURED)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 5])
 @settings(
     max_examples=20,
@@ -263,6 +264,7 @@ def test_a_union_has_the_same_numbers_and_no_two_that_touch(runs: list[NewRun]) 
         assert one[2:] == (one.first_sequence * 10, one.last_sequence * 10)
 
 
+@pytest.mark.slow
 @settings(
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -21,7 +21,9 @@ from support.waiting import until_waiting
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
-RULES = AggregateRules(tuple(parse_timeframe(name) for name in ("1h", "1d", "1w")))
+HOURLY = AggregateRules(tuple(parse_timeframe(name) for name in ("1h", "1d", "1w")))
+# A week has 28 windows of six hours, and 168 of one: where it does not matter, the fewer do.
+RULES = AggregateRules(tuple(parse_timeframe(name) for name in ("6h", "1d", "1w")))
 
 
 class Deployment:
@@ -30,6 +32,7 @@ class Deployment:
     def __init__(self, database: Database, writer: RowWriter) -> None:
         self.database = database
         self.writer = writer
+        self.rules = RULES
         self.now = MONDAY
 
     async def report(
@@ -51,11 +54,11 @@ class Deployment:
 
     async def compute(self) -> list[WindowReliability]:
         windows: list[WindowReliability] = []
-        await compute_due(self.database, RULES, now=lambda: self.now, on_window=windows.append)
+        await compute_due(self.database, self.rules, now=lambda: self.now, on_window=windows.append)
         return windows
 
     async def clean(self) -> CleanResult:
-        return await clean(self.database, RULES, 7 * DAY, now=lambda: self.now)
+        return await clean(self.database, self.rules, 7 * DAY, now=lambda: self.now)
 
     async def days(self) -> set[int]:
         async with self.database.acquire() as connection:
@@ -78,6 +81,7 @@ async def test_nothing_stored_means_nothing_due(deployment: Deployment) -> None:
 async def test_an_hour_is_provisional_then_recomputed_on_news_then_settled_once(
     deployment: Deployment,
 ) -> None:
+    deployment.rules = HOURLY
     sent = MONDAY + timedelta(minutes=30)
     deployment.now = MONDAY + 2 * HOUR
     await deployment.report("m1", sent, "a", "b")
@@ -110,6 +114,7 @@ async def test_an_hour_is_provisional_then_recomputed_on_news_then_settled_once(
 async def test_after_an_outage_everything_due_is_computed_oldest_first_and_once(
     deployment: Deployment,
 ) -> None:
+    deployment.rules = HOURLY
     for hour in range(0, 60, 7):
         deployment.now = MONDAY + hour * HOUR
         await deployment.report(f"m{hour}", deployment.now, "a", "b")
@@ -136,6 +141,7 @@ async def test_after_an_outage_everything_due_is_computed_oldest_first_and_once(
 
 
 async def test_two_servers_do_not_compute_twice(deployment: Deployment) -> None:
+    deployment.rules = HOURLY
     deployment.now = MONDAY + HOUR
     await deployment.report("m1", MONDAY, "a", "b")
     deployment.now = MONDAY + 5 * HOUR
@@ -148,6 +154,7 @@ async def test_two_servers_do_not_compute_twice(deployment: Deployment) -> None:
 async def test_windows_wait_for_an_import_that_is_not_whole(
     deployment: Deployment, database: Database
 ) -> None:
+    deployment.rules = HOURLY
     await deployment.report("m1", MONDAY, "a", "b")
     deployment.now = MONDAY + 5 * HOUR
     async with database.acquire() as importing:
@@ -162,14 +169,14 @@ async def test_windows_wait_for_an_import_that_is_not_whole(
 async def test_an_import_after_the_settling_is_taken_in(deployment: Deployment) -> None:
     sent = MONDAY + timedelta(minutes=5)
     await deployment.report("m1", sent, "a", created=sent)
-    await deployment.report("after", MONDAY + HOUR, "a", "b", created=MONDAY + 2 * HOUR)
+    await deployment.report("after", MONDAY + 6 * HOUR, "a", "b", created=MONDAY + 7 * HOUR)
     deployment.now = MONDAY + 30 * DAY
     await deployment.compute()
     await deployment.report("m1", sent, "b", created=sent + HOUR)
     await deployment.report("m0", MONDAY, "b", created=sent + HOUR)
     deployment.now += HOUR
-    (hour,) = [w for w in await deployment.compute() if named([w]) == [("1h", MONDAY)]]
-    assert (hour.state, hour.revision, hour.counts.expected) == (WindowState.SETTLED, 2, 3)
+    (first,) = [w for w in await deployment.compute() if named([w]) == [("6h", MONDAY)]]
+    assert (first.state, first.revision, first.counts.expected) == (WindowState.SETTLED, 2, 3)
 
 
 async def test_a_day_goes_when_it_is_old_and_all_its_windows_are_settled_and_not_before(
@@ -257,9 +264,9 @@ async def test_what_was_computed_outlives_its_samples(
     windows = named(await deployment.compute())
 
     assert ("1w", MONDAY) not in windows
-    assert ("1h", MONDAY) not in windows
-    assert {("1h", MONDAY - HOUR), ("1d", MONDAY - DAY), ("1h", MONDAY + DAY)} <= set(windows)
-    assert ("1h", MONDAY + 3 * DAY) in windows
+    assert ("6h", MONDAY) not in windows
+    assert {("6h", MONDAY - 6 * HOUR), ("1d", MONDAY - DAY), ("6h", MONDAY + DAY)} <= set(windows)
+    assert ("6h", MONDAY + 3 * DAY) in windows
     async with database.acquire() as connection:
         week = "select * from reliability_window where timeframe = '1w' and window_start = $1"
         after = await connection.fetchrow(week, MONDAY)

@@ -412,6 +412,7 @@ async def assert_as_the_oracle_has_it(
     return window
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40,
     deadline=None,
@@ -479,6 +480,7 @@ def hash_of(name: str) -> int:
     return sum(name.encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 async def test_of_a_crowd_too_and_each_interval_holds_its_estimate(
     seed: int, database: Database

@@ -142,6 +142,7 @@ def worlds(draw: st.DrawFn) -> World:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 5])
 @settings(
     max_examples=20,

@@ -46,6 +46,7 @@ HOUR = parse_timeframe("1h")
 RULES = AggregateRules((HOUR,), unmeasured={Source.GRPC: Unmeasured(channels=("*-negotiated",))})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 5])
 @settings(
     max_examples=20,
@@ -92,6 +93,7 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
                 assert sum(message.pairs.missing for message in lacking) == oracle.missing
 
 
+@pytest.mark.slow
 @settings(
     max_examples=50,
     deadline=None,

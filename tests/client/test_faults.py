@@ -22,6 +22,8 @@ from support.clients import QUICK, eventually, receive, running_client, wall_clo
 from support.ports import free_port
 from support.server import ServerProcess, exported_samples
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+
 NODE = Path(__file__).parents[1] / "support" / "node.py"
 DAY_MS = 86_400_000
 

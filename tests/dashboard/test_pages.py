@@ -35,9 +35,12 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.words import percent
 from support.browser import DESKTOP, PHONE, Visit, visit
-from support.server import ServerProcess, run
+from support.program import run
+from support.server import ServerProcess
 from support.store import START as STORED_FROM
 from support.store import compute_window, store
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pages")]
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

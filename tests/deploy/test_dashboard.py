@@ -185,6 +185,7 @@ def _before(moment: datetime, span: timedelta) -> datetime:
     return moment - span
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [Prometheus, VictoriaMetrics])
 async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
     database: Database, tmp_path: Path, kind: type[Store]

@@ -140,6 +140,7 @@ def check_health(environment: dict[str, str]) -> subprocess.CompletedProcess[str
     )
 
 
+@pytest.mark.slow
 def test_the_health_check_tells_a_server_that_is_ready_from_none(
     tmp_path: Path, database_url: str
 ) -> None:
@@ -153,6 +154,7 @@ def test_the_health_check_tells_a_server_that_is_ready_from_none(
     assert "refused" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_health_check_speaks_tls_where_the_server_does(
     tmp_path: Path, database_url: str
 ) -> None:

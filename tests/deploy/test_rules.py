@@ -49,6 +49,7 @@ def test_prometheus_takes_the_configuration() -> None:
     promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", [RULES, SCRAPED], ids=lambda path: path.name)
 def test_the_rules_do_as_their_unit_tests_say(path: Path) -> None:
     promtool("test", "rules", path.with_name(f"{path.stem}_test.yml"))

@@ -13,11 +13,13 @@ import pytest
 from devtelemetry.client import Settings
 from support.clients import eventually
 from support.farewells import opted_out_of
+from support.program import command
 from support.push_server import push_server
-from support.server import command
 
 if TYPE_CHECKING:
     from PySide6.QtGui import QGuiApplication
+
+pytestmark = pytest.mark.slow
 
 # An environment in which some packages are not installed.
 _WITHOUT = """

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from support.page import OpenPage
 
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("opt in")]
+
 SWITCH = "Send reliability telemetry"
 
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from support.page import Control, OpenPage, Page
 
+pytestmark = pytest.mark.slow
+
 SWITCH = "Send reliability telemetry"
 ADDRESS = "Server address"
 LAST = "Blind message and channel ids"

@@ -22,6 +22,8 @@ from devtelemetry.estimate.interval import (
 from devtelemetry.estimate.student import t_quantile
 from devtelemetry.model import Counts, Spread, Spreads
 
+pytestmark = pytest.mark.slow
+
 Cluster = tuple[int, int]  # missing, corroborated
 
 CLUSTER = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))

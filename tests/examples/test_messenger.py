@@ -24,6 +24,8 @@ from devtelemetry.client import Settings
 from support.broker import mqtt_broker
 from support.server import ServerProcess, exported_samples
 
+pytestmark = pytest.mark.slow
+
 PROGRAM = Path(__file__).parents[2] / "examples" / "messenger.py"
 SECONDS = 60.0
 

@@ -7,8 +7,8 @@ import pytest
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.server.wiring import remote_write
 from devtelemetry.settings.settings import Settings
+from support.program import run
 from support.receiver import Receiver, receiving
-from support.server import run
 
 SECRET = "hunter2"
 

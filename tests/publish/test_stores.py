@@ -36,7 +36,8 @@ from devtelemetry.publish.publisher import PublishedSeries, count_waiting, publi
 from devtelemetry.publish.remote_write import Outcome, RemoteWrite, Stamped, labels_of
 from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.store.database import Database
-from support.server import ServerProcess, run
+from support.program import in_process, run
+from support.server import ServerProcess
 from support.store import store as store_samples
 from support.stores import (
     OURS,
@@ -48,6 +49,8 @@ from support.stores import (
     VictoriaMetrics,
     is_close,
 )
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stores")]
 
 TIMEFRAMES = ("1h", "1d", "1w")
 CHANNELS = 10  # and as many receivers: enough for an interval
@@ -331,7 +334,7 @@ def import_hours(data_dir: Path, directory: Path, first_ms: int, hours: int) -> 
     ]
     file = directory / f"{first_ms}.ndjson"
     file.write_text("\n".join(lines))
-    run("import", f"--data-dir={data_dir}", str(file))
+    in_process("import", f"--data-dir={data_dir}", str(file))
 
 
 def fetch(server: ServerProcess, path: str) -> str:

@@ -16,7 +16,10 @@ from devtelemetry.model import parse_moment
 from devtelemetry.simulator.board import Board
 from devtelemetry.simulator.compare import Comparison, Figures
 from devtelemetry.simulator.demo import LiveMinutes
-from support.server import command, wait_until_gone
+from support.program import command
+from support.server import wait_until_gone
+
+pytestmark = pytest.mark.slow
 
 SHOWN_SECONDS = 120.0  # what the demo promises, from its start to the first live minute
 END_SECONDS = 60.0

@@ -22,8 +22,10 @@ from devtelemetry.simulator.fetch import fetch_report
 from devtelemetry.simulator.inject import Pusher, to_request
 from devtelemetry.simulator.node import Target
 from devtelemetry.v1 import telemetry_pb2
-from support.program import Run
-from support.server import ServerProcess, command, exported_samples, run
+from support.program import Run, command, in_process, run
+from support.server import ServerProcess, exported_samples
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audits")]
 
 MINUTE = parse_timeframe("1m")
 
@@ -234,5 +236,5 @@ def test_a_file_of_something_else_is_left_as_it_is(
 
 def test_all_that_audits_left_goes_with_one_key(server: ServerProcess) -> None:
     run("simulate", "--audit", f"--target={server.grpc}", "--nodes=5")
-    run("forget", "devtelemetry-audit", server.where)
+    in_process("forget", "devtelemetry-audit", server.where)
     assert [sample["channelId"] for sample in exported_samples(server)] == ["c"]

@@ -29,9 +29,11 @@ from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.transfer.importing import import_samples
 from oracle.model import OracleWindow
-from support.program import Run
-from support.server import ServerProcess, run
+from support.program import Run, in_process, run
+from support.server import ServerProcess
 from support.simulated import measured
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nodes")]
 
 HOUR = parse_timeframe("1h")
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
@@ -71,9 +73,8 @@ def figures(world: World, server: ServerProcess) -> dict[str, Any]:
     """The window that is measured, as the server computes it after the run."""
     start = iso(from_unix_ms(world.spec.start_ms))
     options = (server.where, "--timeframe=1h")
-    run("aggregate", *options, f"--window-start={start}")
-    document: dict[str, Any] = json.loads(run("report", *options, "--json").stdout)
-    return document
+    in_process("aggregate", *options, f"--window-start={start}")
+    return in_process("report", *options, "--json").document
 
 
 def assert_equal(world: World, document: dict[str, Any], truth: OracleWindow) -> None:
@@ -177,8 +178,8 @@ def test_the_command_writes_the_truth_and_says_what_there_is_to_compare(
     assert f"--window-start {window['start']}" in done.stderr, "it is not computed yet"
 
     compute_it = ("--timeframe=1h", f"--window-start={window['start']}")
-    run("aggregate", server.where, *compute_it)
-    of_server = json.loads(run("report", server.where, "--json").stdout)
+    in_process("aggregate", server.where, *compute_it)
+    of_server = in_process("report", server.where, "--json").document
     assert compare(truth, of_server)[0].difference == pytest.approx(0, abs=0.05)
 
 
@@ -222,7 +223,7 @@ def test_a_server_may_ask_for_tls_and_a_token_and_its_refusal_is_told(
     where, tls = f"--database={database_url}", (f"--tls-cert={certificate}", f"--tls-key={key}")
     with ServerProcess(tmp_path / "data", where, "--require-tokens", *tls) as server:
         target = f"localhost:{server.grpc.rpartition(':')[2]}"
-        token = run("token", "create", "nodes", server.where).stdout.strip()
+        token = in_process("token", "create", "nodes", server.where).out.strip()
         refused = simulate(target, f"--tls-ca={ca}", "--token=dt_wrong")
         assert refused.returncode == 1
         (line,) = refused.stderr.strip().splitlines()

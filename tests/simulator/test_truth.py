@@ -34,6 +34,8 @@ from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from support.store import START, compute_window
 
+pytestmark = pytest.mark.slow
+
 # Clocks that are right, and nobody who comes or goes: what is measured is exactly what is true.
 STILL = Spec(
     seed=1,

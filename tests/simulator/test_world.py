@@ -22,6 +22,8 @@ from devtelemetry.simulator.truth import TrueWindow, true_windows, truth_documen
 from devtelemetry.simulator.world import make_world
 from support.simulated import measured
 
+pytestmark = pytest.mark.slow
+
 HOUR = parse_timeframe("1h")
 START_MS = 1_772_445_600_000  # 2026-03-02T10:00Z
 

@@ -30,6 +30,8 @@ from devtelemetry.store.embedded import AlreadyServing, EmbeddedServer, identity
 from devtelemetry.store.embedded.cluster import Cluster
 from devtelemetry.store.embedded.program import program
 
+pytestmark = pytest.mark.slow
+
 T = TypeVar("T")
 SOURCES = Path(embedded.__file__).parents[3]
 LAUNCHER = Path(identity.__file__).with_name("_launch.py")

@@ -1,24 +1,22 @@
-"""The program: in the test's own process, which saves its start, or as a process.
+"""The program: in the test's own process, which saves a second of start, or as a process.
 
 Nothing of it is replaced.
 """
 
+import contextlib
+import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
-import pytest
 import structlog
 
 from devtelemetry.__main__ import main
 from devtelemetry.runtime import logs
-from devtelemetry.settings.names import environment_name
-from devtelemetry.settings.settings import Settings
-from support.server import command
 
 
 @dataclass(frozen=True)
@@ -36,31 +34,49 @@ class Done:
 Run = Callable[..., Done]
 
 
-def program_in_process(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """What runs a command line, given as its words; of the environment it sees no setting."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(environment_name(name), raising=False)
-    monkeypatch.setattr(logs, "configure_logging", lambda *_: None)  # it is the test runner's here
+def in_process(*arguments: str, check: bool = True) -> Done:
+    """Runs a command line, given as its words. Not where an event loop runs, which it has its own.
 
-    def run(*arguments: str) -> Done:
-        monkeypatch.setattr(sys, "argv", ["devtelemetry", *arguments])
-        capsys.readouterr()
-        with structlog.testing.capture_logs():
-            status = main()
-        return Done(status, *capsys.readouterr())
+    check  it must end well
+    """
+    out, err = _Stream(), _Stream()
+    with (
+        mock.patch.object(sys, "argv", ["devtelemetry", *arguments]),
+        # That is the test runner's here.
+        mock.patch.object(logs, "configure_logging"),
+        structlog.testing.capture_logs(),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        status = main()
+    done = Done(status, out.text, err.text)
+    assert not check or status == 0, (arguments, done)
+    return done
 
-    return run
+
+class _Stream(io.TextIOWrapper):
+    """Takes bytes and text, as standard output does."""
+
+    def __init__(self) -> None:
+        self._bytes = io.BytesIO()
+        super().__init__(self._bytes, encoding="utf-8", write_through=True)
+
+    @property
+    def text(self) -> str:
+        return self._bytes.getvalue().decode()
 
 
-def program(
-    *arguments: str, text: str | None = None, **environment: str
+def command(*arguments: str) -> list[str]:
+    """The command line of the program, as this environment has it installed."""
+    return [sys.executable, "-m", "devtelemetry", *arguments]
+
+
+def run(
+    *arguments: str, check: bool = True, text: str | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """The program as a process."""
-    return subprocess.run(
-        command(*arguments),
-        input=text,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **environment},
+    """A process of the program, to its end. `text`: what it finds on standard input."""
+    done = subprocess.run(
+        command(*arguments), input=text, capture_output=True, text=True, check=False
     )
+    assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
+    return done

@@ -4,11 +4,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from support.program import command, in_process
 
 START_SECONDS = 120.0  # crash recovery on a slow disk included
 
@@ -81,21 +82,9 @@ class ServerProcess:
             self._process.stdout.close()
 
 
-def command(*arguments: str) -> list[str]:
-    """The command line of the program, as this environment has it installed."""
-    return [sys.executable, "-m", "devtelemetry", *arguments]
-
-
-def run(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """One command of the program, to its end."""
-    done = subprocess.run(command(*arguments), capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
-    return done
-
-
 def exported_samples(server: ServerProcess) -> list[dict[str, Any]]:
     """The samples that a server has, as it exports them; not what reporters said beside them."""
-    lines = run("export", server.where).stdout.splitlines()
+    lines = in_process("export", server.where).out.splitlines()
     return [line for line in map(json.loads, lines) if "messageId" in line]
 
 
