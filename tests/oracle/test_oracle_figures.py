@@ -11,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oracle import figures
-from oracle.figures import DELAY_CLASSES, Captures, Described, delay_class
+from oracle.cases import END, IN, MINUTE, START, counts, everywhere, mark, sample
+from oracle.figures import DELAY_CLASSES, Captures, delay_class
+from oracle.groups import Groups
+from oracle.messages import Described
 from oracle.model import OracleSample, compute
-from oracle.test_oracle import END, IN, MINUTE, START, counts, everywhere, mark, sample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -253,7 +255,7 @@ def test_influence_is_exact_where_all_are_there_throughout(
 # Groups
 
 
-def shown(found: figures.Groups) -> dict[str | None, tuple[int, ...]]:
+def shown(found: Groups) -> dict[str | None, tuple[int, ...]]:
     return {
         value: (g.messages, g.receivers, g.expected, g.missing, g.corroborated)
         for value, g in found.items()
