@@ -31,6 +31,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import NamedTuple
 
 from oracle.samples import (
@@ -69,7 +70,7 @@ class Receipt:
     """when it was held"""
     via: Via
 
-    @property
+    @cached_property
     def outcome(self) -> Outcome:
         return next(outcome for outcome in OUTCOMES if outcome in self.created_at)
 
@@ -93,30 +94,30 @@ class Message:
     contradicted_by: frozenset[Receiver]
     """who says another sent_at by a clock as good: conflicts"""
 
-    @property
+    @cached_property
     def holders(self) -> frozenset[Receiver]:
         return frozenset(r for r, receipt in self.receipts.items() if receipt.outcome == "held")
 
-    @property
+    @cached_property
     def vouchers(self) -> frozenset[Receiver]:
         return frozenset(self.receipts.keys() | self.authors.keys())
 
-    @property
+    @cached_property
     def capturers(self) -> frozenset[Receiver]:
         return self.holders - self.authors.keys()
 
-    @property
+    @cached_property
     def author(self) -> Receiver | None:
         """The one whose platform, version and server are the message's."""
         said = [(said_at is None, said_at or 0, author) for author, said_at in self.authors.items()]
         return min(said)[2] if said else None
 
-    @property
+    @cached_property
     def was_not_sent(self) -> bool:
         arrived = self.receipts.keys() - self.authors.keys()
         return self.failure is not None and not arrived and not self.went_out
 
-    @property
+    @cached_property
     def corrected_sent_at(self) -> int:
         """When it was sent, by the server's clock as far as an author told."""
         if self.clock != "author":

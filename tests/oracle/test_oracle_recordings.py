@@ -108,9 +108,10 @@ def test_small_recording_measures_what_is_true() -> None:
     )
 
 
+# One author sent a message again 14 s later, in the next hour. Most got it then, so it is dated so.
 @pytest.mark.parametrize(
     ("membership", "ratio", "pairs"),
-    [("present", 0.9535, 86_769), ("bracketed", 0.9532, 73_724), ("window", 0.9485, 87_230)],
+    [("present", 0.9535, 86_769), ("bracketed", 0.9532, 73_723), ("window", 0.9484, 87_231)],
 )
 def test_large_recording_reads_as_stated(membership: Membership, ratio: float, pairs: int) -> None:
     large = material("large")
