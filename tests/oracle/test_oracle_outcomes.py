@@ -154,6 +154,16 @@ def test_what_is_not_held_vouches_toward_the_quorum_and_is_no_capture(outcome: O
     assert window.channels["c"].captures == (2, 2, 0, 4)
 
 
+def test_what_one_alone_knows_of_and_cannot_read_is_missing_and_not_corroborated() -> None:
+    # So more can be missing than is corroborated, and the delivery ratio fall below 0.
+    samples = [*everywhere("a", "b"), says("unreadable", "m", "b")]
+    window = compute(samples, START, END, "present")
+
+    assert counts(window) == (1, 2, 2, 2, 1)
+    assert window.reliability == 0
+    assert window.delivery_ratio == -1
+
+
 def test_an_outcome_that_comes_after_another_is_a_sign_of_life() -> None:
     samples = [*everywhere("a"), *held({"m": "ab"})]
     late = says("unreadable", "m", "b", after=2 * 3_600_000)
