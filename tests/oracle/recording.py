@@ -272,6 +272,8 @@ class Truth:
     """channel id → receiver public key → …"""
     senders: Mapping[MessageKey, str]
     """message → public key of its author"""
+    unpublished: frozenset[MessageKey]
+    """messages of which no envelope went out"""
 
     @property
     def receivers(self) -> list[TruthReceiver]:
@@ -306,6 +308,12 @@ def read_truth(path: Path) -> Truth:
             for channel in channels
             for message in channel["messages"]
         },
+        unpublished=frozenset(
+            (channel["chatId"], message["id"])
+            for channel in channels
+            for message in channel["messages"]
+            if not any(envelope["published"] for envelope in message["envelopes"])
+        ),
     )
 
 

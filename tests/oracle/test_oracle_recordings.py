@@ -172,6 +172,48 @@ def test_envelopes_name_the_true_author_and_no_other(name: str) -> None:
     assert marked[True] > 0.97 * marked.total()
 
 
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_what_could_not_be_read_and_what_was_not_sent_are_told_from_the_rest(name: str) -> None:
+    known = material(name)
+    messages = told_in_full(known)
+
+    unreadable = {
+        (message, key)
+        for message, told in messages.items()
+        for (key, _), receipt in told.receipts.items()
+        if receipt.outcome == "unreadable"
+    }
+    assert unreadable == {
+        ((channel_id, message_id), key)
+        for channel_id, members in known.truth.channels.items()
+        for key, truly in members.items()
+        for message_id in truly.processing_error
+    }
+    not_sent = {key for key in known.truth.senders if messages[key].was_not_sent}
+    assert not_sent == known.truth.unpublished
+    # The recorded client says of nothing that it came from a store.
+    assert not any(r.via for told in messages.values() for r in told.receipts.values())
+
+
+@pytest.mark.parametrize("name", ["small", "large"])
+def test_events_move_no_delivery_ratio(name: str) -> None:
+    known = material(name)
+    (_, end) = known.windows[-1]
+    there = still_there(known.mapped.receipts, end)
+
+    in_full = replace(known, messages=told_in_full(known)).measured("present", there)
+
+    assert delivery_ratio_over(in_full) == delivery_ratio_over(known.measured("present", there))
+    assert sum(window.counts.unreadable for window in in_full) > 0
+    assert sum(window.counts.not_sent for window in in_full) > 0
+
+
+def told_in_full(known: Material) -> Canonical:
+    """With what was said of envelopes."""
+    mapped = known.mapped
+    return canonical([*mapped.samples, *mapped.unreadable], mapped.events)
+
+
 def test_shift_moves_every_time_and_nothing_else() -> None:
     recording = small_recording()
     later = shift(recording, 36)
