@@ -113,7 +113,7 @@ def test_clusters_are_authors_where_the_dimension_is_of_authors() -> None:
     version_1 = window().groups("author_app_version")["1"]
 
     # ann 6, 1; bob 6, 1
-    assert version_1.over_receivers == version_1.over_parts == (2, 2, 12, 72)
+    assert version_1.over_receivers == version_1.over_memberships == (2, 2, 12, 72)
     assert version_1.over_channels == (1, 4, 24, 144)
     by_both = window().table("author_app_version", "app_version")["1", "2"]
     # Of zoe and dan: ann's 4, 0; bob's 4, 1
