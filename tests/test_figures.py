@@ -41,7 +41,7 @@ from devtelemetry.model import (
     parse_moment,
 )
 from devtelemetry.store.database import Database
-from oracle.recording import Vector, read_vectors
+from oracle.vectors import Vector, read_vectors
 from support.store import START, compute_window, store_hours, store_vector
 
 HOUR = timedelta(hours=1)

@@ -14,7 +14,7 @@ from aggregate.test_reliability import VECTORS, assert_vector_holds
 from conftest import database_of
 from devtelemetry.model import from_unix_ms
 from devtelemetry.store.database import Database
-from oracle.recording import Vector
+from oracle.vectors import Vector
 from support.postgres import system_postgres
 from support.program import Run, run
 from support.store import empty, store_vector

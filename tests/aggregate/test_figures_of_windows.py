@@ -40,7 +40,7 @@ from devtelemetry.model import (
     WindowReliability,
 )
 from devtelemetry.store.database import Database
-from oracle.figures import DIMENSIONS, OracleGroup
+from oracle.groups import DIMENSIONS, OracleGroup
 from oracle.model import Numbers, OracleChannel, OracleSample, OracleWindow, Receiver, compute
 from support.store import START, as_memberships, as_samples, compute_window, empty, store
 from support.worlds import (

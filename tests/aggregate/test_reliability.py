@@ -21,7 +21,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, OracleWindow, compute
-from oracle.recording import Vector, read_vectors
+from oracle.vectors import Vector, read_vectors
 from support.store import START, as_samples, compute_window, empty, store, store_vector
 from support.worlds import Pushed, World, several
 

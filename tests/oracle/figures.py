@@ -5,7 +5,6 @@ figure is a plain function of pairs or of channels, in exact fractions.
 
 How the page is read where it leaves a choice:
 
-- *Values that sort last* do so by code point.
 - *Influence*: who neither counts in a channel nor alone vouches for a message of it moves nothing
   there, and is not looked at.
 """
@@ -13,7 +12,6 @@ How the page is read where it leaves a choice:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
@@ -21,10 +19,12 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
-    from oracle.model import OracleChannel, Receiver
+    from oracle.messages import Described
+    from oracle.samples import Receiver, Via
+    from oracle.window import OracleChannel
 
-Dimension = Literal["platform", "app_version", "message_type"]
-DIMENSIONS: tuple[Dimension, ...] = ("platform", "app_version", "message_type")
+MissingClass = Literal["unreadable", "dropped", "not_sent", "not_arrived"]
+MISSING_CLASSES: tuple[MissingClass, ...] = ("unreadable", "dropped", "not_sent", "not_arrived")
 
 _SECOND = 1_000
 _MINUTE = 60 * _SECOND
@@ -33,16 +33,33 @@ _HOUR = 60 * _MINUTE
 DELAY_CLASSES = 15
 
 
+class Traits(NamedTuple):
+    """What groups go by of a message."""
+
+    message_type: str
+    author: Receiver | None
+    author_said: Described
+
+
 class Pair(NamedTuple):
     """A receiver that counts, and a message that it should hold and did not write."""
 
     channel_id: str
     receiver: Receiver
-    message_type: str
+    said: Described
+    """by its receiver"""
+    message: Traits
     is_unknown: bool
     """nothing can be said of it; then it is in no other count"""
-    is_missing: bool
+    missing: MissingClass | None
+    """why it is missing; None: it is not, or unknown"""
+    reason: str
+    """of a missing one"""
     is_corroborated: bool
+    is_recovered: bool
+    """delivered, and once unreadable"""
+    via: Via
+    """of a delivered one"""
     delivery_delay: int | None
     """class of what it took to be held; None: it is unknown or missing"""
     report_delay: int | None
@@ -50,14 +67,7 @@ class Pair(NamedTuple):
 
     @property
     def is_delivered(self) -> bool:
-        return not self.is_unknown and not self.is_missing
-
-
-class Described(NamedTuple):
-    """What a receiver said last of itself; empty: it never did."""
-
-    platform: str = ""
-    app_version: str = ""
+        return not self.is_unknown and self.missing is None
 
 
 class Spread(NamedTuple):
@@ -90,39 +100,37 @@ class PairCounts(NamedTuple):
     missing: int
     corroborated: int
     unknown: int
-
-
-@dataclass(frozen=True)
-class OracleGroup:
-    """What belongs to one value of a dimension, or to several that are put together."""
-
-    messages: int
-    receivers: int
-    expected: int
-    missing: int
-    corroborated: int
-    unknown: int
-    over_channels: Spread
-    over_receivers: Spread
-    over_memberships: Spread
-    delays: Delays
-
-
-Groups = dict[str | None, OracleGroup]
-"""By value; None: groups that are too small to be shown, put together"""
+    unreadable: int
+    dropped: int
+    not_sent: int
+    not_arrived: int
+    recovered: int
+    by_live: int
+    by_history: int
+    by_resend: int
 
 
 # Pairs
 
 
 def count_pairs(pairs: Iterable[Pair]) -> PairCounts:
-    expected = missing = corroborated = unknown = 0
-    for pair in pairs:
-        unknown += pair.is_unknown
-        expected += not pair.is_unknown
-        missing += pair.is_missing
-        corroborated += pair.is_corroborated
-    return PairCounts(expected, missing, corroborated, unknown)
+    all_pairs = list(pairs)
+    classes = Counter(pair.missing for pair in all_pairs if pair.missing is not None)
+    ways = Counter(pair.via for pair in all_pairs if pair.is_delivered)
+    return PairCounts(
+        expected=sum(not pair.is_unknown for pair in all_pairs),
+        missing=classes.total(),
+        corroborated=sum(pair.is_corroborated for pair in all_pairs),
+        unknown=sum(pair.is_unknown for pair in all_pairs),
+        unreadable=classes["unreadable"],
+        dropped=classes["dropped"],
+        not_sent=classes["not_sent"],
+        not_arrived=classes["not_arrived"],
+        recovered=sum(pair.is_recovered for pair in all_pairs),
+        by_live=ways["live"],
+        by_history=ways["history"],
+        by_resend=ways["resent"],
+    )
 
 
 def spread(pairs: Iterable[Pair], cluster: Callable[[Pair], Hashable]) -> Spread:
@@ -173,65 +181,6 @@ def delays(pairs: Iterable[Pair]) -> Delays:
     return Delays(
         tuple(delivery[number] for number in classes), tuple(report[number] for number in classes)
     )
-
-
-# Groups
-
-
-def groups(channels: Sequence[OracleChannel], dimension: Dimension, smallest: int) -> Groups:
-    """The groups of these channels together, none with fewer than `smallest` receivers but None."""
-
-    def said(channel: OracleChannel, receiver: Receiver) -> str:
-        return str(getattr(channel.members[receiver], dimension))
-
-    # Whom a value concerns.
-    concerned: defaultdict[str, set[Receiver]] = defaultdict(set)
-    for channel in channels:
-        if dimension == "message_type":
-            for message_type in channel.types:
-                concerned[message_type] |= channel.members.keys()
-        else:
-            for receiver in channel.members:
-                concerned[said(channel, receiver)].add(receiver)
-
-    shown = {value for value, receivers in concerned.items() if len(receivers) >= smallest}
-    together = concerned.keys() - shown
-    if together:
-        while shown and len(set().union(*(concerned[value] for value in together))) < smallest:
-            fewest = min(len(concerned[value]) for value in shown)
-            joins = max(value for value in shown if len(concerned[value]) == fewest)
-            shown.remove(joins)
-            together.add(joins)
-
-    values: list[tuple[str | None, set[str]]] = [(value, {value}) for value in shown]
-    if together:
-        values.append((None, set(together)))
-
-    found: Groups = {}
-    for shown_as, of_group in values:
-        messages = receivers = 0
-        pairs: list[Pair] = []
-        for channel in channels:
-            if dimension == "message_type":
-                own = sum(message_type in of_group for message_type in channel.types)
-                messages += own
-                receivers += len(channel.members) if own else 0
-                pairs += [pair for pair in channel.pairs if pair.message_type in of_group]
-            else:
-                its = {r for r in channel.members if said(channel, r) in of_group}
-                messages += channel.messages if its else 0
-                receivers += len(its)
-                pairs += [pair for pair in channel.pairs if pair.receiver in its]
-        found[shown_as] = OracleGroup(
-            messages,
-            receivers,
-            *count_pairs(pairs),
-            over_channels(pairs),
-            over_receivers(pairs),
-            over_memberships(pairs),
-            delays(pairs),
-        )
-    return found
 
 
 # Middle values

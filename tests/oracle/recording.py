@@ -1,4 +1,4 @@
-"""Test material: recorded traffic of a real client, what truly happened, and the worked vectors.
+"""Test material: recorded traffic of a real client, and what truly happened.
 
 A recording is a list of HTTP requests with their time of arrival (`tests/data/README.md`).
 `to_samples` maps it as the HTTP interface for shipped status-go clients does; `shift` moves it in
@@ -12,25 +12,19 @@ import json
 import os
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
-from oracle.model import Joining, Membership, MessageKey, OracleSample, Receiver
+from oracle.intake import HOUR_MS, NO_ID, SECOND_MS, rejection
+from oracle.samples import EnvelopeEvent, EventKind, MessageKey, OracleSample
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 DATA = Path(__file__).parents[1] / "data"
-VECTORS = Path(__file__).parents[1] / "vectors"
 RECORDINGS_VARIABLE = "DEVTELEMETRY_RECORDINGS"
-
-SECOND_MS = 1_000
-HOUR_MS = 3_600 * SECOND_MS
-DAY_MS = 24 * HOUR_MS
-RETENTION_MS = 7 * DAY_MS
-CLOCK_SKEW_MS = HOUR_MS
 
 # What is not measured by default for what comes over the status-go interface.
 UNMEASURED_CHANNELS = ("*-negotiated", "*-contact-code")
@@ -40,9 +34,6 @@ UNMEASURED_TYPES = (
     "STATUS_UPDATE",
     "UNKNOWN",
 )
-
-NO_ID = frozenset({"", "0x"})
-"""What the client writes where it could not decode an id."""
 
 
 def recording_path(name: str) -> Path | None:
@@ -115,6 +106,10 @@ class Mapped:
 
     samples: list[OracleSample]
     """Receipts in order of arrival, each as often as it came; after them the author marks."""
+    unreadable: list[OracleSample]
+    """Envelopes that could not be read, each as often as it was said."""
+    events: list[EnvelopeEvent]
+    """What was said of envelopes otherwise, likewise."""
     rejected: Counter[str]
     """reason → how many, each as often as it came"""
 
@@ -123,17 +118,31 @@ class Mapped:
         return [sample for sample in self.samples if sample.created_at is not None]
 
 
+EVENTS: dict[str, tuple[EventKind, str]] = {
+    "SentEnvelope": ("sent", ""),
+    "ErrorSendingEnvelope": ("send_failed", ""),
+    "MessageCheckFailure": ("send_failed", "not_in_store"),
+    "MessageCheckSuccess": ("went_out", ""),
+    "MessageDeliveryConfirmed": ("went_out", ""),
+    "MissedRelevantMessages": ("from_store", ""),
+}
+"""Type of an item → what it says of its envelope, and the reason where the item gives none"""
+
+
 def to_samples(recording: Recording) -> Mapped:
-    """The samples and author marks that the recorded requests report.
+    """The samples, author marks and events that the recorded requests report.
 
     Each entry of a ReceivedMessages item is one sample, createdAt being the arrival of its request.
     A SentEnvelope marks (senderKeyUID, peerId) as author of every message of which any accepted
     sample carries that envelope, no matter which of the two came first. Its own sentAt is not
     looked at: the client may write 0 or 1 there.
+
+    An update-envelope with a processingError says that its receiver could not read the envelope. It
+    names no channel.
     """
     receipts: list[OracleSample] = []
+    events: list[EnvelopeEvent] = []
     rejected: Counter[str] = Counter()
-    senders: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
     for request in recording:
         for kind, data in _items(request):
             if kind == "ReceivedMessages":
@@ -143,9 +152,25 @@ def to_samples(recording: Recording) -> Mapped:
                         rejected[reason] += 1
                     else:
                         receipts.append(sample)
-            elif kind == "SentEnvelope" and data["messageHash"] not in NO_ID:
-                senders[data["messageHash"]].add((data["senderKeyUID"], data["peerId"]))
+            elif kind in EVENTS and data["messageHash"] not in NO_ID:
+                events.append(_event(kind, data, created_at=request.t_ms))
+    unreadable = [
+        _unreadable(said, created_at=request.t_ms)
+        for request in recording
+        if _is_to(request, "update-envelope")
+        for said in [json.loads(request.body)]
+        if said["processingError"]
+    ]
+    return Mapped([*receipts, *_marks(receipts, events)], unreadable, events, rejected)
 
+
+def _marks(
+    receipts: Iterable[OracleSample], events: Iterable[EnvelopeEvent]
+) -> Iterable[OracleSample]:
+    senders: defaultdict[str, set[tuple[str, str]]] = defaultdict(set)
+    for event in events:
+        if event.kind == "sent":
+            senders[event.envelope_id].add((event.receiver_public_key, event.installation_id))
     marks: dict[tuple[MessageKey, str, str], OracleSample] = {}
     for sample in receipts:
         for key, installation_id in senders.get(sample.envelope_id, ()):
@@ -158,15 +183,18 @@ def to_samples(recording: Recording) -> Mapped:
                 installation_id=installation_id,
                 sent_by_receiver=True,
             )
-    return Mapped([*receipts, *marks.values()], rejected)
+    return marks.values()
+
+
+def _is_to(request: Request, path: str) -> bool:
+    return request.path.lstrip("/") == path and bool(request.body)
 
 
 def _items(request: Request) -> Iterator[tuple[str, Any]]:
     """(telemetry_type, telemetry_data) of each item; nothing if the body is not such a batch."""
-    if request.path.lstrip("/") != "record-metrics" or not request.body:
-        return
-    for item in json.loads(request.body):
-        yield item["telemetry_type"], item["telemetry_data"]
+    if _is_to(request, "record-metrics"):
+        for item in json.loads(request.body):
+            yield item["telemetry_type"], item["telemetry_data"]
 
 
 def _receipt(entry: Mapping[str, Any], created_at: int) -> OracleSample:
@@ -182,22 +210,35 @@ def _receipt(entry: Mapping[str, Any], created_at: int) -> OracleSample:
     )
 
 
-def rejection(sample: OracleSample) -> str | None:
-    """Why a server refuses this receipt; None if it takes it.
+def _unreadable(said: Mapping[str, Any], created_at: int) -> OracleSample:
+    return OracleSample(
+        message_id="",
+        channel_id="",
+        receiver_public_key=said["receiverKeyUID"],
+        sent_at=said["sentAt"] * SECOND_MS,
+        created_at=created_at,
+        installation_id=said["peerId"],
+        envelope_id=said["messageHash"],
+        outcome="unreadable",
+        reason=_code(said["processingError"]),
+    )
 
-    missing_field   no message, channel or receiver; `0x` is no message id
-    too_old         sent before the oldest UTC day that is kept
-    in_the_future   sent more than the allowed clock skew after it arrived
-    """
-    assert sample.created_at is not None
-    if sample.message_id in NO_ID or not sample.channel_id or not sample.receiver_public_key:
-        return "missing_field"
-    oldest = (sample.created_at - RETENTION_MS) // DAY_MS * DAY_MS
-    if sample.sent_at < oldest:
-        return "too_old"
-    if sample.sent_at > sample.created_at + CLOCK_SKEW_MS:
-        return "in_the_future"
-    return None
+
+def _event(kind: str, data: Mapping[str, Any], created_at: int) -> EnvelopeEvent:
+    says, reason = EVENTS[kind]
+    return EnvelopeEvent(
+        says,
+        data["messageHash"],
+        data["peerId"],
+        created_at,
+        receiver_public_key=data.get("senderKeyUID", ""),
+        reason=reason or _code(data.get("error", "")),
+    )
+
+
+def _code(error: str) -> str:
+    """A client's error as a reason: words with _ between them, at most 64 characters."""
+    return re.sub("[^a-z0-9.-]+", "_", error.lower()).strip("_")[:64]
 
 
 def hourly_windows(samples: Iterable[OracleSample]) -> list[tuple[int, int]]:
@@ -231,6 +272,8 @@ class Truth:
     """channel id → receiver public key → …"""
     senders: Mapping[MessageKey, str]
     """message → public key of its author"""
+    unpublished: frozenset[MessageKey]
+    """messages of which no envelope went out"""
 
     @property
     def receivers(self) -> list[TruthReceiver]:
@@ -265,6 +308,12 @@ def read_truth(path: Path) -> Truth:
             for channel in channels
             for message in channel["messages"]
         },
+        unpublished=frozenset(
+            (channel["chatId"], message["id"])
+            for channel in channels
+            for message in channel["messages"]
+            if not any(envelope["published"] for envelope in message["envelopes"])
+        ),
     )
 
 
@@ -334,76 +383,3 @@ def predecessor_ratio(samples: Iterable[OracleSample], start: int, end: int) -> 
         lacking = sum(most - count for count in by_receiver.values())
         ratios.append(1 - Fraction(lacking, by_receiver.total()))
     return sum(ratios, Fraction(0)) / len(ratios)
-
-
-# Vectors
-
-
-@dataclass(frozen=True)
-class Vector:
-    """A worked case: samples and, exactly, the figures of one window of them."""
-
-    name: str
-    why: str
-    timeframe: str
-    window_start: int
-    window_end: int
-    membership: Membership
-    samples: list[dict[str, Any]]
-    """As a line of an import file."""
-    expect: dict[str, Any]
-    """Ratios are written as fractions, "3/4"; null: no value."""
-    runs: list[dict[str, Any]] = field(default_factory=list)
-    """Numbers that arrived and are no sample's here, as a line of an import file."""
-
-    memberships: list[dict[str, Any]] = field(default_factory=list)
-    """What receivers said of joining and leaving, as a line of an import file."""
-
-    @property
-    def lines(self) -> list[dict[str, Any]]:
-        return self.samples + self.runs + self.memberships
-
-    def oracle_memberships(self) -> dict[tuple[Receiver, str], list[Joining]]:
-        said: defaultdict[tuple[Receiver, str], list[Joining]] = defaultdict(list)
-        for one in self.memberships:
-            receiver = (one["receiverPublicKey"], one.get("installationId", ""))
-            for says, (joined, left) in {
-                "joinedSaidAt": (one.get("joinedAt"), None),
-                "leftSaidAt": (None, one.get("leftAt")),
-            }.items():
-                if says in one:
-                    said[receiver, one["channelId"]].append((one[says], joined, left))
-        return dict(said)
-
-    def oracle_numbers(self) -> dict[str, dict[int, int | None]]:
-        """Those of the samples, and those of the runs, whose samples are rejected ones."""
-        numbers: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
-        for sample in self.samples:
-            if "sequence" in sample:
-                numbers[sample["installationId"]][sample["sequence"]] = sample["sentAt"]
-        for run in self.runs:
-            assert "firstSentAt" not in run
-            for number in range(run["firstSequence"], run["lastSequence"] + 1):
-                numbers[run["installationId"]][number] = None
-        return dict(numbers)
-
-    def oracle_samples(self) -> list[OracleSample]:
-        return [
-            OracleSample(
-                message_id=sample["messageId"],
-                channel_id=sample["channelId"],
-                receiver_public_key=sample["receiverPublicKey"],
-                sent_at=sample["sentAt"],
-                created_at=sample["createdAt"],
-                installation_id=sample.get("installationId", ""),
-                sent_by_receiver=sample.get("sentByReceiver", False),
-            )
-            for sample in self.samples
-        ]
-
-
-def read_vectors() -> list[Vector]:
-    """All worked cases, by name."""
-    vectors = [Vector(**json.loads(path.read_text())) for path in sorted(VECTORS.glob("*.json"))]
-    assert all(vector.membership in get_args(Membership) for vector in vectors)
-    return vectors

@@ -22,7 +22,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.model import Memberships, OracleSample
-from oracle.recording import Vector
+from oracle.vectors import Vector
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
 LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)  # every window of a test is settled

@@ -1,0 +1,342 @@
+"""The messages that samples prove: when each was sent, who has it, who wrote it.
+
+How the page is read where it leaves a choice:
+
+- *Accepted sample*: one with a createdAt. Order of arrival within one millisecond is not stored, so
+  the first of several is that of the least createdAt, then of the least of what else it says.
+- *One vote an installation*: what it said first by the best clock. So saying two times is no
+  second vote, and of equally many votes the value of the first vote counts.
+- *Receipts* of one (channel, message, receiver) merge by outcome: each outcome keeps the earliest
+  createdAt. Sending one again is then no sign of life; another outcome is.
+- *Author marks.* A sample without createdAt says only that the receiver wrote the message
+  (status-go tells so for an envelope, without reporting the message). It takes the pair out of what
+  is expected, it vouches for the message, and it is no receipt: `first`, `last` and reporting do
+  not see it. A mark of a message that no sample reports is nothing.
+- *Nameless samples* are samples of each message that an accepted sample with a name puts into the
+  envelope, in every respect. Where none does, they show that their receiver reports, and no more.
+- *Events of envelopes* are marks, and no receipts either. They reach the messages that samples put
+  into the envelope. An event that names no receiver is of those of its installation that have a
+  sample of the message or wrote it. `from_store` is what its samples would have said as `via` of
+  that envelope, where they said nothing.
+- *The author* that gives a message its dimensions is the one that said so first; who said so at no
+  known time comes after the others, and of one time the least (public key, installation id) counts.
+- *A reason* is that of the first sample of its outcome, also if that one gives none.
+- *Clocks.* `received_at` comes by the server's clock as far as that is known; of an author it is
+  when it sent the message. Of the HELD samples of a receipt the least counts. Of several authors'
+  moments those count that are a second or more off sentAt, and of these the least.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import NamedTuple
+
+from oracle.samples import (
+    CLOCKS,
+    OUTCOMES,
+    VIAS,
+    Clock,
+    Descriptions,
+    EnvelopeEvent,
+    MessageKey,
+    OracleSample,
+    Outcome,
+    Receiver,
+    Via,
+)
+
+MINUTE = 60_000
+
+
+class Described(NamedTuple):
+    """What a receiver said last of itself; empty: it never did."""
+
+    platform: str = ""
+    app_version: str = ""
+    server: str = ""
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """All samples of one (channel, message, receiver), merged."""
+
+    created_at: Mapping[Outcome, int]
+    """earliest of each outcome that was said"""
+    reasons: Mapping[Outcome, str]
+    received_at: int | None
+    """when it was held"""
+    via: Via
+
+    @cached_property
+    def outcome(self) -> Outcome:
+        return next(outcome for outcome in OUTCOMES if outcome in self.created_at)
+
+
+@dataclass(frozen=True)
+class Message:
+    """All that the samples say of one message."""
+
+    sent_at: int
+    clock: Clock
+    """whose clock sent_at is"""
+    message_type: str
+    receipts: Mapping[Receiver, Receipt]
+    authors: Mapping[Receiver, int | None]
+    """who wrote it → when that was said first; None: by marks alone"""
+    author_moments: frozenset[int]
+    """when authors sent it, by the server's clock"""
+    failure: str | None
+    """an author's reason for not having sent it; None: none says so"""
+    went_out: bool
+    contradicted_by: frozenset[Receiver]
+    """who says another sent_at by a clock as good: conflicts"""
+
+    @cached_property
+    def holders(self) -> frozenset[Receiver]:
+        return frozenset(r for r, receipt in self.receipts.items() if receipt.outcome == "held")
+
+    @cached_property
+    def vouchers(self) -> frozenset[Receiver]:
+        return frozenset(self.receipts.keys() | self.authors.keys())
+
+    @cached_property
+    def capturers(self) -> frozenset[Receiver]:
+        return self.holders - self.authors.keys()
+
+    @cached_property
+    def author(self) -> Receiver | None:
+        """The one whose platform, version and server are the message's."""
+        said = [(said_at is None, said_at or 0, author) for author, said_at in self.authors.items()]
+        return min(said)[2] if said else None
+
+    @cached_property
+    def was_not_sent(self) -> bool:
+        arrived = self.receipts.keys() - self.authors.keys()
+        return self.failure is not None and not arrived and not self.went_out
+
+    @cached_property
+    def corrected_sent_at(self) -> int:
+        """When it was sent, by the server's clock as far as an author told."""
+        if self.clock != "author":
+            return self.sent_at
+        off = [moment for moment in self.author_moments if abs(moment - self.sent_at) >= 1_000]
+        return min(off, default=self.sent_at)
+
+
+Canonical = Mapping[MessageKey, Message]
+
+
+def canonical(samples: Iterable[OracleSample], events: Iterable[EnvelopeEvent] = ()) -> Canonical:
+    """The messages that the samples prove, the same for any order and repetition of what is given.
+
+    What is said of envelopes is told of the messages that came in them.
+    """
+    all_samples = list(samples)
+    named = [sample for sample in all_samples if not sample.is_nameless]
+    contents = envelope_contents(named)
+
+    of_message: defaultdict[MessageKey, list[OracleSample]] = defaultdict(list)
+    for sample in named:
+        of_message[sample.message].append(sample)
+    for sample in all_samples:
+        if sample.is_nameless:
+            for channel_id, message_id in messages_of(sample, contents):
+                of_message[channel_id, message_id].append(
+                    replace(sample, channel_id=channel_id, message_id=message_id)
+                )
+
+    of_envelope: defaultdict[MessageKey, list[EnvelopeEvent]] = defaultdict(list)
+    for event in events:
+        for key in contents.get(event.envelope_id, ()):
+            of_envelope[key].append(event)
+
+    return {
+        key: _message(its, of_envelope[key])
+        for key, its in of_message.items()
+        if any(sample.created_at is not None for sample in its)
+    }
+
+
+def envelope_contents(samples: Iterable[OracleSample]) -> Mapping[str, set[MessageKey]]:
+    """Envelope → the messages that accepted samples put into it."""
+    contents: defaultdict[str, set[MessageKey]] = defaultdict(set)
+    for sample in samples:
+        if sample.created_at is not None and sample.message_id and sample.envelope_id:
+            contents[sample.envelope_id].add(sample.message)
+    return contents
+
+
+def messages_of(
+    nameless: OracleSample, contents: Mapping[str, set[MessageKey]]
+) -> list[MessageKey]:
+    """Those that a sample without a message id stands for."""
+    assert nameless.outcome == "unreadable"
+    assert nameless.envelope_id
+    return [
+        (channel_id, message_id)
+        for channel_id, message_id in contents.get(nameless.envelope_id, ())
+        if nameless.channel_id in ("", channel_id)
+    ]
+
+
+def _message(samples: list[OracleSample], events: list[EnvelopeEvent]) -> Message:
+    receipts = [sample for sample in samples if sample.created_at is not None]
+    involved = {sample.receiver for sample in samples} | {
+        (event.receiver_public_key, event.installation_id)
+        for event in events
+        if event.receiver_public_key
+    }
+
+    # What authors say: when that they wrote it, why that it was not sent.
+    marks: list[tuple[Receiver, int | None]] = [
+        (sample.receiver, sample.created_at) for sample in samples if sample.says_it_wrote_it
+    ]
+    failures: list[tuple[int | None, str]] = [
+        (sample.created_at, sample.reason) for sample in samples if sample.outcome == "send_failed"
+    ]
+    for event in events:
+        if event.kind not in ("sent", "send_failed"):
+            continue
+        by = _whose(event, involved)
+        marks += [(receiver, event.created_at) for receiver in by]
+        if event.kind == "send_failed" and by:
+            failures.append((event.created_at, event.reason))
+    authors: dict[Receiver, int | None] = {}
+    for author in {author for author, _ in marks}:
+        told = [at for of, at in marks if of == author and at is not None]
+        authors[author] = min(told, default=None)
+
+    sent_at, clock = _dated(receipts)
+    from_store = {
+        (receiver, event.envelope_id)
+        for event in events
+        if event.kind == "from_store"
+        for receiver in _whose(event, involved)
+    }
+    by_receiver: defaultdict[Receiver, list[OracleSample]] = defaultdict(list)
+    for sample in receipts:
+        by_receiver[sample.receiver].append(sample)
+    return Message(
+        sent_at=sent_at,
+        clock=clock,
+        message_type=_type(receipts),
+        receipts={
+            receiver: _receipt(
+                [
+                    replace(one, via="history")
+                    if not one.via and (receiver, one.envelope_id) in from_store
+                    else one
+                    for one in its
+                ]
+            )
+            for receiver, its in by_receiver.items()
+        },
+        authors=authors,
+        author_moments=frozenset(
+            min(moments) for author in authors if (moments := _moments(by_receiver[author]))
+        ),
+        failure=min(failures, key=_known_first)[1] if failures else None,
+        went_out=any(event.kind == "went_out" for event in events),
+        contradicted_by=frozenset(
+            sample.receiver
+            for sample in receipts
+            if sample.sent_at_clock == clock != "receiver" and sample.sent_at != sent_at
+        ),
+    )
+
+
+def _whose(event: EnvelopeEvent, involved: Iterable[Receiver]) -> list[Receiver]:
+    return [
+        (key, installation)
+        for key, installation in involved
+        if installation == event.installation_id and event.receiver_public_key in ("", key)
+    ]
+
+
+def _known_first(said: tuple[int | None, str]) -> tuple[bool, int, str]:
+    created_at, reason = said
+    return (created_at is None, created_at or 0, reason)
+
+
+def _dated(receipts: list[OracleSample]) -> tuple[int, Clock]:
+    """The sentAt that most installations say by the best clock that any of them has."""
+    clock = min((sample.sent_at_clock for sample in receipts), key=CLOCKS.index)
+    votes: dict[tuple[str, str], tuple[int, int]] = {}
+    for sample in receipts:
+        if sample.sent_at_clock != clock:
+            continue
+        assert sample.created_at is not None
+        key, installation = sample.receiver
+        voter = ("", installation) if installation else (key, "")
+        vote = (sample.created_at, sample.sent_at)
+        votes[voter] = min(vote, votes.get(voter, vote))
+    number = Counter(sent_at for _, sent_at in votes.values())
+    most = max(number.values())
+    _, sent_at = min(vote for vote in votes.values() if number[vote[1]] == most)
+    return sent_at, clock
+
+
+def _type(receipts: list[OracleSample]) -> str:
+    """That of the first accepted sample that says one."""
+    said = [
+        (sample.created_at or 0, sample.sent_at, sample.message_type)
+        for sample in receipts
+        if sample.message_type
+    ]
+    return min(said)[2] if said else ""
+
+
+def _receipt(samples: list[OracleSample]) -> Receipt:
+    """Of all samples of one receiver."""
+    created_at: dict[Outcome, int] = {}
+    reasons: dict[Outcome, str] = {}
+    for outcome in OUTCOMES:
+        said = [(s.created_at or 0, s.reason) for s in samples if s.outcome == outcome]
+        if said:
+            created_at[outcome], reasons[outcome] = min(said)
+    held = [sample for sample in samples if sample.outcome == "held"]
+    ways = [(sample.created_at or 0, VIAS.index(sample.via)) for sample in held]
+    return Receipt(
+        created_at,
+        reasons,
+        received_at=min((s.received_at for s in held if s.received_at is not None), default=None),
+        via=VIAS[min(ways)[1]] if ways else "",
+    )
+
+
+def _moments(samples: Iterable[OracleSample]) -> list[int]:
+    """When an author sent it, as its samples say: it held it then, or could not send it."""
+    return [
+        sample.received_at
+        for sample in samples
+        if sample.outcome in ("held", "send_failed") and sample.received_at is not None
+    ]
+
+
+def described(
+    samples: Iterable[OracleSample], descriptions: Descriptions
+) -> Mapping[Receiver, Described]:
+    """What each receiver said last of itself, in its samples and elsewhere.
+
+    Each thing by the minute of createdAt, of one minute the greatest. An author mark describes
+    nobody.
+    """
+    said: list[tuple[Receiver, int, tuple[str, ...]]] = [
+        (sample.receiver, sample.created_at, (sample.platform, sample.app_version, sample.server))
+        for sample in samples
+        if sample.created_at is not None
+    ]
+    said += [
+        (receiver, created_at, tuple(values))
+        for receiver, of_it in descriptions.items()
+        for created_at, *values in of_it
+    ]
+    last: defaultdict[Receiver, list[tuple[int, str]]] = defaultdict(lambda: [(0, "")] * 3)
+    for receiver, created_at, values in said:
+        for place, value in enumerate(values):
+            if value:
+                last[receiver][place] = max(last[receiver][place], (created_at // MINUTE, value))
+    return {receiver: Described(*(value for _, value in of_it)) for receiver, of_it in last.items()}
