@@ -14,8 +14,34 @@ class Source(StrEnum):
     STATUS_GO = "status-go"  # the HTTP interface of shipped status-go clients
 
 
+class Outcome(IntEnum):
+    """What became of a message at a receiver. The numbers are the wire's."""
+
+    HELD = 0  # the app has it, readable
+    UNREADABLE = 1  # it arrived, and could not be decrypted or decoded
+    DROPPED = 2  # it arrived readable, and the app threw it away
+    SEND_FAILED = 3  # its author's app gave up sending it
+
+
+class Via(IntEnum):
+    """How a message came. The numbers are the wire's."""
+
+    NOT_SAID = 0
+    LIVE = 1
+    HISTORY = 2  # from an archive or a store
+    RESENT = 3  # asked for, or sent again by its author
+
+
+class SentAtClock(IntEnum):
+    """Whose clock a sentAt is by. The numbers are the wire's."""
+
+    AUTHOR = 0
+    SERVER = 1  # the messenger's server: the same for all
+    RECEIVER = 2  # the message carries no time
+
+
 class Sample(NamedTuple):
-    """One report that a receiver holds one message.
+    """One report of what became of one message at one receiver.
 
     A named tuple because ingest makes one per report: a frozen dataclass costs six times as much.
     """
@@ -23,7 +49,7 @@ class Sample(NamedTuple):
     message_id: str
     channel_id: str
     receiver_public_key: str
-    sent_at: int  # Unix ms, the sender's clock
+    sent_at: int  # Unix ms, by sent_at_clock
     created_at: int | None  # Unix ms, the server's clock; None: an author's mark, not a receipt
     installation_id: str = ""
     sent_by_receiver: bool = False
@@ -35,6 +61,15 @@ class Sample(NamedTuple):
     platform: str = ""
     app_version: str = ""
     source: Source = Source.GRPC
+    outcome: Outcome = Outcome.HELD
+    reason: str = ""  # of an outcome that is not HELD, a code of the app's own
+    via: Via = Via.NOT_SAID
+    sent_at_clock: SentAtClock = SentAtClock.AUTHOR
+    server: str = ""  # that the reporter's app talks to; empty: not said
+
+    @property
+    def says_it_wrote_it(self) -> bool:
+        return self.sent_by_receiver or self.outcome is Outcome.SEND_FAILED
 
 
 class ReportRun(NamedTuple):
