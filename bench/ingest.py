@@ -28,7 +28,8 @@ from bench.postgres import server_version
 from bench.report import Result, Table
 from bench.workload import RECEIVERS, Workload
 from devtelemetry.ingest.batch import Batch, floor_to_minute
-from devtelemetry.ingest.grpc_server import to_samples
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.pushed import to_samples
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.connection import Connection
 from devtelemetry.store.embedded import EmbeddedServer
@@ -329,7 +330,7 @@ def _transactions(
     transactions = []
     batch = Batch()
     for request in workload.requests():
-        batch.add_samples(keyring, to_samples(request, now_ms()))
+        batch.add_samples(keyring, to_samples(request, now_ms(), AgeLimits())[0])
         if len(batch.receipts) >= rows_per_transaction:
             transactions.append(_tables_of(keyring, batch))
             batch = Batch()

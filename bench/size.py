@@ -10,7 +10,8 @@ from bench.postgres import fresh_database, server_version, temporary_server
 from bench.report import Result, Table
 from bench.workload import Workload
 from devtelemetry.ingest.batch import Batch
-from devtelemetry.ingest.grpc_server import to_samples
+from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.pushed import to_samples
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import DAY_MS, HOUR_MS
 from devtelemetry.store.database import Database
@@ -112,7 +113,7 @@ async def _fill(database: Database, receivers: int, samples: int) -> Sizes:
         batch, waiting = Batch(), 0
         for request in workload.requests():
             created_at = request.samples[-1].sent_at + 2_000
-            batch.add_samples(keyring, to_samples(request, created_at))
+            batch.add_samples(keyring, to_samples(request, created_at, AgeLimits())[0])
             waiting += 1
             if waiting == REQUESTS_PER_COMMIT:
                 stored += (await writer.write(connection, batch, now_ms=created_at)).new

@@ -126,6 +126,7 @@ async def test_what_the_page_says_is_not_stored_is_not_in_the_database_and_the_r
         "installation_id": "the-installation",
         "platform": "the-platform",
         "app_version": "the-version",
+        "server": "the-server",
     }
     # Times that are nobody else's, nor anybody's rounded to a minute.
     membership: dict[str, Any] = {

@@ -88,6 +88,7 @@ def request(*samples: telemetry_pb2.Sample, **fields: Any) -> telemetry_pb2.Push
         installation_id="phone",
         platform="android",
         app_version="2.31.0",
+        server="relay.example",
     )
     return telemetry_pb2.PushRequest(**{"samples": samples, "reporter": reporter, **fields})
 
@@ -119,7 +120,7 @@ async def test_what_is_accepted_is_stored_with_all_its_fields(
         row = await connection.fetchrow(
             "select m.external_id as message, c.external_id as channel, m.topics, m.envelope_id, "
             "m.message_size, r.sent_at, r.received_at, r.sent_by_receiver, k.message_type, "
-            "v.platform, v.app_version from receipt r "
+            "v.platform, v.app_version, v.server from receipt r "
             "join message m using (channel_id, message_id) join channel c using (channel_id) "
             "join sample_kind k on k.kind = r.kind join receiver v using (receiver_id)"
         )
@@ -136,6 +137,7 @@ async def test_what_is_accepted_is_stored_with_all_its_fields(
         "message_type": "CHAT_MESSAGE",
         "platform": "android",
         "app_version": "2.31.0",
+        "server": "relay.example",
     }
 
 
@@ -173,6 +175,7 @@ NOW = now_ms()
     [
         ({"message_id": ""}, "MISSING_FIELD", "message_id: empty"),
         ({"channel_id": ""}, "MISSING_FIELD", "channel_id: empty"),
+        ({"outcome": 4}, "MISSING_FIELD", "outcome: 4 is not known; allowed: 0 HELD, 1 UNREADABLE"),
         ({"message_id": "m\0"}, "MISSING_FIELD", "message_id: holds a NUL character"),
         ({"channel_id": "\0"}, "MISSING_FIELD", "channel_id: holds a NUL character"),
         ({"message_id": "m" * 513}, "TOO_LONG", "message_id: 513 bytes; allowed: up to 512"),
@@ -402,6 +405,7 @@ async def test_a_heartbeat_shows_that_its_sender_reports(wire: Wire, database: D
         row = await connection.fetchrow("select * from receiver")
     assert row is not None
     assert row["last_heartbeat_minute"] >= before // 60_000 * 60_000
+    assert row["server"] == "relay.example"
     assert row["last_receipt_minute"] is None
 
     error = await wire.refusal(telemetry_pb2.PushRequest())

@@ -71,6 +71,7 @@ class NewReceiver:
     ids: ReceiverIds
     platform: Description = NOT_SAID
     app_version: Description = NOT_SAID
+    server: Description = NOT_SAID
     last_heartbeat_minute: int | None = None
     clock: Clock | None = None
 
@@ -107,6 +108,7 @@ class Heartbeat(NamedTuple):
     platform: str
     app_version: str
     created_at: int
+    server: str = ""
 
 
 class ClockSaid(NamedTuple):
@@ -172,7 +174,7 @@ class Batch:
             receiver = receivers.get(receiver_id)
             if receiver is None:
                 receiver = receivers[receiver_id] = NewReceiver(ids)
-            _describe(receiver, sample.platform, sample.app_version, created_at or 0)
+            _describe(receiver, sample.platform, sample.app_version, sample.server, created_at or 0)
 
             if sample.source is Source.STATUS_GO and sample.envelope_id:
                 envelope_key = (channel_id, keyring.envelope(sample.envelope_id), message_id)
@@ -181,7 +183,7 @@ class Batch:
     def add_heartbeat(self, keyring: Keyring, beat: Heartbeat) -> None:
         ids = keyring.receiver(beat.receiver_public_key, beat.installation_id)
         receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
-        _describe(receiver, beat.platform, beat.app_version, beat.created_at)
+        _describe(receiver, beat.platform, beat.app_version, beat.server, beat.created_at)
         minute = floor_to_minute(beat.created_at)
         receiver.last_heartbeat_minute = max(receiver.last_heartbeat_minute or minute, minute)
 
@@ -301,7 +303,9 @@ def _joined(a: NewRun, b: NewRun) -> NewRun:
     return NewRun(a.first_sequence, last_sequence, first_sent_at, last_sent_at)
 
 
-def _describe(receiver: NewReceiver, platform: str, app_version: str, created_at: int) -> None:
+def _describe(
+    receiver: NewReceiver, platform: str, app_version: str, server: str, created_at: int
+) -> None:
     # An empty name is "not said", never "none any more". To a minute, so that who says the same
     # again is written once a minute.
     minute = floor_to_minute(created_at)
@@ -309,3 +313,5 @@ def _describe(receiver: NewReceiver, platform: str, app_version: str, created_at
         receiver.platform = said
     if app_version and (said := Description(minute, storable(app_version))) > receiver.app_version:
         receiver.app_version = said
+    if server and (said := Description(minute, storable(server))) > receiver.server:
+        receiver.server = said

@@ -3,9 +3,10 @@
 Every limit is one a client can read in the rejection: the field, what it was, what is allowed.
 """
 
+import re
 from typing import NamedTuple
 
-from devtelemetry.model import DAY_MS, HOUR_MS, Reason, Sample, from_unix_ms
+from devtelemetry.model import DAY_MS, HOUR_MS, Outcome, Reason, Sample, from_unix_ms
 
 MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
 MAX_MEMBERSHIPS_PER_REQUEST = 5_000
@@ -13,6 +14,7 @@ MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ID_BYTES = 512
 MAX_TOPICS_BYTES = 4 * 1024
 MAX_LABEL_BYTES = 128  # message type, platform, app version: names, not texts
+MAX_SERVER_BYTES = 255  # as long as a host's name may be
 
 MAX_SEQUENCE = 2**53  # beyond it some clients' numbers are no longer exact
 
@@ -20,6 +22,8 @@ MAX_SEQUENCE = 2**53  # beyond it some clients' numbers are no longer exact
 LEAST_MILLISECONDS = 10**11
 GREATEST_MILLISECONDS = 10**14
 _GREATEST_MICROSECONDS = 10**17
+
+_REASON = re.compile(r"[a-z0-9_.-]{1,64}")
 
 
 class AgeLimits(NamedTuple):
@@ -72,14 +76,18 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
 
 
 def check_reporter(
-    receiver_public_key: str, installation_id: str, platform: str, app_version: str
+    receiver_public_key: str,
+    installation_id: str,
+    platform: str = "",
+    app_version: str = "",
+    server: str = "",
 ) -> Refusal | None:
     """Why a heartbeat is refused, or None: the fields of a sample that the reporter fills."""
     if not receiver_public_key:
         return _empty("receiver_public_key")
     return _check_ids(
         ("receiver_public_key", "installation_id"), (receiver_public_key, installation_id)
-    ) or _check_labels(("platform", "app_version"), (platform, app_version))
+    ) or _check_labels(("platform", "app_version", "server"), (platform, app_version, server))
 
 
 def check_channel(channel_id: str) -> Refusal | None:
@@ -87,6 +95,11 @@ def check_channel(channel_id: str) -> Refusal | None:
     if not channel_id:
         return _empty("channel_id")
     return _check_ids(("channel_id",), (channel_id,))
+
+
+def is_reason(text: str) -> bool:
+    """Whether it is a code, as a reason has to be: not free text."""
+    return _REASON.fullmatch(text) is not None
 
 
 def is_milliseconds(value: int) -> bool:
@@ -104,8 +117,10 @@ def is_numbered(installation_id: str, first_sequence: int) -> bool:
 
 def _check_texts(sample: Sample) -> Refusal | None:
     # Written out rather than looped over: this runs once a sample.
-    if not sample.message_id:
-        return _empty("message_id")
+    if not sample.message_id or type(sample.outcome) is not Outcome:
+        refusal = _check_outcome(sample)
+        if refusal is not None:
+            return refusal
     if not sample.channel_id:
         return _empty("channel_id")
     if not sample.receiver_public_key:
@@ -121,7 +136,27 @@ def _check_texts(sample: Sample) -> Refusal | None:
             sample.installation_id,
             sample.envelope_id,
         ),
-    ) or _check_labels(_LABEL_FIELDS, (sample.message_type, sample.platform, sample.app_version))
+    ) or _check_labels(
+        _LABEL_FIELDS,
+        (sample.message_type, sample.platform, sample.app_version, sample.server),
+    )
+
+
+def _check_outcome(sample: Sample) -> Refusal | None:
+    """Of a sample without message_id, or with an outcome that is not known."""
+    outcome = sample.outcome
+    if type(outcome) is not Outcome:
+        # The protocol has no reason of its own for this one; as it is, nobody said what it means.
+        allowed = ", ".join(f"{one.value} {one.name}" for one in Outcome)
+        return Refusal(Reason.MISSING_FIELD, f"outcome: {outcome} is not known; allowed: {allowed}")
+    if outcome is not Outcome.UNREADABLE:
+        return _empty("message_id")
+    if not sample.envelope_id:
+        return Refusal(
+            Reason.MISSING_FIELD,
+            "message_id: empty, and so is envelope_id; allowed: one of them for UNREADABLE",
+        )
+    return None
 
 
 def _check_ids(fields: tuple[str, ...], ids: tuple[str, ...]) -> Refusal | None:
@@ -143,13 +178,14 @@ def _check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal |
     if len(joined) <= MAX_LABEL_BYTES and joined.isascii():
         return None
     for field, text in zip(fields, labels, strict=True):
-        if len(text.encode()) > MAX_LABEL_BYTES:
-            return _too_long(field, len(text.encode()), MAX_LABEL_BYTES)
+        limit = MAX_SERVER_BYTES if field == "server" else MAX_LABEL_BYTES
+        if len(text.encode()) > limit:
+            return _too_long(field, len(text.encode()), limit)
     return None
 
 
 _ID_FIELDS = ("message_id", "channel_id", "receiver_public_key", "installation_id", "envelope_id")
-_LABEL_FIELDS = ("message_type", "platform", "app_version")
+_LABEL_FIELDS = ("message_type", "platform", "app_version", "server")
 
 
 def _empty(field: str) -> Refusal:

@@ -7,7 +7,7 @@ as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -20,23 +20,19 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from devtelemetry.ingest.batch import ClockSaid, Heartbeat
+from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.ingest.check import (
-    GREATEST_MILLISECONDS,
-    LEAST_MILLISECONDS,
     MAX_MEMBERSHIPS_PER_REQUEST,
     MAX_REQUEST_BYTES,
     MAX_SAMPLES_PER_REQUEST,
     AgeLimits,
     Refusal,
     check,
-    check_channel,
     check_reporter,
-    is_milliseconds,
-    is_numbered,
 )
+from devtelemetry.ingest.pushed import clocks_said, numbered, reported_memberships, to_samples
 from devtelemetry.ingest.writer import GroupCommit, Submission
-from devtelemetry.model import Reason, Rejection, ReportedMembership, ReportRun, Sample
+from devtelemetry.model import Rejection, Sample
 from devtelemetry.model.errors import Busy, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.rates import RateLimit
@@ -194,6 +190,7 @@ class PushService:
                 reporter.installation_id,
                 reporter.platform,
                 reporter.app_version,
+                reporter.server,
             )
             if refusal is not None:
                 raise _Refused(
@@ -205,6 +202,7 @@ class PushService:
                 reporter.platform,
                 reporter.app_version,
                 now_ms,
+                reporter.server,
             )
             memberships, ignored = reported_memberships(request, now_ms)
             await self._writer.submit(
@@ -218,7 +216,8 @@ class PushService:
             _count_ignored(ignored)
             return telemetry_pb2.PushResponse()
 
-        samples, rejections = self._check(to_samples(request, now_ms), now_ms)
+        said, ignored_fields = to_samples(request, now_ms, self._age_limits)
+        samples, rejections = self._check(said, now_ms)
         runs = numbered(request, samples)
         memberships, ignored = reported_memberships(request, now_ms)
         if samples or runs or memberships:
@@ -235,6 +234,8 @@ class PushService:
             )
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(samples))
         _count_ignored(ignored)
+        for name, count in ignored_fields.items():
+            metrics.FIELDS_IGNORED.labels(name).inc(count)
         for rejection in rejections:
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, rejection.reason.label).inc()
         return telemetry_pb2.PushResponse(
@@ -262,139 +263,10 @@ class PushService:
         return good, rejections
 
 
-def to_samples(request: telemetry_pb2.PushRequest, now_ms: int) -> list[Sample]:
-    """The samples of a request as values, created at `now_ms`, not checked yet."""
-    reporter = request.reporter
-    own_key = reporter.receiver_public_key
-    installation_id = reporter.installation_id
-    platform, app_version = reporter.platform, reporter.app_version
-    offset = clock_offset(request, now_ms)
-    return [
-        # By position: this runs once a sample, and names cost half as much again.
-        Sample(
-            sample.message_id,
-            sample.channel_id,
-            sample.receiver_public_key or own_key,
-            sample.sent_at,
-            now_ms,
-            installation_id,
-            sample.sent_by_receiver,
-            sample.topics,
-            sample.envelope_id,
-            _held_at(sample, offset, now_ms),
-            sample.message_type,
-            sample.message_size,
-            platform,
-            app_version,
-        )
-        for sample in request.samples
-    ]
-
-
-def clock_offset(request: telemetry_pb2.PushRequest, now_ms: int) -> int | None:
-    """The server's clock less the client's in ms, the request's way here in it; None: not told."""
-    return now_ms - request.client_time if is_milliseconds(request.client_time) else None
-
-
-def _held_at(sample: telemetry_pb2.Sample, offset: int | None, now_ms: int) -> int:
-    """When the receiver held the message, of its author when it sent it; 0: not known.
-
-    By the server's clock where the push told the client's, else as it was said.
-    """
-    # Written out rather than called: this runs once a sample.
-    moment: int = sample.received_at
-    if moment and not LEAST_MILLISECONDS <= moment <= GREATEST_MILLISECONDS:
-        return moment  # as it is refused
-    if sample.sent_by_receiver:
-        # Whatever an author says it received is not when it sent it, and the delays of all others
-        # are counted from this.
-        moment = sample.sent_at if offset is not None else 0
-    if not moment or offset is None:
-        return moment
-    # A clock that was set meanwhile may put it anywhere. It was not after it was reported, and must
-    # stay what an import takes.
-    moment += offset
-    if moment > now_ms:
-        return now_ms
-    return moment if moment >= LEAST_MILLISECONDS else LEAST_MILLISECONDS
-
-
-def clocks_said(
-    request: telemetry_pb2.PushRequest, receiver_public_keys: Iterable[str], now_ms: int
-) -> list[ClockSaid]:
-    """How far the clock of the client is off, which these receivers have; none: it does not say."""
-    offset = clock_offset(request, now_ms)
-    if offset is None:
-        return []
-    installation_id = request.reporter.installation_id
-    return [ClockSaid(key, installation_id, offset, now_ms) for key in receiver_public_keys]
-
-
-def reported_memberships(
-    request: telemetry_pb2.PushRequest, now_ms: int
-) -> tuple[list[ReportedMembership], Counter[str]]:
-    """What the reporter says of its part in channels, and how much of that is ignored, by reason.
-
-    A bad time is as if it was not said, and costs the other one nothing; a bad channel or reporter
-    costs the membership. None of it costs a sample.
-    """
-    good: list[ReportedMembership] = []
-    ignored: Counter[str] = Counter()
-    if not request.memberships:
-        return good, ignored
-    reporter = request.reporter
-    key, installation_id = reporter.receiver_public_key, reporter.installation_id
-    of_reporter = check_reporter(key, installation_id, "", "")
-    surplus = len(request.memberships) - MAX_MEMBERSHIPS_PER_REQUEST
-    if surplus > 0:
-        ignored["too_many"] = surplus
-    for said in request.memberships[:MAX_MEMBERSHIPS_PER_REQUEST]:
-        refusal = of_reporter or check_channel(said.channel_id)
-        if refusal is not None:
-            ignored[refusal.reason.label] += 1
-            continue
-        has_left = said.left_at == 0 or is_milliseconds(said.left_at)
-        has_joined = is_milliseconds(said.joined_at)
-        ignored[Reason.NOT_MILLISECONDS.label] += not has_left
-        ignored[Reason.NOT_MILLISECONDS.label] += not has_joined and said.joined_at != 0
-        if has_left or has_joined:
-            good.append(
-                ReportedMembership(
-                    said.channel_id,
-                    key,
-                    installation_id,
-                    joined_at=said.joined_at if has_joined else None,
-                    joined_said_at=now_ms if has_joined else None,
-                    left_at=said.left_at if has_left else None,
-                    left_said_at=now_ms if has_left else None,
-                )
-            )
-    return good, ignored
-
-
 def _count_ignored(ignored: Counter[str]) -> None:
     for reason, count in ignored.items():
         if count:
             metrics.MEMBERSHIPS_IGNORED.labels(reason).inc(count)
-
-
-def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> list[ReportRun]:
-    """The numbers that arrived with a request; none: it does not say.
-
-    Rejected samples are in it: who lost a report is asked, not who reported nonsense.
-    """
-    installation_id, first = request.reporter.installation_id, request.first_sequence
-    if not is_numbered(installation_id, first):
-        return []
-    return [
-        ReportRun(
-            installation_id,
-            first,
-            first + len(request.samples) - 1,
-            accepted[0].sent_at if accepted else None,
-            accepted[-1].sent_at if accepted else None,
-        )
-    ]
 
 
 def make_server(

@@ -36,10 +36,11 @@ class KnownReceiver(NamedTuple):
 
     platform: Description
     app_version: Description
+    server: Description
     last_receipt_minute: int
 
 
-UNKNOWN_RECEIVER = KnownReceiver(NOT_SAID, NOT_SAID, 0)
+UNKNOWN_RECEIVER = KnownReceiver(NOT_SAID, NOT_SAID, NOT_SAID, 0)
 
 
 @dataclass(slots=True)

@@ -131,6 +131,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
             and (receipt_minute or 0) <= known.last_receipt_minute
             and receiver.platform <= known.platform
             and receiver.app_version <= known.app_version
+            and receiver.server <= known.server
         ):
             continue
         known = known or UNKNOWN_RECEIVER
@@ -139,6 +140,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
                 *receiver.ids,
                 *receiver.platform,
                 *receiver.app_version,
+                *receiver.server,
                 receipt_minute,
                 receiver.last_heartbeat_minute,
                 *(receiver.clock or repeat(None, 2)),
@@ -147,6 +149,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
         writing.learned.receivers[receiver_id] = KnownReceiver(
             max(receiver.platform, known.platform),
             max(receiver.app_version, known.app_version),
+            max(receiver.server, known.server),
             max(receipt_minute or 0, known.last_receipt_minute),
         )
     if rows:
@@ -156,6 +159,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
                 rows,
                 *("receiver_ids", "owner_ids", "installation_ids"),
                 *("platform_minutes", "platforms", "app_version_minutes", "app_versions"),
+                *("server_minutes", "servers"),
                 *("last_receipt_minutes", "last_heartbeat_minutes"),
                 *("clock_said_at", "clock_offsets"),
             ),

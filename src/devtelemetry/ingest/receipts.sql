@@ -82,12 +82,12 @@ on conflict do nothing
 -- when it last reported only grows.
 insert into receiver (
     receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
-    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at
+    server_minute, server, last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at
 )
 select * from unnest(
     $receiver_ids::bigint[], $owner_ids::bigint[], $installation_ids::bigint[], $platform_minutes::bigint[],
-    $platforms::text[], $app_version_minutes::bigint[], $app_versions::text[], $last_receipt_minutes::bigint[],
-    $last_heartbeat_minutes::bigint[], $clock_offsets::bigint[], $clock_said_at::bigint[]
+    $platforms::text[], $app_version_minutes::bigint[], $app_versions::text[], $server_minutes::bigint[], $servers::text[],
+    $last_receipt_minutes::bigint[], $last_heartbeat_minutes::bigint[], $clock_offsets::bigint[], $clock_said_at::bigint[]
 )
 on conflict (receiver_id) do update
 set platform = case
@@ -100,6 +100,11 @@ set platform = case
              > (receiver.app_version_minute, receiver.app_version collate "C")
         then excluded.app_version else receiver.app_version end,
     app_version_minute = greatest(receiver.app_version_minute, excluded.app_version_minute),
+    server = case
+        when (excluded.server_minute, excluded.server collate "C")
+             > (receiver.server_minute, receiver.server collate "C")
+        then excluded.server else receiver.server end,
+    server_minute = greatest(receiver.server_minute, excluded.server_minute),
     last_receipt_minute = greatest(receiver.last_receipt_minute, excluded.last_receipt_minute),
     last_heartbeat_minute = greatest(receiver.last_heartbeat_minute, excluded.last_heartbeat_minute),
     clock_offset = case

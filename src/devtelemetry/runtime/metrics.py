@@ -67,6 +67,12 @@ MEMBERSHIPS_IGNORED = Counter(
     ["reason"],
     registry=REGISTRY,
 )
+FIELDS_IGNORED = Counter(
+    "devtelemetry_fields_ignored_total",
+    "Fields that a push said and that cannot be, as if they were not said, by field.",
+    ["field"],
+    registry=REGISTRY,
+)
 REPORTS_NOT_KEPT = Counter(
     "devtelemetry_reports_not_kept_total",
     "Other reports of status-go clients, which nothing is computed from.",

@@ -10,8 +10,8 @@
 --             `sent_at < window_end` and `sent_minute < window_end` say the same, and a row that
 --             holds a minute is written once a minute instead of once a sample.
 --   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
---   schema can be sharded by channel (docs/scaling.md). receiver, report_run, sample_kind,
---   sent_envelope and the small tables are not sharded: they know no channel.
+--   schema can be sharded by channel (docs/scaling.md). receiver, report_run, lost_report,
+--   sample_kind, sent_envelope and the small tables are not sharded: they know no channel.
 
 -- One row. Made at the first start.
 create table deployment (
@@ -46,7 +46,9 @@ create table receiver (
     last_heartbeat_minute   bigint,                -- greatest time it pushed without samples; NULL: never
     clock_offset            bigint,                -- ms, the server's clock less its own, as its latest push told it, the way here in it
     clock_said_at           bigint,                -- created_at of that push; NULL, and the offset: it never told its clock
-    app_version_minute      bigint not null default 0  -- as platform_minute
+    app_version_minute      bigint not null default 0,  -- as platform_minute
+    server                  text   not null default '',  -- that its app talks to, the last one it said; empty: never said
+    server_minute           bigint not null default 0    -- as platform_minute
 );
 create index receiver_owner on receiver (owner_id);
 create index receiver_installation on receiver (installation_id);
@@ -164,6 +166,17 @@ create table report_run (
     last_sent_at     bigint,           -- as said by the last one
     primary key (installation_id, first_sequence)
 ) with (fillfactor = 70);  -- updated in place
+
+-- Numbers of reports that an installation says it lost, and when their messages were sent, both included. Whatever
+-- arrived of them after all stands in report_run too.
+create table lost_report (
+    installation_id  bigint not null,
+    first_sequence   bigint not null,
+    last_sequence    bigint not null,
+    first_sent_at    bigint not null,
+    last_sent_at     bigint not null,
+    primary key (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
+);
 
 -- Runs that touch or overlap, since pushes come in any order: an island. Between two islands reports are missing.
 create view report_island as

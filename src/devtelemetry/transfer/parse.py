@@ -111,7 +111,7 @@ def _parse_membership(
         left_said_at=said.get("left_said_at"),
     )
     refusal = check_channel(membership.channel_id) or check_reporter(
-        membership.receiver_public_key, membership.installation_id, "", ""
+        membership.receiver_public_key, membership.installation_id
     )
     if refusal is not None:
         attribute, _, why = refusal.detail.partition(":")

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64\x65vtelemetry/v1/telemetry.proto\x12\x0f\x64\x65vtelemetry.v1\"\xde\x01\n\x06Sample\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x1b\n\x13receiver_public_key\x18\x03 \x01(\t\x12\x0f\n\x07sent_at\x18\x04 \x01(\x04\x12\x0e\n\x06topics\x18\x05 \x01(\x0c\x12\x13\n\x0b\x65nvelope_id\x18\x06 \x01(\t\x12\x18\n\x10sent_by_receiver\x18\x07 \x01(\x08\x12\x13\n\x0breceived_at\x18\x08 \x01(\x04\x12\x14\n\x0cmessage_type\x18\t \x01(\t\x12\x14\n\x0cmessage_size\x18\n \x01(\r\"g\n\x08Reporter\x12\x1b\n\x13receiver_public_key\x18\x01 \x01(\t\x12\x17\n\x0finstallation_id\x18\x02 \x01(\t\x12\x10\n\x08platform\x18\x03 \x01(\t\x12\x13\n\x0b\x61pp_version\x18\x04 \x01(\t\"D\n\nMembership\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x11\n\tjoined_at\x18\x02 \x01(\x04\x12\x0f\n\x07left_at\x18\x03 \x01(\x04\"\xd3\x01\n\x0bPushRequest\x12(\n\x07samples\x18\x01 \x03(\x0b\x32\x17.devtelemetry.v1.Sample\x12+\n\x08reporter\x18\x02 \x01(\x0b\x32\x19.devtelemetry.v1.Reporter\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x13\n\x0b\x63lient_time\x18\x04 \x01(\x04\x12\x30\n\x0bmemberships\x18\x05 \x03(\x0b\x32\x1b.devtelemetry.v1.Membership\x12\x0e\n\x06\x66orget\x18\x06 \x01(\x08\"P\n\x0cPushResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12.\n\nrejections\x18\x02 \x03(\x0b\x32\x1a.devtelemetry.v1.Rejection\"\xd6\x01\n\tRejection\x12\r\n\x05index\x18\x01 \x01(\r\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.devtelemetry.v1.Rejection.Reason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"w\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rMISSING_FIELD\x10\x01\x12\x0c\n\x08TOO_LONG\x10\x02\x12\x0b\n\x07TOO_OLD\x10\x03\x12\x11\n\rIN_THE_FUTURE\x10\x04\x12\x14\n\x10NOT_MILLISECONDS\x10\x05\x32P\n\tTelemetry\x12\x43\n\x04Push\x12\x1c.devtelemetry.v1.PushRequest\x1a\x1d.devtelemetry.v1.PushResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x64\x65vtelemetry/v1/telemetry.proto\x12\x0f\x64\x65vtelemetry.v1\"\xae\x04\n\x06Sample\x12\x12\n\nmessage_id\x18\x01 \x01(\t\x12\x12\n\nchannel_id\x18\x02 \x01(\t\x12\x1b\n\x13receiver_public_key\x18\x03 \x01(\t\x12\x0f\n\x07sent_at\x18\x04 \x01(\x04\x12\x0e\n\x06topics\x18\x05 \x01(\x0c\x12\x13\n\x0b\x65nvelope_id\x18\x06 \x01(\t\x12\x18\n\x10sent_by_receiver\x18\x07 \x01(\x08\x12\x13\n\x0breceived_at\x18\x08 \x01(\x04\x12\x14\n\x0cmessage_type\x18\t \x01(\t\x12\x14\n\x0cmessage_size\x18\n \x01(\r\x12\x30\n\x07outcome\x18\x0b \x01(\x0e\x32\x1f.devtelemetry.v1.Sample.Outcome\x12\x0e\n\x06reason\x18\x0c \x01(\t\x12(\n\x03via\x18\r \x01(\x0e\x32\x1b.devtelemetry.v1.Sample.Via\x12\x34\n\rsent_at_clock\x18\x0e \x01(\x0e\x32\x1d.devtelemetry.v1.Sample.Clock\"A\n\x07Outcome\x12\x08\n\x04HELD\x10\x00\x12\x0e\n\nUNREADABLE\x10\x01\x12\x0b\n\x07\x44ROPPED\x10\x02\x12\x0f\n\x0bSEND_FAILED\x10\x03\":\n\x03Via\x12\x10\n\x0cVIA_NOT_SAID\x10\x00\x12\x08\n\x04LIVE\x10\x01\x12\x0b\n\x07HISTORY\x10\x02\x12\n\n\x06RESENT\x10\x03\"-\n\x05\x43lock\x12\n\n\x06\x41UTHOR\x10\x00\x12\n\n\x06SERVER\x10\x01\x12\x0c\n\x08RECEIVER\x10\x02\"w\n\x08Reporter\x12\x1b\n\x13receiver_public_key\x18\x01 \x01(\t\x12\x17\n\x0finstallation_id\x18\x02 \x01(\t\x12\x10\n\x08platform\x18\x03 \x01(\t\x12\x13\n\x0b\x61pp_version\x18\x04 \x01(\t\x12\x0e\n\x06server\x18\x05 \x01(\t\"D\n\nMembership\x12\x12\n\nchannel_id\x18\x01 \x01(\t\x12\x11\n\tjoined_at\x18\x02 \x01(\x04\x12\x0f\n\x07left_at\x18\x03 \x01(\x04\"\xf8\x01\n\x0bPushRequest\x12(\n\x07samples\x18\x01 \x03(\x0b\x32\x17.devtelemetry.v1.Sample\x12+\n\x08reporter\x18\x02 \x01(\x0b\x32\x19.devtelemetry.v1.Reporter\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x13\n\x0b\x63lient_time\x18\x04 \x01(\x04\x12\x30\n\x0bmemberships\x18\x05 \x03(\x0b\x32\x1b.devtelemetry.v1.Membership\x12\x0e\n\x06\x66orget\x18\x06 \x01(\x08\x12#\n\x04lost\x18\x07 \x03(\x0b\x32\x15.devtelemetry.v1.Lost\"b\n\x04Lost\x12\x16\n\x0e\x66irst_sequence\x18\x01 \x01(\x04\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x15\n\rfirst_sent_at\x18\x03 \x01(\x04\x12\x14\n\x0clast_sent_at\x18\x04 \x01(\x04\"P\n\x0cPushResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\r\x12.\n\nrejections\x18\x02 \x03(\x0b\x32\x1a.devtelemetry.v1.Rejection\"\xd6\x01\n\tRejection\x12\r\n\x05index\x18\x01 \x01(\r\x12\x31\n\x06reason\x18\x02 \x01(\x0e\x32!.devtelemetry.v1.Rejection.Reason\x12\x0e\n\x06\x64\x65tail\x18\x03 \x01(\t\"w\n\x06Reason\x12\x16\n\x12REASON_UNSPECIFIED\x10\x00\x12\x11\n\rMISSING_FIELD\x10\x01\x12\x0c\n\x08TOO_LONG\x10\x02\x12\x0b\n\x07TOO_OLD\x10\x03\x12\x11\n\rIN_THE_FUTURE\x10\x04\x12\x14\n\x10NOT_MILLISECONDS\x10\x05\x32P\n\tTelemetry\x12\x43\n\x04Push\x12\x1c.devtelemetry.v1.PushRequest\x1a\x1d.devtelemetry.v1.PushResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -32,19 +32,27 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'devtelemetry.v1.telemetry_p
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SAMPLE']._serialized_start=53
-  _globals['_SAMPLE']._serialized_end=275
-  _globals['_REPORTER']._serialized_start=277
-  _globals['_REPORTER']._serialized_end=380
-  _globals['_MEMBERSHIP']._serialized_start=382
-  _globals['_MEMBERSHIP']._serialized_end=450
-  _globals['_PUSHREQUEST']._serialized_start=453
-  _globals['_PUSHREQUEST']._serialized_end=664
-  _globals['_PUSHRESPONSE']._serialized_start=666
-  _globals['_PUSHRESPONSE']._serialized_end=746
-  _globals['_REJECTION']._serialized_start=749
-  _globals['_REJECTION']._serialized_end=963
-  _globals['_REJECTION_REASON']._serialized_start=844
-  _globals['_REJECTION_REASON']._serialized_end=963
-  _globals['_TELEMETRY']._serialized_start=965
-  _globals['_TELEMETRY']._serialized_end=1045
+  _globals['_SAMPLE']._serialized_end=611
+  _globals['_SAMPLE_OUTCOME']._serialized_start=439
+  _globals['_SAMPLE_OUTCOME']._serialized_end=504
+  _globals['_SAMPLE_VIA']._serialized_start=506
+  _globals['_SAMPLE_VIA']._serialized_end=564
+  _globals['_SAMPLE_CLOCK']._serialized_start=566
+  _globals['_SAMPLE_CLOCK']._serialized_end=611
+  _globals['_REPORTER']._serialized_start=613
+  _globals['_REPORTER']._serialized_end=732
+  _globals['_MEMBERSHIP']._serialized_start=734
+  _globals['_MEMBERSHIP']._serialized_end=802
+  _globals['_PUSHREQUEST']._serialized_start=805
+  _globals['_PUSHREQUEST']._serialized_end=1053
+  _globals['_LOST']._serialized_start=1055
+  _globals['_LOST']._serialized_end=1153
+  _globals['_PUSHRESPONSE']._serialized_start=1155
+  _globals['_PUSHRESPONSE']._serialized_end=1235
+  _globals['_REJECTION']._serialized_start=1238
+  _globals['_REJECTION']._serialized_end=1452
+  _globals['_REJECTION_REASON']._serialized_start=1333
+  _globals['_REJECTION_REASON']._serialized_end=1452
+  _globals['_TELEMETRY']._serialized_start=1454
+  _globals['_TELEMETRY']._serialized_end=1534
 # @@protoc_insertion_point(module_scope)

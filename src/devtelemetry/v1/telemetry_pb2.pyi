@@ -21,9 +21,74 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Sample(_message.Message):
-    """One report that a receiver holds one message."""
+    """One report of what became of one message at one receiver."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Sample._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        HELD: Sample._Outcome.ValueType  # 0
+        """the app has it, readable"""
+        UNREADABLE: Sample._Outcome.ValueType  # 1
+        """it arrived, and could not be decrypted or decoded; may lack message_id if it has envelope_id"""
+        DROPPED: Sample._Outcome.ValueType  # 2
+        """it arrived readable, and the app threw it away"""
+        SEND_FAILED: Sample._Outcome.ValueType  # 3
+        """its author's app gave up sending it; implies sent_by_receiver"""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
+    HELD: Sample.Outcome.ValueType  # 0
+    """the app has it, readable"""
+    UNREADABLE: Sample.Outcome.ValueType  # 1
+    """it arrived, and could not be decrypted or decoded; may lack message_id if it has envelope_id"""
+    DROPPED: Sample.Outcome.ValueType  # 2
+    """it arrived readable, and the app threw it away"""
+    SEND_FAILED: Sample.Outcome.ValueType  # 3
+    """its author's app gave up sending it; implies sent_by_receiver"""
+
+    class _Via:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ViaEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Sample._Via.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VIA_NOT_SAID: Sample._Via.ValueType  # 0
+        LIVE: Sample._Via.ValueType  # 1
+        HISTORY: Sample._Via.ValueType  # 2
+        """archive, store, sync gap, backfill"""
+        RESENT: Sample._Via.ValueType  # 3
+        """asked for, or sent again by its author"""
+
+    class Via(_Via, metaclass=_ViaEnumTypeWrapper): ...
+    VIA_NOT_SAID: Sample.Via.ValueType  # 0
+    LIVE: Sample.Via.ValueType  # 1
+    HISTORY: Sample.Via.ValueType  # 2
+    """archive, store, sync gap, backfill"""
+    RESENT: Sample.Via.ValueType  # 3
+    """asked for, or sent again by its author"""
+
+    class _Clock:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _ClockEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Sample._Clock.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        AUTHOR: Sample._Clock.ValueType  # 0
+        SERVER: Sample._Clock.ValueType  # 1
+        """the messenger's server or log stamped it: the same for all"""
+        RECEIVER: Sample._Clock.ValueType  # 2
+        """the message carries no time, the receiver took its own"""
+
+    class Clock(_Clock, metaclass=_ClockEnumTypeWrapper): ...
+    AUTHOR: Sample.Clock.ValueType  # 0
+    SERVER: Sample.Clock.ValueType  # 1
+    """the messenger's server or log stamped it: the same for all"""
+    RECEIVER: Sample.Clock.ValueType  # 2
+    """the message carries no time, the receiver took its own"""
 
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
@@ -35,6 +100,10 @@ class Sample(_message.Message):
     RECEIVED_AT_FIELD_NUMBER: _builtins.int
     MESSAGE_TYPE_FIELD_NUMBER: _builtins.int
     MESSAGE_SIZE_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VIA_FIELD_NUMBER: _builtins.int
+    SENT_AT_CLOCK_FIELD_NUMBER: _builtins.int
     message_id: _builtins.str
     """identifies a message within its channel"""
     channel_id: _builtins.str
@@ -42,7 +111,7 @@ class Sample(_message.Message):
     receiver_public_key: _builtins.str
     """who holds the message; empty: the reporter's"""
     sent_at: _builtins.int
-    """Unix ms, the sender's clock"""
+    """Unix ms, by sent_at_clock"""
     topics: _builtins.bytes
     envelope_id: _builtins.str
     sent_by_receiver: _builtins.bool
@@ -53,6 +122,14 @@ class Sample(_message.Message):
     """e.g. CHAT_MESSAGE"""
     message_size: _builtins.int
     """bytes"""
+    outcome: Global___Sample.Outcome.ValueType
+    """what became of the message at the reporter"""
+    reason: _builtins.str
+    """of an outcome that is not HELD: a code of the app's, [a-z0-9_.-], at most 64"""
+    via: Global___Sample.Via.ValueType
+    """how it came"""
+    sent_at_clock: Global___Sample.Clock.ValueType
+    """whose clock sent_at is"""
     def __init__(
         self,
         *,
@@ -66,10 +143,14 @@ class Sample(_message.Message):
         received_at: _builtins.int = ...,
         message_type: _builtins.str = ...,
         message_size: _builtins.int = ...,
+        outcome: Global___Sample.Outcome.ValueType = ...,
+        reason: _builtins.str = ...,
+        via: Global___Sample.Via.ValueType = ...,
+        sent_at_clock: Global___Sample.Clock.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "envelope_id", b"envelope_id", "message_id", b"message_id", "message_size", b"message_size", "message_type", b"message_type", "received_at", b"received_at", "receiver_public_key", b"receiver_public_key", "sent_at", b"sent_at", "sent_by_receiver", b"sent_by_receiver", "topics", b"topics"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "envelope_id", b"envelope_id", "message_id", b"message_id", "message_size", b"message_size", "message_type", b"message_type", "outcome", b"outcome", "reason", b"reason", "received_at", b"received_at", "receiver_public_key", b"receiver_public_key", "sent_at", b"sent_at", "sent_at_clock", b"sent_at_clock", "sent_by_receiver", b"sent_by_receiver", "topics", b"topics", "via", b"via"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -83,12 +164,15 @@ class Reporter(_message.Message):
     INSTALLATION_ID_FIELD_NUMBER: _builtins.int
     PLATFORM_FIELD_NUMBER: _builtins.int
     APP_VERSION_FIELD_NUMBER: _builtins.int
+    SERVER_FIELD_NUMBER: _builtins.int
     receiver_public_key: _builtins.str
     installation_id: _builtins.str
     """random, made at opt-in, forgotten at opt-out"""
     platform: _builtins.str
     """desktop, android, ios, …"""
     app_version: _builtins.str
+    server: _builtins.str
+    """home server, relay or node that the app talks to; empty: not said. 255 bytes"""
     def __init__(
         self,
         *,
@@ -96,10 +180,11 @@ class Reporter(_message.Message):
         installation_id: _builtins.str = ...,
         platform: _builtins.str = ...,
         app_version: _builtins.str = ...,
+        server: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_version", b"app_version", "installation_id", b"installation_id", "platform", b"platform", "receiver_public_key", b"receiver_public_key"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["app_version", b"app_version", "installation_id", b"installation_id", "platform", b"platform", "receiver_public_key", b"receiver_public_key", "server", b"server"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -142,6 +227,7 @@ class PushRequest(_message.Message):
     CLIENT_TIME_FIELD_NUMBER: _builtins.int
     MEMBERSHIPS_FIELD_NUMBER: _builtins.int
     FORGET_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
     first_sequence: _builtins.int
     """number of samples[0] in this installation's own count from 1; 0: not numbered"""
     client_time: _builtins.int
@@ -156,6 +242,10 @@ class PushRequest(_message.Message):
     def reporter(self) -> Global___Reporter: ...
     @_builtins.property
     def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]: ...
+    @_builtins.property
+    def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lost]:
+        """reports that the client knows it lost"""
+
     def __init__(
         self,
         *,
@@ -165,14 +255,45 @@ class PushRequest(_message.Message):
         client_time: _builtins.int = ...,
         memberships: _abc.Iterable[Global___Membership] | None = ...,
         forget: _builtins.bool = ...,
+        lost: _abc.Iterable[Global___Lost] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reporter", b"reporter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "first_sequence", b"first_sequence", "forget", b"forget", "memberships", b"memberships", "reporter", b"reporter", "samples", b"samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "first_sequence", b"first_sequence", "forget", b"forget", "lost", b"lost", "memberships", b"memberships", "reporter", b"reporter", "samples", b"samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushRequest: _TypeAlias = PushRequest  # noqa: Y015
+
+@_typing.final
+class Lost(_message.Message):
+    """Numbers of samples that will not come, and when their messages were sent: Unix ms, both included."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    FIRST_SENT_AT_FIELD_NUMBER: _builtins.int
+    LAST_SENT_AT_FIELD_NUMBER: _builtins.int
+    first_sequence: _builtins.int
+    last_sequence: _builtins.int
+    first_sent_at: _builtins.int
+    last_sent_at: _builtins.int
+    def __init__(
+        self,
+        *,
+        first_sequence: _builtins.int = ...,
+        last_sequence: _builtins.int = ...,
+        first_sent_at: _builtins.int = ...,
+        last_sent_at: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sent_at", b"first_sent_at", "first_sequence", b"first_sequence", "last_sent_at", b"last_sent_at", "last_sequence", b"last_sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Lost: _TypeAlias = Lost  # noqa: Y015
 
 @_typing.final
 class PushResponse(_message.Message):

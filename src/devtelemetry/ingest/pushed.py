@@ -1,0 +1,205 @@
+"""What a push says, as values. Pure: nothing is refused here but what is said beside the samples.
+
+What cannot be is as if it was not said, and counted by field; it costs nothing that is good.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from devtelemetry.ingest.batch import ClockSaid
+from devtelemetry.ingest.check import (
+    GREATEST_MILLISECONDS,
+    LEAST_MILLISECONDS,
+    MAX_MEMBERSHIPS_PER_REQUEST,
+    AgeLimits,
+    check_channel,
+    check_reporter,
+    is_milliseconds,
+    is_numbered,
+    is_reason,
+)
+from devtelemetry.model import (
+    Outcome,
+    Reason,
+    ReportedMembership,
+    ReportRun,
+    Sample,
+    SentAtClock,
+    Source,
+    Via,
+)
+from devtelemetry.v1 import telemetry_pb2
+
+# By the wire's numbers, of which a younger client may have more.
+_OUTCOMES: Mapping[int, Outcome] = {one.value: one for one in Outcome}
+_VIAS: Mapping[int, Via] = {one.value: one for one in Via}
+_CLOCKS: Mapping[int, SentAtClock] = {one.value: one for one in SentAtClock}
+
+
+def to_samples(
+    request: telemetry_pb2.PushRequest, now_ms: int, limits: AgeLimits
+) -> tuple[list[Sample], Counter[str]]:
+    """The samples of a request as values, created at `now_ms`, not checked yet; and how often a
+    field of theirs is ignored, by its name.
+
+    An outcome that is not known stays the number that it is, and is refused by `check`: what became
+    of the message is all that a sample says. A way that is not known is as if it was not said. A
+    clock that is not known counts as the receiver's, which decides nothing where another one
+    speaks, and from which no delay is told.
+
+    An author's time that lies further ahead than allowed is no time: where the receiver says when
+    it got the message, that counts, put right, as a time by the receiver's clock.
+    """
+    reporter = request.reporter
+    own_key = reporter.receiver_public_key
+    installation_id = reporter.installation_id
+    platform, app_version, server = reporter.platform, reporter.app_version, reporter.server
+    offset = clock_offset(request, now_ms)
+    latest = now_ms + limits.clock_skew_ms
+    samples: list[Sample] = []
+    ignored = Counter[str]()
+    for sample in request.samples:
+        outcome: Any = _OUTCOMES.get(sample.outcome, sample.outcome)
+        wrote_it = sample.sent_by_receiver or outcome is Outcome.SEND_FAILED
+        sent_at, received_at = sample.sent_at, sample.received_at
+        clock = _CLOCKS.get(sample.sent_at_clock)
+        if clock is None:
+            clock = SentAtClock.RECEIVER
+            ignored["sent_at_clock"] += 1
+        via = _VIAS.get(sample.via)
+        if via is None:
+            via = Via.NOT_SAID
+            ignored["via"] += 1
+        reason = sample.reason
+        if reason and (outcome is Outcome.HELD or not is_reason(reason)):
+            reason = ""
+            ignored["reason"] += 1
+        if not received_at or LEAST_MILLISECONDS <= received_at <= GREATEST_MILLISECONDS:
+            received_at = _put_right(received_at, offset, now_ms)
+            if (
+                latest < sent_at <= GREATEST_MILLISECONDS
+                and clock is SentAtClock.AUTHOR
+                and received_at
+            ):
+                # No time, then: its author's fault, and not of who received it.
+                sent_at, clock = received_at, SentAtClock.RECEIVER
+            if wrote_it:
+                # Whatever an author says it received is not when it sent it, and the delays of all
+                # others are counted from this.
+                received_at = 0 if offset is None else _put_right(sample.sent_at, offset, now_ms)
+        samples.append(
+            # By position: this runs once a sample, and names cost half as much again.
+            Sample(
+                sample.message_id,
+                sample.channel_id,
+                sample.receiver_public_key or own_key,
+                sent_at,
+                now_ms,
+                installation_id,
+                wrote_it,
+                sample.topics,
+                sample.envelope_id,
+                received_at,
+                sample.message_type,
+                sample.message_size,
+                platform,
+                app_version,
+                Source.GRPC,
+                outcome,
+                reason,
+                via,
+                clock,
+                server,
+            )
+        )
+    return samples, ignored
+
+
+def clock_offset(request: telemetry_pb2.PushRequest, now_ms: int) -> int | None:
+    """The server's clock less the client's in ms, the request's way here in it; None: not told."""
+    return now_ms - request.client_time if is_milliseconds(request.client_time) else None
+
+
+def _put_right(moment: int, offset: int | None, now_ms: int) -> int:
+    """A time by the client's clock as one by the server's, as far as the push told the client's."""
+    if not moment or offset is None:
+        return moment
+    # A clock that was set meanwhile may put it anywhere. It was not after it was reported, and must
+    # stay what an import takes.
+    moment += offset
+    if moment > now_ms:
+        return now_ms
+    return moment if moment >= LEAST_MILLISECONDS else LEAST_MILLISECONDS
+
+
+def clocks_said(
+    request: telemetry_pb2.PushRequest, receiver_public_keys: Iterable[str], now_ms: int
+) -> list[ClockSaid]:
+    """How far the clock of the client is off, which these receivers have; none: it does not say."""
+    offset = clock_offset(request, now_ms)
+    if offset is None:
+        return []
+    installation_id = request.reporter.installation_id
+    return [ClockSaid(key, installation_id, offset, now_ms) for key in receiver_public_keys]
+
+
+def reported_memberships(
+    request: telemetry_pb2.PushRequest, now_ms: int
+) -> tuple[list[ReportedMembership], Counter[str]]:
+    """What the reporter says of its part in channels, and how much of that is ignored, by reason.
+
+    A bad time is as if it was not said, and costs the other one nothing; a bad channel or reporter
+    costs the membership. None of it costs a sample.
+    """
+    good: list[ReportedMembership] = []
+    ignored: Counter[str] = Counter()
+    if not request.memberships:
+        return good, ignored
+    reporter = request.reporter
+    key, installation_id = reporter.receiver_public_key, reporter.installation_id
+    of_reporter = check_reporter(key, installation_id)
+    surplus = len(request.memberships) - MAX_MEMBERSHIPS_PER_REQUEST
+    if surplus > 0:
+        ignored["too_many"] = surplus
+    for said in request.memberships[:MAX_MEMBERSHIPS_PER_REQUEST]:
+        refusal = of_reporter or check_channel(said.channel_id)
+        if refusal is not None:
+            ignored[refusal.reason.label] += 1
+            continue
+        has_left = said.left_at == 0 or is_milliseconds(said.left_at)
+        has_joined = is_milliseconds(said.joined_at)
+        ignored[Reason.NOT_MILLISECONDS.label] += not has_left
+        ignored[Reason.NOT_MILLISECONDS.label] += not has_joined and said.joined_at != 0
+        if has_left or has_joined:
+            good.append(
+                ReportedMembership(
+                    said.channel_id,
+                    key,
+                    installation_id,
+                    joined_at=said.joined_at if has_joined else None,
+                    joined_said_at=now_ms if has_joined else None,
+                    left_at=said.left_at if has_left else None,
+                    left_said_at=now_ms if has_left else None,
+                )
+            )
+    return good, ignored
+
+
+def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> list[ReportRun]:
+    """The numbers that arrived with a request; none: it does not say.
+
+    Rejected samples are in it: who lost a report is asked, not who reported nonsense.
+    """
+    installation_id, first = request.reporter.installation_id, request.first_sequence
+    if not is_numbered(installation_id, first):
+        return []
+    return [
+        ReportRun(
+            installation_id,
+            first,
+            first + len(request.samples) - 1,
+            accepted[0].sent_at if accepted else None,
+            accepted[-1].sent_at if accepted else None,
+        )
+    ]
