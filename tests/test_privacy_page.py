@@ -134,6 +134,12 @@ async def test_what_the_page_says_is_not_stored_is_not_in_the_database_and_the_r
         "joined_at": now_ms - 3_333_333,
         "left_at": now_ms - 2_222_222,
     }
+    lost: dict[str, Any] = {
+        "first_sequence": 2_718_281_828_459_045,
+        "last_sequence": 2_718_281_828_459_046,
+        "first_sent_at": now_ms - 6_666_666,
+        "last_sent_at": now_ms - 5_555_555,
+    }
     push: dict[str, Any] = {
         "first_sequence": 3_141_592_653_589_793,
         "client_time": now_ms - 4_444_444,
@@ -145,6 +151,7 @@ async def test_what_the_page_says_is_not_stored_is_not_in_the_database_and_the_r
         ],
         reporter=telemetry_pb2.Reporter(**reporter),
         memberships=[telemetry_pb2.Membership(**membership)],
+        lost=[telemetry_pb2.Lost(**lost)],
         **push,
     )
     with (
@@ -164,6 +171,7 @@ async def test_what_the_page_says_is_not_stored_is_not_in_the_database_and_the_r
         ("Sample", sample | other_key),
         ("Reporter", reporter),
         ("Membership", membership),
+        ("Lost", lost),
         ("PushRequest", push),
     ]
     for message, fields in said:

@@ -25,6 +25,7 @@ from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
+    LostReports,
     MembershipPolicy,
     ReportedMembership,
     ReportRun,
@@ -248,6 +249,15 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
             run_line(lastSentAt=...),
             "firstSentAt, lastSentAt: one is missing; allowed: both",
         ),
+        (
+            run_line(lost=True, firstSentAt=..., lastSentAt=...),
+            "firstSentAt, lastSentAt: missing; what is lost needs both",
+        ),
+        (
+            run_line(lost=True, lastSentAt=START - 1),
+            f"lastSentAt: {START - 1}; allowed of what is lost: firstSentAt or more, here {START}",
+        ),
+        (run_line(lost="yes"), 'lost: "yes" is neither true nor false'),
         (run_line(firstSentAt=5), "firstSentAt: 5 is no time in Unix milliseconds"),
         (
             membership_line(channelId=""),
@@ -331,6 +341,13 @@ def test_a_sample_says_its_number_and_a_run_those_of_many() -> None:
     assert parse_line(run_line(), LIMITS) == Line(
         run=ReportRun("phone", 3, 5, START, START + 1_000)
     )
+
+
+def test_numbers_that_are_lost_are_no_run() -> None:
+    assert parse_line(run_line(lost=True), LIMITS) == Line(
+        lost=LostReports("phone", 3, 5, START, START + 1_000)
+    )
+    assert parse_line(run_line(lost=False), LIMITS) == parse_line(run_line(), LIMITS)
 
 
 def test_a_membership_says_when_it_was_said() -> None:
@@ -604,9 +621,10 @@ async def test_export_writes_which_numbers_arrived_and_no_installation(database:
         line(installationId="phone", sequence=1, messageId="m2", sentAt=START + 7),
         line(installationId="phone", sequence=3, sentAt=1),
         line(installationId="phone", sequence=6),
+        run_line(firstSequence=4, lost=True),
     ]
     assert await run_import(database, source) == Imported(imported=2, duplicates=1, rejected=1)
-    *_, first, second = map(json.loads, (await exported(database)).splitlines())
+    *_, first, second, lost = map(json.loads, (await exported(database)).splitlines())
     installation = first.pop("installationId")
     assert installation.startswith("dt-installation:")
     assert first == {
@@ -622,6 +640,7 @@ async def test_export_writes_which_numbers_arrived_and_no_installation(database:
         "firstSentAt": START,
         "lastSentAt": START,
     }
+    assert lost == RUN | {"installationId": installation, "firstSequence": 4, "lost": True}
 
 
 async def test_export_is_ordered_by_event_time_over_days(database: Database) -> None:
@@ -658,6 +677,22 @@ LEFT = st.fixed_dictionaries({"leftAt": st.just(0) | INSTANTS, "leftSaidAt": INS
 MEMBERSHIPS = st.builds(lambda said, joined, left: said | joined | left, SAID, JOINED, LEFT)
 
 
+LOST = st.builds(
+    lambda installation, first, more, at: {
+        "installationId": installation,
+        "firstSequence": first,
+        "lastSequence": first + more,
+        "firstSentAt": min(at),
+        "lastSentAt": max(at),
+        "lost": True,
+    },
+    st.sampled_from(["phone", "desk"]),
+    st.integers(1, 12),
+    st.integers(0, 2),
+    st.tuples(INSTANTS, INSTANTS),
+)
+
+
 @st.composite
 def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Lines that contradict each other, lack things, and repeat each other."""
@@ -692,7 +727,7 @@ def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
         if "installationId" in sample and draw(st.integers(0, 3)):
             sample["sequence"] = draw(st.integers(1, 12))
         samples.append(sample)
-    return samples + draw(st.lists(MEMBERSHIPS, max_size=4))
+    return samples + draw(st.lists(MEMBERSHIPS, max_size=4)) + draw(st.lists(LOST, max_size=2))
 
 
 async def figures(database: Database) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
+    LostReports,
     MembershipPolicy,
     ReportRun,
     Source,
@@ -71,7 +72,8 @@ SENT_AT = [
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
     """Receivers that number their samples, lose some, have some rejected, and push them in pieces,
-    again and in any order; some say when they joined and left, in whatever way."""
+    again and in any order; some say what they lost, rightly or not, and when they joined and left,
+    in whatever way."""
     pushes: list[Pushed] = []
     numbers: dict[str, Numbers] = {}
     for installation in INSTALLATIONS:
@@ -79,6 +81,10 @@ def worlds(draw: st.DrawFn) -> World:
         kept = [s for key in "ab" for s in draw(reports(key, installation))]
         in_pieces, numbers[installation] = draw(pushed_in_pieces(installation, kept))
         pushes += in_pieces
+        pushes += [
+            Pushed((), lost=(LostReports(installation, first, first + more, at, at + lasting),))
+            for first, more, at, lasting in draw(LOST)
+        ]
     for key in "cd":
         pushes += [Pushed((sample,)) for sample in draw(reports(key, ""))]
     memberships = draw(MEMBERSHIPS_SAID)
@@ -93,19 +99,36 @@ def worlds(draw: st.DrawFn) -> World:
     return World(pushes, cuts, numbers, memberships, beats)
 
 
+# First number, how many more, first sentAt, how many ms more.
+LOST = st.lists(
+    st.tuples(
+        st.integers(1, 14),
+        st.integers(0, 3),
+        st.sampled_from(SENT_AT),
+        st.sampled_from([0, 1, 3 * MINUTE_MS, HOUR_MS]),
+    ),
+    max_size=3,
+)
 UNMEASURED = {Source.GRPC: Unmeasured(channels=("*-negotiated",))}
 
 
 def expected_of(
-    world: World, membership: MembershipPolicy, *, with_numbers: bool = True
+    world: World, membership: MembershipPolicy, *, all_arrived: bool = False
 ) -> OracleWindow:
+    numbers = world.numbers
+    if all_arrived:
+        numbers = {
+            installation: dict.fromkeys(range(1, max(said, default=0))) | dict(said)
+            for installation, said in numbers.items()
+        }
     return compute(
         world.samples,
         START,
         END,
         membership.value,
         heartbeats=world.last_heartbeats,
-        numbers=world.numbers if with_numbers else {},
+        numbers=numbers,
+        lost=world.lost,
         memberships=world.memberships,
         unmeasured_channels=["*-negotiated"],
     )
@@ -144,12 +167,13 @@ async def test_pushes_in_any_pieces_and_order_give_the_oracles_figures(
     for membership in MembershipPolicy:
         window = await measured(database, membership)
         assert figures(window) == oracle_figures(
-            expected_of(world, membership, with_numbers=False)
+            expected_of(world, membership, all_arrived=True)
         ), membership
         before = {c.channel_id: c.counts for c in with_holes[membership].channels}
         for channel in window.channels:
             part = before[channel.channel_id]
-            assert part.expected + part.unknown == channel.counts.expected
+            counts = channel.counts
+            assert part.expected + part.unknown == counts.expected + counts.unknown
             assert part.receivers == channel.counts.receivers
 
 

@@ -595,6 +595,25 @@ async def test_a_bad_number_is_none_and_costs_no_sample(
     assert await runs(database) == []
 
 
+@pytest.mark.parametrize("samples", [[], [sample()], [sample(message_id="")]])
+async def test_what_is_lost_is_stored_with_samples_and_without(
+    wire: Wire, database: Database, samples: list[telemetry_pb2.Sample]
+) -> None:
+    at = now_ms() - 60_000
+    lost = telemetry_pb2.Lost(
+        first_sequence=3, last_sequence=9, first_sent_at=at, last_sent_at=at + 5
+    )
+    ignored = metrics.FIELDS_IGNORED.labels("lost")._value
+    before = ignored.get()
+    push = request(*samples, first_sequence=10, lost=[lost, telemetry_pb2.Lost()])
+    for _ in range(2):
+        await wire.push(push)
+    async with database.acquire() as connection:
+        rows = await connection.fetch("select * from lost_report")
+    assert [tuple(row)[1:] for row in rows] == [(3, 9, at, at + 5)]
+    assert ignored.get() - before == 2
+
+
 async def test_a_heartbeat_has_no_number(wire: Wire, database: Database) -> None:
     await wire.push(request(first_sequence=7))
     assert await runs(database) == []

@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from devtelemetry.ingest.check import AgeLimits, check
-from devtelemetry.ingest.pushed import to_samples
+from devtelemetry.ingest.pushed import lost_reports, to_samples
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
     MINUTE_MS,
+    LostReports,
     Outcome,
     Reason,
     Sample,
@@ -195,3 +196,51 @@ def test_a_server_may_have_255_bytes() -> None:
         request.reporter.server = "s" * size
         refusal = check(read(request)[0], LIMITS, NOW)
         assert (refusal.detail if refusal else None) == told
+
+
+LATEST = NOW + LIMITS.clock_skew_ms
+
+
+@pytest.mark.parametrize(
+    ("said", "taken_as"),
+    [
+        ((2, 3, NOW - 5, NOW), (2, 3, NOW - 5, NOW)),
+        ((2, 2, NOW, NOW), (2, 2, NOW, NOW)),
+        # Nothing that is sent later can have been reported.
+        ((2, 3, NOW, LATEST + 1), (2, 3, NOW, LATEST)),
+        ((2, 3, LATEST + 1, LATEST + 1), None),
+        ((0, 3, NOW, NOW), None),
+        ((3, 2, NOW, NOW), None),
+        ((2, 2**53 + 1, NOW, NOW), None),
+        ((2, 3, NOW, NOW - 1), None),
+        ((2, 3, NOW // 1000, NOW), None),
+        ((2, 3, NOW, NOW * 1000), None),
+        ((2, 3, 0, 0), None),
+    ],
+)
+def test_what_is_said_to_be_lost_is_taken_if_it_can_be(
+    said: tuple[int, int, int, int], taken_as: tuple[int, int, int, int] | None
+) -> None:
+    first, last, first_sent_at, last_sent_at = said
+    request = push()
+    request.lost.add(
+        first_sequence=first,
+        last_sequence=last,
+        first_sent_at=first_sent_at,
+        last_sent_at=last_sent_at,
+    )
+    good, ignored = lost_reports(request, NOW, LIMITS)
+    assert good == ([] if taken_as is None else [LostReports("phone", *taken_as)])
+    assert ignored["lost"] == (taken_as is None)
+
+
+def test_of_what_is_lost_a_hundred_sayings_are_taken_and_none_of_who_has_no_installation() -> None:
+    request = push()
+    for number in range(1, 121):
+        request.lost.add(
+            first_sequence=number, last_sequence=number, first_sent_at=NOW, last_sent_at=NOW
+        )
+    good, ignored = lost_reports(request, NOW, LIMITS)
+    assert (len(good), ignored["lost"]) == (100, 20)
+    request.reporter.installation_id = ""
+    assert lost_reports(request, NOW, LIMITS) == ([], {"lost": 120})

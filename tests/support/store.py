@@ -11,6 +11,7 @@ from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
+    LostReports,
     MembershipPolicy,
     ReportedMembership,
     ReportRun,
@@ -75,6 +76,8 @@ async def store_vector(database: Database, vector: Vector) -> None:
             writer.keyring,
             [ReportRun(installation, number, number, at, at) for number, at in numbers.items()],
         )
+    for installation, lost in vector.oracle_lost().items():
+        batch.add_lost(writer.keyring, [LostReports(installation, *one) for one in lost])
     batch.add_memberships(writer.keyring, as_memberships(vector.oracle_memberships()))
     async with database.acquire() as connection:
         await writer.write(connection, batch, now_ms=START)
@@ -142,7 +145,7 @@ async def empty(database: Database) -> None:
         await connection.execute(
             "truncate channel, sample_kind, receiver, message, receipt, membership, "
             "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
-            "doubted_delay, opt_out, forgotten_receiver, report_run, "
+            "doubted_delay, opt_out, forgotten_receiver, report_run, lost_report, "
             "reliability_window, reliability_channel, reliability_group"
         )
         await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")

@@ -1,5 +1,6 @@
 """Worlds of pushes for property tests: pieces of them, and how they are stored."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, chain, zip_longest
@@ -8,9 +9,10 @@ from hypothesis import strategies as st
 
 from devtelemetry.ingest.batch import Batch, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule
-from devtelemetry.model import HOUR_MS, MINUTE_MS, ReportedMembership, ReportRun
+from devtelemetry.model import HOUR_MS, MINUTE_MS, LostReports, ReportedMembership, ReportRun
 from devtelemetry.store.database import Database
 from oracle.model import Memberships, Numbers, OracleSample, Receiver
+from oracle.samples import Lost
 from support.store import START, as_samples
 
 END = START + HOUR_MS
@@ -25,6 +27,7 @@ class Pushed:
     samples: tuple[OracleSample, ...]
     run: ReportRun | None = None
     memberships: tuple[ReportedMembership, ...] = ()
+    lost: tuple[LostReports, ...] = ()
 
 
 def numbered(installation: str, first: int, fates: Sequence[OracleSample | None]) -> Pushed:
@@ -54,6 +57,7 @@ async def store_pushes(
             batch.add_samples(writer.keyring, as_samples(push.samples))
             batch.add_runs(writer.keyring, [push.run] if push.run else [])
             batch.add_memberships(writer.keyring, push.memberships)
+            batch.add_lost(writer.keyring, push.lost)
         for beat in heartbeats:
             batch.add_heartbeat(writer.keyring, beat)
         async with database.acquire() as connection:
@@ -71,6 +75,14 @@ class World:
     @property
     def samples(self) -> list[OracleSample]:
         return [sample for push in self.pushes for sample in push.samples]
+
+    @property
+    def lost(self) -> dict[str, list[Lost]]:
+        lost: defaultdict[str, list[Lost]] = defaultdict(list)
+        for push in self.pushes:
+            for installation, *said, _ in push.lost:
+                lost[installation].append(Lost(*said))
+        return lost
 
     @property
     def transactions(self) -> list[list[Pushed]]:
@@ -157,6 +169,10 @@ def _with_prefix(world: World, prefix: str) -> World:
                         installation_id=installation(said.installation_id),
                     )
                     for said in push.memberships
+                ),
+                tuple(
+                    said._replace(installation_id=installation(said.installation_id))
+                    for said in push.lost
                 ),
             )
             for push in world.pushes

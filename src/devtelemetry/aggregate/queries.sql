@@ -20,13 +20,31 @@ select kind, source, message_type from sample_kind
 -- name: holes
 -- Which receivers lost reports of what was sent in the window: between two islands of an installation's numbers reports
 -- are missing, so of what was sent between the last report before (`after`) and the first one after it (`before`) nobody
--- can say whether it arrived. An island without a time is passed over. Most installations have one run; they are left out
--- first.
+-- can say whether it arrived. An island without a time is passed over. Numbers that are said to be lost open no hole
+-- there: unless they arrived after all, theirs spans the times that are said, both included. Most installations have one
+-- run and lost nothing; they are left out first.
 with broken as (
     select installation_id from report_run group by installation_id having count(*) > 1
 ),
+number as (
+    select
+        installation_id,
+        range_agg(numbers) filter (where has_arrived) as arrived,
+        range_agg(numbers) as accounted_for
+    from (
+        select installation_id, int8range(first_sequence, last_sequence, '[]') as numbers, false as has_arrived
+        from lost_report
+        union all
+        select installation_id, int8range(first_sequence, last_sequence, '[]'), true
+        from report_run
+        where installation_id in (select installation_id from lost_report)
+    ) said
+    group by installation_id
+),
 island as (
-    select i.installation_id, i.ends_at, lead(i.begins_at) over by_number as goes_on_at
+    select
+        i.installation_id, i.ends_at, lead(i.begins_at) over by_number as goes_on_at,
+        int8range(i.last_sequence + 1, lead(i.first_sequence) over by_number) as between_them
     from broken
     cross join lateral (
         select * from report_island r where r.installation_id = broken.installation_id and r.ends_at is not null
@@ -36,7 +54,13 @@ island as (
 hole as (
     select installation_id, least(ends_at, goes_on_at) as after, greatest(ends_at, goes_on_at) as before
     from island
-    where goes_on_at is not null
+    left join number using (installation_id)
+    where goes_on_at is not null and (accounted_for @> between_them) is not true
+    union all
+    select installation_id, first_sent_at - 1, last_sent_at + 1
+    from lost_report
+    join number using (installation_id)
+    where (arrived @> int8range(first_sequence, last_sequence, '[]')) is not true
 )
 select receiver_id, after, before
 from hole

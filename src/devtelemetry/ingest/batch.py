@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from devtelemetry.model import (
     MINUTE_MS,
+    LostReports,
     ReportedMembership,
     ReportRun,
     Sample,
@@ -130,6 +131,7 @@ class Batch:
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
     memberships: dict[MembershipKey, NewMembership] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
+    lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
     said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
@@ -216,6 +218,13 @@ class Batch:
                 run = NewRun(first, last, first_sent_at, last_sent_at)
                 self.runs.setdefault(installation_id, []).append(run)
 
+    def add_lost(self, keyring: Keyring, lost: Iterable[LostReports]) -> None:
+        for installation, *said, source in lost:
+            installation_id = keyring.installed(installation, source)
+            if installation_id is not None:
+                first, last, first_sent_at, last_sent_at = said
+                self.lost.add((installation_id, first, last, first_sent_at, last_sent_at))
+
     def add_sent_envelopes(self, keyring: Keyring, envelopes: Iterable[SentEnvelope]) -> None:
         for sent in envelopes:
             ids = keyring.receiver(sent.sender_public_key, sent.installation_id, Source.STATUS_GO)
@@ -239,7 +248,8 @@ class Batch:
             memberships={
                 key: new for key, new in self.memberships.items() if key[1] not in receivers
             },
-            runs=self.runs,  # the statement that writes them leaves out what is forgotten
+            runs=self.runs,  # the statements that write these leave out what is forgotten
+            lost=self.lost,
         )
         for _, sample in self.said:
             ids = keyring.receiver(

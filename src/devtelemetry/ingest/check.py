@@ -10,6 +10,7 @@ from devtelemetry.model import DAY_MS, HOUR_MS, Outcome, Reason, Sample, from_un
 
 MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
 MAX_MEMBERSHIPS_PER_REQUEST = 5_000
+MAX_LOST_PER_REQUEST = 100  # a client that loses reports loses many at once
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ID_BYTES = 512
 MAX_TOPICS_BYTES = 4 * 1024

@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection
 
 from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.ingest.check import (
+    MAX_LOST_PER_REQUEST,
     MAX_MEMBERSHIPS_PER_REQUEST,
     MAX_REQUEST_BYTES,
     MAX_SAMPLES_PER_REQUEST,
@@ -30,7 +31,13 @@ from devtelemetry.ingest.check import (
     check,
     check_reporter,
 )
-from devtelemetry.ingest.pushed import clocks_said, numbered, reported_memberships, to_samples
+from devtelemetry.ingest.pushed import (
+    clocks_said,
+    lost_reports,
+    numbered,
+    reported_memberships,
+    to_samples,
+)
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Rejection, Sample
 from devtelemetry.model.errors import Busy, Unavailable
@@ -141,7 +148,9 @@ class PushService:
                 f"{count} samples in one request; allowed: up to {MAX_SAMPLES_PER_REQUEST}",
             )
         if token is not None:
-            weight = max(count + min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST), 1)
+            beside = min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST)
+            beside += min(len(request.lost), MAX_LOST_PER_REQUEST)
+            weight = max(count + beside, 1)
             wait = self._access.rate.take(token, weight, time.monotonic())
             if wait:
                 raise Busy("over the rate of this token", retry_after_seconds=wait)
@@ -205,27 +214,31 @@ class PushService:
                 reporter.server,
             )
             memberships, ignored = reported_memberships(request, now_ms)
+            lost, ignored_fields = lost_reports(request, now_ms, self._age_limits)
             await self._writer.submit(
                 Submission(
                     heartbeats=(beat,),
                     memberships=memberships,
+                    lost=lost,
                     clocks=clocks_said(request, (reporter.receiver_public_key,), now_ms),
                     size_bytes=size_bytes,
                 )
             )
-            _count_ignored(ignored)
+            _count_ignored(ignored, ignored_fields)
             return telemetry_pb2.PushResponse()
 
         said, ignored_fields = to_samples(request, now_ms, self._age_limits)
         samples, rejections = self._check(said, now_ms)
         runs = numbered(request, samples)
         memberships, ignored = reported_memberships(request, now_ms)
-        if samples or runs or memberships:
+        lost, ignored_lost = lost_reports(request, now_ms, self._age_limits)
+        if samples or runs or memberships or lost:
             await self._writer.submit(
                 Submission(
                     samples=samples,
                     memberships=memberships,
                     runs=runs,
+                    lost=lost,
                     clocks=clocks_said(
                         request, {sample.receiver_public_key for sample in samples}, now_ms
                     ),
@@ -233,9 +246,7 @@ class PushService:
                 )
             )
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(samples))
-        _count_ignored(ignored)
-        for name, count in ignored_fields.items():
-            metrics.FIELDS_IGNORED.labels(name).inc(count)
+        _count_ignored(ignored, ignored_fields + ignored_lost)
         for rejection in rejections:
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, rejection.reason.label).inc()
         return telemetry_pb2.PushResponse(
@@ -263,10 +274,14 @@ class PushService:
         return good, rejections
 
 
-def _count_ignored(ignored: Counter[str]) -> None:
-    for reason, count in ignored.items():
+def _count_ignored(memberships: Counter[str], fields: Counter[str]) -> None:
+    """Counts what was ignored: memberships by reason, what is beside them by field."""
+    for reason, count in memberships.items():
         if count:
             metrics.MEMBERSHIPS_IGNORED.labels(reason).inc(count)
+    for name, count in fields.items():
+        if count:
+            metrics.FIELDS_IGNORED.labels(name).inc(count)
 
 
 def make_server(

@@ -11,7 +11,9 @@ from devtelemetry.ingest.batch import ClockSaid
 from devtelemetry.ingest.check import (
     GREATEST_MILLISECONDS,
     LEAST_MILLISECONDS,
+    MAX_LOST_PER_REQUEST,
     MAX_MEMBERSHIPS_PER_REQUEST,
+    MAX_SEQUENCE,
     AgeLimits,
     check_channel,
     check_reporter,
@@ -20,6 +22,7 @@ from devtelemetry.ingest.check import (
     is_reason,
 )
 from devtelemetry.model import (
+    LostReports,
     Outcome,
     Reason,
     ReportedMembership,
@@ -203,3 +206,38 @@ def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> 
             accepted[-1].sent_at if accepted else None,
         )
     ]
+
+
+def lost_reports(
+    request: telemetry_pb2.PushRequest, now_ms: int, limits: AgeLimits
+) -> tuple[list[LostReports], Counter[str]]:
+    """Which reports the reporter says it lost, and how many sayings are ignored, by field.
+
+    One that cannot be is as if it was not said: then the hole goes from report to report. A message
+    of later than is taken was not reported by anyone, so no hole goes on beyond that.
+    """
+    good: list[LostReports] = []
+    ignored = Counter[str]()
+    installation_id = request.reporter.installation_id
+    latest = now_ms + limits.clock_skew_ms
+    ignored["lost"] = max(0, len(request.lost) - MAX_LOST_PER_REQUEST)
+    for said in request.lost[:MAX_LOST_PER_REQUEST]:
+        if (
+            is_numbered(installation_id, said.first_sequence)
+            and said.first_sequence <= said.last_sequence <= MAX_SEQUENCE
+            and is_milliseconds(said.first_sent_at)
+            and said.first_sent_at <= min(said.last_sent_at, latest)
+            and is_milliseconds(said.last_sent_at)
+        ):
+            good.append(
+                LostReports(
+                    installation_id,
+                    said.first_sequence,
+                    said.last_sequence,
+                    said.first_sent_at,
+                    min(said.last_sent_at, latest),
+                )
+            )
+        else:
+            ignored["lost"] += 1
+    return good, ignored

@@ -1,4 +1,4 @@
-"""Writes what clients say beside their samples: memberships, and which numbers samples have."""
+"""Writes what clients say beside their samples: memberships, and the numbers of their samples."""
 
 from devtelemetry.ingest.batch import union
 from devtelemetry.ingest.known import Writing
@@ -38,6 +38,20 @@ async def write_runs(writing: Writing) -> None:
         _QUERIES["write_runs"],
         **arrays(
             rows,
+            *("installation_ids", "first_sequences", "last_sequences"),
+            *("first_sent_at", "last_sent_at"),
+        ),
+    )
+
+
+async def write_lost(writing: Writing) -> None:
+    """Numbers of samples that will not come."""
+    if not writing.batch.lost:
+        return
+    await writing.connection.execute(
+        _QUERIES["write_lost"],
+        **arrays(
+            sorted(writing.batch.lost),
             *("installation_ids", "first_sequences", "last_sequences"),
             *("first_sent_at", "last_sent_at"),
         ),

@@ -75,3 +75,15 @@ set first_sent_at = least(report_run.first_sent_at, excluded.first_sent_at),
         then coalesce(excluded.last_sent_at, report_run.last_sent_at)
         else coalesce(report_run.last_sent_at, excluded.last_sent_at) end,
     last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
+
+-- name: write_lost
+-- Not of who opted out or is being forgotten, as above.
+insert into lost_report (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
+select n.*
+from unnest(
+    $installation_ids::bigint[], $first_sequences::bigint[], $last_sequences::bigint[], $first_sent_at::bigint[],
+    $last_sent_at::bigint[]
+) as n (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
+where not exists (select from opt_out o where o.installation_id = n.installation_id)
+  and not exists (select from forgotten_receiver f where f.installation_id = n.installation_id)
+on conflict do nothing

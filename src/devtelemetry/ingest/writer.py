@@ -16,7 +16,13 @@ import structlog
 
 from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.model import ReportedMembership, ReportRun, Sample, SentEnvelope
+from devtelemetry.model import (
+    LostReports,
+    ReportedMembership,
+    ReportRun,
+    Sample,
+    SentEnvelope,
+)
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database
@@ -45,6 +51,7 @@ class Submission:
     sent_envelopes: Sequence[SentEnvelope] = ()
     memberships: Sequence[ReportedMembership] = ()
     runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
+    lost: Sequence[LostReports] = ()
     clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
     size_bytes: int = 0  # of the request, as it was sent
 
@@ -57,6 +64,7 @@ class Submission:
             + len(self.heartbeats)
             + len(self.sent_envelopes)
             + len(self.memberships)
+            + len(self.lost)
         )
 
 
@@ -186,6 +194,7 @@ class GroupCommit:
             batch.add_sent_envelopes(keyring, submission.sent_envelopes)
             batch.add_memberships(keyring, submission.memberships)
             batch.add_runs(keyring, submission.runs)
+            batch.add_lost(keyring, submission.lost)
             batch.add_clocks(keyring, submission.clocks)
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05

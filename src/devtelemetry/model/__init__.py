@@ -34,6 +34,7 @@ from devtelemetry.model.results import (
     WindowState,
 )
 from devtelemetry.model.samples import (
+    LostReports,
     Outcome,
     Reason,
     Rejection,
@@ -93,6 +94,7 @@ __all__ = [
     "Figures",
     "Group",
     "Listen",
+    "LostReports",
     "MembershipPolicy",
     "Outcome",
     "Reason",

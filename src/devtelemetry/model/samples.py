@@ -83,6 +83,17 @@ class ReportRun(NamedTuple):
     source: Source = Source.GRPC
 
 
+class LostReports(NamedTuple):
+    """Numbers of samples that an installation says it lost, and when their messages were sent."""
+
+    installation_id: str
+    first_sequence: int
+    last_sequence: int
+    first_sent_at: int  # Unix ms, both included
+    last_sent_at: int
+    source: Source = Source.GRPC
+
+
 class ReportedMembership(NamedTuple):
     """When a receiver was in a channel, as it says by its clock. Unix ms.
 

@@ -87,9 +87,10 @@ async def clean(
                 )
             # Ingest must not make a run longer that is about to go.
             async with holding_ingest_out(connection, lock_timeout=LOCK_TIMEOUT):
-                await connection.execute(
-                    _QUERIES["delete_runs"], oldest_day_kept=day_start_ms(oldest_day)
-                )
+                for name in ("settle_lost", "delete_runs"):
+                    await connection.execute(
+                        _QUERIES[name], oldest_day_kept=day_start_ms(oldest_day)
+                    )
         await connection.execute(
             _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
         )

@@ -14,6 +14,43 @@ with of_messages as (
 )
 delete from sent_envelope where created_at < $before_ms::bigint
 
+-- name: settle_lost
+-- What is said to be lost of days that are gone (oldest_day_kept: the first that is not) opens no hole any more. So its
+-- numbers become a run without a time, as if they had been rejected: between the reports around them nothing is missing,
+-- and they go when those do. Not before a later saying of the same numbers, whose hole that would close. What arrived
+-- after all goes now: once its runs are gone, nobody could tell.
+with arrived as (
+    select installation_id, range_agg(int8range(first_sequence, last_sequence, '[]')) as numbers
+    from report_run
+    where installation_id in (select installation_id from lost_report)
+    group by installation_id
+),
+gone as (
+    delete from lost_report l
+    where exists (
+            select
+            from arrived a
+            where a.installation_id = l.installation_id
+              and a.numbers @> int8range(l.first_sequence, l.last_sequence, '[]')
+        )
+        or (
+            l.last_sent_at < $oldest_day_kept::bigint
+            and not exists (
+                select
+                from lost_report other
+                where other.installation_id = l.installation_id and other.last_sent_at >= $oldest_day_kept::bigint
+                  and other.first_sequence <= l.last_sequence and other.last_sequence >= l.first_sequence
+            )
+        )
+    returning l.installation_id, l.first_sequence, l.last_sequence
+)
+insert into report_run (installation_id, first_sequence, last_sequence)
+select installation_id, first_sequence, max(last_sequence)
+from gone
+group by installation_id, first_sequence
+on conflict (installation_id, first_sequence) do update
+set last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
+
 -- name: delete_runs
 -- Of each installation the runs up to the last one that has nothing to say of a day that is kept (oldest_day_kept: the first): it
 -- and those before it end earlier, and the hole behind it ends earlier too. So its last run stays, for a hole may begin

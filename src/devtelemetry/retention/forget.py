@@ -70,7 +70,7 @@ async def finish_forgetting(database: Database) -> None:
 
 async def _take_receivers(connection: Connection, hashed: int) -> None:
     taken = await connection.fetch(_QUERIES["take_receivers"], hashed_id=hashed)
-    await connection.execute(_QUERIES["delete_runs"], hashed_id=hashed)
+    await connection.execute(_QUERIES["delete_numbers"], hashed_id=hashed)
     if taken:  # whom the database does not know, nobody remembers
         await raise_epoch(connection)
 

@@ -15,11 +15,18 @@ insert into forgotten_receiver (receiver_id, owner_id, installation_id)
 select receiver_id, owner_id, installation_id from taken
 returning receiver_id
 
--- name: delete_runs
--- Which numbers arrived of the installation, or of the key's installations. Ingest drops what comes of them meanwhile.
-delete from report_run
-where installation_id = $hashed_id::bigint
-   or installation_id in (select installation_id from forgotten_receiver where owner_id = $hashed_id::bigint)
+-- name: delete_numbers
+-- Which numbers arrived, and which are lost, of the installation or of the key's installations. Ingest drops what comes of
+-- them meanwhile.
+with forgotten as (
+    select $hashed_id::bigint as installation_id
+    union
+    select installation_id from forgotten_receiver where owner_id = $hashed_id::bigint
+),
+lost as (
+    delete from lost_report where installation_id in (select installation_id from forgotten)
+)
+delete from report_run where installation_id in (select installation_id from forgotten)
 
 -- name: pending
 select receiver_id from forgotten_receiver where owner_id = $hashed_id::bigint or installation_id = $hashed_id::bigint

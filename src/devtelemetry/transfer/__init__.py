@@ -5,9 +5,9 @@ instead of the clock. What is written are the samples as they are stored: one li
 the sentAt that counts; a receiver by its pseudonym, since its public key is not known. Into the
 same database that imports as nothing but duplicates, into another one as the same samples, so that
 exporting it again gives the same bytes if both have the same id key, and the same lines in another
-order if not. Which numbers of an installation's reports arrived, and what receivers said of joining
-and leaving, comes after the samples. Heartbeats, which show that a receiver without new messages
-was still there, are no samples and are not in it.
+order if not. Which numbers of an installation's reports arrived, which are lost, and what receivers
+said of joining and leaving, comes after the samples. Heartbeats, which show that a receiver without
+new messages was still there, are no samples and are not in it.
 
     fields     the names of fields, and what each may hold. Pure
     parse      what a line says, checked. Pure

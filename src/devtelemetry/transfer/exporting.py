@@ -1,6 +1,7 @@
 """All samples out of the database, as lines."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from devtelemetry.store.database import Database
@@ -14,13 +15,14 @@ _QUERIES = queries(__package__, "transfer.sql")
 _EXPORTED: tuple[tuple[str, Callable[[Mapping[str, Any]], bytes]], ...] = (
     ("samples", sample_line),
     ("islands", run_line),
+    ("lost", partial(run_line, is_lost=True)),
     ("memberships", membership_line),
 )
 
 
 async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
-    """All samples, some thousand lines at a time, by event time, then the runs of numbers and
-    the memberships that were reported: one state of the database.
+    """All samples, some thousand lines at a time, by event time, then the runs of numbers,
+    what is said to be lost, and the memberships that were reported: one state of the database.
 
     Raises Unavailable if the database cannot be reached.
     """

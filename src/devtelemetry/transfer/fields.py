@@ -112,13 +112,14 @@ FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "messageSize": ("message_size", _size),
     "source": ("source", _source),
 }
-# Of a line that says which numbers of an installation's samples arrived.
+# Of a line that says which numbers of an installation's samples arrived, or are lost.
 RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "installationId": ("installation_id", _text),
     "firstSequence": ("first_sequence", sequence),
     "lastSequence": ("last_sequence", sequence),
     "firstSentAt": ("first_sent_at", _time),
     "lastSentAt": ("last_sent_at", _time),
+    "lost": ("lost", _yes_or_no),
 }
 # Of a line that says when a receiver was in a channel.
 MEMBERSHIP_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {

@@ -72,6 +72,7 @@ async def import_samples(
                 rows.keyring, [said.membership for said in lines_read if said.membership]
             )
             batch.add_runs(rows.keyring, [said.run for said in lines_read if said.run])
+            batch.add_lost(rows.keyring, [said.lost for said in lines_read if said.lost])
             stored = await session.write(rows, batch, now_ms)
             total.imported += stored.new
             total.duplicates += stored.duplicates

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from devtelemetry.ingest.check import AgeLimits, check, check_channel, check_reporter, is_numbered
-from devtelemetry.model import Reason, ReportedMembership, ReportRun, Sample
+from devtelemetry.model import LostReports, Reason, ReportedMembership, ReportRun, Sample
 from devtelemetry.transfer.fields import (
     FIELDS,
     MEMBERSHIP_FIELDS,
@@ -25,10 +25,12 @@ PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
 
 
 class Line(NamedTuple):
-    """What one line says: a sample, perhaps with its number, a run of numbers or a membership."""
+    """What one line says: a sample, perhaps with its number, a run of numbers that arrived or are
+    lost, or a membership."""
 
     sample: Sample | None = None
     run: ReportRun | None = None
+    lost: LostReports | None = None
     membership: ReportedMembership | None = None
 
 
@@ -48,7 +50,7 @@ def parse_line(
     if type(values) is not dict:
         raise BadLine(f"{show(values)} is no object; allowed: one JSON object a line")
     if "firstSequence" in values:
-        return Line(run=_parse_run(values, on_unknown))
+        return _parse_run(values, on_unknown)
     if "joinedSaidAt" in values or "leftSaidAt" in values:
         return Line(membership=_parse_membership(values, on_unknown))
     number = _parse("sequence", values.pop("sequence"), sequence) if "sequence" in values else 0
@@ -79,8 +81,9 @@ def parse_line(
     )
 
 
-def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None) -> ReportRun:
+def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None) -> Line:
     said = _said(values, RUN_FIELDS, RUN_REQUIRED, on_unknown)
+    is_lost = said.pop("lost", False)
     run = ReportRun(**({"first_sent_at": None, "last_sent_at": None} | said))
     if not is_numbered(run.installation_id, run.first_sequence):
         raise BadLine("installationId: empty, too long or with NUL; allowed: as in a sample")
@@ -91,7 +94,16 @@ def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None)
         )
     if (run.first_sent_at is None) != (run.last_sent_at is None):
         raise BadLine("firstSentAt, lastSentAt: one is missing; allowed: both or none")
-    return run
+    if not is_lost:
+        return Line(run=run)
+    if run.first_sent_at is None or run.last_sent_at is None:
+        raise BadLine("firstSentAt, lastSentAt: missing; what is lost needs both")
+    if run.last_sent_at < run.first_sent_at:
+        raise BadLine(
+            f"lastSentAt: {run.last_sent_at}; allowed of what is lost: firstSentAt or more, here "
+            f"{run.first_sent_at}"
+        )
+    return Line(lost=LostReports(**said))
 
 
 def _parse_membership(

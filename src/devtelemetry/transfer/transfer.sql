@@ -43,9 +43,15 @@ order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
 
 -- name: islands
 -- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.
-select installation_id, first_sequence, last_sequence, begins_at, ends_at
+select installation_id, first_sequence, last_sequence, begins_at as first_sent_at, ends_at as last_sent_at
 from report_island
 order by installation_id, first_sequence
+
+-- name: lost
+-- Which of them are said to be lost.
+select installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
+from lost_report
+order by installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
 
 -- name: memberships
 -- What receivers said of joining and leaving.

@@ -42,14 +42,16 @@ def sample_line(row: Mapping[str, Any]) -> bytes:
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def run_line(row: Mapping[str, Any]) -> bytes:
-    values = {
+def run_line(row: Mapping[str, Any], *, is_lost: bool = False) -> bytes:
+    values: dict[str, Any] = {
         "installationId": installation_pseudonym(row["installation_id"]),
         "firstSequence": row["first_sequence"],
         "lastSequence": row["last_sequence"],
     }
-    if row["begins_at"] is not None:
-        values |= {"firstSentAt": row["begins_at"], "lastSentAt": row["ends_at"]}
+    if row["first_sent_at"] is not None:
+        values |= {"firstSentAt": row["first_sent_at"], "lastSentAt": row["last_sent_at"]}
+    if is_lost:
+        values["lost"] = True
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 
