@@ -106,8 +106,7 @@ class Messenger:
         try:
             if what == "on":
                 self.settings.enable()
-                for channel in self.channels:
-                    self.telemetry.channel_joined(channel)
+                self.telemetry.channels_are(self.channels)
             elif what == "off":
                 self.settings.disable()
             told = json.dumps(shown(self.settings), indent=2) if what == "show" else f"is {what}"

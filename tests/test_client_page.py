@@ -5,6 +5,7 @@ import inspect
 import re
 import shlex
 from collections.abc import Iterator
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -129,5 +130,8 @@ def test_every_call_is_there_with_its_arguments() -> None:
         assert name.startswith("_") or f"`{name}(" in table
     arguments = inspect.signature(TelemetryClient.message_received).parameters
     for name, argument in list(arguments.items())[1:]:
-        default = "…" if argument.default is inspect.Parameter.empty else repr(argument.default)
+        value = argument.default
+        default = "…" if value is inspect.Parameter.empty else repr(value)
+        if isinstance(value, IntEnum):
+            default = f"{type(value).__name__}.{value.name}"
         assert f"{name}={default}".replace("'", '"') in table

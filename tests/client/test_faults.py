@@ -3,6 +3,7 @@
 The law of them all: each sample is on the server exactly once, or counted as dropped.
 """
 
+import json
 import os
 import random
 import signal
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,6 +22,7 @@ from support.cable import Cable
 from support.ci import missing_part
 from support.clients import QUICK, eventually, receive, running_client, wall_clock
 from support.ports import free_port
+from support.program import in_process
 from support.server import ServerProcess, exported_samples
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
@@ -84,6 +87,18 @@ def exported(server: ServerProcess, name: str) -> list[int]:
     return sorted(int(number) for of, _, number in ids if of == name)
 
 
+def told_lost(server: ServerProcess, name: str) -> list[dict[str, Any]]:
+    """What the installation of a node says it lost."""
+    of_node = (one for one in exported_samples(server) if one["messageId"].startswith(f"{name}-"))
+    installation = next(of_node)["receiverPublicKey"].rpartition(":")[2]
+    lines = map(json.loads, in_process("export", server.where).out.splitlines())
+    return [
+        line
+        for line in lines
+        if line.get("lost") and line["installationId"] == f"dt-installation:{installation}"
+    ]
+
+
 def assert_once_or_dropped(node: Node, settings: Settings, stored: list[int]) -> None:
     """A call that the kill interrupted may count or not; every other one counts once."""
     assert len(stored) == len(set(stored))
@@ -118,8 +133,13 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
     stored = exported(server, "killed")
     assert len(stored) > 200
     assert_once_or_dropped(node, settings, stored)
-    # What is lost is what was taken in the last milliseconds before each kill.
-    assert settings.status().dropped < 12 * 400
+    # What is lost is what was taken in the last milliseconds before each kill, and is told.
+    dropped = settings.status().dropped
+    assert dropped < 12 * 400
+    lost = told_lost(server, "killed")
+    numbers = {n for one in lost for n in range(one["firstSequence"], one["lastSequence"] + 1)}
+    assert len(numbers) == dropped
+    assert all(one["lastSentAt"] - one["firstSentAt"] < 60_000 for one in lost)
 
 
 def test_sigkill_of_the_server_in_the_middle_of_pushes(tmp_path: Path) -> None:

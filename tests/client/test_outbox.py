@@ -1,22 +1,31 @@
 """The durable queue: every sample in one state, each number once, gaps where something was lost."""
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from devtelemetry.client import Limits, Settings
-from devtelemetry.client.outbox import Claim, NewMembership, News, NewSample, Outbox
+from devtelemetry.client.lost import Loss, Span
+from devtelemetry.client.outbox import Claim, News, NewSample, Outbox
+from devtelemetry.client.recorder import Recorder
+from devtelemetry.client.sample import Outcome, Recorded, SentAtClock, Via
+from devtelemetry.client.stays import Joined, Left
 from devtelemetry.client.tally import Tally
+from devtelemetry.client.wake import Alarm
 from support.clients import Clock
 
 LIMITS = Limits(samples=20, size_bytes=20 * 200, age_ms=3_600_000)
 SERVER = ("server:1", "dt_a")
+START = Clock().now_ms
+NONE = Loss(0, None)
 
 
 class OutboxAgainstAModel(RuleBasedStateMachine):
@@ -35,7 +44,7 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         self.done: set[int] = set()
         self.next = 1
         self.dropped = 0
-        self.taken = 0
+        self.lost_numbers = set[int]()  # and not told yet
         self.open()
 
     def open(self) -> None:
@@ -54,19 +63,21 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
     def add(self, count: int, lost: int, age_ms: int) -> None:
         now = self.clock.now_ms
         for _ in range(count + lost):
-            self.tally.count(self.consent)
+            self.tally.count(self.consent, START)
         new = [NewSample(b"x" * 100, now - age_ms, now) for _ in range(count)]
-        self.outbox.add(self.consent, new, [], lost=lost, settled=self.tally.taken, now_ms=now)
+        loss = Loss(lost, Span(START, START))
+        self.outbox.add(
+            self.consent, new, [], lost=loss, since=0, settled=self.tally.taken, now_ms=now
+        )
+        self.lose(range(self.next, self.next + lost))
         self.next += lost
-        self.dropped += lost
         self.queued += [(self.next + position, now - age_ms) for position in range(count)]
         self.next += count
         while self.queued and (
             len(self.queued) + len(self.in_flight) > LIMITS.samples
             or self.queued[0][1] < now - LIMITS.age_ms
         ):
-            self.queued.pop(0)
-            self.dropped += 1
+            self.lose([self.queued.pop(0)[0]])
 
     @precondition(lambda self: self.claim is None)
     @rule(most=st.integers(1, 10))
@@ -95,6 +106,8 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
             {position: "too_old" for position in refused if position < len(claim.samples)},
             News(None, "", self.clock.now_ms),
         )
+        for first, last, _, _ in claim.lost:
+            self.lost_numbers -= set(range(first, last + 1))
         self.done |= set(self.in_flight)
         self.in_flight = []
 
@@ -108,19 +121,23 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
     def die(self, in_memory: int) -> None:
         """SIGKILL, with samples in memory that are not in the outbox yet."""
         for _ in range(in_memory):
-            self.tally.count(self.consent)
+            self.tally.count(self.consent, START)
         self.claim = None
         self.back_in_the_queue()
         self.connection.close()
         self.tally.close()
         self.open()
         assert self.lost == in_memory
+        self.lose(range(self.next, self.next + in_memory))
         self.next += in_memory
-        self.dropped += in_memory
 
     @rule(milliseconds=st.integers(-7_200_000, 3_600_000))
     def let_time_pass(self, milliseconds: int) -> None:
         self.clock.now_ms += milliseconds
+
+    def lose(self, numbers: Iterable[int]) -> None:
+        self.lost_numbers |= set(numbers)
+        self.dropped += len(list(numbers))
 
     def taken_claim(self) -> Claim:
         assert self.claim is not None
@@ -151,6 +168,13 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         assert status.waiting == waiting
         assert status.dropped == self.dropped
         assert self.next - 1 == waiting + len(self.done) + self.dropped
+
+    @invariant()
+    def what_is_lost_is_going_to_be_told(self) -> None:
+        rows = self.rows("select first_sequence, last_sequence from telemetry_lost")
+        told = {number for first, last in rows for number in range(first, last + 1)}
+        assert told >= self.lost_numbers
+        assert not told & set(self.numbers("queued"))
 
     @invariant()
     def sizes_add_up(self) -> None:
@@ -186,7 +210,7 @@ def test_the_bound_in_bytes_drops_the_oldest(opened: Opened) -> None:
     settings, outbox, _, _ = opened
     now = settings.clock()
     samples = [NewSample(b"x" * 936, now, now) for _ in range(25)]
-    outbox.add(1, samples, [], lost=0, settled=0, now_ms=now)
+    outbox.add(1, samples, [], lost=NONE, since=0, settled=0, now_ms=now)
     status = settings.status()
     assert (status.waiting, status.dropped) == (10, 15)
 
@@ -195,7 +219,7 @@ def test_a_claim_is_bounded_in_bytes_and_never_empty(opened: Opened) -> None:
     settings, outbox, _, _ = opened
     now = settings.clock()
     samples = [NewSample(b"x" * 900, now, now) for _ in range(5)]
-    outbox.add(1, samples, [], lost=0, settled=0, now_ms=now)
+    outbox.add(1, samples, [], lost=NONE, since=0, settled=0, now_ms=now)
     for expected in (1, 2, 2):
         claim = outbox.claim(
             1, *SERVER, max_samples=10, max_bytes=500 if expected == 1 else 1800, now_ms=now
@@ -211,7 +235,13 @@ def test_what_is_done_with_is_shown_for_a_while_and_then_gone(opened: Opened) ->
     now = clock()
     for _ in range(3):
         outbox.add(
-            1, [NewSample(b"x", now, now) for _ in range(150)], [], lost=0, settled=0, now_ms=now
+            1,
+            [NewSample(b"x", now, now) for _ in range(150)],
+            [],
+            lost=NONE,
+            since=0,
+            settled=0,
+            now_ms=now,
         )
         claim = outbox.claim(1, *SERVER, max_samples=500, max_bytes=10**6, now_ms=now)
         assert claim is not None
@@ -228,12 +258,12 @@ def test_what_is_done_with_is_shown_for_a_while_and_then_gone(opened: Opened) ->
 def test_an_answer_to_an_older_membership_does_not_count(opened: Opened) -> None:
     settings, outbox, _, _ = opened
     now = settings.clock()
-    joined = NewMembership("c1", joined_at=now, left_at=None)
-    outbox.add(1, [], [joined], lost=0, settled=0, now_ms=now)
+    joined = Joined("c1", now)
+    outbox.add(1, [], [joined], lost=NONE, since=0, settled=0, now_ms=now)
     claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
-    left = NewMembership("c1", joined_at=None, left_at=now + 5)
-    outbox.add(1, [], [left], lost=0, settled=0, now_ms=now)
+    left = Left("c1", now + 5)
+    outbox.add(1, [], [left], lost=NONE, since=0, settled=0, now_ms=now)
     outbox.settle(claim, {}, News(None, "", now))
     claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
@@ -243,12 +273,14 @@ def test_an_answer_to_an_older_membership_does_not_count(opened: Opened) -> None
 def test_after_an_opt_out_nothing_is_stored_or_claimed(opened: Opened) -> None:
     settings, outbox, connection, _ = opened
     now = settings.clock()
-    outbox.add(1, [NewSample(b"x", now, now)], [], lost=0, settled=0, now_ms=now)
+    outbox.add(1, [NewSample(b"x", now, now)], [], lost=NONE, since=0, settled=0, now_ms=now)
     claim = outbox.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=now)
     assert claim is not None
     settings.disable()
     settings.enable()
-    outbox.add(1, [NewSample(b"y", now, now)], [], lost=3, settled=9, now_ms=now)
+    outbox.add(
+        1, [NewSample(b"y", now, now)], [], lost=Loss(3, None), since=0, settled=9, now_ms=now
+    )
     outbox.release(claim)
     outbox.settle(claim, {}, News(None, "", now))
     assert outbox.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=now) is None
@@ -257,11 +289,82 @@ def test_after_an_opt_out_nothing_is_stored_or_claimed(opened: Opened) -> None:
     assert (status.waiting, status.acknowledged, status.dropped) == (0, 0, 0)
 
 
+def test_what_a_crash_cost_is_told_with_its_numbers_and_times(opened: Opened) -> None:
+    settings, outbox, connection, tally = opened
+    directory = settings.storage.directory
+    sample = NewSample(b"x", START, START)
+
+    def take(*sent_at: object) -> None:
+        for at in sent_at:
+            tally.count(1, at)
+
+    take(START, START + 1)
+    tally.storing()
+    outbox.add(1, [sample] * 2, [], lost=NONE, since=0, settled=2, now_ms=START)
+    tally.stored()
+    # Under way to the outbox, and still in memory; one of them is no sample.
+    take(START + 9, START + 7)
+    tally.storing()
+    take(START + 30, "noon", numpy.int64(START + 40))
+    connection.close()
+    tally.close()
+    connection = settings.storage.connect()
+    again = Outbox(connection, Tally.first_free(directory), Limits(), "1.0")
+    assert again.open(1, []) == 5
+    claim = again.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=START)
+    assert claim is not None
+    assert claim.lost == [(3, 7, START + 7, START + 40)]
+    again.settle(claim, {}, News(None, "", START))
+    claim = again.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=START)
+    assert claim is not None
+    assert claim.lost == []
+
+
+def test_a_crash_of_a_shipped_client_leaves_a_gap_alone(opened: Opened) -> None:
+    settings, _, connection, tally = opened
+    for _ in range(3):
+        tally.count(1, None)  # as it did: without a time
+    connection.close()
+    tally.close()
+    connection = settings.storage.connect()
+    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
+    assert again.open(1, []) == 3
+    claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=START)
+    assert claim is not None
+    assert (claim.first_sequence, claim.lost) == (4, [])
+
+
+def test_what_memory_had_no_room_for_is_told(opened: Opened) -> None:
+    settings, outbox, _, tally = opened
+    recorder = Recorder(tally, Alarm(settings.storage.directory, tally.slot), capacity=2)
+
+    def take(sent_at: int) -> None:
+        recorder.take(to_take._replace(sent_at=sent_at))
+
+    to_take = Recorded(
+        *(1, START, "m", "c", START, b"", "", False, START, "", 0),
+        *(Outcome.HELD, "", Via.NOT_SAID, SentAtClock.AUTHOR),
+    )
+    for number in range(4):
+        take(START + number)
+    drained = recorder.drain()
+    recorder.put_back(drained)
+    take(START + 4)
+    drained = recorder.drain()
+    assert drained.lost == {1: Loss(3, Span(START, START + 2))}
+    outbox.add(
+        1, [], [], lost=drained.lost[1], since=START + 1, settled=drained.taken, now_ms=START
+    )
+    claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=START)
+    assert claim is not None
+    assert claim.lost == [(1, 3, START + 1, START + 2)]  # nothing of before the opt-in
+
+
 def test_the_loss_of_power_leaves_a_gap(opened: Opened) -> None:
     settings, outbox, connection, tally = opened
     now = settings.clock()
-    tally.count(1)
-    outbox.add(1, [NewSample(b"x", now, now)], [], lost=0, settled=1, now_ms=now)
+    tally.count(1, START)
+    outbox.add(1, [NewSample(b"x", now, now)], [], lost=NONE, since=0, settled=1, now_ms=now)
     connection.execute("update telemetry_tally set boot_id = 'an earlier one'")
     connection.close()
     tally.close()
@@ -270,7 +373,7 @@ def test_the_loss_of_power_leaves_a_gap(opened: Opened) -> None:
     assert again.open(1, []) == 1
     claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
     assert claim is not None
-    again.add(1, [NewSample(b"y", now, now)], [], lost=0, settled=1, now_ms=now)
+    again.add(1, [NewSample(b"y", now, now)], [], lost=NONE, since=0, settled=1, now_ms=now)
     claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
     assert claim is not None
     assert claim.first_sequence == 3
@@ -278,7 +381,7 @@ def test_the_loss_of_power_leaves_a_gap(opened: Opened) -> None:
 
 def test_an_orderly_end_leaves_none(opened: Opened) -> None:
     settings, outbox, connection, tally = opened
-    tally.count(1)
+    tally.count(1, START)
     outbox.close(1, tally.taken)
     # Whatever the machine did since, the client had ended before.
     connection.execute("update telemetry_tally set boot_id = 'an earlier one' where boot_id <> ''")
@@ -292,7 +395,7 @@ def test_an_orderly_end_leaves_none(opened: Opened) -> None:
 def test_losses_are_counted_though_the_first_try_to_fails(opened: Opened) -> None:
     settings, _, connection, tally = opened
     for _ in range(5):
-        tally.count(1)
+        tally.count(1, START)
     connection.close()
     tally.close()
     connection = settings.storage.connect()
@@ -307,7 +410,7 @@ def test_losses_are_counted_though_the_first_try_to_fails(opened: Opened) -> Non
 def test_a_claim_is_on_the_disk_before_it_is_sent(opened: Opened) -> None:
     settings, outbox, connection, _ = opened
     now = settings.clock()
-    outbox.add(1, [NewSample(b"x", now, now)], [], lost=0, settled=0, now_ms=now)
+    outbox.add(1, [NewSample(b"x", now, now)], [], lost=NONE, since=0, settled=0, now_ms=now)
     assert connection.execute("pragma synchronous").fetchone()[0] == 1
     outbox.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
     assert connection.execute("pragma synchronous").fetchone()[0] == 2
@@ -319,7 +422,7 @@ def test_what_a_client_lost_is_counted_by_whoever_starts_next(opened: Opened) ->
     other = Tally.first_free(directory)
     assert (tally.slot, other.slot) == (0, 1)
     for _ in range(7):
-        other.count(1)
+        other.count(1, START)
     other.close()  # killed
     tally.close()  # ended in order, and its slot is taken first
     again = Outbox(settings.storage.connect(), Tally.first_free(directory), Limits(), "1.0")

@@ -8,6 +8,7 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy
@@ -16,11 +17,14 @@ import trustme
 
 from devtelemetry.client import (
     Limits,
+    Outcome,
     Problem,
+    SentAtClock,
     Settings,
     TelemetryClient,
     Timing,
     Unwritable,
+    Via,
     blind_channel,
     blind_envelope,
     blind_message,
@@ -37,6 +41,18 @@ def settings(tmp_path: Path) -> Settings:
     opened = Settings(tmp_path / "node.db")
     opened.enable()
     return opened
+
+
+def told_lost(server: PushServer) -> list[list[tuple[int, int, int, int]]]:
+    """By push, of those that say so."""
+    return [
+        [
+            (one.first_sequence, one.last_sequence, one.first_sent_at, one.last_sent_at)
+            for one in request.lost
+        ]
+        for request in server.pushed
+        if request.lost
+    ]
 
 
 def later() -> int:
@@ -58,6 +74,7 @@ def test_a_message_becomes_a_sample_with_all_that_was_said(settings: Settings) -
             )
             client.message_sent(message_id="0x02", channel_id="general", sent_at=1_900_000_000_001)
             server.wait(lambda: len(server.samples) == 2)
+            now = wall_clock()
         request = server.pushed[0]
         assert request.samples[0] == telemetry_pb2.Sample(
             message_id="0x01",
@@ -69,17 +86,61 @@ def test_a_message_becomes_a_sample_with_all_that_was_said(settings: Settings) -
             message_type="CHAT_MESSAGE",
             message_size=120,
         )
-        assert request.samples[1] == telemetry_pb2.Sample(
+        own = request.samples[1]
+        assert own == telemetry_pb2.Sample(
             message_id="0x02",
             channel_id="general",
             sent_at=1_900_000_000_001,
             sent_by_receiver=True,
+            received_at=own.received_at,
         )
+        assert now - 60_000 < own.received_at <= now
         assert request.reporter.platform == "desktop"
         assert request.reporter.app_version == "2.31.0"
+        assert request.reporter.server == "relay.example"
         assert request.reporter.installation_id == settings.status().installation_id
         assert request.first_sequence == 1
         assert abs(request.client_time - wall_clock()) < 60_000
+
+
+def test_what_became_of_a_message_and_how_it_came_is_said(settings: Settings) -> None:
+    at: dict[str, Any] = {"channel_id": "c", "sent_at": 1_900_000_000_000}
+    with push_server() as server, running_client(settings, server.address) as client:
+        client.message_received(
+            message_id="m1", via=Via.HISTORY, sent_at_clock=SentAtClock.SERVER, **at
+        )
+        client.message_unreadable(envelope_id="e", reason="no_session_key", via=Via.LIVE, **at)
+        client.message_dropped(
+            message_id="m2", reason="too_large", sent_at_clock=SentAtClock.RECEIVER, **at
+        )
+        client.send_failed(message_id="m3", reason="timeout", **at)
+        client.message_sent(message_id="m4", sent_at_clock=SentAtClock.SERVER, **at)
+        client.message_unreadable(message_id="m5", reason="No key of Ann's", **at)
+        eventually(lambda: settings.status().acknowledged == 6)
+        told = [one["sample"] for one in reversed(shown(settings)["samples"])]
+        for one in told:
+            assert one.pop("received_at")
+        of_key = {"envelope_id": "e", "reason": "no_session_key", "via": "LIVE"}
+        of_size = {"message_id": "m2", "reason": "too_large", "sent_at_clock": "RECEIVER"}
+        of_time = {"message_id": "m3", "reason": "timeout", "sent_by_receiver": True}
+        assert told == [
+            at | {"message_id": "m1", "via": "HISTORY", "sent_at_clock": "SERVER"},
+            at | of_key | {"outcome": "UNREADABLE"},
+            at | of_size | {"outcome": "DROPPED"},
+            at | of_time | {"outcome": "SEND_FAILED"},
+            at | {"message_id": "m4", "sent_by_receiver": True, "sent_at_clock": "SERVER"},
+            at | {"message_id": "m5", "outcome": "UNREADABLE"},
+        ]
+
+
+def test_the_numbers_are_the_wires() -> None:
+    pairs: list[tuple[Any, Any]] = [
+        (Outcome, telemetry_pb2.Sample.Outcome),
+        (SentAtClock, telemetry_pb2.Sample.Clock),
+    ]
+    for ours, of_wire in pairs:
+        assert [(one.name, one.value) for one in ours] == of_wire.items()
+    assert [one.value for one in Via] == telemetry_pb2.Sample.Via.values()
 
 
 def test_the_key_that_goes_out_is_a_pseudonym_unless_the_settings_say_so(
@@ -204,6 +265,10 @@ def test_a_batch_that_the_server_cannot_read_is_set_aside(settings: Settings) ->
         receive(client, "m2", later())
         eventually(lambda: settings.status().acknowledged == 1)
         assert server.message_ids == ["m1", "m2"]
+        # The server did not see the number of the first; the next push tells it so.
+        sent_at = server.samples[0].sent_at
+        assert told_lost(server) == [[(1, 1, sent_at, sent_at)]]
+        assert shown(settings)["lost"] == []
 
 
 @pytest.mark.parametrize(
@@ -502,15 +567,21 @@ def test_a_client_that_is_closed_right_away_sends_all_the_same(settings: Setting
 
 def test_a_full_outbox_drops_the_oldest_and_the_numbers_show_the_gap(settings: Settings) -> None:
     limits = Limits(samples=100)
+    start = later()
     with push_server() as server:
         with running_client(settings, "127.0.0.1:1", limits=limits) as client:
             for number in range(250):
                 receive(client, f"m{number}", later())
             eventually(lambda: settings.status().dropped == 150)
+        shown_lost = [tuple(one.values()) for one in shown(settings)["lost"]]
         with running_client(settings, server.address, limits=limits):
             eventually(lambda: settings.status().waiting == 0)
         assert server.message_ids == [f"m{number}" for number in range(150, 250)]
         assert server.sequences == list(range(151, 251))
+        (told,) = told_lost(server)
+    assert told == shown_lost
+    assert (told[0][0], told[-1][1]) == (1, 150)
+    assert start <= told[0][2] <= told[-1][3] <= later()
 
 
 def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
@@ -662,6 +733,7 @@ def test_what_is_shown_is_what_is_sent(settings: Settings) -> None:
             "installation_id": request.reporter.installation_id,
             "platform": "desktop",
             "app_version": "2.31.0",
+            "server": "relay.example",
         }
         assert page["server"] == server.address
 

@@ -45,6 +45,7 @@ def running_client(
         receiver_public_key="0x04aa",
         platform="desktop",
         app_version="2.31.0",
+        messenger_server="relay.example",
         timing=timing,
         limits=limits,
     )

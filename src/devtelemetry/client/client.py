@@ -5,15 +5,16 @@ import functools
 import logging
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from devtelemetry.client.outbox import Limits, NewMembership, Outbox
-from devtelemetry.client.recorder import MembershipSaid, Recorder
-from devtelemetry.client.sample import Recorded
+from devtelemetry.client.outbox import Limits, Outbox
+from devtelemetry.client.recorder import ChannelsSaid, Recorder
+from devtelemetry.client.sample import Outcome, Recorded, SentAtClock, Via
 from devtelemetry.client.schedule import Timing
 from devtelemetry.client.sender import Sender
 from devtelemetry.client.settings import Settings, check_server, check_token
+from devtelemetry.client.stays import Joined, Left, Present, Said
 from devtelemetry.client.tally import Lock, Tally
 from devtelemetry.client.wake import Alarm
 from devtelemetry.client.wire import App
@@ -32,6 +33,7 @@ class TelemetryClient:
     receiver_public_key  of the user; a pseudonym goes out in its place, unless the settings say so
     platform             desktop, android, ios, …
     app_version          as the app's makers write it
+    messenger_server     home server, relay or node that the app talks to; empty: not said
 
     Between `start` and `close` every call may come from any thread. It takes microseconds, raises
     nothing, and while the user has not opted in it does nothing and stores nothing.
@@ -47,6 +49,7 @@ class TelemetryClient:
         receiver_public_key: str = "",
         platform: str = "",
         app_version: str = "",
+        messenger_server: str = "",
         limits: Limits | None = None,
         timing: Timing | None = None,
     ) -> None:
@@ -60,6 +63,7 @@ class TelemetryClient:
             receiver_public_key,
             platform,
             app_version,
+            messenger_server,
         )
         self._limits = limits or Limits()
         self._timing = timing or Timing()
@@ -113,13 +117,147 @@ class TelemetryClient:
         message_type: str = "",
         message_size: int = 0,
         received_at: int | None = None,
+        via: Via = Via.NOT_SAID,
+        sent_at_clock: SentAtClock = SentAtClock.AUTHOR,
     ) -> None:
-        """The app holds a message that somebody else wrote.
+        """The app holds a message that somebody else wrote, and can read it.
 
-        sent_at       Unix ms, the sender's clock
-        message_size  bytes; 0: not said
-        received_at   Unix ms, this device's clock; None: now
+        sent_at        Unix ms, by sent_at_clock
+        message_size   bytes; 0: not said
+        received_at    Unix ms, this device's clock; None: now
+        via            how it came
+        sent_at_clock  the author's, as the message says; the messenger's server's; or, where the
+                       message says nothing, this device's
         """
+        self._record(
+            *(message_id, channel_id, sent_at, topics, envelope_id, message_type, message_size),
+            *(received_at, Outcome.HELD, "", via, sent_at_clock),
+        )
+
+    def message_unreadable(
+        self,
+        *,
+        channel_id: str,
+        sent_at: int,
+        message_id: str = "",
+        reason: str = "",
+        topics: bytes = b"",
+        envelope_id: str = "",
+        message_type: str = "",
+        message_size: int = 0,
+        received_at: int | None = None,
+        via: Via = Via.NOT_SAID,
+        sent_at_clock: SentAtClock = SentAtClock.AUTHOR,
+    ) -> None:
+        """A message arrived that the app could not decrypt or decode.
+
+        Once the app can read it: `message_received`. The other fields are those of that.
+
+        message_id  may be left out if it is not known and envelope_id is
+        reason      a code of the app's own, such as `no_session_key`: 1 to 64 of a-z, 0-9, _ . -
+        """
+        self._record(
+            *(message_id, channel_id, sent_at, topics, envelope_id, message_type, message_size),
+            *(received_at, Outcome.UNREADABLE, reason, via, sent_at_clock),
+        )
+
+    def message_dropped(
+        self,
+        *,
+        message_id: str,
+        channel_id: str,
+        sent_at: int,
+        reason: str = "",
+        topics: bytes = b"",
+        envelope_id: str = "",
+        message_type: str = "",
+        message_size: int = 0,
+        received_at: int | None = None,
+        via: Via = Via.NOT_SAID,
+        sent_at_clock: SentAtClock = SentAtClock.AUTHOR,
+    ) -> None:
+        """A message arrived, readable, and the app threw it away: the fields are as above."""
+        self._record(
+            *(message_id, channel_id, sent_at, topics, envelope_id, message_type, message_size),
+            *(received_at, Outcome.DROPPED, reason, via, sent_at_clock),
+        )
+
+    def message_sent(
+        self,
+        *,
+        message_id: str,
+        channel_id: str,
+        sent_at: int,
+        topics: bytes = b"",
+        envelope_id: str = "",
+        message_type: str = "",
+        message_size: int = 0,
+        sent_at_clock: SentAtClock = SentAtClock.AUTHOR,
+    ) -> None:
+        """The user of this app wrote a message; the fields are those of `message_received`."""
+        self._record(
+            *(message_id, channel_id, sent_at, topics, envelope_id, message_type, message_size),
+            *(None, Outcome.HELD, "", Via.NOT_SAID, sent_at_clock),
+            is_own=True,
+        )
+
+    def send_failed(
+        self,
+        *,
+        message_id: str,
+        channel_id: str,
+        sent_at: int,
+        reason: str = "",
+        topics: bytes = b"",
+        envelope_id: str = "",
+        message_type: str = "",
+        message_size: int = 0,
+        sent_at_clock: SentAtClock = SentAtClock.AUTHOR,
+    ) -> None:
+        """The app gave up sending a message of its user's; the fields are as above."""
+        self._record(
+            *(message_id, channel_id, sent_at, topics, envelope_id, message_type, message_size),
+            *(None, Outcome.SEND_FAILED, reason, Via.NOT_SAID, sent_at_clock),
+            is_own=True,
+        )
+
+    def channel_joined(self, channel_id: str, *, at: int | None = None) -> None:
+        """The user is in a channel since `at` (Unix ms, this device's clock; None: now).
+
+        An app may say so as often as it likes, at each connect say: while the client knows it,
+        nothing happens.
+        """
+        self._say(lambda now: Joined(channel_id, now if at is None else at))
+
+    def channel_left(self, channel_id: str, *, at: int | None = None) -> None:
+        """The user was in a channel until `at` (Unix ms, this device's clock; None: now)."""
+        self._say(lambda now: Left(channel_id, now if at is None else at))
+
+    def channels_are(self, channel_ids: Iterable[str]) -> None:
+        """The user is in these channels now, and in no others.
+
+        As `channel_joined` of each, and `channel_left` of what the client knows beside them. For
+        after an opt-in, and for each start or connect of an app that misses some of the rest.
+        """
+        self._say(lambda now: Present(tuple(channel_ids), now))
+
+    def _record(
+        self,
+        message_id: str,
+        channel_id: str,
+        sent_at: int,
+        topics: bytes,
+        envelope_id: str,
+        message_type: str,
+        message_size: int,
+        received_at: int | None,
+        outcome: Outcome,
+        reason: str,
+        via: Via,
+        sent_at_clock: SentAtClock,
+        *,
+        is_own: bool = False,
+    ) -> None:
         consent = self._switch.consent
         if not consent or self._recorder is None:
             return
@@ -134,63 +272,25 @@ class TelemetryClient:
                     sent_at,
                     topics,
                     envelope_id,
-                    False,
+                    is_own,
                     now if received_at is None else received_at,
                     message_type,
                     message_size,
+                    outcome,
+                    reason,
+                    via,
+                    sent_at_clock,
                 )
             )
         except Exception:
             _LOG.exception("a message could not be recorded")
 
-    def message_sent(
-        self,
-        *,
-        message_id: str,
-        channel_id: str,
-        sent_at: int,
-        topics: bytes = b"",
-        envelope_id: str = "",
-        message_type: str = "",
-        message_size: int = 0,
-    ) -> None:
-        """The user of this app wrote a message; the fields are those of `message_received`."""
+    def _say(self, said_at: Callable[[int], Said]) -> None:
         consent = self._switch.consent
         if not consent or self._recorder is None:
             return
         try:
-            self._recorder.take(
-                Recorded(
-                    consent,
-                    self._clock(),
-                    message_id,
-                    channel_id,
-                    sent_at,
-                    topics,
-                    envelope_id,
-                    True,
-                    0,
-                    message_type,
-                    message_size,
-                )
-            )
-        except Exception:
-            _LOG.exception("a message could not be recorded")
-
-    def channel_joined(self, channel_id: str, *, at: int | None = None) -> None:
-        """The user is in a channel since `at` (Unix ms, this device's clock; None: now)."""
-        self._say(lambda now: NewMembership(channel_id, now if at is None else at, None))
-
-    def channel_left(self, channel_id: str, *, at: int | None = None) -> None:
-        """The user was in a channel until `at` (Unix ms, this device's clock; None: now)."""
-        self._say(lambda now: NewMembership(channel_id, None, now if at is None else at))
-
-    def _say(self, membership_at: Callable[[int], NewMembership]) -> None:
-        consent = self._switch.consent
-        if not consent or self._recorder is None:
-            return
-        try:
-            self._recorder.take(MembershipSaid(consent, membership_at(self._clock())))
+            self._recorder.take(ChannelsSaid(consent, said_at(self._clock())))
         except Exception:
             _LOG.exception("a membership could not be recorded")
 

@@ -6,7 +6,8 @@
 
 Each change is one transaction: a process that ends at any point leaves a sample in one state. A
 claim is durable before anything is sent, so a number that the server has seen is never given again.
-What the bounds push out is the oldest, counted, and its number is skipped: the server sees the gap.
+What the bounds push out is the oldest, counted, and its number is skipped: the server sees the gap,
+and is told when that was.
 """
 
 import sqlite3
@@ -14,7 +15,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from devtelemetry.client import lost as losses
+from devtelemetry.client import stays
+from devtelemetry.client.lost import Loss, LostNumbers, Span, hull, span_of
 from devtelemetry.client.settings import Problem
+from devtelemetry.client.stays import Said, Stay
 from devtelemetry.client.storage import transaction
 from devtelemetry.client.tally import Tally, boot_id, settle, take_over, uptime_ms
 
@@ -74,21 +79,6 @@ class NewSample(NamedTuple):
     reason: str = ""
 
 
-class NewMembership(NamedTuple):
-    """Unix ms; None: not said."""
-
-    channel_id: str
-    joined_at: int | None
-    left_at: int | None
-
-
-class Membership(NamedTuple):
-    channel_id: str
-    joined_at: int
-    left_at: int
-    version: int
-
-
 @dataclass(frozen=True, slots=True)
 class Claim:
     """What one push takes: samples with consecutive numbers, recorded by one version of the app."""
@@ -97,7 +87,8 @@ class Claim:
     first_sequence: int  # of samples[0]; without samples, of the next one there will be
     samples: Sequence[bytes]
     app_version: str
-    memberships: Sequence[Membership]
+    memberships: Sequence[Stay]
+    lost: Sequence[LostNumbers]
     leaves_some: bool  # samples wait that did not fit in
 
 
@@ -139,15 +130,17 @@ class Outbox:
         abandoned  slots of clients that ended and that nobody took over
         """
         with transaction(self._connection, durable=True) as connection:
-            if _identity(connection, consent) is None:
+            identity = _identity(connection, consent)
+            if identity is None:
                 return 0
-            lost = take_over(connection, self._tally, consent)
+            lost = [take_over(connection, self._tally, consent)]
             for tally in abandoned:
-                lost += take_over(connection, tally, consent)
+                lost.append(take_over(connection, tally, consent))
                 settle(connection, tally, consent, tally.taken, is_open=False)
-            _drop(connection, lost)
+            for loss in lost:
+                _drop(connection, loss, identity.opted_in_at)
         self._tally.inherited = None
-        return lost
+        return sum(loss.number for loss in lost)
 
     def identity(self, consent: int) -> Identity | None:
         """None: that consent is not given (any more)."""
@@ -165,26 +158,28 @@ class Outbox:
         self,
         consent: int,
         samples: Sequence[NewSample],
-        memberships: Iterable[NewMembership],
+        said: Iterable[Said],
         *,
-        lost: int,
+        lost: Loss,
+        since: int,
         settled: int,
         now_ms: int,
     ) -> None:
         """Queues samples, numbered in their order.
 
+        said     of channels
         lost     samples before these that memory had no room for
+        since    the opt-in, Unix ms, by the clock as it is set now
         settled  of the tally, once these are in
         """
         with transaction(self._connection) as connection:
             if _identity(connection, consent) is None:
                 return
-            _drop(connection, lost)
+            _drop(connection, lost, since)
             if samples:
                 self._insert(connection, samples, now_ms)
-                self._enforce(connection, now_ms)
-            for membership in memberships:
-                _remember(connection, membership)
+                self._enforce(connection, since, now_ms)
+            stays.remember(connection, said, since)
             settle(connection, self._tally, consent, settled, is_open=True)
 
     def _insert(
@@ -218,13 +213,14 @@ class Outbox:
         if len(waiting) < len(samples):
             _trim(connection, "set_aside", now_ms)
 
-    def _enforce(self, connection: sqlite3.Connection, now_ms: int) -> None:
+    def _enforce(self, connection: sqlite3.Connection, since: int, now_ms: int) -> None:
         """Drops the oldest of what is queued until the rest is within the limits."""
         samples, size = connection.execute(
             "select waiting_samples, waiting_bytes from telemetry_identity"
         ).fetchone()
         excess = max(0, samples - self._limits.samples)
-        last, dropped, freed = None, 0, 0
+        dropped, freed = 0, 0
+        runs: list[tuple[int, int, Span | None]] = []
         for row in connection.execute(
             "select sequence, length(sample) as size, sent_at from telemetry_outbox"
             " where state = 'queued' order by sequence"
@@ -235,13 +231,21 @@ class Outbox:
                 and row["sent_at"] >= now_ms - self._limits.age_ms
             ):
                 break
-            last = row["sequence"]
+            sequence, span = row["sequence"], span_of([row["sent_at"]])
+            if runs and runs[-1][1] == sequence - 1:
+                first, _, known = runs.pop()
+                runs.append((first, sequence, hull(known, span)))
+            else:
+                runs.append((sequence, sequence, span))
             dropped += 1
             freed += row["size"] + _ROW_BYTES
-        if last is not None:
+        if runs:
             connection.execute(
-                "delete from telemetry_outbox where state = 'queued' and sequence <= ?", (last,)
+                "delete from telemetry_outbox where state = 'queued' and sequence <= ?",
+                (runs[-1][1],),
             )
+            for first, last, span in runs:
+                losses.remember(connection, first, last, span, since)
             connection.execute(
                 "update telemetry_identity set dropped = dropped + ?,"
                 " waiting_samples = waiting_samples - ?, waiting_bytes = waiting_bytes - ?",
@@ -252,11 +256,8 @@ class Outbox:
 
     def waiting(self) -> tuple[int, int]:
         """How many samples and memberships there are to be sent."""
-        row = self._connection.execute(
-            "select (select count(*) from telemetry_membership) as memberships,"
-            " (select waiting_samples from telemetry_identity) as samples"
-        ).fetchone()
-        return row["samples"] or 0, row["memberships"]
+        row = self._connection.execute("select waiting_samples from telemetry_identity").fetchone()
+        return row[0] if row else 0, stays.count_untold(self._connection)
 
     def requeue(self) -> None:
         """What another sender had under way when it ended is to be sent (again)."""
@@ -278,11 +279,12 @@ class Outbox:
         max_bytes: int,
         now_ms: int,
     ) -> Claim | None:
-        """Takes the oldest samples that fit one push to `server`, and what is new of memberships.
+        """Takes the oldest samples that fit one push to `server`, what is new of memberships, and
+        what was lost.
 
         token  that goes with it, noted for the day on which the server has to forget
 
-        Without any of both it is a heartbeat. None: the consent is not given any more.
+        Without samples it is a heartbeat. None: the consent is not given any more.
         """
         with transaction(self._connection, durable=True) as connection:
             identity = _identity(connection, consent)
@@ -298,17 +300,11 @@ class Outbox:
                 "insert or replace into telemetry_recipient (server, token) values (?, ?)",
                 (server, token),
             )
-            memberships = [
-                Membership(*row)
-                for row in connection.execute(
-                    "select channel_id, joined_at, left_at, version from telemetry_membership"
-                    " order by channel_id limit ?",
-                    (max_samples,),
-                )
-            ]
+            memberships = stays.to_be_told(connection, max_samples)
+            lost = losses.to_be_told(connection)
             waiting, _ = self.waiting()
         leaves_some = waiting > len(samples)
-        return Claim(identity, first, samples, app_version, memberships, leaves_some)
+        return Claim(identity, first, samples, app_version, memberships, lost, leaves_some)
 
     def _oldest(
         self, connection: sqlite3.Connection, max_samples: int, max_bytes: int
@@ -350,10 +346,13 @@ class Outbox:
                 if news is not None:
                     _report(connection, news)
 
-    def settle(self, claim: Claim, refused: dict[int, str], news: News) -> None:
+    def settle(
+        self, claim: Claim, refused: dict[int, str], news: News, *, has_arrived: bool = True
+    ) -> None:
         """The server has answered for good.
 
-        refused  reason by position in the claim; all other samples are acknowledged
+        refused      reason by position in the claim; all other samples are acknowledged
+        has_arrived  the server knows the numbers of the samples, and what was lost
         """
         now_ms = news.now_ms
         with transaction(self._connection) as connection:
@@ -380,10 +379,17 @@ class Outbox:
                     sum(len(sample) + _ROW_BYTES for sample in claim.samples),
                 ),
             )
-            connection.executemany(
-                "delete from telemetry_membership where channel_id = ? and version = ?",
-                [(m.channel_id, m.version) for m in claim.memberships],
-            )
+            stays.told(connection, claim.memberships)
+            if has_arrived:
+                losses.forget(connection, claim.lost)
+            elif claim.samples:
+                rows = connection.execute(
+                    "select sent_at from telemetry_outbox where sequence between ? and ?",
+                    (sequences[0], sequences[-1]),
+                )
+                span = span_of(row["sent_at"] for row in rows)
+                since = claim.identity.opted_in_by(now_ms)
+                losses.remember(connection, sequences[0], sequences[-1], span, since)
             _trim(connection, "acknowledged", now_ms)
             _trim(connection, "set_aside", now_ms)
             _report(connection, news)
@@ -456,22 +462,13 @@ def _report(connection: sqlite3.Connection, news: News) -> None:
     )
 
 
-def _drop(connection: sqlite3.Connection, lost: int) -> None:
+def _drop(connection: sqlite3.Connection, loss: Loss, since: int) -> None:
     """Samples were lost before they had a number: theirs are skipped."""
-    if lost:
-        connection.execute(
-            "update telemetry_identity set next_sequence = next_sequence + ?,"
-            " dropped = dropped + ?",
-            (lost, lost),
-        )
-
-
-def _remember(connection: sqlite3.Connection, new: NewMembership) -> None:
-    """What is new replaces what is known; joining again ends an absence."""
+    if not loss.number:
+        return
+    (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
+    losses.remember(connection, first, first + loss.number - 1, loss.span, since)
     connection.execute(
-        "insert into telemetry_membership (channel_id, joined_at, left_at, version)"
-        " values (?, ?, ?, 1) on conflict (channel_id) do update set"
-        " joined_at = case when ? is null then joined_at else excluded.joined_at end,"
-        " left_at = excluded.left_at, version = version + 1",
-        (new.channel_id, new.joined_at or 0, new.left_at or 0, new.joined_at),
+        "update telemetry_identity set next_sequence = next_sequence + ?, dropped = dropped + ?",
+        (loss.number, loss.number),
     )

@@ -5,19 +5,20 @@ before the call returns, and is in the outbox some milliseconds later.
 """
 
 import threading
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from devtelemetry.client.outbox import NewMembership
+from devtelemetry.client.lost import Loss, hull, span_of
 from devtelemetry.client.sample import Recorded
+from devtelemetry.client.stays import Said
 from devtelemetry.client.tally import Tally
 from devtelemetry.client.wake import Alarm
 
 
-class MembershipSaid(NamedTuple):
+class ChannelsSaid(NamedTuple):
     consent: int
-    membership: NewMembership
+    said: Said
 
 
 class Drained(NamedTuple):
@@ -27,8 +28,8 @@ class Drained(NamedTuple):
     taken       of the tally: all up to here is in this or was in earlier ones
     """
 
-    items: list[Recorded | MembershipSaid]
-    lost: Mapping[int, int]
+    items: list[Recorded | ChannelsSaid]
+    lost: Mapping[int, Loss]
     taken: int
 
 
@@ -43,16 +44,16 @@ class Recorder:
         self._alarm = alarm
         self._capacity = capacity
         self._lock = threading.Lock()
-        self._items: deque[Recorded | MembershipSaid] = deque()
-        self._lost = Counter[int]()
+        self._items: deque[Recorded | ChannelsSaid] = deque()
+        self._lost: dict[int, Loss] = {}
         self._wants_ring = False
 
-    def take(self, item: Recorded | MembershipSaid) -> None:
+    def take(self, item: Recorded | ChannelsSaid) -> None:
         with self._lock:
             if len(self._items) >= self._capacity:
                 self._drop_oldest()
             if type(item) is Recorded:
-                self._tally.count(item.consent)
+                self._tally.count(item.consent, item.sent_at)
             self._items.append(item)
         if self._wants_ring:
             # The first after a silence pays for it, not each.
@@ -63,30 +64,36 @@ class Recorder:
         with self._lock:
             drained = Drained(list(self._items), self._lost, self._tally.taken)
             self._items.clear()
-            self._lost = Counter()
+            self._lost = {}
+            self._tally.storing()
         return drained
 
     def put_back(self, drained: Drained) -> None:
         """It could not be stored: it waits here, in front of what came since."""
         with self._lock:
             self._items.extendleft(reversed(drained.items))
-            self._lost.update(drained.lost)
+            self._add_lost(drained.lost)
             while len(self._items) > self._capacity:
                 self._drop_oldest()
 
     def give_up(self, drained: Drained) -> None:
         """It can never be stored: it is lost, and counted."""
         with self._lock:
-            self._lost.update(drained.lost)
+            self._add_lost(drained.lost)
             for item in drained.items:
                 self._count_lost(item)
 
     def _drop_oldest(self) -> None:
         self._count_lost(self._items.popleft())
 
-    def _count_lost(self, item: Recorded | MembershipSaid) -> None:
+    def _count_lost(self, item: Recorded | ChannelsSaid) -> None:
         if type(item) is Recorded:
-            self._lost[item.consent] += 1
+            self._add_lost({item.consent: Loss(1, span_of([item.sent_at]))})
+
+    def _add_lost(self, lost: Mapping[int, Loss]) -> None:
+        for consent, (number, span) in lost.items():
+            known = self._lost.get(consent, Loss(0, None))
+            self._lost[consent] = Loss(known.number + number, hull(known.span, span))
 
     def sleep(self, seconds: float, *, while_waiting: float) -> None:
         """Sleeps in the alarm, for ever if that is infinite; what is taken wakes the sleeper.

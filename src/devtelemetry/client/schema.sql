@@ -29,7 +29,8 @@ create table if not exists telemetry_identity (
     waiting_samples  integer not null default 0,   -- of telemetry_outbox, queued and in flight, ...
     waiting_bytes    integer not null default 0,   -- ... and how much they take
     reporter         blob    not null default x'', -- devtelemetry.v1.Reporter as the app's client last sent it, ...
-    server           text    not null default ''   -- ... and where to: for people to look at
+    server           text    not null default '',  -- ... and where to: for people to look at
+    knows_stays      integer not null default 0    -- 0: opted in with a version that forgot a stay once it was told
 );
 
 -- The samples, as they are sent.
@@ -45,12 +46,22 @@ create table if not exists telemetry_outbox (
 );
 create index if not exists telemetry_outbox_state on telemetry_outbox (state, sequence);
 
--- When this device was in which channel, until the server knows.
-create table if not exists telemetry_membership (
-    channel_id  text    primary key,     -- as it is sent
-    joined_at   integer not null,        -- 0: unknown
-    left_at     integer not null,        -- 0: still in
-    version     integer not null         -- up by one with each change: an answer to an older one does not count
+-- When this device was in which channel: one row a stay, for as long as it goes on, and then until the server knows.
+create table if not exists telemetry_stay (
+    channel_id  text    not null,            -- as it is sent
+    joined_at   integer not null,            -- 0: unknown
+    left_at     integer not null,            -- 0: still in
+    version     integer not null default 1,  -- up by one with each change: an answer to an older one does not count
+    told        integer not null default 0,  -- the version that the server knows; 0: none
+    primary key (channel_id, joined_at)
+);
+
+-- Numbers of samples that were lost here, and when their messages were sent, until the server knows.
+create table if not exists telemetry_lost (
+    first_sequence  integer primary key,
+    last_sequence   integer not null,
+    first_sent_at   integer not null,  -- these are not before the opt-in, and both included
+    last_sent_at    integer not null
 );
 
 -- The servers that samples went to since the opt-in: whom to ask to forget them.

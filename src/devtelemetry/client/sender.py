@@ -17,6 +17,7 @@ import grpc
 
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
+from devtelemetry.client.lost import Loss
 from devtelemetry.client.outbox import Claim, Farewell, News, Outbox
 from devtelemetry.client.recorder import Drained, Recorder
 from devtelemetry.client.sample import Recorded, tidy
@@ -27,10 +28,10 @@ from devtelemetry.client.wake import Alarm
 from devtelemetry.client.wire import (
     App,
     meaning_of,
-    memberships_of,
     push_request,
     reason_of,
     reporter_of,
+    said_of,
     samples_of,
 )
 from devtelemetry.v1 import telemetry_pb2
@@ -303,7 +304,8 @@ class Sender:
             # Sent again it would be refused again.
             reason = tidy(f"refused: {call.details()}")
             refused = dict.fromkeys(range(len(claim.samples)), reason)
-            self._outbox.settle(claim, refused, self._news(Problem.REFUSED, call.details()))
+            news = self._news(Problem.REFUSED, call.details())
+            self._outbox.settle(claim, refused, news, has_arrived=False)
             self._schedule.last_contact = time.monotonic()
             self._schedule.backoff.failed(time.monotonic())
         else:
@@ -405,6 +407,7 @@ class Sender:
                 # Taken under a consent that was given a moment ago, maybe: that first.
                 self._look_at_settings()
             self._store(drained)
+            self._tally.stored()
         except sqlite3.ProgrammingError:
             self._recorder.give_up(drained)
             raise
@@ -427,8 +430,9 @@ class Sender:
         self._outbox.add(
             identity.consent,
             list(samples_of(ours, identity, since)),
-            list(memberships_of(ours, identity, since)),
-            lost=drained.lost.get(identity.consent, 0),
+            list(said_of(ours, identity)),
+            lost=drained.lost.get(identity.consent, Loss(0, None)),
+            since=since,
             settled=drained.taken,
             now_ms=now_ms,
         )
@@ -451,5 +455,7 @@ class Sender:
 
     def _close_outbox(self) -> None:
         left = self._recorder.drain()
-        unsettled = sum(left.lost.values()) + sum(isinstance(item, Recorded) for item in left.items)
+        unsettled = sum(loss.number for loss in left.lost.values()) + sum(
+            isinstance(item, Recorded) for item in left.items
+        )
         self._outbox.close(self._consent, left.taken - unsettled)

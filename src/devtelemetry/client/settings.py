@@ -18,7 +18,7 @@ from enum import StrEnum
 from devtelemetry.client.errors import BadSetting, NotOffered, Unwritable
 from devtelemetry.client.storage import Storage, transaction
 from devtelemetry.client.switch import Switch
-from devtelemetry.client.tally import any_is_stuck, boot_id, uptime_ms
+from devtelemetry.client.tally import any_is_stuck, boot_id, uptime_ms, wipe_times
 from devtelemetry.client.wake import ring_all
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -139,6 +139,7 @@ class Settings:
             if is_half_off or not row.given:
                 self.switch.consent = 0
         if is_half_off or is_withdrawn:
+            wipe_times(self.storage.directory)
             self.vanish()
         self._announce()
 
@@ -204,6 +205,7 @@ class Settings:
                 # Again: somebody may have opted in while we waited for the file.
                 self.switch.consent = 0
                 self.switch.flush()
+            wipe_times(self.storage.directory)
             self.vanish()
         finally:
             self._announce()
@@ -329,8 +331,8 @@ def _opt_in(connection: sqlite3.Connection, consent: int, opted_in_at: int) -> N
         (opted_in_at, consent, boot_id(), uptime_ms()),
     )
     connection.execute(
-        "insert or replace into telemetry_identity (singleton, installation_id, secret)"
-        " values (1, ?, ?)",
+        "insert or replace into telemetry_identity"
+        " (singleton, installation_id, secret, knows_stays) values (1, ?, ?, 1)",
         (secrets.token_hex(_INSTALLATION_BYTES), secrets.token_bytes(_SECRET_BYTES)),
     )
 
@@ -341,7 +343,7 @@ def _opt_out(connection: sqlite3.Connection) -> None:
         " select installation_id, recipient.server, token"
         " from telemetry_identity, telemetry_recipient as recipient"
     )
-    for table in ("outbox", "membership", "recipient", "identity", "status", "tally"):
+    for table in ("outbox", "stay", "lost", "recipient", "identity", "status", "tally"):
         connection.execute(f"delete from telemetry_{table}")  # noqa: S608 - our own names
     connection.execute("update telemetry_settings set telemetry_enabled = 0, opted_in_at = null")
 

@@ -7,6 +7,9 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from devtelemetry.client import lost as losses
+from devtelemetry.client import stays
+from devtelemetry.client.sample import to_lost, to_membership
 from devtelemetry.client.settings import Settings, moment
 from devtelemetry.v1 import telemetry_pb2
 
@@ -37,9 +40,8 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
                 (state, limit),
             )
         ]
-        memberships = connection.execute(
-            "select channel_id, joined_at, left_at from telemetry_membership order by channel_id"
-        ).fetchall()
+        memberships = stays.to_be_told(connection)
+        lost = losses.to_be_told(connection)
         connection.execute("commit")
     status = settings.status()
     reporter = telemetry_pb2.Reporter.FromString(identity["reporter"] if identity else b"")
@@ -48,7 +50,8 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
         "opted_in_at": iso(status.opted_in_at),
         "server": identity["server"] if identity else "",
         "reporter": as_sent(reporter),
-        "memberships": [as_sent(telemetry_pb2.Membership(**dict(row))) for row in memberships],
+        "memberships": [as_sent(to_membership(stay)) for stay in memberships],
+        "lost": [as_sent(to_lost(numbers)) for numbers in lost],
         "counts": counts,
         "samples": [
             {
@@ -65,11 +68,15 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
 
 
 def as_sent(message: Message) -> dict[str, Any]:
-    """The fields that are sent, by their names on the wire. Bytes as base64, times as they are."""
+    """The fields that are sent, by their names on the wire. Bytes as base64, times as they are, and
+    of what is one of several things its name."""
     return {field.name: _readable(field, value) for field, value in message.ListFields()}
 
 
 def _readable(field: FieldDescriptor, value: Any) -> Any:
+    if field.enum_type is not None:
+        known = field.enum_type.values_by_number.get(value)
+        return known.name if known else value
     return base64.b64encode(value).decode() if field.type == FieldDescriptor.TYPE_BYTES else value
 
 

@@ -16,8 +16,12 @@ from devtelemetry.client.errors import Unwritable
 
 BUSY_SECONDS = 5.0  # how long another process may keep the file
 
-_IS_MADE = "select 1 from sqlite_master where name = 'telemetry_status'"  # the schema's last table
-_SCHEMA = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+_HAS_TABLE = "select 1 from sqlite_master where name = ?"
+_NEWEST = "telemetry_stay"  # the table that the latest version of the schema brought
+_SCHEMA, _UPGRADE = (
+    resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+    for name in ("schema.sql", "upgrade.sql")
+)
 
 
 class Storage:
@@ -31,8 +35,8 @@ class Storage:
         with contextlib.closing(self.connect()) as connection:
             try:
                 # Looked at first: opening the settings must not wait for whoever writes.
-                if not connection.execute(_IS_MADE).fetchone():
-                    connection.executescript(f"begin immediate; {_SCHEMA} commit;")
+                if not _has(connection, _NEWEST):
+                    _make(connection)
             except sqlite3.Error as error:
                 raise Unwritable(f"{self.path}: {error}") from error
 
@@ -66,6 +70,31 @@ class Storage:
         except (OSError, sqlite3.Error) as error:
             raise Unwritable(f"{self.path}: {error}") from error
         return connection
+
+
+def _has(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute(_HAS_TABLE, (table,)).fetchone() is not None
+
+
+def _make(connection: sqlite3.Connection) -> None:
+    """The tables of this version, from none or from those of an earlier one."""
+    with transaction(connection, durable=True):
+        if _has(connection, _NEWEST):
+            return  # another process was faster
+        is_old = _has(connection, "telemetry_membership")
+        for script in (_SCHEMA, _UPGRADE) if is_old else (_SCHEMA,):
+            # Not as a script: that would end the transaction.
+            for statement in _statements(script):
+                connection.execute(statement)
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

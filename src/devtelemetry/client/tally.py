@@ -1,9 +1,9 @@
 """How many samples a client took from the app, in memory that outlives the process.
 
 What is taken goes into the outbox some milliseconds later. A process that is killed in between
-loses it; its tally then says how many those were, so that they are counted as dropped and their
-numbers skipped. The outbox holds the other side: how many of the tally it has settled (stored,
-dropped, or passed over).
+loses it; its tally then says how many those were, and from when to when their messages were sent,
+so that they are counted as dropped, their numbers skipped, and the server told. The outbox holds
+the other side: how many of the tally it has settled (stored, dropped, or passed over).
 
 One slot a running client: a mapped file, locked for as long as the client runs.
 """
@@ -19,9 +19,11 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+from devtelemetry.client.lost import Loss, Span, hull, time_of
 from devtelemetry.client.switch import mapped_words
 
-_STUCK = 3  # the word
+_STUCK = 3  # these are words
+_TAKEN, _STORING = 4, 6  # the first of two each
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -55,6 +57,7 @@ class Inherited(NamedTuple):
     taken: int
     consent: int
     begin: int
+    span: Span | None  # of what was not settled, or of more; None: not known
 
 
 class Tally:
@@ -64,14 +67,19 @@ class Tally:
     word 1  the consent under which the last of them were
     word 2  word 0 at the beginning of that consent
     word 3  not 0: the client cannot write its outbox (where else could it say so?)
+    words 4 and 5  least and greatest sentAt of what was taken since the outbox was written last;
+                   0: nothing was
+    words 6 and 7  the same of what is being written
     """
 
     def __init__(self, directory: Path, slot: int, lock: Lock) -> None:
         self.slot = slot
         self._lock = lock
         self._mapping, self._words = mapped_words(directory / f"{slot}.tally")
+        taken, consent, begin = self._words[:3]
+        span = hull(self._span(_TAKEN), self._span(_STORING))
         # What the slot's last holder left; None once that is settled.
-        self.inherited: Inherited | None = Inherited(*self._words[:3])
+        self.inherited: Inherited | None = Inherited(taken, consent, begin, span)
 
     @classmethod
     def first_free(cls, directory: Path) -> "Tally":
@@ -102,13 +110,35 @@ class Tally:
         lock.close()
         return None
 
-    def count(self, consent: int) -> None:
-        """One more was taken, under `consent`."""
+    def count(self, consent: int, sent_at: object) -> None:
+        """One more was taken, under `consent`. sent_at: as the app said it."""
         words = self._words
         if words[1] != consent:
             words[2] = words[0]
             words[1] = consent
+            self._set_span(_TAKEN, None)
+            self._set_span(_STORING, None)
+        # Before it is counted: whatever is counted lies within.
+        at = time_of(sent_at)
+        if at:
+            words[_TAKEN] = min(words[_TAKEN] or at, at)
+            words[_TAKEN + 1] = max(words[_TAKEN + 1], at)
         words[0] += 1
+
+    def storing(self) -> None:
+        """All that was taken goes to the outbox now. Under the recorder's lock."""
+        self._set_span(_STORING, hull(self._span(_STORING), self._span(_TAKEN)))
+        self._set_span(_TAKEN, None)
+
+    def stored(self) -> None:
+        """What was going there is settled."""
+        self._set_span(_STORING, None)
+
+    def _span(self, first: int) -> Span | None:
+        return Span(*self._words[first : first + 2]) if self._words[first] else None
+
+    def _set_span(self, first: int, span: Span | None) -> None:
+        self._words[first], self._words[first + 1] = span or (0, 0)
 
     def begin_of(self, consent: int) -> int:
         """The count at the beginning of `consent`."""
@@ -146,6 +176,17 @@ def uptime_ms() -> int:
     return time.clock_gettime_ns(clock) // 1_000_000
 
 
+def wipe_times(directory: Path) -> None:
+    """An opt-out: when messages were sent that a killed client had taken is nobody's any more."""
+    for slot in _slots(directory):
+        with contextlib.suppress(OSError):
+            descriptor = os.open(directory / f"{slot}.tally", os.O_WRONLY)
+            try:
+                os.pwrite(descriptor, bytes(8 * 4), 8 * _TAKEN)
+            finally:
+                os.close(descriptor)
+
+
 def any_is_stuck(directory: Path) -> bool:
     """Whether a client that runs cannot write its outbox."""
     for slot in _slots(directory):
@@ -168,10 +209,10 @@ def _slots(directory: Path) -> list[int]:
     return sorted(int(p.stem) for p in directory.glob("*.tally") if p.stem.isdecimal())
 
 
-def take_over(connection: sqlite3.Connection, tally: Tally, consent: int) -> int:
+def take_over(connection: sqlite3.Connection, tally: Tally, consent: int) -> Loss:
     """Opens the slot's account under `consent`; inside a transaction.
 
-    Returns how many samples its last holder took and did not settle. If the machine lost power in
+    Returns what samples its last holder took and did not settle. If the machine lost power in
     between that cannot be told: at least one, so that the gap is seen. Once that is committed,
     `inherited` has to be cleared.
     """
@@ -184,14 +225,16 @@ def take_over(connection: sqlite3.Connection, tally: Tally, consent: int) -> int
         # Under another consent before, or the same one again: what we took so far is in our hands.
         if row is None:
             settle(connection, tally, consent, tally.begin_of(consent), is_open=True)
-        return 0
+        return Loss(0, None)
     settled = inherited.begin if inherited.consent == consent else inherited.taken
     lost_power = False
     if row is not None:
         settled = row["settled"]
         lost_power = settled > inherited.taken or row["boot_id"] not in ("", boot_id())
     settle(connection, tally, consent, inherited.taken, is_open=True)
-    return max(inherited.taken - settled, int(lost_power))
+    if lost_power:  # with it, what the words said last
+        return Loss(max(inherited.taken - settled, 1), None)
+    return Loss(inherited.taken - settled, inherited.span)
 
 
 def settle(

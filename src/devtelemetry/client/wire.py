@@ -9,10 +9,11 @@ from typing import Any
 import grpc
 
 from devtelemetry.client.blind import pseudonym
-from devtelemetry.client.outbox import Claim, Identity, NewMembership, NewSample
-from devtelemetry.client.recorder import MembershipSaid
-from devtelemetry.client.sample import Recorded, tidy, to_membership, to_sample
+from devtelemetry.client.outbox import Claim, Identity, NewSample
+from devtelemetry.client.recorder import ChannelsSaid
+from devtelemetry.client.sample import Recorded, tidy, to_lost, to_membership, to_said, to_sample
 from devtelemetry.client.settings import Problem
+from devtelemetry.client.stays import Said
 from devtelemetry.v1 import telemetry_pb2
 
 _LOG = logging.getLogger("devtelemetry.client")
@@ -41,6 +42,7 @@ class App:
     receiver_public_key: str
     platform: str
     app_version: str
+    messenger_server: str  # home server, relay or node that the app talks to
 
 
 def reporter_of(app: App, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
@@ -53,6 +55,7 @@ def reporter_of(app: App, identity: Identity, app_version: str) -> telemetry_pb2
         installation_id=identity.installation_id,
         platform=app.platform,
         app_version=app_version,
+        server=app.messenger_server,
     )
 
 
@@ -63,17 +66,13 @@ def push_request(app: App, claim: Claim, now_ms: int) -> telemetry_pb2.PushReque
         reporter=reporter_of(app, claim.identity, claim.app_version),
         first_sequence=claim.first_sequence,
         client_time=now_ms,
-        memberships=[
-            telemetry_pb2.Membership(
-                channel_id=m.channel_id, joined_at=m.joined_at, left_at=m.left_at
-            )
-            for m in claim.memberships
-        ],
+        memberships=map(to_membership, claim.memberships),
+        lost=map(to_lost, claim.lost),
     )
 
 
 def samples_of(
-    items: Iterable[Recorded | MembershipSaid], identity: Identity, since: int
+    items: Iterable[Recorded | ChannelsSaid], identity: Identity, since: int
 ) -> Iterator[NewSample]:
     """Whoever opts in speaks of what comes, not of what was."""
     for item in items:
@@ -83,18 +82,13 @@ def samples_of(
                 yield new
 
 
-def memberships_of(
-    items: Iterable[Recorded | MembershipSaid], identity: Identity, since: int
-) -> Iterator[NewMembership]:
+def said_of(items: Iterable[Recorded | ChannelsSaid], identity: Identity) -> Iterator[Said]:
     for item in items:
-        if isinstance(item, MembershipSaid):
+        if isinstance(item, ChannelsSaid):
             try:
-                membership = to_membership(item.membership, identity, since)
+                yield to_said(item.said, identity)
             except ValueError as error:  # UnicodeEncodeError is one
                 _LOG.warning("a membership cannot be reported: %s", error)
-                continue
-            if membership is not None:
-                yield membership
 
 
 def meaning_of(call: Any) -> tuple[Problem, bool]:

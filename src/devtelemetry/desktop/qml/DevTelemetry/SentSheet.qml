@@ -19,7 +19,8 @@ Sheet {
             title: qsTr("With every push: who reports"),
             value: {
                 reporter: sent.reporter,
-                memberships: sent.memberships
+                memberships: sent.memberships,
+                lost: sent.lost
             }
         };
         return [reporter, ...sent.samples.map(report => ({
@@ -28,7 +29,7 @@ Sheet {
                         tint: stateColors[report.state],
                         moment: Theme.moment(new Date(report.recorded_at)),
                         reason: report.reason,
-                        summary: report.sample.message_id,
+                        summary: report.sample.message_id ?? report.sample.envelope_id,
                         value: report.sample
                     }))];
     }

@@ -1,0 +1,5 @@
+-- From the tables of versions that forgot a stay once it was told. What they had not told yet is told.
+insert into telemetry_stay (channel_id, joined_at, left_at, version)
+select channel_id, joined_at, left_at, version from telemetry_membership;
+drop table telemetry_membership;
+alter table telemetry_identity add column knows_stays integer not null default 0;

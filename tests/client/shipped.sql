@@ -1,0 +1,86 @@
+-- What the client keeps on the device: one SQLite file, so that opting out wipes all of it in one transaction.
+-- Times are Unix milliseconds of this device's clock unless they say otherwise.
+
+-- One row. The settings; they outlive an opt-out.
+create table if not exists telemetry_settings (
+    singleton          integer primary key check (singleton = 1),
+    telemetry_enabled  integer not null default 0,   -- 0 or 1: has the user opted in?
+    opted_in_at        integer,                      -- NULL while off. Nothing older is ever reported
+    opted_in_boot      text    not null default '',  -- in which run of the machine that was, and how long it had run by then
+    opted_in_uptime    integer not null default 0,   -- (ms): tells the date by a clock that was set since
+    consent            integer not null default 0,   -- up by one with every opt-in: a sample belongs to the one it was recorded under
+    build              text    not null default 'dev' check (build in ('dev', 'release')),
+    server             text    not null default '',  -- HOST:PORT; empty: the one the app names
+    token              text    not null default '',  -- empty: the one the app names
+    send_real_key      integer not null default 0,   -- 0: a pseudonym goes in its place
+    blind_ids          integer not null default 0    -- 1: channel, message and envelope ids are blinded
+);
+insert or ignore into telemetry_settings (singleton) values (1);
+
+-- At most one row, from opt-in to opt-out.
+create table if not exists telemetry_identity (
+    singleton        integer primary key check (singleton = 1),
+    installation_id  text    not null,             -- random
+    secret           blob    not null,             -- random; what the pseudonym is made from. Never leaves the device
+    next_sequence    integer not null default 1,   -- number of the next sample; numbers that were skipped tell of lost samples
+    dropped          integer not null default 0,   -- how many samples were lost on this device, and so numbers skipped
+    acknowledged     integer not null default 0,   -- how many samples the server has
+    set_aside        integer not null default 0,   -- how many it refused, or cannot be sent
+    waiting_samples  integer not null default 0,   -- of telemetry_outbox, queued and in flight, ...
+    waiting_bytes    integer not null default 0,   -- ... and how much they take
+    reporter         blob    not null default x'', -- devtelemetry.v1.Reporter as the app's client last sent it, ...
+    server           text    not null default ''   -- ... and where to: for people to look at
+);
+
+-- The samples, as they are sent.
+create table if not exists telemetry_outbox (
+    sequence     integer primary key,
+    state        text    not null check (state in ('queued', 'in_flight', 'acknowledged', 'set_aside')),
+    sample       blob    not null,              -- devtelemetry.v1.Sample
+    sent_at      integer not null,              -- of the message, its sender's clock
+    recorded_at  integer not null,
+    app_version  text    not null,              -- of the app that recorded it: one push has one
+    changed_at   integer not null,              -- when it came into its state
+    reason       text    not null default ''    -- why it was set aside
+);
+create index if not exists telemetry_outbox_state on telemetry_outbox (state, sequence);
+
+-- When this device was in which channel, until the server knows.
+create table if not exists telemetry_membership (
+    channel_id  text    primary key,     -- as it is sent
+    joined_at   integer not null,        -- 0: unknown
+    left_at     integer not null,        -- 0: still in
+    version     integer not null         -- up by one with each change: an answer to an older one does not count
+);
+
+-- The servers that samples went to since the opt-in: whom to ask to forget them.
+create table if not exists telemetry_recipient (
+    server  text primary key,
+    token   text not null        -- the one that was sent with them
+);
+
+-- What remains of an opt-out until the server has done as asked; nothing else does.
+create table if not exists telemetry_farewell (
+    installation_id  text    not null,
+    server           text    not null,
+    token            text    not null,
+    asked            integer not null default 0,  -- how often
+    primary key (installation_id, server)
+);
+
+-- One row a running client: how much of what it took from the app is in the outbox (tally.py).
+create table if not exists telemetry_tally (
+    slot     integer primary key,
+    consent  integer not null,
+    settled  integer not null,
+    boot_id  text    not null            -- of the machine while the client runs; empty: it was closed in order
+);
+
+-- At most one row: how the last attempt to send went, for people.
+create table if not exists telemetry_status (
+    singleton     integer primary key check (singleton = 1),
+    last_sent_at  integer,               -- when the server last acknowledged anything; NULL: never since the opt-in
+    problem       text    not null,      -- empty: none; else a word of settings.Problem
+    detail        text    not null,      -- for a person
+    changed_at    integer not null
+);
