@@ -121,8 +121,14 @@ class Tally:
         # Before it is counted: whatever is counted lies within.
         at = time_of(sent_at)
         if at:
-            words[_TAKEN] = min(words[_TAKEN] or at, at)
-            words[_TAKEN + 1] = max(words[_TAKEN + 1], at)
+            least = words[_TAKEN]
+            if not least:
+                words[_TAKEN + 1] = at
+                words[_TAKEN] = at
+            elif at < least:
+                words[_TAKEN] = at
+            elif at > words[_TAKEN + 1]:
+                words[_TAKEN + 1] = at
         words[0] += 1
 
     def storing(self) -> None:
