@@ -75,12 +75,12 @@ _BASELINE = {
         set last_receipt_minute =
                 greatest(receiver.last_receipt_minute, excluded.last_receipt_minute)""",
     "membership": """
-        insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute)
+        insert into membership (channel_id, receiver_id, first_sent_at, last_sent_minute)
         select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
         on conflict (channel_id, receiver_id) do update
-        set first_sent_minute = least(membership.first_sent_minute, excluded.first_sent_minute),
+        set first_sent_at = least(membership.first_sent_at, excluded.first_sent_at),
             last_sent_minute = greatest(membership.last_sent_minute, excluded.last_sent_minute)
-        where excluded.first_sent_minute < membership.first_sent_minute
+        where excluded.first_sent_at < membership.first_sent_at
            or excluded.last_sent_minute > membership.last_sent_minute""",
     "arrival": """
         insert into arrival (sent_minute, arrived_at, arrived_on_time_at)

@@ -60,7 +60,10 @@ def pushes(
         joining = telemetry_pb2.Membership(channel_id=part.channel_id, joined_at=part.joined_at)
         at(part, part.joined_said_ms).memberships.append(joining)
         if part.left_said_ms is not None and part.left_at is not None:
-            leaving = telemetry_pb2.Membership(channel_id=part.channel_id, left_at=part.left_at)
+            # As a client says it: it knows when it joined, and may say both in one push.
+            leaving = telemetry_pb2.Membership(
+                channel_id=part.channel_id, joined_at=part.joined_at, left_at=part.left_at
+            )
             at(part, part.left_said_ms).memberships.append(leaving)
 
     found: list[Push] = []

@@ -352,7 +352,10 @@ def test_numbers_that_are_lost_are_no_run() -> None:
 
 def test_a_membership_says_when_it_was_said() -> None:
     assert parse_line(membership_line(), LIMITS) == Line(
-        membership=ReportedMembership("c1", "0x04aa", "phone", START - 5, START, 0, START + 1_000)
+        memberships=(
+            ReportedMembership("c1", "0x04aa", "phone", START, joined_at=START - 5),
+            ReportedMembership("c1", "0x04aa", "phone", START + 1_000),
+        )
     )
 
 

@@ -306,35 +306,6 @@ async def test_islands_are_the_union_of_what_came_in_whatever_order(
 # ----------------------------------------------------------------------------------- memberships
 
 
-def said(said_at: int, joined_at: int | None, left_at: int | None) -> Pushed:
-    of = {(("ann", "phone"), "c1"): [(said_at, joined_at, left_at)]}
-    return Pushed((), memberships=tuple(as_memberships(of)))
-
-
-async def parts(database: Database) -> list[tuple[int | None, int | None]]:
-    async with database.acquire() as connection:
-        found = await connection.fetch("select joined_at, left_at from membership")
-    return [tuple(row) for row in found]
-
-
-@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
-async def test_the_latest_that_is_said_of_joining_and_of_leaving_counts_each(
-    database: Database, order: tuple[int, ...]
-) -> None:
-    joined, left, nothing = said(1, 100, 0), said(2, None, 200), said(3, None, None)
-    pushes = [joined, left, nothing]
-    await store_pushes(database, *([pushes[i]] for i in order))
-    assert await parts(database) == [(100, 200)]
-    # It joins again: the absence is over, whatever comes again of what it said before.
-    await store_pushes(database, [said(4, 300, 0)], [left], [joined])
-    assert await parts(database) == [(300, None)]
-
-
-async def test_of_what_is_said_at_one_moment_the_greatest_counts(database: Database) -> None:
-    await store_pushes(database, [said(1, 100, 0)], [said(1, 50, 200)], [said(1, 70, 150)])
-    assert await parts(database) == [(100, 200)]
-
-
 async def ann_and_ben(
     database: Database, membership: MembershipPolicy, ann: Iterable[Pushed], *said: Joining
 ) -> tuple[WindowReliability, OracleWindow]:
@@ -386,13 +357,6 @@ async def test_who_says_that_it_was_not_there_does_not_count_for_what_it_got(
     window, expected = await ann_and_ben(database, membership, ann, said)
     assert figures(window) == oracle_figures(expected)
     assert all(channel.counts.receivers == 1 for channel in window.channels)
-
-
-async def test_a_membership_is_forgotten_with_its_receiver(database: Database) -> None:
-    await store_pushes(database, [said(1, 100, 0)])
-    await forget_installation(database, "phone", now_ms=START)
-    await store_pushes(database, [said(2, 100, 0)])
-    assert await parts(database) == []
 
 
 # ----------------------------------------------------------------------- what is forgotten, cleaned

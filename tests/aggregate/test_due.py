@@ -200,7 +200,7 @@ async def test_a_day_goes_when_it_is_old_and_all_its_windows_are_settled_and_not
     async with database.acquire() as connection:
         assert await connection.fetchval("select count(*) from message") == 8
         # What is known of who was where outlives the samples.
-        first = await connection.fetchval("select min(first_sent_minute) from membership")
+        first = await connection.fetchval("select min(first_sent_at) from membership")
     assert first == unix_ms(MONDAY + HOUR)
 
     # Ingest had the day and its message in memory: the message may come again, and is new.

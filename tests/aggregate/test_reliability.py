@@ -21,13 +21,13 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, OracleWindow, compute
-from oracle.vectors import Vector, read_vectors
+from oracle.vectors import VECTORS_2, Vector, read_vectors
 from support.store import START, as_samples, compute_window, empty, store, store_vector
 from support.worlds import Pushed, World, several
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
 END = START + HOUR_MS
-VECTORS = read_vectors()
+VECTORS = read_vectors() + [one for one in read_vectors(VECTORS_2) if one.memberships]
 
 
 def figures(window: WindowReliability) -> dict[str, Any]:

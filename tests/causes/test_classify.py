@@ -199,13 +199,13 @@ TIMES = (10, 20, 20, 30, 40)
 def test_a_part_of_the_window_is_inclusive(
     expected: tuple[int | None, int | None], letters: str
 ) -> None:
-    found = sequence(TIMES, expected, holes=(), held=(), own=(), left_out=())
+    found = sequence(TIMES, [expected], holes=(), held=(), own=(), left_out=())
     assert found.decode() == letters
 
 
 def test_a_hole_hides_what_is_held_in_it_and_nothing_outside_of_the_part() -> None:
     found = sequence(
-        TIMES, (20, None), holes=[(5, 21), (30, 31)], held=[0, 2, 4], own=[3], left_out=[1]
+        TIMES, [(20, None)], holes=[(5, 21), (30, 31)], held=[0, 2, 4], own=[3], left_out=[1]
     )
     assert found.decode() == "..?.+"
 

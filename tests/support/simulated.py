@@ -55,7 +55,7 @@ def measured(
             # Where there are no samples to go with it, it is a push without samples.
             heartbeats[receiver(part)] = max(said_at, heartbeats.get(receiver(part), 0))
         if part.left_said_ms is not None and recorded_ms(part.left_said_ms) <= until_ms:
-            said.append((recorded_ms(part.left_said_ms), None, part.left_at))
+            said.append((recorded_ms(part.left_said_ms), part.joined_at, part.left_at))
     return compute(
         samples,
         world.spec.start_ms,

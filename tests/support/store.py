@@ -86,14 +86,7 @@ async def store_vector(database: Database, vector: Vector) -> None:
 def as_memberships(memberships: Memberships) -> Iterator[ReportedMembership]:
     for (receiver, channel_id), sayings in memberships.items():
         for said_at, joined_at, left_at in sayings:
-            yield ReportedMembership(
-                channel_id,
-                *receiver,
-                joined_at=joined_at,
-                joined_said_at=None if joined_at is None else said_at,
-                left_at=left_at,
-                left_said_at=None if left_at is None else said_at,
-            )
+            yield ReportedMembership(channel_id, *receiver, said_at, joined_at or 0, left_at or 0)
 
 
 def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:
@@ -144,6 +137,7 @@ async def empty(database: Database) -> None:
     async with database.acquire() as connection:
         await connection.execute(
             "truncate channel, sample_kind, receiver, message, receipt, membership, "
+            "membership_report, "
             "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
             "doubted_delay, opt_out, forgotten_receiver, report_run, lost_report, "
             "reliability_window, reliability_channel, reliability_group"

@@ -198,6 +198,7 @@ def _with_prefix(world: World, prefix: str) -> World:
 MOMENTS = st.integers(-10, 70).map(lambda minute: START + minute * MINUTE_MS + minute % 3) | (
     st.sampled_from([START - 1, START, START + 1, END - 2, END - 1, END, END + 1])
 )
+BEGINNINGS = (START - 5 * MINUTE_MS, START + 7 * MINUTE_MS, START + 20 * MINUTE_MS)
 MEMBERSHIPS_SAID = st.dictionaries(
     st.tuples(
         st.tuples(st.sampled_from("ab"), st.sampled_from(INSTALLATIONS))
@@ -205,10 +206,13 @@ MEMBERSHIPS_SAID = st.dictionaries(
         st.sampled_from(CHANNELS),
     ),
     st.lists(
+        # So that it joins and leaves again, and says several things of the same stay.
         st.tuples(
-            st.integers(START, START + 3), st.none() | MOMENTS, st.none() | st.just(0) | MOMENTS
+            st.integers(START, START + 4),
+            st.none() | st.just(0) | st.sampled_from(BEGINNINGS) | MOMENTS,
+            st.none() | st.just(0) | MOMENTS,
         ),
-        max_size=3,
+        max_size=6,
     ),
     min_size=1,
     max_size=8,

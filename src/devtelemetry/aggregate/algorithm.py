@@ -8,11 +8,12 @@ from typing import Any
 
 from devtelemetry.aggregate.rollup import computed
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
+from devtelemetry.aggregate.stays import latest_reports, stays
 from devtelemetry.model import AUDIT_CHANNELS, Source, Window
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
-from devtelemetry.store.sql import load, queries
+from devtelemetry.store.sql import arrays, load, queries
 
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
@@ -52,6 +53,8 @@ set local enable_mergejoin = off
 # are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.
 _HELD_KB_A_MEMBERSHIP = 1
 _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
+_CURSOR_MEMBERSHIPS = 5_000
+_ALL_CHANNELS = (-(2**63), 2**63 - 1)
 
 
 async def run_algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
@@ -60,6 +63,7 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     belief: dict[str, Any] = {"quorum": rules.quorum, "weight_cap": rules.weight_cap}
     holes: dict[str, Any] = await holes_of(connection, window)
+    said: dict[str, Any] = await stays_of(connection, window)
     memberships = await connection.fetchval(_QUERIES["memberships"], **span)
     held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
     await connection.execute(_FOR_MEASURED)
@@ -73,6 +77,7 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
         **unmeasured,
         **belief,
         **holes,
+        **said,
         first_hole_after=max(min(holes["hole_after"], default=window.end_ms), window.start_ms - 1),
         last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
         membership=rules.membership.value,
@@ -114,6 +119,32 @@ async def holes_of(connection: Connection, window: Window) -> dict[str, list[int
         "hole_after": [row["after"] for row in rows],
         "hole_before": [row["before"] for row in rows],
     }
+
+
+async def stays_of(
+    connection: Connection, window: Window, channel_id: int | None = None
+) -> dict[str, list[int]]:
+    """Where something was said of joining and leaving, the stays that touch the window: the
+    parameters of spans.sql that say so.
+
+    channel_id  None: of all channels
+    """
+    first, last = _ALL_CHANNELS if channel_id is None else (channel_id, channel_id)
+    found = []
+    reported = connection.slices(
+        _QUERIES["membership_reports"],
+        _CURSOR_MEMBERSHIPS,
+        end_ms=window.end_ms,
+        first_channel=first,
+        last_channel=last,
+    )
+    async for rows in reported:
+        for row in rows:
+            reports, had_stays = latest_reports(row)
+            for begin, end in stays(reports, row["first_sent_at"], had_stays=had_stays):
+                if begin < window.end_ms and end >= window.start_ms:
+                    found.append((row["channel_id"], row["receiver_id"], begin, end))
+    return arrays(found, "stay_channels", "stay_receivers", "stay_begins", "stay_ends")
 
 
 def _like(glob: str) -> str:

@@ -2,7 +2,7 @@
 -- statements that have receiver_of_window: of each (channel, receiver) whether it holds or sent a measured message, and
 -- its first and last receipt in the window.
 --
--- in   start_ms, end_ms, membership, hole_receivers, hole_after, hole_before: as in reliability.sql
+-- in   start_ms, end_ms, membership, and those of spans.sql: as in reliability.sql
 
 reporting as (
     select receiver_id
@@ -10,45 +10,35 @@ reporting as (
     where last_receipt_minute >= $end_ms::bigint or last_heartbeat_minute >= $end_ms::bigint
 ),
 
--- The receivers that count, and the span of sentAt in which each is expected to hold messages (NULL: no bound in the
--- window). What a receiver says of joining and leaving comes before what it holds: who says that it is still in has no
--- last. A first or last minute that lies in the window is that of a receipt in it, which tells the millisecond.
+-- include: spans.sql
+
+-- The receivers that count, and in which spans of sentAt each is expected to hold messages: who ever said something of
+-- joining or leaving in its stays (NULL: in the whole window), the others from_sent_at to to_sent_at (NULL: no bound in
+-- the window). A first or last receipt that lies in the window is the first or last one in it.
 counting as (
     select
         channel_id,
         receiver_id,
-        case
-            when m.joined_at is not null then nullif(greatest(m.joined_at, $start_ms::bigint), $start_ms::bigint)
-            when $membership::text = 'present' and m.first_sent_minute >= $start_ms::bigint then r.first_sent_at
-        end as from_sent_at,
-        case
-            when m.left_at is not null then nullif(least(m.left_at, $end_ms::bigint - 1), $end_ms::bigint - 1)
-            when $membership::text = 'present' and m.left_said_at is null and m.last_sent_minute < $end_ms::bigint
-            then r.last_sent_at
-        end as to_sent_at
+        case when $membership::text = 'present' and not m.has_said and m.first_sent_at >= $start_ms::bigint
+             then r.first_sent_at end as from_sent_at,
+        case when $membership::text = 'present' and not m.has_said and m.last_sent_minute < $end_ms::bigint
+             then r.last_sent_at end as to_sent_at,
+        part_stay.stays
     from receiver_of_window r
     full join (
-        select
-            *,
-            coalesce(joined_at, first_sent_minute) as first_at,
-            case when left_said_at is null then last_sent_minute else coalesce(left_at, $end_ms::bigint) end as last_at
+        select *
         from membership
-        where case $membership::text
-            when 'window' then joined_at is not null or left_at is not null
-            else coalesce(joined_at, first_sent_minute) < $end_ms::bigint
-                and case when left_said_at is null then last_sent_minute else coalesce(left_at, $end_ms::bigint) end
-                    >= $start_ms::bigint
-        end
+        where has_said
+           or ($membership::text <> 'window' and first_sent_at < $end_ms::bigint and last_sent_minute >= $start_ms::bigint)
     ) m using (channel_id, receiver_id)
+    left join stay_of_receiver s using (channel_id, receiver_id)
+    left join part_stay using (channel_id, receiver_id)
     where receiver_id in (select receiver_id from reporting)
       and case $membership::text
-          when 'present' then m.channel_id is not null
-          when 'bracketed' then m.first_at < $start_ms::bigint and m.last_at >= $end_ms::bigint
-          when 'window'
-          then r.has_measured
-              and coalesce(m.joined_at < $end_ms::bigint, true)
-              and coalesce(m.left_at >= $start_ms::bigint, true)
+          when 'present' then m.channel_id is not null and (s.channel_id is not null or not m.has_said)
+          when 'bracketed'
+          then case when m.has_said then s.is_whole
+               else m.first_sent_at < $start_ms::bigint and m.last_sent_minute >= $end_ms::bigint end
+          when 'window' then r.has_measured and (s.channel_id is not null or m.has_said is not true)
       end
 ),
-
--- include: spans.sql

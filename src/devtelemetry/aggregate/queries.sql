@@ -67,11 +67,33 @@ from hole
 join receiver using (installation_id)
 where after < $end_ms::bigint - 1 and before > $start_ms::bigint
 
+-- name: membership_reports
+-- All that receivers who report say of joining and leaving these channels, in the order in which it is replayed, and what
+-- else decides what it means.
+select channel_id, receiver_id, first_sent_at, had_stays, created_at, joined_at, left_at
+from (
+    select
+        channel_id,
+        receiver_id,
+        array_agg(created_at order by created_at, joined_at, left_at) as created_at,
+        array_agg(joined_at order by created_at, joined_at, left_at) as joined_at,
+        array_agg(left_at order by created_at, joined_at, left_at) as left_at
+    from membership_report
+    where channel_id between $first_channel::bigint and $last_channel::bigint
+      and receiver_id in (
+          select receiver_id
+          from receiver
+          where last_receipt_minute >= $end_ms::bigint or last_heartbeat_minute >= $end_ms::bigint
+      )
+    group by channel_id, receiver_id
+) said
+join membership using (channel_id, receiver_id)
+
 -- name: memberships
 -- How many receivers hold messages of how many channels around the window, all together.
 select count(*)
 from membership
-where first_sent_minute < $end_ms::bigint and last_sent_minute >= $start_ms::bigint
+where first_sent_at < $end_ms::bigint and last_sent_minute >= $start_ms::bigint
 
 -- name: channel_names
 select channel_id, external_id from channel where channel_id = any ($channel_ids::bigint[])

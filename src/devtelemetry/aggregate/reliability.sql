@@ -5,7 +5,7 @@
 --      membership               present | window | bracketed
 --      unmeasured_kinds, status_go_kinds, unmeasured_patterns, pattern_is_status_go, quorum, weight_cap
 --                               as in measured.sql
---      hole_receivers, hole_after, hole_before
+--      stay_channels, stay_receivers, stay_begins, stay_ends, hole_receivers, hole_after, hole_before
 --                               as in spans.sql. They come in, so that the plan fits how many there are
 --      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
 --      smallest_group           receivers; smaller groups are put together
@@ -116,7 +116,7 @@ receiver_of_window as (
 
 -- include: counting.sql
 
--- What of all this is read once more: what receivers hold and sent outside of their stay, ...
+-- What of all this is read once more: what receivers hold and sent outside of their stays, ...
 outside_stay as (
     select
         channel_id,
@@ -126,13 +126,13 @@ outside_stay as (
         count(*) filter (where sent_by_receiver) as sent,
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
-    join said_stay using (channel_id, receiver_id)
-    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and (sent_at < joined_at or sent_at > left_at)
+    join part_stay using (channel_id, receiver_id)
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and not stays @> sent_at
       and delay >= 0
     group by channel_id, receiver_id, kind
 ),
 
--- ... within their holes and their stay, ...
+-- ... within their holes and their stays, ...
 in_hole as (
     select
         channel_id,
@@ -143,9 +143,9 @@ in_hole as (
         array_agg(delay) filter (where not sent_by_receiver) as delays
     from receipt
     join hole_of_receiver using (receiver_id)
-    left join said_stay using (channel_id, receiver_id)
+    left join part_stay using (channel_id, receiver_id)
     where sent_at > $first_hole_after::bigint and sent_at < $last_hole_before::bigint and holes @> sent_at
-      and not coalesce(sent_at < joined_at, false) and not coalesce(sent_at > left_at, false)
+      and (stays @> sent_at) is not false
     group by channel_id, receiver_id, kind
 ),
 
@@ -165,11 +165,9 @@ left_out as (
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
     ) r
-    left join said_stay using (channel_id, receiver_id)
+    left join part_stay using (channel_id, receiver_id)
     left join hole_of_receiver using (receiver_id)
-    where sent_by_receiver
-       or not (coalesce(sent_at < joined_at, false) or coalesce(sent_at > left_at, false)
-               or coalesce(holes @> sent_at, false))
+    where sent_by_receiver or ((stays @> sent_at) is not false and (holes @> sent_at) is not true)
     group by channel_id, receiver_id, r.kind
 ),
 
@@ -182,18 +180,20 @@ only_sent as (
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
--- and last receipt, but for the messages that it is only known to have sent and for those outside of its stay.
+-- and last receipt, but for the messages that it is only known to have sent and for those outside of its stays.
 expectation as (
     select
         channel_id,
         receiver_id,
         kind,
         coalesce(k.held, 0) - coalesce(o.held, 0) - coalesce(h.held, 0) - coalesce(l.held, 0) as held,
-        greatest(
+        case when stays is null then
             coalesce(width_bucket(to_sent_at, m.timeline), cardinality(m.timeline))
-            - coalesce(width_bucket(from_sent_at - 1, m.timeline), 0),
-            0
-        )
+            - coalesce(width_bucket(from_sent_at - 1, m.timeline), 0)
+        else (
+            select sum(width_bucket(upper(span) - 1, m.timeline) - width_bucket(lower(span) - 1, m.timeline))
+            from unnest(stays) as span
+        ) end
         - coalesce(k.sent, 0)
         + coalesce(o.sent, 0)
         + case when l.sent is null then 0 else (
@@ -210,7 +210,7 @@ expectation as (
             select coalesce(
                 sum(width_bucket(upper(span) - 1, m.timeline) - width_bucket(lower(span) - 1, m.timeline)), 0
             )
-            from unnest(holes * int8multirange(expected)) as span
+            from unnest(holes * expected) as span
         ) - (
             select count(*)
             from unnest(h.sent) as t (sent_at)
@@ -243,12 +243,9 @@ expectation as (
     left join left_out l using (channel_id, receiver_id, kind)
     left join only_sent using (channel_id, receiver_id, kind)
     left join hole_of_receiver using (receiver_id)
-    -- Empty for who left before it joined.
     cross join lateral (
-        select int8range(
-            from_sent_at, case when to_sent_at < from_sent_at then from_sent_at else to_sent_at + 1 end, '[)'
-        ) as expected
-    ) span_of_expected
+        select coalesce(stays, int8multirange(int8range(from_sent_at, to_sent_at, '[]'))) as expected
+    ) spans_of_expected
 ),
 
 -- What was expected of each receiver in each channel, kind by kind, and who it is: the pairs (results/columns.py) that

@@ -1,16 +1,30 @@
--- Which of its receipts do not count for a receiver, by sentAt. A part of statements.
+-- In which spans of sentAt something is expected of a receiver, or nothing can be said. A part of statements.
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
+--      stay_channels, stay_receivers, stay_begins, stay_ends
+--                               bigint[]: stays that touch the window, both ends included: of receivers that ever said
+--                               something of joining or leaving; of each they are apart
 --      hole_receivers           bigint[]: receivers that lost reports
 --      hole_after, hole_before  bigint[]: after and before which sentAt: open intervals that touch the window, any number
 --                               for each receiver
 
--- Who says that it joined or left within the window: what it holds and sent before or after is outside of its stay.
-said_stay as not materialized (
-    select channel_id, receiver_id, joined_at, left_at
-    from membership
-    where (joined_at > $start_ms::bigint and joined_at < $end_ms::bigint)
-       or (left_at >= $start_ms::bigint and left_at < $end_ms::bigint - 1)
+-- is_whole: it was there from before the window until after it, without a break.
+stay_of_receiver as materialized (
+    select
+        channel_id,
+        receiver_id,
+        range_agg(int8range(greatest(begins, $start_ms::bigint), least(ends + 1, $end_ms::bigint))) as stays,
+        bool_or(begins < $start_ms::bigint and ends >= $end_ms::bigint) as is_whole
+    from unnest($stay_channels::bigint[], $stay_receivers::bigint[], $stay_begins::bigint[], $stay_ends::bigint[])
+        as s (channel_id, receiver_id, begins, ends)
+    group by channel_id, receiver_id
+),
+
+-- Of those who came or went within the window; what they hold and sent before and after is outside of their stays.
+part_stay as not materialized (
+    select channel_id, receiver_id, stays
+    from stay_of_receiver
+    where not stays @> int8range($start_ms::bigint, $end_ms::bigint)
 ),
 
 -- H of the receivers that have one: the spans of sentAt in which reports of theirs are missing.

@@ -40,6 +40,8 @@ _EVERYONE, _BURST, _ONE, _SCATTERED = LETTERS.values()
 _RUN = re.compile(rb"[ebos](?:[ebos.?]*[ebos])?")
 _SAYS_NOTHING = bytes((NOT_EXPECTED, UNKNOWN))
 _MOST_ROWS = 255  # of ones that add up in a byte
+# What is expected, where reports of it are missing.
+_HIDDEN = bytes.maketrans(bytes((HELD, MISSING)), bytes((UNKNOWN, UNKNOWN)))
 
 
 class Run(NamedTuple):
@@ -109,7 +111,7 @@ class Classified:
 
 def sequence(
     times: Sequence[int],
-    expected: tuple[int | None, int | None],
+    expected: Iterable[tuple[int | None, int | None]],
     *,
     holes: Iterable[tuple[int, int]],
     held: Iterable[int],
@@ -119,27 +121,23 @@ def sequence(
     """What is known of a receiver, message by message.
 
     times     sentAt of the messages, ascending
-    expected  between which sentAt it should hold them, inclusive; None: no bound
+    expected  spans of sentAt in which it should hold them, inclusive; None: no bound
     holes     spans [begin, end) of sentAt of which its reports are missing
     held      positions of the messages it holds and did not write
     own       of those it wrote
     left_out  of those that count nowhere
     """
-    begin, end = expected
-    first = 0 if begin is None else bisect_left(times, begin)
-    after = len(times) if end is None else bisect_right(times, end)
-    after = max(first, after)  # who left before it joined
     found = bytearray(bytes((NOT_EXPECTED,)) * len(times))
-    found[first:after] = bytes((MISSING,)) * (after - first)
+    for begin, end in expected:
+        first = 0 if begin is None else bisect_left(times, begin)
+        after = len(times) if end is None else bisect_right(times, end)
+        found[first:after] = bytes((MISSING,)) * (after - first)
     for position in held:
-        if first <= position < after:
+        if found[position] == MISSING:
             found[position] = HELD
     for hole_begin, hole_end in holes:
-        hidden = slice(
-            max(first, bisect_left(times, hole_begin)), min(after, bisect_left(times, hole_end))
-        )
-        if hidden.start < hidden.stop:
-            found[hidden] = bytes((UNKNOWN,)) * (hidden.stop - hidden.start)
+        hidden = slice(bisect_left(times, hole_begin), bisect_left(times, hole_end))
+        found[hidden] = found[hidden].translate(_HIDDEN)
     for positions in (own, left_out):
         for position in positions:
             found[position] = NOT_EXPECTED

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from devtelemetry.aggregate.algorithm import holes_of, not_measured
+from devtelemetry.aggregate.algorithm import holes_of, not_measured, stays_of
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import (
@@ -371,6 +371,7 @@ async def _read_counting(
         end_ms=window.end_ms,
         membership=rules.membership.value,
         channel_id=channel,
+        **await stays_of(connection, window, channel),
         **await holes_of(connection, window),
         receiver_ids=list(held),
         have_measured=[one.has_measured for one in held.values()],
@@ -393,7 +394,8 @@ def _classified(
         sequences.append(
             sequence(
                 seen.times,
-                (row["from_sent_at"], row["to_sent_at"]),
+                [(span.lower, span.upper - 1) for span in row["stays"] or ()]
+                or [(row["from_sent_at"], row["to_sent_at"])],
                 holes=[(span.lower, span.upper) for span in row["holes"] or ()],
                 held=has.held,
                 own=has.own,

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from devtelemetry.model import (
     MINUTE_MS,
     LostReports,
+    MembershipReport,
     ReportedMembership,
     ReportRun,
     Sample,
@@ -86,21 +87,6 @@ class NewRun(NamedTuple):
     last_sent_at: int | None
 
 
-class Said(NamedTuple):
-    """What a receiver said of joining or of leaving. The greatest is believed: the latest."""
-
-    said_at: int
-    at: int
-
-
-@dataclass(slots=True)
-class NewMembership:
-    """What a receiver said of its part in a channel; None: nothing. Left at 0: still in."""
-
-    joined: Said | None = None
-    left: Said | None = None
-
-
 class Heartbeat(NamedTuple):
     """A push without samples: still reporting, nothing new."""
 
@@ -129,7 +115,7 @@ class Batch:
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
     message_envelopes: dict[tuple[int, int, int], int] = field(default_factory=dict)
     sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
-    memberships: dict[MembershipKey, NewMembership] = field(default_factory=dict)
+    membership_reports: dict[MembershipKey, set[MembershipReport]] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
@@ -203,13 +189,9 @@ class Batch:
             self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
             channel_id = keyring.channel(said.channel_id)
             self.channels[channel_id] = said.channel_id
-            new = self.memberships.setdefault((channel_id, ids.receiver_id), NewMembership())
-            if said.joined_said_at is not None and said.joined_at:
-                joined = Said(said.joined_said_at, said.joined_at)
-                new.joined = max(new.joined or joined, joined)
-            if said.left_said_at is not None:
-                left = Said(said.left_said_at, said.left_at or 0)
-                new.left = max(new.left or left, left)
+            self.membership_reports.setdefault((channel_id, ids.receiver_id), set()).add(
+                MembershipReport(said.created_at, said.joined_at, said.left_at)
+            )
 
     def add_runs(self, keyring: Keyring, runs: Iterable[ReportRun]) -> None:
         for installation, first, last, first_sent_at, last_sent_at, source in runs:
@@ -245,8 +227,10 @@ class Batch:
                 for key, created_at in self.sent_envelopes.items()
                 if key[1] not in receivers
             },
-            memberships={
-                key: new for key, new in self.memberships.items() if key[1] not in receivers
+            membership_reports={
+                key: said
+                for key, said in self.membership_reports.items()
+                if key[1] not in receivers
             },
             runs=self.runs,  # the statements that write these leave out what is forgotten
             lost=self.lost,
@@ -257,7 +241,7 @@ class Batch:
             )
             if ids.receiver_id not in receivers:
                 rest.add_samples(keyring, [sample])
-        for channel_id, _ in rest.memberships:
+        for channel_id, _ in rest.membership_reports:
             rest.channels[channel_id] = self.channels[channel_id]
         return rest
 

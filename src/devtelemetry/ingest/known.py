@@ -60,7 +60,7 @@ class Known:
 
     channels     external id, by channel_id
     kinds        message type and source, by kind
-    memberships  the first and the last minute, Unix ms
+    memberships  the first sentAt and the last minute, Unix ms
     arrivals     arrived_at and arrived_on_time_at, by minute of event time
     days         those that have a partition
     """

@@ -152,8 +152,8 @@ def reported_memberships(
 ) -> tuple[list[ReportedMembership], Counter[str]]:
     """What the reporter says of its part in channels, and how much of that is ignored, by reason.
 
-    A bad time is as if it was not said, and costs the other one nothing; a bad channel or reporter
-    costs the membership. None of it costs a sample.
+    A bad time is as if it was not said, unless the rest would then say that it is still in. That,
+    and a bad channel or reporter, costs the membership. None of it costs a sample.
     """
     good: list[ReportedMembership] = []
     ignored: Counter[str] = Counter()
@@ -170,20 +170,19 @@ def reported_memberships(
         if refusal is not None:
             ignored[refusal.reason.label] += 1
             continue
-        has_left = said.left_at == 0 or is_milliseconds(said.left_at)
+        has_left = is_milliseconds(said.left_at)
         has_joined = is_milliseconds(said.joined_at)
-        ignored[Reason.NOT_MILLISECONDS.label] += not has_left
-        ignored[Reason.NOT_MILLISECONDS.label] += not has_joined and said.joined_at != 0
-        if has_left or has_joined:
+        bad_times = (said.left_at != 0 and not has_left) + (said.joined_at != 0 and not has_joined)
+        ignored[Reason.NOT_MILLISECONDS.label] += bad_times
+        if has_left or not bad_times:
             good.append(
                 ReportedMembership(
                     said.channel_id,
                     key,
                     installation_id,
-                    joined_at=said.joined_at if has_joined else None,
-                    joined_said_at=now_ms if has_joined else None,
-                    left_at=said.left_at if has_left else None,
-                    left_said_at=now_ms if has_left else None,
+                    now_ms,
+                    said.joined_at if has_joined else 0,
+                    said.left_at,
                 )
             )
     return good, ignored

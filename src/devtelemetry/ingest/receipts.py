@@ -176,12 +176,12 @@ async def _write_memberships(writing: Writing, keys: Sequence[_Key]) -> None:
         key = (channel_id, receiver_id)
         span = grown.get(key) or known.get(key)
         if span is None:
-            grown[key] = (minute, minute)
-        elif minute < span[0] or minute > span[1]:
-            grown[key] = (min(span[0], minute), max(span[1], minute))
+            grown[key] = (sent_at, minute)
+        elif sent_at < span[0] or minute > span[1]:
+            grown[key] = (min(span[0], sent_at), max(span[1], minute))
     if grown:
         rows = [(*key, *span) for key, span in sorted(grown.items())]
         await writing.connection.execute(
             _QUERIES["upsert_memberships"],
-            **arrays(rows, "channel_ids", "receiver_ids", "first_minutes", "last_minutes"),
+            **arrays(rows, "channel_ids", "receiver_ids", "first_sent_at", "last_minutes"),
         )

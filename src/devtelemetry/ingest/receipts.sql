@@ -115,11 +115,11 @@ set platform = case
     clock_said_at = greatest(receiver.clock_said_at, excluded.clock_said_at)
 
 -- name: upsert_memberships
-insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute)
-select * from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_minutes::bigint[], $last_minutes::bigint[])
+insert into membership (channel_id, receiver_id, first_sent_at, last_sent_minute)
+select * from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_sent_at::bigint[], $last_minutes::bigint[])
 on conflict (channel_id, receiver_id) do update
-set first_sent_minute = least(membership.first_sent_minute, excluded.first_sent_minute),
+set first_sent_at = least(membership.first_sent_at, excluded.first_sent_at),
     last_sent_minute = greatest(membership.last_sent_minute, excluded.last_sent_minute)
-where membership.first_sent_minute is null
-   or excluded.first_sent_minute < membership.first_sent_minute
+where membership.first_sent_at is null
+   or excluded.first_sent_at < membership.first_sent_at
    or excluded.last_sent_minute > membership.last_sent_minute

@@ -7,21 +7,14 @@ from devtelemetry.store.sql import arrays, queries
 _QUERIES = queries(__package__, "reported.sql")
 
 
-async def write_reported_memberships(writing: Writing) -> None:
-    if not writing.batch.memberships:
+async def write_membership_reports(writing: Writing) -> None:
+    reported = writing.batch.membership_reports
+    if not reported:
         return
-    rows = []
-    for key, new in sorted(writing.batch.memberships.items(), key=lambda item: item[0]):
-        joined_said_at, joined_at = new.joined or (None, None)
-        left_said_at, left_at = new.left or (None, None)
-        rows.append((*key, joined_at, joined_said_at, left_at, left_said_at))
+    rows = sorted((*key, *report) for key, reports in reported.items() for report in reports)
     await writing.connection.execute(
-        _QUERIES["upsert_reported_memberships"],
-        **arrays(
-            rows,
-            *("channel_ids", "receiver_ids"),
-            *("joined_at", "joined_said_at", "left_at", "left_said_at"),
-        ),
+        _QUERIES["write_membership_reports"],
+        **arrays(rows, "channel_ids", "receiver_ids", "created_at", "joined_at", "left_at"),
     )
 
 

@@ -1,25 +1,19 @@
--- name: upsert_reported_memberships
--- Of joining and of leaving the latest that was said counts; of what was said at one moment, the greatest. Leaving: 0
--- comes in for "still in".
-insert into membership (channel_id, receiver_id, joined_at, joined_said_at, left_at, left_said_at)
-select channel_id, receiver_id, joined_at, joined_said_at, nullif(left_at, 0), left_said_at
-from unnest(
-    $channel_ids::bigint[], $receiver_ids::bigint[], $joined_at::bigint[], $joined_said_at::bigint[],
-    $left_at::bigint[], $left_said_at::bigint[]
-) as n (channel_id, receiver_id, joined_at, joined_said_at, left_at, left_said_at)
-on conflict (channel_id, receiver_id) do update
-set joined_at = case
-        when excluded.joined_said_at is not null
-         and (membership.joined_said_at is null or (excluded.joined_said_at, excluded.joined_at)
-             > (membership.joined_said_at, membership.joined_at))
-        then excluded.joined_at else membership.joined_at end,
-    joined_said_at = greatest(membership.joined_said_at, excluded.joined_said_at),
-    left_at = case
-        when excluded.left_said_at is not null
-         and (membership.left_said_at is null or (excluded.left_said_at, coalesce(excluded.left_at, 0))
-             > (membership.left_said_at, coalesce(membership.left_at, 0)))
-        then excluded.left_at else membership.left_at end,
-    left_said_at = greatest(membership.left_said_at, excluded.left_said_at)
+-- name: write_membership_reports
+-- All that was said of joining and leaving is kept: what it means shows when it is replayed (aggregate/stays.py).
+with reported as (
+    select *
+    from unnest(
+        $channel_ids::bigint[], $receiver_ids::bigint[], $created_at::bigint[], $joined_at::bigint[], $left_at::bigint[]
+    ) as n (channel_id, receiver_id, created_at, joined_at, left_at)
+),
+said as (
+    insert into membership (channel_id, receiver_id, has_said)
+    select distinct channel_id, receiver_id, true from reported order by channel_id, receiver_id
+    on conflict (channel_id, receiver_id) do update set has_said = true where not membership.has_said
+)
+insert into membership_report (channel_id, receiver_id, created_at, joined_at, left_at)
+select * from reported
+on conflict do nothing
 
 -- name: write_runs
 -- Numbers of reports that arrived. The stored run that begins with a new one or next before it takes the new one in if

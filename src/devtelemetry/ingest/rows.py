@@ -11,7 +11,7 @@ from devtelemetry.ingest.batch import Batch, floor_to_minute
 from devtelemetry.ingest.known import Known, Writing
 from devtelemetry.ingest.messages import write_messages
 from devtelemetry.ingest.receipts import write_receipts
-from devtelemetry.ingest.reported import write_lost, write_reported_memberships, write_runs
+from devtelemetry.ingest.reported import write_lost, write_membership_reports, write_runs
 from devtelemetry.model import HOUR_MS
 from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring
@@ -79,7 +79,7 @@ class RowWriter:
                 new = await write_receipts(writing)
                 marked = await write_authors(writing)
                 conflicts, late = await self._write_arrivals(writing, marked, now_ms)
-                await write_reported_memberships(writing)
+                await write_membership_reports(writing)
                 await write_runs(writing)
                 await write_lost(writing)
             self._known.remember(writing.learned)

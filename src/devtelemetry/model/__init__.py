@@ -35,6 +35,7 @@ from devtelemetry.model.results import (
 )
 from devtelemetry.model.samples import (
     LostReports,
+    MembershipReport,
     Outcome,
     Reason,
     Rejection,
@@ -96,6 +97,7 @@ __all__ = [
     "Listen",
     "LostReports",
     "MembershipPolicy",
+    "MembershipReport",
     "Outcome",
     "Reason",
     "Rejection",

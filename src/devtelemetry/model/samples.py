@@ -95,19 +95,23 @@ class LostReports(NamedTuple):
 
 
 class ReportedMembership(NamedTuple):
-    """When a receiver was in a channel, as it says by its clock. Unix ms.
-
-    A `said_at` is the server's clock when it was told so; None: it was not.
-    """
+    """What a receiver says once of its part in a channel. Unix ms; neither time: it is in."""
 
     channel_id: str
     receiver_public_key: str
     installation_id: str
-    joined_at: int | None
-    joined_said_at: int | None
-    left_at: int | None  # None or 0: still in, if left_said_at is known
-    left_said_at: int | None
+    created_at: int  # the server's clock
+    joined_at: int = 0  # the receiver's clock; 0: not said
+    left_at: int = 0  # likewise
     source: Source = Source.GRPC
+
+
+class MembershipReport(NamedTuple):
+    """The same, of one receiver and channel. Reports are replayed in the order of these values."""
+
+    created_at: int
+    joined_at: int
+    left_at: int
 
 
 class SentEnvelope(NamedTuple):

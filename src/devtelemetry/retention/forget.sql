@@ -96,6 +96,9 @@ using orphaned o
 where me.channel_id = o.channel_id and me.message_id = o.message_id
 
 -- name: delete_memberships
+with reports as (
+    delete from membership_report where receiver_id = any ($receiver_ids::bigint[])
+)
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: delete_sent_envelopes

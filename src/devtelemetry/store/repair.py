@@ -5,7 +5,7 @@ repaired rows only, so they do not depend on the order of arrival.
 
 Two things can turn out wrong only when reports are accepted out of the order of their createdAt (an
 import, servers whose clocks differ): a message's sentAt or type, when an earlier sample of it comes
-(its receipts then move, and with them the first and last minutes of who holds it); and when a
+(its receipts then move, and with them the first and last ones of who holds it); and when a
 receiver last reported, when an earlier copy of its latest sample comes.
 
 The third is common where clocks are off: the author's own report, which tells by how much, comes
@@ -150,7 +150,7 @@ async def _move_receipts(connection: Connection) -> list[int]:
 
 
 async def _respan(connection: Connection, receipts: Sequence[Row]) -> None:
-    """First and last minutes anew, for those whose bounds may have rested on a moved receipt."""
+    """First sentAt and last minute anew, for whom they may have rested on a moved receipt."""
     pairs = sorted({(r["channel_id"], r["receiver_id"]) for r in receipts if r["created_at"]})
     if not pairs:
         return
@@ -158,17 +158,17 @@ async def _respan(connection: Connection, receipts: Sequence[Row]) -> None:
     spans = await connection.fetch(
         _QUERIES["spans_of"], **arrays(pairs, "channel_ids", "receiver_ids")
     )
-    minutes = [
+    found = [
         (
             span["channel_id"],
             span["receiver_id"],
-            span["first_sent_at"] // MINUTE_MS * MINUTE_MS,
+            span["first_sent_at"],
             span["last_sent_at"] // MINUTE_MS * MINUTE_MS,
         )
         for span in spans
     ]
     await connection.execute(
         _QUERIES["set_spans"],
-        **arrays(minutes, "channel_ids", "receiver_ids", "first_minutes", "last_minutes"),
+        **arrays(found, "channel_ids", "receiver_ids", "first_sent_at", "last_minutes"),
         oldest_day_kept=day_start_ms(min(days)) if days else 0,
     )

@@ -106,11 +106,11 @@ group by r.channel_id, r.receiver_id
 -- name: set_spans
 -- What lies before the oldest day kept is known from cleaned samples only, and stays.
 update membership m
-set first_sent_minute = case
-        when m.first_sent_minute < $oldest_day_kept::bigint then m.first_sent_minute else n.first_minute end,
+set first_sent_at = case
+        when m.first_sent_at < $oldest_day_kept::bigint then m.first_sent_at else n.first_sent_at end,
     last_sent_minute = n.last_minute
-from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_minutes::bigint[], $last_minutes::bigint[])
-    as n (channel_id, receiver_id, first_minute, last_minute)
+from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_sent_at::bigint[], $last_minutes::bigint[])
+    as n (channel_id, receiver_id, first_sent_at, last_minute)
 where m.channel_id = n.channel_id and m.receiver_id = n.receiver_id
 
 -- name: redate_receivers

@@ -141,20 +141,28 @@ begin atomic
       and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000;
 end;
 
--- From when to when a receiver is known in a channel, by what it held and by what it says. Outlives the samples.
+-- From when to when a receiver is known in a channel, by what it held. Outlives the samples.
 create table membership (
-    channel_id         bigint not null,
-    receiver_id        bigint not null,
-    first_sent_minute  bigint,  -- of the earliest message of the channel it ever held; NULL: it holds none
+    channel_id         bigint  not null,
+    receiver_id        bigint  not null,
+    first_sent_at      bigint,  -- of the earliest message of the channel it ever held; NULL: it holds none
     last_sent_minute   bigint,  -- of the latest
-    joined_at          bigint,  -- as it says, by its clock; NULL: it does not
-    joined_said_at     bigint,  -- created_at of the push that said so: the latest one counts
-    left_at            bigint,  -- as it says; NULL: it is still in, if left_said_at is known
-    left_said_at       bigint,  -- created_at of the push that said so; NULL: none did
+    has_said           boolean not null default false,  -- it ever said something of joining or leaving: that decides
+    had_stays          boolean not null default false,  -- there were stays before what is left of its membership_report
     primary key (channel_id, receiver_id)
 ) with (fillfactor = 70);  -- updated in place, once a minute at most
-create index membership_joined on membership (joined_at) where joined_at is not null;
-create index membership_left on membership (left_at) where left_at is not null;
+
+-- What receivers said of joining and leaving a channel, a row each time. Replayed in the order of the key it tells when
+-- the receiver was there: its stays (docs/algorithm.md). What only tells of stays that ended before all windows that can
+-- still be computed is deleted.
+create table membership_report (
+    channel_id   bigint not null,
+    receiver_id  bigint not null,
+    created_at   bigint not null,  -- of the push
+    joined_at    bigint not null,  -- as it says, by its clock; 0: it does not
+    left_at      bigint not null,  -- likewise; neither: it is in
+    primary key (channel_id, receiver_id, created_at, joined_at, left_at)
+);
 
 -- Which reports of an installation arrived, by its own numbers: runs without a hole. A push whose number follows a
 -- stored run's last makes that run longer, so an installation that loses nothing has one row.

@@ -69,7 +69,7 @@ async def import_samples(
             batch = Batch()
             batch.add_samples(rows.keyring, [said.sample for said in lines_read if said.sample])
             batch.add_memberships(
-                rows.keyring, [said.membership for said in lines_read if said.membership]
+                rows.keyring, [one for said in lines_read for one in said.memberships]
             )
             batch.add_runs(rows.keyring, [said.run for said in lines_read if said.run])
             batch.add_lost(rows.keyring, [said.lost for said in lines_read if said.lost])

@@ -26,12 +26,12 @@ PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
 
 class Line(NamedTuple):
     """What one line says: a sample, perhaps with its number, a run of numbers that arrived or are
-    lost, or a membership."""
+    lost, or once or twice something of a membership."""
 
     sample: Sample | None = None
     run: ReportRun | None = None
     lost: LostReports | None = None
-    membership: ReportedMembership | None = None
+    memberships: tuple[ReportedMembership, ...] = ()
 
 
 def parse_line(
@@ -52,7 +52,7 @@ def parse_line(
     if "firstSequence" in values:
         return _parse_run(values, on_unknown)
     if "joinedSaidAt" in values or "leftSaidAt" in values:
-        return Line(membership=_parse_membership(values, on_unknown))
+        return Line(memberships=_parse_memberships(values, on_unknown))
     number = _parse("sequence", values.pop("sequence"), sequence) if "sequence" in values else 0
     sample = Sample(**_said(values, FIELDS, REQUIRED, on_unknown))
     if number and not sample.installation_id:
@@ -106,29 +106,29 @@ def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None)
     return Line(lost=LostReports(**said))
 
 
-def _parse_membership(
+def _parse_memberships(
     values: dict[str, Any], on_unknown: Callable[[str], None] | None
-) -> ReportedMembership:
+) -> tuple[ReportedMembership, ...]:
+    """One report; two if joining and leaving were said at two times."""
     said = _said(values, MEMBERSHIP_FIELDS, MEMBERSHIP_REQUIRED, on_unknown)
     for name in ("joined", "left"):
         if (f"{name}_at" in said) != (f"{name}_said_at" in said):
             raise BadLine(f"{name}At, {name}SaidAt: one is missing; allowed: both or none")
-    membership = ReportedMembership(
-        said["channel_id"],
-        said["receiver_public_key"],
-        said.get("installation_id", ""),
-        joined_at=said.get("joined_at"),
-        joined_said_at=said.get("joined_said_at"),
-        left_at=said.get("left_at"),
-        left_said_at=said.get("left_said_at"),
-    )
-    refusal = check_channel(membership.channel_id) or check_reporter(
-        membership.receiver_public_key, membership.installation_id
-    )
+    who = (said["channel_id"], said["receiver_public_key"], said.get("installation_id", ""))
+    refusal = check_channel(who[0]) or check_reporter(*who[1:])
     if refusal is not None:
         attribute, _, why = refusal.detail.partition(":")
         raise BadLine(f"{NAMES[attribute]}:{why} ({refusal.reason.label})")
-    return membership
+    times = {said[name] for name in ("joined_said_at", "left_said_at") if name in said}
+    return tuple(
+        ReportedMembership(
+            *who,
+            said_at,
+            joined_at=said["joined_at"] if said.get("joined_said_at") == said_at else 0,
+            left_at=said["left_at"] if said.get("left_said_at") == said_at else 0,
+        )
+        for said_at in sorted(times)
+    )
 
 
 def _said(

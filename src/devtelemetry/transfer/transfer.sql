@@ -54,12 +54,10 @@ from lost_report
 order by installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
 
 -- name: memberships
--- What receivers said of joining and leaving.
+-- What receivers said of joining and leaving, as far as it is kept.
 select
-    c.external_id as channel, m.receiver_id, v.owner_id, v.installation_id,
-    m.joined_at, m.joined_said_at, m.left_at, m.left_said_at
-from membership m
-join channel c on c.channel_id = m.channel_id
-join receiver v on v.receiver_id = m.receiver_id
-where m.joined_said_at is not null or m.left_said_at is not null
-order by m.channel_id, m.receiver_id
+    c.external_id as channel, s.receiver_id, v.owner_id, v.installation_id, s.created_at, s.joined_at, s.left_at
+from membership_report s
+join channel c on c.channel_id = s.channel_id
+join receiver v on v.receiver_id = s.receiver_id
+order by s.channel_id, s.receiver_id, s.created_at, s.joined_at, s.left_at

@@ -58,8 +58,8 @@ def run_line(row: Mapping[str, Any], *, is_lost: bool = False) -> bytes:
 def membership_line(row: Mapping[str, Any]) -> bytes:
     ids = ReceiverIds(row["receiver_id"], row["owner_id"], row["installation_id"])
     values = {"channelId": row["channel"], "receiverPublicKey": pseudonym(ids)}
-    if row["joined_said_at"] is not None:
-        values |= {"joinedAt": row["joined_at"], "joinedSaidAt": row["joined_said_at"]}
-    if row["left_said_at"] is not None:
-        values |= {"leftAt": row["left_at"] or 0, "leftSaidAt": row["left_said_at"]}
+    if row["joined_at"]:
+        values |= {"joinedAt": row["joined_at"], "joinedSaidAt": row["created_at"]}
+    if row["left_at"] or not row["joined_at"]:
+        values |= {"leftAt": row["left_at"], "leftSaidAt": row["created_at"]}
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,0 +1,168 @@
+"""When a receiver was in a channel, by what it reported of joining and leaving. Pure.
+
+docs/algorithm.md, "Stays", says what a report does. Times are Unix milliseconds.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from typing import Any
+
+from devtelemetry.model import MembershipReport
+
+MOST_REPORTS = 5_000
+"""Of a receiver and a channel: the latest ones count"""
+
+FIRST_OF_ALL = -(2**63)
+END_OF_TIME = 2**63 - 2  # one more is a bigint, too
+"""Where a stay ends that is not ended"""
+
+Stay = tuple[int, int]
+"""Both ends included"""
+
+
+def latest_reports(row: Mapping[str, Any]) -> tuple[list[MembershipReport], bool]:
+    """The reports of a row that has them as arrays, and whether there were stays before them."""
+    columns = (row["created_at"], row["joined_at"], row["left_at"])
+    reports = [MembershipReport(*values) for values in zip(*columns, strict=True)]
+    return reports[-MOST_REPORTS:], row["had_stays"] or len(reports) > MOST_REPORTS
+
+
+def stays(
+    reports: Iterable[MembershipReport], first_receipt: int | None, *, had_stays: bool
+) -> list[Stay]:
+    """The stays that `reports` of one receiver and channel tell of, ascending; no two touch.
+
+    reports        in the order of their values
+    first_receipt  the least sentAt of what the receiver holds there; None: it holds nothing
+    had_stays      there were stays before, by reports that are not kept
+    """
+    replay = _Replay(first_receipt, had_stays)
+    for report in reports:
+        replay.take(report)
+    return replay.stays()
+
+
+def outdated(
+    reports: Sequence[MembershipReport],
+    first_receipt: int | None,
+    before: int,
+    *,
+    had_stays: bool,
+) -> tuple[set[MembershipReport], bool]:
+    """Which reports may go, as windows from `before` on are the same without them.
+
+    What tells of stays that ended before, what opens a stay within one that is open, and what
+    repeats another; if it was said before `before`. Also returns had_stays of the others.
+    """
+    replay = _Replay(first_receipt, had_stays)
+    old = [report for report in reports if report.created_at < before]
+    begin = 0  # from which report on they say something of windows that count
+    for number, report in enumerate(old, start=1):
+        replay.take(report)
+        if replay.has_ended_before(before):
+            begin = number
+    telling = replay.telling(old[begin:], before)
+    # A receipt that comes later would be the first one.
+    firsts = [first_receipt] if first_receipt is not None else [None, END_OF_TIME - 1]
+    for kept in (telling, old[begin:]):
+        for had_stays_of_kept in (had_stays, True):
+            rest = [*kept, *reports[len(old) :]]
+            if all(
+                _seen_from(before, reports, first, had_stays)
+                == _seen_from(before, rest, first, had_stays_of_kept)
+                for first in firsts
+            ):
+                return set(old).difference(kept), had_stays_of_kept
+    return set(), had_stays
+
+
+class _Replay:
+    """What is known after some reports."""
+
+    def __init__(self, first_receipt: int | None, had_stays: bool) -> None:
+        self._first_receipt = first_receipt
+        self._had_stays = had_stays
+        self._ends: dict[int, int] = {}  # by the beginning
+        self._proper = 0  # how many do not end before they begin
+        self._open = 0  # how many are not ended
+        self._opened: list[int] = []  # a heap: beginnings of those, and of some that have ended
+        self._latest_end = FIRST_OF_ALL  # that any ever had and is an end
+
+    @property
+    def has_stays(self) -> bool:
+        return self._had_stays or self._proper > 0
+
+    def take(self, report: MembershipReport) -> None:
+        created_at, joined_at, left_at = report
+        if joined_at:
+            self._put(joined_at, left_at or END_OF_TIME)
+        elif left_at:
+            if not self.has_stays:
+                first = self._first_receipt
+                self._put(left_at if first is None else first, left_at)
+            while self._opened and self._opened[0] < left_at:
+                begin = heappop(self._opened)
+                if self._ends[begin] == END_OF_TIME:
+                    self._put(begin, left_at)
+        elif not self.has_stays:
+            first = self._first_receipt
+            self._put(FIRST_OF_ALL if first is None else first, END_OF_TIME)
+        elif not self._open:
+            self._put(created_at, END_OF_TIME)
+
+    def stays(self) -> list[Stay]:
+        merged: list[Stay] = []
+        for begin, end in sorted(self._ends.items()):
+            if end < begin:
+                continue
+            if merged and begin <= merged[-1][1]:
+                merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            else:
+                merged.append((begin, end))
+        return merged
+
+    def has_ended_before(self, before: int) -> bool:
+        return not self._open and self._latest_end < before
+
+    def telling(self, old: Sequence[MembershipReport], before: int) -> list[MembershipReport]:
+        """Those of the reports taken that alone may tell of the same, seen from `before` on."""
+        open_ones = (begin for begin, end in self._ends.items() if end == END_OF_TIME)
+        first_open = min(open_ones, default=END_OF_TIME)
+        latest_of = {report.joined_at: report for report in old if report.joined_at}
+        telling = []
+        says_is_in = False
+        for report in old:
+            joined_at, left_at = report.joined_at, report.left_at
+            if joined_at:
+                end = self._ends[joined_at]
+                is_within = end == END_OF_TIME and first_open < joined_at < before
+                if end >= before and not is_within and report is latest_of[joined_at]:
+                    telling.append(report)
+            elif left_at >= before or (not left_at and not says_is_in):
+                telling.append(report)
+                says_is_in = says_is_in or not left_at
+        return telling
+
+    def _put(self, begin: int, end: int) -> None:
+        before = self._ends.get(begin)
+        if before is not None:
+            self._proper -= begin <= before
+            self._open -= before == END_OF_TIME
+        self._ends[begin] = end
+        self._proper += begin <= end
+        if end == END_OF_TIME:
+            self._open += 1
+            heappush(self._opened, begin)
+        else:
+            self._latest_end = max(self._latest_end, end)
+
+
+def _seen_from(
+    before: int, reports: Iterable[MembershipReport], first_receipt: int | None, had_stays: bool
+) -> tuple[bool, list[Stay]]:
+    """What windows from `before` on, and reports that are still to come, have to do with."""
+    replay = _Replay(first_receipt, had_stays)
+    for report in reports:
+        replay.take(report)
+    seen = [(max(begin, before - 1), end) for begin, end in replay.stays() if end >= before]
+    return replay.has_stays, seen
