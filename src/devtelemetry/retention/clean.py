@@ -11,6 +11,7 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.model import DAY_MS, from_unix_ms, unix_ms
 from devtelemetry.retention.forget import finish_forgetting
+from devtelemetry.retention.reports import drop_outdated, drop_surplus
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
@@ -54,7 +55,8 @@ async def clean(
     """Drops every day that is older than `retention` and whose windows are all settled.
 
     Whole days of event time, oldest first. Does nothing if another server is cleaning. Opt-outs
-    that are older go too, and what a forget that died has left.
+    that are older go too, what was said of stays that ended before, and what a forget that died has
+    left.
     """
     limits = AgeLimits(retention_ms=retention // timedelta(milliseconds=1))
     oldest_kept = day_of(limits.oldest_day_kept(unix_ms(now())))
@@ -91,6 +93,8 @@ async def clean(
                     await connection.execute(
                         _QUERIES[name], oldest_day_kept=day_start_ms(oldest_day)
                     )
+            await drop_outdated(connection, day_start_ms(oldest_day), lock_timeout=LOCK_TIMEOUT)
+        await drop_surplus(connection)
         await connection.execute(
             _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
         )
