@@ -100,10 +100,10 @@ from generate_series(1, {CHANNELS}) c, generate_series($2::bigint, $2::bigint + 
 _MESSAGES_SQL = f"""
 insert into message (
     channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id,
-    topics
+    topics, clock, went_out
 )
 select hashint8extended(c, 1), hashint8extended(number, 7), sent_at, sent_at + 900, kind, 200,
-    '0x' || encode(sha256(number::text::bytea), 'hex'), '', ''
+    '0x' || encode(sha256(number::text::bytea), 'hex'), '', '', 1, false
 from ({_SENT_SQL}) sent
 order by sent_at
 """
@@ -127,9 +127,9 @@ _DELAY_SQL = f"case when random % 10 = 0 then random % {HOUR_MS} else random % 1
 _RECEIPTS_SQL = f"""
 insert into receipt (
     sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
-    delay
+    state
 )
-select *, receipt_delay(sent_at, received_at, created_at)
+select *, receipt_state(sent_at, received_at, created_at, 0)
 from (
     select sent_at, hashint8extended(c, 1), hashint8extended(number, 7),
         hashint8extended((c * 5 + p) % {RECEIVERS}, 2), sent_at + 900 + {_DELAY_SQL} as created_at,

@@ -49,17 +49,18 @@ _BASELINE = {
     "message": """
         insert into message (
             channel_id, message_id, sent_at, created_at, kind, message_size, external_id,
-            envelope_id, topics
+            envelope_id, topics, clock, went_out
         )
-        select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[],
+        select *, 1, false
+        from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[],
             $6::bigint[], $7::text[], $8::text[], $9::bytea[])
         on conflict do nothing""",
     "receipt": """
         insert into receipt (
             sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind,
-            sent_by_receiver, delay
+            sent_by_receiver, state
         )
-        select *, receipt_delay(sent_at, received_at, created_at)
+        select *, receipt_state(sent_at, received_at, created_at, 0)
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::integer[], $8::boolean[])
             as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent)
@@ -340,20 +341,22 @@ def _transactions(
 
 
 def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
-    claims = {key: new.claim for key, new in batch.messages.items()}
-    kinds = {key: keyring.kind(claim.source, claim.message_type) for key, claim in claims.items()}
+    kinds = {
+        key: keyring.kind(new.sample.source, new.sample.message_type)
+        for key, new in batch.messages.items()
+    }
     now_minute = floor_to_minute(now_ms())
     members: dict[tuple[int, int], list[int]] = {}
     for channel_id, message_id, receiver_id in batch.receipts:
-        minute = floor_to_minute(claims[channel_id, message_id].sent_at)
+        minute = floor_to_minute(batch.messages[channel_id, message_id].vote.sent_at)
         members.setdefault((channel_id, receiver_id), []).append(minute)
     rows: dict[str, list[tuple[Any, ...]]] = {
         "channel": sorted(batch.channels.items()),
         "message": [
             (
                 *key,
-                new.claim.sent_at,
-                new.claim.created_at,
+                new.vote.sent_at,
+                new.created_at,
                 kinds[key],
                 new.sample.message_size,
                 new.sample.message_id,
@@ -364,7 +367,7 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
         ],
         "receipt": sorted(
             (
-                claims[key[:2]].sent_at,
+                batch.messages[key[:2]].vote.sent_at,
                 *key,
                 new.created_at,
                 new.received_at,
@@ -380,7 +383,9 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
         "membership": [(*key, min(found), max(found)) for key, found in sorted(members.items())],
         "arrival": [
             (minute, now_minute, now_minute)
-            for minute in sorted({floor_to_minute(claim.sent_at) for claim in claims.values()})
+            for minute in sorted(
+                {floor_to_minute(new.vote.sent_at) for new in batch.messages.values()}
+            )
         ],
     }
     return {

@@ -13,9 +13,10 @@ from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
+    EnvelopeEvent,
     MembershipPolicy,
+    SaidOfEnvelope,
     Sample,
-    SentEnvelope,
     Source,
     from_unix_ms,
     parse_timeframe,
@@ -83,7 +84,7 @@ async def left_by(database: Database, key: str) -> int:
     """How many rows there are of the receivers of a key, anywhere."""
     keyring = await database.keyring()
     ids = [keyring.receiver(key, installation).receiver_id for installation in ("", "phone", "ann")]
-    tables = ("receiver", "receipt", "membership", "sent_envelope", "forgotten_receiver")
+    tables = ("receiver", "receipt", "membership", "envelope_event", "forgotten_receiver")
     async with database.acquire() as connection:
         return sum(
             [
@@ -147,7 +148,9 @@ async def test_forgetting_who_dated_a_message_leaves_the_others_their_samples(
 async def test_an_author_who_has_no_sample_is_forgotten_too(store: Process) -> None:
     batch = store.batch(sample("m1", "ben")._replace(envelope_id="e", source=Source.STATUS_GO))
     keyring = store.writer.keyring
-    batch.add_sent_envelopes(keyring, [SentEnvelope("ann", "peer", "e", AT)])
+    batch.add_said_of_envelopes(
+        keyring, [SaidOfEnvelope(EnvelopeEvent.SENT, "e", "peer", AT, "ann")]
+    )
     await store.write(batch)
     assert await count(store.database, "receipt") == [2]  # ben's, and the mark that ann wrote it
 
@@ -156,14 +159,16 @@ async def test_an_author_who_has_no_sample_is_forgotten_too(store: Process) -> N
     assert await count(store.database, "receipt") == [2]
 
     assert await forget_key(store.database, "ann") == 0  # a mark is no sample
-    assert await count(store.database, "receipt", "sent_envelope") == [1, 0]
+    assert await count(store.database, "receipt", "envelope_event") == [1, 0]
 
 
 async def test_a_message_that_only_its_author_vouches_for_goes_with_its_last_report(
     store: Process,
 ) -> None:
     batch = store.batch(sample("m1", "ann")._replace(envelope_id="e", source=Source.STATUS_GO))
-    batch.add_sent_envelopes(store.writer.keyring, [SentEnvelope("ben", "peer", "e", AT)])
+    batch.add_said_of_envelopes(
+        store.writer.keyring, [SaidOfEnvelope(EnvelopeEvent.SENT, "e", "peer", AT, "ben")]
+    )
     await store.write(batch)
     assert await count(store.database, "receipt") == [2]
 
@@ -337,7 +342,9 @@ async def test_receipts_that_are_moved_meanwhile_go_too(store: Process) -> None:
 
 async def test_who_is_being_forgotten_becomes_nobodys_author(store: Process) -> None:
     batch = store.batch(sample("m1", "ann"), sample("m1", "ben"))
-    batch.add_sent_envelopes(store.writer.keyring, [SentEnvelope("ann", "", "e", AT)])
+    batch.add_said_of_envelopes(
+        store.writer.keyring, [SaidOfEnvelope(EnvelopeEvent.SENT, "e", "", AT, "ann")]
+    )
     await store.write(batch)
     async with held(store.database, "m1") as holder:
         forgetting = asyncio.create_task(forget_key(store.database, "ann"))
@@ -346,7 +353,7 @@ async def test_who_is_being_forgotten_becomes_nobodys_author(store: Process) -> 
         earlier = sample("m2", "ben", sent_at=AT - DAY_MS)
         await store.add(earlier._replace(envelope_id="e", source=Source.STATUS_GO))
     await forgetting
-    assert await count(store.database, "receipt", "sent_envelope") == [2, 0]
+    assert await count(store.database, "receipt", "envelope_event") == [2, 0]
 
 
 async def test_of_two_at_once_one_is_told_to_come_back_and_is_heard_all_the_same(

@@ -27,10 +27,13 @@ from devtelemetry.model import (
     HOUR_MS,
     LostReports,
     MembershipPolicy,
+    Outcome,
     ReportedMembership,
     ReportRun,
     Sample,
+    SentAtClock,
     Source,
+    Via,
     WindowReliability,
     from_unix_ms,
     parse_timeframe,
@@ -70,6 +73,11 @@ FULL: dict[str, Any] = SAMPLE | {
     "messageType": "CHAT_MESSAGE",
     "messageSize": 77,
     "source": "status-go",
+    "outcome": "dropped",
+    "reason": "too_large",
+    "via": "history",
+    "sentAtClock": "server",
+    "server": "example.org",
 }
 RUN: dict[str, Any] = {
     "installationId": "phone",
@@ -181,6 +189,11 @@ def test_every_field_of_a_line_reaches_the_sample() -> None:
         "android",
         "2.31.0",
         Source.STATUS_GO,
+        Outcome.DROPPED,
+        "too_large",
+        Via.HISTORY,
+        SentAtClock.SERVER,
+        "example.org",
     )
 
 
@@ -369,7 +382,8 @@ def test_the_number_of_a_sample_that_is_refused_arrived() -> None:
 
 
 async def test_import_stores_the_recorded_times(database: Database) -> None:
-    assert await run_import(database, lines([FULL])) == Imported(imported=1)
+    held = {name: value for name, value in FULL.items() if name not in ("outcome", "reason")}
+    assert await run_import(database, lines([held])) == Imported(imported=1)
     async with database.acquire() as connection:
         receipt = await connection.fetchrow(
             "select sent_at, created_at, received_at, sent_by_receiver from receipt"
@@ -602,20 +616,25 @@ async def test_nothing_exports_as_nothing(database: Database) -> None:
 async def test_export_writes_what_was_said_and_no_public_key(database: Database) -> None:
     await run_import(database, lines([FULL, SAMPLE | {"messageId": "m2", "sentAt": START + 1}]))
     first, second = map(json.loads, (await exported(database)).splitlines())
-    said = {name: value for name, value in FULL.items() if name != "installationId"}
+    # Of what is not held nobody says how it came, or when.
+    gone = ("installationId", "via", "receivedAt")
+    said = {name: value for name, value in FULL.items() if name not in gone}
     assert first == said | {"receiverPublicKey": first["receiverPublicKey"]}
     assert first["receiverPublicKey"].startswith("dt-receiver:")
     assert set(second) == {"messageId", "channelId", "receiverPublicKey", "sentAt", "createdAt"}
 
 
-async def test_export_shows_the_sent_at_that_counts(database: Database) -> None:
+async def test_export_shows_the_sent_at_that_each_said(database: Database) -> None:
     first = SAMPLE | {"sentAt": START + 5, "createdAt": START + 10}
     other = SAMPLE | {"receiverPublicKey": "b", "sentAt": START + 7, "createdAt": START + 20}
     # The one recorded first comes last: its sentAt wins, and what is stored has to move.
     await run_import(database, lines([other]))
     await run_import(database, lines([first]))
     values = [json.loads(one) for one in (await exported(database)).splitlines()]
-    assert [value["sentAt"] for value in values] == [START + 5, START + 5]
+    assert sorted(value["sentAt"] for value in values) == [START + 5, START + 7]
+    async with database.acquire() as connection:
+        rows = await connection.fetch("select distinct sent_at from receipt")
+    assert [row["sent_at"] for row in rows] == [START + 5]
 
 
 async def test_export_writes_which_numbers_arrived_and_no_installation(database: Database) -> None:
@@ -722,11 +741,18 @@ def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
             "messageType": st.sampled_from(["CHAT", "NOISE"]),
             "messageSize": st.integers(0, 2**32 - 1),
             "source": st.sampled_from(["grpc", "status-go"]),
+            "outcome": st.sampled_from([outcome.name.lower() for outcome in Outcome]),
+            "reason": st.sampled_from(["no_session_key", "timeout"]),
+            "via": st.sampled_from([via.name.lower() for via in Via]),
+            "sentAtClock": st.sampled_from([clock.name.lower() for clock in SentAtClock]),
+            "server": TEXTS,
         }
-        for name in draw(st.sets(st.sampled_from(list(optional)), max_size=5)):
+        for name in draw(st.sets(st.sampled_from(list(optional)), max_size=7)):
             sample[name] = draw(optional[name])
         if is_mark:
             sample["sentByReceiver"] = True
+            if sample.get("outcome") != "send_failed":
+                sample.pop("outcome", None)
         if "installationId" in sample and draw(st.integers(0, 3)):
             sample["sequence"] = draw(st.integers(1, 12))
         samples.append(sample)
@@ -748,7 +774,7 @@ async def delays(database: Database) -> list[tuple[Any, ...]]:
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select sent_at, channel_id, message_id, receiver_id, sent_by_receiver, received_at, "
-            "delay from receipt order by 1, 2, 3, 4"
+            "state from receipt order by 1, 2, 3, 4"
         )
     return [tuple(row) for row in rows]
 

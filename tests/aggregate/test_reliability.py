@@ -27,7 +27,11 @@ from support.worlds import Pushed, World, several
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
 END = START + HOUR_MS
-VECTORS = read_vectors() + [one for one in read_vectors(VECTORS_2) if one.memberships]
+VECTORS = [*read_vectors(), *read_vectors(VECTORS_2)]
+OUTCOMES = (
+    *("unreadable", "dropped", "not_sent", "not_arrived"),
+    *("recovered", "by_live", "by_history", "by_resend"),
+)
 
 
 def figures(window: WindowReliability) -> dict[str, Any]:
@@ -72,6 +76,7 @@ async def assert_vector_holds(vector: Vector, database: Database) -> None:
         vector.window_start,
         timeframe=vector.timeframe,
         membership=vector.membership,
+        smallest_group=1,
     )
     expect = vector.expect
     assert window.window.end_ms == vector.window_end
@@ -84,6 +89,14 @@ async def assert_vector_holds(vector: Vector, database: Database) -> None:
         for name in ("messages", "receivers", "expected", "missing", "corroborated"):
             assert getattr(counts, name) == expected[name], (channel.channel_id, name)
         assert counts.unknown == expected.get("unknown", 0), channel.channel_id
+        for name in OUTCOMES:
+            assert getattr(counts, name) == expected.get(name, getattr(counts, name)), name
+        if "reasons" in expected:
+            found = [
+                {"class": one.of, "reason": one.reason, "pairs": one.pairs}
+                for one in channel.figures.reasons
+            ]
+            assert found == expected["reasons"]
         assert channel.comparable == expected["comparable"]
         if channel.comparable:
             assert close_to(counts.reliability, expected["reliability"])

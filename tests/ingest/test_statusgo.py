@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from devtelemetry.ingest import statusgo
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.statusgo import Refused, Report, Unreadable, read_record_metrics
-from devtelemetry.model import HOUR_MS, Sample, SentEnvelope, Source
+from devtelemetry.model import HOUR_MS, EnvelopeEvent, SaidOfEnvelope, Sample, Source
 from oracle.model import OracleSample
 from oracle.recording import read_recording, recording_path, to_samples
+from oracle.samples import EnvelopeEvent as OracleEvent
 
 NOW = 1_772_456_400_000  # 2026-03-02 13:00 UTC
 LIMITS = AgeLimits()
@@ -110,30 +111,47 @@ def test_recorded_traffic_reads_as_the_oracle_reads_it(name: str) -> None:
     assert path is not None
     recording = read_recording(path)
     samples: list[Sample] = []
-    envelopes: set[SentEnvelope] = set()
+    envelopes: set[SaidOfEnvelope] = set()
     rejections: Counter[str] = Counter()
     for request in recording:
         if request.path == "/record-metrics":
             report = read_record_metrics(request.body.encode(), LIMITS, request.t_ms)
             samples += report.samples
-            envelopes |= {e._replace(created_at=0) for e in report.sent_envelopes}
+            envelopes |= {e._replace(created_at=0) for e in report.said_of_envelopes}
             rejections += report.rejections
 
     expected = to_samples(recording)
     assert rejections == expected.rejected
     assert list(map(facts, samples)) == list(map(facts, expected.receipts))
-    senders = {e.envelope_id: (e.sender_public_key, e.installation_id) for e in envelopes}
+    senders = {
+        e.envelope_id: (e.receiver_public_key, e.installation_id)
+        for e in envelopes
+        if e.event is EnvelopeEvent.SENT
+    }
+    assert {facts_of_event(e) for e in envelopes} == set(map(facts_of_event, expected.events))
     marks = {
         (s.channel_id, s.message_id, *senders[s.envelope_id])
         for s in samples
         if s.envelope_id in senders
     }
-    assert len(senders) == len(envelopes)  # no envelope of two senders in these
+    sent = [e for e in envelopes if e.event is EnvelopeEvent.SENT]
+    assert len(senders) == len(sent)  # no envelope of two senders in these
     assert marks == {
         (m.channel_id, m.message_id, m.receiver_public_key, m.installation_id)
         for m in expected.samples
         if m.created_at is None
     }
+
+
+def facts_of_event(event: SaidOfEnvelope | OracleEvent) -> tuple[str, ...]:
+    kind = event.event.name.lower() if isinstance(event, SaidOfEnvelope) else event.kind
+    return (
+        kind,
+        event.envelope_id,
+        event.installation_id,
+        event.receiver_public_key,
+        event.reason,
+    )
 
 
 def test_no_data_is_no_messages_and_no_fault() -> None:
@@ -227,7 +245,7 @@ def test_a_sent_envelope_names_an_author() -> None:
     # The real one may say sentAt 0 or 1.
     sent = common(messageHash="0x01", senderKeyUID=KEY, sentAt=1)
     assert read(item("SentEnvelope", sent)) == Report(
-        sent_envelopes=[SentEnvelope(KEY, PEER, "0x01", NOW)]
+        said_of_envelopes=[SaidOfEnvelope(EnvelopeEvent.SENT, "0x01", PEER, NOW, KEY)]
     )
 
 
@@ -249,7 +267,7 @@ def test_a_sent_envelope_names_an_author() -> None:
 def test_a_sent_envelope_is_refused_for_a_reason(data: object, reason: str) -> None:
     report = read(item("SentEnvelope", data), GOOD)
     assert report.rejections == {reason: 1}
-    assert not report.sent_envelopes
+    assert not report.said_of_envelopes
     assert good_ones(report) == 1
 
 
@@ -468,8 +486,8 @@ def writable(report: Report) -> bool:
             assert not isinstance(text, str) or text.encode() is not None
         assert 0 <= sample.message_size < 2**32
         assert "\0" not in sample.message_id + sample.channel_id
-    for sent in report.sent_envelopes:
-        assert sent.sender_public_key.encode()
+    for sent in report.said_of_envelopes:
+        assert sent.receiver_public_key.encode()
         assert sent.envelope_id.encode()
     assert all(count > 0 for count in report.rejections.values())
     return True
@@ -502,7 +520,7 @@ def test_read_one_by_one_a_batch_reads_as_at_once(batch: list[dict[str, Any]]) -
     one_by_one.rejections[Refused.WRONG_SHAPE] -= 1
     assert +one_by_one.rejections == at_once.rejections
     assert one_by_one.samples == at_once.samples
-    assert one_by_one.sent_envelopes == at_once.sent_envelopes
+    assert one_by_one.said_of_envelopes == at_once.said_of_envelopes
     assert one_by_one.not_kept == at_once.not_kept
 
 
@@ -515,4 +533,4 @@ def test_a_batch_that_is_sent_again_the_same_day_gives_the_same_rows(
     again = read_record_metrics(body, LIMITS, NOW + later_ms)
     assert again.not_kept == first.not_kept
     assert [s._replace(created_at=NOW) for s in again.samples] == first.samples
-    assert [s._replace(created_at=NOW) for s in again.sent_envelopes] == first.sent_envelopes
+    assert [s._replace(created_at=NOW) for s in again.said_of_envelopes] == first.said_of_envelopes

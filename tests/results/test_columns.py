@@ -21,6 +21,7 @@ from devtelemetry.results.columns import (
     COLUMNS,
     COUNTS,
     OF_RECEIVERS,
+    REASONS,
     RELIABILITY,
     SPREADS,
     UNSEEN,
@@ -64,7 +65,8 @@ async def test_a_table_has_the_columns_of_its_level_and_no_others(
 def test_what_holds_the_values_has_a_field_for_each_column() -> None:
     assert [field.name for field in fields(Counts)] == names(COUNTS)
     assert list(Spreads._fields) == names(SPREADS)
-    assert [field.name for field in fields(Figures)][-len(OF_RECEIVERS) :] == names(OF_RECEIVERS)
+    of_receivers = [*names(OF_RECEIVERS), REASONS.name]
+    assert [field.name for field in fields(Figures)][-len(of_receivers) :] == of_receivers
     of_window = {field.name for field in fields(WindowReliability)}
     assert of_window.issuperset(names((RELIABILITY, *UNSEEN)))
 

@@ -45,8 +45,8 @@ async def test_an_unknown_moment_is_a_class_of_its_own(database: Database) -> No
 @pytest.mark.parametrize(
     ("created_at", "received_at", "expected"),
     [
-        (None, None, -1),
-        (None, 1_000, -1),  # an author's mark, whatever else it says
+        (None, None, 6144),
+        (None, 1_000, 6144),  # an author's mark, whatever else it says
         (90_000_000, None, 16 + 14),
         (-5_000, None, 16 + DELAY_NEGATIVE),
         (-5_000, -5_000, DELAY_NEGATIVE),
@@ -60,7 +60,7 @@ async def test_a_receipt_carries_the_delay_that_is_known(
     sent_at = 1_772_409_600_000
     async with database.acquire() as connection:
         delay = await connection.fetchval(
-            "select receipt_delay($1, $1 + $3::bigint, $1 + $2::bigint)",
+            "select receipt_state($1, $1 + $3::bigint, $1 + $2::bigint, 0)",
             sent_at,
             created_at,
             received_at,
@@ -71,18 +71,19 @@ async def test_a_receipt_carries_the_delay_that_is_known(
 async def test_a_message_that_moves_keeps_its_moments_and_gets_another_delay(
     database: Database,
 ) -> None:
-    """An earlier sample says another sentAt: the devices received and wrote when they did."""
+    """As many say another sentAt, and earlier: the devices received and wrote when they did."""
     late = START + 60_000
     wrote = Sample("m", "c", "author", late, late + 9_000, sent_by_receiver=True, received_at=START)
     held = Sample("m", "c", "a", late, late + 5_000, received_at=START + 4_000)
-    earlier = Sample("m", "c", "b", START, START + 3_000)
-    await store(database, [wrote, held], [earlier])
+    earlier = [Sample("m", "c", name, START, START + 3_000) for name in "be"]
+    await store(database, [wrote, held], earlier)
     await repair(database)
     async with database.acquire() as connection:
         rows = await connection.fetch(
-            "select sent_at, created_at, received_at, delay from receipt order by created_at"
+            "select sent_at, created_at, received_at, state from receipt order by created_at"
         )
     assert [tuple(row) for row in rows] == [
+        (START, START + 3_000, None, 16 + 4),
         (START, START + 3_000, None, 16 + 4),
         (START, late + 5_000, START + 4_000, 4),
         (START, late + 9_000, START, 2),
@@ -121,14 +122,15 @@ async def delays(database: Database, message_id: str = "m") -> dict[str, int]:
     """By the receiver's key; as they are stored now."""
     keyring = await database.keyring()
     names = {
-        keyring.receiver(key, "").receiver_id: key for key in ("author", "other", "a", "b", "d")
+        keyring.receiver(key, "").receiver_id: key
+        for key in ("author", "other", "a", "b", "d", "e")
     }
     async with database.acquire() as connection:
         rows = await connection.fetch(
-            "select receiver_id, delay from receipt where message_id = $1",
+            "select receiver_id, state from receipt where message_id = $1",
             keyring.message(message_id),
         )
-    return {names[row["receiver_id"]]: row["delay"] for row in rows}
+    return {names[row["receiver_id"]]: row["state"] for row in rows}
 
 
 @pytest.mark.parametrize(
@@ -201,11 +203,14 @@ async def test_with_a_forgotten_author_goes_what_its_clock_said(database: Databa
 async def test_a_message_that_moves_is_put_right_by_the_clock_at_its_new_time(
     database: Database,
 ) -> None:
-    earlier = Sample("m", "c", "d", START + 4_500, START + 7_000, received_at=START + 5_500)
-    await store(database, [WROTE, *HELD[:2]], [earlier])
+    earlier = [
+        Sample("m", "c", name, START + 4_500, START + 7_000, received_at=START + 5_500)
+        for name in ("d", "e", "other")
+    ]
+    await store(database, [WROTE, *HELD[:2]], earlier)
     await repair(database)
     # By the sentAt that counts now, the author's clock is right.
-    assert await delays(database) == {"author": 2, "a": 3, "b": 16 + 5, "d": 2}
+    assert await delays(database) == {"author": 2, "a": 3, "b": 16 + 5, "d": 2, "e": 2, "other": 2}
 
 
 async def test_many_are_put_right_little_by_little(

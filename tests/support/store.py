@@ -13,10 +13,13 @@ from devtelemetry.model import (
     MINUTE_MS,
     LostReports,
     MembershipPolicy,
+    Outcome,
     ReportedMembership,
     ReportRun,
     Sample,
+    SentAtClock,
     Source,
+    Via,
     WindowReliability,
     from_unix_ms,
     parse_timeframe,
@@ -103,6 +106,12 @@ def as_samples(samples: Iterable[OracleSample]) -> list[Sample]:
             received_at=sample.received_at or 0,
             platform=sample.platform,
             app_version=sample.app_version,
+            envelope_id=sample.envelope_id,
+            outcome=Outcome[sample.outcome.upper()],
+            reason=sample.reason,
+            via=Via[(sample.via or "not_said").upper()],
+            sent_at_clock=SentAtClock[sample.sent_at_clock.upper()],
+            server=sample.server,
         )
         for sample in samples
     ]
@@ -138,7 +147,8 @@ async def empty(database: Database) -> None:
         await connection.execute(
             "truncate channel, sample_kind, receiver, message, receipt, membership, "
             "membership_report, "
-            "message_envelope, sent_envelope, arrival, moved_message, doubted_receiver, "
+            "message_envelope, envelope_event, unreadable_envelope, failure, arrival, "
+            "doubted_message, doubted_receiver, "
             "doubted_delay, opt_out, forgotten_receiver, report_run, lost_report, "
             "reliability_window, reliability_channel, reliability_group"
         )

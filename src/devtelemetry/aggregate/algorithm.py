@@ -15,6 +15,9 @@ from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import arrays, load, queries
 
+MOST_REASONS = 20
+"""Why pairs are missing: so many reasons of a window or channel are told apart"""
+
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
 _RELIABILITY = load(__package__, "reliability.sql", **SQL)
@@ -82,6 +85,7 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
         last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
         membership=rules.membership.value,
         smallest_group=rules.smallest_group,
+        most_reasons=MOST_REASONS,
         audit_channels=_like(AUDIT_CHANNELS + "*"),
     )
     # A transaction may compute once more.

@@ -1,5 +1,5 @@
--- What each receiver holds and sent in a window, kind by kind and by the class of its delay: the second of two passes
--- over its receipts. Source: docs/algorithm.md, "One window, one channel".
+-- What became of messages at each receiver in a window, kind by kind and state by state, and what it sent: the second of
+-- two passes over its receipts. Source: docs/algorithm.md, "One window, one channel".
 --
 -- in   start_ms, end_ms   of the window, Unix ms, half-open, whole minutes
 --
@@ -10,11 +10,11 @@ select
     channel_id,
     receiver_id,
     kind,
-    delay,
-    count(*) as held_or_sent,
+    state,
+    count(*) as receipts,
     count(*) filter (where sent_by_receiver) as sent,
     min(sent_at) as first_sent_at,
     max(sent_at) as last_sent_at
 from receipt
 where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
-group by channel_id, receiver_id, kind, delay
+group by channel_id, receiver_id, kind, state

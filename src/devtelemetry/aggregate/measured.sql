@@ -41,7 +41,9 @@ kind_of_channel as (
         max(doubtful_voucher) filter (where slice = 0) || max(doubtful_voucher) filter (where slice = 1) as doubtful_voucher,
         max(capturers) filter (where slice = 0) || max(capturers) filter (where slice = 1) as capturers,
         sum(captures) as captures,
-        sum(captured_twice) as captured_twice
+        sum(captured_twice) as captured_twice,
+        max(unsent_id) filter (where slice = 0) || max(unsent_id) filter (where slice = 1) as unsent_id,
+        max(unsent_sent_at) filter (where slice = 0) || max(unsent_sent_at) filter (where slice = 1) as unsent_sent_at
     from slice_of_window
     group by channel_id, kind
 )
@@ -51,6 +53,7 @@ kind_of_channel as (
 -- lone_*         of each that one receiver alone vouches for: that receiver, ascending; sentAt; whether it sent it
 -- doubtful_*     of each that quorum or cap may keep out of M: id, sentAt, how many vouch for it and one of these
 -- capturers      of each that one receiver captured: that one
+-- unsent_*       of each that nobody but authors reports, one of whom says that it could not be sent: id, sentAt
 select
     channel_id,
     kind,
@@ -64,7 +67,9 @@ select
     doubtful_voucher,
     captures,
     captured_twice,
-    coalesce(capturers, '{}') as capturers
+    coalesce(capturers, '{}') as capturers,
+    unsent_id,
+    unsent_sent_at
 from kind_of_channel
 cross join lateral (
     select

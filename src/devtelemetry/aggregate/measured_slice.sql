@@ -11,17 +11,18 @@
         array_agg(sent_at) filter (where is_doubtful) as doubtful_sent_at,
         array_agg(vouchers) filter (where is_doubtful) as doubtful_vouchers,
         array_agg(voucher) filter (where is_doubtful) as doubtful_voucher,
-        sum(vouchers - authors) as captures,
-        count(*) filter (where vouchers - authors = 2) as captured_twice,
-        array_agg(first_capturer) filter (where vouchers - authors = 1) as capturers
+        sum(holders) as captures,
+        count(*) filter (where holders = 2) as captured_twice,
+        array_agg(first_holder) filter (where holders = 1) as capturers,
+        array_agg(message_id) filter (where vouchers = authors and of_authors & 1536 <> 0) as unsent_id,
+        array_agg(sent_at) filter (where vouchers = authors and of_authors & 1536 <> 0) as unsent_sent_at
     from (
         select
             *,
-            coalesce(first_capturer, first_voucher) as voucher,
             vouchers < $quorum::integer or ($weight_cap::double precision < 1 and vouchers = 1) as is_doubtful
         from (
-            -- What was sent, and how many vouch for each message: hold or sent it. The kind and sentAt are the
-            -- message's: all its receipts carry the same.
+            -- What was sent, how many vouch for each message, and how many hold it and did not write it. The kind and
+            -- sentAt are the message's: all its receipts carry the same.
             select
                 channel_id,
                 message_id,
@@ -29,8 +30,10 @@
                 sent_at,
                 count(*) as vouchers,
                 count(*) filter (where sent_by_receiver) as authors,
-                min(receiver_id) filter (where not sent_by_receiver) as first_capturer,
-                min(receiver_id) as first_voucher  -- the author, if nobody captured it
+                bit_or(state) filter (where sent_by_receiver) as of_authors,
+                min(receiver_id) as voucher,
+                count(*) filter (where not sent_by_receiver and state < 2048) as holders,
+                min(receiver_id) filter (where not sent_by_receiver and state < 2048) as first_holder
             from receipt
             where sent_at >= $start_ms::bigint + ($end_ms::bigint - $start_ms::bigint) * {slice} / {of}
               and sent_at < $start_ms::bigint + ($end_ms::bigint - $start_ms::bigint) * ({slice} + 1) / {of}

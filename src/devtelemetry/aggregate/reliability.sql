@@ -9,6 +9,7 @@
 --                               as in spans.sql. They come in, so that the plan fits how many there are
 --      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
 --      smallest_group           receivers; smaller groups are put together
+--      most_reasons             why pairs are missing: so many reasons are told apart
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
@@ -84,7 +85,7 @@ message_kind as materialized (
     where timeline is not null
 ),
 
--- What each receiver holds and sent, kind by kind.
+-- What each receiver sent, kind by kind, and its first and last sample.
 held_kind as materialized (
     select
         channel_id,
@@ -94,10 +95,9 @@ held_kind as materialized (
         and (channel_id, kind = any ($status_go_kinds::integer[]))
             not in (select channel_id, is_status_go from unmeasured_channel)
         as is_measured,
-        sum(held_or_sent - sent)::bigint as held,
         sum(sent)::bigint as sent,
-        min(first_sent_at) filter (where delay >= 0) as first_sent_at,
-        max(last_sent_at) filter (where delay >= 0) as last_sent_at
+        min(first_sent_at) filter (where state < 4096) as first_sent_at,
+        max(last_sent_at) filter (where state < 4096) as last_sent_at
     from held
     group by channel_id, receiver_id, kind
 ),
@@ -116,19 +116,18 @@ receiver_of_window as (
 
 -- include: counting.sql
 
--- What of all this is read once more: what receivers hold and sent outside of their stays, ...
+-- What of all this is read once more: what receivers report and sent outside of their stays, ...
 outside_stay as (
     select
         channel_id,
         receiver_id,
         kind,
-        count(*) filter (where not sent_by_receiver) as held,
         count(*) filter (where sent_by_receiver) as sent,
-        array_agg(delay) filter (where not sent_by_receiver) as delays
+        array_agg(state) filter (where not sent_by_receiver) as states
     from receipt
     join part_stay using (channel_id, receiver_id)
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and not stays @> sent_at
-      and delay >= 0
+      and state < 4096
     group by channel_id, receiver_id, kind
 ),
 
@@ -138,9 +137,8 @@ in_hole as (
         channel_id,
         receiver_id,
         kind,
-        count(*) filter (where not sent_by_receiver) as held,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
-        array_agg(delay) filter (where not sent_by_receiver) as delays
+        array_agg(state) filter (where not sent_by_receiver) as states
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_stay using (channel_id, receiver_id)
@@ -155,12 +153,11 @@ left_out as (
         channel_id,
         receiver_id,
         r.kind,
-        count(*) filter (where not sent_by_receiver) as held,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
-        array_agg(delay) filter (where not sent_by_receiver) as delays
+        array_agg(state) filter (where not sent_by_receiver) as states
     from left_out_message l
     cross join lateral (
-        select receiver_id, kind, sent_by_receiver, delay
+        select receiver_id, kind, sent_by_receiver, state
         from receipt
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
@@ -175,8 +172,95 @@ left_out as (
 only_sent as (
     select channel_id, receiver_id, kind, array_agg(sent_at) as sent_at
     from receipt
-    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and created_at is null
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and state >= 4096
     group by channel_id, receiver_id, kind
+),
+
+-- Pairs by the state of their receipt: all of them, without what is taken out.
+state_of_pair as materialized (
+    select channel_id, receiver_id, kind, state, receipts - sent as n from held where receipts > sent
+    union all
+    select channel_id, receiver_id, kind, unnest(states), -1 from outside_stay
+    union all
+    select channel_id, receiver_id, kind, unnest(states), -1 from in_hole
+    union all
+    select channel_id, receiver_id, kind, unnest(states), -1 from left_out
+),
+
+-- What became of them.
+outcome_of_kind as materialized (
+    select
+        channel_id,
+        receiver_id,
+        kind,
+        coalesce(sum(n) filter (where state < 2048), 0)::bigint as held,
+        coalesce(sum(n) filter (where state >= 2048 and state & 128 <> 0), 0)::bigint as unreadable,
+        coalesce(sum(n) filter (where state >= 2048 and state & 384 = 256), 0)::bigint as dropped,
+        coalesce(sum(n) filter (where state < 2048 and state & 128 <> 0), 0)::bigint as recovered,
+        coalesce(sum(n) filter (where state < 2048 and state & 96 = 32), 0)::bigint as by_live,
+        coalesce(sum(n) filter (where state < 2048 and state & 96 = 64), 0)::bigint as by_history,
+        coalesce(sum(n) filter (where state < 2048 and state & 96 = 96), 0)::bigint as by_resend
+    from state_of_pair
+    group by channel_id, receiver_id, kind
+),
+
+-- The messages of M that were not sent, each with the reason that its author gave first, ...
+unsent_message as materialized (
+    select channel_id, kind, message_id, sent_at, reason
+    from measured
+    cross join lateral unnest(unsent_id, unsent_sent_at) as unsent (message_id, sent_at)
+    cross join lateral (
+        select reason
+        from failure
+        where failure.sent_at = unsent.sent_at and failure.channel_id = measured.channel_id
+          and failure.message_id = unsent.message_id and outcome >= 3
+        order by created_at nulls last, reason
+        limit 1
+    ) failure
+    where (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+      and not exists (
+          select
+          from message
+          where message.channel_id = measured.channel_id and message.message_id = unsent.message_id and went_out
+      )
+),
+
+-- ... their authors, ...
+unsent_author as materialized (
+    select channel_id, kind, message_id, sent_at, receiver_id
+    from unsent_message
+    cross join lateral (
+        select receiver_id
+        from receipt r
+        where r.sent_at = unsent_message.sent_at and r.channel_id = unsent_message.channel_id
+          and r.message_id = unsent_message.message_id and sent_by_receiver
+        offset 0  -- by the key
+    ) author
+),
+
+unsent_by as materialized (
+    select channel_id, kind, receiver_id, array_agg(sent_at) as sent_at
+    from unsent_author
+    group by channel_id, kind, receiver_id
+),
+
+-- ... and those of a kind together.
+unsent_kind as materialized (
+    select channel_id, kind, array_agg(sent_at) as sent_at from unsent_message group by channel_id, kind
+),
+
+-- In which spans of sentAt each receiver that counts is expected to hold messages, and in which holes nobody can say.
+span_of_membership as materialized (
+    select
+        channel_id,
+        receiver_id,
+        from_sent_at,
+        to_sent_at,
+        stays,
+        coalesce(stays, int8multirange(int8range(from_sent_at, to_sent_at, '[]'))) as expected,
+        holes
+    from counting
+    left join hole_of_receiver using (receiver_id)
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
@@ -186,7 +270,13 @@ expectation as (
         channel_id,
         receiver_id,
         kind,
-        coalesce(k.held, 0) - coalesce(o.held, 0) - coalesce(h.held, 0) - coalesce(l.held, 0) as held,
+        coalesce(o.held, 0) as held,
+        coalesce(o.unreadable, 0) as unreadable,
+        coalesce(o.dropped, 0) as dropped,
+        coalesce(o.recovered, 0) as recovered,
+        coalesce(o.by_live, 0) as by_live,
+        coalesce(o.by_history, 0) as by_history,
+        coalesce(o.by_resend, 0) as by_resend,
         case when stays is null then
             coalesce(width_bucket(to_sent_at, m.timeline), cardinality(m.timeline))
             - coalesce(width_bucket(from_sent_at - 1, m.timeline), 0)
@@ -195,7 +285,7 @@ expectation as (
             from unnest(stays) as span
         ) end
         - coalesce(k.sent, 0)
-        + coalesce(o.sent, 0)
+        + coalesce(outside_stay.sent, 0)
         + case when l.sent is null then 0 else (
             select count(*)
             from unnest(l.sent) as t (sent_at)
@@ -234,18 +324,26 @@ expectation as (
                      ]
                  ) as t (sent_at, is_sent)
                  where not is_sent and expected @> t.sent_at and (holes @> t.sent_at) is not true
-             ) end as uncorroborated
-    from counting
+             ) end as uncorroborated,
+        case when unsent.sent_at is null then 0 else (
+            select count(*)
+            from unnest(unsent.sent_at) as t (sent_at)
+            where expected @> t.sent_at and (holes @> t.sent_at) is not true
+        ) - (
+            select count(*)
+            from unnest(own.sent_at) as t (sent_at)
+            where expected @> t.sent_at and (holes @> t.sent_at) is not true
+        ) end as not_sent
+    from span_of_membership
     join message_kind m using (channel_id)
     left join held_kind k using (channel_id, receiver_id, kind)
-    left join outside_stay o using (channel_id, receiver_id, kind)
+    left join outcome_of_kind o using (channel_id, receiver_id, kind)
+    left join outside_stay using (channel_id, receiver_id, kind)
     left join in_hole h using (channel_id, receiver_id, kind)
     left join left_out l using (channel_id, receiver_id, kind)
     left join only_sent using (channel_id, receiver_id, kind)
-    left join hole_of_receiver using (receiver_id)
-    cross join lateral (
-        select coalesce(stays, int8multirange(int8range(from_sent_at, to_sent_at, '[]'))) as expected
-    ) spans_of_expected
+    left join unsent_kind unsent using (channel_id, kind)
+    left join unsent_by own using (channel_id, receiver_id, kind)
 ),
 
 -- What was expected of each receiver in each channel, kind by kind, and who it is: the pairs (results/columns.py) that
@@ -261,10 +359,54 @@ kind_of_membership as materialized (
         pairs - unknown as expected,
         pairs - unknown - held as missing,
         pairs - unknown - uncorroborated as corroborated,
-        unknown
+        unknown,
+        unreadable,
+        dropped,
+        not_sent,
+        recovered,
+        by_live,
+        by_history,
+        by_resend
     from expectation
     join receiver using (receiver_id)
     join sample_kind using (kind)
+),
+
+-- Why pairs are missing: by class and by the reason that is given.
+reason_of_membership as materialized (
+    select
+        channel_id,
+        receiver_id,
+        case outcome when 1 then 'unreadable' else 'dropped' end as class,
+        reason,
+        count(*) as pairs
+    from failure
+    cross join lateral (
+        select kind
+        from receipt r
+        where r.sent_at = failure.sent_at and r.channel_id = failure.channel_id and r.message_id = failure.message_id
+          and r.receiver_id = failure.receiver_id and not sent_by_receiver and state >= 2048
+          and outcome = case when state & 128 <> 0 then 1 else 2 end
+        offset 0  -- by the key
+    ) receipt
+    join span_of_membership using (channel_id, receiver_id)
+    where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and outcome <= 2
+      and expected @> sent_at and (holes @> sent_at) is not true
+      and (channel_id, kind) in (select channel_id, kind from message_kind)
+      and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+    group by channel_id, receiver_id, outcome, reason
+    union all
+    select channel_id, receiver_id, 'not_sent', reason, count(*)
+    from unsent_message
+    join span_of_membership using (channel_id)
+    where expected @> sent_at and (holes @> sent_at) is not true
+      and (channel_id, message_id, receiver_id) not in (select channel_id, message_id, receiver_id from unsent_author)
+    group by channel_id, receiver_id, reason
+    union all
+    select channel_id, receiver_id, 'not_arrived', '', sum(missing - unreadable - dropped - not_sent)::bigint
+    from kind_of_membership
+    group by channel_id, receiver_id
+    having sum(missing - unreadable - dropped - not_sent) > 0
 ),
 
 -- include: rollup.sql

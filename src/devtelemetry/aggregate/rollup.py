@@ -22,6 +22,7 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
         row = dict(group)
         for spread in SPREADS:
             row[spread.name] = row[spread.name] or _NO_CLUSTERS
+        row["reasons"] = row["reasons"] or "[]"
         row["delivery_delays"], row["report_delays"] = _delays_by_kind(
             row["delays"] or (), row["delay_counts"] or ()
         )
@@ -49,7 +50,7 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
 
 
 def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:
-    """From receipt.delay, which is of either, to delivery_delays and report_delays."""
+    """From classes of either, those of reports 16 and more."""
     delivery = [0] * DELAY_CLASSES
     report = [0] * DELAY_CLASSES
     for delay, count in zip(delays, counts, strict=True):

@@ -1,5 +1,5 @@
--- From what was expected of each receiver (kind_of_membership: one row a channel, receiver and kind), and from the delays
--- (held, without what is taken out), to the figures of channels, of the window and of their groups: the end of the
+-- From what was expected of each receiver (kind_of_membership: one row a channel, receiver and kind; state_of_pair;
+-- reason_of_membership) to the figures of channels, of the window and of their groups: the end of the
 -- statement of reliability.sql. Rows are few from here on.
 --
 -- A receiver in a channel is a membership. There are two levels: each channel, and the window, which is made of the
@@ -7,9 +7,10 @@
 -- is broken down by. The columns in braces are those of results/columns.py.
 --
 -- out  one row a group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put together;
---      their value is ''), value; the counts; over_memberships; delays and delay_counts: receipt.delay, and how many delivered
---      pairs have it (NULL: none). Of the window's groups over_channels and over_receivers, of a channel its captures, and
---      of dimension '' median, trimmed and influence as well; NULL for others.
+--      their value is ''), value; the counts; over_memberships; delays and delay_counts: the class of a delay (16 and more:
+--      of a report), and how many delivered pairs have it (NULL: none). Of the window's groups over_channels and
+--      over_receivers, of a channel its captures, and of dimension '' median, trimmed, influence and reasons as well;
+--      NULL for others.
 
 counted_membership as materialized (
     select
@@ -225,23 +226,13 @@ message_of_group as (
     group by group_id
 ),
 
--- Delivered pairs by the class of their delay: all that is held, without what is taken out, ...
-delay_of_kind as (
-    select channel_id, receiver_id, kind, delay, held_or_sent - sent as n from held where held_or_sent > sent
-    union all
-    select channel_id, receiver_id, kind, unnest(delays), -1 from outside_stay
-    union all
-    select channel_id, receiver_id, kind, unnest(delays), -1 from in_hole
-    union all
-    select channel_id, receiver_id, kind, unnest(delays), -1 from left_out
-),
-
--- ... first of all that is said of receivers, ...
+-- Delivered pairs by the class of their delay, first of all that is said of receivers, ...
 delay_of_description as materialized (
-    select channel_id, platform, app_version, message_type, delay, sum(n)::bigint as n
-    from delay_of_kind
+    select channel_id, platform, app_version, message_type, state & 31 as delay, sum(n)::bigint as n
+    from state_of_pair
     join kind_of_membership using (channel_id, receiver_id, kind)
-    group by channel_id, platform, app_version, message_type, delay
+    where state < 2048
+    group by channel_id, platform, app_version, message_type, state & 31
 ),
 
 -- ... then of each value.
@@ -355,6 +346,89 @@ influence_of_group as (
     join total using (is_window, level)
 ),
 
+reason_of_receiver as (
+    select
+        *,
+        count(*) over (partition by group_id, class, reason) as receivers,
+        sum(pairs) over (partition by group_id, class, reason) as of_all
+    from (
+        select group_id, receiver_id, class, reason, sum(pairs)::bigint as pairs
+        from reason_of_membership
+        join shown using (channel_id)
+        where dimension = ''
+        group by group_id, receiver_id, class, reason
+    ) receiver
+),
+
+-- Why pairs are missing, the most frequent reasons first. What concerns few receivers is put together with what is
+-- rarer than most_reasons, until that concerns enough: from the reason that concerns fewest. before: how many receivers
+-- those before it concern.
+reason_of_group as (
+    select
+        group_id,
+        jsonb_agg(
+            jsonb_build_array(class, reason, pairs)
+            order by is_rest, pairs desc, class collate "C", reason collate "C"
+        ) as reasons
+    from (
+        select
+            group_id,
+            is_rest,
+            case when not is_rest then class end as class,
+            case when not is_rest then reason end as reason,
+            sum(pairs)::bigint as pairs
+        from (
+            select
+                *,
+                is_hidden or (before > 0 and before < $smallest_group::integer) as is_rest
+            from (
+                select
+                    *,
+                    coalesce(sum(first_met) over (
+                        partition by group_id
+                        order by is_hidden desc, receivers, class collate "C" desc, reason collate "C" desc
+                        rows between unbounded preceding and 1 preceding
+                    ), 0) as before
+                from (
+                    select
+                        group_id, class, reason, is_hidden, receivers, sum(pairs) as pairs,
+                        count(*) filter (where is_first) as first_met
+                    from (
+                        select
+                            *,
+                            row_number() over (
+                                partition by group_id, receiver_id
+                                order by is_hidden desc, receivers, class collate "C" desc, reason collate "C" desc
+                            ) = 1 as is_first
+                        from (
+                            select
+                                *,
+                                receivers < $smallest_group::integer or frequency > $most_reasons::integer as is_hidden
+                            from (
+                                select
+                                    group_id,
+                                    class,
+                                    reason,
+                                    receivers,
+                                    dense_rank() over (
+                                        partition by group_id
+                                        order by of_all desc, class collate "C", reason collate "C"
+                                    ) as frequency,
+                                    receiver_id,
+                                    pairs
+                                from reason_of_receiver
+                            ) ranked
+                        ) hidden
+                    ) met
+                    group by group_id, class, reason, is_hidden, receivers
+                ) sized
+            ) summed
+        ) shown_reason
+        group by group_id, is_rest, case when not is_rest then class end, case when not is_rest then reason end
+    ) listed
+    group by group_id
+),
+
 capture_of_group as (
     select
         group_id,
@@ -401,3 +475,4 @@ left join delay_of_group using (group_id)
 left join capture_of_group using (group_id)
 left join ratio_of_group using (group_id)
 left join influence_of_group using (group_id)
+left join reason_of_group using (group_id)

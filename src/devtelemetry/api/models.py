@@ -49,6 +49,9 @@ class _Ratios(BaseModel):
 class _Figures(_Ratios):
     """The counts that the ratios are made of, and what they tell."""
 
+    not_arrived: int = Field(
+        description="Those of `missing` of which nobody said anything: the rest of them."
+    )
     on_time: dict[Literal["1m", "10m", "1h"], float | None] = Field(
         description="Delivery ratio within so long; null where no delay is known."
     )
@@ -58,9 +61,28 @@ class _Figures(_Ratios):
     )
 
 
+class ReasonFigures(BaseModel):
+    """Why pairs are missing."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    of: Literal["unreadable", "dropped", "not_sent", "not_arrived"] | None = Field(
+        alias="class", description="What became of them; null, and the reason: the rest."
+    )
+    reason: str | None = Field(
+        description="The code that the app gave; empty: none. Of `not_sent` the author's app."
+    )
+    pairs: int
+
+
 @_with_fields_of((*OF_RECEIVERS, *UNSEEN))
 class _FiguresOfMany(_Figures):
     """What only a window or a channel has."""
+
+    reasons: list[ReasonFigures] = Field(
+        description="Why pairs are missing: the 20 most frequent reasons. Those that are rarer or "
+        "concern few receivers are put together as the last one."
+    )
 
 
 class ChannelFigures(_FiguresOfMany):

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from devtelemetry.aggregate.algorithm import holes_of, not_measured, stays_of
@@ -229,6 +230,9 @@ class _Held:
         self.last_sent_at: int | None = None
 
 
+_HELD, _OWN = attrgetter("held"), attrgetter("own")
+
+
 @dataclass(slots=True)
 class _Seen:
     """The measured messages and who has them."""
@@ -310,15 +314,17 @@ async def _read_messages(
         for who in rows:
             _take(seen, messages[number], who)
             number += 1
-            read += len(who["holders"]) + len(who["authors"]) + len(who["marked"])
+            read += sum(map(len, who.values()))
             _refuse_beyond(MOST_PAIRS, read, "receipts")
     return seen
 
 
 def _take(seen: _Seen, message: Mapping[str, Any], who: Mapping[str, Any]) -> None:
     sent_at, is_measured = message["sent_at"], message["is_measured"]
-    holders, authors, marked = who["holders"], who["authors"], who["marked"]
-    vouchers = len(holders) + len(authors) + len(marked)
+    holders, failed, authors, marked = (
+        who[name] for name in ("holders", "failed", "authors", "marked")
+    )
+    vouchers = sum(map(len, (holders, failed, authors, marked)))
     if not vouchers:
         return  # forgotten, and the message is going
     position = len(seen.times)
@@ -328,24 +334,26 @@ def _take(seen: _Seen, message: Mapping[str, Any], who: Mapping[str, Any]) -> No
         seen.captures.append(len(holders))
         seen.vouchers.append(vouchers)
         if vouchers == 1:
-            seen.lone[position] = [*holders, *authors, *marked][0]
-    for receivers, is_own, is_receipt in (
-        (holders, False, True),
-        (authors, True, True),
-        (marked, True, False),
+            seen.lone[position] = [*holders, *failed, *authors, *marked][0]
+    for receivers, position_of, is_sample in (
+        (holders, _HELD, True),
+        (failed, None, True),
+        (authors, _OWN, True),
+        (marked, _OWN, False),
     ):
         for receiver in receivers:
             has = seen.held.get(receiver)
             if has is None:
                 has = seen.held[receiver] = _Held()
-            if is_receipt:
+            if is_sample:
                 # They come in the order of time.
                 if has.first_sent_at is None:
                     has.first_sent_at = sent_at
                 has.last_sent_at = sent_at
             if is_measured:
                 has.has_measured = True
-                (has.own if is_own else has.held).append(position)
+                if position_of is not None:
+                    position_of(has).append(position)
 
 
 def _left_out(rules: AggregateRules, seen: _Seen) -> Sequence[int]:

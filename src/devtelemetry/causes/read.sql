@@ -40,16 +40,17 @@ order by sent_at, external_id collate "C"
 limit $most::integer
 
 -- name: receipts
--- Who holds these messages of a channel and did not write them, who wrote them, and who is only known to have written
--- them (delay below 0: no sample). Message by message in their order, by the key's index.
+-- Who holds these messages of a channel and did not write them, who reports them and does not hold them, who wrote
+-- them, and who is only known to have written them. Message by message in their order, by the key's index.
 -- in   channel_id; message_ids, sent_at: of each message
-select holders, authors, marked
+select holders, failed, authors, marked
 from unnest($message_ids::bigint[], $sent_at::bigint[]) with ordinality as wanted (message_id, sent_at, number)
 cross join lateral (
     select
-        coalesce(array_agg(receiver_id) filter (where not sent_by_receiver), '{}') as holders,
-        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and delay >= 0), '{}') as authors,
-        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and delay < 0), '{}') as marked
+        coalesce(array_agg(receiver_id) filter (where not sent_by_receiver and state < 2048), '{}') as holders,
+        coalesce(array_agg(receiver_id) filter (where not sent_by_receiver and state >= 2048), '{}') as failed,
+        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and state < 4096), '{}') as authors,
+        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and state >= 4096), '{}') as marked
     from receipt
     where sent_at = wanted.sent_at and channel_id = $channel_id::bigint and message_id = wanted.message_id
 ) receipt

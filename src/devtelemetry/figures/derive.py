@@ -1,6 +1,6 @@
 """What counts tell: ratios with their intervals, verdicts, delays, sums over windows. Pure."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -18,6 +18,7 @@ from devtelemetry.model import (
     Delays,
     Dimension,
     Group,
+    LossReason,
     Spreads,
     WindowReliability,
 )
@@ -97,6 +98,18 @@ def sum_of(results: Iterable[Result]) -> Totals:
     for result in results:
         total = totals_of(result) if total is None else total.plus(totals_of(result))
     return total or Totals()
+
+
+def reasons_of(results: Iterable[WindowReliability | ChannelReliability]) -> list[LossReason]:
+    """Why pairs are missing, over several windows: the most frequent first, the rest last."""
+    pairs: Counter[tuple[str | None, str | None]] = Counter()
+    for result in results:
+        for one in result.figures.reasons:
+            pairs[one.of, one.reason] += one.pairs
+    return sorted(
+        (LossReason(*key, number) for key, number in pairs.items()),
+        key=lambda one: (one.of is None, -one.pairs, one.of or "", one.reason or ""),
+    )
 
 
 def groups_of(

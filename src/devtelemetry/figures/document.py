@@ -18,7 +18,13 @@ from devtelemetry.figures.derive import (
     totals_of,
     verdicts,
 )
-from devtelemetry.model import ChannelReliability, Delays, Dimension, WindowReliability
+from devtelemetry.model import (
+    ChannelReliability,
+    Delays,
+    Dimension,
+    LossReason,
+    WindowReliability,
+)
 from devtelemetry.results.columns import COUNTS, OF_RECEIVERS, UNSEEN, Column
 
 
@@ -52,6 +58,7 @@ def window_as_json(
         **_totals_as_json(totals_of(window)),
         **_as_json(OF_RECEIVERS, window.figures),
         **_as_json(UNSEEN, window),
+        "reasons": _reasons_as_json(window.figures.reasons),
         "delays": _delays_as_json(window.figures.delays),
         "revision": window.revision,
         "computed_at": iso(window.computed_at),
@@ -76,6 +83,7 @@ def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
         "sample_coverage": sample_coverage(channel.counts, figures.captures)
         if comparable
         else None,
+        "reasons": _reasons_as_json(figures.reasons),
     }
 
 
@@ -124,6 +132,7 @@ def _totals_as_json(totals: Totals, *, has_ratio: bool = True) -> dict[str, Any]
         "delivery_ratio_lower": None if interval is None else interval.lower,
         "delivery_ratio_upper": None if interval is None else interval.upper,
         **_as_json(COUNTS, counts),
+        "not_arrived": counts.not_arrived,
         "on_time": {
             name: totals.on_time(edge) if has_ratio else None for name, edge in ON_TIME_MS.items()
         },
@@ -140,6 +149,10 @@ def _as_json(columns: Iterable[Column], values: object) -> dict[str, Any]:
 
 def _delays_as_json(delays: Delays) -> dict[str, list[int]]:
     return {"delivery": list(delays.delivery), "report": list(delays.report)}
+
+
+def _reasons_as_json(reasons: Iterable[LossReason]) -> list[dict[str, Any]]:
+    return [{"class": one.of, "reason": one.reason, "pairs": one.pairs} for one in reasons]
 
 
 def _reach_as_json(reach: int | Reach | None) -> int | str | None:

@@ -12,24 +12,52 @@ from devtelemetry.model import (
     MINUTE_MS,
     LostReports,
     MembershipReport,
+    Outcome,
     ReportedMembership,
     ReportRun,
+    SaidOfEnvelope,
     Sample,
-    SentEnvelope,
+    SentAtClock,
     Source,
 )
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
-# The claim of an author's mark, which is no sample: any sample of the message comes before it.
+# The createdAt of an author's mark, which is no sample: any sample of the message comes before it.
 NEVER = 2**63 - 1
+
+# Bits of receipt_state: what was said of a message beside that it is held.
+SAID = (0, 128, 256, 512)  # by Outcome
+ENVELOPE_FAILED = 1024
+_WAY = 32  # times Via
+
+# How `failure` numbers what an author says of an envelope; else by Outcome.
+OF_ENVELOPE = 4
 
 MessageKey = tuple[int, int]  # channel_id, message_id
 ReceiptKey = tuple[int, int, int]  # channel_id, message_id, receiver_id
 MembershipKey = tuple[int, int]  # channel_id, receiver_id
+MessageEnvelopeKey = tuple[int, int, int]  # channel_id, message_id, envelope_id
+UnnamedKey = tuple[int, int, int]  # envelope_id, channel_id (0: any), receiver_id
+EventKey = tuple[int, int, int, int]  # envelope_id, event, installation_id, receiver_id (0: none)
 
 
-class Claim(NamedTuple):
-    """What a sample says of its message. The least one is believed: the first accepted."""
+class Vote(NamedTuple):
+    """What a sample says of its message's sentAt. The least of an installation's is its vote."""
+
+    clock: int  # as stored, the less the better
+    created_at: int
+    sent_at: int
+
+
+# Whose clock it is, as stored: by SentAtClock. An author's mark has none.
+CLOCKS = (1, 0, 2)
+AUTHORS_CLOCK = CLOCKS[SentAtClock.AUTHOR]
+RECEIVERS_CLOCK = CLOCKS[SentAtClock.RECEIVER]
+NO_CLOCK = 3
+
+
+class Typed(NamedTuple):
+    """What a sample says of its message's type. The least is believed: the first one."""
 
     created_at: int
     sent_at: int
@@ -38,15 +66,82 @@ class Claim(NamedTuple):
 
 
 class NewMessage(NamedTuple):
-    claim: Claim
+    """created_at, sample: of the first one; typed: None if none says a type."""
+
+    created_at: int
     sample: Sample
+    vote: Vote
+    typed: Typed | None
+
+
+class Failure(NamedTuple):
+    """A sample of a message that is not held. The least is believed: the first one."""
+
+    created_at: int  # NEVER: not known
+    reason: str
 
 
 @dataclass(slots=True)
 class NewReceipt:
+    """All that a batch says of one message at one receiver.
+
+    created_at    of its first sample that holds the message; None: none does
+    received_at   likewise the least; of an author when it sent it
+    said          bits of receipt_state: of outcomes
+    via           how it came, of the first sample that holds it
+    authored_at   when it was first told that the receiver wrote it
+    vote          None: there is no sample, but a mark
+    envelope_id   status-go: of the first sample that holds it
+    failures      by outcome as `failure` numbers it
+    """
+
     created_at: int | None
     received_at: int | None
     sent_by_receiver: bool
+    said: int = 0
+    via: int = 0
+    authored_at: int | None = None
+    vote: Vote | None = None
+    envelope_id: int | None = None
+    failures: dict[int, Failure] | None = None
+
+    @property
+    def bits(self) -> int:
+        """Those of receipt_state that ingest knows."""
+        return self.said + _WAY * self.via
+
+    @property
+    def last_created_at(self) -> int | None:
+        """When it last told of another outcome: a sample that is sent again is no news."""
+        if self.failures is None:
+            return self.created_at
+        told = [
+            failure.created_at
+            for outcome, failure in self.failures.items()
+            if outcome != OF_ENVELOPE
+        ]
+        return max((at for at in (self.created_at, *told) if at is not None), default=None)
+
+    def fail(self, outcome: int, failure: Failure) -> None:
+        if self.failures is None:
+            self.failures = {}
+        self.failures[outcome] = min(failure, self.failures.get(outcome, failure))
+
+
+class Unnamed(NamedTuple):
+    """A sample of what could not be read, known by its envelope. The least is believed."""
+
+    created_at: int
+    sent_at: int
+    clock: int  # as stored
+    reason: str
+
+
+class Told(NamedTuple):
+    """What was said of an envelope. The least is believed: the first."""
+
+    created_at: int
+    reason: str
 
 
 class Clock(NamedTuple):
@@ -113,60 +208,76 @@ class Batch:
     messages: dict[MessageKey, NewMessage] = field(default_factory=dict)
     receipts: dict[ReceiptKey, NewReceipt] = field(default_factory=dict)
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
-    message_envelopes: dict[tuple[int, int, int], int] = field(default_factory=dict)
-    sent_envelopes: dict[tuple[int, int], int] = field(default_factory=dict)
+    message_envelopes: dict[MessageEnvelopeKey, int] = field(default_factory=dict)
+    # The messages of those of them that came by status-go's interface.
+    with_events: set[MessageKey] = field(default_factory=set)
+    events: dict[EventKey, Told] = field(default_factory=dict)
+    unnamed: dict[UnnamedKey, Unnamed] = field(default_factory=dict)
     membership_reports: dict[MembershipKey, set[MembershipReport]] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
     said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
+    said_unnamed: list[Sample] = field(default_factory=list)
+
+    @property
+    def samples(self) -> int:
+        return len(self.said) + len(self.said_unnamed)
 
     def add_samples(self, keyring: Keyring, samples: Iterable[Sample]) -> None:
         channel_of, message_of = keyring.channel, keyring.message
         channels, messages, receipts = self.channels, self.messages, self.receipts
         receivers, said = self.receivers, self.said
         for sample in samples:
-            channel_id = channel_of(sample.channel_id)
-            message_id = message_of(sample.message_id)
             ids = keyring.receiver(
                 sample.receiver_public_key, sample.installation_id, sample.source
             )
             receiver_id = ids.receiver_id
             created_at = sample.created_at
-            message_key = (channel_id, message_id)
-            said.append((message_key, sample))
-
-            channels[channel_id] = sample.channel_id
-            claim = Claim(
-                NEVER if created_at is None else created_at,
-                sample.sent_at,
-                sample.message_type,
-                sample.source,
-            )
-            known = messages.get(message_key)
-            if known is None or claim < known.claim:
-                messages[message_key] = NewMessage(claim, sample)
-
-            receipt_key = (channel_id, message_id, receiver_id)
-            receipt = receipts.get(receipt_key)
-            # A mark tells who wrote a message, and nothing of when.
-            received_at = None if created_at is None else sample.received_at or None
-            if receipt is None:
-                receipts[receipt_key] = NewReceipt(created_at, received_at, sample.sent_by_receiver)
-            else:
-                receipt.created_at = least(receipt.created_at, created_at)
-                receipt.received_at = least(receipt.received_at, received_at)
-                receipt.sent_by_receiver |= sample.sent_by_receiver
-
             receiver = receivers.get(receiver_id)
             if receiver is None:
                 receiver = receivers[receiver_id] = NewReceiver(ids)
             _describe(receiver, sample.platform, sample.app_version, sample.server, created_at or 0)
+            if not sample.message_id:
+                self._add_unnamed(keyring, sample, receiver_id)
+                continue
 
-            if sample.source is Source.STATUS_GO and sample.envelope_id:
-                envelope_key = (channel_id, keyring.envelope(sample.envelope_id), message_id)
-                self.message_envelopes.setdefault(envelope_key, created_at or 0)
+            channel_id = channel_of(sample.channel_id)
+            message_id = message_of(sample.message_id)
+            message_key = (channel_id, message_id)
+            said.append((message_key, sample))
+            channels[channel_id] = sample.channel_id
+            vote = None
+            if created_at is not None:
+                vote = Vote(CLOCKS[sample.sent_at_clock], created_at, sample.sent_at)
+            known = messages.get(message_key)
+            new = _new_message(sample, vote)
+            messages[message_key] = new if known is None else _merged(known, new)
+
+            receipt_key = (channel_id, message_id, receiver_id)
+            receipt = receipts.get(receipt_key)
+            if receipt is None:
+                receipt = receipts[receipt_key] = NewReceipt(None, None, sample.sent_by_receiver)
+            _add_to_receipt(receipt, sample, vote)
+
+            if sample.envelope_id and created_at is not None:
+                envelope_id = keyring.envelope(sample.envelope_id)
+                self.message_envelopes.setdefault((*message_key, envelope_id), created_at)
+                if sample.source is Source.STATUS_GO:
+                    self.with_events.add(message_key)
+                    if receipt.created_at == created_at:
+                        receipt.envelope_id = envelope_id
+
+    def _add_unnamed(self, keyring: Keyring, sample: Sample, receiver_id: int) -> None:
+        assert sample.created_at is not None
+        self.said_unnamed.append(sample)
+        channel_id = keyring.channel(sample.channel_id) if sample.channel_id else 0
+        key = (keyring.envelope(sample.envelope_id), channel_id, receiver_id)
+        new = Unnamed(
+            sample.created_at, sample.sent_at, CLOCKS[sample.sent_at_clock], sample.reason
+        )
+        self.unnamed[key] = min(new, self.unnamed.get(key, new))
 
     def add_heartbeat(self, keyring: Keyring, beat: Heartbeat) -> None:
         ids = keyring.receiver(beat.receiver_public_key, beat.installation_id)
@@ -207,12 +318,21 @@ class Batch:
                 first, last, first_sent_at, last_sent_at = said
                 self.lost.add((installation_id, first, last, first_sent_at, last_sent_at))
 
-    def add_sent_envelopes(self, keyring: Keyring, envelopes: Iterable[SentEnvelope]) -> None:
-        for sent in envelopes:
-            ids = keyring.receiver(sent.sender_public_key, sent.installation_id, Source.STATUS_GO)
-            self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
-            key = (keyring.envelope(sent.envelope_id), ids.receiver_id)
-            self.sent_envelopes.setdefault(key, sent.created_at)
+    def add_said_of_envelopes(self, keyring: Keyring, said: Iterable[SaidOfEnvelope]) -> None:
+        for one in said:
+            receiver_id = 0
+            installation_id = keyring.installed(one.installation_id, Source.STATUS_GO) or 0
+            if one.receiver_public_key:
+                ids = keyring.receiver(
+                    one.receiver_public_key, one.installation_id, Source.STATUS_GO
+                )
+                receiver_id = ids.receiver_id
+                self.receivers.setdefault(receiver_id, NewReceiver(ids))
+            elif not installation_id:
+                continue  # nobody says so
+            key = (keyring.envelope(one.envelope_id), int(one.event), installation_id, receiver_id)
+            told = Told(one.created_at, one.reason)
+            self.events[key] = min(told, self.events.get(key, told))
 
     def without(self, keyring: Keyring, receivers: Set[int]) -> "Batch":
         """What the others said, merged anew: a merged message does not tell who said what of it."""
@@ -222,11 +342,7 @@ class Batch:
                 for receiver_id, receiver in self.receivers.items()
                 if receiver_id not in receivers
             },
-            sent_envelopes={
-                key: created_at
-                for key, created_at in self.sent_envelopes.items()
-                if key[1] not in receivers
-            },
+            events={key: told for key, told in self.events.items() if key[3] not in receivers},
             membership_reports={
                 key: said
                 for key, said in self.membership_reports.items()
@@ -235,7 +351,7 @@ class Batch:
             runs=self.runs,  # the statements that write these leave out what is forgotten
             lost=self.lost,
         )
-        for _, sample in self.said:
+        for sample in (*(sample for _, sample in self.said), *self.said_unnamed):
             ids = keyring.receiver(
                 sample.receiver_public_key, sample.installation_id, sample.source
             )
@@ -244,6 +360,50 @@ class Batch:
         for channel_id, _ in rest.membership_reports:
             rest.channels[channel_id] = self.channels[channel_id]
         return rest
+
+
+def _new_message(sample: Sample, vote: Vote | None) -> NewMessage:
+    if vote is None:
+        return NewMessage(NEVER, sample, Vote(NO_CLOCK, NEVER, sample.sent_at), None)
+    typed = None
+    if sample.message_type:
+        typed = Typed(vote.created_at, sample.sent_at, sample.message_type, sample.source)
+    return NewMessage(vote.created_at, sample, vote, typed)
+
+
+def _merged(known: NewMessage, new: NewMessage) -> NewMessage:
+    first = new if new.created_at < known.created_at else known
+    typed = known.typed
+    if typed is None or (new.typed is not None and new.typed < typed):
+        typed = new.typed
+    return NewMessage(first.created_at, first.sample, min(known.vote, new.vote), typed)
+
+
+def _add_to_receipt(receipt: NewReceipt, sample: Sample, vote: Vote | None) -> None:
+    created_at, outcome = sample.created_at, sample.outcome
+    if outcome is Outcome.HELD:
+        receipt.sent_by_receiver |= sample.sent_by_receiver
+    elif created_at is None:
+        # A mark of who could not send it, as of an envelope.
+        receipt.said |= ENVELOPE_FAILED
+        receipt.fail(OF_ENVELOPE, Failure(NEVER, sample.reason))
+        receipt.sent_by_receiver = True
+    else:
+        receipt.said |= SAID[outcome]
+        receipt.fail(outcome, Failure(created_at, sample.reason))
+        receipt.sent_by_receiver |= sample.says_it_wrote_it
+    if created_at is None or vote is None:
+        return  # a mark tells who wrote a message, and nothing of when
+    receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
+    if outcome is Outcome.HELD:
+        if receipt.created_at is None or created_at < receipt.created_at:
+            receipt.created_at, receipt.via = created_at, sample.via
+        elif created_at == receipt.created_at:
+            receipt.via = min(receipt.via, sample.via)
+    if outcome is Outcome.HELD or outcome is Outcome.SEND_FAILED:
+        receipt.received_at = least(receipt.received_at, sample.received_at or None)
+    if sample.says_it_wrote_it:
+        receipt.authored_at = least(receipt.authored_at, created_at)
 
 
 def union(runs: Iterable[NewRun]) -> list[NewRun]:

@@ -6,7 +6,7 @@ Every limit is one a client can read in the rejection: the field, what it was, w
 import re
 from typing import NamedTuple
 
-from devtelemetry.model import DAY_MS, HOUR_MS, Outcome, Reason, Sample, from_unix_ms
+from devtelemetry.model import DAY_MS, HOUR_MS, Outcome, Reason, Sample, Source, from_unix_ms
 
 MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
 MAX_MEMBERSHIPS_PER_REQUEST = 5_000
@@ -122,7 +122,8 @@ def _check_texts(sample: Sample) -> Refusal | None:
         refusal = _check_outcome(sample)
         if refusal is not None:
             return refusal
-    if not sample.channel_id:
+    # status-go names no channel where it could not read the message.
+    if not sample.channel_id and (sample.message_id or sample.source is not Source.STATUS_GO):
         return _empty("channel_id")
     if not sample.receiver_public_key:
         return _empty("receiver_public_key")

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from devtelemetry.ingest.batch import (
     NOT_SAID,
     Batch,
-    Claim,
     Description,
     MembershipKey,
+    MessageEnvelopeKey,
     MessageKey,
 )
 from devtelemetry.model import Source
@@ -22,12 +22,19 @@ from devtelemetry.store.recent import Recent
 
 
 class KnownMessage(NamedTuple):
-    """The stored claim is this one or an earlier one.
+    """A message as it is stored; what is the first of something may be stored with an earlier one.
 
-    author_offset  ms: the server's clock less the author's; 0: less than a second, or not known
+    clock          as stored: batch.CLOCKS
+    typed          createdAt and sentAt of the sample that `kind` is of; None: none says a type
+    author_offset  ms: the server's clock less the author's; 0: less than a second, or not known,
+                   or sentAt is not by the author's clock
     """
 
-    claim: Claim
+    sent_at: int
+    clock: int
+    created_at: int
+    kind: int
+    typed: tuple[int, int] | None
     author_offset: int
 
 
@@ -50,6 +57,7 @@ class Learned:
     channels: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, tuple[str, Source]] = field(default_factory=dict)
     messages: dict[MessageKey, KnownMessage] = field(default_factory=dict)
+    message_envelopes: dict[MessageEnvelopeKey, None] = field(default_factory=dict)
     memberships: dict[MembershipKey, tuple[int, int]] = field(default_factory=dict)
     receivers: dict[int, KnownReceiver] = field(default_factory=dict)
     arrivals: dict[int, tuple[int, int | None]] = field(default_factory=dict)
@@ -70,6 +78,7 @@ class Known:
         self.channels: Recent[int, str] = Recent()
         self.kinds: Recent[int, tuple[str, Source]] = Recent()
         self.messages: Recent[MessageKey, KnownMessage] = Recent()
+        self.message_envelopes: Recent[MessageEnvelopeKey, None] = Recent()
         self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
         self.receivers: Recent[int, KnownReceiver] = Recent()
         self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
@@ -79,6 +88,7 @@ class Known:
         self.channels.remember(learned.channels)
         self.kinds.remember(learned.kinds)
         self.messages.remember(learned.messages)
+        self.message_envelopes.remember(learned.message_envelopes)
         self.memberships.remember(learned.memberships)
         self.receivers.remember(learned.receivers)
         self.arrivals.remember(learned.arrivals)
@@ -89,7 +99,7 @@ class Writing:
     """One transaction: what it writes, and what is known.
 
     new_messages  that were not stored before it
-    moved_from    the sentAt that messages had before an earlier sample told another one
+    doubted       messages whose sentAt or type may be another than is stored: repair decides
     """
 
     connection: Connection
@@ -98,11 +108,8 @@ class Writing:
     known: Known
     learned: Learned = field(default_factory=Learned)
     new_messages: set[MessageKey] = field(default_factory=set)
-    moved_from: list[int] = field(default_factory=list)
+    doubted: set[MessageKey] = field(default_factory=set)
 
     def message(self, key: MessageKey) -> KnownMessage:
         """Of a message of the batch, once its row is written."""
         return self.learned.messages.get(key) or self.known.messages[key]
-
-    def kind(self, claim: Claim) -> int:
-        return self.keyring.kind(claim.source, claim.message_type)

@@ -2,17 +2,27 @@
 
 from collections.abc import Iterable, Sequence
 
-from devtelemetry.ingest.batch import Claim, MessageKey, storable
+from devtelemetry.ingest.batch import AUTHORS_CLOCK, MessageKey, NewMessage, Typed, storable
 from devtelemetry.ingest.known import KnownMessage, Writing
 from devtelemetry.model import Source
-from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
 
 _QUERIES = queries(__package__, "messages.sql")
 
+_FIRST_SAID = ("created_at", "message_sizes", "envelopes", "topics")  # by the first sample
 _COLUMNS = (
-    *("channel_ids", "message_ids", "sent_at", "created_at", "kinds"),
-    *("message_sizes", "external_ids", "envelopes", "topics"),
+    *(
+        "channel_ids",
+        "message_ids",
+        "sent_at",
+        "clocks",
+        "kinds",
+        "typed_at",
+        "typed_sent_at",
+        "external_ids",
+    ),
+    *_FIRST_SAID,
 )
 
 
@@ -25,22 +35,44 @@ async def write_messages(writing: Writing) -> None:
     unknown = sorted(key for key in messages if key not in writing.known.messages)
     # Another server may insert one between our look and our insert: look again at those.
     while unknown:
-        learned.update(await _stored_messages(writing, unknown))
+        learned.update(await stored_messages(writing, unknown))
         fresh = [key for key in unknown if key not in learned]
         if not fresh:
             break
         inserted = await writing.connection.fetch(
-            _QUERIES["insert_messages"], **arrays(_rows(writing, fresh), *_COLUMNS)
+            _QUERIES["insert_messages"],
+            **arrays([_row(writing, key) for key in fresh], *_COLUMNS),
         )
         for row in inserted:
             key = (row["channel_id"], row["message_id"])
-            learned[key] = KnownMessage(messages[key].claim, 0)
+            learned[key] = _known(writing, messages[key])
             writing.new_messages.add(key)
         unknown = [key for key in fresh if key not in learned]
+    await _replace_first_said(writing)
+    await _replace_types(writing)
 
-    earlier = sorted(key for key, new in messages.items() if new.claim < writing.message(key).claim)
-    if earlier:
-        await _replace_messages(writing, earlier)
+
+async def stored_messages(
+    writing: Writing, keys: Sequence[MessageKey]
+) -> dict[MessageKey, KnownMessage]:
+    """Those of `keys` that are stored."""
+    rows = await writing.connection.fetch(
+        _QUERIES["stored_messages"], **arrays(keys, "channel_ids", "message_ids")
+    )
+    return {(row["channel_id"], row["message_id"]): known_message(row) for row in rows}
+
+
+def known_message(row: Row) -> KnownMessage:
+    """Of a row of `message` with author_offset, which author_clock_offset told."""
+    is_authors = row["clock"] == AUTHORS_CLOCK
+    return KnownMessage(
+        row["sent_at"],
+        row["clock"],
+        row["created_at"],
+        row["kind"],
+        None if row["typed_at"] is None else (row["typed_at"], row["typed_sent_at"]),
+        (row["author_offset"] or 0) if is_authors else 0,
+    )
 
 
 async def _write_channels(writing: Writing) -> None:
@@ -53,12 +85,11 @@ async def _write_channels(writing: Writing) -> None:
 
 
 async def _write_kinds(writing: Writing) -> None:
-    learned = writing.learned.kinds
+    known, learned = writing.known.kinds, writing.learned.kinds
     for message in writing.batch.messages.values():
-        claim = message.claim
-        kind = writing.kind(claim)
-        if kind not in writing.known.kinds:
-            learned[kind] = (claim.message_type, claim.source)
+        kind = _kind(writing, message)
+        if kind not in known and kind not in learned:
+            learned[kind] = _type_of(message)
     if learned:
         rows = [
             (kind, source.value, storable(message_type))
@@ -69,66 +100,106 @@ async def _write_kinds(writing: Writing) -> None:
         )
 
 
-async def _replace_messages(writing: Writing, keys: Sequence[MessageKey]) -> None:
+async def _replace_first_said(writing: Writing) -> None:
     """Earlier samples than the known ones came: rare, by clocks apart or an import."""
-    connection = writing.connection
-    await connection.execute(_QUERIES["lock"], namespace=NAMESPACE, lock=Lock.MESSAGES)
-    replaced: list[MessageKey] = []
-    moves: list[tuple[int, int, int]] = []
-    for key, stored in sorted((await _stored_messages(writing, keys)).items()):
-        old, new = stored.claim, writing.batch.messages[key].claim
-        # Of a message that moves, repair finds the offset anew.
-        writing.learned.messages[key] = stored._replace(claim=min(old, new))
-        if new < old:
-            replaced.append(key)
-            if old.sent_at != new.sent_at or writing.kind(old) != writing.kind(new):
-                moves.append((*key, old.sent_at))
-    if moves:
-        await connection.execute(
-            _QUERIES["remember_moves"], **arrays(moves, "channel_ids", "message_ids", "moved_from")
+    earlier = sorted(
+        key
+        for key, new in writing.batch.messages.items()
+        if new.created_at < writing.message(key).created_at
+    )
+    if earlier:
+        rows = [(*key, *_first_said(writing.batch.messages[key])) for key in earlier]
+        await writing.connection.execute(
+            _QUERIES["replace_first_said"],
+            **arrays(rows, "channel_ids", "message_ids", *_FIRST_SAID),
         )
-        writing.moved_from = [moved_from for _, _, moved_from in moves]
-    await connection.execute(
-        _QUERIES["replace_messages"], **arrays(_rows(writing, replaced), *_COLUMNS)
-    )
+        for key in earlier:
+            writing.learned.messages[key] = writing.message(key)._replace(
+                created_at=writing.batch.messages[key].created_at
+            )
 
 
-async def _stored_messages(
-    writing: Writing, keys: Sequence[MessageKey]
-) -> dict[MessageKey, KnownMessage]:
-    rows = await writing.connection.fetch(
-        _QUERIES["stored_messages"], **arrays(keys, "channel_ids", "message_ids")
-    )
+async def _replace_types(writing: Writing) -> None:
+    """An earlier sample that says a type came, or the first one.
+
+    Receipts stand under another kind then (and are going to, by transactions that run now).
+    """
+    rows = []
+    for key, new in sorted(writing.batch.messages.items(), key=lambda item: item[0]):
+        typed = new.typed
+        if typed is None or key in writing.new_messages:
+            continue
+        stored = writing.message(key)
+        if stored.typed is not None and (
+            typed[:2] > stored.typed or typed >= await _stored_type(writing, stored)
+        ):
+            continue
+        kind = _kind(writing, new)
+        writing.learned.messages[key] = stored._replace(kind=kind, typed=typed[:2])
+        if kind != stored.kind:
+            writing.doubted.add(key)
+        rows.append((*key, kind, *typed[:2], storable(typed.message_type)))
+    if rows:
+        await writing.connection.execute(
+            _QUERIES["replace_types"],
+            **arrays(
+                rows,
+                *("channel_ids", "message_ids", "kinds", "typed_at"),
+                *("typed_sent_at", "message_types"),
+            ),
+        )
+
+
+async def _stored_type(writing: Writing, stored: KnownMessage) -> Typed:
     known, learned = writing.known.kinds, writing.learned.kinds
-    if any(row["kind"] not in known and row["kind"] not in learned for row in rows):
+    if stored.kind not in known and stored.kind not in learned:
         for row in await writing.connection.fetch(_QUERIES["kinds"]):
             learned[row["kind"]] = (row["message_type"], Source(row["source"]))
-    messages = {}
-    for row in rows:
-        kind = row["kind"]
-        message_type, source = known.get(kind) or learned[kind]
-        messages[row["channel_id"], row["message_id"]] = KnownMessage(
-            Claim(row["created_at"], row["sent_at"], message_type, source),
-            row["author_offset"] or 0,
-        )
-    return messages
+    message_type, source = known.get(stored.kind) or learned[stored.kind]
+    assert stored.typed is not None
+    return Typed(*stored.typed, message_type, source)
 
 
-def _rows(writing: Writing, keys: Iterable[MessageKey]) -> list[tuple[object, ...]]:
-    """Rows of `message`, by _COLUMNS."""
-    rows: list[tuple[object, ...]] = []
-    for key in keys:
-        claim, sample = writing.batch.messages[key]
-        rows.append(
-            (
-                *key,
-                claim.sent_at,
-                claim.created_at,
-                writing.kind(claim),
-                sample.message_size or None,
-                sample.message_id,
-                sample.envelope_id,
-                sample.topics,
-            )
-        )
-    return rows
+def _type_of(message: NewMessage) -> tuple[str, Source]:
+    if message.typed is None:
+        return "", message.sample.source
+    return message.typed.message_type, message.typed.source
+
+
+def _kind(writing: Writing, message: NewMessage) -> int:
+    message_type, source = _type_of(message)
+    return writing.keyring.kind(source, message_type)
+
+
+def _known(writing: Writing, message: NewMessage) -> KnownMessage:
+    """As a new message is stored; votes of the batch that differ are looked at by repair."""
+    vote, typed = message.vote, message.typed
+    return KnownMessage(
+        vote.sent_at,
+        vote.clock,
+        message.created_at,
+        _kind(writing, message),
+        None if typed is None else typed[:2],
+        0,
+    )
+
+
+def _row(writing: Writing, key: MessageKey) -> tuple[object, ...]:
+    """A row of `message`, by _COLUMNS."""
+    message = writing.batch.messages[key]
+    known = _known(writing, message)
+    return (
+        *key,
+        known.sent_at,
+        known.clock,
+        known.kind,
+        *(known.typed or (None, None)),
+        message.sample.message_id,
+        *_first_said(message),
+    )
+
+
+def _first_said(message: NewMessage) -> Iterable[object]:
+    """By _FIRST_SAID."""
+    sample = message.sample
+    return (message.created_at, sample.message_size or None, sample.envelope_id, sample.topics)

@@ -12,38 +12,55 @@ on conflict do nothing
 select kind, source, message_type from sample_kind
 
 -- name: stored_messages
-select m.channel_id, m.message_id, m.sent_at, m.created_at, m.kind, author_offset
+select m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at, author_offset
 from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
 join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
 cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as author_offset
 
 -- name: insert_messages
 -- Returns those that were not there; another server may have been faster with the others.
-insert into message (channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id, topics)
-select * from unnest(
-    $channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[], $created_at::bigint[], $kinds::integer[],
-    $message_sizes::bigint[], $external_ids::text[], $envelopes::text[], $topics::bytea[]
+insert into message (
+    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, went_out, message_size, external_id, envelope_id,
+    topics
+)
+select
+    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, false, message_size, external_id, envelope_id, topics
+from unnest(
+    $channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[], $clocks::smallint[], $created_at::bigint[],
+    $kinds::integer[], $typed_at::bigint[], $typed_sent_at::bigint[], $message_sizes::bigint[], $external_ids::text[], $envelopes::text[],
+    $topics::bytea[]
+) as n (
+    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, message_size, external_id, envelope_id, topics
 )
 on conflict do nothing
 returning channel_id, message_id
 
--- name: lock
--- One transaction at a time: who replaces a message must know the sentAt that it had just before.
-select pg_advisory_xact_lock($namespace, $lock)
-
--- name: remember_moves
--- Receipts stand under this sentAt (and are going to, from transactions that run now); repair will move them.
-insert into moved_message (channel_id, message_id, moved_from)
-select * from unnest($channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[])
-on conflict do nothing
-
--- name: replace_messages
+-- name: replace_first_said
 -- An earlier sample than the known ones decides.
 update message m
-set sent_at = n.sent_at, created_at = n.created_at, kind = n.kind, message_size = n.message_size,
-    envelope_id = n.envelope_id, topics = n.topics
+set created_at = n.created_at, message_size = n.message_size, envelope_id = n.envelope_id, topics = n.topics
 from unnest(
-    $channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[], $created_at::bigint[], $kinds::integer[],
-    $message_sizes::bigint[], $external_ids::text[], $envelopes::text[], $topics::bytea[]
-) as n (channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id, topics)
+    $channel_ids::bigint[], $message_ids::bigint[], $created_at::bigint[], $message_sizes::bigint[], $envelopes::text[],
+    $topics::bytea[]
+) as n (channel_id, message_id, created_at, message_size, envelope_id, topics)
+where m.channel_id = n.channel_id and m.message_id = n.message_id and n.created_at < m.created_at
+
+-- name: replace_types
+-- Likewise of those that say a type; of one moment the least sentAt, then the least type.
+update message m
+set kind = n.kind, typed_at = n.typed_at, typed_sent_at = n.typed_sent_at
+from (
+    select n.*, known.message_type as known_type
+    from unnest(
+        $channel_ids::bigint[], $message_ids::bigint[], $kinds::integer[], $typed_at::bigint[], $typed_sent_at::bigint[],
+        $message_types::text[]
+    ) as n (channel_id, message_id, kind, typed_at, typed_sent_at, message_type)
+    join message stored on stored.channel_id = n.channel_id and stored.message_id = n.message_id
+    join sample_kind known on known.kind = stored.kind
+) n
 where m.channel_id = n.channel_id and m.message_id = n.message_id
+  and (
+      m.typed_at is null
+      or (n.typed_at, n.typed_sent_at, n.message_type collate "C")
+         < (m.typed_at, m.typed_sent_at, n.known_type collate "C")
+  )

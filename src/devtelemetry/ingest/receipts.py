@@ -1,10 +1,19 @@
 """Writes receipts, and what they say of who reports: receivers and memberships."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import repeat
-from typing import Any
+from typing import NamedTuple
 
-from devtelemetry.ingest.batch import MessageKey, floor_to_minute
+from devtelemetry.ingest.batch import (
+    AUTHORS_CLOCK,
+    NEVER,
+    OF_ENVELOPE,
+    MessageKey,
+    NewReceipt,
+    ReceiptKey,
+    Vote,
+    floor_to_minute,
+)
 from devtelemetry.ingest.known import UNKNOWN_RECEIVER, KnownMessage, KnownReceiver, Writing
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
@@ -16,97 +25,213 @@ _QUERIES = queries(__package__, "receipts.sql")
 
 _Key = tuple[int, int, int, int]  # of a receipt: sent_at, channel_id, message_id, receiver_id
 _KEY = ("sent_at", "channel_ids", "message_ids", "receiver_ids")
+_COLUMNS = (
+    *("created_at", "received_at", "sent_by_receiver", "author_offsets", "kinds", "clocks"),
+    *("said", "authored_at", "envelope_ids", "vote_clocks", "vote_created_at", "vote_sent_at"),
+)
+_NO_VOTE = (None, None, None)
+
+
+class Written(NamedTuple):
+    """What came of storing receipts.
+
+    new              how many samples and marks were not there: of a receipt one for each outcome
+    changed          sentAt of messages of which something is new
+    last_created_at  of each receiver that may have a later one than is stored
+    """
+
+    new: int
+    changed: list[int]
+    last_created_at: dict[int, int]
 
 
 async def write_receipts(writing: Writing) -> int:
     """Writes the receipts, and then their receivers and memberships.
 
-    Returns how many receipts are new. The messages must be written.
+    Returns how many samples and marks are new. The messages must be written.
     """
-    await _learn_clocks(writing)
-    receipts = writing.batch.receipts
-    messages = {key: writing.message(key) for key in writing.batch.messages}
-    keys = sorted((messages[key[0], key[1]].claim.sent_at, *key) for key in receipts)
-    new, last_created_at = await _insert_or_merge(writing, keys, messages) if keys else (0, {})
+    batch = writing.batch
+    messages = {key: writing.message(key) for key in batch.messages}
+    new, _, last_created_at = await store_receipts(writing, batch.receipts, messages)
+    for (_, _, receiver_id), unnamed in batch.unnamed.items():
+        last_created_at[receiver_id] = max(
+            unnamed.created_at, last_created_at.get(receiver_id, unnamed.created_at)
+        )
     await _write_receivers(writing, last_created_at)
-    await _write_memberships(writing, keys)
     return new
 
 
-async def merge_receipts(writing: Writing, columns: Mapping[str, Any]) -> list[Row]:
-    """Merges receipts with those that are stored; returns what changed, as the query tells it."""
-    merged = await writing.connection.fetch(_QUERIES["merge_receipts"], **columns)
+async def store_receipts(
+    writing: Writing,
+    receipts: Mapping[ReceiptKey, NewReceipt],
+    messages: Mapping[MessageKey, KnownMessage],
+) -> Written:
+    """Writes receipts, failures and memberships, merged with what is stored.
+
+    messages  those of the receipts
+    """
+    await _learn_clocks(writing, receipts, messages)
+    keys = sorted((messages[key[:2]].sent_at, *key) for key in receipts)
+    if not keys:
+        return Written(0, [], {})
+    rows = [_row(receipts[key[1:]], writing.message(key[1:3])) for key in keys]
+    of_rows = {**arrays(keys, *_KEY), **arrays(rows, *_COLUMNS)}
+    inserted = await writing.connection.fetchrow(_QUERIES["insert_receipts"], **of_rows)
+    assert inserted is not None
+    new, all_new = inserted["held"], inserted["receipts"] == len(keys)
+    changed = [key[0] for key in keys] if inserted["receipts"] else []
+    doubted: set[int] = set()
+    if not all_new:
+        # Some were there.
+        merged = await writing.connection.fetch(_QUERIES["merge_receipts"], **of_rows)
+        changed += [row["sent_at"] for row in merged]
+        new += sum(row["is_held_now"] for row in merged)
+        doubted = {row["receiver_id"] for row in merged if row["is_earlier"]}
+        await _doubt_delays(writing, _clock_changed(writing, merged))
+    for row in await _write_failures(writing, keys, receipts):
+        if row["was_there"]:
+            doubted.add(row["receiver_id"])
+        else:
+            new += row["outcome"] != OF_ENVELOPE
+    if doubted:
+        await writing.connection.execute(_QUERIES["doubt_receivers"], receiver_ids=sorted(doubted))
+    _doubt_votes(writing, receipts, messages)
+    await _write_memberships(writing, keys, receipts)
+    last = await _last_created_at(writing, keys, receipts, all_new=all_new)
+    return Written(new, changed, last)
+
+
+def _row(receipt: NewReceipt, message: KnownMessage) -> tuple[object, ...]:
+    """By _COLUMNS."""
+    vote: Iterable[int | None] = _NO_VOTE
+    if receipt.vote is not None and receipt.vote != (
+        message.clock,
+        receipt.created_at,
+        message.sent_at,
+    ):
+        vote = receipt.vote
+    return (
+        receipt.created_at,
+        receipt.received_at,
+        receipt.sent_by_receiver,
+        0 if receipt.sent_by_receiver else message.author_offset,
+        message.kind,
+        message.clock,
+        receipt.bits,
+        receipt.authored_at,
+        receipt.envelope_id,
+        *vote,
+    )
+
+
+async def _write_failures(
+    writing: Writing, keys: Sequence[_Key], receipts: Mapping[ReceiptKey, NewReceipt]
+) -> Sequence[Row]:
+    """Returns what the query does."""
+    rows = [
+        (*key, outcome, None if failure.created_at == NEVER else failure.created_at, failure.reason)
+        for key in keys
+        for outcome, failure in sorted((receipts[key[1:]].failures or {}).items())
+    ]
+    if not rows:
+        return []
+    return await writing.connection.fetch(
+        _QUERIES["write_failures"],
+        **arrays(rows, *_KEY, "outcomes", "created_at", "reasons"),
+        never=NEVER,
+    )
+
+
+def _doubt_votes(
+    writing: Writing,
+    receipts: Mapping[ReceiptKey, NewReceipt],
+    messages: Mapping[MessageKey, KnownMessage],
+) -> None:
+    """Has repair decide where a sample says another sentAt than is stored, by a clock as good."""
+    for key, receipt in receipts.items():
+        vote, message = receipt.vote, messages[key[:2]]
+        if vote is not None and is_contrary(vote, message):
+            writing.doubted.add(key[:2])
+
+
+def is_contrary(vote: Vote, message: KnownMessage) -> bool:
+    """Whether a vote may change the sentAt that is stored, or whose clock it is by."""
+    return vote.clock < message.clock or (
+        vote.clock == message.clock and vote.sent_at != message.sent_at
+    )
+
+
+async def _last_created_at(
+    writing: Writing,
+    keys: Sequence[_Key],
+    receipts: Mapping[ReceiptKey, NewReceipt],
+    *,
+    all_new: bool,
+) -> dict[int, int]:
+    last: dict[int, int] = {}
+    if not all_new:
+        # What was sent again is no news of its receiver: ask for the dates that count.
+        for row in await writing.connection.fetch(
+            _QUERIES["last_created_at"], **arrays(keys, *_KEY)
+        ):
+            last[row["receiver_id"]] = row["created_at"]
+        return last
+    for key in keys:
+        created_at = receipts[key[1:]].last_created_at
+        if created_at is not None and created_at > last.get(key[3], 0):
+            last[key[3]] = created_at
+    return last
+
+
+async def doubt_messages(writing: Writing) -> list[int]:
+    """Notes what repair has to decide; returns the sentAt that it may be decided for."""
+    if not writing.doubted:
+        return []
+    columns = arrays(sorted(writing.doubted), "channel_ids", "message_ids")
+    await writing.connection.execute(_QUERIES["doubt_messages"], **columns)
+    known = [writing.message(key).sent_at for key in sorted(writing.doubted)]
+    rows = await writing.connection.fetch(_QUERIES["votes_of"], **columns, sent_at=known)
+    return [row["sent_at"] for row in rows]
+
+
+async def _learn_clocks(
+    writing: Writing,
+    receipts: Mapping[ReceiptKey, NewReceipt],
+    messages: Mapping[MessageKey, KnownMessage],
+) -> None:
+    """What the receipts say of their authors' clocks, for the delays of all others."""
+    doubted = set()
+    for key, receipt in receipts.items():
+        message = messages[key[:2]]
+        if (
+            not receipt.sent_by_receiver
+            or receipt.received_at is None
+            or message.clock != AUTHORS_CLOCK
+        ):
+            continue
+        offset = receipt.received_at - message.sent_at
+        if abs(offset) < _CLOCK_IS_OFF_MS:
+            continue
+        message = writing.message(key[:2])
+        if not message.author_offset or offset < message.author_offset:
+            writing.learned.messages[key[:2]] = message._replace(author_offset=offset)
+            # Of a new message no receipt is stored yet.
+            if key[:2] not in writing.new_messages:
+                doubted.add((message.sent_at, *key[:2]))
+    await _doubt_delays(writing, doubted)
+
+
+def _clock_changed(writing: Writing, merged: Sequence[Row]) -> set[tuple[int, int, int]]:
+    """The messages whose author says something else of its clock, by what merging returned."""
     doubted = set()
     for row in merged:
         offset = row["author_offset"]
         if offset is None:
             continue
         key = (row["channel_id"], row["message_id"])
-        known = writing.learned.messages.get(key) or writing.known.messages.get(key)
-        was_off = known is not None and known.author_offset != 0
-        if was_off or abs(offset) >= _CLOCK_IS_OFF_MS:
+        if writing.message(key).author_offset or abs(offset) >= _CLOCK_IS_OFF_MS:
             doubted.add((row["sent_at"], *key))
-    await _doubt_delays(writing, doubted)
-    return merged
-
-
-async def _insert_or_merge(
-    writing: Writing, keys: Sequence[_Key], messages: dict[MessageKey, KnownMessage]
-) -> tuple[int, dict[int, int]]:
-    """How many are new, and the last createdAt of each receiver that may have a later one."""
-    connection = writing.connection
-    values = [writing.batch.receipts[key[1:]] for key in keys]
-    kinds = []
-    author_offsets = []
-    kind_of = writing.kind
-    for (_, channel_id, message_id, _), value in zip(keys, values, strict=True):
-        claim, author_offset = messages[channel_id, message_id]
-        kinds.append(kind_of(claim))
-        author_offsets.append(0 if value.sent_by_receiver else author_offset)
-    columns = {
-        **arrays(keys, *_KEY),
-        "created_at": [value.created_at for value in values],
-        "received_at": [value.received_at for value in values],
-        "sent_by_receiver": [value.sent_by_receiver for value in values],
-        "author_offsets": author_offsets,
-    }
-    new: int = await connection.fetchval(_QUERIES["insert_receipts"], **columns, kinds=kinds)
-    last: dict[int, int] = {}
-    if new == len(keys):
-        for (_, _, _, receiver_id), value in zip(keys, values, strict=True):
-            created_at = value.created_at
-            if created_at is not None and created_at > last.get(receiver_id, 0):
-                last[receiver_id] = created_at
-        return new, last
-
-    # Some were there. What was sent again is no news of its receiver: ask for the dates that count.
-    merged = await merge_receipts(writing, columns)
-    doubted = sorted({row["receiver_id"] for row in merged if row["is_earlier"]})
-    if doubted:
-        await connection.execute(_QUERIES["doubt_receivers"], receiver_ids=doubted)
-    for row in await connection.fetch(_QUERIES["last_created_at"], **arrays(keys, *_KEY)):
-        last[row["receiver_id"]] = row["created_at"]
-    return new, last
-
-
-async def _learn_clocks(writing: Writing) -> None:
-    """What the batch says of its authors' clocks, for the delays of all others."""
-    doubted = set()
-    for (channel_id, message_id, _), receipt in writing.batch.receipts.items():
-        if not receipt.sent_by_receiver or receipt.received_at is None:
-            continue
-        key = (channel_id, message_id)
-        message = writing.message(key)
-        sent_at = message.claim.sent_at
-        offset = receipt.received_at - sent_at
-        if abs(offset) < _CLOCK_IS_OFF_MS:
-            continue
-        if not message.author_offset or offset < message.author_offset:
-            writing.learned.messages[key] = message._replace(author_offset=offset)
-            # Of a new message no receipt is stored yet.
-            if key not in writing.new_messages:
-                doubted.add((sent_at, *key))
-    await _doubt_delays(writing, doubted)
+    return doubted
 
 
 async def _doubt_delays(writing: Writing, messages: Set[tuple[int, int, int]]) -> None:
@@ -166,11 +291,13 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
         )
 
 
-async def _write_memberships(writing: Writing, keys: Sequence[_Key]) -> None:
+async def _write_memberships(
+    writing: Writing, keys: Sequence[_Key], receipts: Mapping[ReceiptKey, NewReceipt]
+) -> None:
     """From when to when each receiver holds messages of a channel."""
     known, grown = writing.known.memberships, writing.learned.memberships
     for sent_at, channel_id, message_id, receiver_id in keys:
-        if writing.batch.receipts[channel_id, message_id, receiver_id].created_at is None:
+        if receipts[channel_id, message_id, receiver_id].vote is None:
             continue  # a mark says who wrote it, not that its author was there to receive
         minute = floor_to_minute(sent_at)
         key = (channel_id, receiver_id)

@@ -1,42 +1,53 @@
 -- name: insert_receipts
--- Counts by what it returns: a cluster reports the rows sent, not the rows stored.
+-- Counts by what it returns: a cluster reports the rows sent, not the rows stored. held: or a mark, without a failure.
 with inserted as (
-    insert into receipt
-        (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, delay)
+    insert into receipt (
+        sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, state, authored_at,
+        vote, envelope_id
+    )
     select
         sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
-        receipt_delay(sent_at + author_offset, received_at, created_at)
-    from unnest(
-        $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[],
-        $created_at::bigint[], $received_at::bigint[], $sent_by_receiver::boolean[], $author_offsets::bigint[],
-        $kinds::integer[]
-    ) as n (
-        sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver, author_offset, kind
-    )
+        receipt_state(sent_at + author_offset, case when clock <> 2 then received_at end, created_at, said),
+        authored_at,
+        nullif(vote, array[clock, created_at, sent_at]),
+        envelope_id
+    -- include: new_receipt.sql
     on conflict do nothing
-    returning 1
+    returning created_at is not null or state >= 4096 as is_held
 )
-select count(*) from inserted
+select count(*) as receipts, count(*) filter (where is_held) as held from inserted
 
 -- name: merge_receipts
--- The earliest of its samples dates a receipt, and one that says "I wrote it" is enough. Returns what changed.
--- is_earlier: the receipt got an earlier date, so that the last one of its receiver may lie earlier too. author_offset:
--- how far an author's clock is off by what its receipt says now; NULL: nothing, or not an author's.
+-- The earliest of its samples that hold it dates a receipt, and one that says "I wrote it" is enough. Returns what
+-- changed. is_earlier: the receipt got an earlier date, so that the last one of its receiver may lie earlier too.
+-- author_offset: how far an author's clock is off by what its receipt says now; NULL: nothing, or not an author's.
 update receipt r
 set created_at = least(r.created_at, n.created_at),
     received_at = least(r.received_at, n.received_at),
     sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver,
-    delay = receipt_delay(
+    authored_at = least(r.authored_at, n.authored_at),
+    state = receipt_state(
         r.sent_at + case when r.sent_by_receiver then 0 else n.author_offset end,
-        least(r.received_at, n.received_at),
-        least(r.created_at, n.created_at)
-    )
+        case when n.clock <> 2 then least(r.received_at, n.received_at) end,
+        least(r.created_at, n.created_at),
+        ((r.state | n.said) & 1920)
+        + case
+            when n.created_at is null or r.created_at < n.created_at then r.state & 96
+            when r.created_at = n.created_at then least(r.state & 96, n.said & 96)
+            else n.said & 96
+        end
+    ),
+    vote = nullif(
+        least(
+            case when r.state < 4096 then coalesce(r.vote, array[n.clock, r.created_at, r.sent_at]) end, n.vote
+        ),
+        array[n.clock, least(r.created_at, n.created_at), r.sent_at]
+    ),
+    envelope_id = case
+        when n.created_at is null or r.created_at <= n.created_at then r.envelope_id else n.envelope_id end
 from (
     select n.*, known.created_at as known_created_at
-    from unnest(
-        $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[],
-        $created_at::bigint[], $received_at::bigint[], $sent_by_receiver::boolean[], $author_offsets::bigint[]
-    ) as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, sent_by_receiver, author_offset)
+    -- include: new_receipt.sql
     join receipt known on known.sent_at = n.sent_at and known.channel_id = n.channel_id
         and known.message_id = n.message_id and known.receiver_id = n.receiver_id
 ) n
@@ -45,25 +56,64 @@ where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n
   and (
       n.created_at < r.created_at
       or (r.created_at is null and n.created_at is not null)
+      or (n.created_at = r.created_at and n.said & 96 < r.state & 96)
       or n.received_at < r.received_at
       or (r.received_at is null and n.received_at is not null)
       or (n.sent_by_receiver and not r.sent_by_receiver)
+      or n.said & 1920 & ~r.state::integer <> 0
+      or n.authored_at < r.authored_at
+      or (r.authored_at is null and n.authored_at is not null)
+      or r.state >= 4096 and n.vote is not null
+      or n.vote < coalesce(r.vote, array[n.clock, r.created_at, r.sent_at])
   )
 returning
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
     coalesce(n.created_at < n.known_created_at, false) as is_earlier,
+    n.known_created_at is null and n.created_at is not null as is_held_now,
     case when r.sent_by_receiver then r.received_at - r.sent_at end as author_offset
+
+-- name: write_failures
+-- The first sample of each outcome counts. was_there: it got an earlier date.
+insert into failure (sent_at, channel_id, message_id, receiver_id, outcome, created_at, reason)
+select * from unnest(
+    $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[], $outcomes::smallint[],
+    $created_at::bigint[], $reasons::text[]
+)
+on conflict (sent_at, channel_id, message_id, receiver_id, outcome) do update
+set created_at = excluded.created_at, reason = excluded.reason
+where (coalesce(excluded.created_at, $never::bigint), excluded.reason collate "C")
+    < (coalesce(failure.created_at, $never::bigint), failure.reason collate "C")
+returning receiver_id, outcome, xmax <> 0 as was_there
 
 -- name: last_created_at
 -- When the receivers of these receipts last reported one of them, after merging.
-select r.receiver_id, max(r.created_at) as created_at
+select receiver_id, max(greatest(r.created_at, failed_at)) as created_at
 from unnest(
     $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[]
 ) as n (sent_at, channel_id, message_id, receiver_id)
-join receipt r on r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
-    and r.receiver_id = n.receiver_id
-where r.created_at is not null
-group by r.receiver_id
+join receipt r using (sent_at, channel_id, message_id, receiver_id)
+cross join lateral (
+    select max(f.created_at) as failed_at
+    from failure f
+    where f.sent_at = n.sent_at and f.channel_id = n.channel_id and f.message_id = n.message_id
+      and f.receiver_id = n.receiver_id and f.outcome < 4
+) failed
+where r.state < 4096
+group by receiver_id
+
+-- name: doubt_messages
+-- Their receipts may be stored (or going to be, by transactions that run now) under a sentAt or kind that is not right;
+-- repair will decide.
+insert into doubted_message (channel_id, message_id)
+select * from unnest($channel_ids::bigint[], $message_ids::bigint[])
+on conflict do nothing
+
+-- name: votes_of
+-- What else samples of these messages say of their sentAt.
+select distinct vote[3] as sent_at
+from unnest($channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[]) as n (channel_id, message_id, sent_at)
+join receipt using (sent_at, channel_id, message_id)
+where vote is not null
 
 -- name: doubt_receivers
 insert into doubted_receiver (receiver_id)

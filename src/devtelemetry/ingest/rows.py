@@ -6,11 +6,11 @@ key: two writers that take the same locks in the same order cannot deadlock.
 
 from dataclasses import dataclass
 
-from devtelemetry.ingest.authors import lock_authors, write_authors
-from devtelemetry.ingest.batch import Batch, floor_to_minute
+from devtelemetry.ingest.batch import CLOCKS, RECEIVERS_CLOCK, Batch, floor_to_minute
+from devtelemetry.ingest.envelopes import lock_envelopes, write_envelopes
 from devtelemetry.ingest.known import Known, Writing
 from devtelemetry.ingest.messages import write_messages
-from devtelemetry.ingest.receipts import write_receipts
+from devtelemetry.ingest.receipts import doubt_messages, write_receipts
 from devtelemetry.ingest.reported import write_lost, write_membership_reports, write_runs
 from devtelemetry.model import HOUR_MS
 from devtelemetry.store.database import Connection
@@ -29,7 +29,7 @@ class Stored:
     new: int = 0
     duplicates: int = 0
     dropped: int = 0  # samples of installations that opted out, and of who is being forgotten
-    conflicts: int = 0  # samples whose sentAt is not their message's
+    conflicts: int = 0  # samples whose sentAt is not their message's, by a clock as good
     late: int = 0  # samples that came after their shortest window was settled
 
 
@@ -74,26 +74,28 @@ class RowWriter:
                     continue  # what memory knew is void, the days included: look again
                 kept = await self._without_forgotten(connection, batch)
                 writing = Writing(connection, self.keyring, kept, self._known)
-                await lock_authors(writing)
+                await lock_envelopes(writing)
                 await write_messages(writing)
                 new = await write_receipts(writing)
-                marked = await write_authors(writing)
-                conflicts, late = await self._write_arrivals(writing, marked, now_ms)
+                changed = await write_envelopes(writing)
+                changed += await doubt_messages(writing)
+                conflicts, late = await self._write_arrivals(writing, changed, now_ms)
                 await write_membership_reports(writing)
                 await write_runs(writing)
                 await write_lost(writing)
             self._known.remember(writing.learned)
             return Stored(
                 new=new,
-                duplicates=len(kept.said) - new,
-                dropped=len(batch.said) - len(kept.said),
+                duplicates=kept.samples - new,
+                dropped=batch.samples - kept.samples,
                 conflicts=conflicts,
                 late=late,
             )
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
-        # Marks lie on their message's day too; a known message's day was made with it.
-        days = {day_of(message.claim.sent_at) for message in batch.messages.values()}
+        # Of all that is said, since repair may move a message to any of it.
+        days = {day_of(sample.sent_at) for _, sample in batch.said}
+        days |= {day_of(sample.sent_at) for sample in batch.said_unnamed}
         if not days <= self._known.days:
             await make_days(connection, days)
             self._known.days |= days
@@ -129,30 +131,31 @@ class RowWriter:
         return batch.without(self.keyring, {row["receiver_id"] for row in rows})
 
     async def _write_arrivals(
-        self, writing: Writing, marked: list[int], now_ms: int
+        self, writing: Writing, changed: list[int], now_ms: int
     ) -> tuple[int, int]:
         """Notes for which minutes of event time something came, so that windows are computed again.
 
-        marked  the sentAt of messages whose author is known since
+        changed  the sentAt of messages of which envelopes tell something new, and what the sentAt
+                 of doubted messages may become
 
         Returns how many samples contradict their message's sentAt, and how many are late.
         """
         conflicts = late = 0
         on_time: dict[int, bool] = {}  # by minute of event time: whether something of it was
         is_late = self._settle_rule.is_late
-        sent_at_of = {key: writing.message(key).claim.sent_at for key in writing.batch.messages}
+        stored = {key: writing.message(key) for key in writing.batch.messages}
         for key, sample in writing.batch.said:
-            sent_at = sent_at_of[key]
-            conflicts += sample.sent_at != sent_at
+            sent_at, clock, *_ = stored[key]
+            if sample.sent_at != sent_at:
+                if clock == CLOCKS[sample.sent_at_clock] != RECEIVERS_CLOCK:
+                    conflicts += 1
+                on_time.setdefault(floor_to_minute(sample.sent_at), True)
             if sample.created_at is not None and is_late(sent_at, sample.created_at):
                 late += 1
                 on_time.setdefault(floor_to_minute(sent_at), False)
             else:
                 on_time[floor_to_minute(sent_at)] = True
-        # A message that moved is missed in the windows of its old sentAt; nothing else says so.
-        for sent_at in writing.moved_from:
-            on_time[floor_to_minute(sent_at)] = True
-        for sent_at in marked:
+        for sent_at in changed:
             minute = floor_to_minute(sent_at)
             on_time[minute] = on_time.get(minute, False) or not is_late(sent_at, now_ms)
 

@@ -22,7 +22,7 @@ from typing import Any
 import orjson
 
 from devtelemetry.ingest.check import MAX_ID_BYTES, AgeLimits, check
-from devtelemetry.model import Reason, Sample, SentEnvelope, Source
+from devtelemetry.model import EnvelopeEvent, Outcome, Reason, SaidOfEnvelope, Sample, Source
 from devtelemetry.model.errors import DevTelemetryError
 
 # Of one body. The client keeps 5,000 items and adds those of up to 80 s; 16 MiB hold 24,000 of its
@@ -73,9 +73,12 @@ class Report:
     """
 
     samples: list[Sample] = field(default_factory=list)
-    sent_envelopes: list[SentEnvelope] = field(default_factory=list)
+    said_of_envelopes: list[SaidOfEnvelope] = field(default_factory=list)
     not_kept: int = 0
     rejections: Counter[str] = field(default_factory=Counter)
+
+
+_Add = Callable[[Report, dict[str, Any], AgeLimits, int], None]
 
 
 def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
@@ -97,6 +100,30 @@ def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     surplus = sum(1 for _ in parts)
     if surplus:
         report.rejections[Refused.TOO_MANY] += surplus
+    return report
+
+
+def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
+    """The body of /update-envelope: an envelope that its receiver got and perhaps could not read.
+
+    Raises Unreadable if the body is no JSON object.
+    """
+    try:
+        said = _loads(body)
+    except ValueError as error:
+        raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+    if not isinstance(said, dict):
+        raise Unreadable(Refused.WRONG_SHAPE, "the body is no JSON object")
+    why = _text(said.get("processingError"))
+    if not why:
+        return Report(not_kept=1)
+    report = Report()
+    sample = _sample(said, now_ms)._replace(outcome=Outcome.UNREADABLE, reason=_code(why))
+    refusal = check(sample, limits, now_ms)
+    if refusal is None:
+        report.samples.append(sample)
+    else:
+        report.rejections[refusal.reason.label] += 1
     return report
 
 
@@ -160,28 +187,42 @@ def _sample(entry: dict[str, Any], now_ms: int) -> Sample:
     )
 
 
-def _add_sent_envelope(
-    report: Report,
-    data: dict[str, Any],
-    limits: AgeLimits,  # noqa: ARG001 - the client may write 0 or 1 as its sentAt
-    now_ms: int,
+def _add_said_of_envelope(
+    event: EnvelopeEvent, report: Report, data: dict[str, Any], now_ms: int, *, reason: str = ""
 ) -> None:
+    """The client may write 0 or 1 as an envelope's sentAt: it is not looked at."""
     sender, envelope = _text(data.get("senderKeyUID")), _id(data.get("messageHash"))
     installation = _text(data.get("peerId"))
     ids = (sender, envelope, installation)
-    if not sender or not envelope or any("\0" in text for text in ids):
+    is_missing = not envelope or not (sender if event is EnvelopeEvent.SENT else installation)
+    if is_missing or any("\0" in text for text in ids):
         report.rejections[Reason.MISSING_FIELD.label] += 1
     elif any(_is_longer(text, MAX_ID_BYTES) for text in ids):
         report.rejections[Reason.TOO_LONG.label] += 1
     else:
-        report.sent_envelopes.append(SentEnvelope(sender, installation, envelope, now_ms))
+        why = reason or _code(_text(data.get("error")))
+        report.said_of_envelopes.append(
+            SaidOfEnvelope(event, envelope, installation, now_ms, sender, why)
+        )
+
+
+def _adder(event: EnvelopeEvent, reason: str = "") -> _Add:
+    def add(report: Report, data: dict[str, Any], _: AgeLimits, now_ms: int) -> None:
+        _add_said_of_envelope(event, report, data, now_ms, reason=reason)
+
+    return add
 
 
 # What is done with an item's data, by type; of ReceivedMessages with each entry. Of other types
 # nothing is computed and nothing kept.
-_ADD: Mapping[str, Callable[[Report, dict[str, Any], AgeLimits, int], None]] = {
+_ADD: Mapping[str, _Add] = {
     "ReceivedMessages": _add_sample,
-    "SentEnvelope": _add_sent_envelope,
+    "SentEnvelope": _adder(EnvelopeEvent.SENT),
+    "ErrorSendingEnvelope": _adder(EnvelopeEvent.SEND_FAILED),
+    "MessageCheckFailure": _adder(EnvelopeEvent.SEND_FAILED, "not_in_store"),
+    "MessageCheckSuccess": _adder(EnvelopeEvent.WENT_OUT),
+    "MessageDeliveryConfirmed": _adder(EnvelopeEvent.WENT_OUT),
+    "MissedRelevantMessages": _adder(EnvelopeEvent.FROM_STORE),
 }
 
 
@@ -190,6 +231,11 @@ _ADD: Mapping[str, Callable[[Report, dict[str, Any], AgeLimits, int], None]] = {
 
 def _text(value: object) -> str:
     return value if isinstance(value, str) else ""
+
+
+def _code(error: str) -> str:
+    """A client's error as a reason: words with _ between them."""
+    return re.sub("[^a-z0-9.-]+", "_", error[:MAX_ID_BYTES].lower()).strip("_")[:64]
 
 
 def _id(value: object) -> str:

@@ -34,6 +34,7 @@ from devtelemetry.ingest.statusgo import (
     Unreadable,
     read_and_leave,
     read_record_metrics,
+    read_update_envelope,
 )
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
 from devtelemetry.model.errors import Busy, Unavailable
@@ -63,7 +64,7 @@ class _Endpoint(NamedTuple):
 
 _ENDPOINTS = (
     _Endpoint("record-metrics", read_record_metrics, answers_array=True),
-    _Endpoint("update-envelope", read_and_leave, answers_array=False),
+    _Endpoint("update-envelope", read_update_envelope, answers_array=False),
     _Endpoint("protocol-stats", read_and_leave, answers_array=False),
     _Endpoint("waku-metrics", read_and_leave, answers_array=False),
 )
@@ -280,20 +281,20 @@ def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:
 
     A part that is committed before a later one fails does no harm: it is sent again with the rest.
     """
-    weight = len(report.samples) + len(report.sent_envelopes)
+    weight = len(report.samples) + len(report.said_of_envelopes)
     if not weight:
         return
     if weight <= GROUP_SAMPLES:
         yield Submission(
             samples=report.samples,
-            sent_envelopes=report.sent_envelopes,
+            said_of_envelopes=report.said_of_envelopes,
             size_bytes=size_bytes,
         )
         return
     for samples in _slices(report.samples):
         yield Submission(samples=samples, size_bytes=size_bytes * len(samples) // weight)
-    for sent in _slices(report.sent_envelopes):
-        yield Submission(sent_envelopes=sent, size_bytes=size_bytes * len(sent) // weight)
+    for sent in _slices(report.said_of_envelopes):
+        yield Submission(said_of_envelopes=sent, size_bytes=size_bytes * len(sent) // weight)
 
 
 def _slices(rows: list[T]) -> Iterator[list[T]]:

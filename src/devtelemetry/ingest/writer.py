@@ -20,8 +20,8 @@ from devtelemetry.model import (
     LostReports,
     ReportedMembership,
     ReportRun,
+    SaidOfEnvelope,
     Sample,
-    SentEnvelope,
 )
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
@@ -48,7 +48,7 @@ class Submission:
 
     samples: Sequence[Sample] = ()
     heartbeats: Sequence[Heartbeat] = ()
-    sent_envelopes: Sequence[SentEnvelope] = ()
+    said_of_envelopes: Sequence[SaidOfEnvelope] = ()
     memberships: Sequence[ReportedMembership] = ()
     runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
     lost: Sequence[LostReports] = ()
@@ -62,7 +62,7 @@ class Submission:
             # A run comes with its samples; what is left of it where all were rejected is a row.
             max(len(self.samples), len(self.runs))
             + len(self.heartbeats)
-            + len(self.sent_envelopes)
+            + len(self.said_of_envelopes)
             + len(self.memberships)
             + len(self.lost)
         )
@@ -191,7 +191,7 @@ class GroupCommit:
             batch.add_samples(keyring, submission.samples)
             for beat in submission.heartbeats:
                 batch.add_heartbeat(keyring, beat)
-            batch.add_sent_envelopes(keyring, submission.sent_envelopes)
+            batch.add_said_of_envelopes(keyring, submission.said_of_envelopes)
             batch.add_memberships(keyring, submission.memberships)
             batch.add_runs(keyring, submission.runs)
             batch.add_lost(keyring, submission.lost)

@@ -27,9 +27,15 @@ class Counts:
     """What the ratios are made of; counts add up, ratios never do.
 
     expected      (message, receiver) pairs in which the receiver should hold the message
-    missing       those of them without a receipt
-    corroborated  those of `expected` whose message another receiver holds or sent
+    missing       those of them that the receiver does not hold
+    corroborated  those of `expected` whose message another receiver reports or sent
     unknown       pairs of which nothing can be said, counted apart from `expected`
+    unreadable    of `missing`: arrived and could not be read
+    dropped       of `missing`: arrived, and the app threw it away
+    not_sent      of `missing`: its author says that it could not be sent
+    recovered     delivered pairs that were unreadable at first
+    by_live       delivered pairs by how they came, as far as that is said; by_history, by_resend
+                  likewise
     """
 
     messages: int
@@ -38,6 +44,18 @@ class Counts:
     missing: int
     corroborated: int
     unknown: int = 0
+    unreadable: int = 0
+    dropped: int = 0
+    not_sent: int = 0
+    recovered: int = 0
+    by_live: int = 0
+    by_history: int = 0
+    by_resend: int = 0
+
+    @property
+    def not_arrived(self) -> int:
+        """What is missing for no reason that anyone gave."""
+        return self.missing - self.unreadable - self.dropped - self.not_sent
 
     @property
     def reliability(self) -> float | None:
@@ -135,6 +153,19 @@ class Captures(NamedTuple):
 NO_CAPTURES = Captures()
 
 
+class LossReason(NamedTuple):
+    """How many pairs are missing for one reason.
+
+    of      what became of them: `unreadable`, `dropped`, `not_sent`, `not_arrived`; None: reasons
+            that are rare or concern few receivers, put together
+    reason  a code of the app's; "": none was given; None as above
+    """
+
+    of: str | None
+    reason: str | None
+    pairs: int
+
+
 class Dimension(StrEnum):
     """What figures are broken down by."""
 
@@ -163,6 +194,7 @@ class Figures:
 
     median, trimmed  of the receivers' delivery ratios; trimmed: the mean of the middle 80 %
     influence        how far leaving out one receiver can move R (of a channel: Rch), at most
+    reasons          of the missing pairs, the most frequent first, the rest last
     """
 
     spreads: Spreads = NO_SPREADS
@@ -171,6 +203,7 @@ class Figures:
     median: float | None = None
     trimmed: float | None = None
     influence: float | None = None
+    reasons: tuple[LossReason, ...] = ()
 
 
 NO_FIGURES = Figures()

@@ -114,13 +114,24 @@ class MembershipReport(NamedTuple):
     left_at: int
 
 
-class SentEnvelope(NamedTuple):
-    """status-go's report that a node published an envelope: it wrote the messages inside."""
+class EnvelopeEvent(IntEnum):
+    """What is said of an envelope, and so of the messages that came in it."""
 
-    sender_public_key: str
-    installation_id: str
+    SENT = 0  # its author wrote what is in it
+    SEND_FAILED = 1  # likewise, and could not send it
+    WENT_OUT = 2  # it was seen in the network
+    FROM_STORE = 3  # the installation got it from a store
+
+
+class SaidOfEnvelope(NamedTuple):
+    """status-go's report of an envelope, apart from the messages inside."""
+
+    event: EnvelopeEvent
     envelope_id: str
+    installation_id: str
     created_at: int  # Unix ms, the server's clock
+    receiver_public_key: str = ""  # empty: not said
+    reason: str = ""  # why it was not sent
 
 
 class Reason(IntEnum):

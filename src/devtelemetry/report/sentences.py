@@ -6,7 +6,7 @@ from rich.text import Text
 
 from devtelemetry import words
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks
-from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, sum_of
+from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, reasons_of, sum_of
 from devtelemetry.model import WindowReliability
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -38,6 +38,12 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
         )
         yield Text(f"{within}.")
         yield Text(f"Delay: {reached}.")
+    for sentence in (
+        words.losses(total.counts, reasons_of(windows)),
+        words.ways(total.counts),
+    ):
+        if sentence:
+            yield Text(sentence)
     unseen = sum(window.unseen for window in windows if window.unseen is not None)
     if round(unseen):
         yield Text(

@@ -65,13 +65,20 @@ RELIABILITY = _figure(
 # Counted for each receiver, channel and type of message; all figures are sums of these.
 PAIRS = (
     _count("expected", "(message, receiver) pairs that should be there."),
-    _count("missing", "Those of them without a receipt."),
+    _count("missing", "Those of them that the receiver does not hold."),
     _count("corroborated", "Those of `expected` whose message another receiver holds or sent."),
     _count(
         "unknown",
         "Pairs of which nothing can be said, since the receiver's reports are missing; not in "
         "`expected`.",
     ),
+    _count("unreadable", "Those of `missing` that arrived and could not be read."),
+    _count("dropped", "Those of `missing` that arrived and that the app threw away."),
+    _count("not_sent", "Those of `missing` whose author says that the message could not be sent."),
+    _count("recovered", "Delivered pairs that were unreadable at first."),
+    _count("by_live", "Delivered pairs that came live."),
+    _count("by_history", "Delivered pairs that came from a history: an archive or a store."),
+    _count("by_resend", "Delivered pairs that came because they were sent again."),
 )
 
 COUNTS = (
@@ -109,6 +116,8 @@ OF_RECEIVERS = (
     ),
 )
 
+REASONS = Column("reasons", "jsonb", Level.WINDOW | Level.CHANNEL)
+
 # Stored of a window; a channel has them too, made of its captures when it is read.
 UNSEEN = (
     _figure(
@@ -124,7 +133,7 @@ UNSEEN = (
     ),
 )
 
-COLUMNS = (RELIABILITY, *COUNTS, *SPREADS, *DELAYS, CAPTURES, *OF_RECEIVERS, *UNSEEN)
+COLUMNS = (RELIABILITY, *COUNTS, *SPREADS, *DELAYS, CAPTURES, *OF_RECEIVERS, REASONS, *UNSEEN)
 
 
 def of_level(level: Level, columns: Iterable[Column] = COLUMNS) -> tuple[str, ...]:

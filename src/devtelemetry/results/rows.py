@@ -4,6 +4,7 @@ A column has the same name in every table and in what the algorithm returns, so 
 them all. A NULL means that the window was computed before the column was kept.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -22,6 +23,7 @@ from devtelemetry.model import (
     Dimension,
     Figures,
     Group,
+    LossReason,
     Spread,
     Spreads,
 )
@@ -35,7 +37,13 @@ Row = Mapping[str, Any]
 CHANNEL_ROW = ("channel_id", *of_level(Level.CHANNEL))
 GROUP_ROW = ("channel_id", "dimension", "is_rest", "value", *of_level(Level.GROUP))
 
-_NOTHING = {"bigint": 0, "double precision": None, "numeric[]": [0, 0, 0, 0], "bigint[]": []}
+_NOTHING = {
+    "bigint": 0,
+    "double precision": None,
+    "numeric[]": [0, 0, 0, 0],
+    "bigint[]": [],
+    "jsonb": "[]",
+}
 NO_CHANNEL_TAKES_PART: Row = {
     column.name: _NOTHING[column.type] for column in COLUMNS if Level.WINDOW in column.levels
 }
@@ -58,7 +66,6 @@ class Computed:
 
 
 _counts = itemgetter(*(column.name for column in COUNTS))
-_of_receivers = itemgetter(*(column.name for column in OF_RECEIVERS))
 
 
 def counts_of(row: Row) -> Counts:
@@ -66,7 +73,7 @@ def counts_of(row: Row) -> Counts:
 
 
 def figures_of_window(row: Row) -> Figures:
-    return Figures(_spreads(row), _delays(row), NO_CAPTURES, *_of_receivers(row))
+    return Figures(_spreads(row), _delays(row), NO_CAPTURES, **_of_receivers(row))
 
 
 def figures_of_channel(row: Row) -> Figures:
@@ -75,7 +82,7 @@ def figures_of_channel(row: Row) -> Figures:
         spreads_within_channel(row),
         _delays(row),
         NO_CAPTURES if captures is None else Captures(*captures),
-        *_of_receivers(row),
+        **_of_receivers(row),
     )
 
 
@@ -114,6 +121,12 @@ def _delays(row: Row) -> Delays:
     if row["delivery_delays"] is None:
         return NO_DELAYS
     return Delays(_delay_counts(row["delivery_delays"]), _delay_counts(row["report_delays"]))
+
+
+def _of_receivers(row: Row) -> dict[str, Any]:
+    """By the names of Figures."""
+    reasons = tuple(LossReason(*one) for one in json.loads(row["reasons"] or "[]"))
+    return {**{column.name: row[column.name] for column in OF_RECEIVERS}, "reasons": reasons}
 
 
 def _delay_counts(stored: Sequence[int]) -> DelayCounts:

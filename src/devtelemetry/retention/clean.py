@@ -134,5 +134,6 @@ async def _drop_receipts(connection: Connection, day: int) -> None:
     await drop_day(connection, day)
     bounds = {"start_ms": day_start_ms(day), "end_ms": day_start_ms(day + 1)}
     await connection.execute(_QUERIES["delete_messages"], **bounds)
+    await connection.execute(_QUERIES["delete_failures"], **bounds)
     await connection.execute(_QUERIES["delete_arrivals"], **bounds)
     await connection.execute(_QUERIES["remember_cleaned"], day_start=day_start_ms(day))

@@ -4,6 +4,9 @@ select exists (select from receipt where sent_at >= $start_ms::bigint and sent_a
 -- name: delete_messages
 delete from message where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
 
+-- name: delete_failures
+delete from failure where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
+
 -- name: delete_arrivals
 delete from arrival where sent_minute >= $start_ms::bigint and sent_minute < $end_ms::bigint
 
@@ -11,8 +14,11 @@ delete from arrival where sent_minute >= $start_ms::bigint and sent_minute < $en
 -- Both halves are of no use without the message, whose samples are gone.
 with of_messages as (
     delete from message_envelope where created_at < $before_ms::bigint
+),
+unnamed as (
+    delete from unreadable_envelope where created_at < $before_ms::bigint
 )
-delete from sent_envelope where created_at < $before_ms::bigint
+delete from envelope_event where created_at < $before_ms::bigint
 
 -- name: settle_lost
 -- What is said to be lost of days that are gone (oldest_day_kept: the first that is not) opens no hole any more. So its

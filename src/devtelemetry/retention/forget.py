@@ -27,6 +27,11 @@ BATCH_RECEIPTS = 5_000  # of one transaction: ingest waits no longer than for a 
 _GREATEST_ID = 2**63 - 1
 _KEY = ("sent_at", "channel_id", "message_id", "receiver_id")  # of a receipt
 _QUERIES = queries(__package__, "forget.sql")
+# After the receipts, in this order.
+_LAST = (
+    *("delete_memberships", "delete_failures", "delete_unreadable_envelopes"),
+    *("delete_envelope_events", "release_receivers"),
+)
 
 
 async def forget_key(database: Database, public_key: str) -> int:
@@ -101,7 +106,7 @@ async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> 
             alone = []
     if alone:
         deleted += await _delete_with_messages(connection, alone)
-    for name in ("delete_memberships", "delete_sent_envelopes", "release_receivers"):
+    for name in _LAST:
         await connection.execute(_QUERIES[name], receiver_ids=receivers)
     return deleted
 

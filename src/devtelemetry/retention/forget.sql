@@ -43,7 +43,7 @@ select
         select
         from receipt other
         where other.sent_at = r.sent_at and other.channel_id = r.channel_id and other.message_id = r.message_id
-          and other.receiver_id <> all ($receiver_ids::bigint[]) and other.created_at is not null
+          and other.receiver_id <> all ($receiver_ids::bigint[]) and other.state < 4096
     ) as is_shared
 from receipt r
 where r.receiver_id = any ($receiver_ids::bigint[])
@@ -60,7 +60,7 @@ with deleted as (
         as n (sent_at, channel_id, message_id, receiver_id)
     where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
       and r.receiver_id = n.receiver_id
-    returning r.sent_at, r.channel_id, r.message_id, r.created_at, r.received_at, r.sent_by_receiver
+    returning r.sent_at, r.channel_id, r.message_id, r.state, r.received_at, r.sent_by_receiver
 ),
 doubted as (
     insert into doubted_delay (sent_at, channel_id, message_id)
@@ -69,7 +69,7 @@ doubted as (
     where sent_by_receiver and abs(received_at - sent_at) >= 1000
     on conflict do nothing
 )
-select count(created_at) from deleted
+select count(*) filter (where state < 4096) from deleted
 
 -- name: delete_orphaned_messages
 -- Those of these messages that nobody reports any more, with their authors' marks. All receipts stand under their
@@ -82,7 +82,7 @@ with orphaned as (
           select
           from receipt r
           where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
-            and r.created_at is not null
+            and r.state < 4096
       )
     returning m.sent_at, m.channel_id, m.message_id
 ),
@@ -101,8 +101,17 @@ with reports as (
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
 
--- name: delete_sent_envelopes
-delete from sent_envelope where receiver_id = any ($receiver_ids::bigint[])
+-- name: delete_failures
+delete from failure where receiver_id = any ($receiver_ids::bigint[])
+
+-- name: delete_unreadable_envelopes
+delete from unreadable_envelope where receiver_id = any ($receiver_ids::bigint[])
+
+-- name: delete_envelope_events
+-- Of an installation that never says who it is they go with its day.
+delete from envelope_event
+where receiver_id = any ($receiver_ids::bigint[])
+   or installation_id in (select installation_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[]))
 
 -- name: release_receivers
 -- From here on they are as if they had never been here.

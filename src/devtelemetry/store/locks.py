@@ -14,7 +14,6 @@ class Lock(IntEnum):
     AGGREGATE = 3  # one server computes windows; shared by an import, which must be whole first
     CLEAN = 4  # one server cleans
     PARTITIONS = 5  # one server adds days
-    MESSAGES = 6  # one transaction at a time replaces what is known of messages
-    AUTHORS = 7  # one transaction at a time matches envelopes with their authors
+    ENVELOPES = 7  # one transaction at a time matches envelopes with what is said of them
     FORGET = 8  # one server deletes what a forgotten receiver reported
     PUBLISH = 9  # one server sends windows to the store of time series

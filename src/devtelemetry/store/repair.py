@@ -3,13 +3,13 @@
 Ingest notes what turns out wrong in the transaction that finds it; the figures are computed from
 repaired rows only, so they do not depend on the order of arrival.
 
-Two things can turn out wrong only when reports are accepted out of the order of their createdAt (an
-import, servers whose clocks differ): a message's sentAt or type, when an earlier sample of it comes
-(its receipts then move, and with them the first and last ones of who holds it); and when a
-receiver last reported, when an earlier copy of its latest sample comes.
+Samples may differ in the sentAt of their message, and its type may come with a later one than its
+first. Then its receipts move, and with them the first and last moments of who reports it. When a
+receiver last reported can turn out wrong only when reports are accepted out of the order of their
+createdAt (an import, servers whose clocks differ).
 
-The third is common where clocks are off: the author's own report, which tells by how much, comes
-after reports of others, whose delays were stored as if its clock were right.
+Where clocks are off, the author's own report, which tells by how much, comes after reports of
+others, whose delays were stored as if its clock were right.
 """
 
 import contextlib
@@ -28,6 +28,11 @@ CORRECTED_MESSAGES = 500  # of one transaction: ingest waits no longer than for 
 _ALL_TIME = (-(2**63), 2**63 - 1)  # Unix ms
 
 _QUERIES = queries(__package__, "repair.sql")
+
+_MOVED = (
+    *("sent_at", "clock", "channel_id", "message_id", "receiver_id", "created_at", "received_at"),
+    *("kind", "sent_by_receiver", "state", "authored_at", "envelope_id"),
+)
 
 
 async def repair(database: Database) -> None:
@@ -96,10 +101,11 @@ async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> Asy
     """
     async with holding_ingest_out(connection, lock_timeout=lock_timeout):
         if await connection.fetchval(_QUERIES["needs_repair"]):
-            touched = await _move_receipts(connection)
+            await connection.execute(_QUERIES["retype_receipts"])
+            await _settle_messages(connection)
             await connection.execute(_QUERIES["doubt_moved_delays"])
-            await connection.execute(_QUERIES["forget_moves"])
-            await connection.execute(_QUERIES["redate_receivers"], receiver_ids=touched)
+            await connection.execute(_QUERIES["forget_doubted_messages"])
+            await connection.execute(_QUERIES["redate_receivers"])
             await connection.execute(_QUERIES["forget_doubts"])
         yield
         await raise_epoch(connection)
@@ -125,33 +131,42 @@ async def _correct_delays(connection: Connection) -> int:
     return len(noted)
 
 
-async def _move_receipts(connection: Connection) -> list[int]:
-    """Returns the receivers whose receipts moved."""
-    moves = await connection.fetch(_QUERIES["moved_messages"])
-    if not moves:
-        return []
-    receipts = await connection.fetch(
-        _QUERIES["take_receipts"],
-        **arrays(moves, "channel_ids", "message_ids", "moved_from", "sent_at", "kinds"),
+async def _settle_messages(connection: Connection) -> None:
+    """Decides the sentAt of doubted messages, and moves their receipts to it."""
+    moves = await connection.fetch(
+        _QUERIES["decide_messages"], days_kept=sorted(await existing_days(connection))
     )
-    if not receipts:
-        return []
-    # A receiver may have a receipt on either side: they become one, with the earlier date.
+    if not moves:
+        return
+    columns = arrays(
+        moves,
+        *("channel_ids", "message_ids", "moved_from", "old_clocks", "sent_at", "clocks", "kinds"),
+    )
+    receipts = await connection.fetch(_QUERIES["take_receipts"], **columns)
+    moved_from = columns.pop("moved_from")
+    del columns["old_clocks"], columns["kinds"]
+    await connection.execute(_QUERIES["set_messages"], **columns)
+    columns.pop("clocks")
+    await connection.execute(_QUERIES["move_failures"], **columns, moved_from=moved_from)
+    rows = [
+        (*(receipt[name] for name in _MOVED), *(receipt["vote"] or (None, None, None)))
+        for receipt in receipts
+    ]
     await connection.execute(
         _QUERIES["put_receipts"],
         **arrays(
-            receipts,
-            *("sent_at", "channel_ids", "message_ids", "receiver_ids"),
-            *("created_at", "received_at", "kinds", "sent_by_receiver"),
+            rows,
+            *("sent_at", "clocks", "channel_ids", "message_ids", "receiver_ids", "created_at"),
+            *("received_at", "kinds", "sent_by_receiver", "states", "authored_at", "envelope_ids"),
+            *("vote_clocks", "vote_created_at", "vote_sent_at"),
         ),
     )
-    await _respan(connection, receipts)
-    return sorted({receipt["receiver_id"] for receipt in receipts})
+    await _respan(connection, [r for r in receipts if r["moved_from"] != r["sent_at"]])
 
 
 async def _respan(connection: Connection, receipts: Sequence[Row]) -> None:
     """First sentAt and last minute anew, for whom they may have rested on a moved receipt."""
-    pairs = sorted({(r["channel_id"], r["receiver_id"]) for r in receipts if r["created_at"]})
+    pairs = sorted({(r["channel_id"], r["receiver_id"]) for r in receipts if r["vote"]})
     if not pairs:
         return
     days = await existing_days(connection)

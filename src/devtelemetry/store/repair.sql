@@ -10,64 +10,140 @@ update deployment set ingest_epoch = ingest_epoch + 1
 
 -- name: needs_repair
 -- Whether rows are noted that everyone reads.
-select exists (select from moved_message) or exists (select from doubted_receiver)
+select exists (select from doubted_message) or exists (select from doubted_receiver)
 
 -- name: doubts_delays
 -- Whether such are noted as only a computation of this window reads.
 select exists (select from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
--- name: moved_messages
-select q.channel_id, q.message_id, q.moved_from, m.sent_at, m.kind
-from moved_message q
-join message m on m.channel_id = q.channel_id and m.message_id = q.message_id
-order by m.sent_at, q.channel_id, q.message_id
+-- name: retype_receipts
+-- Where the first sample that says a type came after others.
+update receipt r
+set kind = m.kind
+from doubted_message
+join message m using (channel_id, message_id)
+where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id and r.kind <> m.kind
+
+-- name: decide_messages
+-- What doubted messages become, of those of which it is something else than is stored. Their
+-- sentAt is what most installations say by the best clock: of each, what it said first; of equally many, the first one.
+-- in   days_kept: bigint[], the days that have a partition; what was said of others is not looked at
+with
+doubted as materialized (
+    select m.channel_id, m.message_id, m.sent_at, m.clock, m.kind
+    from doubted_message
+    join message m using (channel_id, message_id)
+),
+
+ballot as (
+    select
+        channel_id,
+        message_id,
+        coalesce(v.installation_id, r.receiver_id) as voter,
+        coalesce(r.vote, array[d.clock, r.created_at, d.sent_at]) as vote
+    from doubted d
+    join receipt r using (sent_at, channel_id, message_id)
+    left join receiver v using (receiver_id)
+    where r.state < 4096
+),
+
+best as (
+    select channel_id, message_id, min(vote[1]) as clock
+    from ballot
+    where vote[3] / 86400000 = any ($days_kept::bigint[])
+    group by channel_id, message_id
+),
+
+vote_of_voter as (
+    select distinct on (channel_id, message_id, voter) channel_id, message_id, vote
+    from ballot
+    join best using (channel_id, message_id)
+    where vote[1] = clock and vote[3] / 86400000 = any ($days_kept::bigint[])
+    order by channel_id, message_id, voter, vote
+),
+
+counted as (
+    select channel_id, message_id, vote[1] as clock, vote[3] as sent_at, count(*) as votes, min(vote) as first_vote
+    from vote_of_voter
+    group by channel_id, message_id, vote[1], vote[3]
+),
+
+decided as (
+    select distinct on (channel_id, message_id) channel_id, message_id, clock::smallint as clock, sent_at
+    from counted
+    order by channel_id, message_id, votes desc, first_vote
+)
+
+select
+    channel_id, message_id, d.sent_at as moved_from, d.clock as old_clock, n.sent_at, n.clock, d.kind
+from doubted d
+join decided n using (channel_id, message_id)
+where d.sent_at <> n.sent_at or d.clock <> n.clock
+order by n.sent_at, channel_id, message_id
+
+-- name: set_messages
+update message m
+set sent_at = n.sent_at, clock = n.clock
+from unnest($channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[], $clocks::smallint[])
+    as n (channel_id, message_id, sent_at, clock)
+where m.channel_id = n.channel_id and m.message_id = n.message_id
+
+-- name: move_failures
+update failure f
+set sent_at = n.sent_at
+from unnest($channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[], $sent_at::bigint[])
+    as n (channel_id, message_id, moved_from, sent_at)
+where f.sent_at = n.moved_from and f.channel_id = n.channel_id and f.message_id = n.message_id
+  and f.sent_at <> n.sent_at
 
 -- name: take_receipts
--- Takes out the receipts that stand under a sentAt or kind that is no longer their message's.
+-- Takes out the receipts of these messages. A vote that rested on what the message had is said by itself from here on.
 delete from receipt r
 using unnest(
-    $channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[], $sent_at::bigint[], $kinds::integer[]
-) as q (channel_id, message_id, moved_from, sent_at, kind)
+    $channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[], $old_clocks::smallint[], $sent_at::bigint[],
+    $clocks::smallint[], $kinds::integer[]
+) as q (channel_id, message_id, moved_from, old_clock, sent_at, clock, kind)
 where r.sent_at = q.moved_from and r.channel_id = q.channel_id and r.message_id = q.message_id
-  and (r.sent_at <> q.sent_at or r.kind <> q.kind)
-returning q.sent_at, r.channel_id, r.message_id, r.receiver_id, r.created_at, r.received_at, q.kind,
-    r.sent_by_receiver
+returning q.moved_from, q.sent_at, q.clock, r.channel_id, r.message_id, r.receiver_id, r.created_at, r.received_at, q.kind,
+    r.sent_by_receiver, r.state, r.authored_at, r.envelope_id,
+    case when r.state < 4096 then coalesce(r.vote, array[q.old_clock, r.created_at, r.sent_at]) end as vote
 
 -- name: put_receipts
 -- But for those of receivers that are being forgotten: the place where they would go may have been searched already.
 -- Their delays, by the author's clock, come after.
-insert into receipt
-    (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, delay)
+insert into receipt (
+    sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, state, authored_at,
+    vote, envelope_id
+)
 select
-    sent_at, channel_id, message_id, receiver_id, min(created_at), min(received_at), kind, bool_or(sent_by_receiver),
-    receipt_delay(sent_at, min(received_at), min(created_at))
+    sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
+    receipt_state(sent_at, case when clock <> 2 then received_at end, created_at, state & 2016),
+    authored_at,
+    case when vote_clock is not null
+        then nullif(array[vote_clock, vote_created_at, vote_sent_at], array[clock, created_at, sent_at]) end,
+    envelope_id
 from unnest(
-    $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[], $created_at::bigint[],
-    $received_at::bigint[], $kinds::integer[], $sent_by_receiver::boolean[]
-) as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver)
+    $sent_at::bigint[], $clocks::smallint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[],
+    $created_at::bigint[], $received_at::bigint[], $kinds::integer[], $sent_by_receiver::boolean[], $states::smallint[],
+    $authored_at::bigint[], $envelope_ids::bigint[], $vote_clocks::bigint[], $vote_created_at::bigint[],
+    $vote_sent_at::bigint[]
+) as n (
+    sent_at, clock, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, state,
+    authored_at, envelope_id, vote_clock, vote_created_at, vote_sent_at
+)
 where not exists (select from forgotten_receiver f where f.receiver_id = n.receiver_id)
-group by sent_at, channel_id, message_id, receiver_id, kind
-order by sent_at, channel_id, message_id, receiver_id
-on conflict (sent_at, channel_id, message_id, receiver_id) do update
-set created_at = least(receipt.created_at, excluded.created_at),
-    received_at = least(receipt.received_at, excluded.received_at),
-    sent_by_receiver = receipt.sent_by_receiver or excluded.sent_by_receiver,
-    delay = receipt_delay(
-        receipt.sent_at,
-        least(receipt.received_at, excluded.received_at),
-        least(receipt.created_at, excluded.created_at)
-    )
 
 -- name: doubt_moved_delays
 insert into doubted_delay (sent_at, channel_id, message_id)
 select m.sent_at, m.channel_id, m.message_id
-from moved_message
+from doubted_message
 join message m using (channel_id, message_id)
+where m.clock = 1
 on conflict do nothing
 
--- name: forget_moves
--- No transaction stores under an old sentAt any more: the epoch goes up with this one.
-delete from moved_message
+-- name: forget_doubted_messages
+-- No transaction stores under an old sentAt or kind any more: the epoch goes up with this one.
+delete from doubted_message
 
 -- name: take_doubted_delays
 delete from doubted_delay
@@ -83,16 +159,17 @@ returning channel_id, message_id
 -- Of all receipts of these messages but their authors', by the author's clock as far as it is known. A message that was
 -- forgotten or cleaned meanwhile is not there.
 update receipt r
-set delay = receipt_delay(r.sent_at + m.clock_offset, r.received_at, r.created_at)
+set state = receipt_state(r.sent_at + m.clock_offset, r.received_at, r.created_at, r.state & 2016)
 from (
     select m.sent_at, m.channel_id, m.message_id, coalesce(clock_offset, 0) as clock_offset
     from (select distinct * from unnest($channel_ids::bigint[], $message_ids::bigint[])) as n (channel_id, message_id)
     join message m using (channel_id, message_id)
     cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as clock_offset
+    where m.clock = 1
 ) m
 where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
   and not r.sent_by_receiver
-  and r.delay <> receipt_delay(r.sent_at + m.clock_offset, r.received_at, r.created_at)
+  and r.state <> receipt_state(r.sent_at + m.clock_offset, r.received_at, r.created_at, r.state & 2016)
 
 -- name: spans_of
 -- The first and last receipt of these receivers of channels, of all that is kept.
@@ -100,7 +177,7 @@ select r.channel_id, r.receiver_id, min(r.sent_at) as first_sent_at, max(r.sent_
 from receipt r
 join unnest($channel_ids::bigint[], $receiver_ids::bigint[]) as n (channel_id, receiver_id)
     on n.channel_id = r.channel_id and n.receiver_id = r.receiver_id
-where r.created_at is not null
+where r.state < 4096
 group by r.channel_id, r.receiver_id
 
 -- name: set_spans
@@ -114,15 +191,22 @@ from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_sent_at::big
 where m.channel_id = n.channel_id and m.receiver_id = n.receiver_id
 
 -- name: redate_receivers
--- When those that ingest doubts, and these others, last reported, by what is kept. What was cleaned is older than
--- every window that is still computed.
+-- When those that ingest doubts last reported, by what is kept. What was cleaned is older than every window that is still
+-- computed.
+with told as (
+    select receiver_id, created_at from receipt
+    union all
+    select receiver_id, created_at from failure where outcome < 4
+    union all
+    select receiver_id, created_at from unreadable_envelope
+)
 update receiver v
 set last_receipt_minute = n.last_created_at / 60000 * 60000
 from (
-    select q.receiver_id, max(r.created_at) as last_created_at
-    from (select receiver_id from doubted_receiver union select * from unnest($receiver_ids::bigint[])) q
-    left join receipt r on r.receiver_id = q.receiver_id
-    group by q.receiver_id
+    select receiver_id, max(created_at) as last_created_at
+    from doubted_receiver
+    left join told using (receiver_id)
+    group by receiver_id
 ) n
 where v.receiver_id = n.receiver_id
 

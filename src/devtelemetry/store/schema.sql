@@ -10,8 +10,8 @@
 --             `sent_at < window_end` and `sent_minute < window_end` say the same, and a row that
 --             holds a minute is written once a minute instead of once a sample.
 --   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
---   schema can be sharded by channel (docs/scaling.md). receiver, report_run, lost_report,
---   sample_kind, sent_envelope and the small tables are not sharded: they know no channel.
+--   schema can be sharded by channel (docs/scaling.md). receiver, report_run, lost_report, sample_kind,
+--   envelope_event, unreadable_envelope and the small tables are not sharded: they know no channel, or not always.
 
 -- One row. Made at the first start.
 create table deployment (
@@ -73,13 +73,17 @@ create table forgotten_receiver (
 create table message (
     channel_id    bigint  not null,
     message_id    bigint  not null,
-    sent_at       bigint  not null,  -- as its first accepted sample says: least (created_at, sent_at)
-    created_at    bigint  not null,  -- of that sample
-    kind          integer not null,  -- of that sample
-    message_size  bigint,            -- bytes; NULL: not said
-    external_id   text    not null,  -- the message's id as clients send it
-    envelope_id   text    not null,  -- in clear; empty: none
-    topics        bytea   not null,
+    sent_at       bigint   not null,  -- what most installations say by the best clock: docs/algorithm.md
+    created_at    bigint   not null,  -- of its first accepted sample, which message_size, envelope_id and topics are of
+    kind          integer  not null,  -- of its first accepted sample that says a type
+    message_size  bigint,             -- bytes; NULL: not said
+    external_id   text     not null,  -- the message's id as clients send it
+    envelope_id   text     not null,  -- in clear; empty: none
+    topics        bytea    not null,
+    clock         smallint not null,  -- whose: 0 the messenger's server's, 1 the author's, 2 a receiver's own; the less the better
+    typed_at      bigint,             -- created_at of that sample; NULL: none says a type
+    typed_sent_at bigint,             -- sentAt as that sample says it
+    went_out      boolean  not null,  -- an envelope that it came in was seen in the network
     primary key (channel_id, message_id)
 );
 
@@ -96,39 +100,65 @@ return coalesce(
     0
 )::smallint;
 
--- How late a receipt is: the class of its delivery where the receiver says when it got the message, else 16 + the class
--- of its report. -1: no receipt, but a mark.
-create function receipt_delay(sent_at bigint, received_at bigint, created_at bigint) returns smallint
+-- What became of a message at a receiver, in one number, so that the figures read nothing but the key's index.
+--   1 to 16      how late a receipt is: the class of its delivery where the receiver says when it got the message, else
+--                16 + the class of its report
+--   32, 64       how it came, 32 times the wire's number of via
+--   128, 256     it was also unreadable; dropped
+--   512, 1024    its author could not send it, by a sample of its own; by what it said of the envelope
+--   2048         it is not held: less than that means it is
+--   4096         there is no sample at all, but a mark of its author
+-- said: the bits from 32 to 1024. received_at: NULL where delays of delivery are not known.
+create function receipt_state(sent_at bigint, received_at bigint, created_at bigint, said integer) returns smallint
 immutable parallel safe language sql
 return case
-    when created_at is null then -1
-    when received_at is null then 16 + delay_class(created_at - sent_at)
-    else delay_class(received_at - sent_at)
+    when created_at is null then (said & 1920) + 2048 + case when said & 896 = 0 then 4096 else 0 end
+    else said + case
+        when received_at is null then 16 + delay_class(created_at - sent_at)
+        else delay_class(received_at - sent_at)
+    end
 end::smallint;
 
--- One row a (channel, message, receiver): the receiver holds the message, or wrote it. Partitioned by day of
--- sent_at; sent_at leads the key, so a window is one range of it and inserts stay at its right edge.
+-- One row a (channel, message, receiver): what became of the message at the receiver, or that it wrote it. Partitioned by
+-- day of sent_at; sent_at leads the key, so a window is one range of it and inserts stay at its right edge.
 create table receipt (
     channel_id        bigint  not null,
     message_id        bigint  not null,
     receiver_id       bigint  not null,
     sent_at           bigint  not null,  -- the message's
-    created_at        bigint,            -- when the first of its samples was accepted; NULL: no sample, only known as the author
+    created_at        bigint,            -- when the first of its samples that hold it was accepted; NULL: none does
     received_at       bigint,            -- when it held the message, by the server's clock as far as its push told its own;
                                          -- of an author: when it sent it. NULL: not known
-    kind              integer not null,
+    kind              integer not null,  -- the message's
     sent_by_receiver  boolean not null,  -- the receiver wrote the message: it is never expected to receive it
-    delay             smallint not null, -- receipt_delay by the clock of the message's author, as far as that is known; of an
-                                         -- author by its own. Below 0: it has no created_at
+    state             smallint not null, -- receipt_state, by the clock of the message's author as far as that is known; of an
+                                         -- author by its own
+    authored_at       bigint,            -- when it was first told that the receiver wrote it; NULL: it was not, or nobody knows
+    vote              bigint[],          -- what the first of its samples by its best clock says of the message's sentAt: clock,
+                                         -- created_at, sent_at. NULL: the message's clock, created_at, sent_at
+    envelope_id       bigint,            -- status-go: of the sample that created_at is of; NULL: not said
     -- What else an hour's figures need stands in the key's index: computing them reads nothing but it.
-    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, delay, sent_by_receiver)
+    primary key (sent_at, channel_id, message_id, receiver_id) include (kind, state, sent_by_receiver)
 ) partition by range (sent_at);
 -- Authors whose clock is off by a second or more.
 create index receipt_author_clock on receipt (sent_at) include (channel_id, message_id, received_at)
 where sent_by_receiver and abs(received_at - sent_at) >= 1000;
--- What authors are only known to have sent, without a receipt of it.
+-- What authors are only known to have sent, without a sample of it.
 create index receipt_mark on receipt (sent_at) include (channel_id, message_id, receiver_id, kind)
-where created_at is null;
+where state >= 4096;
+
+-- Samples of messages that are not held, and why: the first one of each outcome.
+create table failure (
+    sent_at      bigint   not null,  -- the message's
+    channel_id   bigint   not null,
+    message_id   bigint   not null,
+    receiver_id  bigint   not null,
+    outcome      smallint not null,  -- as on the wire: 1 unreadable, 2 dropped, 3 send_failed; 4: as 3, said of the envelope
+    created_at   bigint,             -- of that sample; NULL: not known
+    reason       text     not null,  -- a code of the app's; empty: not said
+    primary key (sent_at, channel_id, message_id, receiver_id, outcome)
+);
+create index failure_receiver on failure (receiver_id);
 
 -- By how much the clock of a message's author is off, in ms: the server's less its own. NULL: by less than a second, or
 -- it is not known. Of several authors the least offset counts.
@@ -208,23 +238,40 @@ from (
 ) numbered
 group by installation_id, island;
 
--- status-go says who wrote a message apart from the message, by envelope: which messages came in which, ...
+-- Some things are said of envelopes, apart from the message: which messages came in which, ...
 create table message_envelope (
     channel_id   bigint not null,
     message_id   bigint not null,
     envelope_id  bigint not null,
     created_at   bigint not null,  -- of the first sample that said so; its row goes with the samples of that day
-    primary key (channel_id, envelope_id, message_id)
+    primary key (channel_id, message_id, envelope_id)
 );
 create index message_envelope_envelope on message_envelope (envelope_id);
 
--- ... and who sent it. Whichever comes first waits here for the other.
-create table sent_envelope (
-    envelope_id  bigint not null,
-    receiver_id  bigint not null,  -- the author
-    created_at   bigint not null,
-    primary key (envelope_id, receiver_id)
+-- ... and what became of it. Whichever comes first waits here for the other.
+create table envelope_event (
+    envelope_id      bigint   not null,
+    event            smallint not null,  -- 0 sent, 1 send_failed, 2 went_out, 3 from_store: model.EnvelopeEvent
+    installation_id  bigint   not null,  -- that says so
+    receiver_id      bigint   not null,  -- likewise; 0: the installation names none
+    created_at       bigint   not null,  -- of the first that says so
+    reason           text     not null,  -- likewise; empty: not said
+    primary key (envelope_id, event, installation_id, receiver_id)
 );
+create index envelope_event_receiver on envelope_event (receiver_id);
+
+-- Samples of what could not be read, so that the message has no name: each stands for the messages of its envelope.
+create table unreadable_envelope (
+    envelope_id  bigint   not null,
+    channel_id   bigint   not null,  -- 0: whichever it came in
+    receiver_id  bigint   not null,
+    created_at   bigint   not null,  -- this and what follows: of the first such sample
+    sent_at      bigint   not null,
+    clock        smallint not null,  -- as in message
+    reason       text     not null,
+    primary key (envelope_id, channel_id, receiver_id)
+);
+create index unreadable_envelope_receiver on unreadable_envelope (receiver_id);
 
 -- When samples last came for a minute of event time: which windows must be computed again.
 create table arrival (
@@ -235,11 +282,10 @@ create table arrival (
 );
 
 -- What ingest found to be wrong in rows written earlier, put right before the next window is computed: ...
-create table moved_message (  -- ... an earlier sample than the known ones came, and says another sentAt
-    channel_id  bigint not null,
+create table doubted_message (  -- ... samples differ in sentAt, or the first one that says a type came: receipts may stand
+    channel_id  bigint not null,  -- under a sentAt or kind that is not the message's
     message_id  bigint not null,
-    moved_from  bigint not null,  -- the sentAt under which its receipts were stored
-    primary key (channel_id, message_id, moved_from)
+    primary key (channel_id, message_id)
 );
 create table doubted_receiver (  -- ... an earlier copy of a sample came: last_receipt_minute may be too late
     receiver_id  bigint primary key
@@ -291,6 +337,14 @@ create table reliability_window (
     published_settled      integer,
     published_at           timestamptz,  -- when that was last
     published_again        text,         -- the state that was to be delivered once more, as the store may have lost it
+    unreadable        bigint           not null,  -- of missing: arrived and could not be read,
+    dropped           bigint           not null,  -- arrived and was thrown away,
+    not_sent          bigint           not null,  -- could not be sent; the rest did not arrive
+    recovered         bigint           not null,  -- delivered pairs that were unreadable at first,
+    by_live           bigint           not null,  -- and by how they came, as far as that is said
+    by_history        bigint           not null,
+    by_resend         bigint           not null,
+    reasons           jsonb,                      -- why pairs are missing: [class, reason, pairs], most first; the rest: nulls
     primary key (timeframe, window_start, membership)
 );
 create index reliability_window_unpublished on reliability_window (membership, window_end)
@@ -304,7 +358,7 @@ create table reliability_channel (
     messages          bigint      not null,
     receivers         bigint      not null,  -- that count
     expected          bigint      not null,  -- (message, receiver) pairs
-    missing           bigint      not null,  -- of them without a receipt
+    missing           bigint      not null,  -- of them that the receiver does not hold
     corroborated      bigint      not null,  -- of them whose message another receiver holds or sent
     unknown           bigint      not null,  -- pairs of which nothing can be said, not in expected
     over_memberships  numeric[],             -- this and what follows as above, of the channel
@@ -314,6 +368,14 @@ create table reliability_channel (
     median            double precision,
     trimmed           double precision,
     influence         double precision,      -- on Rch
+    unreadable        bigint      not null,
+    dropped           bigint      not null,
+    not_sent          bigint      not null,
+    recovered         bigint      not null,
+    by_live           bigint      not null,
+    by_history        bigint      not null,
+    by_resend         bigint      not null,
+    reasons           jsonb,
     primary key (timeframe, window_start, membership, channel_id)
 );
 create index reliability_channel_history on reliability_channel (channel_id, timeframe, window_start);
@@ -338,6 +400,13 @@ create table reliability_group (
     over_memberships  numeric[]   not null,
     delivery_delays   bigint[]    not null,
     report_delays     bigint[]    not null,
+    unreadable        bigint      not null,
+    dropped           bigint      not null,
+    not_sent          bigint      not null,
+    recovered         bigint      not null,
+    by_live           bigint      not null,
+    by_history        bigint      not null,
+    by_resend         bigint      not null,
     primary key (timeframe, window_start, membership, channel_id, dimension, is_rest, value)
 );
 

@@ -5,14 +5,16 @@ A field of a sample is spelt here once, for reading and for writing.
 
 import base64
 from collections.abc import Callable, Mapping
-from typing import Any
+from enum import IntEnum
+from typing import Any, TypeVar
 
 import orjson
 
-from devtelemetry.ingest.check import MAX_SEQUENCE, is_milliseconds
-from devtelemetry.model import ReportRun, Source
+from devtelemetry.ingest.check import MAX_SEQUENCE, is_milliseconds, is_reason
+from devtelemetry.model import Outcome, ReportRun, SentAtClock, Source, Via
 
 _GREATEST_SIZE = 2**32 - 1  # the wire's uint32
+_Named = TypeVar("_Named", bound=IntEnum)
 _SHOWN = 60  # characters of a bad value in an error
 
 
@@ -89,6 +91,25 @@ def _source(value: object) -> Source:
         raise BadLine(f"{show(value)} is no source; allowed: {allowed}") from None
 
 
+def _named(names: type[_Named]) -> Callable[[object], _Named]:
+    """By the name in lower case."""
+    by_name = {member.name.lower(): member for member in names}
+
+    def take(value: object) -> _Named:
+        if type(value) is not str or value not in by_name:
+            raise BadLine(f"{show(value)}; allowed: {', '.join(by_name)}")
+        return by_name[value]
+
+    return take
+
+
+def _reason(value: object) -> str:
+    text = _text(value)
+    if text and not is_reason(text):
+        raise BadLine(f"{show(value)} is no code; allowed: up to 64 of a-z, 0-9, _ . -")
+    return text
+
+
 def show(value: object) -> str:
     text = orjson.dumps(value).decode()
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
@@ -111,6 +132,11 @@ FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "messageType": ("message_type", _text),
     "messageSize": ("message_size", _size),
     "source": ("source", _source),
+    "outcome": ("outcome", _named(Outcome)),
+    "reason": ("reason", _reason),
+    "via": ("via", _named(Via)),
+    "sentAtClock": ("sent_at_clock", _named(SentAtClock)),
+    "server": ("server", _text),
 }
 # Of a line that says which numbers of an installation's samples arrived, or are lost.
 RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
@@ -133,6 +159,6 @@ MEMBERSHIP_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
 }
 MEMBERSHIP_REQUIRED = ("channelId", "receiverPublicKey")
 RUN_REQUIRED = ("installationId", "firstSequence", "lastSequence")
-REQUIRED = ("messageId", "channelId", "receiverPublicKey", "sentAt", "createdAt")
+REQUIRED = ("channelId", "receiverPublicKey", "sentAt", "createdAt")
 NAMES = {attribute: name for name, (attribute, _) in FIELDS.items()}
 SPELLINGS = {name.lower(): name for name in (*FIELDS, *RUN_FIELDS, *MEMBERSHIP_FIELDS, "sequence")}

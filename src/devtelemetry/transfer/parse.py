@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from devtelemetry.ingest.check import AgeLimits, check, check_channel, check_reporter, is_numbered
-from devtelemetry.model import LostReports, Reason, ReportedMembership, ReportRun, Sample
+from devtelemetry.model import LostReports, Outcome, Reason, ReportedMembership, ReportRun, Sample
 from devtelemetry.transfer.fields import (
     FIELDS,
     MEMBERSHIP_FIELDS,
@@ -21,6 +21,7 @@ from devtelemetry.transfer.fields import (
     show,
 )
 
+_OF_AGE = (Reason.TOO_OLD, Reason.IN_THE_FUTURE)
 PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
 
 
@@ -54,7 +55,12 @@ def parse_line(
     if "joinedSaidAt" in values or "leftSaidAt" in values:
         return Line(memberships=_parse_memberships(values, on_unknown))
     number = _parse("sequence", values.pop("sequence"), sequence) if "sequence" in values else 0
-    sample = Sample(**_said(values, FIELDS, REQUIRED, on_unknown))
+    said = _said(values, FIELDS, REQUIRED, on_unknown)
+    if said.get("outcome") is Outcome.UNREADABLE:
+        said.setdefault("message_id", "")  # then its envelope names it
+    elif "message_id" not in said:
+        raise BadLine(f"messageId: missing; every line needs messageId, {', '.join(REQUIRED)}")
+    sample = Sample(**said)
     if number and not sample.installation_id:
         raise BadLine(f"sequence: {number} without installationId, whose count it is")
     run = None
@@ -67,12 +73,12 @@ def parse_line(
             sample.sent_at,
             sample.source,
         )
-    if sample.created_at is None and not sample.sent_by_receiver:
+    if sample.created_at is None and not sample.says_it_wrote_it:
         raise BadLine("createdAt: null; allowed: Unix milliseconds, or null with sentByReceiver")
     # A mark has no time of its own: it goes with its message.
     age_judged_at = sample.sent_at if sample.created_at is None else sample.created_at
     refusal = check(sample, limits, age_judged_at)
-    if refusal is None or (refusal.reason is Reason.TOO_OLD and _was_exported(sample)):
+    if refusal is None or (refusal.reason in _OF_AGE and _was_exported(sample)):
         return Line(sample, run)
     attribute, _, why = refusal.detail.partition(":")
     raise BadLine(
@@ -159,9 +165,9 @@ def _parse(name: str, value: object, take: Callable[[object], Any]) -> Any:
 
 
 def _was_exported(sample: Sample) -> bool:
-    """An exported sample was taken once, and shows its message's sentAt instead of its own.
+    """An exported sample was taken once.
 
-    Those differ where clocks do: it may look older than it was when it was taken.
+    It shows the sentAt that its receiver said first, which another sample may have told.
     """
     return sample.receiver_public_key.startswith(PSEUDONYM_PREFIX) and not sample.installation_id
 

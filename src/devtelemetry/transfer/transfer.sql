@@ -26,20 +26,39 @@ dropped as (
 select count(*) from dropped
 
 -- name: samples
--- One row a receipt or author's mark, by event time, in the order of receipt's key. The message's own columns are
--- those of its first sample; the receiver's are the last it said. Absent: what nobody told.
+-- One row a sample or author's mark, by event time, in the order of receipt's key; of one outcome the first sample. The
+-- message's own columns are those of its first sample; the receiver's are the last it said. Absent: what nobody told. That
+-- an envelope could not be sent is of no use where it was seen. What could not be read is a sample of the messages that
+-- came in its envelope; without any it is not written.
+with told as (
+    select
+        r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote, r.received_at,
+        r.created_at, 0 as outcome, '' as reason, r.state >> 5 & 3 as via
+    from receipt r
+    where r.created_at is not null or r.state >= 4096 and r.state & 1024 = 0
+    union all
+    select
+        r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote,
+        case when r.created_at is null and f.outcome = 3 then r.received_at end,
+        case when f.outcome < 4 then f.created_at end, least(f.outcome, 3), f.reason, 0
+    from failure f
+    join receipt r using (sent_at, channel_id, message_id, receiver_id)
+)
+
 select
-    m.sent_at, r.created_at, r.received_at, r.sent_by_receiver,
+    coalesce(r.vote[3], r.sent_at) as sent_at, coalesce(r.vote[1], m.clock) as clock,
+    r.created_at, r.received_at, r.sent_by_receiver, r.outcome, r.reason, r.via,
     m.external_id as message, m.envelope_id, m.topics, m.message_size,
     c.external_id as channel,
-    r.receiver_id, v.owner_id, v.installation_id, v.platform, v.app_version,
+    r.receiver_id, v.owner_id, v.installation_id, v.platform, v.app_version, v.server,
     k.source, k.message_type
-from receipt r
+from told r
 join message m on m.channel_id = r.channel_id and m.message_id = r.message_id
 join channel c on c.channel_id = r.channel_id
 join receiver v on v.receiver_id = r.receiver_id
 join sample_kind k on k.kind = r.kind
-order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
+where r.created_at is not null or r.outcome = 0 or not m.went_out
+order by r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.outcome
 
 -- name: islands
 -- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.

@@ -6,7 +6,8 @@ from typing import Any
 
 import orjson
 
-from devtelemetry.model import Source
+from devtelemetry.ingest.batch import CLOCKS
+from devtelemetry.model import Outcome, SentAtClock, Source, Via
 from devtelemetry.store.keyring import ReceiverIds, installation_pseudonym, pseudonym
 from devtelemetry.transfer.fields import NAMES
 
@@ -17,14 +18,21 @@ _OPTIONAL = (
     "received_at",
     "message_type",
     "message_size",
+    "reason",
+    "server",
 )
 """What of a sample is left out where nobody said it: as Sample and the columns are called"""
+
+
+_CLOCKS = {
+    CLOCKS[clock]: clock.name.lower() for clock in SentAtClock if clock is not SentAtClock.AUTHOR
+}
 
 
 def sample_line(row: Mapping[str, Any]) -> bytes:
     ids = ReceiverIds(row["receiver_id"], row["owner_id"], row["installation_id"])
     values: dict[str, Any] = {
-        "messageId": row["message"],
+        **({"messageId": row["message"]} if row["message"] else {}),
         "channelId": row["channel"],
         "receiverPublicKey": pseudonym(ids),
         "sentAt": row["sent_at"],
@@ -37,6 +45,12 @@ def sample_line(row: Mapping[str, Any]) -> bytes:
     for attribute in _OPTIONAL:
         if row[attribute]:
             values[NAMES[attribute]] = row[attribute]
+    if row["outcome"] != Outcome.HELD:
+        values["outcome"] = Outcome(row["outcome"]).name.lower()
+    if row["via"] != Via.NOT_SAID:
+        values["via"] = Via(row["via"]).name.lower()
+    if row["clock"] in _CLOCKS:
+        values["sentAtClock"] = _CLOCKS[row["clock"]]
     if row["source"] != Source.GRPC:
         values["source"] = row["source"]
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)

@@ -2,11 +2,13 @@
 
 numbers  ratios, counts, intervals, differences
 times    durations, delays, moments
+losses   what became of what is missing
 names    names of things, and what stands where there is no figure
 texts    what clients sent
 tables   tables of a terminal; imported by itself, since it needs rich
 """
 
+from devtelemetry.words.losses import LOSSES, WAYS, losses, ways
 from devtelemetry.words.names import (
     DIMENSIONS,
     LOSS_CLASSES,
@@ -31,6 +33,7 @@ from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
 __all__ = [
     "DELAY_CLASSES",
     "DIMENSIONS",
+    "LOSSES",
     "LOSSY_RECEIVERS",
     "LOSS_CLASSES",
     "MISSING_MESSAGES",
@@ -42,6 +45,7 @@ __all__ = [
     "NO_GROUPS",
     "NO_REPORTERS",
     "TOO_FEW",
+    "WAYS",
     "ago",
     "count",
     "delay",
@@ -49,6 +53,7 @@ __all__ = [
     "escaped",
     "group",
     "interval",
+    "losses",
     "mean",
     "percent",
     "points",
@@ -57,5 +62,6 @@ __all__ = [
     "utc",
     "verdict",
     "visible",
+    "ways",
     "without_ratio",
 ]
