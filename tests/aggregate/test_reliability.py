@@ -21,6 +21,8 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, OracleWindow, compute
+from oracle.samples import CLOCKS, VIAS
+from oracle.samples import OUTCOMES as OUTCOMES_SAID
 from oracle.vectors import VECTORS_2, Vector, read_vectors
 from support.store import START, as_samples, compute_window, empty, store, store_vector
 from support.worlds import Pushed, World, several
@@ -44,6 +46,8 @@ def figures(window: WindowReliability) -> dict[str, Any]:
             channel.counts.corroborated,
             channel.counts.unknown,
             channel.comparable,
+            *(getattr(channel.counts, name) for name in OUTCOMES),
+            tuple(map(tuple, channel.figures.reasons)),
         )
         for channel in window.channels
     }
@@ -59,6 +63,8 @@ def oracle_figures(window: OracleWindow) -> dict[str, Any]:
             c.corroborated,
             c.unknown,
             c.comparable,
+            *(getattr(c.counts, name) for name in OUTCOMES),
+            tuple(map(tuple, c.reasons)),
         )
         for channel_id, c in window.channels.items()
     }
@@ -130,21 +136,36 @@ def worlds(draw: st.DrawFn) -> World:
                     st.none(),
                 )
             )
+            outcome = (
+                draw(st.sampled_from(["held"] * 3 + [*OUTCOMES_SAID])) if created_at else "held"
+            )
+            envelope_id = draw(st.sampled_from(["", "", "e1", "e2"]))
+            is_nameless = outcome == "unreadable" and envelope_id != "" and draw(st.booleans())
             samples.append(
                 OracleSample(
-                    message_id=f"m{number % 7}",
+                    message_id="" if is_nameless else f"m{number % 7}",
                     channel_id=channel_id,
                     receiver_public_key=draw(RECEIVERS),
                     installation_id=draw(st.sampled_from(["", "", "phone"])),
                     sent_at=claimed,
                     created_at=created_at,
-                    sent_by_receiver=created_at is None or draw(st.integers(0, 4)) == 0,
-                    message_type=draw(st.sampled_from(["CHAT", "CHAT", "CHAT", "NOISE"])),
+                    sent_by_receiver=created_at is None
+                    or (not is_nameless and draw(st.integers(0, 4)) == 0),
+                    message_type=""
+                    if is_nameless
+                    else draw(st.sampled_from(["CHAT", "CHAT", "CHAT", "NOISE", ""])),
+                    envelope_id=envelope_id,
+                    outcome=outcome,
+                    reason="" if outcome == "held" else draw(st.sampled_from(["", "no_key"])),
+                    via=draw(st.sampled_from(VIAS)) if outcome == "held" and created_at else "",
+                    sent_at_clock="author"
+                    if is_nameless or created_at is None
+                    else draw(st.sampled_from(["author", "author", *CLOCKS])),
                 )
             )
     # A mark of a message that no sample reports is nothing; no interface lets one through.
     reported = {sample.message for sample in samples if sample.created_at is not None}
-    samples = [sample for sample in samples if sample.message in reported]
+    samples = [one for one in samples if one.is_nameless or one.message in reported]
     heartbeats = draw(st.dictionaries(st.tuples(RECEIVERS, st.just("")), INSTANTS, max_size=3))
     return World(
         [Pushed((sample,)) for sample in samples],
