@@ -21,7 +21,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.store.database import Database
 from oracle.model import OracleSample, OracleWindow, compute
-from oracle.samples import CLOCKS, VIAS
+from oracle.samples import CLOCKS, VIAS, Outcome
 from oracle.samples import OUTCOMES as OUTCOMES_SAID
 from oracle.vectors import VECTORS_2, Vector, read_vectors
 from support.store import START, as_samples, compute_window, empty, store, store_vector
@@ -136,9 +136,9 @@ def worlds(draw: st.DrawFn) -> World:
                     st.none(),
                 )
             )
-            outcome = (
-                draw(st.sampled_from(["held"] * 3 + [*OUTCOMES_SAID])) if created_at else "held"
-            )
+            outcome: Outcome = "held"
+            if created_at is not None:
+                outcome = draw(st.sampled_from(("held", "held", *OUTCOMES_SAID)))
             envelope_id = draw(st.sampled_from(["", "", "e1", "e2"]))
             is_nameless = outcome == "unreadable" and envelope_id != "" and draw(st.booleans())
             samples.append(
