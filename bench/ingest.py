@@ -348,14 +348,14 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
     now_minute = floor_to_minute(now_ms())
     members: dict[tuple[int, int], list[int]] = {}
     for channel_id, message_id, receiver_id in batch.receipts:
-        minute = floor_to_minute(batch.messages[channel_id, message_id].vote.sent_at)
+        minute = floor_to_minute(batch.messages[channel_id, message_id].vote[2])
         members.setdefault((channel_id, receiver_id), []).append(minute)
     rows: dict[str, list[tuple[Any, ...]]] = {
         "channel": sorted(batch.channels.items()),
         "message": [
             (
                 *key,
-                new.vote.sent_at,
+                new.vote[2],
                 new.created_at,
                 kinds[key],
                 new.sample.message_size,
@@ -367,7 +367,7 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
         ],
         "receipt": sorted(
             (
-                batch.messages[key[:2]].vote.sent_at,
+                batch.messages[key[:2]].vote[2],
                 *key,
                 new.created_at,
                 new.received_at,
@@ -383,9 +383,7 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
         "membership": [(*key, min(found), max(found)) for key, found in sorted(members.items())],
         "arrival": [
             (minute, now_minute, now_minute)
-            for minute in sorted(
-                {floor_to_minute(new.vote.sent_at) for new in batch.messages.values()}
-            )
+            for minute in sorted({floor_to_minute(new.vote[2]) for new in batch.messages.values()})
         ],
     }
     return {

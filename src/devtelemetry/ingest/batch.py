@@ -41,12 +41,9 @@ UnnamedKey = tuple[int, int, int]  # envelope_id, channel_id (0: any), receiver_
 EventKey = tuple[int, int, int, int]  # envelope_id, event, installation_id, receiver_id (0: none)
 
 
-class Vote(NamedTuple):
-    """What a sample says of its message's sentAt. The least of an installation's is its vote."""
-
-    clock: int  # as stored, the less the better
-    created_at: int
-    sent_at: int
+Vote = tuple[int, int, int]
+"""What a sample says of its message's sentAt: whose clock that is by (as stored, the less the
+better), createdAt, sentAt. The least of an installation's is its vote."""
 
 
 # Whose clock it is, as stored: by SentAtClock. An author's mark has none.
@@ -66,12 +63,16 @@ class Typed(NamedTuple):
 
 
 class NewMessage(NamedTuple):
-    """created_at, sample: of the first one; typed: None if none says a type."""
+    """created_at, sample: of the first one; typed: None if none says a type.
+
+    settled_at  a sample that was created later, by no better clock, changes nothing
+    """
 
     created_at: int
     sample: Sample
     vote: Vote
     typed: Typed | None
+    settled_at: int
 
 
 class Failure(NamedTuple):
@@ -250,16 +251,19 @@ class Batch:
             channels[channel_id] = sample.channel_id
             vote = None
             if created_at is not None:
-                vote = Vote(CLOCKS[sample.sent_at_clock], created_at, sample.sent_at)
+                vote = (CLOCKS[sample.sent_at_clock], created_at, sample.sent_at)
             known = messages.get(message_key)
-            new = _new_message(sample, vote)
-            messages[message_key] = new if known is None else _merged(known, new)
+            if known is None:
+                messages[message_key] = _new_message(sample, vote)
+            elif vote is None or vote[1] <= known.settled_at or vote[0] < known.vote[0]:
+                messages[message_key] = _merged(known, _new_message(sample, vote))
 
             receipt_key = (channel_id, message_id, receiver_id)
             receipt = receipts.get(receipt_key)
             if receipt is None:
-                receipt = receipts[receipt_key] = NewReceipt(None, None, sample.sent_by_receiver)
-            _add_to_receipt(receipt, sample, vote)
+                receipt = receipts[receipt_key] = _new_receipt(sample, vote)
+            else:
+                _add_to_receipt(receipt, sample, vote)
 
             if sample.envelope_id and created_at is not None:
                 envelope_id = keyring.envelope(sample.envelope_id)
@@ -364,11 +368,12 @@ class Batch:
 
 def _new_message(sample: Sample, vote: Vote | None) -> NewMessage:
     if vote is None:
-        return NewMessage(NEVER, sample, Vote(NO_CLOCK, NEVER, sample.sent_at), None)
-    typed = None
-    if sample.message_type:
-        typed = Typed(vote.created_at, sample.sent_at, sample.message_type, sample.source)
-    return NewMessage(vote.created_at, sample, vote, typed)
+        return NewMessage(NEVER, sample, (NO_CLOCK, NEVER, sample.sent_at), None, NEVER)
+    _, created_at, sent_at = vote
+    if not sample.message_type:
+        return NewMessage(created_at, sample, vote, None, NEVER)
+    typed = Typed(created_at, sent_at, sample.message_type, sample.source)
+    return NewMessage(created_at, sample, vote, typed, created_at)
 
 
 def _merged(known: NewMessage, new: NewMessage) -> NewMessage:
@@ -376,7 +381,21 @@ def _merged(known: NewMessage, new: NewMessage) -> NewMessage:
     typed = known.typed
     if typed is None or (new.typed is not None and new.typed < typed):
         typed = new.typed
-    return NewMessage(first.created_at, first.sample, min(known.vote, new.vote), typed)
+    vote = min(known.vote, new.vote)
+    settled_at = NEVER if typed is None else max(first.created_at, vote[1], typed.created_at)
+    return NewMessage(first.created_at, first.sample, vote, typed, settled_at)
+
+
+def _new_receipt(sample: Sample, vote: Vote | None) -> NewReceipt:
+    is_sent = sample.sent_by_receiver
+    if vote is None or sample.outcome is not Outcome.HELD:
+        receipt = NewReceipt(None, None, is_sent)
+        _add_to_receipt(receipt, sample, vote)
+        return receipt
+    _, created_at, _ = vote
+    received_at = sample.received_at or None
+    authored_at = created_at if is_sent else None
+    return NewReceipt(created_at, received_at, is_sent, 0, sample.via, authored_at, vote)
 
 
 def _add_to_receipt(receipt: NewReceipt, sample: Sample, vote: Vote | None) -> None:

@@ -16,7 +16,6 @@ from devtelemetry.ingest.batch import (
     MessageKey,
     NewReceipt,
     ReceiptKey,
-    Vote,
     least,
 )
 from devtelemetry.ingest.known import Writing
@@ -99,7 +98,7 @@ async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int
             (row["channel_id"], row["message_id"], row["receiver_id"]),
             NewReceipt(None, None, sent_by_receiver=False),
         )
-        vote = Vote(row["said_clock"], row["said_created_at"], row["said_sent_at"])
+        vote = (row["said_clock"], row["said_created_at"], row["said_sent_at"])
         receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
         receipt.said |= SAID[Outcome.UNREADABLE]
         receipt.fail(Outcome.UNREADABLE, Failure(row["said_created_at"], row["reason"]))

@@ -173,10 +173,10 @@ def _kind(writing: Writing, message: NewMessage) -> int:
 
 def _known(writing: Writing, message: NewMessage) -> KnownMessage:
     """As a new message is stored; votes of the batch that differ are looked at by repair."""
-    vote, typed = message.vote, message.typed
+    (clock, _, sent_at), typed = message.vote, message.typed
     return KnownMessage(
-        vote.sent_at,
-        vote.clock,
+        sent_at,
+        clock,
         message.created_at,
         _kind(writing, message),
         None if typed is None else typed[:2],

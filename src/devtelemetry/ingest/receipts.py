@@ -156,9 +156,8 @@ def _doubt_votes(
 
 def is_contrary(vote: Vote, message: KnownMessage) -> bool:
     """Whether a vote may change the sentAt that is stored, or whose clock it is by."""
-    return vote.clock < message.clock or (
-        vote.clock == message.clock and vote.sent_at != message.sent_at
-    )
+    clock, _, sent_at = vote
+    return clock < message.clock or (clock == message.clock and sent_at != message.sent_at)
 
 
 async def _last_created_at(
