@@ -239,10 +239,12 @@ def test_a_file_of_before_and_a_new_one_have_the_same_tables(tmp_path: Path) -> 
 # ------------------------------------------------------------------------------ what was lost
 
 
+@pytest.mark.parametrize("at_once", [True, False])
 def test_losses_that_touch_are_told_as_one_and_what_lies_between_others_is_left_out(
-    connection: sqlite3.Connection,
+    connection: sqlite3.Connection, at_once: bool
 ) -> None:
     minute = 60_000
+    said: list[tuple[int, int, Span | None]] = []
     for first, last, at in [
         (1, 2, START),
         (3, 3, START + minute),
@@ -250,9 +252,13 @@ def test_losses_that_touch_are_told_as_one_and_what_lies_between_others_is_left_
         (6, 6, START + 10 * minute),
         (8, 9, START - 1),
     ]:
-        lost.remember(connection, first, last, Span(at, at + 5), START)
-    lost.remember(connection, 10, 10, Span(START - 9, START - 1), START)
-    lost.remember(connection, 11, 11, None, START)
+        said.append((first, last, Span(at, at + 5)))
+    said += [(10, 10, Span(START - 9, START - 1)), (11, 11, None)]
+    if at_once:
+        lost.remember(connection, said, START)
+    else:
+        for one in said:
+            lost.remember(connection, [one], START)
     ten = START + 10 * minute
     assert lost.to_be_told(connection) == [
         (1, 3, START, START + minute + 5),
@@ -262,18 +268,24 @@ def test_losses_that_touch_are_told_as_one_and_what_lies_between_others_is_left_
     ]
 
 
-def test_no_more_losses_are_kept_than_one_push_tells(connection: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("one_by_one", [True, False])
+def test_no_more_losses_are_kept_than_one_push_tells(
+    connection: sqlite3.Connection, one_by_one: bool
+) -> None:
+    said: list[tuple[int, int, Span | None]] = []
     for number in range(1, 300):
         at = START + number * 3_600_000
-        lost.remember(connection, 2 * number, 2 * number, Span(at, at), START)
+        said.append((2 * number, 2 * number, Span(at, at)))
+    for begin in range(0, 299, 1 if one_by_one else 150):
+        lost.remember(connection, said[begin : begin + (1 if one_by_one else 150)], START)
     kept = lost.to_be_told(connection)
     assert len(kept) == lost.MAX_TOLD
     assert (kept[-1].last_sequence, kept[-1].last_sent_at) == (598, START + 299 * 3_600_000)
 
 
 def test_what_changed_while_it_was_told_is_told_again(connection: sqlite3.Connection) -> None:
-    lost.remember(connection, 1, 2, Span(START, START), START)
+    lost.remember(connection, [(1, 2, Span(START, START))], START)
     under_way = lost.to_be_told(connection)
-    lost.remember(connection, 3, 3, Span(START, START + 1), START)
+    lost.remember(connection, [(3, 3, Span(START, START + 1))], START)
     lost.forget(connection, under_way)
     assert lost.to_be_told(connection) == [LostNumbers(1, 3, START, START + 1)]

@@ -119,7 +119,7 @@ def test_reports_that_are_lost_on_devices_are_the_ones_that_the_world_says(
     dropped = {account.node: account.dropped for account in accounts if account.dropped}
     assert dropped
     assert dropped == report(world).overflowed
-    truth = measured(world)
+    truth = measured(world, says_what_it_lost=True)
     assert truth.unknown > 0
     assert_equal(world, figures(world, server), truth)
 

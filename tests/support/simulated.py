@@ -3,9 +3,11 @@
 from collections import defaultdict
 from collections.abc import Callable
 
+from devtelemetry.model import MINUTE_MS
 from devtelemetry.simulator.reports import Part, Report, report
 from devtelemetry.simulator.spec import World
 from oracle.model import Joining, Membership, OracleSample, OracleWindow, Receiver, compute
+from oracle.samples import Lost
 
 LATE_MS = 4_000_000_000_000  # after every window: in compressed time all is reported then
 
@@ -16,11 +18,14 @@ def measured(
     membership: Membership = "present",
     recorded_ms: Callable[[int], int] = lambda _: LATE_MS,
     until_ms: int = LATE_MS,
+    says_what_it_lost: bool = False,
 ) -> OracleWindow:
     """What is to be measured of `world`.
 
     recorded_ms  when the server records what is told at a time
     until_ms     what is recorded later is not there yet
+
+    says_what_it_lost  as the client library does
     """
     reports = report(world)
 
@@ -46,6 +51,24 @@ def measured(
                 one.is_author,
             )
         )
+    lost: defaultdict[str, list[Lost]] = defaultdict(list)
+    for one in reports.lost if says_what_it_lost else ():
+        said_lost = lost[receiver(one)[1]]
+        at = one.message.sent_at
+        known = said_lost[-1] if said_lost else None
+        if (
+            known is not None
+            and known.last_sequence + 1 == one.number
+            and at <= known.last_sent_at + MINUTE_MS
+        ):
+            said_lost[-1] = Lost(
+                known.first_sequence,
+                one.number,
+                min(known.first_sent_at, at),
+                max(known.last_sent_at, at),
+            )
+        else:
+            said_lost.append(Lost(one.number, one.number, at, at))
     heartbeats: dict[Receiver, int] = {}
     for part in reports.parts:
         said = memberships[receiver(part), part.channel_id]
@@ -63,5 +86,6 @@ def measured(
         membership,
         heartbeats=heartbeats,
         numbers=numbers,
+        lost=lost,
         memberships=memberships,
     )

@@ -61,36 +61,51 @@ def time_of(sent_at: object) -> int:
 
 
 def remember(
-    connection: sqlite3.Connection, first: int, last: int, span: Span | None, since: int
+    connection: sqlite3.Connection, lost: Iterable[tuple[int, int, Span | None]], since: int
 ) -> None:
-    """Notes that these numbers are lost, to be told; without a span the gap tells it.
+    """Notes that numbers are lost, to be told; without a span the gap tells it.
 
+    lost   first and last number, and when the messages of these were sent; ascending
     since  the opt-in, Unix ms: nothing is said of before it
 
     What touches is told as one, and what there is no more room for along with its neighbour.
     """
-    if span is None or span.last < since:
-        return
-    new = LostNumbers(first, last, max(span.first, since), span.last)
-    row = connection.execute(
-        "select *, (select count(*) from telemetry_lost) as rows from telemetry_lost"
-        " where first_sequence < ? order by first_sequence desc limit 1",
-        (first,),
-    ).fetchone()
-    if row is not None:
-        known = LostNumbers(*row[:4])
-        is_next = known.last_sequence + 1 == first
-        if row["rows"] >= MAX_TOLD or (
-            is_next and new.first_sent_at <= known.last_sent_at + _TOUCHING_MS
-        ):
-            forget(connection, [known])
+    (room,) = connection.execute("select ? - count(*) from telemetry_lost", (MAX_TOLD,)).fetchone()
+    told: list[LostNumbers] = []
+    for first, last, span in lost:
+        if span is None or span.last < since:
+            continue
+        if not told:
+            told = _neighbour(connection, first)
+            room += len(told)
+        new = LostNumbers(first, last, max(span.first, since), span.last)
+        if told and (len(told) >= room or _touches(told[-1], new)):
+            known = told.pop()
             new = LostNumbers(
                 known.first_sequence,
                 max(known.last_sequence, last),
                 min(known.first_sent_at, new.first_sent_at),
                 max(known.last_sent_at, new.last_sent_at),
             )
-    connection.execute("insert or replace into telemetry_lost values (?, ?, ?, ?)", new)
+        told.append(new)
+    connection.executemany("insert or replace into telemetry_lost values (?, ?, ?, ?)", told)
+
+
+def _neighbour(connection: sqlite3.Connection, number: int) -> list[LostNumbers]:
+    """What is to be told of lower numbers, the last of it."""
+    rows = connection.execute(
+        "select * from telemetry_lost where first_sequence < ? order by first_sequence desc"
+        " limit 1",
+        (number,),
+    )
+    return [LostNumbers(*row) for row in rows]
+
+
+def _touches(known: LostNumbers, new: LostNumbers) -> bool:
+    return (
+        known.last_sequence + 1 == new.first_sequence
+        and new.first_sent_at <= known.last_sent_at + _TOUCHING_MS
+    )
 
 
 def to_be_told(connection: sqlite3.Connection) -> list[LostNumbers]:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from devtelemetry.client import lost as losses
 from devtelemetry.client import stays
-from devtelemetry.client.lost import Loss, LostNumbers, Span, hull, span_of
+from devtelemetry.client.lost import Loss, LostNumbers, Span, span_of
 from devtelemetry.client.settings import Problem
 from devtelemetry.client.stays import Said, Stay
 from devtelemetry.client.storage import transaction
@@ -220,7 +220,7 @@ class Outbox:
         ).fetchone()
         excess = max(0, samples - self._limits.samples)
         dropped, freed = 0, 0
-        runs: list[tuple[int, int, Span | None]] = []
+        lost: list[tuple[int, int, Span | None]] = []
         for row in connection.execute(
             "select sequence, length(sample) as size, sent_at from telemetry_outbox"
             " where state = 'queued' order by sequence"
@@ -231,21 +231,15 @@ class Outbox:
                 and row["sent_at"] >= now_ms - self._limits.age_ms
             ):
                 break
-            sequence, span = row["sequence"], span_of([row["sent_at"]])
-            if runs and runs[-1][1] == sequence - 1:
-                first, _, known = runs.pop()
-                runs.append((first, sequence, hull(known, span)))
-            else:
-                runs.append((sequence, sequence, span))
+            lost.append((row["sequence"], row["sequence"], span_of([row["sent_at"]])))
             dropped += 1
             freed += row["size"] + _ROW_BYTES
-        if runs:
+        if lost:
             connection.execute(
                 "delete from telemetry_outbox where state = 'queued' and sequence <= ?",
-                (runs[-1][1],),
+                (lost[-1][1],),
             )
-            for first, last, span in runs:
-                losses.remember(connection, first, last, span, since)
+            losses.remember(connection, lost, since)
             connection.execute(
                 "update telemetry_identity set dropped = dropped + ?,"
                 " waiting_samples = waiting_samples - ?, waiting_bytes = waiting_bytes - ?",
@@ -384,12 +378,15 @@ class Outbox:
                 losses.forget(connection, claim.lost)
             elif claim.samples:
                 rows = connection.execute(
-                    "select sent_at from telemetry_outbox where sequence between ? and ?",
+                    "select sequence, sent_at from telemetry_outbox"
+                    " where sequence between ? and ? order by sequence",
                     (sequences[0], sequences[-1]),
                 )
-                span = span_of(row["sent_at"] for row in rows)
-                since = claim.identity.opted_in_by(now_ms)
-                losses.remember(connection, sequences[0], sequences[-1], span, since)
+                losses.remember(
+                    connection,
+                    [(number, number, span_of([sent_at])) for number, sent_at in rows],
+                    claim.identity.opted_in_by(now_ms),
+                )
             _trim(connection, "acknowledged", now_ms)
             _trim(connection, "set_aside", now_ms)
             _report(connection, news)
@@ -467,7 +464,7 @@ def _drop(connection: sqlite3.Connection, loss: Loss, since: int) -> None:
     if not loss.number:
         return
     (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
-    losses.remember(connection, first, first + loss.number - 1, loss.span, since)
+    losses.remember(connection, [(first, first + loss.number - 1, loss.span)], since)
     connection.execute(
         "update telemetry_identity set next_sequence = next_sequence + ?, dropped = dropped + ?",
         (loss.number, loss.number),

@@ -49,12 +49,14 @@ class Reports:
     parts       what was said of joining and leaving
     untold      (node, message id) of what a node held and no report says
     overflowed  by node, how many samples its outbox had no room for
+    lost        those of them of which the client says so: the device was not wiped
     """
 
     arrived: Sequence[Report]
     parts: Sequence[Part]
     untold: frozenset[tuple[int, str]]
     overflowed: Mapping[int, int]
+    lost: Sequence[Report]
 
 
 def report(world: World) -> Reports:
@@ -79,6 +81,7 @@ def report(world: World) -> Reports:
         [part for client in clients.values() for part in (*client.gone, *client.parts.values())],
         frozenset(held - told),
         {number: client.overflowed for number, client in clients.items() if client.overflowed},
+        [report for client in clients.values() for report in client.said_lost],
     )
 
 
@@ -93,6 +96,7 @@ class _Client:
     parts: dict[str, Part] = field(default_factory=dict)  # by channel
     gone: list[Part] = field(default_factory=list)  # of installations that are no more
     overflowed: int = 0
+    said_lost: list[Report] = field(default_factory=list)
     # While it is cut off: what it had recorded and said before.
     cut_at: int | None = None
     said_before: dict[str, Part] = field(default_factory=dict)
@@ -113,7 +117,7 @@ class _Client:
             self.cut_at = len(self.recorded)
             self.said_before = dict(self.parts)
         elif action is Action.MEND:
-            self._lose_what_overflowed()
+            self.said_lost += [self.recorded[position] for position in self._lose_what_overflowed()]
         elif action is Action.WIPE:
             self._lose_what_overflowed()
             self._lose_all(at_ms)
@@ -137,11 +141,12 @@ class _Client:
             at_ms,
         )
 
-    def _lose_what_overflowed(self) -> None:
+    def _lose_what_overflowed(self) -> range:
         assert self.cut_at is not None, "it was not cut off"
         dropped = range(self.cut_at, max(self.cut_at, len(self.recorded) - SMALL_OUTBOX))
         self.lost.update(dropped)
         self.overflowed += len(dropped)
+        return dropped
 
     def _lose_all(self, at_ms: int) -> None:
         assert self.cut_at is not None, "it was not cut off"
