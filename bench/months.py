@@ -39,7 +39,7 @@ async def make_months(database: Database, made: Made) -> None:
     hours_end = window_at(parse_timeframe("1h"), made.end).start
     start = window_at(parse_timeframe("1w"), hours_end - made.span).start
     async with database.acquire() as connection:
-        for name in ("chance", "delays", "spread", "made_channel"):
+        for name in ("chance", "delays", "spread", "made_channel", "defaults"):
             await connection.execute(_QUERIES[name])
         await connection.copy_rows(
             "channel",
@@ -70,6 +70,7 @@ async def make_months(database: Database, made: Made) -> None:
             await connection.execute(
                 _GROUPS_OF_CHANNEL, name, spike, keyring.channel(made.channels[0]), seconds=_SECONDS
             )
+        await connection.execute(_QUERIES["outcomes"], seconds=_SECONDS)
         await connection.execute("analyze")
 
 

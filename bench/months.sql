@@ -219,3 +219,51 @@ from (
     ) numbered
 ) g
 where expected >= missing and corroborated >= missing and missing >= 0
+
+-- name: defaults
+-- Several statements. What became of what is missing is made at the end.
+alter table reliability_window
+    alter column unreadable set default 0,
+    alter column dropped set default 0,
+    alter column not_sent set default 0,
+    alter column recovered set default 0,
+    alter column by_live set default 0,
+    alter column by_history set default 0,
+    alter column by_resend set default 0;
+alter table reliability_channel
+    alter column unreadable set default 0,
+    alter column dropped set default 0,
+    alter column not_sent set default 0,
+    alter column recovered set default 0,
+    alter column by_live set default 0,
+    alter column by_history set default 0,
+    alter column by_resend set default 0;
+alter table reliability_group
+    alter column unreadable set default 0,
+    alter column dropped set default 0,
+    alter column not_sent set default 0,
+    alter column recovered set default 0,
+    alter column by_live set default 0,
+    alter column by_history set default 0,
+    alter column by_resend set default 0;
+
+-- name: outcomes
+-- Several statements.
+update reliability_channel
+set unreadable = missing / 4, dropped = missing / 16, not_sent = missing / 8, recovered = (expected - missing) / 200,
+    by_live = (expected - missing) * 9 / 10, by_history = (expected - missing) / 20, by_resend = (expected - missing) / 50;
+update reliability_group
+set unreadable = missing / 4, dropped = missing / 16, not_sent = missing / 8, recovered = (expected - missing) / 200,
+    by_live = (expected - missing) * 9 / 10, by_history = (expected - missing) / 20, by_resend = (expected - missing) / 50;
+update reliability_window w
+set unreadable = c.unreadable, dropped = c.dropped, not_sent = c.not_sent, recovered = c.recovered, by_live = c.by_live,
+    by_history = c.by_history, by_resend = c.by_resend
+from (
+    select
+        timeframe, window_start, membership, sum(unreadable) as unreadable, sum(dropped) as dropped,
+        sum(not_sent) as not_sent, sum(recovered) as recovered, sum(by_live) as by_live, sum(by_history) as by_history,
+        sum(by_resend) as by_resend
+    from reliability_channel
+    group by timeframe, window_start, membership
+) c
+where w.timeframe = c.timeframe and w.window_start = c.window_start and w.membership = c.membership;
