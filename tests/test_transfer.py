@@ -372,6 +372,19 @@ def test_a_membership_says_when_it_was_said() -> None:
     )
 
 
+async def test_a_line_that_is_exported_is_one_report(database: Database) -> None:
+    who = {"channelId": "c1", "receiverPublicKey": "0x04aa"}
+    said = [
+        who | {"joinedAt": START - 9, "joinedSaidAt": START, "leftAt": START, "leftSaidAt": START},
+        who | {"joinedAt": START, "joinedSaidAt": START + 1},
+        who | {"leftAt": 0, "leftSaidAt": START + 2},  # "is in"
+        who | {"leftAt": START, "leftSaidAt": START + 3},
+    ]
+    assert await run_import(database, lines(said)) == Imported()
+    found = [json.loads(one) for one in (await exported(database)).splitlines()]
+    assert [one | {"receiverPublicKey": "0x04aa"} for one in found] == said
+
+
 def test_the_number_of_a_sample_that_is_refused_arrived() -> None:
     with pytest.raises(BadLine) as caught:
         parse_line(line(installationId="phone", sequence=7, messageId=""), LIMITS)

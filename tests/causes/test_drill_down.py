@@ -71,6 +71,7 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
             membership.value,
             heartbeats=world.last_heartbeats,
             numbers=world.numbers,
+            lost=world.lost,
             memberships=world.memberships,
             unmeasured_channels=["*-negotiated"],
             quorum=quorum,

@@ -158,6 +158,64 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
     await connection.close()
 
 
+async def test_what_was_said_of_joining_and_leaving_becomes_reports(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
+    earlier = [script for script in SCRIPTS if script.name < "0013"]
+    for script in earlier:
+        await connection.execute(script.read_text("utf-8"))
+    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+    await connection.execute("insert into alembic_version values ('0012')")
+    minute = day_start_ms(DAY)
+    await connection.executemany(
+        "insert into membership (channel_id, receiver_id, first_sent_minute, last_sent_minute, "
+        "joined_at, joined_said_at, left_at, left_said_at) values (1, $1, $2, $2, $3, $4, $5, $6)",
+        [
+            (1, minute, None, None, None, None),
+            (2, minute, 100, 5, None, 5),
+            (3, None, 100, 5, 200, 5),
+            (4, None, 100, 5, 200, 7),
+            (5, None, 100, 5, None, None),
+            (6, None, None, None, 200, 7),
+            (7, None, None, None, None, 7),
+        ],
+    )
+    await make_days(Connection(connection), [DAY])
+    await connection.executemany(
+        "insert into receipt (sent_at, channel_id, message_id, receiver_id, created_at, kind, "
+        "sent_by_receiver, delay) values ($1, 1, $2, $3, $4, 7, false, 2)",
+        [
+            (minute + 900, 2, 1, minute),
+            (minute + 901, 3, 1, minute),
+            (minute + 1, 4, 1, None),
+            # The first receipt of this one was cleaned.
+            (minute + 60_000, 2, 2, minute),
+        ],
+    )
+    async with Database(empty_url):
+        pass
+    rows = await connection.fetch(
+        "select receiver_id, created_at, joined_at, left_at from membership_report order by 1, 2"
+    )
+    assert [tuple(row) for row in rows] == [
+        (2, 5, 100, 0),
+        (3, 5, 100, 200),
+        (4, 5, 100, 0),
+        (4, 7, 0, 200),
+        (5, 5, 100, 0),
+        (6, 7, 0, 200),
+        (7, 7, 0, 0),
+    ]
+    rows = await connection.fetch(
+        "select first_sent_at, has_said, had_stays from membership order by receiver_id"
+    )
+    assert [tuple(row) for row in rows] == [
+        (minute + 900, False, False),
+        (minute, True, False),
+        *[(None, True, False)] * 5,
+    ]
+    await connection.close()
+
+
 def test_head_is_the_last_migration() -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))

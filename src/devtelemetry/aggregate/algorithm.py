@@ -4,11 +4,12 @@ docs/algorithm.md defines what they compute; docs/adr/0022-each-pass-a-statement
 are three.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from devtelemetry.aggregate.rollup import computed
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
-from devtelemetry.aggregate.stays import latest_reports, stays
+from devtelemetry.aggregate.stays import stays_of_membership
 from devtelemetry.model import AUDIT_CHANNELS, Source, Window
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed
@@ -57,7 +58,6 @@ set local enable_mergejoin = off
 _HELD_KB_A_MEMBERSHIP = 1
 _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 _CURSOR_MEMBERSHIPS = 5_000
-_ALL_CHANNELS = (-(2**63), 2**63 - 1)
 
 
 async def run_algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
@@ -66,13 +66,14 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     belief: dict[str, Any] = {"quorum": rules.quorum, "weight_cap": rules.weight_cap}
     holes: dict[str, Any] = await holes_of(connection, window)
-    said: dict[str, Any] = await stays_of(connection, window)
     memberships = await connection.fetchval(_QUERIES["memberships"], **span)
     held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
     await connection.execute(_FOR_MEASURED)
     await connection.execute(_MEASURED, **span, **unmeasured, **belief)
+    channels = [row["channel_id"] for row in await connection.fetch(_QUERIES["measured_channels"])]
     await connection.execute(_FOR_HELD.format(kb=held_kb))
     await connection.execute(_HELD, **span)
+    said: dict[str, Any] = await stays_of(connection, window, channels)
     await connection.execute(_FOR_THE_REST)
     rows = await connection.fetch(
         _RELIABILITY,
@@ -126,26 +127,20 @@ async def holes_of(connection: Connection, window: Window) -> dict[str, list[int
 
 
 async def stays_of(
-    connection: Connection, window: Window, channel_id: int | None = None
+    connection: Connection, window: Window, channels: Sequence[int]
 ) -> dict[str, list[int]]:
-    """Where something was said of joining and leaving, the stays that touch the window: the
-    parameters of spans.sql that say so.
-
-    channel_id  None: of all channels
-    """
-    first, last = _ALL_CHANNELS if channel_id is None else (channel_id, channel_id)
+    """Where something was said of joining and leaving these channels, the stays that touch the
+    window: the parameters of spans.sql that say so."""
     found = []
     reported = connection.slices(
         _QUERIES["membership_reports"],
         _CURSOR_MEMBERSHIPS,
         end_ms=window.end_ms,
-        first_channel=first,
-        last_channel=last,
+        channel_ids=channels,
     )
     async for rows in reported:
         for row in rows:
-            reports, had_stays = latest_reports(row)
-            for begin, end in stays(reports, row["first_sent_at"], had_stays=had_stays):
+            for begin, end in stays_of_membership(row):
                 if begin < window.end_ms and end >= window.start_ms:
                     found.append((row["channel_id"], row["receiver_id"], begin, end))
     return arrays(found, "stay_channels", "stay_receivers", "stay_begins", "stay_ends")

@@ -67,6 +67,9 @@ from hole
 join receiver using (installation_id)
 where after < $end_ms::bigint - 1 and before > $start_ms::bigint
 
+-- name: measured_channels
+select distinct channel_id from measured
+
 -- name: membership_reports
 -- All that receivers who report say of joining and leaving these channels, in the order in which it is replayed, and what
 -- else decides what it means.
@@ -79,7 +82,7 @@ from (
         array_agg(joined_at order by created_at, joined_at, left_at) as joined_at,
         array_agg(left_at order by created_at, joined_at, left_at) as left_at
     from membership_report
-    where channel_id between $first_channel::bigint and $last_channel::bigint
+    where channel_id = any ($channel_ids::bigint[])
       and receiver_id in (
           select receiver_id
           from receiver

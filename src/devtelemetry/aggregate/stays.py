@@ -20,8 +20,19 @@ Stay = tuple[int, int]
 """Both ends included"""
 
 
+def stays_of_membership(row: Mapping[str, Any]) -> list[Stay]:
+    """The stays that the reports of such a row tell of: see `latest_reports`."""
+    if len(row["joined_at"]) == 1 and row["joined_at"][0]:
+        # Nearly all: it joined, and perhaps left. Nothing else decides what that means.
+        begin, end = row["joined_at"][0], row["left_at"][0] or END_OF_TIME
+        return [(begin, end)] if begin <= end else []
+    reports, had_stays = latest_reports(row)
+    return stays(reports, row["first_sent_at"], had_stays=had_stays)
+
+
 def latest_reports(row: Mapping[str, Any]) -> tuple[list[MembershipReport], bool]:
-    """The reports of a row that has them as arrays, and whether there were stays before them."""
+    """The reports of a row that has them as arrays, in their order, and whether there were stays
+    before them."""
     columns = (row["created_at"], row["joined_at"], row["left_at"])
     reports = [MembershipReport(*values) for values in zip(*columns, strict=True)]
     return reports[-MOST_REPORTS:], row["had_stays"] or len(reports) > MOST_REPORTS

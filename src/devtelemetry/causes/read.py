@@ -379,7 +379,7 @@ async def _read_counting(
         end_ms=window.end_ms,
         membership=rules.membership.value,
         channel_id=channel,
-        **await stays_of(connection, window, channel),
+        **await stays_of(connection, window, [channel]),
         **await holes_of(connection, window),
         receiver_ids=list(held),
         have_measured=[one.has_measured for one in held.values()],
