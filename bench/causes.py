@@ -1,4 +1,4 @@
-"""How well the classes of missing pairs tell why: the tables of docs/evidence/causes.md.
+"""How well the patterns of missing pairs tell why: the tables of docs/evidence/causes.md.
 
 Networks whose losses are known are imported into a database, and every channel of their hour is
 looked into. Nothing is measured by the clock: the figures are the same wherever and whenever it
@@ -18,7 +18,7 @@ import orjson
 
 from bench.report import Result, Table
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.causes.classify import LossClass
+from devtelemetry.causes.classify import LossPattern
 from devtelemetry.causes.read import drill_down
 from devtelemetry.causes.request import MissingRequest
 from devtelemetry.ingest.check import AgeLimits
@@ -72,11 +72,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Missing pairs of one true cause, by the class they got."""
+    """Missing pairs of one true cause, by the pattern they got."""
 
     case: str
     cause: str
-    classes: Mapping[str, int]
+    patterns: Mapping[str, int]
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -115,18 +115,18 @@ async def _found(database: Database, case: Case, seed: int) -> list[Row]:
     world = make_world(spec)
     causes = _causes(world)
     nodes = await _import(database, world)
-    found: Counter[tuple[str, LossClass]] = Counter()
+    found: Counter[tuple[str, LossPattern]] = Counter()
     for channel in world.channels:
         asked = MissingRequest(channel.channel_id, _HOUR, from_unix_ms(START_MS))
         async with drill_down(database, _RULES, asked, now=lambda: _LATER) as looked:
             async for message in looked.details(looked.missing_messages()):
                 for lacking in message.lacking:
                     pair = message.message_id, nodes[lacking.receiver.receiver_id]
-                    found[causes.get(pair, NOT_LOST), lacking.loss_class] += 1
+                    found[causes.get(pair, NOT_LOST), lacking.pattern] += 1
     return [
-        Row(case.name, cause, {of.value: found[cause, of] for of in LossClass})
+        Row(case.name, cause, {of.value: found[cause, of] for of in LossPattern})
         for cause in (EVERYONE, OFFLINE, ITSELF, NOT_LOST)
-        if any(found[cause, of] for of in LossClass)
+        if any(found[cause, of] for of in LossPattern)
     ]
 
 
@@ -184,16 +184,16 @@ def _with(spec: Spec, loss: LossModel) -> Sequence[Delivery]:
 
 
 def _recovered(rows: Sequence[Row]) -> Table:
-    """Of what is missing for one cause, the share that got each class."""
+    """Of what is missing for one cause, the share that got each pattern."""
     return Table(
-        "Which class missing pairs get, by why they are missing; in percent",
-        ("losses", "cause", "pairs", *(of.value.replace("_", " ") for of in LossClass)),
+        "Which pattern missing pairs get, by why they are missing; in percent",
+        ("losses", "cause", "pairs", *(of.value.replace("_", " ") for of in LossPattern)),
         [
             (
                 row.case,
                 row.cause,
-                f"{(total := sum(row.classes.values())):,}",
-                *(f"{100 * number / total:.1f}" for number in row.classes.values()),
+                f"{(total := sum(row.patterns.values())):,}",
+                *(f"{100 * number / total:.1f}" for number in row.patterns.values()),
             )
             for row in rows
         ],
@@ -201,11 +201,11 @@ def _recovered(rows: Sequence[Row]) -> Table:
 
 
 def _meant(rows: Sequence[Row]) -> Table:
-    """Of what got a class where causes are mixed, the share of each cause."""
+    """Of what got a pattern where causes are mixed, the share of each cause."""
     cells = []
     for case in dict.fromkeys(row.case for row in rows if row.case.startswith("mixed")):
-        of_case = {row.cause: row.classes for row in rows if row.case == case}
-        for of in LossClass:
+        of_case = {row.cause: row.patterns for row in rows if row.case == case}
+        for of in LossPattern:
             numbers = [
                 of_case.get(cause, {}).get(of.value, 0)
                 for cause in (EVERYONE, OFFLINE, ITSELF, NOT_LOST)
@@ -214,7 +214,7 @@ def _meant(rows: Sequence[Row]) -> Table:
             shares = (f"{100 * number / total:.1f}" if total else "–" for number in numbers)
             cells.append((case, of.value.replace("_", " "), f"{total:,}", *shares))
     return Table(
-        "Why pairs of a class are missing where causes are mixed; in percent",
-        ("losses", "class", "pairs", EVERYONE, OFFLINE, ITSELF, NOT_LOST),
+        "Why pairs of a pattern are missing where causes are mixed; in percent",
+        ("losses", "pattern", "pairs", EVERYONE, OFFLINE, ITSELF, NOT_LOST),
         cells,
     )

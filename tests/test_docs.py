@@ -8,11 +8,11 @@ import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
 from devtelemetry.api.app import clock_metrics, window_metrics
-from devtelemetry.causes.classify import LossClass
+from devtelemetry.causes.classify import LossPattern
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.audits import audit_metrics
 from devtelemetry.ingest.statusgo import Refused
-from devtelemetry.model import Dimension, MembershipPolicy, Reason, WindowState
+from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Reason, WindowState
 from devtelemetry.results.columns import COLUMNS
 from devtelemetry.runtime import metrics
 
@@ -88,7 +88,7 @@ def test_the_page_of_metrics_has_every_reason_and_no_other() -> None:
 def test_the_glossary_has_every_figure_and_every_word_that_programs_read() -> None:
     glossary = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
     figures = [column.json for column in COLUMNS if column.json is not None]
-    words = (*Dimension, *MembershipPolicy, *WindowState, *LossClass, *Word)
+    words = (*Dimension, *MembershipPolicy, *WindowState, *LossClass, *LossPattern, *Word)
     assert [name for name in (*figures, *words) if f"`{name}`" not in glossary] == []
 
 

@@ -4,21 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from devtelemetry.causes.classify import LossClass
+from devtelemetry.causes.classify import LossPattern
 from devtelemetry.estimate.delay import NOT_REACHED
 from devtelemetry.estimate.interval import Interval
-from devtelemetry.model import Dimension
+from devtelemetry.model import Counts, Dimension, LossClass, LossReason, Via
 from devtelemetry.words import (
     DIMENSIONS,
     LOSS_CLASSES,
+    LOSS_PATTERNS,
     TOO_FEW,
+    WAYS,
     delay,
     duration,
     interval,
+    losses,
     percent,
     short_count,
     shorten,
     visible,
+    ways,
 )
 from devtelemetry.words.tables import narrow_count
 
@@ -91,6 +95,37 @@ def test_a_duration_is_a_number_and_a_unit_that_is_no_other() -> None:
     )
 
 
-def test_every_dimension_and_class_of_loss_has_a_name() -> None:
+def test_every_dimension_class_and_pattern_of_loss_and_way_has_a_name() -> None:
     assert DIMENSIONS.keys() == set(Dimension)
+    assert LOSS_PATTERNS.keys() == set(LossPattern)
     assert LOSS_CLASSES.keys() == set(LossClass)
+    assert WAYS.keys() == set(Via)
+
+
+def test_losses_are_said_in_a_sentence_the_most_first() -> None:
+    counts = Counts(9, 9, 20_000, 1_204, 20_000, unreadable=410, dropped=32, not_sent=150)
+    reasons = [
+        LossReason("not_arrived", "", 612),
+        LossReason("unreadable", "no_session_key", 380),
+        LossReason("unreadable", "", 20),
+        LossReason("not_sent", "timeout", 4),
+        LossReason("not_sent", "no_peers", 140),
+        LossReason("not_sent", "gave_up", 3),
+        LossReason(None, None, 45),
+    ]
+    assert losses(counts, reasons) == (
+        "Of 1,204 missing: 612 did not arrive, 410 could not be read (no_session_key 380), "
+        "150 were never sent (no_peers 140, timeout 4), 32 were dropped by the app."
+    )
+    assert losses(Counts(9, 9, 20, 2, 20, not_sent=1, dropped=1)) == (
+        "Of 2 missing: 1 was never sent, 1 was dropped by the app."
+    )
+    assert losses(Counts(9, 9, 20, 0, 20), reasons) == ""
+
+
+def test_ways_are_said_where_anybody_says_them() -> None:
+    assert ways(Counts(9, 9, 20, 0, 20)) == ""
+    assert ways(Counts(9, 9, 1_020, 20, 20, by_live=900, by_history=20, by_resend=5)) == (
+        "Of 1,000 delivered: 900 live, 20 from a history, 5 sent again, 75 not said how."
+    )
+    assert ways(Counts(9, 9, 20, 0, 20, by_live=20)) == "Of 20 delivered: 20 live."

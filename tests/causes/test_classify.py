@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from devtelemetry.causes.classify import (
     BURST_MESSAGES,
-    LossClass,
     LossPattern,
+    LossPeriods,
     Run,
-    class_counts,
     classify,
-    loss_pattern,
+    loss_periods,
     pairs_of,
+    pattern_counts,
     runs_of,
     sequence,
 )
@@ -76,8 +76,8 @@ def test_what_is_held_by_who_does_not_count_was_not_lost_by_everyone() -> None:
 
 def test_loss_periods_of_a_worked_sequence() -> None:
     # Of what says something: + o + b b b ++ o, so losses at 1, 3, 4, 5 and 8.
-    pattern = loss_pattern(b"+o?+b.b?b++o")
-    assert pattern == LossPattern(
+    pattern = loss_periods(b"+o?+b.b?b++o")
+    assert pattern == LossPeriods(
         periods=3,
         mean_length=5 / 3,
         max_length=3,
@@ -88,8 +88,8 @@ def test_loss_periods_of_a_worked_sequence() -> None:
 
 
 def test_a_pattern_has_no_distance_where_there_is_one_loss() -> None:
-    assert loss_pattern(b"++o+") == LossPattern(1, 1.0, 1, None, None, None)
-    assert loss_pattern(b"++.?") == LossPattern(0, None, 0, None, None, None)
+    assert loss_periods(b"++o+") == LossPeriods(1, 1.0, 1, None, None, None)
+    assert loss_periods(b"++.?") == LossPeriods(0, None, 0, None, None, None)
 
 
 # ---------------------------------------------------------------------------- the plainest way
@@ -146,7 +146,7 @@ def test_classes_are_those_of_the_definitions_and_sum_up_to_what_is_missing(
             one.count("-"),
             one.count("?"),
         )
-    assert sum(class_counts(found.sequences).values()) == sum(one.count("-") for one in known)
+    assert sum(pattern_counts(found.sequences).values()) == sum(one.count("-") for one in known)
     for at, pairs in enumerate(found.of_messages):
         letters = [one[at] for one in known]
         assert pairs.missing == letters.count("-")
@@ -159,7 +159,7 @@ def test_a_pattern_is_that_of_the_losses_one_by_one(one: str) -> None:
     said = [letter for letter in one if letter not in ".?"]
     lost = [at for at, letter in enumerate(said) if letter != "+"]
     distances = [later - earlier for earlier, later in pairwise(lost)]
-    pattern = loss_pattern(one.encode())
+    pattern = loss_periods(one.encode())
     begins = [at for at in lost if at == 0 or said[at - 1] == "+"]
     between = [distance for distance in distances if distance > 1]
     assert pattern.periods == len(begins) == len(runs_of(one.encode()))
@@ -211,9 +211,9 @@ def test_a_hole_hides_what_is_held_in_it_and_nothing_outside_of_the_part() -> No
 
 
 def test_a_class_has_a_letter_of_its_own() -> None:
-    assert class_counts([b"eebos+"]) == {
-        LossClass.EVERYONE: 2,
-        LossClass.BURST: 1,
-        LossClass.ONE: 1,
-        LossClass.SCATTERED: 1,
+    assert pattern_counts([b"eebos+"]) == {
+        LossPattern.EVERYONE: 2,
+        LossPattern.BURST: 1,
+        LossPattern.ONE: 1,
+        LossPattern.SCATTERED: 1,
     }

@@ -1,5 +1,6 @@
 """A channel down to single messages: the same pairs as in the figures, on real PostgreSQL."""
 
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from fractions import Fraction
@@ -10,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregate.test_coverage import worlds
+from aggregate.test_reliability import OUTCOMES
 from aggregate.test_reliability import worlds as contradictions
 from devtelemetry.aggregate.compute import compute_due, compute_one
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
@@ -27,17 +29,21 @@ from devtelemetry.causes.request import (
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
+    LossClass,
     MembershipPolicy,
     Sample,
     Source,
+    Via,
     from_unix_ms,
     parse_timeframe,
 )
 from devtelemetry.retention.clean import clean
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
-from oracle.model import compute
-from support.losses import PLATFORMS, worked_channel
+from oracle.messages import Message
+from oracle.model import canonical, compute
+from oracle.samples import VIAS
+from support.losses import PLATFORMS, worked_channel, worked_outcomes
 from support.store import LATER, START, as_samples, compute_window, empty, store, store_hours
 from support.worlds import END, World, several, store_pushes
 
@@ -87,7 +93,7 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
                     continue
                 assert found.counts == of_figures[channel_id] == found.stored
                 oracle = of_oracle[channel_id]
-                assert sum(found.classes.values()) == found.counts.missing == oracle.missing
+                assert sum(found.patterns.values()) == found.counts.missing == oracle.missing
                 assert found.counts.unknown == oracle.unknown
                 positions = found.missing_messages()
                 lacking = [m async for m in found.details(positions)]
@@ -107,6 +113,8 @@ async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured
     await empty(database)
     await store(database, as_samples(world.samples), heartbeats=world.heartbeats)
     unmeasured = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
+    messages, keyring = canonical(world.samples), await database.keyring()
+    ids = {one.receiver: keyring.receiver(*one.receiver).receiver_id for one in world.samples}
     for membership in MembershipPolicy:
         rules = replace(RULES, membership=membership, unmeasured=unmeasured)
         of_oracle = compute(
@@ -128,8 +136,37 @@ async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured
                 oracle = of_oracle[channel_id]
                 for name in COUNTS:
                     assert getattr(counts, name) == getattr(oracle, name), (channel_id, name)
+                for name in OUTCOMES:
+                    assert getattr(counts, name) == getattr(oracle.counts, name), (channel_id, name)
                 # Who captured a message, counting or not, tells what nobody holds.
                 assert sum(found.captures) == oracle.captures.total
+                shown = [m async for m in found.details(found.missing_messages())]
+                assert Counter(
+                    (one.receiver.receiver_id, one.loss_class, one.reason)
+                    for message in shown
+                    for one in message.lacking
+                ) == Counter(
+                    (ids[pair.receiver], pair.missing, pair.reason)
+                    for pair in oracle.pairs
+                    if pair.missing is not None
+                )
+                for message in shown:
+                    proved = messages[channel_id, message.message_id]
+                    assert message.went_out == went_out(proved)
+                    assert message.ways == {
+                        via: sum(proved.receipts[holder].via == said for holder in proved.capturers)
+                        for via, said in zip(Via, VIAS, strict=True)
+                    }
+                lossy = found.lossy_receivers()
+                assert sum((Counter(one.losses) for one in lossy), Counter()) == Counter(
+                    pair.missing for pair in oracle.pairs if pair.missing is not None
+                )
+
+
+def went_out(message: Message) -> bool | None:
+    if message.went_out or message.receipts.keys() - message.authors.keys():
+        return True
+    return None if message.failure is None else False
 
 
 # --------------------------------------------------------------------------------- a worked case
@@ -140,19 +177,19 @@ GENERAL = MissingRequest("general", HOUR, from_unix_ms(START))
 async def look(
     database: Database, rules: AggregateRules = RULES, asked: MissingRequest = GENERAL
 ) -> dict[str, dict[str, str]]:
-    """By message, who lacks it and in which class."""
+    """By message, who lacks it and in which pattern."""
     keyring = await database.keyring()
     keys = {keyring.receiver(key, "").receiver_id: key for key in PLATFORMS}
     async with drill_down(database, rules, asked, now=lambda: LATER) as found:
         return {
             message.message_id: {
-                keys[one.receiver.receiver_id]: one.loss_class.value for one in message.lacking
+                keys[one.receiver.receiver_id]: one.pattern.value for one in message.lacking
             }
             async for message in found.details(found.missing_messages())
         }
 
 
-async def test_each_loss_of_the_worked_channel_has_its_class(database: Database) -> None:
+async def test_each_loss_of_the_worked_channel_has_its_pattern(database: Database) -> None:
     await store(database, worked_channel())
     assert await look(database) == {
         "m3": dict.fromkeys(("ben", "cleo", "dan", "eve"), "lost_by_everyone"),
@@ -180,6 +217,63 @@ async def test_a_message_comes_with_what_is_stored_of_it_and_of_its_author(
     assert [(one.receiver.platform, one.receiver.app_version) for one in last.lacking] == [
         ("android", "2.36.0")
     ]
+
+
+async def test_each_loss_has_what_became_of_it_and_why(database: Database) -> None:
+    await store(database, worked_outcomes())
+    await compute_window(database)
+    keyring = await database.keyring()
+    keys = {keyring.receiver(key, "").receiver_id: key for key in PLATFORMS}
+    asked = replace(GENERAL, channel_id="outcomes")
+    async with drill_down(database, RULES, asked, now=lambda: LATER) as found:
+        assert found.counts == found.stored
+        assert found.counts.losses == {
+            LossClass.NOT_ARRIVED: 2,
+            LossClass.UNREADABLE: 1,
+            LossClass.NOT_SENT: 3,
+            LossClass.DROPPED: 1,
+        }
+        assert (found.counts.recovered, found.counts.by_live, found.counts.by_history) == (1, 3, 1)
+        messages = {m.message_id: m async for m in found.details(found.missing_messages())}
+        assert {
+            (name, keys[one.receiver.receiver_id]): (one.loss_class.value, one.reason)
+            for name, message in messages.items()
+            for one in message.lacking
+        } == {
+            ("m3", "ben"): ("unreadable", "no_session_key"),
+            ("m4", "ben"): ("not_arrived", ""),
+            ("m4", "cleo"): ("dropped", "too_large"),
+            ("m4", "dan"): ("not_arrived", ""),
+            **{("m5", key): ("not_sent", "no_peers") for key in ("ben", "cleo", "dan")},
+        }
+        assert {name: message.went_out for name, message in messages.items()} == {
+            "m3": True,
+            "m4": True,
+            "m5": False,
+        }
+        assert messages["m3"].ways == {
+            Via.LIVE: 0,
+            Via.HISTORY: 1,
+            Via.RESENT: 0,
+            Via.NOT_SAID: 1,
+        }
+        losses = {keys[one.receiver.receiver_id]: one.losses for one in found.lossy_receivers()}
+        assert losses["cleo"] == {
+            LossClass.NOT_ARRIVED: 0,
+            LossClass.UNREADABLE: 0,
+            LossClass.NOT_SENT: 1,
+            LossClass.DROPPED: 1,
+        }
+
+
+async def test_of_what_only_its_author_reports_nobody_says_whether_it_went_out(
+    database: Database,
+) -> None:
+    await store(database, worked_channel())
+    async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as found:
+        went = {m.message_id: m.went_out async for m in found.details(found.missing_messages())}
+    assert went.pop("m3") is None
+    assert set(went.values()) == {True}
 
 
 async def test_receivers_come_with_their_runs(database: Database) -> None:

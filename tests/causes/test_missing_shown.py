@@ -20,7 +20,7 @@ from devtelemetry.model import HOUR_MS, Sample
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import parse_receiver, pseudonym
 from devtelemetry.store.tokens import Scope, create_token
-from support.losses import worked_channel
+from support.losses import worked_channel, worked_outcomes
 from support.program import Run
 from support.store import LATER, START, compute_window, store
 from test_api import client_of, get
@@ -61,6 +61,47 @@ def test_the_report_says_what_is_missing_in_80_columns(
     assert "have changed since" not in text
 
 
+@pytest_asyncio.fixture
+async def outcomes(database: Database) -> None:
+    await store(database, worked_outcomes())
+    await compute_window(database)
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_the_report_says_what_became_of_what_is_missing_and_why(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    out = run("report", "missing", "--channel=outcomes").out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "have changed since" not in out
+    text = " ".join(out.split())
+    assert (
+        "Of 7 missing: 3 were never sent, 2 did not arrive, 1 could not be read, "
+        "1 was dropped by the app." in text
+    )
+    assert "Of 8 delivered: 3 live, 1 from a history, 4 not said how." in text
+    assert "by everyone not arrived, dropped: too_large" in text
+    assert "by one unreadable: no_session_key" in text
+    assert "by everyone not sent: no_peers" in text
+
+
+@pytest.mark.usefixtures("outcomes")
+def test_exports_say_what_became_of_what_is_missing_and_why(run: Run) -> None:
+    found = run("report", "missing", "--channel=outcomes", "--json").document
+    assert (found["not_arrived"], found["unreadable"]) == (2, 1)
+    assert (found["not_sent"], found["dropped"]) == (3, 1)
+    m4, m5, m3 = found["missing_messages"]
+    assert [one["class"] for one in m4["lacking"]].count("not_arrived") == m4["not_arrived"] == 2
+    assert (m5["went_out"], m5["not_sent"], m5["lacking"][0]["reason"]) == (False, 3, "no_peers")
+    assert m3["ways"] == {"live": 0, "history": 1, "resent": 0, "not_said": 1}
+    table = run("report", "missing", "--channel=outcomes", "--csv=-").out
+    rows = {row["message_id"]: row for row in csv.DictReader(io.StringIO(table))}
+    assert (rows["m4"]["dropped"], rows["m4"]["reasons"]) == ("1", "too_large")
+    assert (rows["m3"]["went_out"], rows["m3"]["history"]) == ("True", "1")
+    assert rows["m5"]["went_out"] == "False"
+
+
 def test_the_report_of_nothing_missing_has_no_tables(worked: Database, run: Run) -> None:
     text = run("report", "missing", "--channel=general", AT, "--timeframe=15m").out
     assert "0 of 8 pairs missing" in text
@@ -86,7 +127,7 @@ def test_json_is_the_document_of_the_api(worked: Database, run: Run) -> None:
     done = run("report", "missing", "--channel=general", "--json")
     parsed = MissingDocument.model_validate_json(done.out)
     assert json.loads(parsed.model_dump_json(by_alias=True)).keys() == done.document.keys()
-    assert done.document["classes"] == {
+    assert done.document["patterns"] == {
         "lost_by_everyone": 4,
         "burst": 3,
         "lost_by_one": 1,
@@ -308,7 +349,7 @@ async def test_what_is_asked_for_is_what_is_looked_into(
     document = answer.json()
     assert document["membership"] == expected
     assert document["timeframe"] == params.get("timeframe", "1h")
-    assert (document["classes"]["burst"] == 0) == ("burst" in params)
+    assert (document["patterns"]["burst"] == 0) == ("burst" in params)
     assert (document["stored"] is None) == (params.keys() & {"membership", "timeframe"} != set())
 
 

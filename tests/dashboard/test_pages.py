@@ -500,8 +500,14 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
                 row = receivers.locator("tr", has_text=receiver["receiver"]).inner_text()
                 assert f"{receiver['missing']} of {receiver['expected']}" in row
             lost = page.locator("section.card", has_text="Losses by kind").inner_text()
-            for name, number in found["classes"].items():
-                assert re.search(rf"lost {words.LOSS_CLASSES[name]}\s+{number}\b", lost)
+            for of, name in words.LOSS_CLASSES.items():
+                assert re.search(rf"{name}\s+{found[of]}\b", lost)
+            by_pattern = [
+                f"{number} {words.LOSS_PATTERNS[name]}"
+                for name, number in found["patterns"].items()
+                if number
+            ]
+            assert f"Lost {', '.join(by_pattern)}." in said
             assert Axe().run(page).response["violations"] == []
             clean(seen)
 

@@ -17,6 +17,7 @@ from devtelemetry.dashboard.views.parts import (
     influence_notes,
     loss_bars,
     points_of,
+    reason_rows,
     why_no_ratio,
 )
 from devtelemetry.dashboard.views.values import Overview, Point
@@ -31,6 +32,7 @@ from devtelemetry.model import (
     Dimension,
     Figures,
     Group,
+    LossReason,
     MembershipPolicy,
     Spread,
     Spreads,
@@ -175,13 +177,31 @@ def test_delays_that_nobody_told_are_no_distribution() -> None:
 
 
 def test_all_pairs_are_in_the_losses_by_kind() -> None:
-    counts = Counts(1, 2, 1000, 20, 990, 30)
+    counts = Counts(1, 2, 1000, 20, 990, 30, unreadable=7, dropped=1, not_sent=4)
     bars = loss_bars(counts)
-    assert [bar.count for bar in bars] == [980, 20, 30]
+    assert [(bar.name, bar.count) for bar in bars] == [
+        ("delivered", 980),
+        ("not arrived", 8),
+        ("unreadable", 7),
+        ("not sent", 4),
+        ("dropped", 1),
+        ("unknown: the report is missing", 30),
+    ]
     assert sum(bar.share for bar in bars) == pytest.approx(100)
-    by_class = {"lost_by_everyone": 1, "burst": 12, "lost_by_one": 3, "scattered": 4}
-    assert [bar.count for bar in loss_bars(counts, by_class)] == [980, 1, 12, 3, 4, 30]
-    assert len(loss_bars(counts, by_class | {"burst": 11})) == 3, "they are of other samples"
+
+
+def test_reasons_are_shown_with_what_became_of_it_where_somebody_says_why() -> None:
+    reasons = [
+        LossReason("not_arrived", "", 8),
+        LossReason("unreadable", "no_session_key", 1_200),
+        LossReason("not_sent", "", 4),
+        LossReason(None, None, 3),
+    ]
+    assert [(row.of, row.reason, row.pairs) for row in reason_rows(reasons)] == [
+        ("unreadable", "no_session_key", "1,200"),
+        ("not sent", words.NOT_SAID, "4"),
+        ("other reasons", "", "3"),
+    ]
 
 
 def test_one_receiver_that_moves_r_is_flagged_beyond_the_limit_alone() -> None:

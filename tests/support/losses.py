@@ -1,6 +1,8 @@
-"""The worked channel of docs/causes.md: ten messages, five receivers, a loss of every class."""
+"""The worked channels of docs/causes.md: one with a loss of every pattern, one of every class."""
 
-from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample
+from typing import Any
+
+from devtelemetry.model import HOUR_MS, MINUTE_MS, Outcome, Sample, Via
 from support.store import START
 
 PLATFORMS = {
@@ -55,3 +57,43 @@ def worked_channel(channel: str = "general") -> list[Sample]:
             if receiver not in LACKING.get(number, "").split()
         ]
     return samples
+
+
+def worked_outcomes(channel: str = "outcomes") -> list[Sample]:
+    """m1 to m5 at 10:10, 10:20, … of ann's, and what became of them at ben, cleo and dan.
+
+    Ben could not read m2 at first nor m3 at all, cleo's app dropped m4, and m5 was never sent. Of
+    m4 nothing arrived at ben and dan.
+    """
+
+    def sample(message: str, receiver: str, minute: int, **changes: Any) -> Sample:
+        return Sample(
+            message,
+            channel,
+            receiver,
+            START + minute * MINUTE_MS,
+            START + HOUR_MS + 5_000,
+            message_type="CHAT_MESSAGE",
+            platform=PLATFORMS[receiver],
+            **changes,
+        )
+
+    no_key = {"outcome": Outcome.UNREADABLE, "reason": "no_session_key"}
+    return [
+        *(
+            sample(message, receiver, minute)
+            for receiver in ("ann", "ben", "cleo", "dan")
+            for message, minute in (("before", -1), ("after", 60))
+        ),
+        *(sample(f"m{n}", "ann", 10 * n, sent_by_receiver=True) for n in range(1, 6)),
+        sample("m5", "ann", 50, outcome=Outcome.SEND_FAILED, reason="no_peers"),
+        sample("m1", "ben", 10, via=Via.LIVE),
+        sample("m2", "ben", 20, **no_key),
+        sample("m2", "ben", 20),
+        sample("m3", "ben", 30, **no_key),
+        sample("m1", "cleo", 10, via=Via.LIVE),
+        sample("m2", "cleo", 20, via=Via.LIVE),
+        sample("m3", "cleo", 30, via=Via.HISTORY),
+        sample("m4", "cleo", 40, outcome=Outcome.DROPPED, reason="too_large"),
+        *(sample(f"m{n}", "dan", 10 * n) for n in range(1, 4)),
+    ]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
-from devtelemetry.causes.classify import BURST_MESSAGES, LossClass
+from devtelemetry.causes.classify import BURST_MESSAGES, LossPattern
 from devtelemetry.causes.document import LISTED, as_bytes, page
 from devtelemetry.causes.read import MOST_MESSAGES, drill_down
 from devtelemetry.causes.request import (
@@ -23,7 +23,7 @@ from devtelemetry.causes.request import (
     TooMuch,
     UnknownName,
 )
-from devtelemetry.model import MembershipPolicy
+from devtelemetry.model import LossClass, MembershipPolicy
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import parse_receiver
@@ -43,10 +43,30 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
-class LossClasses(_Strict):
-    """Missing pairs, each in the first class that fits."""
+class Losses(_Strict):
+    """Missing pairs by class; they sum up to `missing`."""
 
-    lost_by_everyone: int = Field(description="Nobody holds it; its author alone reports it.")
+    not_arrived: int = Field(description="Those of `missing` of which nobody says what became.")
+    unreadable: int = Field(description="Those that arrived and could not be read.")
+    not_sent: int = Field(
+        description="Those of messages whose author could not send them, and that nobody got."
+    )
+    dropped: int = Field(description="Those that arrived and that the app threw away.")
+
+
+class Ways(_Strict):
+    """How a message came to those who hold it and did not write it."""
+
+    live: int
+    history: int = Field(description="From an archive or a store.")
+    resent: int = Field(description="Asked for, or sent again by its author.")
+    not_said: int
+
+
+class LossPatterns(_Strict):
+    """Missing pairs, each in the first pattern that fits."""
+
+    lost_by_everyone: int = Field(description="Nobody but its author holds it.")
     burst: int = Field(
         description="In a run of losses of messages that others got: was the receiver offline?"
     )
@@ -54,7 +74,7 @@ class LossClasses(_Strict):
     scattered: int = Field(description="Several lack it, and others hold it.")
 
 
-class PairFigures(_Strict):
+class PairFigures(Losses):
     messages: int
     receivers: int = Field(description="That count.")
     expected: int = Field(description="(message, receiver) pairs that should be there.")
@@ -71,10 +91,14 @@ class LackingReceiver(_Strict):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     receiver: str
-    loss_class: LossClass = Field(alias="class")
+    loss_class: LossClass = Field(alias="class", description="What became of it.")
+    reason: str = Field(
+        description="A code of its app's, or of the author's if it was not sent. Empty: not said."
+    )
+    pattern: LossPattern
 
 
-class MissingMessageFigures(_Strict):
+class MissingMessageFigures(Losses):
     message_id: str = Field(description="As clients send it, like all ids: any text.")
     envelope_id: str = Field(description="Empty: none was said.")
     topics: str = Field(description="Base64.")
@@ -92,7 +116,12 @@ class MissingMessageFigures(_Strict):
     held_elsewhere: int = Field(
         description="Receivers that hold it and of whom it is not expected, or not known."
     )
-    classes: LossClasses
+    went_out: bool | None = Field(
+        description="Whether it left its author's device: others got it, or it was seen in the "
+        "network. False: its author says it did not. Null: nobody says."
+    )
+    ways: Ways
+    patterns: LossPatterns
     lacking: list[LackingReceiver] = Field(
         max_length=LISTED, description=f"Who lacks it, by name; {LISTED} of them at most."
     )
@@ -105,7 +134,7 @@ class RunFigures(_Strict):
     held_by_others: int = Field(description="Those of them that somebody holds.")
 
 
-class LossyReceiverFigures(_Strict):
+class LossyReceiverFigures(Losses):
     """In the terms of RFC 3357; null: too few losses for it."""
 
     receiver: str = Field(description="16 hex digits, the first ones of its name in an export.")
@@ -114,7 +143,7 @@ class LossyReceiverFigures(_Strict):
     expected: int
     missing: int
     unknown: int
-    classes: LossClasses
+    patterns: LossPatterns
     loss_periods: int = Field(description="Runs of losses that no message it holds divides.")
     loss_period_length_mean: float | None = Field(description="Messages lost in one.")
     loss_period_length_max: int
@@ -140,7 +169,7 @@ class MissingDocument(PairFigures):
     end: datetime
     membership: MembershipPolicy
     burst: int = Field(description="From so many messages on, which others got, a run is a burst.")
-    classes: LossClasses
+    patterns: LossPatterns
     stored: PairFigures | None = Field(
         description="What the computed window has; differs where samples or settings changed "
         "since. Null: it was not computed, or has nothing of the channel."
@@ -215,7 +244,7 @@ def add_missing(
     async def missing(query: Annotated[_Query, Query()]) -> Response:
         """A window down to single messages, as long as its samples are kept.
 
-        `docs/causes.md` defines the classes, and says what this shows of persons.
+        `docs/causes.md` defines classes and patterns, and says what this shows of persons.
         """
         asked_rules = rules
         if query.membership is not None:

@@ -4,8 +4,9 @@ In the order of the data's way:
 
     request   what is looked into
     read      of one channel and one window: the messages, who holds them, who should
+    seen      pure: what each receiver says of the messages, and the counts that come of it
     found     what comes of it, as values
-    classify  pure: a class for each missing pair, the runs of each receiver
+    classify  pure: a pattern for each missing pair, the runs of each receiver
     document  JSON, NDJSON, CSV
     show      tables for a person
 

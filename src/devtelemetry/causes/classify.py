@@ -1,4 +1,4 @@
-"""A class for each missing pair, and the runs of losses of each receiver. Pure.
+"""A pattern for each missing pair, and the runs of losses of each receiver. Pure.
 
 What is known of a receiver is its sequence: a byte for each message of the channel, in the order in
 which they were sent (sentAt, then id). Source: docs/causes.md; RFC 3357 for loss periods and
@@ -21,19 +21,19 @@ BURST_MESSAGES = 3
 NOT_EXPECTED, UNKNOWN, HELD, MISSING = b".?+-"
 
 
-class LossClass(StrEnum):
+class LossPattern(StrEnum):
     """Of a missing pair: the first of these that fits."""
 
-    EVERYONE = "lost_by_everyone"  # nobody holds the message; its author alone reports it
+    EVERYONE = "lost_by_everyone"  # nobody but its author holds the message
     BURST = "burst"  # in a run of messages that others got: was the receiver offline?
     ONE = "lost_by_one"  # of all that were expected to, this receiver alone lacks the message
     SCATTERED = "scattered"  # several lack it, and others hold it
 
 
-LETTERS: Mapping[LossClass, int] = dict(zip(LossClass, b"ebos", strict=True))
-"""What a missing pair is in a sequence once it has its class."""
+LETTERS: Mapping[LossPattern, int] = dict(zip(LossPattern, b"ebos", strict=True))
+"""What a missing pair is in a sequence once it has its pattern."""
 
-CLASS_OF: Mapping[int, LossClass] = {letter: of for of, letter in LETTERS.items()}
+PATTERN_OF: Mapping[int, LossPattern] = {letter: of for of, letter in LETTERS.items()}
 
 _EVERYONE, _BURST, _ONE, _SCATTERED = LETTERS.values()
 # From a loss to the last one before a message that is held: what is between does not end a run.
@@ -58,7 +58,7 @@ class Run(NamedTuple):
     of_others: int
 
 
-class LossPattern(NamedTuple):
+class LossPeriods(NamedTuple):
     """Of one receiver, in the terms of RFC 3357, with the messages of its sequence that say
     something in the place of packets. None: there are too few losses for it.
 
@@ -79,9 +79,7 @@ class LossPattern(NamedTuple):
     min_between: int | None
 
 
-NO_LOSSES = LossPattern(0, None, 0, None, None, None)
-
-ClassCounts = Mapping[LossClass, int]
+NO_LOSSES = LossPeriods(0, None, 0, None, None, None)
 
 
 class Pairs(NamedTuple):
@@ -101,7 +99,7 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """sequences    as they came, each missing pair by its class (LETTERS)
+    """sequences    as they came, each missing pair by its pattern (LETTERS)
     of_messages  one a message
     """
 
@@ -147,7 +145,7 @@ def sequence(
 def classify(
     sequences: Sequence[bytes], captures: Sequence[int], burst: int = BURST_MESSAGES
 ) -> Classified:
-    """The class of each missing pair.
+    """The pattern of each missing pair.
 
     sequences  of the receivers that count, all of one length
     captures   for each message how many hold it and did not write it, whether they count or not
@@ -202,7 +200,7 @@ def _count(sequences: Sequence[bytes], letter: int, width: int) -> list[int]:
 
 
 def runs_of(one: bytes | bytearray) -> list[Run]:
-    """The runs of a sequence whose missing pairs have their classes, oldest first."""
+    """The runs of a sequence whose missing pairs have their patterns, oldest first."""
     runs = []
     for match in _RUN.finditer(one):
         lost = match[0].translate(None, _SAYS_NOTHING)
@@ -214,20 +212,20 @@ def runs_of(one: bytes | bytearray) -> list[Run]:
 
 def pairs_of(one: bytes) -> Pairs:
     """The counts of a classified sequence."""
-    missing = sum(class_counts([one]).values())
+    missing = sum(pattern_counts([one]).values())
     return Pairs(one.count(HELD) + missing, missing, one.count(UNKNOWN))
 
 
-def class_counts(sequences: Iterable[bytes]) -> dict[LossClass, int]:
-    """Missing pairs by class; they sum up to all that are missing."""
-    counts = dict.fromkeys(LossClass, 0)
+def pattern_counts(sequences: Iterable[bytes]) -> dict[LossPattern, int]:
+    """Missing pairs by pattern; they sum up to all that are missing."""
+    counts = dict.fromkeys(LossPattern, 0)
     for one in sequences:
         for of, letter in LETTERS.items():
             counts[of] += one.count(letter)
     return counts
 
 
-def loss_pattern(one: bytes) -> LossPattern:
+def loss_periods(one: bytes) -> LossPeriods:
     """Of a classified sequence."""
     said = one.translate(None, _SAYS_NOTHING)
     spans = [match.span() for match in _RUN.finditer(said)]
@@ -236,7 +234,7 @@ def loss_pattern(one: bytes) -> LossPattern:
     lengths = [end - begin for begin, end in spans]
     lost = sum(lengths)
     between = array("q", (begin - (end - 1) for (_, end), (begin, _) in pairwise(spans)))
-    return LossPattern(
+    return LossPeriods(
         periods=len(spans),
         mean_length=lost / len(spans),
         max_length=max(lengths),

@@ -11,12 +11,12 @@ from typing import Any
 
 import orjson
 
-from devtelemetry.causes.classify import LossClass, Run, loss_pattern, runs_of
+from devtelemetry.causes.classify import LossPattern, Run, loss_periods, runs_of
 from devtelemetry.causes.found import LossyReceiver, MissingMessage
 from devtelemetry.causes.read import DrillDown
 from devtelemetry.figures.document import iso
-from devtelemetry.model import Counts, from_unix_ms
-from devtelemetry.words import escaped
+from devtelemetry.model import Counts, LossClass, from_unix_ms
+from devtelemetry.words import WAYS, escaped
 
 LISTED = 100  # receivers of a message, and runs of a receiver, in the JSON document
 
@@ -36,7 +36,11 @@ COLUMNS = (
     "missing",
     "unknown",
     "held_elsewhere",
+    "went_out",
+    *(via.name.lower() for via in WAYS),
     *(of.value for of in LossClass),
+    "reasons",
+    *(of.value for of in LossPattern),
     "lacking",
 )
 
@@ -66,7 +70,7 @@ async def page(
         "membership": found.membership.value,
         "burst": found.asked.burst,
         **_counts_as_json(found.counts),
-        "classes": _classes_as_json(found.classes),
+        "patterns": _by_value(found.patterns),
         "stored": None if found.stored is None else _counts_as_json(found.stored),
         "limit": limit,
         "offset": offset,
@@ -100,9 +104,17 @@ def message_as_json(message: MissingMessage, listed: int | None = None) -> dict[
         "missing": message.pairs.missing,
         "unknown": message.pairs.unknown,
         "held_elsewhere": message.held_elsewhere,
-        "classes": _classes_as_json(message.classes),
+        "went_out": message.went_out,
+        "ways": {via.name.lower(): number for via, number in message.ways.items()},
+        **_by_value(message.losses),
+        "patterns": _by_value(message.patterns),
         "lacking": [
-            {"receiver": one.receiver.name, "class": one.loss_class.value}
+            {
+                "receiver": one.receiver.name,
+                "class": one.loss_class.value,
+                "reason": one.reason,
+                "pattern": one.pattern.value,
+            }
             for one in message.lacking[:listed]
         ],
     }
@@ -124,10 +136,11 @@ async def as_csv(
     yield _csv_line(COLUMNS)
     async for message in found.details(found.missing_messages(only)[:limit]):
         known = message_as_json(message)
-        values = known | known["classes"]
+        values = known | known["ways"] | known["patterns"]
         values["channel_id"] = found.asked.channel_id
         values["author_platforms"] = _joined(author.platform for author in message.authors)
         values["author_app_versions"] = _joined(author.app_version for author in message.authors)
+        values["reasons"] = _joined(one.reason for one in message.lacking)
         values["lacking"] = " ".join(one.receiver.name for one in message.lacking)
         yield _csv_line([values[column] for column in COLUMNS])
 
@@ -169,15 +182,16 @@ def _counts_as_json(counts: Counts) -> dict[str, int]:
         "expected": counts.expected,
         "missing": counts.missing,
         "unknown": counts.unknown,
+        **_by_value(counts.losses),
     }
 
 
-def _classes_as_json(classes: Mapping[LossClass, int]) -> dict[str, int]:
-    return {of.value: number for of, number in classes.items()}
+def _by_value(numbers: Mapping[LossClass, int] | Mapping[LossPattern, int]) -> dict[str, int]:
+    return {of.value: number for of, number in numbers.items()}
 
 
 def _receiver_as_json(times: Sequence[int], lossy: LossyReceiver) -> dict[str, Any]:
-    pairs, pattern = lossy.pairs, loss_pattern(lossy.sequence)
+    pairs, periods = lossy.pairs, loss_periods(lossy.sequence)
     # The longest, in the order of time.
     runs = sorted(runs_of(lossy.sequence), key=lambda run: (-run.length, run.first))[:LISTED]
     return {
@@ -187,13 +201,14 @@ def _receiver_as_json(times: Sequence[int], lossy: LossyReceiver) -> dict[str, A
         "expected": pairs.expected,
         "missing": pairs.missing,
         "unknown": pairs.unknown,
-        "classes": _classes_as_json(lossy.classes),
-        "loss_periods": pattern.periods,
-        "loss_period_length_mean": pattern.mean_length,
-        "loss_period_length_max": pattern.max_length,
-        "loss_distance_mean": pattern.mean_distance,
-        "inter_loss_period_length_mean": pattern.mean_between,
-        "inter_loss_period_length_min": pattern.min_between,
+        **_by_value(lossy.losses),
+        "patterns": _by_value(lossy.patterns),
+        "loss_periods": periods.periods,
+        "loss_period_length_mean": periods.mean_length,
+        "loss_period_length_max": periods.max_length,
+        "loss_distance_mean": periods.mean_distance,
+        "inter_loss_period_length_mean": periods.mean_between,
+        "inter_loss_period_length_min": periods.min_between,
         "runs": [_run_as_json(times, run) for run in sorted(runs)],
     }
 

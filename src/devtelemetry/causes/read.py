@@ -7,25 +7,20 @@ too. So the pairs that are missing here are those that the figures count.
 
 import asyncio
 import contextlib
-from array import array
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from operator import attrgetter
 from typing import Any
 
 from devtelemetry.aggregate.algorithm import holes_of, not_measured, stays_of
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import (
-    CLASS_OF,
+    PATTERN_OF,
     Classified,
-    LossClass,
-    class_counts,
-    classify,
-    sequence,
+    LossPattern,
+    pattern_counts,
 )
 from devtelemetry.causes.found import Author, Lacking, LossyReceiver, MissingMessage, Receiver
 from devtelemetry.causes.request import (
@@ -35,10 +30,13 @@ from devtelemetry.causes.request import (
     TooMuch,
     UnknownName,
 )
+from devtelemetry.causes.seen import Seen, classified, counts_of_pairs, left_out_of, take
 from devtelemetry.model import (
     DAY_MS,
     Counts,
+    LossClass,
     MembershipPolicy,
+    Outcome,
     Window,
     from_unix_ms,
     window_starting,
@@ -49,16 +47,17 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import receiver_name
 from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import load, queries
+from devtelemetry.words import WAYS
 
 MOST_MESSAGES = 100_000  # of a channel in a window: some 30 MB
 MOST_PAIRS = 10_000_000  # receipts, and pairs of a message and a receiver: a byte each, and 4
 DETAILS = 500  # messages whose ids and topics are in memory at a time
-_CURSOR_MESSAGES = 50
+_CURSOR_ROWS = 100
 _SHOWN = 60  # characters of an id in an error
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
 _COUNTING = load("devtelemetry.aggregate", "counting_of_channel.sql")
-_LOST = frozenset(CLASS_OF)
+_LOST = frozenset(PATTERN_OF)
 
 
 @dataclass(frozen=True)
@@ -67,6 +66,8 @@ class DrillDown:
 
     times     sentAt of each message
     captures  how many hold it and did not write it, whether they count or not
+    losses    of each receiver, what became of how many of its missing pairs
+    not_sent  positions of the messages that were not sent
     counts    as the figures count, from the samples as they are now
     stored    as they were computed; None: they were not, or there is nothing of the channel
     """
@@ -78,6 +79,8 @@ class DrillDown:
     captures: Sequence[int]
     receivers: Sequence[Receiver]
     found: Classified
+    losses: Sequence[Mapping[LossClass, int]]
+    not_sent: frozenset[int]
     counts: Counts
     stored: Counts | None
     _channel: int
@@ -85,8 +88,8 @@ class DrillDown:
     _connection: Connection = field(repr=False)
 
     @property
-    def classes(self) -> dict[LossClass, int]:
-        return class_counts(self.found.sequences)
+    def patterns(self) -> dict[LossPattern, int]:
+        return pattern_counts(self.found.sequences)
 
     def lossy_receivers(self, only: int | None = None) -> list[LossyReceiver]:
         """Those that lack something, who lacks most first; or that one alone, whatever it lacks.
@@ -95,7 +98,7 @@ class DrillDown:
         """
         if only is not None:
             return [self._one(only)]
-        every = map(LossyReceiver, self.receivers, self.found.sequences)
+        every = map(LossyReceiver, self.receivers, self.found.sequences, self.losses)
         lossy = [(missing, one) for one in every if (missing := one.pairs.missing)]
         return [one for _, one in sorted(lossy, key=lambda item: (-item[0], item[1].receiver.name))]
 
@@ -129,6 +132,21 @@ class DrillDown:
     def _message(self, position: int, row: Mapping[str, Any]) -> MissingMessage:
         pairs = self.found.of_messages[position]
         letters = [one[position] for one in self.found.sequences]
+        reasons = {
+            (receiver_id, Outcome(outcome)): reason
+            for receiver_id, outcome, reason in zip(
+                row["failed_receivers"], row["failed_outcomes"], row["failed_reasons"], strict=True
+            )
+        }
+
+        def loss(receiver_id: int) -> tuple[LossClass, str]:
+            for outcome, of in _OUTCOMES:
+                if (receiver_id, outcome) in reasons:
+                    return of, reasons[receiver_id, outcome]
+            if position in self.not_sent:
+                return LossClass.NOT_SENT, row["not_sent_reason"] or ""
+            return LossClass.NOT_ARRIVED, ""
+
         return MissingMessage(
             message_id=row["external_id"],
             envelope_id=row["envelope_id"],
@@ -139,9 +157,11 @@ class DrillDown:
             authors=sorted(set(map(Author, row["platforms"], row["app_versions"]))),
             pairs=pairs,
             held_elsewhere=self.captures[position] - pairs.held,
+            went_out=True if row["went_out"] else False if position in self.not_sent else None,
+            ways={via: row[via.name.lower()] for via in WAYS},
             lacking=sorted(
                 (
-                    Lacking(receiver, CLASS_OF[letter])
+                    Lacking(receiver, *loss(receiver.receiver_id), PATTERN_OF[letter])
                     for receiver, letter in zip(self.receivers, letters, strict=True)
                     if letter in _LOST
                 ),
@@ -152,11 +172,14 @@ class DrillDown:
     def _one(self, receiver_id: int) -> LossyReceiver:
         at = bisect_left(self.receivers, receiver_id, key=lambda one: one.receiver_id)
         if at < len(self.receivers) and self.receivers[at].receiver_id == receiver_id:
-            return LossyReceiver(self.receivers[at], self.found.sequences[at])
+            return LossyReceiver(self.receivers[at], self.found.sequences[at], self.losses[at])
         raise UnknownName(
             f"the receiver {receiver_name(receiver_id)} does not count in this channel and window; "
             "without it all that do are shown"
         )
+
+
+_OUTCOMES = ((Outcome.UNREADABLE, LossClass.UNREADABLE), (Outcome.DROPPED, LossClass.DROPPED))
 
 
 @contextlib.asynccontextmanager
@@ -217,34 +240,6 @@ async def _window(
     return window
 
 
-class _Held:
-    """What one receiver has of the channel in the window; positions of measured messages."""
-
-    __slots__ = ("first_sent_at", "has_measured", "held", "last_sent_at", "own")
-
-    def __init__(self) -> None:
-        self.held = array("I")
-        self.own = array("I")
-        self.has_measured = False
-        self.first_sent_at: int | None = None  # of receipts, measured or not
-        self.last_sent_at: int | None = None
-
-
-_HELD, _OWN = attrgetter("held"), attrgetter("own")
-
-
-@dataclass(slots=True)
-class _Seen:
-    """The measured messages and who has them."""
-
-    message_ids: "array[int]" = field(default_factory=lambda: array("q"))
-    times: "array[int]" = field(default_factory=lambda: array("q"))
-    captures: "array[int]" = field(default_factory=lambda: array("I"))
-    vouchers: "array[int]" = field(default_factory=lambda: array("I"))
-    lone: dict[int, int] = field(default_factory=dict)  # position → the only one who vouches
-    held: dict[int, _Held] = field(default_factory=dict)
-
-
 async def _look(
     connection: Connection,
     rules: AggregateRules,
@@ -253,11 +248,11 @@ async def _look(
     window: Window,
 ) -> DrillDown:
     seen = await _read_messages(connection, rules, channel, window)
-    left_out = _left_out(rules, seen)
+    left_out = left_out_of(rules, seen)
     members = await _read_counting(connection, rules, channel, window, seen)
     _refuse_beyond(MOST_PAIRS, len(members) * len(seen.times), "pairs of a message and a receiver")
     # Off the event loop, for seconds where there are millions of pairs.
-    found = await asyncio.to_thread(_classified, seen, members, left_out, asked.burst)
+    found, outcomes = await asyncio.to_thread(classified, seen, members, left_out, asked.burst)
     stored = await connection.fetchrow(
         _QUERIES["stored"],
         channel_id=channel,
@@ -273,7 +268,9 @@ async def _look(
         seen.captures,
         [Receiver(row["receiver_id"], row["platform"], row["app_version"]) for row in members],
         found,
-        _counts(seen, found, left_out),
+        [one.losses for one in outcomes],
+        frozenset(seen.not_sent),
+        counts_of_pairs(seen, found, outcomes, left_out),
         None if stored is None else counts_of(stored),
         channel,
         seen.message_ids,
@@ -291,7 +288,7 @@ def _refuse_beyond(most: int, number: int, what: str) -> None:
 
 async def _read_messages(
     connection: Connection, rules: AggregateRules, channel: int, window: Window
-) -> _Seen:
+) -> Seen:
     messages = await connection.fetch(
         _QUERIES["messages"],
         channel_id=channel,
@@ -301,76 +298,31 @@ async def _read_messages(
         most=MOST_MESSAGES + 1,
     )
     _refuse_beyond(MOST_MESSAGES, len(messages), "messages")
-    seen = _Seen()
+    seen = Seen()
     receipts = connection.slices(
         _QUERIES["receipts"],
-        _CURSOR_MESSAGES,
+        _CURSOR_ROWS,
         channel_id=channel,
         message_ids=[row["message_id"] for row in messages],
         sent_at=[row["sent_at"] for row in messages],
     )
-    number = read = 0
+    of_one: list[Mapping[str, Any]] = []  # of one message; the next slice may have more of it
+    read = 0
     async for rows in receipts:
-        for who in rows:
-            _take(seen, messages[number], who)
-            number += 1
-            read += sum(map(len, who.values()))
+        for row in rows:
+            if of_one and row["number"] != of_one[0]["number"]:
+                take(seen, messages[of_one[0]["number"] - 1], of_one)
+                of_one = []
+            of_one.append(row)
+            read += len(row["receivers"])
             _refuse_beyond(MOST_PAIRS, read, "receipts")
+    if of_one:
+        take(seen, messages[of_one[0]["number"] - 1], of_one)
     return seen
 
 
-def _take(seen: _Seen, message: Mapping[str, Any], who: Mapping[str, Any]) -> None:
-    sent_at, is_measured = message["sent_at"], message["is_measured"]
-    holders, failed, authors, marked = (
-        who[name] for name in ("holders", "failed", "authors", "marked")
-    )
-    vouchers = sum(map(len, (holders, failed, authors, marked)))
-    if not vouchers:
-        return  # forgotten, and the message is going
-    position = len(seen.times)
-    if is_measured:
-        seen.message_ids.append(message["message_id"])
-        seen.times.append(sent_at)
-        seen.captures.append(len(holders))
-        seen.vouchers.append(vouchers)
-        if vouchers == 1:
-            seen.lone[position] = [*holders, *failed, *authors, *marked][0]
-    for receivers, position_of, is_sample in (
-        (holders, _HELD, True),
-        (failed, None, True),
-        (authors, _OWN, True),
-        (marked, _OWN, False),
-    ):
-        for receiver in receivers:
-            has = seen.held.get(receiver)
-            if has is None:
-                has = seen.held[receiver] = _Held()
-            if is_sample:
-                # They come in the order of time.
-                if has.first_sent_at is None:
-                    has.first_sent_at = sent_at
-                has.last_sent_at = sent_at
-            if is_measured:
-                has.has_measured = True
-                if position_of is not None:
-                    position_of(has).append(position)
-
-
-def _left_out(rules: AggregateRules, seen: _Seen) -> Sequence[int]:
-    """Positions of measured messages that are not in M: docs/algorithm.md."""
-    if rules.quorum > 1:
-        return [at for at, vouchers in enumerate(seen.vouchers) if vouchers < rules.quorum]
-    if rules.weight_cap >= 1:
-        return []
-    most = rules.weight_cap * len(seen.times)
-    disbelieved = {
-        receiver for receiver, alone in Counter(seen.lone.values()).items() if alone > most
-    }
-    return [at for at, receiver in seen.lone.items() if receiver in disbelieved]
-
-
 async def _read_counting(
-    connection: Connection, rules: AggregateRules, channel: int, window: Window, seen: _Seen
+    connection: Connection, rules: AggregateRules, channel: int, window: Window, seen: Seen
 ) -> Sequence[Mapping[str, Any]]:
     held = seen.held
     rows: Sequence[Mapping[str, Any]] = await connection.fetch(
@@ -387,41 +339,3 @@ async def _read_counting(
         last_sent_at=[one.last_sent_at for one in held.values()],
     )
     return rows
-
-
-def _classified(
-    seen: _Seen,
-    members: Sequence[Mapping[str, Any]],
-    left_out: Sequence[int],
-    burst: int,
-) -> Classified:
-    nothing = _Held()
-    sequences = []
-    for row in members:
-        has = seen.held.get(row["receiver_id"], nothing)
-        sequences.append(
-            sequence(
-                seen.times,
-                [(span.lower, span.upper - 1) for span in row["stays"] or ()]
-                or [(row["from_sent_at"], row["to_sent_at"])],
-                holes=[(span.lower, span.upper) for span in row["holes"] or ()],
-                held=has.held,
-                own=has.own,
-                left_out=left_out,
-            )
-        )
-    return classify(sequences, seen.captures, burst)
-
-
-def _counts(seen: _Seen, found: Classified, left_out: Sequence[int]) -> Counts:
-    expected = sum(pairs.expected for pairs in found.of_messages)
-    # What a receiver alone vouches for and did not write is held by it alone.
-    alone = sum(found.of_messages[at].held for at in seen.lone)
-    return Counts(
-        messages=len(seen.times) - len(left_out),
-        receivers=len(found.sequences),
-        expected=expected,
-        missing=sum(pairs.missing for pairs in found.of_messages),
-        corroborated=expected - alone,
-        unknown=sum(pairs.unknown for pairs in found.of_messages),
-    )

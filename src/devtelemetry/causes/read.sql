@@ -17,7 +17,8 @@ where channel_id = $channel_id::bigint and timeframe = $timeframe::text and wind
   and membership = $membership::text
 
 -- name: messages
--- The messages of a channel that were sent in the window, in the order of their time, and whether each is measured.
+-- The messages of a channel that were sent in the window, in the order of their time, whether each is measured, and
+-- whether an envelope of it was seen in the network.
 -- in   channel_id; start_ms, end_ms: of the window; unmeasured_kinds, status_go_kinds, unmeasured_patterns,
 --      pattern_is_status_go: as in measured.sql; most: at most so many
 with
@@ -32,6 +33,7 @@ unmeasured_channel as (
 select
     message_id,
     sent_at,
+    went_out,
     kind <> all ($unmeasured_kinds::integer[])
     and (kind = any ($status_go_kinds::integer[])) not in (select is_status_go from unmeasured_channel) as is_measured
 from message
@@ -40,37 +42,68 @@ order by sent_at, external_id collate "C"
 limit $most::integer
 
 -- name: receipts
--- Who holds these messages of a channel and did not write them, who reports them and does not hold them, who wrote
--- them, and who is only known to have written them. Message by message in their order, by the key's index.
+-- What became of these messages of a channel: who has the same state of each (said: its bits without the delay) and
+-- wrote it or did not. Message by message in their order (number, from 1), by the key's index.
 -- in   channel_id; message_ids, sent_at: of each message
-select holders, failed, authors, marked
+select number, sent_by_receiver, said, receivers
 from unnest($message_ids::bigint[], $sent_at::bigint[]) with ordinality as wanted (message_id, sent_at, number)
 cross join lateral (
-    select
-        coalesce(array_agg(receiver_id) filter (where not sent_by_receiver and state < 2048), '{}') as holders,
-        coalesce(array_agg(receiver_id) filter (where not sent_by_receiver and state >= 2048), '{}') as failed,
-        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and state < 4096), '{}') as authors,
-        coalesce(array_agg(receiver_id) filter (where sent_by_receiver and state >= 4096), '{}') as marked
+    select sent_by_receiver, state & ~31 as said, array_agg(receiver_id) as receivers
     from receipt
     where sent_at = wanted.sent_at and channel_id = $channel_id::bigint and message_id = wanted.message_id
+    group by sent_by_receiver, state & ~31
 ) receipt
 order by number
 
 -- name: details
 -- What is stored of these messages of a channel, in their order, and on what their authors run; '' where one never said.
--- Of an author that was forgotten nothing is known.
+-- Of an author that was forgotten nothing is known. Further whether each was seen in the network or reported by others
+-- (went_out), how it came to those who hold it and did not write it, who reports it otherwise and why, and why its author
+-- could not send it.
 -- in   channel_id; message_ids
-select external_id, envelope_id, topics, message_type, message_size, platforms, app_versions
+select
+    external_id, envelope_id, topics, message_type, message_size, platforms, app_versions,
+    went_out or reported as went_out, live, history, resent, not_said,
+    failed_receivers, failed_outcomes, failed_reasons,
+    (
+        select reason
+        from failure
+        where failure.sent_at = message.sent_at and failure.channel_id = message.channel_id
+          and failure.message_id = message.message_id and outcome >= 3
+        order by created_at nulls last, reason
+        limit 1
+    ) as not_sent_reason
 from unnest($message_ids::bigint[]) with ordinality as wanted (message_id, number)
 join message on message.channel_id = $channel_id::bigint and message.message_id = wanted.message_id
 join sample_kind using (kind)
 cross join lateral (
     select
-        coalesce(array_agg(platform order by receiver_id), '{}') as platforms,
-        coalesce(array_agg(app_version order by receiver_id), '{}') as app_versions
-    from receipt
-    join receiver using (receiver_id)
-    where receipt.sent_at = message.sent_at and receipt.channel_id = $channel_id::bigint
-      and receipt.message_id = wanted.message_id and receipt.sent_by_receiver
-) author
+        coalesce(array_agg(platform order by receipt.receiver_id) filter (where platform is not null), '{}') as platforms,
+        coalesce(array_agg(app_version order by receipt.receiver_id) filter (where app_version is not null), '{}') as app_versions,
+        coalesce(bool_or(not sent_by_receiver), false) as reported,
+        count(*) filter (where holds and state & 96 = 32) as live,
+        count(*) filter (where holds and state & 96 = 64) as history,
+        count(*) filter (where holds and state & 96 = 96) as resent,
+        count(*) filter (where holds and state & 96 = 0) as not_said
+    from (
+        select
+            receiver_id,
+            sent_by_receiver,
+            state,
+            not sent_by_receiver and state < 2048 as holds
+        from receipt
+        where receipt.sent_at = message.sent_at and receipt.channel_id = $channel_id::bigint
+          and receipt.message_id = wanted.message_id
+    ) receipt
+    left join receiver on sent_by_receiver and receiver.receiver_id = receipt.receiver_id
+) reports
+cross join lateral (
+    select
+        coalesce(array_agg(receiver_id), '{}') as failed_receivers,
+        coalesce(array_agg(outcome), '{}') as failed_outcomes,
+        coalesce(array_agg(reason), '{}') as failed_reasons
+    from failure
+    where failure.sent_at = message.sent_at and failure.channel_id = $channel_id::bigint
+      and failure.message_id = wanted.message_id and outcome <= 2
+) failures
 order by number

@@ -1,5 +1,6 @@
 """What was found, for a person: a summary, the messages, the receivers. 80 columns are enough."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from itertools import islice
@@ -9,10 +10,10 @@ from rich.table import Table
 from rich.text import Text
 
 from devtelemetry import words
-from devtelemetry.causes.classify import LossClass, LossPattern, Run, loss_pattern, runs_of
+from devtelemetry.causes.classify import LossPattern, LossPeriods, Run, loss_periods, runs_of
 from devtelemetry.causes.found import LossyReceiver, MissingMessage
 from devtelemetry.causes.read import DrillDown
-from devtelemetry.model import from_unix_ms
+from devtelemetry.model import LossClass, from_unix_ms
 from devtelemetry.words.tables import ID_WIDTH, bare_table, narrow_count
 
 WORST = 20  # messages and receivers, if it is not said how many
@@ -54,10 +55,13 @@ def _summary(found: DrillDown) -> Iterable[Text]:
         f"{counts.expected:,} pairs missing ({words.percent(lost)}), {counts.unknown:,} unknown."
     )
     if counts.missing:
-        by_class = ", ".join(
-            f"{words.LOSS_CLASSES[of]} {number:,}" for of, number in found.classes.items()
+        by_pattern = ", ".join(
+            f"{words.LOSS_PATTERNS[of]} {number:,}" for of, number in found.patterns.items()
         )
-        yield Text(f"Lost {by_class}.")
+        yield Text(words.losses(counts))
+        yield Text(f"Lost {by_pattern}.")
+    if ways := words.ways(counts):
+        yield Text(ways)
     stored = found.stored
     if stored is not None and stored != counts:
         yield Text(
@@ -74,10 +78,13 @@ def _title(what: str, total: int, limit: int) -> Text:
 
 def _messages_table(found: DrillDown, messages: Sequence[MissingMessage]) -> Table:
     table = bare_table()
-    for name in ("sent", "message", "type", "written on", "held by", "lost"):
+    for name in ("sent", "message", "type", "written on", "held by", "lost", "became of it"):
         is_number = name == "held by"
-        # The id gives way where it is narrow; exports have it whole.
-        table.add_column(name, justify="right" if is_number else "left", no_wrap=name != "message")
+        # These give way where it is narrow; exports have them whole.
+        gives_way = name in ("message", "became of it")
+        table.add_column(
+            name, justify="right" if is_number else "left", no_wrap=not gives_way, min_width=8
+        )
     for message in messages:
         platforms = {author.platform for author in message.authors if author.platform}
         table.add_row(
@@ -86,9 +93,27 @@ def _messages_table(found: DrillDown, messages: Sequence[MissingMessage]) -> Tab
             Text(words.shorten(message.message_type, _NARROW)),
             Text(words.shorten(", ".join(sorted(platforms)), _NARROW)),
             f"{narrow_count(message.pairs.held)} of {narrow_count(message.pairs.expected)}",
-            ", ".join(words.LOSS_CLASSES[of] for of, number in message.classes.items() if number),
+            ", ".join(words.LOSS_PATTERNS[of] for of, number in message.patterns.items() if number),
+            Text(_became(message)),
         )
     return table
+
+
+def _became(message: MissingMessage) -> str:
+    """`not sent: timeout`"""
+    reasons = message.reasons
+    return ", ".join(
+        ": ".join(
+            filter(None, (words.LOSS_CLASSES[of], words.shorten(_first(reasons, of), ID_WIDTH)))
+        )
+        for of, number in message.losses.items()
+        if number
+    )
+
+
+def _first(reasons: "Counter[tuple[LossClass, str]]", of: LossClass) -> str:
+    """The most frequent one of the class."""
+    return next((reason for (of_it, reason), _ in reasons.most_common() if of_it is of), "")
 
 
 def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Table:
@@ -99,23 +124,23 @@ def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Ta
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("when", no_wrap=True)
     for lossy in receivers:
-        receiver, pairs, pattern = lossy.receiver, lossy.pairs, loss_pattern(lossy.sequence)
+        receiver, pairs, periods = lossy.receiver, lossy.pairs, loss_periods(lossy.sequence)
         on = " ".join(filter(None, (receiver.platform, receiver.app_version)))
         table.add_row(
             receiver.name,
             Text(words.shorten(on, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
             f"{narrow_count(pairs.missing)} of {narrow_count(pairs.expected)}",
-            narrow_count(lossy.classes[LossClass.BURST]),
-            *_lengths(pattern),
+            narrow_count(lossy.patterns[LossPattern.BURST]),
+            *_lengths(periods),
             _longest(found, runs_of(lossy.sequence)),
         )
     return table
 
 
-def _lengths(pattern: LossPattern) -> Iterable[str]:
-    yield narrow_count(pattern.periods)
-    yield words.mean(pattern.mean_length)
-    yield narrow_count(pattern.max_length)
+def _lengths(periods: LossPeriods) -> Iterable[str]:
+    yield narrow_count(periods.periods)
+    yield words.mean(periods.mean_length)
+    yield narrow_count(periods.max_length)
 
 
 def _longest(found: DrillDown, runs: Sequence[Run]) -> str:

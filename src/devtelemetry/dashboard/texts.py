@@ -102,7 +102,16 @@ TERMS: Mapping[str, str] = {
         "seen once and how many twice."
     ),
     "loss classes": (
-        "By everyone: only its author has the message, so it hardly left. In a burst: one of "
+        "Unreadable: it arrived and could not be decrypted or decoded. Dropped: it arrived, and "
+        "the app threw it away. Not sent: its author's app says that it did not go out, and nobody "
+        "else has it. Not arrived: the rest. Apps say so, with a reason of their own."
+    ),
+    "ways": (
+        "How it came to those who hold it: live, from a history (an archive or a store), or sent "
+        "again. What came from a history came late."
+    ),
+    "loss patterns": (
+        "By everyone: only its author has the message. In a burst: one of "
         "several in a row that others got, so the receiver was probably offline. By one: all "
         "others have it. Scattered: some have it, some do not."
     ),

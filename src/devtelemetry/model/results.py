@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
+from devtelemetry.model.samples import Via
 from devtelemetry.model.times import Window
 
 
@@ -20,6 +21,15 @@ class MembershipPolicy(StrEnum):
 class WindowState(StrEnum):
     PROVISIONAL = "provisional"  # computed, and computed again when samples arrive
     SETTLED = "settled"  # computed for the last time
+
+
+class LossClass(StrEnum):
+    """What became of a missing pair. Source: docs/algorithm.md."""
+
+    NOT_ARRIVED = "not_arrived"
+    UNREADABLE = "unreadable"
+    NOT_SENT = "not_sent"
+    DROPPED = "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,21 @@ class Counts:
     def not_arrived(self) -> int:
         """What is missing for no reason that anyone gave."""
         return self.missing - self.unreadable - self.dropped - self.not_sent
+
+    @property
+    def losses(self) -> dict[LossClass, int]:
+        """`missing` by class: they sum up to it."""
+        return {of: getattr(self, of.value) for of in LossClass}
+
+    @property
+    def ways(self) -> dict[Via, int]:
+        """Delivered pairs by how they came: they sum up to expected − missing."""
+        said = {
+            Via.LIVE: self.by_live,
+            Via.HISTORY: self.by_history,
+            Via.RESENT: self.by_resend,
+        }
+        return said | {Via.NOT_SAID: self.expected - self.missing - sum(said.values())}
 
     @property
     def reliability(self) -> float | None:
@@ -156,8 +181,8 @@ NO_CAPTURES = Captures()
 class LossReason(NamedTuple):
     """How many pairs are missing for one reason.
 
-    of      what became of them: `unreadable`, `dropped`, `not_sent`, `not_arrived`; None: reasons
-            that are rare or concern few receivers, put together
+    of      what became of them, a LossClass; None: reasons that are rare or concern few receivers,
+            put together
     reason  a code of the app's; "": none was given; None as above
     """
 

@@ -8,10 +8,10 @@ texts    what clients sent
 tables   tables of a terminal; imported by itself, since it needs rich
 """
 
-from devtelemetry.words.losses import LOSSES, WAYS, losses, ways
+from devtelemetry.words.losses import LOSS_CLASSES, WAYS, losses, losses_of, ways, ways_of
 from devtelemetry.words.names import (
     DIMENSIONS,
-    LOSS_CLASSES,
+    LOSS_PATTERNS,
     LOSSY_RECEIVERS,
     MISSING_MESSAGES,
     NO_GROUPS,
@@ -33,9 +33,9 @@ from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
 __all__ = [
     "DELAY_CLASSES",
     "DIMENSIONS",
-    "LOSSES",
     "LOSSY_RECEIVERS",
     "LOSS_CLASSES",
+    "LOSS_PATTERNS",
     "MISSING_MESSAGES",
     "NOTHING_TO_COMPARE",
     "NOT_COMPARABLE",
@@ -54,6 +54,7 @@ __all__ = [
     "group",
     "interval",
     "losses",
+    "losses_of",
     "mean",
     "percent",
     "points",
@@ -63,5 +64,6 @@ __all__ = [
     "verdict",
     "visible",
     "ways",
+    "ways_of",
     "without_ratio",
 ]

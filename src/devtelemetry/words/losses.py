@@ -1,29 +1,37 @@
-"""What became of what is missing, in words. Pure."""
+"""What became of what is missing, and how came what is not, in words. Pure."""
 
 from collections.abc import Iterable, Mapping
 
-from devtelemetry.model import Counts, LossReason
+from devtelemetry.model import Counts, LossClass, LossReason, Via
 from devtelemetry.words.numbers import count
 
-LOSSES: Mapping[str, str] = {
-    "not_arrived": "did not arrive",
-    "unreadable": "could not be read",
-    "not_sent": "were never sent",
-    "dropped": "were dropped by the app",
+LOSS_CLASSES: Mapping[LossClass, str] = {
+    LossClass.NOT_ARRIVED: "not arrived",
+    LossClass.UNREADABLE: "unreadable",
+    LossClass.NOT_SENT: "not sent",
+    LossClass.DROPPED: "dropped",
 }
-"""By class: it follows a number of messages"""
+"""The name of each class"""
 
-WAYS: Mapping[str, str] = {
-    "by_live": "live",
-    "by_history": "from a history",
-    "by_resend": "sent again",
+WAYS: Mapping[Via, str] = {
+    Via.LIVE: "live",
+    Via.HISTORY: "from a history",
+    Via.RESENT: "sent again",
+    Via.NOT_SAID: "not said how",
 }
-"""How what was delivered came, by the name of its count"""
+"""How something came"""
+
+_BECAME: Mapping[LossClass, tuple[str, str]] = {
+    LossClass.NOT_ARRIVED: ("did not arrive", "did not arrive"),
+    LossClass.UNREADABLE: ("could not be read", "could not be read"),
+    LossClass.NOT_SENT: ("was never sent", "were never sent"),
+    LossClass.DROPPED: ("was dropped by the app", "were dropped by the app"),
+}  # of one, of several
 
 _SHOWN_REASONS = 2  # of a class
 
 
-def losses(counts: Counts, reasons: Iterable[LossReason]) -> str:
+def losses(counts: Counts, reasons: Iterable[LossReason] = ()) -> str:
     """A sentence: `Of 1,204 missing: 612 did not arrive, 410 could not be read (…), …`
 
     Empty where nothing is missing.
@@ -31,13 +39,22 @@ def losses(counts: Counts, reasons: Iterable[LossReason]) -> str:
     if not counts.missing:
         return ""
     listed = list(reasons)
-    classes = {name: getattr(counts, name) for name in LOSSES}
     said = ", ".join(
-        f"{count(number)} {LOSSES[name]}{_because(name, listed)}"
-        for name, number in sorted(classes.items(), key=lambda item: -item[1])
+        f"{count(number)} {_BECAME[of][number > 1]}{_because(of, listed)}"
+        for of, number in sorted(counts.losses.items(), key=lambda item: -item[1])
         if number
     )
     return f"Of {count(counts.missing)} missing: {said}."
+
+
+def losses_of(numbers: Mapping[LossClass, int], reasons: Iterable[LossReason] = ()) -> str:
+    """`3 not sent (no_peers 3), 1 dropped`; empty where there are none."""
+    listed = list(reasons)
+    return ", ".join(
+        f"{count(number)} {LOSS_CLASSES[of]}{_because(of, listed)}"
+        for of, number in numbers.items()
+        if number
+    )
 
 
 def ways(counts: Counts) -> str:
@@ -45,18 +62,18 @@ def ways(counts: Counts) -> str:
 
     Empty where nobody says how anything came.
     """
-    numbers = {name: getattr(counts, name) for name in WAYS}
-    if not any(numbers.values()):
-        return ""
     delivered = counts.expected - counts.missing
-    parts = [f"{count(number)} {WAYS[name]}" for name, number in numbers.items() if number]
-    unsaid = delivered - sum(numbers.values())
-    if unsaid:
-        parts.append(f"{count(unsaid)} not said how")
-    return f"Of {count(delivered)} delivered: {', '.join(parts)}."
+    if counts.ways[Via.NOT_SAID] == delivered:
+        return ""
+    return f"Of {count(delivered)} delivered: {ways_of(counts.ways)}."
 
 
-def _because(of: str, reasons: Iterable[LossReason]) -> str:
+def ways_of(numbers: Mapping[Via, int]) -> str:
+    """`900 live, 20 from a history`; empty where there are none."""
+    return ", ".join(f"{count(number)} {WAYS[via]}" for via, number in numbers.items() if number)
+
+
+def _because(of: LossClass, reasons: Iterable[LossReason]) -> str:
     said = [one for one in reasons if one.of == of and one.reason]
     if not said:
         return ""

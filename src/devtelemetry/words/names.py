@@ -32,13 +32,13 @@ DIMENSIONS: Mapping[Dimension, str] = {
     Dimension.MESSAGE_TYPE: "message type",
 }
 
-LOSS_CLASSES: Mapping[str, str] = {
+LOSS_PATTERNS: Mapping[str, str] = {
     "lost_by_everyone": "by everyone",
     "burst": "in a burst",
     "lost_by_one": "by one",
     "scattered": "scattered",
 }
-"""How a message was lost, by its loss class; the word before it is `lost`"""
+"""How a message was lost, by its pattern of loss; the word before it is `lost`"""
 
 
 def group(value: str | None, width: int | None = None) -> str:

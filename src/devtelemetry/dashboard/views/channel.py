@@ -14,11 +14,12 @@ from devtelemetry.dashboard.views.parts import (
     known_fact,
     loss_bars,
     points_of,
+    reason_rows,
     two_groups,
     why_not_comparable,
 )
 from devtelemetry.dashboard.views.values import ChannelPage, Fact
-from devtelemetry.figures.derive import sum_of
+from devtelemetry.figures.derive import reasons_of, sum_of
 from devtelemetry.model import Timeframe, WindowReliability
 
 
@@ -47,6 +48,8 @@ def channel_page(
         delay_bars(total),
         delay_facts(total),
         loss_bars(total.counts),
+        reason_rows(reasons_of(compared)),
+        words.ways(total.counts),
         two_groups(compared, asked),
         "" if reading.windows else empty(reading.has_samples),
     )

@@ -1,12 +1,13 @@
 """Down to single messages: who lacks what, and in which pattern. Pure."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devtelemetry import words
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.views.values import LossyRow, Missing, MissingRow
-from devtelemetry.model import from_unix_ms
+from devtelemetry.model import LossReason, from_unix_ms
 
 
 def missing_view(document: Mapping[str, Any]) -> Missing:
@@ -25,6 +26,7 @@ def missing_view(document: Mapping[str, Any]) -> Missing:
         [_lossy_row(one) for one in receivers],
         _shown_of(len(messages), document["missing_messages_total"]),
         _shown_of(len(receivers), document["lossy_receivers_total"]),
+        _by_pattern(document["patterns"]),
         notes,
     )
 
@@ -37,8 +39,10 @@ def _missing_row(message: Mapping[str, Any]) -> MissingRow:
         words.visible(message["message_type"]) or words.NOT_SAID,
         words.visible(", ".join(sorted(on))) or words.NOT_SAID,
         f"{words.count(message['held'])} of {words.count(message['expected'])}",
+        words.ways_of({via: message["ways"][via.name.lower()] for via in words.WAYS}),
         words.count(message["missing"]),
-        _classes(message["classes"]),
+        _became(message["lacking"], message),
+        _by_pattern(message["patterns"]),
     )
 
 
@@ -49,7 +53,8 @@ def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
         receiver["receiver"],
         words.visible(on) or words.NOT_SAID,
         f"{words.count(receiver['missing'])} of {words.count(receiver['expected'])}",
-        _classes(receiver["classes"]),
+        _by_class(receiver),
+        _by_pattern(receiver["patterns"]),
         words.count(receiver["loss_periods"]),
         words.mean(receiver["loss_period_length_mean"]),
         words.count(receiver["loss_period_length_max"]),
@@ -58,10 +63,26 @@ def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
     )
 
 
-def _classes(classes: Mapping[str, int]) -> str:
+def _became(lacking: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
+    """`2 unreadable, 1 not sent (no_peers 1)`
+
+    lacking  those that are listed, with their reasons
+    """
+    reasons = Counter((one["class"], one["reason"]) for one in lacking if one["reason"])
+    return words.losses_of(
+        {of: counts[of.value] for of in words.LOSS_CLASSES},
+        (LossReason(of, reason, number) for (of, reason), number in reasons.items()),
+    )
+
+
+def _by_class(counts: Mapping[str, int]) -> str:
+    return words.losses_of({of: counts[of.value] for of in words.LOSS_CLASSES})
+
+
+def _by_pattern(patterns: Mapping[str, int]) -> str:
     return ", ".join(
-        f"{words.count(count)} {words.LOSS_CLASSES[name]}"
-        for name, count in classes.items()
+        f"{words.count(count)} {words.LOSS_PATTERNS[name]}"
+        for name, count in patterns.items()
         if count
     )
 

@@ -1,6 +1,6 @@
 """What several pages say. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -16,6 +16,7 @@ from devtelemetry.dashboard.views.values import (
     Link,
     Mark,
     Point,
+    ReasonRow,
 )
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.derive import (
@@ -32,6 +33,8 @@ from devtelemetry.model import (
     ChannelReliability,
     Counts,
     Dimension,
+    LossClass,
+    LossReason,
     Timeframe,
     Window,
     WindowReliability,
@@ -282,25 +285,32 @@ def delay_bars(totals: Totals) -> list[Bar]:
     ]
 
 
-def loss_bars(counts: Counts, classes: Mapping[str, int] | None = None) -> list[Bar]:
-    """All pairs: delivered, lost for sure or not, and of which nothing is known.
-
-    classes  of the lost ones, by their class, where single messages were looked at
-    """
+def loss_bars(counts: Counts) -> list[Bar]:
+    """All pairs: delivered, missing by class, and of which nothing is known."""
     pairs = counts.expected + counts.unknown
     if not pairs:
         return []
-    lost = {"missing": counts.missing}
-    if classes is not None and sum(classes.values()) == counts.missing:
-        lost = {f"lost {words.LOSS_CLASSES[name]}": count for name, count in classes.items()}
 
     def bar(name: str, count: int, tone: str) -> Bar:
         return Bar(name, count, 100 * count / pairs, tone)
 
     return [
         bar("delivered", counts.expected - counts.missing, "good"),
-        *(bar(name, count, "bad") for name, count in lost.items()),
+        *(bar(words.LOSS_CLASSES[of], count, "bad") for of, count in counts.losses.items()),
         bar("unknown: the report is missing", counts.unknown, "unknown"),
+    ]
+
+
+def reason_rows(reasons: Iterable[LossReason]) -> list[ReasonRow]:
+    """Why pairs are missing. Of what did not arrive nobody says why, so it is left out."""
+    return [
+        ReasonRow(
+            "other reasons" if one.of is None else words.LOSS_CLASSES[LossClass(one.of)],
+            words.visible(one.reason or "") or ("" if one.of is None else words.NOT_SAID),
+            words.count(one.pairs),
+        )
+        for one in reasons
+        if one.of != LossClass.NOT_ARRIVED
     ]
 
 

@@ -143,6 +143,15 @@ class Bar:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonRow:
+    """Why pairs are missing."""
+
+    of: str  # the class
+    reason: str
+    pairs: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChannelPage:
     asked: PageState
     name: str
@@ -156,6 +165,8 @@ class ChannelPage:
     delays: Sequence[Bar]
     delay_facts: Sequence[Fact]
     losses: Sequence[Bar]
+    reasons: Sequence[ReasonRow]
+    ways: str  # how what was delivered came; empty: nobody says
     groups: Sequence[GroupTable]
     empty: str
 
@@ -169,8 +180,10 @@ class MissingRow:
     kind: str
     written_on: str
     held: str
+    came: str  # by which way to those who hold it
     missing: str
-    classes: str
+    became: str
+    patterns: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +193,8 @@ class LossyRow:
     name: str
     on: str
     missing: str
-    classes: str
+    became: str
+    patterns: str
     runs: str
     mean_run: str
     longest: str
@@ -196,6 +210,7 @@ class Missing:
     receivers: Sequence[LossyRow]
     messages_note: str
     receivers_note: str
+    patterns: str  # how many pairs are lost in each
     notes: Sequence[str]
 
 
@@ -215,6 +230,8 @@ class WindowPage:
     delays: Sequence[Bar]
     delay_facts: Sequence[Fact]
     losses: Sequence[Bar]
+    reasons: Sequence[ReasonRow]
+    ways: str  # how what was delivered came; empty: nobody says
     groups: Sequence[GroupTable]
     channels: Sequence[ChannelRow]
     channels_note: str

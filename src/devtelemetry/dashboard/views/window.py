@@ -19,6 +19,7 @@ from devtelemetry.dashboard.views.parts import (
     loss_bars,
     mark_on,
     ratio_or,
+    reason_rows,
     scale_of,
     why_no_ratio,
 )
@@ -56,7 +57,9 @@ def window_page(
         notes,
         delay_bars(totals),
         delay_facts(totals),
-        loss_bars(counts, None if reading.missing is None else reading.missing["classes"]),
+        loss_bars(counts),
+        [] if window is None else reason_rows(window.figures.reasons),
+        words.ways(counts),
         [] if window is None or ratio is None else [group_table([window], by) for by in Dimension],
         rows,
         rows_note,

@@ -1,0 +1,197 @@
+"""What is known of the messages of a channel in a window, receiver by receiver, and what comes of
+it. Pure."""
+
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.causes.classify import HELD, MISSING, Classified, classify, sequence
+from devtelemetry.model import Counts, LossClass, Via
+
+# Of receipt_state in the schema: bits of what became of a message at a receiver.
+_VIA, _VIA_UNIT, _UNREADABLE, _NOT_SENT, _NOT_HELD, _MARK = 96, 32, 128, 1536, 2048, 4096
+
+
+class Held:
+    """What one receiver has of the channel in the window; positions of measured messages.
+
+    reported  of those it did not write, by what it says (bits of receipt_state)
+    own       of those it wrote
+    """
+
+    __slots__ = ("first_sent_at", "has_measured", "last_sent_at", "own", "reported")
+
+    def __init__(self) -> None:
+        self.reported: defaultdict[int, array[int]] = defaultdict(_positions)
+        self.own = _positions()
+        self.has_measured = False
+        self.first_sent_at: int | None = None  # of receipts, measured or not
+        self.last_sent_at: int | None = None
+
+    @property
+    def held(self) -> Iterator[int]:
+        for said, positions in self.reported.items():
+            if said < _NOT_HELD:
+                yield from positions
+
+
+def _positions() -> "array[int]":
+    return array("I")
+
+
+@dataclass(slots=True)
+class Seen:
+    """The measured messages and who has them."""
+
+    message_ids: "array[int]" = field(default_factory=lambda: array("q"))
+    times: "array[int]" = field(default_factory=lambda: array("q"))
+    captures: "array[int]" = field(default_factory=_positions)
+    vouchers: "array[int]" = field(default_factory=_positions)
+    lone: dict[int, int] = field(default_factory=dict)  # position → the only one who vouches
+    not_sent: "array[int]" = field(default_factory=_positions)
+    held: dict[int, Held] = field(default_factory=dict)
+
+
+def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> None:
+    """reports  of the message: who says the same of it, or is known to have written it"""
+    sent_at, is_measured = message["sent_at"], message["is_measured"]
+    position = len(seen.times)
+    if is_measured:
+        of_others = [row for row in reports if not row["sent_by_receiver"]]
+        vouchers = sum(len(row["receivers"]) for row in reports)
+        seen.message_ids.append(message["message_id"])
+        seen.times.append(sent_at)
+        seen.captures.append(
+            sum(len(row["receivers"]) for row in of_others if row["said"] < _NOT_HELD)
+        )
+        seen.vouchers.append(vouchers)
+        if vouchers == 1:
+            seen.lone[position] = reports[0]["receivers"][0]
+        if (
+            not of_others
+            and not message["went_out"]
+            and any(row["said"] & _NOT_SENT for row in reports)
+        ):
+            seen.not_sent.append(position)
+    for row in reports:
+        is_own, said = row["sent_by_receiver"], row["said"]
+        for receiver in row["receivers"]:
+            has = seen.held.get(receiver)
+            if has is None:
+                has = seen.held[receiver] = Held()
+            if said < _MARK:
+                # They come in the order of time.
+                if has.first_sent_at is None:
+                    has.first_sent_at = sent_at
+                has.last_sent_at = sent_at
+            if is_measured:
+                has.has_measured = True
+                (has.own if is_own else has.reported[said]).append(position)
+
+
+def left_out_of(rules: AggregateRules, seen: Seen) -> Sequence[int]:
+    """Positions of measured messages that are not in M: docs/algorithm.md."""
+    if rules.quorum > 1:
+        return [at for at, vouchers in enumerate(seen.vouchers) if vouchers < rules.quorum]
+    if rules.weight_cap >= 1:
+        return []
+    most = rules.weight_cap * len(seen.times)
+    disbelieved = {
+        receiver for receiver, alone in Counter(seen.lone.values()).items() if alone > most
+    }
+    return [at for at, receiver in seen.lone.items() if receiver in disbelieved]
+
+
+class Outcomes(NamedTuple):
+    """Of one receiver's pairs: what became of those that are missing, and how the others came.
+
+    recovered  held ones that could not be read at first
+    alone      expected ones of messages that no other receiver reports or wrote
+    """
+
+    losses: Mapping[LossClass, int]
+    ways: Mapping[int, int]
+    recovered: int
+    alone: int
+
+
+def classified(
+    seen: Seen,
+    members: Sequence[Mapping[str, Any]],
+    left_out: Sequence[int],
+    burst: int,
+) -> tuple[Classified, Sequence[Outcomes]]:
+    nothing = Held()
+    lone: defaultdict[int, list[int]] = defaultdict(list)
+    for position, receiver in seen.lone.items():
+        lone[receiver].append(position)
+    sequences, outcomes = [], []
+    for row in members:
+        has = seen.held.get(row["receiver_id"], nothing)
+        one = sequence(
+            seen.times,
+            [(span.lower, span.upper - 1) for span in row["stays"] or ()]
+            or [(row["from_sent_at"], row["to_sent_at"])],
+            holes=[(span.lower, span.upper) for span in row["holes"] or ()],
+            held=has.held,
+            own=has.own,
+            left_out=left_out,
+        )
+        sequences.append(one)
+        outcomes.append(_outcomes(one, has, seen.not_sent, lone[row["receiver_id"]]))
+    return classify(sequences, seen.captures, burst), outcomes
+
+
+def _outcomes(one: bytes, has: Held, not_sent: Iterable[int], lone: Iterable[int]) -> Outcomes:
+    """one  the sequence of a receiver, without patterns"""
+
+    def known_of(positions: Iterable[int]) -> bytes:
+        return bytes(map(one.__getitem__, positions))
+
+    losses = dict.fromkeys(LossClass, 0)
+    ways: Counter[int] = Counter()
+    recovered = 0
+    for said, positions in has.reported.items():
+        known = known_of(positions)
+        if said >= _NOT_HELD:
+            of = LossClass.UNREADABLE if said & _UNREADABLE else LossClass.DROPPED
+            losses[of] += known.count(MISSING)
+        else:
+            held = known.count(HELD)
+            ways[(said & _VIA) // _VIA_UNIT] += held
+            recovered += held if said & _UNREADABLE else 0
+    losses[LossClass.NOT_SENT] = known_of(not_sent).count(MISSING)
+    losses[LossClass.NOT_ARRIVED] = one.count(MISSING) - sum(losses.values())
+    alone = known_of(lone)
+    return Outcomes(losses, ways, recovered, alone.count(HELD) + alone.count(MISSING))
+
+
+def counts_of_pairs(
+    seen: Seen, found: Classified, outcomes: Sequence[Outcomes], left_out: Sequence[int]
+) -> Counts:
+    expected = sum(pairs.expected for pairs in found.of_messages)
+
+    def lost(of: LossClass) -> int:
+        return sum(one.losses[of] for one in outcomes)
+
+    def came(via: Via) -> int:
+        return sum(one.ways[via] for one in outcomes)
+
+    return Counts(
+        messages=len(seen.times) - len(left_out),
+        receivers=len(found.sequences),
+        expected=expected,
+        missing=sum(pairs.missing for pairs in found.of_messages),
+        corroborated=expected - sum(one.alone for one in outcomes),
+        unknown=sum(pairs.unknown for pairs in found.of_messages),
+        unreadable=lost(LossClass.UNREADABLE),
+        dropped=lost(LossClass.DROPPED),
+        not_sent=lost(LossClass.NOT_SENT),
+        recovered=sum(one.recovered for one in outcomes),
+        by_live=came(Via.LIVE),
+        by_history=came(Via.HISTORY),
+        by_resend=came(Via.RESENT),
+    )
