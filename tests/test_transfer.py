@@ -335,6 +335,14 @@ def test_age_is_judged_by_the_recorded_created_at_and_not_by_the_clock() -> None
     assert sample_of(line(createdAt=START - HOUR_MS), limits).created_at == START - HOUR_MS
 
 
+def test_an_authors_time_that_is_no_time_is_taken_from_who_received_it() -> None:
+    ahead = START + 2_000 + 2 * HOUR_MS
+    sample = sample_of(line(sentAt=ahead, receivedAt=START + 1_000))
+    assert (sample.sent_at, sample.sent_at_clock) == (START + 1_000, SentAtClock.RECEIVER)
+    with pytest.raises(BadLine, match=r"^sentAt: .* \(in_the_future\)$"):
+        sample_of(line(sentAt=ahead, receivedAt=START + 1_000, sentAtClock="server"))
+
+
 def test_an_exported_sample_is_not_too_old_since_it_was_taken_once() -> None:
     exported_one = line(
         receiverPublicKey="dt-receiver:0000000000000001:0000000000000002:-",

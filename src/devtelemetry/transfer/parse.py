@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 import orjson
 
 from devtelemetry.ingest.check import AgeLimits, check, check_channel, check_reporter, is_numbered
-from devtelemetry.model import LostReports, Outcome, Reason, ReportedMembership, ReportRun, Sample
+from devtelemetry.model import (
+    LostReports,
+    Outcome,
+    Reason,
+    ReportedMembership,
+    ReportRun,
+    Sample,
+    SentAtClock,
+)
 from devtelemetry.transfer.fields import (
     FIELDS,
     MEMBERSHIP_FIELDS,
@@ -78,6 +86,10 @@ def parse_line(
     # A mark has no time of its own: it goes with its message.
     age_judged_at = sample.sent_at if sample.created_at is None else sample.created_at
     refusal = check(sample, limits, age_judged_at)
+    if refusal is not None and refusal.reason is Reason.IN_THE_FUTURE and _has_own_time(sample):
+        # As of a pushed one: an author's time that is no time.
+        sample = sample._replace(sent_at=sample.received_at, sent_at_clock=SentAtClock.RECEIVER)
+        refusal = check(sample, limits, age_judged_at)
     if refusal is None or (refusal.reason in _OF_AGE and _was_exported(sample)):
         return Line(sample, run)
     attribute, _, why = refusal.detail.partition(":")
@@ -162,6 +174,10 @@ def _parse(name: str, value: object, take: Callable[[object], Any]) -> Any:
         return take(value)
     except BadLine as error:
         raise BadLine(f"{name}: {error}") from None
+
+
+def _has_own_time(sample: Sample) -> bool:
+    return sample.sent_at_clock is SentAtClock.AUTHOR and sample.received_at > 0
 
 
 def _was_exported(sample: Sample) -> bool:
