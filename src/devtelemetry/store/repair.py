@@ -101,10 +101,8 @@ async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> Asy
     """
     async with holding_ingest_out(connection, lock_timeout=lock_timeout):
         if await connection.fetchval(_QUERIES["needs_repair"]):
-            await connection.execute(_QUERIES["retype_receipts"])
-            await _settle_messages(connection)
-            await connection.execute(_QUERIES["doubt_moved_delays"])
-            await connection.execute(_QUERIES["forget_doubted_messages"])
+            while await _settle_messages(connection):
+                pass
             await connection.execute(_QUERIES["redate_receivers"])
             await connection.execute(_QUERIES["forget_doubts"])
         yield
@@ -131,13 +129,26 @@ async def _correct_delays(connection: Connection) -> int:
     return len(noted)
 
 
-async def _settle_messages(connection: Connection) -> None:
-    """Decides the sentAt of doubted messages, and moves their receipts to it."""
+async def _settle_messages(connection: Connection) -> bool:
+    """Some of those that are noted: their receipts get the type and the sentAt that counts.
+
+    Returns whether there were any.
+    """
+    noted = await connection.fetch(_QUERIES["take_doubted_messages"], most=CORRECTED_MESSAGES)
+    if not noted:
+        return False
+    doubted = arrays(noted, "channel_ids", "message_ids")
+    await connection.execute(_QUERIES["retype_receipts"], **doubted)
     moves = await connection.fetch(
-        _QUERIES["decide_messages"], days_kept=sorted(await existing_days(connection))
+        _QUERIES["decide_messages"], **doubted, days_kept=sorted(await existing_days(connection))
     )
-    if not moves:
-        return
+    if moves:
+        await _move(connection, moves)
+    return True
+
+
+async def _move(connection: Connection, moves: Sequence[Row]) -> None:
+    """Moves the receipts of messages, by rows of `decide_messages`."""
     columns = arrays(
         moves,
         *("channel_ids", "message_ids", "moved_from", "old_clocks", "sent_at", "clocks", "kinds"),
@@ -147,6 +158,7 @@ async def _settle_messages(connection: Connection) -> None:
     del columns["old_clocks"], columns["kinds"]
     await connection.execute(_QUERIES["set_messages"], **columns)
     columns.pop("clocks")
+    await connection.execute(_QUERIES["doubt_moved_delays"], **columns)
     await connection.execute(_QUERIES["move_failures"], **columns, moved_from=moved_from)
     rows = [
         (*(receipt[name] for name in _MOVED), *(receipt["vote"] or (None, None, None)))

@@ -16,23 +16,31 @@ select exists (select from doubted_message) or exists (select from doubted_recei
 -- Whether such are noted as only a computation of this window reads.
 select exists (select from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
+-- name: take_doubted_messages
+-- No transaction stores under an old sentAt or kind any more once this one ends: the epoch goes up with it.
+delete from doubted_message
+where (channel_id, message_id) in (
+    select channel_id, message_id from doubted_message order by channel_id, message_id limit $most::integer
+)
+returning channel_id, message_id
+
 -- name: retype_receipts
 -- Where the first sample that says a type came after others.
 update receipt r
 set kind = m.kind
-from doubted_message
-join message m using (channel_id, message_id)
+from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
+join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
 where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id and r.kind <> m.kind
 
 -- name: decide_messages
--- What doubted messages become, of those of which it is something else than is stored. Their
--- sentAt is what most installations say by the best clock: of each, what it said first; of equally many, the first one.
+-- What these messages become, of those of which it is something else than is stored. Their sentAt is what most
+-- installations say by the best clock: of each, what it said first; of equally many, the first one.
 -- in   days_kept: bigint[], the days that have a partition; what was said of others is not looked at
 with
 doubted as materialized (
     select m.channel_id, m.message_id, m.sent_at, m.clock, m.kind
-    from doubted_message
-    join message m using (channel_id, message_id)
+    from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
+    join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
 ),
 
 ballot as (
@@ -135,15 +143,8 @@ where not exists (select from forgotten_receiver f where f.receiver_id = n.recei
 
 -- name: doubt_moved_delays
 insert into doubted_delay (sent_at, channel_id, message_id)
-select m.sent_at, m.channel_id, m.message_id
-from doubted_message
-join message m using (channel_id, message_id)
-where m.clock = 1
+select * from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[])
 on conflict do nothing
-
--- name: forget_doubted_messages
--- No transaction stores under an old sentAt or kind any more: the epoch goes up with this one.
-delete from doubted_message
 
 -- name: take_doubted_delays
 delete from doubted_delay
