@@ -33,6 +33,7 @@ from devtelemetry.model import (
     Dimension,
     Figures,
     Group,
+    LossReason,
     MembershipPolicy,
     Source,
     Spread,
@@ -42,6 +43,7 @@ from devtelemetry.model import (
 from devtelemetry.store.database import Database
 from oracle.groups import DIMENSIONS, OracleGroup
 from oracle.model import Numbers, OracleChannel, OracleSample, OracleWindow, Receiver, compute
+from oracle.samples import VIAS, Outcome
 from support.store import START, as_memberships, as_samples, compute_window, empty, store
 from support.worlds import (
     END,
@@ -79,6 +81,10 @@ DELAYS = st.sampled_from(
         *(2 * HOUR_MS, 6 * HOUR_MS, DAY_MS, DAY_MS + 1),
     ]
 )
+OUTCOMES_DRAWN: tuple[Outcome, ...] = (
+    *("held", "held", "held", "held", "held", "held"),
+    *("unreadable", "dropped", "send_failed"),
+)
 OFFSETS = st.sampled_from([None, 0, 999, 1_000, -999, -1_000, -4_000, 30_000, HOUR_MS])
 
 
@@ -97,6 +103,7 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
         sent_at = SENT_AT[number] + draw(st.sampled_from([0] * 12 + [1, -MINUTE_MS]))
         # When it held it; of an author when it wrote it, by the server's clock.
         after = draw(OFFSETS if is_own else st.none() | DELAYS)
+        outcome: Outcome = draw(st.sampled_from(OUTCOMES_DRAWN))
         found.append(
             OracleSample(
                 message_id=f"m{number}",
@@ -110,6 +117,9 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
                 received_at=None if after is None else sent_at + after,
                 platform=draw(st.sampled_from(platforms)),
                 app_version=draw(st.sampled_from(VERSIONS)),
+                outcome=outcome,
+                reason="" if outcome == "held" else draw(st.sampled_from(["", "r1", "r2"])),
+                via=draw(st.sampled_from(VIAS)) if outcome == "held" else "",
             )
         )
     return found
@@ -180,6 +190,10 @@ RULES = st.builds(
     st.sampled_from(["1", "1", "1/2", "0.3", "0.25", "0.2", "0.1"]).map(Fraction),
     st.sampled_from([1, 2, 3, 3, 4, 6]),
 )
+OUTCOME_COUNTS = (
+    *("unreadable", "dropped", "not_sent", "recovered"),
+    *("by_live", "by_history", "by_resend"),
+)
 UNMEASURED = {Source.GRPC: Unmeasured(channels=("*-negotiated",), types=("NOISE",))}
 
 
@@ -231,6 +245,7 @@ def counts_of(part: OracleChannel | OracleWindow | OracleGroup) -> Counts:
         part.missing,
         part.corroborated,
         part.unknown,
+        **{name: getattr(part.counts, name) for name in OUTCOME_COUNTS},
     )
 
 
@@ -244,6 +259,10 @@ def spreads_within_channel(part: OracleChannel | OracleGroup) -> Spreads:
     """One channel is no cluster among others."""
     over_receivers = Spread(*part.over_receivers)
     return Spreads(Spread(), over_receivers, over_receivers)
+
+
+def reasons_of(part: OracleChannel | OracleWindow) -> tuple[LossReason, ...]:
+    return tuple(LossReason(*one) for one in part.reasons)
 
 
 def captures_of(channel: OracleChannel) -> Captures:
@@ -287,6 +306,7 @@ def oracle_form_of_channel(channel: OracleChannel) -> Form:
         "median": close(channel.median),
         "trimmed": close(channel.trimmed),
         "influence": close(channel.influence),
+        "reasons": reasons_of(channel),
     }
 
 
@@ -317,6 +337,7 @@ def oracle_form_of_window(window: OracleWindow) -> Form:
         "median": close(window.median),
         "trimmed": close(window.trimmed),
         "influence": close(window.influence),
+        "reasons": reasons_of(window),
         "groups": in_order(groups_of(window)),
     }
 

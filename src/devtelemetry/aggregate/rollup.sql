@@ -160,7 +160,7 @@ count_of_group as (
         count(*) as receivers,
         {summed_pairs},
         array[
-            count(*) filter (where corroborated > 0), sum(missing * missing),
+            count(*) filter (where corroborated > 0), coalesce(sum(missing * missing) filter (where corroborated > 0), 0),
             sum(missing * corroborated),
             sum(corroborated * corroborated)
         ] as over_memberships
@@ -179,7 +179,7 @@ over_receivers_of_group as (
     select
         group_id,
         array[
-            count(*) filter (where corroborated > 0), sum(missing * missing),
+            count(*) filter (where corroborated > 0), coalesce(sum(missing * missing) filter (where corroborated > 0), 0),
             sum(missing * corroborated),
             sum(corroborated * corroborated)
         ] as over_receivers
@@ -191,7 +191,8 @@ over_channels_of_group as (
     select
         group_id,
         array[
-            count(*) filter (where corroborated > 0), sum(missing::numeric * missing),
+            count(*) filter (where corroborated > 0),
+            coalesce(sum(missing::numeric * missing) filter (where corroborated > 0), 0),
             sum(missing::numeric * corroborated),
             sum(corroborated::numeric * corroborated)
         ] as over_channels
