@@ -7,7 +7,6 @@ from typing import NamedTuple
 from devtelemetry.ingest.batch import (
     AUTHORS_CLOCK,
     NEVER,
-    OF_ENVELOPE,
     MessageKey,
     NewReceipt,
     ReceiptKey,
@@ -92,7 +91,7 @@ async def store_receipts(
         if row["was_there"]:
             doubted.add(row["receiver_id"])
         else:
-            new += row["outcome"] != OF_ENVELOPE
+            new += 1
     if doubted:
         await writing.connection.execute(_QUERIES["doubt_receivers"], receiver_ids=sorted(doubted))
     _doubt_votes(writing, receipts, messages)

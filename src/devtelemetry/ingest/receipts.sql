@@ -13,7 +13,7 @@ with inserted as (
         envelope_id
     -- include: new_receipt.sql
     on conflict do nothing
-    returning created_at is not null or state >= 4096 as is_held
+    returning created_at is not null or state >= 4096 and state & 1024 = 0 as is_held
 )
 select count(*) as receipts, count(*) filter (where is_held) as held from inserted
 
@@ -83,7 +83,7 @@ on conflict (sent_at, channel_id, message_id, receiver_id, outcome) do update
 set created_at = excluded.created_at, reason = excluded.reason
 where (coalesce(excluded.created_at, $never::bigint), excluded.reason collate "C")
     < (coalesce(failure.created_at, $never::bigint), failure.reason collate "C")
-returning receiver_id, outcome, xmax <> 0 as was_there
+returning receiver_id, xmax <> 0 as was_there
 
 -- name: last_created_at
 -- When the receivers of these receipts last reported one of them, after merging.
