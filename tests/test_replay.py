@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +16,10 @@ from devtelemetry.runtime.clock import now_ms
 from oracle.model import (
     MEMBERSHIPS,
     Canonical,
+    MessageKey,
     OracleChannel,
     OracleWindow,
+    Receiver,
     canonical,
     compute,
 )
@@ -24,6 +28,7 @@ from oracle.recording import (
     UNMEASURED_TYPES,
     Mapped,
     Recording,
+    Request,
     hourly_windows,
     predecessor_ratio,
     read_recording,
@@ -39,6 +44,8 @@ from support.server import ServerProcess
 
 pytestmark = pytest.mark.slow
 
+CLIENTS = 8  # that report at the same time
+
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated")
 OUTCOMES = ("unreadable", "dropped", "not_sent", "not_arrived", "recovered", "by_history")
 
@@ -50,34 +57,60 @@ def recent(recording: Recording) -> Recording:
 
 
 def replay(recording: Recording, server: ServerProcess) -> list[int]:
-    """Sends every request in recorded order over one connection; returns the statuses.
+    """Sends every request; returns the statuses.
 
-    No two requests arrive in one millisecond, so that their order is that of their createdAt.
+    In recorded order as far as it tells: those that are under way together say the same of each
+    message, so which of them is first makes no difference.
     """
-    connection = http.client.HTTPConnection(server.http, timeout=60)
-    statuses = []
-    last_ms = 0
-    for request in recording:
-        while now_ms() <= last_ms:
-            pass
-        connection.request(
+    connections = threading.local()
+
+    def send(request: Request) -> int:
+        if not hasattr(connections, "own"):
+            connections.own = http.client.HTTPConnection(server.http, timeout=60)
+        connections.own.request(
             request.method,
             request.path,
             request.body.encode(),
             {"Content-Type": "application/json"},
         )
-        response = connection.getresponse()
+        response = connections.own.getresponse()
         body = response.read()
-        statuses.append(response.status)
-        last_ms = now_ms()
         if request.path == "/record-metrics":
             # Anything else and the real client sends the batch again, for ever.
             assert response.status == 201
             assert isinstance(json.loads(body), list)
         else:
             assert body == b"", "a body that the client never reads costs it a connection"
-    connection.close()
+        return int(response.status)
+
+    statuses: list[int] = []
+    last_ms = 0
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        for together in in_rounds(recording):
+            while now_ms() <= last_ms:
+                pass
+            statuses += clients.map(send, together)
+            last_ms = now_ms()
     return statuses
+
+
+def in_rounds(recording: Recording) -> Iterator[Recording]:
+    """The requests in their order, those together that contradict each other in no message."""
+    together: Recording = []
+    said: dict[tuple[MessageKey, Receiver | None], object] = {}
+    for request in recording:
+        says: dict[tuple[MessageKey, Receiver | None], object] = {}
+        for sample in to_samples([request]).receipts:
+            says[sample.message, None] = (sample.sent_at, sample.message_type)
+            says[sample.message, sample.receiver] = sample.envelope_id
+        if len(together) == CLIENTS or any(
+            said.get(message, claim) != claim for message, claim in says.items()
+        ):
+            yield together
+            together, said = [], {}
+        together.append(request)
+        said |= says
+    yield together
 
 
 def as_stored(mapped: Mapped, recording: Recording) -> Canonical:
