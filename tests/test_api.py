@@ -25,6 +25,7 @@ from devtelemetry.server.wiring import aggregate_rules, http_access
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.tokens import Scope, create_token
+from support.losses import worked_outcomes
 from support.store import LATER, START, compute_window, store, store_hours
 
 RELIABILITY = "/api/v1/reliability"
@@ -268,6 +269,31 @@ async def test_a_scrape_shows_the_latest_window_of_each_timeframe_and_state(
     assert series[f"devtelemetry_missing_deliveries{labels}"] == window.counts.missing
     assert series[f"devtelemetry_corroborated_deliveries{labels}"] == window.counts.corroborated
     assert series[f"devtelemetry_receivers{labels}"] == window.counts.receivers
+
+
+async def test_a_scrape_shows_what_became_of_what_is_missing_and_how_the_rest_came(
+    database: Database,
+) -> None:
+    await store(database, worked_outcomes())
+    await compute_window(database)
+    series = await scrape(database)
+    labels = ",state=settled,timeframe=1h"
+    by_class = "devtelemetry_missing_deliveries_by_class,class="
+    assert {
+        name.removeprefix(by_class): value
+        for name, value in series.items()
+        if name.startswith(by_class)
+    } == {
+        f"not_arrived{labels}": 2,
+        f"unreadable{labels}": 1,
+        f"not_sent{labels}": 3,
+        f"dropped{labels}": 1,
+    }
+    by_way = "devtelemetry_delivered_by_way"
+    assert {name: value for name, value in series.items() if name.startswith(by_way)} == {
+        f"{by_way},state=settled,timeframe=1h,way={way}": value
+        for way, value in (("live", 3), ("history", 1), ("resent", 0), ("not_said", 4))
+    }
 
 
 async def test_only_the_policy_that_is_configured_is_shown(database: Database) -> None:

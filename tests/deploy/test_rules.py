@@ -17,6 +17,7 @@ from test_docs import anchor
 
 RULES = PROMETHEUS / "rules.yml"
 SCRAPED = PROMETHEUS / "rules-scraped.yml"
+UNIT_TESTS = sorted(PROMETHEUS.glob("*_test.yml"))
 OPERATIONS = ROOT / "docs" / "operations.md"
 
 
@@ -50,13 +51,17 @@ def test_prometheus_takes_the_configuration() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", [RULES, SCRAPED], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.name)
 def test_the_rules_do_as_their_unit_tests_say(path: Path) -> None:
-    promtool("test", "rules", path.with_name(f"{path.stem}_test.yml"))
+    promtool("test", "rules", path)
 
 
 def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
-    tests = yaml.safe_load((PROMETHEUS / "rules_test.yml").read_text(encoding="utf-8"))["tests"]
+    tests = [
+        test
+        for path in UNIT_TESTS
+        for test in yaml.safe_load(path.read_text(encoding="utf-8"))["tests"]
+    ]
     fires: set[str] = set()
     does_not: set[str] = set()
     for test in tests:

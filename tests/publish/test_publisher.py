@@ -542,8 +542,8 @@ async def test_a_back_fill_goes_on_where_a_store_was_away(
     monkeypatch.setattr(publisher_module, "BACKOFF", Timing(first_retry=0.01))
     await store_hours(database, 6)
     windows = await compute_all(database)
-    numbers = itertools.count(1)  # a window needs less than 13 requests
-    with receiving(Receiver(lambda _: TAKEN if next(numbers) % 13 else Answer(503))) as receiver:
+    numbers = itertools.count(1)  # a window needs less than 23 requests
+    with receiving(Receiver(lambda _: TAKEN if next(numbers) % 23 else Answer(503))) as receiver:
         published = await fill(database, store_of(receiver), Span())
     assert published.windows == len(windows)
     assert published.points.taken == len(set(receiver.taken))
@@ -646,8 +646,8 @@ async def test_patience_with_a_store_that_is_away_is_not_used_up_by_a_slow_pace(
         clock.now += seconds
 
     slow = 1 / publisher_module.PATIENCE_SECONDS  # points a second
-    # A window needs less than 13 requests.
-    with receiving(Receiver(lambda _: TAKEN if next(numbers) % 13 else Answer(503))) as receiver:
+    # A window needs less than 23 requests.
+    with receiving(Receiver(lambda _: TAKEN if next(numbers) % 23 else Answer(503))) as receiver:
         published = await fill(
             database,
             store_of(receiver),

@@ -69,10 +69,20 @@ OF_SHARE = {
     "devtelemetry_receivers": "receivers",
 }
 OF_WINDOW = {
-    **OF_SHARE,
     "devtelemetry_reliability": "reliability",
     "devtelemetry_influence": "influence",
 }
+PARTS = {
+    "devtelemetry_missing_deliveries_by_class": (
+        "class",
+        {"not_arrived": "not_arrived", "unreadable": "unreadable", "not_sent": "not_sent",
+         "dropped": "dropped"},
+    ),
+    "devtelemetry_delivered_by_way": (
+        "way",
+        {"live": "by_live", "history": "by_history", "resent": "by_resend"},
+    ),
+}  # fmt: skip
 SHOWN_PLATFORMS = {"": "(not said)", None: "(other)"}
 
 Expected = dict[Series, Values]
@@ -108,15 +118,26 @@ def expected_points(timeframe: str, windows: list[dict[str, Any]]) -> Expected:
                 series = name, tuple(sorted({"timeframe": timeframe, **labels}.items()))
                 points[series][at_ms] = float(figures[key])
 
+    def add_share(figures: dict[str, Any], at_ms: int, **labels: str) -> None:
+        add(OF_SHARE, figures, at_ms, **labels)
+        for name, (label, parts) in PARTS.items():
+            for part, key in parts.items():
+                add({name: key}, figures, at_ms, **{label: part}, **labels)
+        not_said = figures["expected"] - figures["missing"]
+        not_said -= sum(figures[key] for key in PARTS["devtelemetry_delivered_by_way"][1].values())
+        way = {"devtelemetry_delivered_by_way": "not_said"}
+        add(way, {"not_said": not_said}, at_ms, way="not_said", **labels)
+
     for window in windows:
         at_ms = unix_ms(datetime.fromisoformat(window["end"]))
         state = window["state"]
         add(OF_WINDOW, window, at_ms, state=state)
+        add_share(window, at_ms, state=state)
         groups = window["groups"]
         if any(group["platform"] is not None for group in groups):
             for group in groups:
                 platform = SHOWN_PLATFORMS.get(group["platform"], group["platform"])
-                add(OF_SHARE, group, at_ms, state=state, platform=platform)
+                add_share(group, at_ms, state=state, platform=platform)
     return dict(points)
 
 
@@ -189,12 +210,12 @@ async def test_a_week_that_was_back_filled_is_there_with_right_values_and_times(
     ends = {at for values in expected.values() for at in values}
     assert len(ends) > 7 * 24 - 4
     named = {name for name, _ in expected}
-    assert named == set(OF_WINDOW)
+    assert named == {*OF_WINDOW, *OF_SHARE, *PARTS}
     labels = [dict(labels) for _, labels in expected]
     assert {one["timeframe"] for one in labels} == set(TIMEFRAMES)
     assert {one["state"] for one in labels} == {"provisional", "settled"}
     assert {one.get("platform") for one in labels} == {None, "desktop", "ios", "(not said)"}
-    ratios = [v for (n, _), values in expected.items() if n in OF_WINDOW for v in values.values()]
+    ratios = [v for (n, _), values in expected.items() if n not in PARTS for v in values.values()]
     assert len(set(ratios)) > 100
 
     with kind(tmp_path / "store") as store:

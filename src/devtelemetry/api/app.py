@@ -280,7 +280,12 @@ class _WithStored(CollectorRegistry):
 
 def window_metrics(windows: list[WindowReliability]) -> Iterator[GaugeMetricFamily]:
     """The series of docs/protocol.md, "Prometheus series". A figure without a value has none."""
-    families = {series.name: GaugeMetricFamily(series.name, series.help) for series in ALL_SERIES}
+    families = {
+        series.name: GaugeMetricFamily(
+            series.name, series.help, labels=[series.label] if series.label else None
+        )
+        for series in ALL_SERIES
+    }
     for window in windows:
         for name, labels, value in points_of(window):
             # Without a platform where it is of all: add_metric would want one.

@@ -1,7 +1,7 @@
 """The Prometheus series of a window: docs/protocol.md, "Prometheus series". Pure."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from devtelemetry.figures.derive import Totals, totals_of
@@ -11,19 +11,29 @@ from devtelemetry.words.names import GROUP_NOT_SAID, GROUP_OTHER
 
 class Point(NamedTuple):
     name: str
-    labels: Mapping[str, str]  # timeframe and state, and platform or channel where split
+    labels: Mapping[str, str]  # timeframe and state; platform, channel, class or way where split
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
+    """label  that it has beside those of every series of windows; empty: none"""
+
     name: str
     help: str
+    label: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _OfTotals(Series):
     value: Callable[[Totals], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts(Series):
+    """A series for each part of a total; its label says of which."""
+
+    values: Callable[[Totals], Mapping[str, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +84,21 @@ _OF_TOTALS = (
     ),
 )
 
+_PARTS = (
+    _Parts(
+        "devtelemetry_missing_deliveries_by_class",
+        "devtelemetry_missing_deliveries by what became of them.",
+        lambda totals: {of.value: number for of, number in totals.counts.losses.items()},
+        label="class",
+    ),
+    _Parts(
+        "devtelemetry_delivered_by_way",
+        "Expected deliveries that were made, by how the message came.",
+        lambda totals: {via.name.lower(): number for via, number in totals.counts.ways.items()},
+        label="way",
+    ),
+)
+
 _OF_WINDOW = (
     _OfWindow(
         "devtelemetry_reliability",
@@ -87,7 +112,7 @@ _OF_WINDOW = (
     ),
 )
 
-ALL_SERIES: tuple[Series, ...] = (*_OF_TOTALS, *_OF_WINDOW)
+ALL_SERIES: tuple[Series, ...] = (*_OF_TOTALS, *_PARTS, *_OF_WINDOW)
 
 
 def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterator[Point]:
@@ -130,3 +155,6 @@ def _points(totals: Totals, labels: Mapping[str, str]) -> Iterator[Point]:
         value = series.value(totals)
         if value is not None:
             yield Point(series.name, labels, value)
+    for parts in _PARTS:
+        for part, number in parts.values(totals).items():
+            yield Point(parts.name, {**labels, parts.label: part}, number)
