@@ -139,7 +139,7 @@ def test_from_the_overview_to_a_channel_to_a_window_all_figures_are_the_apis(
         assert seen.text(".lead .figure") == together(known)
         assert f"{sum(window['missing'] for window in known):,}" in seen.text(".lead .facts")
 
-        page.get_by_role("button", name="Show as a table").click()
+        page.get_by_role("button", name="Show as a table").first.click()
         shown = known[-1]
         start = shown["start"]
         cells = page.locator("tr", has=page.locator(f'time[datetime="{start}"]')).first
@@ -196,10 +196,11 @@ def test_what_is_exported_is_what_is_shown(browser: Browser, month: str) -> None
             page.get_by_role("link", name="JSON").first.click()
         assert json.loads(Path(got.value.path()).read_text())["windows"] == days
 
-        with page.expect_download() as got:
-            page.get_by_role("button", name="Save as PNG").click()
-        assert got.value.suggested_filename == "delivery-ratio.png"
-        assert Path(got.value.path()).read_bytes().startswith(b"\x89PNG\r\n")
+        for number, name in enumerate(("delivery-ratio.png", "losses.png")):
+            with page.expect_download() as got:
+                page.get_by_role("button", name="Save as PNG").nth(number).click()
+            assert got.value.suggested_filename == name
+            assert Path(got.value.path()).read_bytes().startswith(b"\x89PNG\r\n")
         clean(seen)
 
 
@@ -237,8 +238,9 @@ def test_no_page_has_what_axe_finds_or_is_wider_than_the_screen(
         for path in PATHS:
             seen.go(path.replace("DAY", day))
             if "window" not in path:
-                seen.page.get_by_role("button", name="Show as a table").click()
-                seen.page.wait_for_selector("caption:has-text('The windows of the line')")
+                for caption in ("The windows of the line", "The losses of each window"):
+                    seen.page.get_by_role("button", name="Show as a table").first.click()
+                    seen.page.wait_for_selector(f"caption:has-text('{caption}')")
             violations = Axe().run(seen.page).response["violations"]
             assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
             width = seen.page.evaluate("document.documentElement.scrollWidth")
@@ -298,6 +300,25 @@ def test_the_line_says_in_words_what_it_shows(browser: Browser, month: str) -> N
         least = min(day["delivery_ratio"] for day in days)
         assert f"lowest {percent(least)}" in label
         assert f"last {percent(days[-1]['delivery_ratio'])}" in label
+
+
+def test_losses_by_kind_are_drawn_said_in_words_and_in_a_table(
+    browser: Browser, month: str
+) -> None:
+    with visit(browser, month) as seen:
+        seen.go("/?timeframe=1d&span=7d")
+        days = figures(month, timeframe="1d", channels=False)[-7:]
+        label = seen.page.get_by_role("img").nth(1).get_attribute("aria-label") or ""
+        for of, name in words.LOSS_CLASSES.items():
+            lost = sum(day[of] for day in days)
+            assert lost
+            assert f"{lost:,} {name}" in label
+        seen.page.get_by_role("button", name="Show as a table").nth(1).click()
+        table = seen.page.get_by_role("region", name="The losses as a table")
+        last = table.locator("tbody tr").first.inner_text()
+        for of in words.LOSS_CLASSES:
+            assert f"{days[-1][of]:,}" in last
+        clean(seen)
 
 
 # ----------------------------------------------------------------------------------------- safety

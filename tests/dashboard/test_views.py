@@ -156,6 +156,20 @@ def test_no_line_at_all_is_said() -> None:
     assert charts.in_words([]) == "No window of the span has a delivery ratio."
 
 
+def test_losses_are_shares_of_what_could_be_noticed() -> None:
+    counts = Counts(1, 2, 1_000, 20, 1_000, unreadable=7, dropped=1, not_sent=4)
+    windows = [replace(window(0), counts=counts), window(1, pairs=0)]
+    points = points_of(windows, ASKED, START + 2 * HOUR)[-2:]
+    assert [row[1:] for row in charts.loss_rows_of(points)] == [
+        [0.008, 0.007, 0.004, 0.001, 20, 1_000],
+        [None, None, None, None, 0, 0],
+    ]
+    assert charts.losses_in_words(points).endswith(
+        ": 8 not arrived, 7 unreadable, 4 not sent, 1 dropped."
+    )
+    assert charts.losses_in_words([]) == "Nothing was lost in the span."
+
+
 def test_the_provisional_part_of_the_line_is_dashed_and_joins_the_settled_one() -> None:
     windows = [window(0), window(1), window(2, state=WindowState.PROVISIONAL)]
     points = points_of(windows, ASKED, START + 3 * HOUR)

@@ -4,12 +4,13 @@ What begins with `:` is evaluated in the browser by NiceGUI: constants of ours, 
 static/dashboard.js. Nothing of them comes from a client.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devtelemetry import words
 from devtelemetry.dashboard.views.values import Point
-from devtelemetry.model import unix_ms
+from devtelemetry.model import LossClass, unix_ms
 
 _TICKS = 5
 _GRID = {"left": 56, "right": 16, "top": 16, "bottom": 32}
@@ -19,33 +20,10 @@ def line(points: Sequence[Point]) -> dict[str, Any]:
     """The delivery ratio over time, with the band of its interval; provisional parts are dashed."""
     floor = _floor(points)
     return {
-        "animation": False,
+        **_over_time("dt.tooltip"),
         "grid": _GRID,
         "dataset": {"dimensions": COLUMNS, "source": rows_of(points)},
-        "textStyle": {"fontFamily": "inherit"},
-        "tooltip": {
-            "trigger": "axis",
-            "renderMode": "richText",
-            ":formatter": "dt.tooltip",
-            ":backgroundColor": "dt.color('raised')",
-            ":borderColor": "dt.color('line')",
-            "textStyle": {":color": "dt.color('ink')", "fontSize": 12},
-            "axisPointer": {"lineStyle": {":color": "dt.color('muted')"}},
-        },
-        "xAxis": {
-            "type": "time",
-            "axisLabel": {":color": "dt.color('muted')", "hideOverlap": True},
-            "axisLine": {"lineStyle": {":color": "dt.color('line')"}},
-            "axisTick": {"show": False},
-        },
-        "yAxis": {
-            "type": "value",
-            "min": floor,
-            "max": 1,
-            "interval": (1 - floor) / _TICKS,
-            "axisLabel": {":color": "dt.color('muted')", ":formatter": "dt.percent"},
-            "splitLine": {"lineStyle": {":color": "dt.color('line')"}},
-        },
+        "yAxis": _share_axis() | {"min": floor, "max": 1, "interval": (1 - floor) / _TICKS},
         "series": [
             {**_BAND, **_column("lower"), "lineStyle": {"opacity": 0}},
             {
@@ -67,6 +45,116 @@ def line(points: Sequence[Point]) -> dict[str, Any]:
             # A window between two gaps would be no line at all.
             {**_LINE, **_column("alone"), "type": "scatter"},
         ],
+    }
+
+
+def losses(points: Sequence[Point]) -> dict[str, Any]:
+    """What was lost over time, as shares of what could have been: a bar a window, its classes one
+    on the other. Each has a texture, so that they are told apart without colours."""
+    return {
+        **_over_time("dt.lossTooltip"),
+        "aria": {"enabled": True, "label": {"enabled": False}},  # textures need it
+        "grid": _GRID | {"top": 56},  # the legend has two lines on a phone
+        "legend": {"top": 0, "textStyle": {":color": "dt.color('ink')"}, "itemWidth": 22},
+        "dataset": {"dimensions": LOSS_COLUMNS, "source": loss_rows_of(points)},
+        "yAxis": _share_axis() | {"min": 0},
+        "series": [
+            {
+                "type": "bar",
+                "stack": "losses",
+                "name": words.LOSS_CLASSES[of],
+                "encode": {"x": "start", "y": of.value},
+                "itemStyle": {":color": f"dt.color('{colour}')", "decal": texture},
+                "barCategoryGap": "10%",
+                "emphasis": {"disabled": True},
+            }
+            for of, (colour, texture) in _LOSS_STYLES.items()
+        ],
+    }
+
+
+_STRIPES = {"symbol": "rect", "dashArrayX": [1, 0], ":color": "dt.color('raised')"}
+_LOSS_STYLES: Mapping[LossClass, tuple[str, Mapping[str, Any]]] = {
+    LossClass.NOT_ARRIVED: ("bad", {"symbol": "none"}),
+    LossClass.UNREADABLE: ("accent", _STRIPES | {"dashArrayY": [2, 3], "rotation": -0.785}),
+    LossClass.NOT_SENT: ("warn", _STRIPES | {"dashArrayY": [2, 3], "rotation": 0}),
+    LossClass.DROPPED: (
+        "muted",
+        {
+            "symbol": "circle",
+            "symbolSize": 0.7,
+            "dashArrayX": [[4, 4], [0, 4, 4, 0]],
+            "dashArrayY": [4, 0],
+            ":color": "dt.color('raised')",
+        },
+    ),
+}
+
+LOSS_COLUMNS = ("start", *LossClass, "missing", "corroborated")
+"""Of a row of the chart of losses: ms; shares by class; counts. static/dashboard.js reads them by
+their place"""
+
+
+def loss_rows_of(points: Sequence[Point]) -> list[list[float | None]]:
+    """The data of the chart of losses, oldest first; None where there is nothing to share."""
+    return [
+        [
+            unix_ms(point.start),
+            *(
+                round(number / point.counts.corroborated, 6) if point.counts.corroborated else None
+                for number in point.counts.losses.values()
+            ),
+            point.counts.missing,
+            point.counts.corroborated,
+        ]
+        for point in points
+    ]
+
+
+def losses_in_words(points: Sequence[Point]) -> str:
+    """What who does not see the bars is told of them."""
+    lost = Counter[LossClass]()
+    for point in points:
+        lost.update(point.counts.losses)
+    if not lost.total():
+        return "Nothing was lost in the span."
+    return (
+        f"What was lost in {len(points):,} windows from {words.utc(points[0].start)} to "
+        f"{words.utc(points[-1].end)}: {words.losses_of(lost)}."
+    )
+
+
+def _over_time(tooltip: str) -> dict[str, Any]:
+    """What charts over time have in common.
+
+    tooltip  a function of static/dashboard.js
+    """
+    return {
+        "animation": False,
+        "textStyle": {"fontFamily": "inherit"},
+        "tooltip": {
+            "trigger": "axis",
+            "renderMode": "richText",
+            ":formatter": tooltip,
+            ":backgroundColor": "dt.color('raised')",
+            ":borderColor": "dt.color('line')",
+            "textStyle": {":color": "dt.color('ink')", "fontSize": 12},
+            "axisPointer": {"lineStyle": {":color": "dt.color('muted')"}},
+        },
+        "xAxis": {
+            "type": "time",
+            "axisLabel": {":color": "dt.color('muted')", "hideOverlap": True},
+            "axisLine": {"lineStyle": {":color": "dt.color('line')"}},
+            "axisTick": {"show": False},
+        },
+    }
+
+
+def _share_axis() -> dict[str, Any]:
+    return {
+        "type": "value",
+        "axisLabel": {":color": "dt.color('muted')", ":formatter": "dt.percent"},
+        "splitLine": {"lineStyle": {":color": "dt.color('line')"}},
     }
 
 

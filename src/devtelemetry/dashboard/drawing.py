@@ -17,26 +17,30 @@ _LINE = "Delivery ratio over time"
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnLine:
-    """head  HTML over the chart
+class DrawnChart:
+    """points  of its windows, oldest first
+    head  HTML over the chart
     options  of the chart; nobody may change them
     in_words  for who does not see it
+    table  the template of the same as a table
     """
 
     points: Sequence[Point]
     head: str
     options: dict[str, Any]
     in_words: str
+    table: str
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """top, bottom  HTML over and under the line
+    """top, bottom  HTML over and under the charts
     empty  why there is nothing to draw: `first`, `waiting`; else nothing
     """
 
     top: str
-    line: DrawnLine
+    line: DrawnChart
+    losses: DrawnChart
     bottom: str
     empty: str
 
@@ -46,6 +50,7 @@ def draw_overview(view: Overview) -> Drawn:
     return Drawn(
         render("overview_top.html", page=view),
         _line(view.points, view.span),
+        _losses(view.points),
         render("overview_bottom.html", page=view, links=links),
         view.empty,
     )
@@ -61,6 +66,7 @@ def draw_channel(view: ChannelPage) -> Drawn:
     return Drawn(
         render("channel_top.html", page=view),
         _line(view.points, span),
+        _losses(view.points),
         render("channel_bottom.html", page=view, links=links),
         view.empty,
     )
@@ -71,12 +77,23 @@ def draw_window(view: WindowPage) -> str:
     return render("window.html", page=view, links=links)
 
 
-def _line(points: Sequence[Point], span: Fact) -> DrawnLine:
-    return DrawnLine(
+def _line(points: Sequence[Point], span: Fact) -> DrawnChart:
+    return DrawnChart(
         points,
         render("line_head.html", title=_LINE, span=span),
         charts.line(points),
         charts.in_words(points),
+        "points.html",
+    )
+
+
+def _losses(points: Sequence[Point]) -> DrawnChart:
+    return DrawnChart(
+        points,
+        render("losses_head.html"),
+        charts.losses(points),
+        charts.losses_in_words(points),
+        "losses_points.html",
     )
 
 

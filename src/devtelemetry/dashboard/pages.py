@@ -18,7 +18,7 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.drawing import (
     Drawn,
-    DrawnLine,
+    DrawnChart,
     draw_channel,
     draw_overview,
     draw_window,
@@ -36,7 +36,7 @@ from devtelemetry.model.errors import Unavailable
 
 _log = structlog.get_logger(__name__)
 
-MOST_ROWS = 200  # of the line as a table; all of them are in the export
+MOST_ROWS = 200  # of a chart as a table; all of them are in the export
 _BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some seconds
 
 
@@ -192,14 +192,15 @@ def _html(content: str, *, tag: str = "div", classes: str = "") -> Html:
     return ui.html(content, sanitize=False, tag=tag).classes(classes)
 
 
-# ------------------------------------------------------------------------------------ the line
+# ---------------------------------------------------------------------------------- the charts
 
 
-class _Line:
+class _Chart:
     """The chart, what is said of it, and the same as a table for who asks."""
 
     def __init__(self, name: str) -> None:
         self._points: Sequence[Point] = ()
+        self._table_template = ""
         self._table_is_shown = False
         with ui.element("section").classes("card"):
             self._head = _html("")
@@ -224,12 +225,13 @@ class _Line:
         self._chart.on_point_click(self._open)
         ui.on("dt-colours", self._chart.update)
 
-    def show(self, line: DrawnLine) -> None:
-        self._points = line.points
-        self._head.set_content(line.head)
+    def show(self, drawn: DrawnChart) -> None:
+        self._points = drawn.points
+        self._table_template = drawn.table
+        self._head.set_content(drawn.head)
         self._chart.options.clear()
-        self._chart.options.update(line.options)
-        self._chart.props["aria-label"] = line.in_words
+        self._chart.options.update(drawn.options)
+        self._chart.props["aria-label"] = drawn.in_words
         self._chart.update()
         self._show_table()
 
@@ -244,7 +246,9 @@ class _Line:
     def _show_table(self) -> None:
         shown = list(reversed(self._points))[:MOST_ROWS] if self._table_is_shown else []
         hidden = len(self._points) - len(shown)
-        self._table.set_content(render("points.html", points=shown, hidden=hidden) if shown else "")
+        self._table.set_content(
+            render(self._table_template, points=shown, hidden=hidden) if shown else ""
+        )
 
     def _open(self, event: Any) -> None:
         index = event.data_index
@@ -271,7 +275,8 @@ class _OverviewPage(_Page):
             _html(_empty(self.site, self.request, why))
             return
         self._top = _html("")
-        self._line = _Line("delivery-ratio.png")
+        self._line = _Chart("delivery-ratio.png")
+        self._losses = _Chart("losses.png")
         self._bottom = _html("")
         self._write(self._drawn)
 
@@ -295,6 +300,7 @@ class _OverviewPage(_Page):
     def _write(self, drawn: Drawn) -> None:
         self._top.set_content(drawn.top)
         self._line.show(drawn.line)
+        self._losses.show(drawn.losses)
         self._bottom.set_content(drawn.bottom)
 
     async def redraw(self) -> None:

@@ -125,6 +125,21 @@ const dt = (() => {
       return lines.join("\n");
     },
 
+    lossTooltip: (series) => {
+      // The row of the chart's data, in the order of charts.LOSS_COLUMNS; a name each from the legend.
+      const [start, ...rest] = series[0].data;
+      const [missing, corroborated] = rest.slice(-2);
+      const [mine, utc] = inBoth(new Date(start));
+      const lines = [mine, ...(utc ? [utc] : [])];
+      if (!corroborated) return [...lines, "nothing to compare"].join("\n");
+      lines.push(`${missing.toLocaleString()} of ${corroborated.toLocaleString()} missing`);
+      for (const { seriesName, encode } of series) {
+        const share = series[0].data[encode.y[0]];
+        lines.push(`${seriesName} ${Math.round(share * corroborated).toLocaleString()} (${(100 * share).toFixed(2)} %)`);
+      }
+      return lines.join("\n");
+    },
+
     png: (id, name) => {
       const chart = getElement(id).chart;
       const link = document.createElement("a");
