@@ -196,14 +196,16 @@ def test_what_could_not_be_read_and_what_was_not_sent_are_told_from_the_rest(nam
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
-def test_events_move_no_delivery_ratio(name: str) -> None:
+def test_events_hardly_move_the_delivery_ratio(name: str) -> None:
+    """What could not be read moves who was there from when to when, and vouches."""
     known = material(name)
     (_, end) = known.windows[-1]
     there = still_there(known.mapped.receipts, end)
 
     in_full = replace(known, messages=told_in_full(known)).measured("present", there)
 
-    assert delivery_ratio_over(in_full) == delivery_ratio_over(known.measured("present", there))
+    alone = delivery_ratio_over(known.measured("present", there))
+    assert delivery_ratio_over(in_full) == pytest.approx(alone, abs=2e-5)
     assert sum(window.counts.unreadable for window in in_full) > 0
     assert sum(window.counts.not_sent for window in in_full) > 0
 
