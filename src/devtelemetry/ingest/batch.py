@@ -276,7 +276,10 @@ class Batch:
     def _add_unnamed(self, keyring: Keyring, sample: Sample, receiver_id: int) -> None:
         assert sample.created_at is not None
         self.said_unnamed.append(sample)
-        channel_id = keyring.channel(sample.channel_id) if sample.channel_id else 0
+        channel_id = 0
+        if sample.channel_id:
+            channel_id = keyring.channel(sample.channel_id)
+            self.channels[channel_id] = sample.channel_id
         key = (keyring.envelope(sample.envelope_id), channel_id, receiver_id)
         new = Unnamed(
             sample.created_at, sample.sent_at, CLOCKS[sample.sent_at_clock], sample.reason
