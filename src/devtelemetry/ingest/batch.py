@@ -210,7 +210,7 @@ class Batch:
     receipts: dict[ReceiptKey, NewReceipt] = field(default_factory=dict)
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
     message_envelopes: dict[MessageEnvelopeKey, int] = field(default_factory=dict)
-    # The messages of those of them that came by status-go's interface.
+    # Messages that came by status-go's interface: what is said of their envelopes is looked up.
     with_events: set[MessageKey] = field(default_factory=set)
     events: dict[EventKey, Told] = field(default_factory=dict)
     unnamed: dict[UnnamedKey, Unnamed] = field(default_factory=dict)
@@ -268,10 +268,10 @@ class Batch:
             if sample.envelope_id and created_at is not None:
                 envelope_id = keyring.envelope(sample.envelope_id)
                 self.message_envelopes.setdefault((*message_key, envelope_id), created_at)
-                if sample.source is Source.STATUS_GO:
-                    self.with_events.add(message_key)
-                    if receipt.created_at == created_at:
-                        receipt.envelope_id = envelope_id
+                if sample.source is Source.STATUS_GO and receipt.created_at == created_at:
+                    receipt.envelope_id = envelope_id
+            if sample.source is Source.STATUS_GO:
+                self.with_events.add(message_key)
 
     def _add_unnamed(self, keyring: Keyring, sample: Sample, receiver_id: int) -> None:
         assert sample.created_at is not None

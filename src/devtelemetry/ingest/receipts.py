@@ -29,6 +29,17 @@ _COLUMNS = (
     *("said", "authored_at", "envelope_ids", "vote_clocks", "vote_created_at", "vote_sent_at"),
 )
 _NO_VOTE = (None, None, None)
+# What these columns hold of nearly all receipts: new_receipt.sql puts it in the place of NULL.
+_MOSTLY = {
+    "author_offsets": 0,
+    "clocks": AUTHORS_CLOCK,
+    "said": 0,
+    "authored_at": None,
+    "envelope_ids": None,
+    "vote_clocks": None,
+    "vote_created_at": None,
+    "vote_sent_at": None,
+}
 
 
 class Written(NamedTuple):
@@ -73,8 +84,18 @@ async def store_receipts(
     keys = sorted((messages[key[:2]].sent_at, *key) for key in receipts)
     if not keys:
         return Written(0, [], {})
-    rows = [_row(receipts[key[1:]], writing.message(key[1:3])) for key in keys]
+    values = [receipts[key[1:]] for key in keys]
+    # Once more: what its author's clock is off by may be known since.
+    messages = {key: writing.message(key) for key in messages}
+    rows = [
+        _row(writing, key, value, messages[key[1:3]])
+        for key, value in zip(keys, values, strict=True)
+    ]
     of_rows = {**arrays(keys, *_KEY), **arrays(rows, *_COLUMNS)}
+    for name, unless in _MOSTLY.items():
+        # Each element costs a look by the driver. unnest() fills up what is not there with NULL.
+        if all(value == unless for value in of_rows[name]):
+            of_rows[name] = []
     inserted = await writing.connection.fetchrow(_QUERIES["insert_receipts"], **of_rows)
     assert inserted is not None
     new, all_new = inserted["held"], inserted["receipts"] == len(keys)
@@ -87,28 +108,28 @@ async def store_receipts(
         new += sum(row["is_held_now"] for row in merged)
         doubted = {row["receiver_id"] for row in merged if row["is_earlier"]}
         await _doubt_delays(writing, _clock_changed(writing, merged))
-    for row in await _write_failures(writing, keys, receipts):
+    for row in await _write_failures(writing, keys, values):
         if row["was_there"]:
             doubted.add(row["receiver_id"])
         else:
             new += 1
     if doubted:
         await writing.connection.execute(_QUERIES["doubt_receivers"], receiver_ids=sorted(doubted))
-    _doubt_votes(writing, receipts, messages)
-    await _write_memberships(writing, keys, receipts)
-    last = await _last_created_at(writing, keys, receipts, all_new=all_new)
+    await _write_memberships(writing, keys, values)
+    last = await _last_created_at(writing, keys, values, all_new=all_new)
     return Written(new, changed, last)
 
 
-def _row(receipt: NewReceipt, message: KnownMessage) -> tuple[object, ...]:
-    """By _COLUMNS."""
+def _row(
+    writing: Writing, key: _Key, receipt: NewReceipt, message: KnownMessage
+) -> tuple[object, ...]:
+    """By _COLUMNS. Has repair decide the message if the receipt contradicts what is stored."""
     vote: Iterable[int | None] = _NO_VOTE
-    if receipt.vote is not None and receipt.vote != (
-        message.clock,
-        receipt.created_at,
-        message.sent_at,
-    ):
-        vote = receipt.vote
+    said = receipt.vote
+    if said is not None and said != (message.clock, receipt.created_at, message.sent_at):
+        vote = said
+        if is_contrary(said, message):
+            writing.doubted.add(key[1:3])
     return (
         receipt.created_at,
         receipt.received_at,
@@ -117,20 +138,28 @@ def _row(receipt: NewReceipt, message: KnownMessage) -> tuple[object, ...]:
         message.kind,
         message.clock,
         receipt.bits,
-        receipt.authored_at,
+        _authored_at(receipt),
         receipt.envelope_id,
         *vote,
     )
 
 
+def _authored_at(receipt: NewReceipt) -> int | None:
+    """None: createdAt of a receipt of its author, as new_receipt.sql has it."""
+    if not receipt.sent_by_receiver or receipt.authored_at == receipt.created_at:
+        return None
+    return NEVER if receipt.authored_at is None else receipt.authored_at
+
+
 async def _write_failures(
-    writing: Writing, keys: Sequence[_Key], receipts: Mapping[ReceiptKey, NewReceipt]
+    writing: Writing, keys: Sequence[_Key], values: Sequence[NewReceipt]
 ) -> Sequence[Row]:
     """Returns what the query does."""
     rows = [
         (*key, outcome, None if failure.created_at == NEVER else failure.created_at, failure.reason)
-        for key in keys
-        for outcome, failure in sorted((receipts[key[1:]].failures or {}).items())
+        for key, value in zip(keys, values, strict=True)
+        if value.failures is not None
+        for outcome, failure in sorted(value.failures.items())
     ]
     if not rows:
         return []
@@ -139,18 +168,6 @@ async def _write_failures(
         **arrays(rows, *_KEY, "outcomes", "created_at", "reasons"),
         never=NEVER,
     )
-
-
-def _doubt_votes(
-    writing: Writing,
-    receipts: Mapping[ReceiptKey, NewReceipt],
-    messages: Mapping[MessageKey, KnownMessage],
-) -> None:
-    """Has repair decide where a sample says another sentAt than is stored, by a clock as good."""
-    for key, receipt in receipts.items():
-        vote, message = receipt.vote, messages[key[:2]]
-        if vote is not None and is_contrary(vote, message):
-            writing.doubted.add(key[:2])
 
 
 def is_contrary(vote: Vote, message: KnownMessage) -> bool:
@@ -162,7 +179,7 @@ def is_contrary(vote: Vote, message: KnownMessage) -> bool:
 async def _last_created_at(
     writing: Writing,
     keys: Sequence[_Key],
-    receipts: Mapping[ReceiptKey, NewReceipt],
+    values: Sequence[NewReceipt],
     *,
     all_new: bool,
 ) -> dict[int, int]:
@@ -174,8 +191,8 @@ async def _last_created_at(
         ):
             last[row["receiver_id"]] = row["created_at"]
         return last
-    for key in keys:
-        created_at = receipts[key[1:]].last_created_at
+    for key, value in zip(keys, values, strict=True):
+        created_at = value.created_at if value.failures is None else value.last_created_at
         if created_at is not None and created_at > last.get(key[3], 0):
             last[key[3]] = created_at
     return last
@@ -200,12 +217,10 @@ async def _learn_clocks(
     """What the receipts say of their authors' clocks, for the delays of all others."""
     doubted = set()
     for key, receipt in receipts.items():
+        if not receipt.sent_by_receiver or receipt.received_at is None:
+            continue
         message = messages[key[:2]]
-        if (
-            not receipt.sent_by_receiver
-            or receipt.received_at is None
-            or message.clock != AUTHORS_CLOCK
-        ):
+        if message.clock != AUTHORS_CLOCK:
             continue
         offset = receipt.received_at - message.sent_at
         if abs(offset) < _CLOCK_IS_OFF_MS:
@@ -290,12 +305,12 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
 
 
 async def _write_memberships(
-    writing: Writing, keys: Sequence[_Key], receipts: Mapping[ReceiptKey, NewReceipt]
+    writing: Writing, keys: Sequence[_Key], values: Sequence[NewReceipt]
 ) -> None:
     """From when to when each receiver holds messages of a channel."""
     known, grown = writing.known.memberships, writing.learned.memberships
-    for sent_at, channel_id, message_id, receiver_id in keys:
-        if receipts[channel_id, message_id, receiver_id].vote is None:
+    for (sent_at, channel_id, _, receiver_id), value in zip(keys, values, strict=True):
+        if value.vote is None:
             continue  # a mark says who wrote it, not that its author was there to receive
         minute = floor_to_minute(sent_at)
         key = (channel_id, receiver_id)
