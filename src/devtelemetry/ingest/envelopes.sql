@@ -80,7 +80,7 @@ named as (
         join message m using (channel_id, message_id)
         join receipt r on r.sent_at = m.sent_at and r.channel_id = t.channel_id and r.message_id = t.message_id
         join receiver v on v.receiver_id = r.receiver_id and v.installation_id = t.installation_id
-        where t.receiver_id = 0 and r.state < 4096
+        where t.receiver_id = 0
         union
         select channel_id, message_id, installation_id, receiver_id from told where receiver_id <> 0
     ) i using (channel_id, message_id, installation_id)
