@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from devtelemetry.settings.names import environment_name
 from devtelemetry.settings.settings import Settings
@@ -35,6 +36,31 @@ settings.load_profile("any")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slow ones begin: at the end the workers share out what is short."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
+    """Each test goes to whichever worker is free; those of some files stay together."""
+
+    # They share a server, which each worker would start anew.
+    _TOGETHER = frozenset(
+        (
+            "tests/client/test_faults.py",
+            "tests/dashboard/test_pages.py",
+            "tests/desktop/test_opt_in.py",
+            "tests/publish/test_stores.py",
+            "tests/simulator/test_inject.py",
+            "tests/simulator/test_run.py",
+            "tests/test_vectors.py",
+        )
+    )
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, _ = nodeid.partition("::")
+        return file if file in self._TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> _Scheduling:
+    return _Scheduling(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ from support.postgres import system_postgres
 from support.program import Run, run
 from support.store import empty, store_vector
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vectors")]
+pytestmark = pytest.mark.slow
 
 # A large one, and one with numbers and memberships.
 THROUGH_PROCESSES = ("mixed-2-bracketed", "coverage-left-ends-the-part")

@@ -25,7 +25,7 @@ from support.ports import free_port
 from support.program import in_process
 from support.server import ServerProcess, exported_samples
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faults")]
+pytestmark = pytest.mark.slow
 
 NODE = Path(__file__).parents[1] / "support" / "node.py"
 DAY_MS = 86_400_000

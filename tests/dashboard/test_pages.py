@@ -40,7 +40,7 @@ from support.server import ServerProcess
 from support.store import START as STORED_FROM
 from support.store import compute_window, store
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("pages")]
+pytestmark = pytest.mark.slow
 
 HOSTILE = (
     "<img src=x onerror=alert(1)>",

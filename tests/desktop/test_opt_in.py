@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from support.page import OpenPage
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("opt in")]
+pytestmark = pytest.mark.slow
 
 SWITCH = "Send reliability telemetry"
 

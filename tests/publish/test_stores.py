@@ -50,7 +50,7 @@ from support.stores import (
     is_close,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("stores")]
+pytestmark = pytest.mark.slow
 
 TIMEFRAMES = ("1h", "1d", "1w")
 CHANNELS = 10  # and as many receivers: enough for an interval

@@ -25,7 +25,7 @@ from devtelemetry.v1 import telemetry_pb2
 from support.program import Run, command, in_process, run
 from support.server import ServerProcess, exported_samples
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("audits")]
+pytestmark = pytest.mark.slow
 
 MINUTE = parse_timeframe("1m")
 

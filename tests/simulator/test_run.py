@@ -33,7 +33,7 @@ from support.program import Run, in_process, run
 from support.server import ServerProcess
 from support.simulated import measured
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("nodes")]
+pytestmark = pytest.mark.slow
 
 HOUR = parse_timeframe("1h")
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
