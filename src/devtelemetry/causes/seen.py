@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.causes.classify import HELD, MISSING, Classified, classify, sequence
 from devtelemetry.model import Counts, LossClass, Via
+from devtelemetry.store import states
 
-# Of receipt_state in the schema: bits of what became of a message at a receiver.
-_VIA, _VIA_UNIT, _UNREADABLE, _NOT_SENT, _NOT_HELD, _MARK = 96, 32, 128, 1536, 2048, 4096
+_NOT_SENT = states.SEND_FAILED | states.ENVELOPE_FAILED
 
 
 class Held:
@@ -34,7 +34,7 @@ class Held:
     @property
     def held(self) -> Iterator[int]:
         for said, positions in self.reported.items():
-            if said < _NOT_HELD:
+            if said < states.NOT_HELD:
                 yield from positions
 
 
@@ -65,7 +65,7 @@ def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, 
         seen.message_ids.append(message["message_id"])
         seen.times.append(sent_at)
         seen.captures.append(
-            sum(len(row["receivers"]) for row in of_others if row["said"] < _NOT_HELD)
+            sum(len(row["receivers"]) for row in of_others if row["said"] < states.NOT_HELD)
         )
         seen.vouchers.append(vouchers)
         if vouchers == 1:
@@ -82,7 +82,7 @@ def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, 
             has = seen.held.get(receiver)
             if has is None:
                 has = seen.held[receiver] = Held()
-            if said < _MARK:
+            if said < states.MARK:
                 # They come in the order of time.
                 if has.first_sent_at is None:
                     has.first_sent_at = sent_at
@@ -156,13 +156,13 @@ def _outcomes(one: bytes, has: Held, not_sent: Iterable[int], lone: Iterable[int
     recovered = 0
     for said, positions in has.reported.items():
         known = known_of(positions)
-        if said >= _NOT_HELD:
-            of = LossClass.UNREADABLE if said & _UNREADABLE else LossClass.DROPPED
+        if said >= states.NOT_HELD:
+            of = LossClass.UNREADABLE if said & states.UNREADABLE else LossClass.DROPPED
             losses[of] += known.count(MISSING)
         else:
             held = known.count(HELD)
-            ways[(said & _VIA) // _VIA_UNIT] += held
-            recovered += held if said & _UNREADABLE else 0
+            ways[(said & states.VIA) // states.VIA_UNIT] += held
+            recovered += held if said & states.UNREADABLE else 0
     losses[LossClass.NOT_SENT] = known_of(not_sent).count(MISSING)
     losses[LossClass.NOT_ARRIVED] = one.count(MISSING) - sum(losses.values())
     alone = known_of(lone)

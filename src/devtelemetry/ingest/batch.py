@@ -20,15 +20,14 @@ from devtelemetry.model import (
     SentAtClock,
     Source,
 )
+from devtelemetry.store import states
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
 # The createdAt of an author's mark, which is no sample: any sample of the message comes before it.
 NEVER = 2**63 - 1
 
-# Bits of receipt_state: what was said of a message beside that it is held.
-SAID = (0, 128, 256, 512)  # by Outcome
-ENVELOPE_FAILED = 1024
-_WAY = 32  # times Via
+# What was said of a message beside that it is held, by Outcome.
+SAID = (0, states.UNREADABLE, states.DROPPED, states.SEND_FAILED)
 
 # How `failure` numbers what an author says of an envelope; else by Outcome.
 OF_ENVELOPE = 4
@@ -109,7 +108,7 @@ class NewReceipt:
     @property
     def bits(self) -> int:
         """Those of receipt_state that ingest knows."""
-        return self.said + _WAY * self.via
+        return self.said + states.VIA_UNIT * self.via
 
     @property
     def last_created_at(self) -> int | None:
@@ -407,7 +406,7 @@ def _add_to_receipt(receipt: NewReceipt, sample: Sample, vote: Vote | None) -> N
         receipt.sent_by_receiver |= sample.sent_by_receiver
     elif created_at is None:
         # A mark of who could not send it, as of an envelope.
-        receipt.said |= ENVELOPE_FAILED
+        receipt.said |= states.ENVELOPE_FAILED
         receipt.fail(OF_ENVELOPE, Failure(NEVER, sample.reason))
         receipt.sent_by_receiver = True
     else:

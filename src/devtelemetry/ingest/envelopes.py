@@ -8,7 +8,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from devtelemetry.ingest.batch import (
-    ENVELOPE_FAILED,
     OF_ENVELOPE,
     SAID,
     Failure,
@@ -22,6 +21,7 @@ from devtelemetry.ingest.known import Writing
 from devtelemetry.ingest.messages import known_message
 from devtelemetry.ingest.receipts import store_receipts
 from devtelemetry.model import EnvelopeEvent, Outcome
+from devtelemetry.store import states
 from devtelemetry.store.database import Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import arrays, queries
@@ -38,7 +38,7 @@ async def lock_envelopes(writing: Writing) -> None:
     batch = writing.batch
     if batch.events or batch.unnamed or batch.with_events:
         await writing.connection.execute(_QUERIES["lock"], namespace=NAMESPACE, lock=Lock.ENVELOPES)
-    elif _new_envelopes(writing):
+    elif any(key not in writing.known.message_envelopes for key in batch.message_envelopes):
         await writing.connection.execute(
             _QUERIES["lock_shared"], namespace=NAMESPACE, lock=Lock.ENVELOPES
         )
@@ -127,7 +127,7 @@ async def _apply_events(writing: Writing) -> list[int]:
             )
             receipt.authored_at = least(receipt.authored_at, row["told_at"])
             if event is EnvelopeEvent.SEND_FAILED:
-                receipt.said |= ENVELOPE_FAILED
+                receipt.said |= states.ENVELOPE_FAILED
                 receipt.fail(OF_ENVELOPE, Failure(row["told_at"], row["reason"]))
     changed = await _store(writing, rows, receipts)
     for event in (EnvelopeEvent.WENT_OUT, EnvelopeEvent.FROM_STORE):

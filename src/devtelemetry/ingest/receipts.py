@@ -128,7 +128,7 @@ def _row(
     said = receipt.vote
     if said is not None and said != (message.clock, receipt.created_at, message.sent_at):
         vote = said
-        if is_contrary(said, message):
+        if _is_contrary(said, message):
             writing.doubted.add(key[1:3])
     return (
         receipt.created_at,
@@ -170,7 +170,7 @@ async def _write_failures(
     )
 
 
-def is_contrary(vote: Vote, message: KnownMessage) -> bool:
+def _is_contrary(vote: Vote, message: KnownMessage) -> bool:
     """Whether a vote may change the sentAt that is stored, or whose clock it is by."""
     clock, _, sent_at = vote
     return clock < message.clock or (clock == message.clock and sent_at != message.sent_at)
