@@ -5,6 +5,7 @@ import os
 import random
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -323,6 +324,36 @@ def test_a_refused_token_is_told_and_a_new_one_tried_at_once(settings: Settings)
         assert len(server.pushed) == 1, "tried again before anyone mended it"
         settings.token = "dt_good"
         eventually(lambda: settings.status().acknowledged == 2)
+
+
+@pytest.mark.parametrize("is_leaving", [False, True])
+def test_a_token_mended_while_the_old_one_is_being_refused_is_tried_at_once(
+    settings: Settings, is_leaving: bool
+) -> None:
+    def mend_then_refuse(
+        request: telemetry_pb2.PushRequest, context: grpc.ServicerContext
+    ) -> telemetry_pb2.PushResponse:
+        if dict(context.invocation_metadata()).get("authorization") != "Bearer dt_good":
+            if request.forget == is_leaving:
+                settings.token = "dt_good"
+                time.sleep(0.3)  # by now the client has looked at its settings
+            context.abort(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
+        return telemetry_pb2.PushResponse(accepted=len(request.samples))
+
+    with (
+        push_server() as server,
+        running_client(settings, server.address, token="dt_old") as client,
+    ):
+        if not is_leaving:
+            server.answer = mend_then_refuse
+        receive(client, "m1", later())
+        if is_leaving:
+            eventually(lambda: settings.status().acknowledged == 1)
+            server.answer = mend_then_refuse
+            settings.disable()
+            eventually(lambda: settings.status().leaving == 0)
+        else:
+            eventually(lambda: settings.status().acknowledged == 1)
 
 
 def test_tls_with_ones_own_authority_and_a_token(settings: Settings, tmp_path: Path) -> None:

@@ -197,8 +197,8 @@ async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
     with kind(tmp_path / "store") as store:
         # As a server has sent them: each window as provisional, a day later as settled.
         async with RemoteWrite(store.write_url) as to:
-            for days in (3, 2, 1, 0):
-                clock = partial(_before, now, timedelta(days=days))
+            for hours in range(72, -1, -12):
+                clock = partial(_before, now, timedelta(hours=hours))
                 await compute_due(database, rules, now=clock)
                 await publish_waiting(database, to, PublishedSeries(), now=clock)
 

@@ -146,13 +146,15 @@ def expected_points(timeframe: str, windows: list[dict[str, Any]]) -> Expected:
 
 @pytest_asyncio.fixture(scope="module")
 async def week_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
-    """A database with a week of windows up to now, none of them sent."""
+    """A database with a week of windows up to about now, none of them sent."""
     name = f"{template_name}_week"
     admin = await asyncpg.connect(postgres_url)
     await admin.execute(f"create database {name} template {template_name}")
     url = database_of(postgres_url, name)
     rules = AggregateRules(tuple(parse_timeframe(one) for one in TIMEFRAMES))
     now = utc_now()
+    if now.weekday() == 0:
+        now -= timedelta(days=1)  # the week that has just ended is first computed on Tuesday
     async with Database(url) as database:
         first = (unix_ms(now) // HOUR_MS - 7 * 24) * HOUR_MS
         await store_samples(database, samples(first, 7 * 24 + 1))
@@ -473,7 +475,7 @@ async def test_a_store_behind_tls_and_a_login_gets_the_points(
         headers = tmp_path / "headers"
         login = f"Authorization: {store.authorization}\n" if store.login is not None else ""
         headers.write_text(f"X-Scope-OrgID: us\n{login}")
-        first = from_unix_ms(now_ms() // HOUR_MS * HOUR_MS - 12 * HOUR_MS)
+        first = from_unix_ms(now_ms() // HOUR_MS * HOUR_MS - 2 * DAY_MS)
         span = (f"--from={iso(first)}", f"--to={iso(first + timedelta(hours=3))}", "--timeframe=1h")
         trusted = (f"--remote-write-ca={ca}", f"--remote-write-headers={headers}")
         status, out, err = publish(week_url, store, *span, *trusted)

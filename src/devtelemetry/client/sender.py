@@ -48,6 +48,7 @@ class _Push:
 
     call: Any  # a grpc.Call and grpc.Future
     sent: Claim | Farewell
+    revision: int | None  # of the settings it was made with
 
 
 class Sender:
@@ -279,18 +280,19 @@ class Sender:
         if self._stop_at is not None:
             deadline = min(deadline, max(0.1, self._stop_at - time.monotonic()))
         call = self._connection.push(server, token, request, deadline)
-        self._push = _Push(call, sent)
+        self._push = _Push(call, sent, self._revision)
         call.add_done_callback(lambda _: self._alarm.ring())
 
     # -------------------------------------------------------------------------------- answers
 
     def _take_answer(self, push: _Push) -> None:
         if isinstance(push.sent, Farewell):
-            self._take_farewell(push.call, push.sent)
+            self._take_farewell(push, push.sent)
         else:
-            self._take_push(push.call, push.sent)
+            self._take_push(push, push.sent)
 
-    def _take_push(self, call: Any, claim: Claim) -> None:
+    def _take_push(self, push: _Push, claim: Claim) -> None:
+        call = push.call
         code = call.code()
         if code is grpc.StatusCode.OK:
             refused = {
@@ -311,24 +313,24 @@ class Sender:
         else:
             problem, _ = meaning_of(call)
             self._outbox.release(claim, self._news(problem, call.details() or code.name))
-            self._back_off(call, self._schedule.backoff)
+            self._back_off(push, self._schedule.backoff)
 
-    def _take_farewell(self, call: Any, farewell: Farewell) -> None:
-        is_done = call.code() in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
+    def _take_farewell(self, push: _Push, farewell: Farewell) -> None:
+        is_done = push.call.code() in (grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT)
         self._outbox.said(farewell, is_done=is_done)
         if is_done:
             self._farewells.succeeded()
         else:
-            self._back_off(call, self._farewells)
+            self._back_off(push, self._farewells)
 
-    def _back_off(self, call: Any, backoff: Backoff) -> None:
+    def _back_off(self, push: _Push, backoff: Backoff) -> None:
         """Leaves the server alone after a failure, for as long as that means."""
         now = time.monotonic()
-        _, needs_a_person = meaning_of(call)
-        delay = told_delay_seconds(call)
+        _, needs_a_person = meaning_of(push.call)
+        delay = told_delay_seconds(push.call)
         if delay is not None:
             backoff.told_to_wait(now, delay)
-        elif needs_a_person:
+        elif needs_a_person and push.revision == self._revision:  # not mended meanwhile
             backoff.failed_for_a_person_to_mend(now)
         else:
             backoff.failed(now)
