@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from devtelemetry.client import Timing, blind_channel, blind_envelope, blind_message, pseudonym
+from devtelemetry.client.blind import short_id
 from devtelemetry.ingest import check
 
 PAGE = (Path(__file__).parents[1] / "docs" / "integrate.md").read_text(encoding="utf-8")
@@ -63,6 +64,11 @@ def test_a_vector_is_what_the_recipe_and_the_library_give(
         assert by_the_library(value, first, second) == told
 
 
+def test_the_vector_of_a_long_id_is_what_the_library_sends() -> None:
+    assert f"`{short_id('x' * 513)}`" in PAGE
+    assert short_id("x" * 512) == "x" * 512
+
+
 def test_an_empty_envelope_stays_empty() -> None:
     assert "an empty `envelope_id` stays empty" in re.sub(r"\s+", " ", PAGE)
     assert blind_envelope("general", "") == ""
@@ -73,7 +79,7 @@ def test_an_empty_envelope_stays_empty() -> None:
     [
         f"Up to {check.MAX_SAMPLES_PER_REQUEST:,} samples and",
         f"and {check.MAX_REQUEST_BYTES // 2**20} MiB a request",
-        f"{check.MAX_ID_BYTES} bytes, no NUL |",
+        f"{check.MAX_ID_BYTES} bytes, no NUL; [longer ones](#long-ids) |",
         f"{check.MAX_TOPICS_BYTES:,} bytes; {check.MAX_ID_BYTES} bytes, no NUL |",
         f"| {check.MAX_LABEL_BYTES} bytes |",
         f"The library sends {Timing().batch_samples}, or what has waited a minute",

@@ -2,6 +2,18 @@
 
 import sys
 
+from devtelemetry import __version__
+
+_CLIENT_ALONE = """\
+usage: devtelemetry [--version] [--help] COMMAND …
+
+  client    the opt-in of this machine: status, enable, disable, show, blind
+  desktop   the same as a page in a window; needs pip install 'devtelemetry[desktop]'
+
+All other commands are of the server: run pip install 'devtelemetry[server]'. Options of a command
+stand after its name: devtelemetry client status --settings FILE
+"""
+
 
 def main() -> int:
     """Runs the command line; returns the exit status."""
@@ -23,11 +35,21 @@ def main() -> int:
         package = (error.name or "").partition(".")[0]
         if package == "devtelemetry":
             raise
-        sys.stderr.write(
-            f"devtelemetry: the server is not installed (no module {package}): "
-            "run pip install 'devtelemetry[server]'\n"
-        )
-        return 1
+        return _run_client_alone(sys.argv[1:], package)
+
+
+def _run_client_alone(arguments: list[str], missing: str) -> int:
+    if arguments[:1] == ["--version"]:
+        sys.stdout.write(f"devtelemetry {__version__}\n")
+        return 0
+    if not arguments or arguments[0] in ("-h", "--help"):
+        sys.stdout.write(_CLIENT_ALONE)
+        return 0
+    sys.stderr.write(
+        f"devtelemetry: the server is not installed (no module {missing}): "
+        "run pip install 'devtelemetry[server]'\n"
+    )
+    return 1
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from devtelemetry.client import Limits, Settings
 from devtelemetry.client.lost import Loss, Span
 from devtelemetry.client.outbox import Claim, News, NewSample, Outbox
 from devtelemetry.client.recorder import Recorder
-from devtelemetry.client.sample import Outcome, Recorded, SentAtClock, Via
 from devtelemetry.client.stays import Joined, Left
 from devtelemetry.client.tally import Tally
+from devtelemetry.client.values import Outcome, Recorded, SentAtClock, Via
 from devtelemetry.client.wake import Alarm
 from support.clients import Clock
 

@@ -623,7 +623,9 @@ def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
             receive(client, "negative", -1)
             receive(client, "never", 2**63)
             receive(client, "of-numpy", numpy.int64(later()))  # type: ignore[arg-type]
-            receive(client, "x" * 100_000, later())
+            client.message_received(
+                message_id="m", channel_id="c1", sent_at=later(), topics=b"x" * 100_000
+            )
             client.message_received(message_id="m2", channel_id="c1", sent_at="noon")  # type: ignore[arg-type]
             receive(client, "m3", later())
             eventually(lambda: settings.status().acknowledged == 3)

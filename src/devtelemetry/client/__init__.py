@@ -18,10 +18,10 @@ from devtelemetry.client.blind import blind_channel, blind_envelope, blind_messa
 from devtelemetry.client.client import TelemetryClient
 from devtelemetry.client.errors import BadSetting, ClientError, NotOffered, Unwritable
 from devtelemetry.client.outbox import Limits
-from devtelemetry.client.sample import Outcome, SentAtClock, Via
 from devtelemetry.client.schedule import Timing
 from devtelemetry.client.settings import Build, Problem, Settings, Status
 from devtelemetry.client.show import shown
+from devtelemetry.client.values import Outcome, SentAtClock, Via
 
 __all__ = [
     "BadSetting",

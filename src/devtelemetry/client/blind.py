@@ -6,10 +6,14 @@ it is the same in all reports of the installation and says nothing outside of th
 Blinded ids are keyed with the channel's id instead. All members of a channel know that id and come
 to the same values, so the server can compare what they hold. Somebody who does not know the id
 learns neither channel nor message; but an id that can be guessed can be tried (docs/privacy.md).
+
+An id that is longer than the server takes is shortened, at all members alike. That hides nothing.
 """
 
 from hashlib import blake2b
 
+MAX_ID_BYTES = 512  # the server's
+_LONG_ID = "blake2b-256:"
 _BYTES = 16
 _PERSON = b"dt-pseudonym"
 _CHANNEL = b"dt-channel"
@@ -35,6 +39,16 @@ def blind_message(channel_id: str, message_id: str) -> str:
 def blind_envelope(channel_id: str, envelope_id: str) -> str:
     """32 hex digits, the same at every member of the channel; empty stays empty."""
     return _keyed(_channel_key(channel_id), _ENVELOPE, envelope_id) if envelope_id else ""
+
+
+def short_id(text: str) -> str:
+    """`text` if it has at most 512 bytes of UTF-8, else `blake2b-256:` and 64 hex digits."""
+    if len(text) * 4 <= MAX_ID_BYTES:
+        return text
+    encoded = text.encode()
+    if len(encoded) <= MAX_ID_BYTES:
+        return text
+    return _LONG_ID + blake2b(encoded, digest_size=32).hexdigest()
 
 
 def _channel_key(channel_id: str) -> bytes:

@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devtelemetry.client.blind import blind_channel, blind_message
-from devtelemetry.client.errors import ClientError
+from devtelemetry.client.errors import BadSetting, ClientError
 from devtelemetry.client.settings import Settings, Status
 from devtelemetry.client.show import iso, shown
+from devtelemetry.client.storage import is_settings_file, path_of, paths_of_all
 
 SETTINGS_VARIABLE = "DEVTELEMETRY_CLIENT_SETTINGS"
 
@@ -23,8 +24,9 @@ def default_path() -> Path:
     named = os.environ.get(SETTINGS_VARIABLE)
     if named:
         return Path(named)
-    home = os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share"
-    return Path(home) / "devtelemetry" / "node.db"
+    # Windows has the first, systems after freedesktop.org the second.
+    home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_DATA_HOME")
+    return Path(home or Path.home() / ".local" / "share") / "devtelemetry" / "node.db"
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -37,10 +39,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         if asked.command == "blind":
             _blind(asked.channel, asked.message)
-            return 0
-        path: Path = asked.settings or default_path()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _act(Settings(path), asked)
+        else:
+            _act(asked)
     except (ClientError, OSError) as error:
         sys.stderr.write(f"devtelemetry: {error}\n")
         return 1
@@ -48,17 +48,23 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="devtelemetry client", description="The opt-in of this machine's node settings."
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    of_settings = argparse.ArgumentParser(add_help=False)
+    # Before the command or after it; there it must not undo what was said before.
+    of_settings = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     of_settings.add_argument(
         "--settings",
         type=Path,
         metavar="FILE",
         help=f"the node's settings (default: ${SETTINGS_VARIABLE}, else {default_path()})",
     )
+    of_settings.add_argument(
+        "--account", metavar="NAME", help="of an app with several accounts: this one, not all"
+    )
+    parser = argparse.ArgumentParser(
+        prog="devtelemetry client",
+        description="The opt-in of this machine's node settings. The file is its app's to make.",
+        parents=[of_settings],
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
         ("status", "whether the user has opted in, and how it goes"),
         ("enable", "opt in"),
@@ -80,18 +86,29 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _act(settings: Settings, asked: argparse.Namespace) -> None:
-    if asked.command == "enable":
-        settings.enable()
-    elif asked.command == "disable":
-        settings.disable()
-    if asked.command == "show":
-        json.dump(
-            shown(settings, limit=max(0, asked.limit)), sys.stdout, indent=2, ensure_ascii=False
-        )
-        sys.stdout.write("\n")
-    else:
-        sys.stdout.write("\n".join(_lines(settings.is_offered, settings.status())) + "\n")
+def _act(asked: argparse.Namespace) -> None:
+    """On the settings of all accounts, or of one. Raises ClientError where there are none."""
+    path = path_of(getattr(asked, "settings", None) or default_path(), "")
+    if hasattr(asked, "account"):
+        path = path_of(path, asked.account)
+    paths = [path] if hasattr(asked, "account") else paths_of_all(path)
+    # All looked at before any is touched: a file that is none of ours stays as it is.
+    if not paths or not all(file.is_file() and is_settings_file(file) for file in paths):
+        raise BadSetting(f"{path}: there are no settings here; the app that reports makes them")
+    for number, file in enumerate(paths):
+        if len(paths) > 1:
+            sys.stdout.write(f"{'' if not number else chr(10)}{file}\n")
+        settings = Settings(file)
+        if asked.command == "enable":
+            settings.enable()
+        elif asked.command == "disable":
+            settings.disable()
+        if asked.command == "show":
+            page = shown(settings, limit=max(0, asked.limit))
+            json.dump(page, sys.stdout, indent=2, ensure_ascii=False)
+            sys.stdout.write("\n")
+        else:
+            sys.stdout.write("\n".join(_lines(settings.is_offered, settings.status())) + "\n")
 
 
 def _blind(channel: str, message: str | None) -> None:
@@ -113,6 +130,9 @@ def _lines(is_offered: bool, status: Status) -> list[str]:
             f"dropped       {status.dropped}",
             f"set aside     {status.set_aside}",
         ]
+        if status.before_opt_in:
+            lines.append(f"before opt-in {status.before_opt_in}")
+        lines += [f"  {fault}: {number} times" for fault, number in status.faults.items()]
         if status.problem is not None:
             lines.append(f"problem       {status.problem}: {status.detail}")
     if status.leaving:

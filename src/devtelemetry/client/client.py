@@ -1,5 +1,6 @@
 """The face of the client library: what an app calls."""
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -7,15 +8,17 @@ import os
 import weakref
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
+from devtelemetry.client.errors import BadSetting
 from devtelemetry.client.outbox import Limits, Outbox
 from devtelemetry.client.recorder import ChannelsSaid, Recorder
-from devtelemetry.client.sample import Outcome, Recorded, SentAtClock, Via
 from devtelemetry.client.schedule import Timing
 from devtelemetry.client.sender import Sender
-from devtelemetry.client.settings import Settings, check_server, check_token
+from devtelemetry.client.settings import SECOND_KEY, Settings, check_server, check_token
 from devtelemetry.client.stays import Joined, Left, Present, Said
 from devtelemetry.client.tally import Lock, Tally
+from devtelemetry.client.values import Outcome, Recorded, SentAtClock, Via
 from devtelemetry.client.wake import Alarm
 from devtelemetry.client.wire import App
 
@@ -24,6 +27,9 @@ _LOG = logging.getLogger("devtelemetry.client")
 # A look at an enum costs a tenth of a call.
 _HELD, _UNREADABLE, _DROPPED, _SEND_FAILED = Outcome
 _NOT_SAID = Via.NOT_SAID
+
+# Those that were made and not closed: in one process a second key is seen before anyone opts in.
+_OPEN: "weakref.WeakSet[TelemetryClient]" = weakref.WeakSet()
 
 
 class TelemetryClient:
@@ -38,6 +44,9 @@ class TelemetryClient:
     platform             desktop, android, ios, …
     app_version          as the app's makers write it
     messenger_server     home server, relay or node that the app talks to; empty: not said
+
+    Raises BadSetting for what is no address or token, and for a second receiver key in one
+    settings file: each account needs one of its own (`Settings(path, account=…)`).
 
     Between `start` and `close` every call may come from any thread. It takes microseconds, raises
     nothing, and while the user has not opted in it does nothing and stores nothing.
@@ -69,10 +78,20 @@ class TelemetryClient:
             app_version,
             messenger_server,
         )
+        self._refuse_second_key()
         self._limits = limits or Limits()
         self._timing = timing or Timing()
         self._recorder: Recorder | None = None
         self._sender: Sender | None = None
+
+    def _refuse_second_key(self) -> None:
+        key = self._app.receiver_public_key
+        for other in list(_OPEN):
+            is_beside = other._settings.storage.path == self._settings.storage.path
+            if is_beside and key and other._app.receiver_public_key not in ("", key):
+                raise BadSetting(f"receiver_public_key: {SECOND_KEY}")
+        self._settings.check_key(key)
+        _OPEN.add(self)
 
     def start(self) -> None:
         """Starts the background thread. If that cannot be, the app goes on without telemetry."""
@@ -296,7 +315,10 @@ class TelemetryClient:
         As `channel_joined` of each, and `channel_left` of what the client knows beside them. For
         after an opt-in, and for each start or connect of an app that misses some of the rest.
         """
-        self._say(lambda now: Present(tuple(channel_ids), now))
+        # A text is no list of its letters: it is set aside as it is.
+        is_list = isinstance(channel_ids, Iterable) and not isinstance(channel_ids, str | bytes)
+        ids: Any = tuple(channel_ids) if is_list else channel_ids
+        self._say(lambda now: Present(ids, now))
 
     def _record(
         self,
@@ -350,11 +372,16 @@ class TelemetryClient:
         except Exception:
             _LOG.exception("a membership could not be recorded")
 
+    async def aclose(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - of the sending
+        """As `close`, for an event loop: it goes on meanwhile."""
+        await asyncio.to_thread(self.close, timeout)
+
     def close(self, timeout: float = 5.0) -> None:
         """Sends what it can in `timeout` seconds; what is left stays in the outbox.
 
         It does not try again what failed a moment ago: an app whose server is away ends at once.
         """
+        _OPEN.discard(self)
         sender, self._sender, self._recorder = self._sender, None, None
         if sender is None:
             return

@@ -11,14 +11,15 @@ and is told when that was.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from devtelemetry.client import lost as losses
 from devtelemetry.client import stays
 from devtelemetry.client.lost import Loss, LostNumbers, Span, span_of
-from devtelemetry.client.settings import Problem
+from devtelemetry.client.settings import Problem, other_key_reports
 from devtelemetry.client.stays import Said, Stay
 from devtelemetry.client.storage import transaction
 from devtelemetry.client.tally import Tally, boot_id, settle, take_over, uptime_ms
@@ -146,13 +147,19 @@ class Outbox:
         """None: that consent is not given (any more)."""
         return _identity(self._connection, consent)
 
-    def introduce(self, consent: int, reporter: bytes, server: str) -> None:
-        """Notes who is reporting to whom, so that it can be shown beside the samples."""
+    def introduce(self, identity: Identity, reporter: bytes, server: str, key: str) -> bool:
+        """Notes who is reporting to whom, so that it can be shown beside the samples.
+
+        key  of the receiver. Returns whether nobody reports with another one.
+        """
         with transaction(self._connection) as connection:
-            if _identity(connection, consent) is not None:
+            if other_key_reports(connection, key):
+                return False
+            if _identity(connection, identity.consent) is not None:
                 connection.execute(
                     "update telemetry_identity set reporter = ?, server = ?", (reporter, server)
                 )
+        return True
 
     def add(
         self,
@@ -164,10 +171,12 @@ class Outbox:
         since: int,
         settled: int,
         now_ms: int,
+        counts: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """Queues samples, numbered in their order.
 
         said     of channels
+        counts   by name, of what was said wrongly or of a time before the opt-in
         lost     samples before these that memory had no room for
         since    the opt-in, Unix ms, by the clock as it is set now
         settled  of the tally, once these are in
@@ -180,6 +189,11 @@ class Outbox:
                 self._insert(connection, samples, now_ms)
                 self._enforce(connection, since, now_ms)
             stays.remember(connection, said, since)
+            connection.executemany(
+                "insert into telemetry_count (name, number) values (?, ?)"
+                " on conflict (name) do update set number = number + excluded.number",
+                counts.items(),
+            )
             settle(connection, self._tally, consent, settled, is_open=True)
 
     def _insert(

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from devtelemetry.client.lost import Loss, hull, span_of
-from devtelemetry.client.sample import Recorded
 from devtelemetry.client.stays import Said
 from devtelemetry.client.tally import Tally
+from devtelemetry.client.values import Recorded
 from devtelemetry.client.wake import Alarm
 
 

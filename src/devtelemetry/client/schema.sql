@@ -64,6 +64,12 @@ create table if not exists telemetry_lost (
     last_sent_at    integer not null
 );
 
+-- How often, since the opt-in, an app spoke of messages from before it (before_opt_in), or said what cannot be.
+create table if not exists telemetry_count (
+    name    text    primary key,
+    number  integer not null
+);
+
 -- The servers that samples went to since the opt-in: whom to ask to forget them.
 create table if not exists telemetry_recipient (
     server  text primary key,

@@ -20,19 +20,19 @@ from devtelemetry.client.errors import ClientError
 from devtelemetry.client.lost import Loss
 from devtelemetry.client.outbox import Claim, Farewell, News, Outbox
 from devtelemetry.client.recorder import Drained, Recorder
-from devtelemetry.client.sample import Recorded, tidy
+from devtelemetry.client.sample import tidy
 from devtelemetry.client.schedule import Backoff, Schedule, Timing
-from devtelemetry.client.settings import Problem, Settings
+from devtelemetry.client.settings import SECOND_KEY, Problem, Settings
 from devtelemetry.client.tally import Lock, Tally
+from devtelemetry.client.values import Recorded
 from devtelemetry.client.wake import Alarm
 from devtelemetry.client.wire import (
     App,
+    made_of,
     meaning_of,
     push_request,
     reason_of,
     reporter_of,
-    said_of,
-    samples_of,
 )
 from devtelemetry.v1 import telemetry_pb2
 
@@ -83,6 +83,8 @@ class Sender:
         self._connection = Connection(app.tls, timing.idle_connection)
         self._consent = 0
         self._revision: int | None = None
+        self._is_second = False  # another receiver reports by this file
+        self._told = set[str]()  # faults that were logged
         self._vanish_at: float | None = None  # what was wiped still stands in the file's log
         self._server = ""
         self._token = ""
@@ -345,7 +347,8 @@ class Sender:
     @property
     def _is_on(self) -> bool:
         """Whether the consent that we work under is the one that is given now."""
-        return self._consent != 0 and self._settings.switch.consent == self._consent
+        is_given = self._consent != 0 and self._settings.switch.consent == self._consent
+        return is_given and not self._is_second
 
     def _look_at_settings(self) -> None:
         revision = self._settings.switch.revision
@@ -358,9 +361,14 @@ class Sender:
         if not self._token and self._server == self._app.server:
             self._token = self._app.token
         identity = self._outbox.identity(consent)
-        if identity is not None:
-            reporter = reporter_of(self._app, identity, self._app.app_version)
-            self._outbox.introduce(consent, reporter.SerializeToString(), self._server)
+        self._is_second = identity is not None and not self._outbox.introduce(
+            identity,
+            reporter_of(self._app, identity, self._app.app_version).SerializeToString(),
+            self._server,
+            self._app.receiver_public_key,
+        )
+        if self._is_second:
+            _LOG.error("nothing is reported: %s", SECOND_KEY)
         # Somebody may have mended what was wrong.
         self._schedule.backoff.succeeded()
         self._farewells.succeeded()
@@ -429,15 +437,21 @@ class Sender:
         ours = [item for item in drained.items if item.consent == identity.consent]
         now_ms = self._settings.clock()
         since = identity.opted_in_by(now_ms)
+        made = made_of(ours, identity, since)
         self._outbox.add(
             identity.consent,
-            list(samples_of(ours, identity, since)),
-            list(said_of(ours, identity)),
+            made.samples,
+            made.said,
             lost=drained.lost.get(identity.consent, Loss(0, None)),
             since=since,
             settled=drained.taken,
             now_ms=now_ms,
+            counts=made.counts,
         )
+        # One line a kind: an app that says it wrongly says so with every message.
+        for name in made.faults.keys() - self._told:
+            _LOG.warning("set aside, and so is all that is alike: %s", made.faults[name])
+        self._told |= made.faults.keys()
 
     # -------------------------------------------------------------------------------- the end
 

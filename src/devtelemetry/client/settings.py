@@ -10,21 +10,30 @@ import os
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
+from devtelemetry.client.blind import pseudonym, short_id
 from devtelemetry.client.errors import BadSetting, NotOffered, Unwritable
-from devtelemetry.client.storage import Storage, transaction
+from devtelemetry.client.storage import Storage, path_of, transaction
 from devtelemetry.client.switch import Switch
 from devtelemetry.client.tally import any_is_stuck, boot_id, uptime_ms, wipe_times
 from devtelemetry.client.wake import ring_all
+from devtelemetry.v1 import telemetry_pb2
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTALLATION_BYTES = 16
 _SECRET_BYTES = 32
 _VANISH_MS = 200  # for others to finish; a running client tries again later
+
+
+BEFORE_OPT_IN = "before_opt_in"  # a name in telemetry_count; the others are faults
+SECOND_KEY = (
+    "another receiver key reports by this settings file;"
+    " use Settings(path, account=…) with a name for each account"
+)
 
 
 class Build(StrEnum):
@@ -55,6 +64,9 @@ class Status:
                   latest are kept, with their reasons
     acknowledged  samples that the server has, since the opt-in
     dropped       samples lost on this device since the opt-in: the outbox was full, or a crash
+    before_opt_in  messages since then that were sent before it; nothing is kept of them
+    faults        how often since then the app said what cannot be, by kind and field; such samples
+                  are set aside
     leaving       servers that were asked to forget this installation and did not answer yet
     """
 
@@ -65,6 +77,8 @@ class Status:
     set_aside: int
     acknowledged: int
     dropped: int
+    before_opt_in: int
+    faults: Mapping[str, int]
     last_sent_at: datetime | None
     problem: Problem | None
     detail: str
@@ -93,7 +107,9 @@ class _Row:
 class Settings:
     """The settings in the file at `path`, which is made if it is not there.
 
-    path   of the SQLite file; several processes may use one at the same time
+    path   of the SQLite file; several processes may use one at the same time. Made absolute at once
+    account  whose settings these are, if the app has several accounts: each has a file of its own
+           beside `path`, with its own opt-in, identity and outbox. Empty: the app has one
     build  of the host app, remembered in the file; None: as the file has it, `dev` in a new one
     clock  Unix ms of this device
 
@@ -104,10 +120,11 @@ class Settings:
         self,
         path: str | os.PathLike[str],
         *,
+        account: str = "",
         build: Build | str | None = None,
         clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self.storage = Storage(path)
+        self.storage = Storage(path_of(path, account))
         self.clock = clock
         try:
             self.switch = Switch(self.storage.directory)
@@ -225,6 +242,13 @@ class Settings:
             return False
         return not is_busy
 
+    def check_key(self, key: str) -> None:
+        """Raises BadSetting if a client with another receiver key reports by this file."""
+        if key and self.switch.consent:
+            with self.connected() as connection:
+                if other_key_reports(connection, key):
+                    raise BadSetting(f"receiver_public_key: {SECOND_KEY}")
+
     # ------------------------------------------------------------------------- what goes with it
 
     @property
@@ -273,6 +297,7 @@ class Settings:
             row = _read(connection)
             identity = connection.execute("select * from telemetry_identity").fetchone()
             last = connection.execute("select * from telemetry_status").fetchone()
+            counts = dict(connection.execute("select * from telemetry_count order by name"))
             leaving = connection.execute("select count(*) from telemetry_farewell").fetchone()[0]
             connection.execute("commit")
         problem = Problem(last["problem"]) if last and last["problem"] else None
@@ -287,6 +312,8 @@ class Settings:
             set_aside=identity["set_aside"] if identity else 0,
             acknowledged=identity["acknowledged"] if identity else 0,
             dropped=identity["dropped"] if identity else 0,
+            before_opt_in=counts.pop(BEFORE_OPT_IN, 0),
+            faults=counts,
             last_sent_at=moment(last["last_sent_at"]) if last else None,
             problem=problem,
             detail=detail,
@@ -324,6 +351,17 @@ class Settings:
             yield connection
 
 
+def other_key_reports(connection: sqlite3.Connection, key: str) -> bool:
+    """Whether a client with another receiver key reports by this file since the opt-in."""
+    row = connection.execute("select secret, reporter from telemetry_identity").fetchone()
+    if row is None or not row["reporter"]:
+        return False
+    reporting = telemetry_pb2.Reporter.FromString(row["reporter"]).receiver_public_key
+    # An app that gave no key at first may give one later.
+    known = (short_id(key), pseudonym(row["secret"], key), pseudonym(row["secret"], ""))
+    return reporting not in known
+
+
 def _opt_in(connection: sqlite3.Connection, consent: int, opted_in_at: int) -> None:
     connection.execute(
         "update telemetry_settings set telemetry_enabled = 1, opted_in_at = ?, consent = ?,"
@@ -343,7 +381,7 @@ def _opt_out(connection: sqlite3.Connection) -> None:
         " select installation_id, recipient.server, token"
         " from telemetry_identity, telemetry_recipient as recipient"
     )
-    for table in ("outbox", "stay", "lost", "recipient", "identity", "status", "tally"):
+    for table in ("outbox", "stay", "lost", "recipient", "identity", "status", "count", "tally"):
         connection.execute(f"delete from telemetry_{table}")  # noqa: S608 - our own names
     connection.execute("update telemetry_settings set telemetry_enabled = 0, opted_in_at = null")
 

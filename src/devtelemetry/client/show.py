@@ -51,6 +51,8 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
         "server": identity["server"] if identity else "",
         "reporter": as_sent(reporter),
         "memberships": [as_sent(to_membership(stay)) for stay in memberships],
+        "before_opt_in": status.before_opt_in,
+        "faults": dict(status.faults),
         "lost": [as_sent(to_lost(numbers)) for numbers in lost],
         "counts": counts,
         "samples": [

@@ -5,19 +5,23 @@ takes the write lock at its beginning, so that none fails half-way for want of i
 """
 
 import contextlib
+import glob
 import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from hashlib import blake2b
 from importlib import resources
 from pathlib import Path
 
-from devtelemetry.client.errors import Unwritable
+from devtelemetry.client.errors import BadSetting, Unwritable
 
 BUSY_SECONDS = 5.0  # how long another process may keep the file
 
+_ACCOUNT = "-account-"
 _HAS_TABLE = "select 1 from sqlite_master where name = ?"
-_NEWEST = "telemetry_stay"  # the table that the latest version of the schema brought
+_FIRST = "telemetry_settings"  # the table that every version has
+_NEWEST = "telemetry_count"  # the table that the latest version of the schema brought
 _SCHEMA, _UPGRADE = (
     resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
     for name in ("schema.sql", "upgrade.sql")
@@ -30,8 +34,8 @@ class Storage:
     Not a connection: `connect()` gives one to each thread that needs it.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path) -> None:
+        self.path = path
         with contextlib.closing(self.connect()) as connection:
             try:
                 # Looked at first: opening the settings must not wait for whoever writes.
@@ -72,6 +76,39 @@ class Storage:
         return connection
 
 
+def path_of(path: str | os.PathLike[str], account: str) -> Path:
+    """The file of an account beside `path`. Raises BadSetting.
+
+    Absolute: whoever goes to another directory must not opt out of another file. An account's name
+    may say who somebody is, so its hash stands for it.
+    """
+    named = os.fsdecode(path)
+    if named in ("", ":memory:") or named.startswith("file:"):
+        raise BadSetting(f"path: {named!r}; allowed: the path of a file, which others can open")
+    absolute = Path(named).absolute()
+    if not account:
+        return absolute
+    digest = blake2b(account.encode(), digest_size=16, person=b"dt-account").hexdigest()
+    return absolute.with_name(f"{absolute.name}{_ACCOUNT}{digest}")
+
+
+def paths_of_all(path: Path) -> list[Path]:
+    """`path` and the files of accounts beside it, those that are there."""
+    beside = sorted(path.parent.glob(f"{glob.escape(path.name)}{_ACCOUNT}{'[0-9a-f]' * 32}"))
+    return [file for file in (path, *beside) if file.is_file()]
+
+
+def is_settings_file(path: Path) -> bool:
+    """Whether the file holds settings. Makes nothing. Raises Unwritable."""
+    try:
+        with contextlib.closing(
+            sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
+        ) as connection:
+            return _has(connection, _FIRST)
+    except sqlite3.Error as error:
+        raise Unwritable(f"{path}: {error}") from error
+
+
 def _has(connection: sqlite3.Connection, table: str) -> bool:
     return connection.execute(_HAS_TABLE, (table,)).fetchone() is not None
 
@@ -98,15 +135,19 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
+    """Raises OSError where there is none: then no two processes could use the file at once."""
     give_up = time.monotonic() + BUSY_SECONDS
     while connection.execute("pragma journal_mode").fetchone()[0] != "wal":
         try:
-            connection.execute("pragma journal_mode = wal")
-        except sqlite3.OperationalError:
+            mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
+        except sqlite3.OperationalError as error:
             # Another process makes the file at the same time; SQLite does not wait for that.
-            if time.monotonic() > give_up:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > give_up:
                 raise
             time.sleep(0.01)
+        else:
+            if mode != "wal":
+                raise OSError("SQLite has no WAL on this file system; allowed: a local disk")
 
 
 @contextlib.contextmanager

@@ -1,22 +1,22 @@
 """Between the outbox and the wire: what a request holds, and what an answer means."""
 
-import logging
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import grpc
 
-from devtelemetry.client.blind import pseudonym
+from devtelemetry.client.blind import pseudonym, short_id
+from devtelemetry.client.check import Faulty
 from devtelemetry.client.outbox import Claim, Identity, NewSample
 from devtelemetry.client.recorder import ChannelsSaid
-from devtelemetry.client.sample import Recorded, tidy, to_lost, to_membership, to_said, to_sample
-from devtelemetry.client.settings import Problem
+from devtelemetry.client.sample import tidy, to_lost, to_membership, to_said, to_sample
+from devtelemetry.client.settings import BEFORE_OPT_IN, Problem
 from devtelemetry.client.stays import Said
+from devtelemetry.client.values import Recorded
 from devtelemetry.v1 import telemetry_pb2
-
-_LOG = logging.getLogger("devtelemetry.client")
 
 # What a status means: whether a person has to mend it, and what it is called.
 _TOLD: dict[grpc.StatusCode, tuple[Problem, bool]] = {
@@ -45,11 +45,23 @@ class App:
     messenger_server: str  # home server, relay or node that the app talks to
 
 
+class Made(NamedTuple):
+    """What is to be stored of what an app said.
+
+    counts  by name: what lay before the opt-in, and faults
+    faults  by name: a reason, of the first that had it
+    """
+
+    samples: list[NewSample]
+    said: list[Said]
+    counts: Counter[str]
+    faults: dict[str, str]
+
+
 def reporter_of(app: App, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
     """Who reports. app_version: of the app when it recorded what is sent."""
     key = app.receiver_public_key
-    if not identity.send_real_key:
-        key = pseudonym(identity.secret, key)
+    key = short_id(key) if identity.send_real_key else pseudonym(identity.secret, key)
     return telemetry_pb2.Reporter(
         receiver_public_key=key,
         installation_id=identity.installation_id,
@@ -71,24 +83,27 @@ def push_request(app: App, claim: Claim, now_ms: int) -> telemetry_pb2.PushReque
     )
 
 
-def samples_of(
-    items: Iterable[Recorded | ChannelsSaid], identity: Identity, since: int
-) -> Iterator[NewSample]:
+def made_of(items: Iterable[Recorded | ChannelsSaid], identity: Identity, since: int) -> Made:
     """Whoever opts in speaks of what comes, not of what was."""
+    made = Made([], [], Counter(), {})
     for item in items:
-        if isinstance(item, Recorded) and item.recorded_at >= since:
+        try:
+            if isinstance(item, ChannelsSaid):
+                made.said.append(to_said(item.said, identity))
+                continue
             new = to_sample(item, identity)
-            if new.sent_at >= since or new.reason:
-                yield new
-
-
-def said_of(items: Iterable[Recorded | ChannelsSaid], identity: Identity) -> Iterator[Said]:
-    for item in items:
-        if isinstance(item, ChannelsSaid):
-            try:
-                yield to_said(item.said, identity)
-            except ValueError as error:  # UnicodeEncodeError is one
-                _LOG.warning("a membership cannot be reported: %s", error)
+        except Faulty as error:
+            made.counts[error.fault.name] += 1
+            made.faults.setdefault(error.fault.name, error.fault.reason)
+            if isinstance(item, ChannelsSaid) or item.recorded_at < since:
+                continue
+            at = item.recorded_at
+            new = NewSample(b"", at, at, error.fault.reason)
+        if item.recorded_at < since or new.sent_at < since:
+            made.counts[BEFORE_OPT_IN] += 1
+        else:
+            made.samples.append(new)
+    return made
 
 
 def meaning_of(call: Any) -> tuple[Problem, bool]:

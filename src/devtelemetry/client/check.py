@@ -1,0 +1,113 @@
+"""What an app said wrongly: in the wrong unit, of the wrong type. Pure.
+
+A call with a fault costs no other: it is set aside with a reason that names the field, what it was
+and what is allowed. Reasons stay on the device.
+"""
+
+import operator
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from devtelemetry.client.lost import EARLIEST, LATEST
+from devtelemetry.client.values import Recorded, SentAtClock, Via
+
+_LARGEST = 2**32 - 1  # the wire's
+_NO_TIME = 2**63
+_MILLISECONDS = "an int, Unix milliseconds"
+
+
+class Fault(NamedTuple):
+    """kind: `not_milliseconds`, `wrong_type`, `wrong_value`"""
+
+    kind: str
+    field: str
+    detail: str
+
+    @property
+    def name(self) -> str:
+        """Under which it is counted."""
+        return f"{self.kind}: {self.field}"
+
+    @property
+    def reason(self) -> str:
+        return f"{self.name}: {self.detail}"
+
+
+class Faulty(ValueError):
+    """What an app said has a fault."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__(fault.reason)
+        self.fault = fault
+
+
+def check_recorded(recorded: Recorded) -> None:
+    """Raises Faulty for the first field that no sample can hold."""
+    check_time("sent_at", recorded.sent_at)
+    if type(recorded.received_at) is not int or recorded.received_at:
+        check_time("received_at", recorded.received_at)
+    for field in ("channel_id", "message_id", "envelope_id", "message_type", "reason"):
+        check_text(field, getattr(recorded, field))
+    if not isinstance(recorded.topics, bytes):
+        raise _wrong_type("topics", recorded.topics, "bytes")
+    if not 0 <= _integer("message_size", recorded.message_size, "an int, bytes") <= _LARGEST:
+        raise _wrong_value("message_size", "beyond that", f"0 to {_LARGEST}")
+    for field, known in (("via", Via), ("sent_at_clock", SentAtClock)):
+        value = _integer(field, getattr(recorded, field), f"a {known.__name__}")
+        if value not in list(known):
+            names = ", ".join(one.name for one in known)
+            raise _wrong_value(field, "another number", f"{known.__name__}: {names}")
+
+
+def check_time(field: str, value: object) -> int:
+    """`value` as Unix ms. Raises Faulty."""
+    if isinstance(value, float):
+        if EARLIEST <= value <= LATEST:
+            raise _wrong_type(field, value, _MILLISECONDS)
+        # What is not a number, or is infinite, is no time either.
+        time = int(value) if abs(value) < _NO_TIME else _NO_TIME
+    else:
+        time = _integer(field, value, _MILLISECONDS)
+    if EARLIEST <= time <= LATEST:
+        return time
+    shown = str(value) if abs(time) < _NO_TIME else "a number far beyond"
+    for unit, in_ms in (("seconds", 1e3), ("microseconds", 1e-3), ("nanoseconds", 1e-6)):
+        if abs(time) < _NO_TIME and EARLIEST <= time * in_ms <= LATEST:
+            shown += f", as in {unit}"
+    raise Faulty(Fault("not_milliseconds", field, f"{shown}; allowed: {_MILLISECONDS}"))
+
+
+def check_text(field: str, value: object) -> str:
+    """`value` as text that can be sent. Raises Faulty."""
+    if not isinstance(value, str):
+        raise _wrong_type(field, value, "a str")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise _wrong_value(field, "half of a surrogate pair", "text") from None
+    return value
+
+
+def check_texts(field: str, value: object) -> tuple[str, ...]:
+    """`value` as texts. Raises Faulty; a single text is no list of its letters."""
+    if isinstance(value, str | bytes) or not isinstance(value, Iterable):
+        raise _wrong_type(field, value, "a list of str")
+    return tuple(check_text(field, one) for one in value)
+
+
+def _integer(field: str, value: object, allowed: str) -> int:
+    """`value` as an int, be it of the app's own kind (numpy's, say), but not a bool."""
+    if not isinstance(value, bool):
+        try:
+            return operator.index(value)  # type: ignore[arg-type]
+        except TypeError:
+            pass
+    raise _wrong_type(field, value, allowed)
+
+
+def _wrong_type(field: str, value: object, allowed: str) -> Faulty:
+    return Faulty(Fault("wrong_type", field, f"{type(value).__name__}; allowed: {allowed}"))
+
+
+def _wrong_value(field: str, was: str, allowed: str) -> Faulty:
+    return Faulty(Fault("wrong_value", field, f"{was}; allowed: {allowed}"))
