@@ -41,7 +41,8 @@ from devtelemetry.model import (
     WindowReliability,
 )
 from devtelemetry.store.database import Database
-from oracle.groups import DIMENSIONS, OracleGroup
+from devtelemetry.store.keyring import Keyring
+from oracle.groups import AUTHOR_DIMENSIONS, DIMENSIONS, OracleGroup
 from oracle.model import Numbers, OracleChannel, OracleSample, OracleWindow, Receiver, compute
 from oracle.samples import VIAS, Outcome
 from support.store import START, as_memberships, as_samples, compute_window, empty, store
@@ -66,6 +67,7 @@ AUDIT = "devtelemetry-audit/1"
 CHANNELS = ("c1", "c1", "c2", "c1", "c3-negotiated", AUDIT, "c2", "c1", "c4")
 PLATFORMS = ("", "ios", "android", "desktop")
 VERSIONS = ("", "1", "2", "10")
+SERVERS = ("", "a.example", "b.example")
 TYPES = ("", "TEXT", "TEXT", "IMAGE", "NOISE")
 
 # Around and in the window, some at one moment, and so that the senders' clocks differ.
@@ -120,6 +122,7 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
                 outcome=outcome,
                 reason="" if outcome == "held" else draw(st.sampled_from(["", "r1", "r2"])),
                 via=draw(st.sampled_from(VIAS)) if outcome == "held" else "",
+                server=draw(st.sampled_from(SERVERS)),
             )
         )
     return found
@@ -168,6 +171,7 @@ def worlds(draw: st.DrawFn) -> World:
             draw(st.sampled_from(PLATFORMS)),
             draw(st.sampled_from(VERSIONS)),
             draw(st.sampled_from([END, END, END + MINUTE_MS, END + 2, START])),
+            draw(st.sampled_from(SERVERS)),
         )
         for receiver in RECEIVERS
         if draw(st.integers(0, 3))
@@ -208,7 +212,9 @@ async def measured(
     )
 
 
-def expected_of(world: World, membership: MembershipPolicy, rules: Rules) -> OracleWindow:
+def expected_of(
+    world: World, membership: MembershipPolicy, rules: Rules, keyring: Keyring
+) -> OracleWindow:
     return compute(
         world.samples,
         START,
@@ -218,11 +224,12 @@ def expected_of(world: World, membership: MembershipPolicy, rules: Rules) -> Ora
         numbers=world.numbers,
         memberships=world.memberships,
         descriptions={
-            beat[:2]: [(beat.created_at, beat.platform, beat.app_version)]
+            beat[:2]: [(beat.created_at, beat.platform, beat.app_version, beat.server)]
             for beat in world.heartbeats
         },
         unmeasured_channels=["*-negotiated"],
         unmeasured_types=["NOISE"],
+        id_of=lambda receiver: keyring.receiver(*receiver, Source.GRPC).receiver_id,
         **asdict(rules),
     )
 
@@ -278,7 +285,7 @@ def groups_of(part: OracleChannel | OracleWindow) -> list[Group]:
             spreads_of(group) if isinstance(part, OracleWindow) else spreads_within_channel(group),
             Delays(*group.delays),
         )
-        for dimension in DIMENSIONS
+        for dimension in (*DIMENSIONS, *AUTHOR_DIMENSIONS)
         for value, group in part.groups(dimension).items()
     ]
 
@@ -377,9 +384,14 @@ def assert_it_adds_up(window: WindowReliability) -> None:
         groups = [group for group in window.groups if group.dimension is dimension]
         if not groups:
             continue
-        # A message has one type, a receiver of a channel one platform and one version.
-        once = "messages" if dimension is Dimension.MESSAGE_TYPE else "receivers"
-        for name in (once, "expected", "missing", "corroborated", "unknown"):
+        # A message has one type and one author, a receiver of a channel one platform and version;
+        # one path may be of a part of either.
+        once = {
+            Dimension.PLATFORM: ["receivers"],
+            Dimension.APP_VERSION: ["receivers"],
+            Dimension.PATH: [],
+        }.get(dimension, ["messages"])
+        for name in (*once, "expected", "missing", "corroborated", "unknown"):
             total = sum(getattr(group.counts, name) for group in groups)
             assert total == getattr(window.counts, name), (dimension, name)
         for group in groups:
@@ -408,7 +420,7 @@ async def assert_as_the_oracle_has_it(
     database: Database, world: World, membership: MembershipPolicy, rules: Rules
 ) -> WindowReliability:
     """As it is computed, as it is stored, and as it is computed once more."""
-    expected = expected_of(world, membership, rules)
+    expected = expected_of(world, membership, rules, await database.keyring())
     window = await measured(database, membership, rules)
     assert {channel.channel_id: form_of_channel(channel) for channel in window.channels} == {
         channel_id: oracle_form_of_channel(channel)

@@ -19,7 +19,8 @@ How the page is read where it leaves a choice:
   sample of the message or wrote it. `from_store` is what its samples would have said as `via` of
   that envelope, where they said nothing.
 - *The author* that gives a message its dimensions is the one that said so first; who said so at no
-  known time comes after the others, and of one time the least (public key, installation id) counts.
+  known time comes after the others, and of one time the least id counts: (public key, installation
+  id), or what `id_of` makes of it.
 - *A reason* is that of the first sample of its outcome, also if that one gives none.
 - *Clocks.* `received_at` comes by the server's clock as far as that is known; of an author it is
   when it sent the message. Of the HELD samples of a receipt the least counts. Of several authors'
@@ -29,10 +30,10 @@ How the page is read where it leaves a choice:
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from oracle.samples import (
     CLOCKS,
@@ -85,7 +86,7 @@ class Message:
     message_type: str
     receipts: Mapping[Receiver, Receipt]
     authors: Mapping[Receiver, int | None]
-    """who wrote it → when that was said first; None: by marks alone"""
+    """who wrote it, by id → when that was said first; None: by marks alone"""
     author_moments: frozenset[int]
     """when authors sent it, by the server's clock"""
     failure: str | None
@@ -109,8 +110,11 @@ class Message:
     @cached_property
     def author(self) -> Receiver | None:
         """The one whose platform, version and server are the message's."""
-        said = [(said_at is None, said_at or 0, author) for author, said_at in self.authors.items()]
-        return min(said)[2] if said else None
+        return min(
+            self.authors,
+            key=lambda one: (self.authors[one] is None, self.authors[one] or 0),
+            default=None,
+        )
 
     @cached_property
     def was_not_sent(self) -> bool:
@@ -129,7 +133,11 @@ class Message:
 Canonical = Mapping[MessageKey, Message]
 
 
-def canonical(samples: Iterable[OracleSample], events: Iterable[EnvelopeEvent] = ()) -> Canonical:
+def canonical(
+    samples: Iterable[OracleSample],
+    events: Iterable[EnvelopeEvent] = (),
+    id_of: Callable[[Receiver], Any] = lambda receiver: receiver,
+) -> Canonical:
     """The messages that the samples prove, the same for any order and repetition of what is given.
 
     What is said of envelopes is told of the messages that came in them.
@@ -154,7 +162,7 @@ def canonical(samples: Iterable[OracleSample], events: Iterable[EnvelopeEvent] =
             of_envelope[key].append(event)
 
     return {
-        key: _message(its, of_envelope[key])
+        key: _message(its, of_envelope[key], id_of)
         for key, its in of_message.items()
         if any(sample.created_at is not None for sample in its)
     }
@@ -182,7 +190,9 @@ def messages_of(
     ]
 
 
-def _message(samples: list[OracleSample], events: list[EnvelopeEvent]) -> Message:
+def _message(
+    samples: list[OracleSample], events: list[EnvelopeEvent], id_of: Callable[[Receiver], Any]
+) -> Message:
     receipts = [sample for sample in samples if sample.created_at is not None]
     involved = {sample.receiver for sample in samples} | {
         (event.receiver_public_key, event.installation_id)
@@ -205,7 +215,7 @@ def _message(samples: list[OracleSample], events: list[EnvelopeEvent]) -> Messag
         if event.kind == "send_failed" and by:
             failures.append((event.created_at, event.reason))
     authors: dict[Receiver, int | None] = {}
-    for author in {author for author, _ in marks}:
+    for author in sorted({author for author, _ in marks}, key=id_of):
         told = [at for of, at in marks if of == author and at is not None]
         authors[author] = min(told, default=None)
 

@@ -18,9 +18,10 @@ groups and reasons in `oracle.groups`, the other figures in `oracle.figures`. He
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from typing import Any
 
 from oracle.coverage import Hole, holes
 from oracle.figures import MissingClass, Pair, Traits, delay_class
@@ -84,6 +85,7 @@ def compute(
     quorum: int = 1,
     weight_cap: Fraction = Fraction(1),
     smallest_group: int = 3,
+    id_of: Callable[[Receiver], Any] = lambda receiver: receiver,
 ) -> OracleWindow:
     """The figures of the window [start, end).
 
@@ -101,6 +103,7 @@ def compute(
     quorum               how many must vouch for a message
     weight_cap           of a channel's messages, the greatest share that one may alone vouch for
     smallest_group       a group of fewer receivers is not shown
+    id_of                which of several authors of one moment is the author: the least
 
     A channel without a receiver that counts, or without a message in the window, is absent.
     """
@@ -108,7 +111,7 @@ def compute(
         messages, of_samples = samples, []
     else:
         of_samples = list(samples)
-        messages = canonical(of_samples, events)
+        messages = canonical(of_samples, events, id_of)
     who = described(of_samples, descriptions or {})
     globs = list(unmeasured_channels)
     types = set(unmeasured_types)

@@ -43,7 +43,12 @@ kind_of_channel as (
         sum(captures) as captures,
         sum(captured_twice) as captured_twice,
         max(unsent_id) filter (where slice = 0) || max(unsent_id) filter (where slice = 1) as unsent_id,
-        max(unsent_sent_at) filter (where slice = 0) || max(unsent_sent_at) filter (where slice = 1) as unsent_sent_at
+        max(unsent_sent_at) filter (where slice = 0) || max(unsent_sent_at) filter (where slice = 1) as unsent_sent_at,
+        max(authored_id) filter (where slice = 0) || max(authored_id) filter (where slice = 1) as authored_id,
+        max(authored_sent_at) filter (where slice = 0) || max(authored_sent_at) filter (where slice = 1) as authored_sent_at,
+        max(authored_by) filter (where slice = 0) || max(authored_by) filter (where slice = 1) as authored_by,
+        max(several_id) filter (where slice = 0) || max(several_id) filter (where slice = 1) as several_id,
+        max(several_sent_at) filter (where slice = 0) || max(several_sent_at) filter (where slice = 1) as several_sent_at
     from slice_of_window
     group by channel_id, kind
 )
@@ -54,6 +59,8 @@ kind_of_channel as (
 -- doubtful_*     of each that quorum or cap may keep out of M: id, sentAt, how many vouch for it and one of these
 -- capturers      of each that one receiver captured: that one
 -- unsent_*       of each that nobody but authors reports, one of whom says that it could not be sent: id, sentAt
+-- authored_*     of each that one receiver wrote: id, sentAt and that one
+-- several_*      of each that several wrote: id, sentAt
 select
     channel_id,
     kind,
@@ -69,7 +76,12 @@ select
     captured_twice,
     coalesce(capturers, '{}') as capturers,
     unsent_id,
-    unsent_sent_at
+    unsent_sent_at,
+    authored_id,
+    authored_sent_at,
+    authored_by,
+    several_id,
+    several_sent_at
 from kind_of_channel
 cross join lateral (
     select

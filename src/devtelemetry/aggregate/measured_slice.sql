@@ -15,7 +15,12 @@
         count(*) filter (where holders = 2) as captured_twice,
         array_agg(first_holder) filter (where holders = 1) as capturers,
         array_agg(message_id) filter (where vouchers = authors and of_authors & 1536 <> 0) as unsent_id,
-        array_agg(sent_at) filter (where vouchers = authors and of_authors & 1536 <> 0) as unsent_sent_at
+        array_agg(sent_at) filter (where vouchers = authors and of_authors & 1536 <> 0) as unsent_sent_at,
+        array_agg(message_id) filter (where authors = 1) as authored_id,
+        array_agg(sent_at) filter (where authors = 1) as authored_sent_at,
+        array_agg(author) filter (where authors = 1) as authored_by,
+        array_agg(message_id) filter (where authors > 1) as several_id,
+        array_agg(sent_at) filter (where authors > 1) as several_sent_at
     from (
         select
             *,
@@ -30,6 +35,7 @@
                 sent_at,
                 count(*) as vouchers,
                 count(*) filter (where sent_by_receiver) as authors,
+                min(receiver_id) filter (where sent_by_receiver) as author,
                 bit_or(state) filter (where sent_by_receiver) as of_authors,
                 min(receiver_id) as voucher,
                 count(*) filter (where not sent_by_receiver and state < 2048) as holders,

@@ -193,13 +193,7 @@ outcome_of_kind as materialized (
         channel_id,
         receiver_id,
         kind,
-        coalesce(sum(n) filter (where state < 2048), 0)::bigint as held,
-        coalesce(sum(n) filter (where state >= 2048 and state & 128 <> 0), 0)::bigint as unreadable,
-        coalesce(sum(n) filter (where state >= 2048 and state & 384 = 256), 0)::bigint as dropped,
-        coalesce(sum(n) filter (where state < 2048 and state & 128 <> 0), 0)::bigint as recovered,
-        coalesce(sum(n) filter (where state < 2048 and state & 96 = 32), 0)::bigint as by_live,
-        coalesce(sum(n) filter (where state < 2048 and state & 96 = 64), 0)::bigint as by_history,
-        coalesce(sum(n) filter (where state < 2048 and state & 96 = 96), 0)::bigint as by_resend
+        {outcomes}
     from state_of_pair
     group by channel_id, receiver_id, kind
 ),
@@ -408,5 +402,7 @@ reason_of_membership as materialized (
     group by channel_id, receiver_id
     having sum(missing - unreadable - dropped - not_sent) > 0
 ),
+
+-- include: authors.sql
 
 -- include: rollup.sql

@@ -3,8 +3,9 @@
 -- statement of reliability.sql. Rows are few from here on.
 --
 -- A receiver in a channel is a membership. There are two levels: each channel, and the window, which is made of the
--- channels that take part in it (is_window; level 0). There are four dimensions: '', the whole of the level, and what it
--- is broken down by. The columns in braces are those of results/columns.py.
+-- channels that take part in it (is_window; level 0). The dimensions are '', the whole of the level, and what it is broken
+-- down by. In dimensions of authors an author takes the place of the receiver (of NULL: whoever wrote messages without
+-- saying so). The columns in braces are those of results/columns.py.
 --
 -- out  one row a group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put together;
 --      their value is ''), value; the counts; over_memberships; delays and delay_counts: the class of a delay (16 and more:
@@ -55,6 +56,96 @@ value_of_membership as materialized (
     select channel_id, receiver_id, 'message_type', message_type, {summed_pairs}
     from kind_of_membership
     group by channel_id, receiver_id, message_type
+),
+
+-- Whom a value that is told of authors concerns: receivers and authors.
+concerned as materialized (
+    select false as is_window, channel_id as level, dimension, value, false as is_author, receiver_id as installation
+    from (select distinct channel_id, dimension, value, class from value_of_cell) of_class
+    join member using (channel_id, class)
+    union all
+    select false, channel_id, dimension, value, true, author_id from value_of_author
+    union all
+    select distinct true, 0, dimension, value, false, receiver_id
+    from (select distinct channel_id, dimension, value, class from value_of_cell) of_class
+    join member using (channel_id, class)
+    join channel_total using (channel_id)
+    where takes_part
+    union all
+    select distinct true, 0, dimension, value, true, author_id
+    from value_of_author
+    join channel_total using (channel_id)
+    where takes_part
+),
+
+-- Such a value needs enough receivers and enough authors; whoever does not say to be one is told nothing about. Too small
+-- ones are put together, and with them the next greater ones until they are not too small any more. before: what those
+-- before it have.
+value_of_author_level as (
+    select
+        is_window,
+        level,
+        dimension,
+        value,
+        is_hidden or (
+            hidden_before
+            and (
+                receivers_before < $smallest_group::integer
+                or (unsaid_before = 0 and authors_before < $smallest_group::integer)
+            )
+        ) as is_rest
+    from (
+        select
+            *,
+            coalesce(bool_or(is_hidden) over lesser, false) as hidden_before,
+            coalesce(sum(receivers_met) over lesser, 0) as receivers_before,
+            coalesce(sum(authors_met) over lesser, 0) as authors_before,
+            coalesce(sum(unsaid) over lesser, 0) as unsaid_before
+        from (
+            select
+                is_window,
+                level,
+                dimension,
+                value,
+                is_hidden,
+                receivers,
+                unsaid,
+                count(*) filter (where is_first and not is_author) as receivers_met,
+                count(installation) filter (where is_first and is_author) as authors_met
+            from (
+                select
+                    *,
+                    row_number() over (
+                        partition by is_window, level, dimension, is_author, installation
+                        order by is_hidden desc, receivers, value collate "C" desc
+                    ) = 1 as is_first
+                from concerned
+                join (
+                    select
+                        *,
+                        receivers < $smallest_group::integer
+                        or (unsaid = 0 and authors < $smallest_group::integer) as is_hidden
+                    from (
+                        select
+                            is_window,
+                            level,
+                            dimension,
+                            value,
+                            count(*) filter (where not is_author) as receivers,
+                            count(installation) filter (where is_author) as authors,
+                            count(*) filter (where installation is null) as unsaid
+                        from concerned
+                        group by is_window, level, dimension, value
+                    ) counted
+                ) sized using (is_window, level, dimension, value)
+            ) met
+            group by is_window, level, dimension, value, is_hidden, receivers, unsaid
+        ) summed
+        window lesser as (
+            partition by is_window, level, dimension order by is_hidden desc, receivers, value collate "C" desc
+            rows between unbounded preceding and 1 preceding
+        )
+    ) ordered
 ),
 
 -- A value that few receivers share is put together with others, until these are not few: values from the one that
@@ -111,6 +202,8 @@ value_of_level as materialized (
             group by value
         ) sized
     ) summed
+    union all
+    select is_window, level, dimension, value, is_rest from value_of_author_level
 ),
 
 -- In which group of which level each value of a channel is.
@@ -150,6 +243,22 @@ membership_of_group as materialized (
     join shown using (channel_id, dimension, value)
     where is_rest and dimension = 'message_type'
     group by group_id, is_window, channel_id, receiver_id
+    union all
+    select group_id, is_window, dimension, channel_id, author_id, {summed_pairs}
+    from value_of_author
+    join shown using (channel_id, dimension, value)
+    group by group_id, is_window, dimension, channel_id, author_id
+),
+
+concern_of_group as (
+    select group_id, sum(members)::bigint as concerned
+    from (
+        select distinct group_id, channel_id, class
+        from value_of_cell
+        join shown using (channel_id, dimension, value)
+    ) of_class
+    join class_of_channel using (channel_id, class)
+    group by group_id
 ),
 
 -- Squares of one receiver fit 64 bits, whose messages of a week are fewer than 3 thousand million; those of all
@@ -157,7 +266,7 @@ membership_of_group as materialized (
 count_of_group as (
     select
         group_id,
-        count(*) as receivers,
+        count(*) as memberships,
         {summed_pairs},
         array[
             count(*) filter (where corroborated > 0), coalesce(sum(missing * missing) filter (where corroborated > 0), 0),
@@ -205,14 +314,24 @@ over_channels_of_group as (
     group by group_id
 ),
 
--- Of a type its own messages, else those of the channels that the group is in.
+-- Of a type and of authors their own messages, else those of the channels that the group is in.
 message_of_group as (
     select group_id, sum(messages)::bigint as messages
     from (
         select distinct group_id, channel_id, messages
         from shown
         join channel_total using (channel_id)
-        where dimension <> 'message_type'
+        where dimension in ('', 'platform', 'app_version')
+        union all
+        select group_id, channel_id, messages
+        from (
+            select distinct group_id, channel_id, kind, coalesce(author_id, 0) as author_id
+            from value_of_cell
+            join shown using (channel_id, dimension, value)
+        ) of_author
+        join (
+            select channel_id, kind, coalesce(author_id, 0) as author_id, messages from message_of_author
+        ) sent using (channel_id, kind, author_id)
         union all
         select group_id, channel_id, messages
         from (
@@ -253,6 +372,14 @@ delay_of_value as (
     select channel_id, 'message_type', message_type, delay, sum(n)::bigint
     from delay_of_description
     group by channel_id, message_type, delay
+    union all
+    select channel_id, dimension, value, delay, sum(n)::bigint
+    from cell_delay
+    join (select channel_id, kind, author_id, class, dimension, value from value_of_cell) v
+        using (channel_id, kind, class)
+    where coalesce(cell_delay.author_id, 0) = coalesce(v.author_id, 0)
+    group by channel_id, dimension, value, delay
+    having sum(n) > 0
 ),
 
 delay_of_group as (
@@ -457,7 +584,7 @@ capture_of_group as (
 )
 
 -- All joins are on the key, of one row a group each: their order does not matter, so no guess of how many there are does.
-select *
+select *, coalesce(concerned, memberships) as receivers
 from (
     select distinct
         group_id,
@@ -469,6 +596,7 @@ from (
     from shown
 ) named
 left join count_of_group using (group_id)
+left join concern_of_group using (group_id)
 left join message_of_group using (group_id)
 left join over_channels_of_group using (group_id)
 left join over_receivers_of_group using (group_id)

@@ -197,6 +197,9 @@ class Dimension(StrEnum):
     PLATFORM = "platform"
     APP_VERSION = "app_version"
     MESSAGE_TYPE = "message_type"
+    AUTHOR_PLATFORM = "author_platform"
+    AUTHOR_APP_VERSION = "author_app_version"
+    PATH = "path"
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,5 +170,6 @@ SQL = {
     "summed_spreads_of_channel": _listed(map(_summed_spread, of_level(Level.CHANNEL, SPREADS))),
     "pairs": _listed(column.name for column in PAIRS),
     "summed_pairs": _summed(PAIRS),
+    "negative_pairs": _listed(f"-{column.name} as {column.name}" for column in PAIRS),
 }
 """Texts for statements that read, sum or write these columns: store/sql.py fills them in"""

@@ -386,7 +386,9 @@ create table reliability_group (
     timeframe         text        not null,
     window_start      timestamptz not null,
     membership        text        not null,
-    dimension         text        not null check (dimension in ('platform', 'app_version', 'message_type')),
+    dimension         text        not null check (dimension in (
+                          'platform', 'app_version', 'message_type', 'author_platform', 'author_app_version', 'path'
+                      )),
     is_rest           boolean     not null,  -- groups too small to show, put together; their value is ''
     value             text        not null,  -- '': never said
     messages          bigint      not null,

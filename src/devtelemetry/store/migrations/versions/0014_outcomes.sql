@@ -156,3 +156,8 @@ alter table reliability_group
     alter column by_resend drop default;
 alter table reliability_window add column reasons jsonb;
 alter table reliability_channel add column reasons jsonb;
+alter table reliability_group
+    drop constraint reliability_group_dimension_check,
+    add constraint reliability_group_dimension_check check (dimension in (
+        'platform', 'app_version', 'message_type', 'author_platform', 'author_app_version', 'path'
+    ));

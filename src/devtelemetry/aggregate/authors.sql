@@ -1,0 +1,263 @@
+-- What became of messages by their authors: pairs of (message, receiver) added up over the messages of one author and
+-- over receivers that are alike. A part of reliability.sql; docs/algorithm.md, "Authors and paths".
+--
+-- in   {cell_kind}      what of a message's kind is told apart: kind, or 0
+--      {class_traits}   what of receivers is told apart: platform, app_version and server, each as it is or as ''
+--      {author_values}  rows of (dimension, value): what a cell counts for
+--      {outcomes}       what states mean: algorithm.py
+
+-- The author of each message of M, as far as anyone says so; of several the one that said so first.
+author_message as materialized (
+    select channel_id, {cell_kind} as kind, message_id, sent_at, author_id
+    from measured
+    cross join lateral unnest(authored_id, authored_sent_at, authored_by) as authored (message_id, sent_at, author_id)
+    where (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+    union all
+    select channel_id, {cell_kind}, message_id, sent_at, author_id
+    from measured
+    cross join lateral unnest(several_id, several_sent_at) as several (message_id, sent_at)
+    cross join lateral (
+        select receiver_id as author_id
+        from receipt r
+        where r.sent_at = several.sent_at and r.channel_id = measured.channel_id and r.message_id = several.message_id
+          and sent_by_receiver
+        order by authored_at nulls last, receiver_id
+        limit 1
+    ) first_author
+    where (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+),
+
+-- Who wrote a message too and is not its author: these pairs are expected of nobody either.
+co_author as materialized (
+    select channel_id, a.kind, author_id, receiver_id, a.sent_at, message_id
+    from measured
+    cross join lateral unnest(several_id) as several (message_id)
+    join author_message a using (channel_id, message_id)
+    cross join lateral (
+        select receiver_id
+        from receipt r
+        where r.sent_at = a.sent_at and r.channel_id = a.channel_id and r.message_id = a.message_id
+          and sent_by_receiver
+        offset 0  -- by the key
+    ) author
+    where receiver_id <> author_id
+),
+
+-- The messages of an author, and those of them that were not sent.
+author_kind as materialized (
+    select
+        channel_id,
+        a.kind,
+        author_id,
+        array_agg(a.sent_at order by a.sent_at) as timeline,
+        coalesce(array_agg(a.sent_at) filter (where u.message_id is not null), '{}') as unsent
+    from author_message a
+    left join unsent_message u using (channel_id, message_id)
+    group by channel_id, a.kind, author_id
+),
+
+-- Receivers that count, those that are alike under one number. is_whole: nothing limits what is expected of it.
+member as materialized (
+    select
+        *,
+        dense_rank() over (order by platform, app_version, server) as class
+    from (
+        select
+            channel_id,
+            receiver_id,
+            expected as spans,
+            holes,
+            stays is null and from_sent_at is null and to_sent_at is null and holes is null as is_whole,
+            {class_traits}
+        from span_of_membership
+        join receiver using (receiver_id)
+        where channel_id in (select channel_id from message_kind)
+    ) counted
+),
+
+class_of_channel as materialized (
+    select channel_id, class, platform, app_version, server, count(*) as members, count(*) filter (where is_whole) as whole
+    from member
+    group by channel_id, class, platform, app_version, server
+),
+
+-- What is expected of receivers that are alike, author by author: of those that nothing limits all, ...
+authored_pairs as (
+    select
+        channel_id,
+        kind,
+        author_id,
+        class,
+        sum(pairs)::bigint as pairs,
+        sum(unknown)::bigint as unknown,
+        sum(not_sent)::bigint as not_sent
+    from (
+        select
+            c.channel_id,
+            kind,
+            author_id,
+            c.class,
+            cardinality(timeline) * others as pairs,
+            0 as unknown,
+            cardinality(unsent) * others as not_sent
+        from author_kind
+        join class_of_channel c using (channel_id)
+        left join member own on own.channel_id = author_kind.channel_id and own.receiver_id = author_id
+        cross join lateral (
+            select whole - case when own.class = c.class and own.is_whole then 1 else 0 end as others
+        ) o
+        union all
+        -- ... of the others what lies in their spans, ...
+        select
+            channel_id,
+            kind,
+            author_id,
+            class,
+            (
+                select coalesce(sum(
+                    coalesce(width_bucket(upper(span) - 1, timeline), cardinality(timeline))
+                    - coalesce(width_bucket(lower(span) - 1, timeline), 0)
+                ), 0)
+                from unnest(spans) as span
+            ),
+            case when holes is null then 0 else (
+                select coalesce(sum(
+                    width_bucket(upper(span) - 1, timeline) - width_bucket(lower(span) - 1, timeline)
+                ), 0)
+                from unnest(holes * spans) as span
+            ) end,
+            (
+                select count(*)
+                from unnest(unsent) as t (sent_at)
+                where spans @> t.sent_at and (holes @> t.sent_at) is not true
+            )
+        from author_kind
+        join member using (channel_id)
+        where not is_whole and receiver_id <> author_id
+        union all
+        -- ... and nothing of those who wrote it together with its author.
+        select
+            channel_id,
+            co_author.kind,
+            author_id,
+            class,
+            -1,
+            case when holes @> co_author.sent_at then -1 else 0 end,
+            case when unsent_message.message_id is not null and (holes @> co_author.sent_at) is not true then -1 else 0 end
+        from co_author
+        join member using (channel_id, receiver_id)
+        left join unsent_message using (channel_id, message_id)
+        where spans @> co_author.sent_at
+    ) part
+    group by channel_id, kind, author_id, class
+),
+
+-- Pairs by the state of their receipt.
+authored_state as materialized (
+    select channel_id, a.kind, author_id, class, state, count(*) as n
+    from receipt r
+    join author_message a using (channel_id, message_id)
+    join member using (channel_id, receiver_id)
+    where r.sent_at >= $start_ms::bigint and r.sent_at < $end_ms::bigint and not sent_by_receiver
+      and (is_whole or (spans @> r.sent_at and (holes @> r.sent_at) is not true))
+    group by channel_id, a.kind, author_id, class, state
+),
+
+authored_outcome as (
+    select channel_id, kind, author_id, class, {outcomes}
+    from authored_state
+    group by channel_id, kind, author_id, class
+),
+
+-- Whoever wrote a message vouches for it.
+authored_cell as materialized (
+    select
+        channel_id,
+        kind,
+        author_id,
+        class,
+        pairs - unknown as expected,
+        pairs - unknown - coalesce(held, 0) as missing,
+        pairs - unknown as corroborated,
+        unknown,
+        coalesce(unreadable, 0) as unreadable,
+        coalesce(dropped, 0) as dropped,
+        not_sent,
+        coalesce(recovered, 0) as recovered,
+        coalesce(by_live, 0) as by_live,
+        coalesce(by_history, 0) as by_history,
+        coalesce(by_resend, 0) as by_resend
+    from authored_pairs
+    left join authored_outcome using (channel_id, kind, author_id, class)
+),
+
+-- How many messages each author wrote; of NULL those that nobody says to have written.
+message_of_author as materialized (
+    select channel_id, kind, author_id, cardinality(timeline) as messages from author_kind
+    union all
+    select channel_id, kind, null, (sum(messages) - coalesce(sum(authored), 0))::bigint
+    from (
+        select channel_id, {cell_kind} as kind, sum(cardinality(timeline)) as messages
+        from message_kind
+        group by channel_id, {cell_kind}
+    ) sent
+    left join (
+        select channel_id, kind, sum(cardinality(timeline)) as authored from author_kind group by channel_id, kind
+    ) authored using (channel_id, kind)
+    group by channel_id, kind
+    having sum(messages) > coalesce(sum(authored), 0)
+),
+
+unsaid as materialized (
+    select channel_id, kind from message_of_author where author_id is null
+),
+
+-- What they do not account for is of the messages without an author.
+cell as materialized (
+    select channel_id, kind, author_id, class, {pairs} from authored_cell
+    union all
+    select channel_id, kind, null, class, {summed_pairs}
+    from (
+        select channel_id, {cell_kind} as kind, class, {pairs}
+        from kind_of_membership
+        join member using (channel_id, receiver_id)
+        union all
+        select channel_id, kind, class, {negative_pairs} from authored_cell
+    ) difference
+    where (channel_id, kind) in (select channel_id, kind from unsaid)
+    group by channel_id, kind, class
+),
+
+cell_delay as (
+    select channel_id, kind, author_id, class, state & 31 as delay, sum(n) as n
+    from authored_state
+    where state < 2048
+    group by channel_id, kind, author_id, class, state & 31
+    union all
+    select channel_id, kind, null, class, delay, sum(n)
+    from (
+        select channel_id, {cell_kind} as kind, class, state & 31 as delay, n
+        from state_of_pair
+        join member using (channel_id, receiver_id)
+        where state < 2048 and (channel_id, kind) in (select channel_id, kind from message_kind)
+        union all
+        select channel_id, kind, class, state & 31, -n from authored_state where state < 2048
+    ) difference
+    where (channel_id, kind) in (select channel_id, kind from unsaid)
+    group by channel_id, kind, class, delay
+),
+
+-- What each cell counts for.
+value_of_cell as materialized (
+    select channel_id, kind, author_id, cell.class, dimension, value, {pairs}
+    from cell
+    join class_of_channel c using (channel_id, class)
+    left join receiver author on author.receiver_id = author_id
+    cross join lateral (values {author_values}) as counted_for (dimension, value)
+),
+
+value_of_author as materialized (
+    select channel_id, author_id, dimension, value, {summed_pairs}
+    from value_of_cell
+    group by channel_id, author_id, dimension, value
+),
