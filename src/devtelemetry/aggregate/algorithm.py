@@ -83,7 +83,8 @@ _FOR_THE_REST = """
 set local hash_mem_multiplier to default;
 set local work_mem = '128MB';
 set local enable_nestloop = off;
-set local enable_mergejoin = off
+set local enable_mergejoin = off;
+set local enable_sort = off
 """
 # What a membership is granted, doubled for hashes: a dozen combinations of kind and delay. If there
 # are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.

@@ -78,10 +78,34 @@ concerned as materialized (
     where takes_part
 ),
 
--- Such a value needs enough receivers and enough authors; whoever does not say to be one is told nothing about. Too small
--- ones are put together, and with them the next greater ones until they are not too small any more. before: what those
--- before it have.
+-- Such a value needs enough receivers and enough authors; whoever does not say to be one is told nothing about.
+size_of_author_value as materialized (
+    select
+        *,
+        receivers < $smallest_group::integer or (unsaid = 0 and authors < $smallest_group::integer) as is_hidden
+    from (
+        select
+            is_window,
+            level,
+            dimension,
+            value,
+            count(*) filter (where not is_author) as receivers,
+            count(installation) filter (where is_author) as authors,
+            count(*) filter (where installation is null) as unsaid
+        from concerned
+        group by is_window, level, dimension, value
+    ) counted
+),
+
+-- Too small ones are put together, and with them the next greater ones until they are not too small any more. before:
+-- what those before it have.
 value_of_author_level as (
+    select is_window, level, dimension, value, false as is_rest
+    from size_of_author_value
+    where (is_window, level, dimension) not in (
+        select is_window, level, dimension from size_of_author_value where is_hidden
+    )
+    union all
     select
         is_window,
         level,
@@ -120,24 +144,10 @@ value_of_author_level as (
                         order by is_hidden desc, receivers, value collate "C" desc
                     ) = 1 as is_first
                 from concerned
-                join (
-                    select
-                        *,
-                        receivers < $smallest_group::integer
-                        or (unsaid = 0 and authors < $smallest_group::integer) as is_hidden
-                    from (
-                        select
-                            is_window,
-                            level,
-                            dimension,
-                            value,
-                            count(*) filter (where not is_author) as receivers,
-                            count(installation) filter (where is_author) as authors,
-                            count(*) filter (where installation is null) as unsaid
-                        from concerned
-                        group by is_window, level, dimension, value
-                    ) counted
-                ) sized using (is_window, level, dimension, value)
+                join size_of_author_value using (is_window, level, dimension, value)
+                where (is_window, level, dimension) in (
+                    select is_window, level, dimension from size_of_author_value where is_hidden
+                )
             ) met
             group by is_window, level, dimension, value, is_hidden, receivers, unsaid
         ) summed

@@ -29,6 +29,7 @@ from devtelemetry.figures.read import (
     start_of_latest,
     worst_channels,
 )
+from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
 from devtelemetry.model.errors import Unavailable
 from devtelemetry.store.database import Database
@@ -239,7 +240,7 @@ class Reader:
                 start,
                 end,
                 membership=membership,
-                by=(Dimension.PLATFORM, Dimension.APP_VERSION),
+                by=tuple(DIMENSIONS_OF_SIDES),
                 channels=False,
             )
         )
@@ -280,7 +281,7 @@ class Reader:
             asked.start + length,
             channel=asked.channel,
             membership=asked.membership,
-            by=(Dimension.PLATFORM, Dimension.APP_VERSION, Dimension.MESSAGE_TYPE),
+            by=tuple(Dimension),
         )
         neighbours = await self._windows(
             replace(

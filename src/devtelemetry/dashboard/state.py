@@ -35,7 +35,7 @@ SPANS: Mapping[str, timedelta] = {
 }
 """How far back a page looks: as it is written, and how long that is"""
 
-BREAKDOWNS = (Dimension.APP_VERSION, Dimension.MESSAGE_TYPE)
+BREAKDOWNS = tuple(dimension for dimension in Dimension if dimension is not Dimension.PLATFORM)
 """What the second breakdown of a page may be by; the first is by platform"""
 
 MOST_POINTS = 800  # of a line: more than a screen has columns, and each costs a row to read

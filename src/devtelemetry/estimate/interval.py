@@ -1,4 +1,4 @@
-"""How sure a delivery ratio is: a 95 % interval from counts and their spread over clusters. Pure.
+"""How sure a delivery ratio is: a confidence interval from counts and their spread over clusters. Pure.
 
 Losses come in clusters: a receiver that is offline misses everything that is sent meanwhile, and a
 bad channel loses messages for all its members. So the pairs say less than as many independent pairs
@@ -20,15 +20,10 @@ MIN_CLUSTERS = 10  # with fewer, too little is known of how they differ: no inte
 _MIN_EFFECTIVE_CLUSTERS = 3
 _MIN_DEGREES_OF_FREEDOM = 2
 
-_QUANTILE = (1 + CONFIDENCE) / 2
-# Clusters are lost with a probability of more than 3/K in one of twenty cases where none of K is:
-# (1 − 3/K)^K < e^−3 < 1 − CONFIDENCE.
-_RULE_OF_THREE = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where the truth lies with 95 % confidence: lower ≤ estimate ≤ upper.
+    """Where the truth lies, as far as one can be sure: lower ≤ estimate ≤ upper.
 
     Of a ratio within [0, 1], of a difference of two within [−1, 1].
     """
@@ -38,11 +33,14 @@ class Interval:
     upper: float
 
 
-def interval_of(counts: Counts, spread: Spread, windows: int = 1) -> Interval | None:
+def interval_of(
+    counts: Counts, spread: Spread, windows: int = 1, confidence: float = CONFIDENCE
+) -> Interval | None:
     """Of the delivery ratio of `counts`, with clusters cut in one way.
 
     spread   of the same pairs: its Σ n is counts.corroborated, its Σ x is counts.missing
     windows  how many windows with pairs `counts` and `spread` are the sums of
+    confidence  that the truth lies in it
 
     A cluster of several windows is taken to be the same in each, and what it loses too much to lose
     it in all: who is who is not stored. Where windows have nothing to do with each other the
@@ -52,24 +50,30 @@ def interval_of(counts: Counts, spread: Spread, windows: int = 1) -> Interval | 
     ratio, or none within [0, 1] (no window has such counts: what is missing is corroborated).
     Source: docs/evidence/intervals.md.
     """
-    return _interval(counts, [spread], None, windows)
+    return _interval(counts, [spread], None, windows, confidence)
 
 
-def window_interval(counts: Counts, spreads: Spreads, windows: int = 1) -> Interval | None:
+def window_interval(
+    counts: Counts, spreads: Spreads, windows: int = 1, confidence: float = CONFIDENCE
+) -> Interval | None:
     """Of the delivery ratio of a window, or of a group of one: clusters are receivers and channels.
 
     Losses of a receiver in all its channels belong together, and those of all receivers in a
     channel do. The variance is that of both less what is counted twice, and at least that of
-    either. None where one of the two alone has none. `windows` as in interval_of. Source:
-    docs/evidence/intervals.md.
+    either. None where one of the two alone has none. `windows` and `confidence` as in interval_of.
+    Source: docs/evidence/intervals.md.
     """
     return _interval(
-        counts, [spreads.over_receivers, spreads.over_channels], spreads.over_memberships, windows
+        counts,
+        [spreads.over_receivers, spreads.over_channels],
+        spreads.over_memberships,
+        windows,
+        confidence,
     )
 
 
 def _interval(
-    counts: Counts, cuts: list[Spread], twice: Spread | None, windows: int
+    counts: Counts, cuts: list[Spread], twice: Spread | None, windows: int, confidence: float
 ) -> Interval | None:
     """cuts   the ways to cut the pairs into clusters
     twice  clusters of what two cuts have in common
@@ -83,10 +87,13 @@ def _interval(
     effective = min(effective_clusters(counts, spread) for spread in cuts) / windows
     if effective < _MIN_EFFECTIVE_CLUSTERS:
         return None
+    # Where none of K clusters is lost: with a probability of more than `most` that none is would be
+    # rarer than confidence allows, (1 − most)^K < e^(−K most) = 1 − confidence. At 95 %: 3/K.
+    most = min(1.0, math.ceil(-math.log1p(-confidence)) / effective)
     if missing == 0:
-        return Interval(1 - _RULE_OF_THREE / effective, 1.0, 1.0)
+        return Interval(1 - most, 1.0, 1.0)
     if missing == pairs:
-        return Interval(0.0, 0.0, _RULE_OF_THREE / effective)
+        return Interval(0.0, 0.0, most)
 
     effects = [design_effect(counts, spread, windows) for spread in cuts]
     if twice is not None:
@@ -94,7 +101,7 @@ def _interval(
         effects.append(sum(effects) - design_effect(counts, twice))
     losing = min(_clusters_that_lose(counts, spread) for spread in cuts) / windows
     degrees = min(clusters - 1, math.floor(effective) - 1, math.floor(losing))
-    t = t_quantile(_QUANTILE, max(_MIN_DEGREES_OF_FREEDOM, degrees))
+    t = t_quantile((1 + confidence) / 2, max(_MIN_DEGREES_OF_FREEDOM, degrees))
     return wilson((pairs - missing) / pairs, pairs / max(1.0, *effects), t)
 
 

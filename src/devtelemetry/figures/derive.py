@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from devtelemetry.estimate.delay import Reach, delay_quantile, on_time_ratio
-from devtelemetry.estimate.interval import Interval, interval_of, window_interval
+from devtelemetry.estimate.interval import CONFIDENCE, Interval, interval_of, window_interval
 from devtelemetry.estimate.verdict import Verdict, compare
 from devtelemetry.model import (
     NO_COUNTS,
@@ -48,10 +48,13 @@ class Totals:
     @property
     def interval(self) -> Interval | None:
         """Of the delivery ratio, 95 %; None: too few clusters to say."""
+        return self.interval_at(CONFIDENCE)
+
+    def interval_at(self, confidence: float) -> Interval | None:
         if self.spreads.over_channels.clusters == 0:
             # Within one channel there is one way to cut.
-            return interval_of(self.counts, self.spreads.over_receivers, self.windows)
-        return window_interval(self.counts, self.spreads, self.windows)
+            return interval_of(self.counts, self.spreads.over_receivers, self.windows, confidence)
+        return window_interval(self.counts, self.spreads, self.windows, confidence)
 
     @property
     def _has_spreads(self) -> bool:

@@ -16,6 +16,7 @@ from devtelemetry.figures.read import (
     start_of_latest,
     stored_timeframes,
 )
+from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.model import MembershipPolicy, WindowReliability, WindowState
 from devtelemetry.report.request import ReportRequest
 from devtelemetry.report.sentences import of_clocks, together
@@ -43,7 +44,7 @@ async def print_report(database: Database, console: Console, asked: ReportReques
             asked.end,
             asked.channel,
             asked.membership,
-            () if asked.by is None else (asked.by,),
+            (*DIMENSIONS_OF_SIDES, *([] if asked.by is None else [asked.by])),
         )
         earlier = 0
         if asked.start is None:

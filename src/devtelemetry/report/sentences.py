@@ -7,6 +7,7 @@ from rich.text import Text
 from devtelemetry import words
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks
 from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, reasons_of, sum_of
+from devtelemetry.figures.sides import sentence, suspects
 from devtelemetry.model import WindowReliability
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -38,12 +39,14 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
         )
         yield Text(f"{within}.")
         yield Text(f"Delay: {reached}.")
-    for sentence in (
+    for told in (
         words.losses(total.counts, reasons_of(windows)),
         words.ways(total.counts),
     ):
-        if sentence:
-            yield Text(sentence)
+        if told:
+            yield Text(told)
+    if side := sentence(suspects(windows)):
+        yield Text(side, style="yellow")
     unseen = sum(window.unseen for window in windows if window.unseen is not None)
     if round(unseen):
         yield Text(

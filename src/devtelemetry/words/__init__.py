@@ -3,6 +3,7 @@
 numbers  ratios, counts, intervals, differences
 times    durations, delays, moments
 losses   what became of what is missing
+sides    on whose side messages are lost
 names    names of things, and what stands where there is no figure
 texts    what clients sent
 tables   tables of a terminal; imported by itself, since it needs rich
@@ -27,6 +28,7 @@ from devtelemetry.words.names import (
     without_ratio,
 )
 from devtelemetry.words.numbers import count, interval, mean, percent, points, short_count
+from devtelemetry.words.sides import side
 from devtelemetry.words.texts import escaped, shorten, visible
 from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
 
@@ -60,6 +62,7 @@ __all__ = [
     "points",
     "short_count",
     "shorten",
+    "side",
     "utc",
     "verdict",
     "visible",

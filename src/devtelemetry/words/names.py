@@ -30,6 +30,9 @@ DIMENSIONS: Mapping[Dimension, str] = {
     Dimension.PLATFORM: "platform",
     Dimension.APP_VERSION: "app version",
     Dimension.MESSAGE_TYPE: "message type",
+    Dimension.AUTHOR_PLATFORM: "author's platform",
+    Dimension.AUTHOR_APP_VERSION: "author's app version",
+    Dimension.PATH: "path",
 }
 
 LOSS_PATTERNS: Mapping[str, str] = {

@@ -10,6 +10,7 @@ from devtelemetry.dashboard.views.parts import clusters, known_share, tone_of
 from devtelemetry.dashboard.views.values import Change
 from devtelemetry.estimate.verdict import Word, compare
 from devtelemetry.figures.derive import Totals, groups_of, sum_of
+from devtelemetry.figures.sides import sentence, suspects
 from devtelemetry.model import Dimension
 
 # Beyond these a change is told; below they are the noise of every day.
@@ -36,6 +37,7 @@ def changes(days: Days | None, asked: PageState) -> list[Change]:
         ]
     found = [
         _overall(after, before, new, old),
+        *_side(days),
         *_coverage_changes(days),
         *_group_changes(days, Dimension.PLATFORM),
         *_group_changes(days, Dimension.APP_VERSION),
@@ -60,6 +62,12 @@ def _overall(after: Totals, before: Totals, new: float, old: float) -> Change:
             "note", f"{said}: {words.points(new - old)} points, which may well be chance."
         )
     return Change(tone_of(verdict.word), f"{said}: {words.verdict(verdict)}.")
+
+
+def _side(days: Days) -> list[Change]:
+    """Not a change, but where to look for the cause of what is lost now."""
+    said = sentence(suspects(days.after))
+    return [Change("worse", said)] if said else []
 
 
 def _coverage_changes(days: Days) -> list[Change]:

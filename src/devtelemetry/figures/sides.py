@@ -1,0 +1,134 @@
+"""On whose side messages are lost: the sender's, the receiver's, or on the path between. Pure.
+
+A bug in sending shows at every receiver, and one in receiving for every author. So groups by author
+tell of the one, groups by receiver of the other, and groups by both servers of the path.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import reduce
+
+from devtelemetry import words
+from devtelemetry.estimate.interval import CONFIDENCE
+from devtelemetry.estimate.verdict import Verdict, Word, compare
+from devtelemetry.figures.derive import Totals, groups_of
+from devtelemetry.model import Dimension, WindowReliability
+from devtelemetry.results.sums import sum_of_channels
+
+
+class Side(StrEnum):
+    SENDER = "sender's side"
+    RECEIVER = "receiver's side"
+    PATH = "path"
+
+
+DIMENSIONS_OF_SIDES = {
+    Dimension.AUTHOR_APP_VERSION: Side.SENDER,
+    Dimension.AUTHOR_PLATFORM: Side.SENDER,
+    Dimension.APP_VERSION: Side.RECEIVER,
+    Dimension.PLATFORM: Side.RECEIVER,
+    Dimension.PATH: Side.PATH,
+}
+
+# Who is alike on one side is seldom spread quite evenly over the other: a bug of five points there
+# makes a difference of some tenths here. A side is named if it differs by so many times more.
+_BY_FAR = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """A group that loses more than all others of its dimension, beyond what chance explains.
+
+    ratio, others  their delivery ratios
+    verdict        the group beside the others; the confidence of its interval allows for how many
+                   groups are looked at
+    """
+
+    side: Side
+    dimension: Dimension
+    value: str
+    ratio: float
+    others: float
+    verdict: Verdict
+
+
+def suspects(windows: Sequence[WindowReliability]) -> list[Suspect]:
+    """Of each side the group that differs most, if any does; the greatest difference first.
+
+    windows  with their groups by DIMENSIONS_OF_SIDES
+
+    A world without a fault has one with a probability of 5 % at most, whatever is looked at in it:
+    each of k comparisons is made at 1 − 0.05/k (Bonferroni).
+    """
+    compared = [
+        (dimension, value, group, others)
+        for dimension in DIMENSIONS_OF_SIDES
+        for value, group, others in _beside_the_others(windows, dimension)
+        if group.interval is not None and others.interval is not None
+    ]
+    if not compared:
+        return []
+    confidence = 1 - (1 - CONFIDENCE) / len(compared)
+    worst: dict[Side, Suspect] = {}
+    for dimension, value, group, others in compared:
+        verdict = compare(group.interval_at(confidence), others.interval_at(confidence))
+        ratio, ratio_of_others = group.counts.delivery_ratio, others.counts.delivery_ratio
+        if verdict is None or verdict.word is not Word.WORSE:
+            continue
+        # Both have intervals, so they have ratios.
+        assert ratio is not None
+        assert ratio_of_others is not None
+        side = DIMENSIONS_OF_SIDES[dimension]
+        found = Suspect(side, dimension, value, ratio, ratio_of_others, verdict)
+        if side not in worst or _difference(found) > _difference(worst[side]):
+            worst[side] = found
+    return sorted(worst.values(), key=_difference, reverse=True)
+
+
+def named(found: Sequence[Suspect]) -> Suspect | None:
+    """The one that tells the side, of `suspects`; None: none does, or more than one may be it."""
+    if not found or (len(found) > 1 and _difference(found[0]) < _BY_FAR * _difference(found[1])):
+        return None
+    return found[0]
+
+
+def sentence(found: Sequence[Suspect]) -> str:
+    """What `suspects` found, for a person; empty if nothing."""
+    if not found:
+        return ""
+    suspect = named(found)
+    said = [
+        words.side(one.side, one.dimension, one.value, one.ratio, one.others)
+        for one in (found if suspect is None else [suspect])
+    ]
+    if suspect is not None:
+        return f"Messages are lost on the {said[0]}."
+    listed = " ".join(f"{one[:1].upper()}{one[1:]}." for one in said)
+    return f"Which side messages are lost on cannot be told; it may be each of these. {listed}"
+
+
+def _difference(suspect: Suspect) -> float:
+    return -suspect.verdict.difference.estimate
+
+
+def _beside_the_others(
+    windows: Iterable[WindowReliability], dimension: Dimension
+) -> list[tuple[str, Totals, Totals]]:
+    """Each value that was said, its group and all other groups together."""
+    groups = groups_of(windows, dimension)
+    return [
+        (value, group, reduce(_together, others))
+        for value, group in groups.items()
+        if value and (others := [one for other, one in groups.items() if other != value])
+    ]
+
+
+def _together(a: Totals, b: Totals) -> Totals:
+    """Two groups of the same windows, whose clusters are not the same."""
+    return Totals(
+        sum_of_channels([a.counts, b.counts]),
+        a.spreads.plus(b.spreads),
+        a.delays.plus(b.delays),
+        max(a.windows, b.windows),
+    )
