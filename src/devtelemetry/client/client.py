@@ -93,6 +93,11 @@ class TelemetryClient:
         self._settings.check_key(key)
         _OPEN.add(self)
 
+    @property
+    def settings(self) -> Settings:
+        """Those that it was made with."""
+        return self._settings
+
     def start(self) -> None:
         """Starts the background thread. If that cannot be, the app goes on without telemetry."""
         if self._sender is not None:

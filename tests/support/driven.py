@@ -1,0 +1,194 @@
+"""Messengers of their own processes that a test drives, and what is true by their logs."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from devtelemetry.client import Settings
+from support.program import in_process
+from support.server import ServerProcess
+
+MINUTE_MS = 60_000
+SECONDS = 60.0
+
+
+class Event(NamedTuple):
+    """A line of a messenger's own log. `at`: Unix ms, this machine's clock."""
+
+    what: str
+    place: str
+    message_id: str
+    at: int
+
+
+class Driven:
+    """One process of `program` (tests/support), opted in; `start` begins it (again)."""
+
+    def __init__(self, program: Path, directory: Path, name: str, **options: Any) -> None:
+        self.name = name
+        self._program = program
+        self._log = directory / f"{name}.log"
+        settings = directory / f"{name}.db"
+        Settings(settings).enable()
+        self._options = {**options, "settings": str(settings), "log": str(self._log)}
+        self._process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Returns at once; `ready` waits."""
+        errors = self._log.with_suffix(".err").open("ab")
+        self._process = subprocess.Popen(
+            [sys.executable, self._program, json.dumps(self._options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            env={**os.environ, "PYTHONWARNINGS": "ignore"},
+        )
+        errors.close()
+
+    def ready(self) -> None:
+        self._answer("ready")
+
+    def do(self, *command: object) -> None:
+        """To its end."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{json.dumps(command)}\n")
+        self._process.stdin.flush()
+        self._answer("done")
+
+    def _answer(self, wanted: str) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        errors = self._log.with_suffix(".err")
+        assert line == f"{wanted}\n", f"{self.name}: {line!r}\n{errors.read_text()[-3000:]}"
+
+    def kill(self) -> None:
+        if self._process is not None:
+            self._process.kill()
+        self._end()
+
+    def quit(self) -> None:
+        """In order: what waits is sent."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+        self._end()
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.wait(SECONDS)
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None and not pipe.closed:
+                    pipe.close()
+
+    @property
+    def events(self) -> list[Event]:
+        if not self._log.exists():
+            return []
+        lines = map(json.loads, self._log.read_text().splitlines())
+        return [Event(line["what"], line["place"], line["id"], line["at"]) for line in lines]
+
+    def ids(self, what: str, place: str) -> list[str]:
+        return [e.message_id for e in self.events if (e.what, e.place) == (what, place)]
+
+    def stays(self, place: str) -> list[tuple[int, float]]:
+        """When it was in the place, by its own log; entering again is no new beginning."""
+        stays: list[tuple[int, float]] = []
+        for event in self.events:
+            if event.place == place and event.what == "joined":
+                if not stays or stays[-1][1] < float("inf"):
+                    stays.append((event.at, float("inf")))
+            elif event.place == place and event.what == "left":
+                stays[-1] = (stays[-1][0], event.at)
+        return stays
+
+
+class Pair(NamedTuple):
+    message_id: str
+    device: str
+
+
+@dataclass(frozen=True)
+class Truth:
+    """Of one place. `fetched`: held from an archive, and not before."""
+
+    expected: frozenset[Pair]
+    held: frozenset[Pair]
+    fetched: frozenset[Pair]
+
+    @property
+    def missing(self) -> frozenset[Pair]:
+        return self.expected - self.held
+
+
+def written(nodes: Iterable[Driven], place: str) -> dict[str, tuple[int, str]]:
+    """When, and on which device, by message id."""
+    return {
+        event.message_id: (event.at, node.name)
+        for node in nodes
+        for event in node.events
+        if (event.what, event.place) == ("wrote", place)
+    }
+
+
+def truth(nodes: Sequence[Driven], place: str) -> Truth:
+    """By the messengers' logs: who was in when a message was written, and who had it."""
+    expected = frozenset(
+        Pair(message_id, node.name)
+        for node in nodes
+        for message_id, (at, author) in written(nodes, place).items()
+        if author != node.name and any(first <= at <= last for first, last in node.stays(place))
+    )
+
+    def had(what: str) -> frozenset[Pair]:
+        return expected & {Pair(id_, node.name) for node in nodes for id_ in node.ids(what, place)}
+
+    return Truth(expected, had("held") | had("fetched"), had("fetched") - had("held"))
+
+
+def until(holds: Callable[[], object], seconds: float = SECONDS) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"not in {seconds} s"
+        time.sleep(0.05)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Of one channel. `missing_at`: how many devices lack a message."""
+
+    figures: Counter[str]
+    missing_at: Counter[str]
+
+
+def measured(server: ServerProcess, channel_id: str, first_ms: int) -> Measured:
+    """What the server says of all minutes from `first_ms` to the present one.
+
+    Waits until that is over and all who report have said so after it.
+    """
+    end_ms = -(-time.time_ns() // (MINUTE_MS * 1_000_000)) * MINUTE_MS
+    time.sleep(max(0.0, end_ms / 1000 - time.time()) + 2.5)  # heartbeats come each second
+    figures, missing_at = Counter[str](), Counter[str]()
+    for start in range(first_ms // MINUTE_MS * MINUTE_MS, end_ms, MINUTE_MS):
+        iso = datetime.fromtimestamp(start / 1000, UTC).isoformat().replace("+00:00", "Z")
+        window = (server.where, "--timeframe=1m", f"--window-start={iso}")
+        in_process("aggregate", *window)
+        lines = in_process("report", "missing", *window, f"--channel={channel_id}", "--ndjson").out
+        for line in map(json.loads, lines.splitlines()):
+            missing_at[line["message_id"]] += line["missing"]
+    report = in_process("report", server.where, "--timeframe=1m", "--json").document
+    for window in report["windows"]:
+        for channel in window["channels"]:
+            if channel["channel_id"] == channel_id:
+                figures.update({k: v for k, v in channel.items() if type(v) is int})
+    return Measured(figures, missing_at)
