@@ -159,7 +159,7 @@ async def main() -> None:
     node.is_over = True
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(node.disconnect(), 5)
-    await asyncio.to_thread(telemetry.close, 10.0)
+    await telemetry.aclose(10.0)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 from devtelemetry.client import ClientError, Settings, TelemetryClient
+from devtelemetry.client.lost import EARLIEST
 from devtelemetry.client.storage import transaction
 
 _LOG = logging.getLogger("devtelemetry.integrations")
@@ -144,7 +145,7 @@ class Core:
         self._said.clear()
         for channel_id in self._channels:
             self._write(_REMEMBER, channel_id)
-            self.client.channel_joined(channel_id, at=0)  # that is: since the opt-in
+            self.client.channel_joined(channel_id, at=EARLIEST)  # that is: since the opt-in
 
     def _write(self, statement: str, channel_id: str, message_id: str = "", at: int = 0) -> None:
         if self._consent:
