@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from support.ci import needs_package
 from support.driven import until
 from support.prosody import HOST, PASSWORD, ROOMS, Prosody
 from support.server import ServerProcess, exported_samples
 
+needs_package("slixmpp")
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parents[2] / "examples" / "xmpp_messenger.py"

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from support.cable import Cable
+from support.ci import needs_package
 from support.driven import Driven, measured, truth, until, written
 from support.prosody import ROOMS, Prosody
 from support.server import ServerProcess
 
+needs_package("slixmpp")
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parents[1] / "support" / "xmpp_node.py"

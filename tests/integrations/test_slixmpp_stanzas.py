@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-slixmpp = pytest.importorskip("slixmpp", reason="slixmpp is not installed")
+from support.ci import needs_package
 
+needs_package("slixmpp")
+
+import slixmpp  # noqa: E402
 from slixmpp.xmlstream import ET, tostring  # noqa: E402
 
 import devtelemetry.integrations.slixmpp  # noqa: E402
@@ -38,7 +41,7 @@ class Client:
     """A slixmpp client with the module, or without, that is given stanzas."""
 
     def __init__(self, told: Told | None, **config: Any) -> None:
-        self.xmpp = slixmpp.ClientXMPP(f"{OWN}/phone", "secret")
+        self.xmpp: Any = slixmpp.ClientXMPP(f"{OWN}/phone", "secret")
         for name in ("xep_0045", "xep_0280", "xep_0308", "xep_0313"):
             self.xmpp.register_plugin(name)
         if told is not None:
