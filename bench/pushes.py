@@ -162,6 +162,7 @@ def _request(
             installation_id=installation_id,
             platform=node.platform,
             app_version=node.app_version,
+            server=node.server,
         ),
         first_sequence=first_sequence,
         memberships=memberships,
@@ -173,12 +174,16 @@ def _sample(node: Node, one: Report) -> telemetry_pb2.Sample:
     return telemetry_pb2.Sample(
         message_id=message.message_id,
         channel_id=message.channel_id,
-        sent_at=message.sent_at,
+        sent_at=one.sent_at,
         # An author's is when it recorded it, as any other's.
         received_at=one.at_ms + node.skew_ms,
         sent_by_receiver=one.is_author,
-        message_type=message.message_type,
+        message_type=one.message_type,
         message_size=message.size_bytes,
+        outcome=telemetry_pb2.Sample.Outcome.ValueType(one.outcome),
+        reason=one.reason,
+        via=telemetry_pb2.Sample.Via.ValueType(one.via),
+        sent_at_clock=telemetry_pb2.Sample.Clock.ValueType(one.sent_at_clock),
     )
 
 

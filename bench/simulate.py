@@ -22,6 +22,7 @@ from bench.postgres import server_version
 from bench.report import Result, Table
 from devtelemetry.simulator.compare import Comparison, Figures, compare
 from devtelemetry.simulator.server import ServeProcess
+from devtelemetry.simulator.show import stages
 from devtelemetry.store.embedded import EmbeddedServer
 
 
@@ -37,7 +38,10 @@ CASES = (
     Case("bursts", ("--loss-model=bursts", "--loss=0.05")),
     Case("platform", ("--loss-model=platform", "--loss=0.03")),
     Case("release", ("--loss-model=release", "--loss=0.03")),
+    Case("sending", ("--loss-model=sending", "--loss=0.03")),
+    Case("path", ("--loss-model=path", "--loss=0.03")),
     Case("everyone", ("--loss-model=everyone", "--loss=0.05")),
+    Case("stages", ("--loss-model=stages", "--loss=0.1")),
     Case("mixed", ("--loss-model=mixed", "--loss=0.05")),
     Case("everyone, outsiders", ("--loss-model=everyone", "--loss=0.05", "--outsiders=0.3")),
     Case("mixed, reports lost", ("--loss-model=mixed", "--loss=0.05", "--report-loss=0.1")),
@@ -75,7 +79,7 @@ def run(options: argparse.Namespace) -> Result:
     return Result(
         "Measured beside true",
         before,
-        [_ratios(found), _pairs(found)],
+        [_ratios(found), _pairs(found), _stages(found)],
         notes=(f"{options.nodes} nodes, 12 channels, one hour, seed {options.seed}",),
         figures={"cases": [_figures(one) for one in found]},
     )
@@ -141,13 +145,34 @@ def _pairs(found: Sequence[Found]) -> Table:
         [
             (
                 one.case.name,
-                f"{one.whole.true.expected:,}",
-                f"{_measured(one).expected:,}",
-                f"{_measured(one).unknown:,}",
-                f"{one.whole.true.missing:,}",
-                f"{_measured(one).missing:,}",
+                f"{one.whole.true.counts.expected:,}",
+                f"{_measured(one).counts.expected:,}",
+                f"{_measured(one).counts.unknown:,}",
+                f"{one.whole.true.counts.missing:,}",
+                f"{_measured(one).counts.missing:,}",
                 f"{one.truth['invisible']:,}",
                 f"{one.truth['untold']:,}",
+            )
+            for one in found
+        ],
+    )
+
+
+def _stages(found: Sequence[Found]) -> Table:
+    return Table(
+        "What became of the missing pairs, and how came the others: true / measured",
+        ("losses", *stages(found[0].whole.true)),
+        [
+            (
+                one.case.name,
+                *(
+                    f"{true:,} / {measured:,}"
+                    for true, measured in zip(
+                        stages(one.whole.true).values(),
+                        stages(_measured(one)).values(),
+                        strict=True,
+                    )
+                ),
             )
             for one in found
         ],

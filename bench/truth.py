@@ -127,7 +127,15 @@ class _Lab:
 
 def _spec(lab: _Lab, seed: int, **fields: Any) -> Spec:
     start_ms = lab.start_ms()
-    return Spec(seed=seed, start_ms=start_ms, end_ms=start_ms + HOUR_MS, **fields)
+    return Spec(
+        seed=seed,
+        start_ms=start_ms,
+        end_ms=start_ms + HOUR_MS,
+        returning=0.0,
+        server_stamped=0.0,
+        receiver_stamped=0.0,
+        **fields,
+    )
 
 
 def _truth(world: World) -> TrueWindow:

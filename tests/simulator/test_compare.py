@@ -1,24 +1,38 @@
 """Measured beside true."""
 
+from io import StringIO
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
+from devtelemetry.model import Counts, LossClass
 from devtelemetry.simulator.compare import Figures, compare
-from devtelemetry.simulator.show import comparison_line
+from devtelemetry.simulator.show import comparison_line, stages_line, stages_table
 
 START = "2026-03-02T10:00:00Z"
 
 
+NO_STAGES = dict.fromkeys(
+    (*LossClass, "recovered", "by_live", "by_history", "by_resend", "messages", "receivers"), 0
+)
+
+
 def true_group(expected: int, delivered: int, **more: Any) -> dict[str, Any]:
     return {
+        **NO_STAGES,
         "expected": expected,
         "delivered": delivered,
         "delivery_ratio": delivered / expected,
+        "unsaid": 0,
+        "reasons": [],
         **more,
     }
 
 
 def measured_channel(name: str, expected: int, missing: int, **more: Any) -> dict[str, Any]:
     return {
+        **NO_STAGES,
         "channel_id": name,
         "comparable": True,
         "expected": expected,
@@ -27,6 +41,7 @@ def measured_channel(name: str, expected: int, missing: int, **more: Any) -> dic
         "unknown": 0,
         "delivery_ratio": 1 - missing / expected,
         "reliability": 1 - missing / expected,
+        "reasons": [],
         **more,
     }
 
@@ -58,12 +73,13 @@ def test_a_window_has_the_sums_over_the_channels_of_the_truth_and_no_others() ->
             measured_channel("of somebody else", 1_000, 999),
         ),
     )
-    assert whole.measured == Figures(190, 30, 4, 1 - 30 / 170, (1 + 0.7) / 2)
-    assert whole.true == Figures(200, 20, 0, 0.9, 0.85)
+    measured = Counts(0, 0, 190, 30, 170, 4)
+    assert whole.measured == Figures(measured, 1 - 30 / 170, (1 + 0.7) / 2)
+    assert whole.true == Figures(Counts(0, 0, 200, 20, 200), 0.9, 0.85)
     assert whole.difference == (1 - 30 / 170) - 0.9
     assert (a.channel_id, a.difference) == ("a", 0.0)
     assert b.measured is not None
-    assert (b.measured.expected, b.measured.missing) == (100, 30)
+    assert (b.measured.counts.expected, b.measured.counts.missing) == (100, 30)
 
 
 def test_a_channel_that_is_not_comparable_is_in_no_sum() -> None:
@@ -74,7 +90,7 @@ def test_a_channel_that_is_not_comparable_is_in_no_sum() -> None:
             measured_channel("b", 7, 7, comparable=False, delivery_ratio=None, reliability=None),
         ),
     )
-    assert whole.measured == Figures(90, 9, 0, 0.9, 0.9)
+    assert whole.measured == Figures(Counts(0, 0, 90, 9, 90), 0.9, 0.9)
     assert b.difference is None
 
 
@@ -91,3 +107,39 @@ def test_a_line_says_both_ratios_their_difference_and_the_pairs() -> None:
     assert comparison_line(whole) == (
         f"{START} true 90.00 %, measured 90.00 % (+0.00), 90 of 200 pairs"
     )
+
+
+def test_stages_are_shown_true_and_measured_with_the_reasons_that_apps_give() -> None:
+    stages: dict[str, Any] = {"unreadable": 4, "not_sent": 6, "by_live": 170, "recovered": 2}
+    no_key = [{"class": "unreadable", "reason": "no_session_key", "pairs": 3}]
+    truth = {
+        "windows": [
+            {
+                "start": START,
+                **true_group(200, 180, reliability=0.9, **stages, unsaid=6),
+                "channels": [true_group(200, 180, channel_id=name) for name in ("a", "b")],
+            }
+        ]
+    }
+    whole, *_ = compare(
+        truth,
+        report(
+            measured_channel("a", 100, 10, unreadable=3, by_live=90, reasons=no_key),
+            measured_channel("b", 100, 10, unreadable=1, by_live=80, reasons=no_key),
+        ),
+    )
+    assert stages_line(whole) == (
+        "true / measured: missing 20 / 20, not arrived 10 / 16, unreadable 4 / 4, not sent 6 / 0, "
+        "dropped 0 / 0, unsaid 6 / 0, live 170 / 170, from a history 0 / 0, "
+        "sent again 0 / 0, read later 2 / 0"
+    )
+    table = shown(stages_table({"minute": [whole], "week": [whole, whole]}))
+    assert max(map(len, table.splitlines())) <= 80
+    (unreadable,) = [line for line in table.splitlines() if line.startswith("unreadable")]
+    assert unreadable.split() == ["unreadable", "4", "4", "8", "8", "no_session_key", "12"]
+
+
+def shown(table: Table) -> str:
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(table)
+    return console.export_text()

@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 
-from devtelemetry.model import parse_moment
+from devtelemetry.model import Counts, parse_moment
 from devtelemetry.simulator.board import Board
 from devtelemetry.simulator.compare import Comparison, Figures
 from devtelemetry.simulator.demo import LiveMinutes
@@ -112,6 +112,7 @@ def test_a_week_and_a_live_minute_are_measured_beside_true_within_two_minutes(de
         assert " true 9" in line
         assert " measured 9" in line
         assert " pairs" in line
+        assert "missing" in demo.line_with(f"{kind} 20")
     demo.end(signal.SIGINT)
 
 
@@ -134,9 +135,10 @@ def test_a_minute_is_told_once_at_its_third_look(
     minutes = LiveMinutes(Board())
 
     def is_told(expected: int, seconds: int) -> bool:
-        figures = Figures(expected, 1, 0, 1 - 1 / expected, 1 - 1 / expected)
-        whole = Comparison(start, None, Figures(8, 1, 0, 0.875, 0.875), figures)
+        true = Figures(Counts(9, 2, 8, 1, 8), 0.875, 0.875)
+        measured = Figures(Counts(9, 2, expected, 1, expected), 1 - 1 / expected, 1 - 1 / expected)
+        whole = Comparison(start, None, true, measured)
         minutes.look([whole], end + timedelta(seconds=seconds))
-        return "minute 2026-03-02" in capsys.readouterr().out
+        return "minute 2026-03-02T10:00:00Z true 87.50 %" in capsys.readouterr().out
 
     assert [is_told(*look) for look in looks] == [False, False, True, False]

@@ -15,7 +15,7 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.figures.document import iso
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
-from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms, parse_timeframe
+from devtelemetry.model import HOUR_MS, MINUTE_MS, LossClass, from_unix_ms, parse_timeframe
 from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.simulator.compare import compare
 from devtelemetry.simulator.history import REPORT_MS, history_lines
@@ -28,7 +28,7 @@ from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from devtelemetry.transfer.importing import import_samples
-from oracle.model import OracleWindow
+from oracle.model import OracleChannel, OracleWindow
 from support.program import Run, in_process, run
 from support.server import ServerProcess
 from support.simulated import measured
@@ -36,7 +36,11 @@ from support.simulated import measured
 pytestmark = pytest.mark.slow
 
 HOUR = parse_timeframe("1h")
-COUNTS = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
+STAGES = (*LossClass, "recovered", "by_live", "by_history", "by_resend")
+
+
+def counts(of: OracleChannel | OracleWindow) -> dict[str, int]:
+    return {"messages": of.messages, "receivers": of.receivers, **of.counts._asdict()}
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +90,13 @@ def assert_equal(world: World, document: dict[str, Any], truth: OracleWindow) ->
     assert truth.expected > 1_000
     assert measured.keys() & ids == truth.channels.keys()
     for channel_id, channel in truth.channels.items():
-        for name in COUNTS:
-            assert measured[channel_id][name] == getattr(channel, name), (channel_id, name)
+        for name, count in counts(channel).items():
+            assert measured[channel_id][name] == count, (channel_id, name)
 
 
 def test_what_a_server_measures_is_what_the_nodes_were_told(server: ServerProcess) -> None:
-    """With restarts, nodes that are killed, copies that come twice and clocks that are wrong."""
+    """With losses at every stage, members that come back, restarts, nodes that are killed, copies
+    that come twice and clocks that are wrong."""
     world = make_world(past_hour())
     actions = {operation.action for operation in world.operations}
     assert {Action.CRASH, Action.JOIN, Action.LEAVE, Action.WRITE} <= actions
@@ -100,11 +105,13 @@ def test_what_a_server_measures_is_what_the_nodes_were_told(server: ServerProces
     assert [account.node for account in accounts] == [node.number for node in world.nodes]
     assert not any(account.left or account.dropped for account in accounts)
     of_server = figures(world, server)
-    assert_equal(world, of_server, measured(world))
+    expected = measured(world)
+    assert_equal(world, of_server, expected)
+    assert all(counts(expected)[name] for name in STAGES)
     whole, *channels = compare(truth_document(world, HOUR), of_server)
     assert whole.difference == pytest.approx(0, abs=0.01)
     assert len(channels) == len(world.channels)
-    assert whole.true.missing > 100, "there is something to be measured"
+    assert whole.true.counts.missing > 100, "there is something to be measured"
 
 
 def test_reports_that_are_lost_on_devices_are_the_ones_that_the_world_says(
@@ -153,8 +160,8 @@ async def test_a_history_that_is_imported_has_the_figures_of_its_reports(
     truth = measured(world, recorded_ms=lambda at_ms: at_ms + REPORT_MS, until_ms=until_ms)
     assert truth.expected > 1_000
     assert truth.unknown > 0
-    for name in COUNTS:
-        assert getattr(window.counts, name) == getattr(truth, name), name
+    for name, count in counts(truth).items():
+        assert getattr(window.counts, name) == count, name
 
 
 # ---------------------------------------------------------------------------- the command line

@@ -51,6 +51,9 @@ STILL = Spec(
     restarts=0.0,
     crashes=0,
     skew_ms=0,
+    returning=0.0,
+    server_stamped=0.0,
+    receiver_stamped=0.0,
 )
 
 
@@ -62,7 +65,7 @@ def pairs_of(world: World) -> list[Delivery]:
 def group(pairs: Sequence[Delivery]) -> Group:
     found = Group()
     for pair in pairs:
-        found.add(delivered=pair.arrives_ms is not None, untold=False, invisible=False)
+        found.add(pair)
         found.receivers.add(pair.node)
     return found
 

@@ -1,15 +1,33 @@
-"""The figures of what a simulated network reports, by the brute-force model."""
+"""Simulated networks of an hour, and the figures of what they report by the brute-force model."""
 
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 
-from devtelemetry.model import MINUTE_MS
+from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms, parse_timeframe, window_at
 from devtelemetry.simulator.reports import Part, Report, report
-from devtelemetry.simulator.spec import World
+from devtelemetry.simulator.spec import Spec, World
+from devtelemetry.simulator.truth import TrueWindow, true_windows
 from oracle.model import Joining, Membership, OracleSample, OracleWindow, Receiver, compute
-from oracle.samples import Lost
+from oracle.samples import OUTCOMES, VIAS, Clock, Lost
+from support.store import START
 
+HOUR = parse_timeframe("1h")
+CLOCKS: tuple[Clock, ...] = ("author", "server", "receiver")
+"""In the order of the wire's numbers"""
 LATE_MS = 4_000_000_000_000  # after every window: in compressed time all is reported then
+
+
+def spec(**fields: object) -> Spec:
+    """Of an hour."""
+    return replace(Spec(seed=1, start_ms=START, end_ms=START + HOUR_MS), **fields)  # type: ignore[arg-type]
+
+
+def whole(world: World) -> TrueWindow:
+    """The window that is measured; empty if nothing was expected in it."""
+    window = window_at(HOUR, from_unix_ms(START))
+    found = {one.window: one for one in true_windows(world, HOUR)}
+    return found.get(window, TrueWindow(HOUR.name, window))
 
 
 def measured(
@@ -39,22 +57,26 @@ def measured(
         if recorded_ms(one.at_ms) > until_ms:
             continue
         key, installation = receiver(one)
-        numbers[installation][one.number] = one.message.sent_at
+        numbers[installation][one.number] = one.sent_at
         samples.append(
             OracleSample(
                 one.message.message_id,
                 one.message.channel_id,
                 key,
-                one.message.sent_at,
+                one.sent_at,
                 recorded_ms(one.at_ms),
                 installation,
                 one.is_author,
+                outcome=OUTCOMES[one.outcome],
+                reason=one.reason,
+                via=VIAS[one.via],
+                sent_at_clock=CLOCKS[one.sent_at_clock],
             )
         )
     lost: defaultdict[str, list[Lost]] = defaultdict(list)
     for one in reports.lost if says_what_it_lost else ():
         said_lost = lost[receiver(one)[1]]
-        at = one.message.sent_at
+        at = one.sent_at
         known = said_lost[-1] if said_lost else None
         if (
             known is not None

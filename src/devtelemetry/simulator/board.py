@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.text import Text
 
 from devtelemetry.simulator.compare import Comparison
-from devtelemetry.simulator.show import comparison_line, comparison_table
+from devtelemetry.simulator.show import comparison_line, comparison_table, stages_line, stages_table
 
-_SHOWN_WINDOWS = 8
+_SHOWN_WINDOWS = 5
 _DRAWN_A_SECOND = 4
 
 
@@ -26,6 +26,7 @@ class Board:
         self._under_way = ""
         self._history: list[RenderableType] = []
         self._live: list[RenderableType] = []
+        self._spans: dict[str, Sequence[Comparison]] = {}
         self.address = address
 
     @contextmanager
@@ -57,19 +58,23 @@ class Board:
 
     def show_history(self, days: Sequence[Comparison]) -> None:
         self._history = [comparison_table("The week before, by day", days)]
+        self._spans["week"] = days
         for day in days:
             self._print(f"day {comparison_line(day)}")
+            self._print(f"day {day.start} {stages_line(day)}")
 
     def show_live(self, comparisons: Sequence[Comparison], news: Sequence[Comparison]) -> None:
         """All live windows that are measured, and those that were not shown before."""
         windows = [one for one in comparisons if one.channel_id is None][-_SHOWN_WINDOWS:]
         channels = [one for one in comparisons if one.channel_id and one.start == windows[-1].start]
+        self._spans["minute"] = windows[-1:]
         self._live = [
             comparison_table("Live, by minute", windows),
             comparison_table("The channels of the latest minute", channels),
         ]
         for one in news:
             self._print(f"minute {comparison_line(one)}")
+            self._print(f"minute {one.start} {stages_line(one)}")
 
     def _page(self) -> Group:
         parts: list[RenderableType] = [
@@ -82,7 +87,8 @@ class Board:
         ]
         if self._under_way:
             parts.append(Text(f"{self.seconds:6.1f} s  {self._under_way} …", style="dim"))
-        for table in (*self._live, *self._history):
+        stages = [stages_table(self._spans)] if self._spans else []
+        for table in (*self._live, *stages, *self._history):
             parts += [Text(), table]
         return Group(*parts)
 

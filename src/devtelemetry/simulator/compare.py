@@ -1,24 +1,31 @@
 """Measured beside true: the document of a truth and the figures of a server. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
-from devtelemetry.model import MembershipPolicy
+from devtelemetry.model import Counts, LossReason, MembershipPolicy
+from devtelemetry.results.columns import COUNTS
+from devtelemetry.results.sums import sum_of_channels
 
 
 @dataclass(frozen=True, slots=True)
 class Figures:
     """Of one window, or of one channel in it. None: no value.
 
-    unknown  pairs of which the server says that nothing can be said; the truth has none
+    counts   the truth knows all pairs, so of it none is unknown and all count as corroborated
+    reasons  of what is missing, in no order
+    unsaid   of the truth: missing pairs of `not_sent` of which no app says so, so that the figures
+             have them as not arrived
     """
 
-    expected: int
-    missing: int
-    unknown: int
+    counts: Counts
     delivery_ratio: float | None
     reliability: float | None
+    reasons: tuple[LossReason, ...] = ()
+    unsaid: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +87,30 @@ def compare(
     return found
 
 
-def _true(group: Mapping[str, Any]) -> Figures:
-    ratio = group["delivery_ratio"]
+def together(figures: Sequence[Figures]) -> Figures:
+    """Counts and reasons of several windows or channels, added up; without ratios."""
     return Figures(
-        group["expected"],
-        group["expected"] - group["delivered"],
-        0,
+        sum_of_channels(one.counts for one in figures),
+        None,
+        None,
+        _sum_of_reasons(one.reasons for one in figures),
+        sum(one.unsaid for one in figures),
+    )
+
+
+def _true(group: Mapping[str, Any]) -> Figures:
+    expected, ratio = group["expected"], group["delivery_ratio"]
+    known = {
+        "missing": expected - group["delivered"],
+        "corroborated": expected,
+        "unknown": 0,
+    }
+    return Figures(
+        _counts({**group, **known}),
         ratio,
         group.get("reliability", ratio),  # of one channel they are the same
+        _reasons(group),
+        group["unsaid"],
     )
 
 
@@ -95,28 +118,34 @@ def _measured(channel: Mapping[str, Any] | None) -> Figures | None:
     if channel is None:
         return None
     return Figures(
-        channel["expected"],
-        channel["missing"],
-        channel["unknown"],
-        channel["delivery_ratio"],
-        channel["reliability"],
+        _counts(channel), channel["delivery_ratio"], channel["reliability"], _reasons(channel)
     )
+
+
+def _counts(of: Mapping[str, Any]) -> Counts:
+    return Counts(**{column.name: of[column.json] for column in COUNTS if column.json})
+
+
+def _reasons(of: Mapping[str, Any]) -> tuple[LossReason, ...]:
+    return tuple(LossReason(one["class"], one["reason"], one["pairs"]) for one in of["reasons"])
+
+
+def _sum_of_reasons(found: Iterable[Iterable[LossReason]]) -> tuple[LossReason, ...]:
+    sums: Counter[tuple[str | None, str | None]] = Counter()
+    for of, reason, pairs in chain.from_iterable(found):
+        sums[of, reason] += pairs
+    return tuple(LossReason(of, reason, pairs) for (of, reason), pairs in sums.items())
 
 
 def _whole(channels: Iterable[Mapping[str, Any]]) -> Figures:
     """Sums over the comparable channels, as in docs/algorithm.md."""
     comparable = [channel for channel in channels if channel["comparable"]]
-
-    def total(name: str) -> int:
-        return sum(channel[name] for channel in comparable)
-
-    corroborated = total("corroborated")
+    counts = sum_of_channels(map(_counts, comparable))
     return Figures(
-        total("expected"),
-        total("missing"),
-        total("unknown"),
-        (corroborated - total("missing")) / corroborated if corroborated else None,
+        counts,
+        counts.delivery_ratio,
         _mean([channel["reliability"] for channel in comparable]),
+        _sum_of_reasons(map(_reasons, comparable)),
     )
 
 

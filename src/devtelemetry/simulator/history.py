@@ -30,14 +30,19 @@ def _sample(world: World, one: Report) -> dict[str, Any]:
         "receiverPublicKey": node.public_key,
         "installationId": _installation(world, one),
         "sequence": one.number,
-        "sentAt": message.sent_at,
+        "sentAt": one.sent_at,
         "createdAt": one.at_ms + REPORT_MS,
         "receivedAt": one.at_ms,  # by the server's clock, of an author when it wrote
         "sentByReceiver": one.is_author,
         "platform": node.platform,
         "appVersion": node.app_version,
-        "messageType": message.message_type,
+        "messageType": one.message_type,
         "messageSize": message.size_bytes,
+        "outcome": one.outcome.name.lower(),
+        "reason": one.reason,
+        "via": one.via.name.lower(),
+        "sentAtClock": one.sent_at_clock.name.lower(),
+        "server": node.server,
     }
 
 

@@ -12,11 +12,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
-from devtelemetry.client import Limits, Problem, Settings, TelemetryClient, Timing
+from devtelemetry.client import (
+    Limits,
+    Problem,
+    SentAtClock,
+    Settings,
+    TelemetryClient,
+    Timing,
+    Via,
+)
 from devtelemetry.runtime.clock import now_ms
-from devtelemetry.simulator.spec import SMALL_OUTBOX, Action, Message, Node, Operation
+from devtelemetry.simulator.spec import (
+    SMALL_OUTBOX,
+    Action,
+    Message,
+    Node,
+    Operation,
+    said_sent_at,
+)
 
 DRAIN_SECONDS = 60.0  # for a client to send what it has before its app is closed
 _TELL_SECONDS = 0.25
@@ -133,6 +148,17 @@ def _wait(parent: Connection, until_ms: int) -> None:
             parent.recv()
 
 
+class _Said(TypedDict):
+    """What an app says of any message."""
+
+    message_id: str
+    channel_id: str
+    sent_at: int
+    sent_at_clock: SentAtClock
+    message_type: str
+    message_size: int
+
+
 class _Clock:
     """A node's: off by its skew. It stands at each operation, or runs if the time is real."""
 
@@ -181,26 +207,38 @@ class _App:
                 self._running.channel_joined(channel_id, at=since_ms + self._node.skew_ms)
             case Operation(action=Action.LEAVE, channel_id=channel_id, since_ms=since_ms):
                 self._running.channel_left(channel_id, at=since_ms + self._node.skew_ms)
-            case Operation(action=Action.WRITE, message=Message() as message):
-                self._running.message_sent(
-                    message_id=message.message_id,
-                    channel_id=message.channel_id,
-                    sent_at=message.sent_at,
-                    message_type=message.message_type,
-                    message_size=message.size_bytes,
-                )
-                self._recorded += 1
-            case Operation(action=Action.HOLD, message=Message() as message):
-                self._running.message_received(
-                    message_id=message.message_id,
-                    channel_id=message.channel_id,
-                    sent_at=message.sent_at,
-                    message_type=message.message_type,
-                    message_size=message.size_bytes,
-                )
+            case Operation(message=Message() as message):
+                self._tell(operation, message)
                 self._recorded += 1
             case _:
                 raise AssertionError(f"nobody does {operation}")
+
+    def _tell(self, operation: Operation, message: Message) -> None:
+        """What became of a message."""
+        client, reason, via = self._running, operation.reason, Via(operation.via)
+        sent_at, sent_at_clock = said_sent_at(message, self._node, operation.at_ms)
+        said = _Said(
+            message_id=message.message_id,
+            channel_id=message.channel_id,
+            sent_at=sent_at,
+            sent_at_clock=SentAtClock(sent_at_clock),
+            message_type=message.message_type,
+            message_size=message.size_bytes,
+        )
+        match operation.action:
+            case Action.WRITE:
+                client.message_sent(**said)
+            case Action.FAIL:
+                client.send_failed(**said, reason=reason)
+            case Action.HOLD:
+                client.message_received(**said, via=via)
+            case Action.DROP:
+                client.message_dropped(**said, reason=reason, via=via)
+            case Action.FAIL_TO_READ:
+                said["message_type"] = ""  # what cannot be decrypted has none
+                client.message_unreadable(**said, reason=reason, via=via)
+            case _:
+                raise AssertionError(f"nobody tells {operation.action}")
 
     def account(self) -> Account:
         status = self._file.status()
@@ -268,6 +306,7 @@ class _App:
             receiver_public_key=self._node.public_key,
             platform=self._node.platform,
             app_version=self._node.app_version,
+            messenger_server=self._node.server,
             limits=Limits(samples=SMALL_OUTBOX) if is_cut_off else limits,
             timing=_LIVE if self._is_live else _COMPRESSED,
         )

@@ -8,7 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.simulator.spec import SMALL_OUTBOX, Action, Message, Node, Operation, World
+from devtelemetry.model import Outcome, SentAtClock, Via
+from devtelemetry.simulator.spec import (
+    SMALL_OUTBOX,
+    Action,
+    Message,
+    Node,
+    Operation,
+    World,
+    said_sent_at,
+)
+
+OUTCOMES: Mapping[Action, Outcome] = {
+    Action.WRITE: Outcome.HELD,
+    Action.HOLD: Outcome.HELD,
+    Action.FAIL: Outcome.SEND_FAILED,
+    Action.FAIL_TO_READ: Outcome.UNREADABLE,
+    Action.DROP: Outcome.DROPPED,
+}
+"""What is recorded of what happens to a message."""
 
 
 class Report(NamedTuple):
@@ -16,6 +34,7 @@ class Report(NamedTuple):
 
     installation  of the node: 0, and one more each time its device was wiped
     number        in the installation's own count, from 1
+    sent_at       of the message, as it says
     """
 
     at_ms: int
@@ -24,6 +43,16 @@ class Report(NamedTuple):
     number: int
     message: Message
     is_author: bool
+    sent_at: int
+    sent_at_clock: SentAtClock
+    outcome: Outcome
+    reason: str
+    via: Via
+
+    @property
+    def message_type(self) -> str:
+        """What could not be decrypted has none."""
+        return "" if self.outcome is Outcome.UNREADABLE else self.message.message_type
 
 
 class Part(NamedTuple):
@@ -70,15 +99,19 @@ def report(world: World) -> Reports:
         for position, report in enumerate(client.recorded)
         if position not in client.lost
     )
-    told = {(report.node, report.message.message_id) for report in arrived}
+    told = {
+        (report.node, report.message.message_id)
+        for report in arrived
+        if report.outcome is Outcome.HELD
+    }
     held = {
         (operation.node, operation.message.message_id)
         for operation in world.operations
-        if operation.message is not None
+        if operation.message is not None and OUTCOMES[operation.action] is Outcome.HELD
     }
     return Reports(
         arrived,
-        [part for client in clients.values() for part in (*client.gone, *client.parts.values())],
+        [part for client in clients.values() for part in (*client.gone, *client.parts)],
         frozenset(held - told),
         {number: client.overflowed for number, client in clients.items() if client.overflowed},
         [report for client in clients.values() for report in client.said_lost],
@@ -93,53 +126,76 @@ class _Client:
     opted_in_at: int | None = None
     recorded: list[Report] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)  # positions in `recorded`
-    parts: dict[str, Part] = field(default_factory=dict)  # by channel
+    parts: list[Part] = field(default_factory=list)
     gone: list[Part] = field(default_factory=list)  # of installations that are no more
     overflowed: int = 0
     said_lost: list[Report] = field(default_factory=list)
     # While it is cut off: what it had recorded and said before.
     cut_at: int | None = None
-    said_before: dict[str, Part] = field(default_factory=dict)
+    said_before: list[Part] = field(default_factory=list)
 
     def take(self, operation: Operation) -> None:
-        at_ms, _, action, channel_id, message, since_ms = operation
-        if message is not None:
-            self._record(at_ms, message, is_author=action is Action.WRITE)
-        elif action is Action.START and self.opted_in_at is None:
+        at_ms, channel_id = operation.at_ms, operation.channel_id
+        if operation.message is not None:
+            self._record(operation, operation.message)
+        elif operation.action is Action.START and self.opted_in_at is None:
             self.opted_in_at = at_ms + self.node.skew_ms
-        elif action is Action.JOIN:
-            self._join(at_ms, channel_id, since_ms + self.node.skew_ms)
-        elif action is Action.LEAVE:
-            self.parts[channel_id] = self.parts[channel_id]._replace(
-                left_at=since_ms + self.node.skew_ms, left_said_ms=at_ms
-            )
-        elif action is Action.CUT:
+        elif operation.action is Action.JOIN:
+            self._join(at_ms, channel_id, operation.since_ms + self.node.skew_ms)
+        elif operation.action is Action.LEAVE:
+            self._leave(at_ms, channel_id, operation.since_ms + self.node.skew_ms)
+        elif operation.action is Action.CUT:
             self.cut_at = len(self.recorded)
-            self.said_before = dict(self.parts)
-        elif action is Action.MEND:
+            self.said_before = list(self.parts)
+        elif operation.action is Action.MEND:
             self.said_lost += [self.recorded[position] for position in self._lose_what_overflowed()]
-        elif action is Action.WIPE:
+        elif operation.action is Action.WIPE:
             self._lose_what_overflowed()
             self._lose_all(at_ms)
 
-    def _record(self, at_ms: int, message: Message, *, is_author: bool) -> None:
+    def _record(self, operation: Operation, message: Message) -> None:
         assert self.opted_in_at is not None, "it was never started"
-        if message.sent_at < self.opted_in_at:
+        sent_at, sent_at_clock = said_sent_at(message, self.node, operation.at_ms)
+        if sent_at < self.opted_in_at:
             return  # whoever opts in speaks of what comes: it gets no number
         self.number += 1
         self.recorded.append(
-            Report(at_ms, self.node.number, self.installation, self.number, message, is_author)
+            Report(
+                operation.at_ms,
+                self.node.number,
+                self.installation,
+                self.number,
+                message,
+                operation.action in (Action.WRITE, Action.FAIL),
+                sent_at,
+                sent_at_clock,
+                OUTCOMES[operation.action],
+                operation.reason,
+                operation.via,
+            )
+        )
+
+    def _open_part(self, channel_id: str) -> int | None:
+        """The position of the stay in a channel that goes on."""
+        return next(
+            (
+                position
+                for position, part in enumerate(self.parts)
+                if part.channel_id == channel_id and part.left_at is None
+            ),
+            None,
         )
 
     def _join(self, at_ms: int, channel_id: str, joined_at: int) -> None:
         assert self.opted_in_at is not None, "it was never started"
-        self.parts[channel_id] = Part(
-            self.node.number,
-            self.installation,
-            channel_id,
-            max(joined_at, self.opted_in_at),
-            at_ms,
-        )
+        if self._open_part(channel_id) is None:  # else it is no news
+            since = max(joined_at, self.opted_in_at)
+            self.parts.append(Part(self.node.number, self.installation, channel_id, since, at_ms))
+
+    def _leave(self, at_ms: int, channel_id: str, left_at: int) -> None:
+        position = self._open_part(channel_id)
+        assert position is not None, "it leaves where it is not"
+        self.parts[position] = self.parts[position]._replace(left_at=left_at, left_said_ms=at_ms)
 
     def _lose_what_overflowed(self) -> range:
         assert self.cut_at is not None, "it was not cut off"
@@ -151,8 +207,8 @@ class _Client:
     def _lose_all(self, at_ms: int) -> None:
         assert self.cut_at is not None, "it was not cut off"
         self.lost.update(range(self.cut_at, len(self.recorded)))
-        self.gone += self.said_before.values()
+        self.gone += self.said_before
         self.installation += 1
         self.number = 0
         self.opted_in_at = at_ms + self.node.skew_ms
-        self.parts = {}
+        self.parts = []

@@ -18,7 +18,7 @@ from devtelemetry.simulator.fetch import fetch_report
 from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.node import Account, Target
 from devtelemetry.simulator.run import SimulationError, run_world
-from devtelemetry.simulator.show import comparison_table
+from devtelemetry.simulator.show import comparison_table, stages_table
 from devtelemetry.simulator.spec import WIND_DOWN_MS, Spec, World
 from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import make_world
@@ -137,7 +137,12 @@ def _show_comparison(asked: SimulationRequest, truth: dict[str, Any], url: str) 
         url, asked.timeframe.name, windows[0]["start"], windows[-1]["end"], asked.compare_token
     )
     comparisons = compare(truth, report)
-    Console(highlight=False).print(comparison_table("Measured beside true", comparisons))
+    console = Console(highlight=False)
+    console.print(comparison_table("Measured beside true", comparisons))
+    wholes = [one for one in comparisons if one.channel_id is None]
+    if any(one.measured for one in wholes):
+        console.print()
+        console.print(stages_table({"": wholes}))
     missing = [c.start for c in comparisons if c.channel_id is None and c.measured is None]
     if missing:
         sys.stderr.write(

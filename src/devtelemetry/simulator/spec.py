@@ -10,11 +10,12 @@ from enum import StrEnum
 from hashlib import sha256
 from typing import NamedTuple
 
-from devtelemetry.model import HOUR_MS, MINUTE_MS
+from devtelemetry.model import HOUR_MS, MINUTE_MS, LossClass, SentAtClock, Via
 from devtelemetry.simulator.loss import (
     MESSAGE_TYPES,
     NO_LOSS,
     PLATFORMS,
+    SERVERS,
     VERSIONS,
     LossModel,
     Trait,
@@ -43,6 +44,7 @@ class Spec:
     channels           of which each user is in `channels_of_user`
     messages_per_hour  of a channel, on average; some are busy and some quiet
     joining, leaving   shares of the users' memberships that begin or end in the middle
+    returning          share of them that are interrupted there: the user leaves and comes back
     outsiders          share of the messages whose author has not opted in: nobody reports for it
     restarts           share of the nodes whose app is closed and opened again
     crashes            how many nodes' apps are killed, and opened again
@@ -51,7 +53,10 @@ class Spec:
     wiped              share of those that lose all data of the app in the end
     duplicates         share of the deliveries that the app is told of twice
     skew_ms            how far most clocks are off at most; some are by far more
-    platforms, versions, message_types  what there is of each, and how common it is; "": not said
+    server_stamped     share of the messages whose time is by the messenger's server, which is right
+    receiver_stamped   share that carry no time: each receiver takes its own
+    platforms, versions, message_types, servers  what there is of each, and how common it is; "":
+                       not said
     slow               share of the deliveries that take long: from three seconds to `slowest_ms`,
                        of which every tenfold is as common as the next
     wrong_clocks       share of the nodes whose clock is off by `wrong_by_ms`, ahead or behind
@@ -72,6 +77,7 @@ class Spec:
     messages_per_hour: float = 30.0
     joining: float = 0.1
     leaving: float = 0.1
+    returning: float = 0.1
     outsiders: float = 0.0
     restarts: float = 0.05
     crashes: int = 3
@@ -79,10 +85,13 @@ class Spec:
     wiped: float = 0.0
     duplicates: float = 0.02
     skew_ms: int = 2_000
+    server_stamped: float = 0.2
+    receiver_stamped: float = 0.1
     label: str | None = None
     platforms: tuple[Trait, ...] = PLATFORMS
     versions: tuple[Trait, ...] = VERSIONS
     message_types: tuple[Trait, ...] = MESSAGE_TYPES
+    servers: tuple[Trait, ...] = SERVERS
     slow: float = 0.0
     slowest_ms: int = HOUR_MS
     wrong_clocks: float = 0.0
@@ -121,6 +130,7 @@ class Node(NamedTuple):
     public_key: str
     platform: str
     app_version: str
+    server: str  # of the messenger's, that its app talks to
     skew_ms: int  # its clock is ahead by so much
 
 
@@ -130,7 +140,7 @@ class Channel(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """`node` is in the channel in [joined_ms, left_ms)."""
+    """`node` is in the channel in [joined_ms, left_ms). Who comes back has two."""
 
     channel_id: str
     node: int
@@ -139,21 +149,44 @@ class Membership(NamedTuple):
 
 
 class Message(NamedTuple):
+    """What is written.
+
+    sent_at        event time: by the server's clock if that stamps it, else by its author's
+    author         None: an outsider, who has not opted in
+    sent_at_clock  by whose clock its receivers say when it was sent
+    is_sent        False: it never leaves its author's device
+    failure        the reason with which its author's app says so; None: it does not
+    """
+
     message_id: str
     channel_id: str
     at_ms: int
-    sent_at: int  # by its author's clock: event time
-    author: int | None  # None: an outsider, who has not opted in
+    sent_at: int
+    author: int | None
     size_bytes: int
     message_type: str
+    sent_at_clock: SentAtClock = SentAtClock.AUTHOR
+    is_sent: bool = True
+    failure: str | None = None
 
 
 class Delivery(NamedTuple):
-    """An expected pair: the node was a member when the message was sent, and did not write it."""
+    """An expected pair: the node was a member when the message was sent, and did not write it.
+
+    arrives_ms  when the app holds it, readable; None: never
+    via         how it came
+    missing     what became of it where the app does not hold it
+    reason      of the receiver's app, of what is not sent of the author's; "": none is given
+    failed_ms   when the app could not read it, or threw it away; None: that was not
+    """
 
     message: Message
     node: int
-    arrives_ms: int | None  # None: never
+    arrives_ms: int | None
+    via: Via = Via.NOT_SAID
+    missing: LossClass | None = None
+    reason: str = ""
+    failed_ms: int | None = None
 
 
 class Action(StrEnum):
@@ -162,17 +195,25 @@ class Action(StrEnum):
     START = "start"  # run the app; opt in first, if that has not been
     STOP = "stop"  # close it in order
     CRASH = "crash"  # kill it
-    JOIN = "join"
+    JOIN = "join"  # the app says that the user is in the channel, which may be no news
     LEAVE = "leave"
     WRITE = "write"  # the user writes the message
+    FAIL = "fail"  # the app gives up sending it
     HOLD = "hold"  # the app gets the message
+    FAIL_TO_READ = "fail to read"  # it gets it, and cannot decrypt it
+    DROP = "drop"  # it gets it, and throws it away
     CUT = "cut"  # from now on no way to the server, and SMALL_OUTBOX
     MEND = "mend"  # the end of that
     WIPE = "wipe"  # the end of that; all data of the app is gone, and the user opts in anew
 
 
 class Operation(NamedTuple):
-    """`since_ms`: of JOIN and LEAVE, the user's first or last moment in the channel."""
+    """One thing to do.
+
+    since_ms  of JOIN and LEAVE: the user's first or last moment in the channel
+    reason    of FAIL, FAIL_TO_READ and DROP
+    via       of HOLD
+    """
 
     at_ms: int
     node: int
@@ -180,6 +221,17 @@ class Operation(NamedTuple):
     channel_id: str = ""
     message: Message | None = None
     since_ms: int = 0
+    reason: str = ""
+    via: Via = Via.NOT_SAID
+
+
+def said_sent_at(message: Message, node: Node, at_ms: int) -> tuple[int, SentAtClock]:
+    """When a message was sent, as an app says that gets it at `at_ms`, and by whose clock."""
+    if message.sent_at_clock is not SentAtClock.RECEIVER:
+        return message.sent_at, message.sent_at_clock
+    if message.author == node.number:
+        return message.sent_at, SentAtClock.AUTHOR
+    return at_ms + node.skew_ms, SentAtClock.RECEIVER
 
 
 class Interruption(NamedTuple):

@@ -1,8 +1,9 @@
 """What is true in a world: the expected pairs and what became of them, by window. Pure.
 
 The truth counts deliveries, whatever the reports say: a pair is expected of a node that is a member
-when the message is sent and did not write it, and delivered if the message ever reaches it. Windows
-are those of event time, as in the figures: a message lies where its author's clock says.
+when the message is sent and did not write it, and delivered if its app ever holds the message,
+readable. Windows are those of event time, as in the figures: a message lies where its `sent_at`
+says.
 """
 
 from collections import Counter, defaultdict
@@ -11,7 +12,17 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from devtelemetry.figures.document import iso
-from devtelemetry.model import Captures, Counts, Timeframe, Window, from_unix_ms, window_at
+from devtelemetry.model import (
+    Captures,
+    Counts,
+    LossClass,
+    Timeframe,
+    Via,
+    Window,
+    from_unix_ms,
+    window_at,
+)
+from devtelemetry.simulator.loss import path_of
 from devtelemetry.simulator.reports import Part, Reports, report
 from devtelemetry.simulator.spec import Delivery, World
 
@@ -23,6 +34,10 @@ class Pairs:
     """Sums of expected (message, receiver) pairs.
 
     delivered  of them
+    missing    those that are not delivered, by what became of them and the app's reason
+    unsaid     those of them that were not sent, while no app says so
+    recovered  of those delivered: they could not be read at first
+    ways       those delivered by how they came
     untold     of those delivered: the receiver has the message, and lost the report of it
     invisible  of those expected: no report can show them, lost or not. The message is one that
                nobody reports; or, where clocks differ, one of a time at which the receiver was not
@@ -33,12 +48,26 @@ class Pairs:
     delivered: int = 0
     untold: int = 0
     invisible: int = 0
+    unsaid: int = 0
+    recovered: int = 0
+    missing: Counter[tuple[LossClass, str]] = field(default_factory=Counter)
+    ways: Counter[Via] = field(default_factory=Counter)
 
-    def add(self, *, delivered: bool, untold: bool, invisible: bool) -> None:
+    def add(self, pair: Delivery, *, untold: bool = False, invisible: bool = False) -> None:
         self.expected += 1
-        self.delivered += delivered
         self.untold += untold
         self.invisible += invisible
+        if pair.missing is None:
+            self.delivered += 1
+            self.recovered += pair.failed_ms is not None
+            self.ways[pair.via] += 1
+        else:
+            self.missing[pair.missing, pair.reason] += 1
+            self.unsaid += not pair.message.is_sent and pair.message.failure is None
+
+    def lost(self, of: LossClass) -> int:
+        """The missing pairs of a class."""
+        return sum(number for (one, _), number in self.missing.items() if one is of)
 
     @property
     def delivery_ratio(self) -> float | None:
@@ -47,7 +76,7 @@ class Pairs:
 
 @dataclass(slots=True)
 class Group(Pairs):
-    """The same, of one channel, platform, version, message type or node."""
+    """The same, of one channel, platform, version, path, message type or node."""
 
     messages: set[str] = field(default_factory=set)
     receivers: set[int] = field(default_factory=set)
@@ -55,7 +84,11 @@ class Group(Pairs):
 
 @dataclass(slots=True)
 class TrueWindow:
-    """One window; the keys are channel ids, platforms, versions, types, numbers of nodes."""
+    """One window; the keys are channel ids, platforms, versions, types, numbers of nodes.
+
+    author_platforms, author_versions  of the messages' authors; "" where they are outsiders
+    paths                              `A → B` of the servers of author and receiver, likewise
+    """
 
     timeframe: str
     window: Window
@@ -64,6 +97,9 @@ class TrueWindow:
     platforms: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     versions: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     types: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    author_platforms: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    author_versions: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    paths: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
     nodes: defaultdict[int, Group] = field(default_factory=lambda: defaultdict(Group))
 
     @property
@@ -86,25 +122,27 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
     visible = _Visible(reports)
     windows: dict[Window, TrueWindow] = {}
     for delivery in world.deliveries:
-        message, number, arrives_ms = delivery
+        message, number = delivery.message, delivery.node
         window = window_at(timeframe, from_unix_ms(message.sent_at))
         found = windows.setdefault(window, TrueWindow(timeframe.name, window))
         node = world.nodes[number]
+        author = None if message.author is None else world.nodes[message.author]
+        untold = (number, message.message_id) in reports.untold
+        invisible = not visible(delivery)
         for group in (
             found.total,
             found.channels[message.channel_id],
             found.platforms[node.platform],
             found.versions[node.app_version],
             found.types[message.message_type],
+            found.author_platforms["" if author is None else author.platform],
+            found.author_versions["" if author is None else author.app_version],
+            found.paths["" if author is None else path_of(author.server, node.server)],
             found.nodes[number],
         ):
             group.messages.add(message.message_id)
             group.receivers.add(number)
-            group.add(
-                delivered=arrives_ms is not None,
-                untold=(number, message.message_id) in reports.untold,
-                invisible=not visible(delivery),
-            )
+            group.add(delivery, untold=untold, invisible=invisible)
     return [windows[window] for window in sorted(windows)]
 
 
@@ -133,11 +171,12 @@ def captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
     """
     hands: defaultdict[str, list[int]] = defaultdict(list)
     known = set()
-    for message, node, arrives_ms in pairs:
-        if arrives_ms is not None:
-            hands[message.message_id].append(node)
-        if arrives_ms is not None or message.author is not None:
-            known.add(message.message_id)
+    for pair in pairs:
+        message_id = pair.message.message_id
+        if pair.missing is None:
+            hands[message_id].append(pair.node)
+        if pair.missing is None or pair.failed_ms is not None or pair.message.author is not None:
+            known.add(message_id)
     expected = sum(pair.message.message_id in known for pair in pairs)
     delivered = sum(map(len, hands.values()))
     alone = Counter(nodes[0] for nodes in hands.values() if len(nodes) == 1)
@@ -188,6 +227,9 @@ def window_document(window: TrueWindow) -> dict[str, Any]:
         "platforms": _groups("platform", window.platforms),
         "versions": _groups("app_version", window.versions),
         "types": _groups("message_type", window.types),
+        "author_platforms": _groups("author_platform", window.author_platforms),
+        "author_versions": _groups("author_app_version", window.author_versions),
+        "paths": _groups("path", window.paths),
         "receivers": _groups("node", window.nodes),
     }
 
@@ -205,4 +247,14 @@ def _group_document(group: Group) -> dict[str, Any]:
         "delivered": group.delivered,
         "untold": group.untold,
         "invisible": group.invisible,
+        **{of.value: group.lost(of) for of in LossClass},
+        "unsaid": group.unsaid,
+        "recovered": group.recovered,
+        "by_live": group.ways[Via.LIVE],
+        "by_history": group.ways[Via.HISTORY],
+        "by_resend": group.ways[Via.RESENT],
+        "reasons": [
+            {"class": of.value, "reason": reason, "pairs": number}
+            for (of, reason), number in group.missing.most_common()
+        ],
     }

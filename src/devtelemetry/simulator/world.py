@@ -9,23 +9,24 @@ has that clock. A node's clock is off by its skew.
 
 What loses a message, and what does not:
 
-    lost for good   the loss model says so: it never reaches the receiver
-    late            the receiver's app is not running: it gets the message when it runs again
+    lost for good   the loss model says so: it is not sent, does not reach the receiver, or is of
+                    no use to its app
+    late            the receiver's app is not running, or it is offline and there is a history: it
+                    gets the message afterwards; or the message is sent again, or its key is late
     held, untold    the receiver has it, and the report of that is lost on the device
 """
 
-import math
 import random
-from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from hashlib import sha256
 
-from devtelemetry.model import HOUR_MS, MINUTE_MS
-from devtelemetry.simulator.loss import Trait
+from devtelemetry.model import HOUR_MS, MINUTE_MS, LossClass
+from devtelemetry.simulator.away import awake_at, is_offline, make_interruptions, make_offline
+from devtelemetry.simulator.chance import choose, dice_of
+from devtelemetry.simulator.deliver import deliver, send, stamp
 from devtelemetry.simulator.spec import (
     FAR_OFF,
-    LONGEST_DELAY_MS,
     Action,
     Channel,
     Delivery,
@@ -42,18 +43,23 @@ _NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobi
 _BUSIEST = 8.0  # times as many messages as in the quietest channel
 _SECOND_COPY_MS = MINUTE_MS  # a message that the app is told of twice comes again within it
 _WRONG_CLOCKS = 0.1  # share of the nodes
-_BEFORE_A_CRASH_MS = 2_000  # nothing happens on a node so shortly before: see `_awake_at`
+_FAILS_MS = (1_000, 10_000)  # after it was written, an app gives up sending a message
 
 
 def make_world(spec: Spec) -> World:
     """The world of `spec`; equal specs have equal worlds."""
     tag = spec.fingerprint
-    nodes, users = _make_nodes(spec, tag, _dice(spec, "nodes"))
-    nodes = _set_clocks(spec, nodes, _dice(spec, "clocks"))
+    nodes, users = _make_nodes(spec, tag, dice_of(spec, "nodes"))
+    nodes = _set_clocks(spec, nodes, dice_of(spec, "clocks"))
+    nodes = _choose_servers(spec, nodes, dice_of(spec, "servers"))
     channels = _make_channels(spec, tag if spec.label is None else spec.label)
-    memberships = _make_memberships(spec, channels, users, _dice(spec, "memberships"))
-    interruptions = _make_interruptions(spec, _dice(spec, "interruptions"))
-    offline = _make_offline(spec, _dice(spec, "offline"))
+    memberships = _let_return(
+        spec,
+        _make_memberships(spec, channels, users, dice_of(spec, "memberships")),
+        dice_of(spec, "returns"),
+    )
+    interruptions = make_interruptions(spec, dice_of(spec, "interruptions"))
+    offline = make_offline(spec, dice_of(spec, "offline"))
     members = _by_channel(memberships)
     messages = _write_messages(
         spec,
@@ -63,32 +69,40 @@ def make_world(spec: Spec) -> World:
         members,
         interruptions,
         offline,
-        _dice(spec, "messages"),
-        _dice(spec, "types"),
+        dice_of(spec, "messages"),
+        dice_of(spec, "types"),
     )
-    deliveries = _deliver(
+    stamps_dice, sending_dice = dice_of(spec, "stamps"), dice_of(spec, "sending")
+    messages = [
+        send(spec, nodes, stamp(spec, message, interruptions, stamps_dice), sending_dice)
+        for message in messages
+    ]
+    deliveries = deliver(
         spec,
         nodes,
         members,
         interruptions,
         offline,
         messages,
-        _dice(spec, "loss"),
-        _dice(spec, "delays"),
+        dice_of(spec, "loss"),
+        dice_of(spec, "delays"),
+        dice_of(spec, "stages"),
     )
     operations = sorted(
         _operations(
-            spec, memberships, interruptions, messages, deliveries, _dice(spec, "duplicates")
+            spec,
+            memberships,
+            interruptions,
+            messages,
+            deliveries,
+            dice_of(spec, "duplicates"),
+            dice_of(spec, "failures"),
         ),
         key=lambda operation: operation.at_ms,
     )
     end_ms = operations[-1].at_ms + 1
     operations += [Operation(end_ms, node.number, Action.STOP) for node in nodes]
     return World(spec, nodes, channels, memberships, messages, deliveries, operations)
-
-
-def _dice(spec: Spec, part: str) -> random.Random:
-    return random.Random(f"{spec.seed} {part}")  # noqa: S311 - chance that can be repeated
 
 
 # ------------------------------------------------------------------------- people and channels
@@ -106,19 +120,15 @@ def _make_nodes(spec: Spec, tag: str, dice: random.Random) -> tuple[list[Node], 
             Node(
                 number,
                 key,
-                _choose(spec.platforms, dice),
-                _choose(spec.versions, dice),
+                choose(spec.platforms, dice),
+                choose(spec.versions, dice),
+                "",
                 _skew(spec, dice),
             )
             for number in devices
         ]
         users.append(list(devices))
     return nodes, users
-
-
-def _choose(shares: Sequence[Trait], dice: random.Random) -> str:
-    (chosen,) = dice.choices(shares, [share.weight for share in shares])
-    return chosen.name
 
 
 def _skew(spec: Spec, dice: random.Random) -> int:
@@ -130,6 +140,13 @@ def _set_clocks(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> list[
     wrong = dice.sample(range(spec.nodes), round(spec.nodes * spec.wrong_clocks))
     by_ms = {number: dice.choice((-1, 1)) * spec.wrong_by_ms for number in wrong}
     return [node._replace(skew_ms=by_ms.get(node.number, node.skew_ms)) for node in nodes]
+
+
+def _choose_servers(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> list[Node]:
+    """One a user."""
+    keys = dict.fromkeys(node.public_key for node in nodes)
+    of_user = {key: choose(spec.servers, dice) for key in keys}
+    return [node._replace(server=of_user[node.public_key]) for node in nodes]
 
 
 def _make_channels(spec: Spec, label: str) -> list[Channel]:
@@ -168,82 +185,32 @@ def _make_memberships(
     return memberships
 
 
+def _let_return(
+    spec: Spec, memberships: Sequence[Membership], dice: random.Random
+) -> list[Membership]:
+    """Some leave a channel in the middle of their time there, and come back."""
+    found = []
+    for membership in memberships:
+        channel_id, node, joined_ms, left_ms = membership
+        gone_ms, back_ms = (
+            joined_ms + int((left_ms - joined_ms) * dice.uniform(*within))
+            for within in ((0.35, 0.5), (0.55, 0.7))
+        )
+        if dice.random() < spec.returning:
+            found += [
+                Membership(channel_id, node, joined_ms, gone_ms),
+                Membership(channel_id, node, back_ms, left_ms),
+            ]
+        else:
+            found.append(membership)
+    return found
+
+
 def _by_channel(memberships: Sequence[Membership]) -> Mapping[str, list[Membership]]:
     members: defaultdict[str, list[Membership]] = defaultdict(list)
     for membership in memberships:
         members[membership.channel_id].append(membership)
     return members
-
-
-# ------------------------------------------------------------------------ what happens to nodes
-
-
-def _make_interruptions(spec: Spec, dice: random.Random) -> Mapping[int, Interruption]:
-    """By node; somewhere in the middle of what is measured."""
-    numbers = list(range(spec.nodes))
-    dice.shuffle(numbers)
-    kinds = [Action.CRASH] * spec.crashes
-    kinds += [Action.STOP] * round(spec.nodes * spec.restarts)
-    kinds += [Action.CUT] * round(spec.nodes * spec.cut_off)
-    return {
-        number: _interruption(spec, kind, dice)
-        for number, kind in zip(numbers, kinds, strict=False)
-    }
-
-
-def _interruption(spec: Spec, begins: Action, dice: random.Random) -> Interruption:
-    span_ms = spec.end_ms - spec.start_ms
-    ends = Action.START
-    lasts_ms = dice.randint(10_000, 40_000)
-    if begins is Action.CUT:
-        ends = Action.WIPE if dice.random() < spec.wiped else Action.MEND
-        lasts_ms = int(span_ms * dice.uniform(0.15, 0.35))
-    from_ms = spec.start_ms + int(span_ms * dice.uniform(0.2, 0.5))
-    return Interruption(begins, from_ms, ends, from_ms + lasts_ms)
-
-
-def _make_offline(spec: Spec, dice: random.Random) -> Sequence[list[int]]:
-    """For each node the times at which it goes offline and comes back, in turn.
-
-    An even number of them before a moment: it is online then.
-    """
-    return [_offline_times(spec, dice) for _ in range(spec.nodes)]
-
-
-def _offline_times(spec: Spec, dice: random.Random) -> list[int]:
-    share = spec.loss.offline
-    if share <= 0:
-        return []
-    if share >= 1:
-        return [spec.begin_ms]
-    is_offline = dice.random() < share
-    times = [spec.begin_ms] if is_offline else []
-    after_ms = 0.0
-    while after_ms < spec.until_ms - spec.begin_ms:
-        # Spans without memory: the first one needs no rule of its own.
-        mean_ms = spec.burst_ms if is_offline else spec.burst_ms * (1 - share) / share
-        after_ms += dice.expovariate(1 / mean_ms)
-        times.append(spec.begin_ms + int(after_ms))
-        is_offline = not is_offline
-    return times
-
-
-def _is_offline(times: Sequence[int], at_ms: int) -> bool:
-    return bisect_right(times, at_ms) % 2 == 1
-
-
-def _awake_at(interruption: Interruption | None, at_ms: int) -> int:
-    """When a node takes what would reach it at `at_ms`: when its app runs.
-
-    A client that is killed loses what came in the moments before. How much is chance that no seed
-    decides, so nothing comes then: the truth must be known.
-    """
-    if interruption is None or not interruption.is_down:
-        return at_ms
-    asleep_ms = interruption.from_ms - _BEFORE_A_CRASH_MS
-    if not asleep_ms <= at_ms < interruption.to_ms:
-        return at_ms
-    return interruption.to_ms + 1 + (at_ms - asleep_ms) // 100  # in the order they came
 
 
 # ------------------------------------------------------------------------------------ messages
@@ -274,8 +241,8 @@ def _write_messages(
                 membership.node
                 for membership in members.get(channel.channel_id, ())
                 if membership.joined_ms <= sent_ms < membership.left_ms
-                and _awake_at(interruptions.get(membership.node), sent_ms) == sent_ms
-                and not _is_offline(offline[membership.node], sent_ms)
+                and awake_at(interruptions.get(membership.node), sent_ms) == sent_ms
+                and not is_offline(offline[membership.node], sent_ms)
             ]
             if not able:
                 continue
@@ -288,44 +255,10 @@ def _write_messages(
                     sent_ms + nodes[author].skew_ms,
                     None if is_outsider else author,
                     dice.randint(80, 2_000),
-                    _choose(spec.message_types, types_dice),
+                    choose(spec.message_types, types_dice),
                 )
             )
     return messages
-
-
-def _deliver(
-    spec: Spec,
-    nodes: Sequence[Node],
-    members: Mapping[str, list[Membership]],
-    interruptions: Mapping[int, Interruption],
-    offline: Sequence[list[int]],
-    messages: Sequence[Message],
-    dice: random.Random,
-    delays_dice: random.Random,
-) -> list[Delivery]:
-    deliveries = []
-    for message in messages:
-        reaches_nobody = dice.random() < spec.loss.everyone
-        for membership in members[message.channel_id]:
-            number = membership.node
-            if number == message.author:
-                continue
-            if not membership.joined_ms <= message.at_ms < membership.left_ms:
-                continue
-            node = nodes[number]
-            is_lost = dice.random() < spec.loss.of_pair(
-                node.platform, node.app_version, message.message_type
-            )
-            delay_ms = dice.randint(50, LONGEST_DELAY_MS)
-            if delays_dice.random() < spec.slow:
-                longer = delays_dice.uniform(0, math.log(spec.slowest_ms / LONGEST_DELAY_MS))
-                delay_ms = round(LONGEST_DELAY_MS * math.exp(longer))
-            arrives_ms = None
-            if not (is_lost or reaches_nobody or _is_offline(offline[number], message.at_ms)):
-                arrives_ms = _awake_at(interruptions.get(number), message.at_ms + delay_ms)
-            deliveries.append(Delivery(message, number, arrives_ms))
-    return deliveries
 
 
 # ---------------------------------------------------------------------------------- operations
@@ -338,6 +271,7 @@ def _operations(
     messages: Sequence[Message],
     deliveries: Sequence[Delivery],
     dice: random.Random,
+    failures_dice: random.Random,
 ) -> Iterator[Operation]:
     """In no order; of one millisecond, in the order in which they must be done."""
     for number in range(spec.nodes):
@@ -345,29 +279,47 @@ def _operations(
     for number, interruption in interruptions.items():
         yield Operation(interruption.from_ms, number, interruption.begins)
         yield Operation(interruption.to_ms, number, interruption.ends)
-    for channel_id, number, joined_ms, left_ms in memberships:
-        disturbed = interruptions.get(number)
-        told_ms = _awake_at(disturbed, joined_ms)
-        yield Operation(told_ms, number, Action.JOIN, channel_id, since_ms=joined_ms)
-        if left_ms < spec.until_ms:
-            told_ms = _awake_at(disturbed, left_ms)
-            yield Operation(told_ms, number, Action.LEAVE, channel_id, since_ms=left_ms - 1)
-        if disturbed is not None and disturbed.ends is Action.WIPE:
-            wiped_ms = disturbed.to_ms
-            if joined_ms < wiped_ms < left_ms:
-                # Whoever opts in anew says anew where it is.
-                yield Operation(wiped_ms, number, Action.JOIN, channel_id, since_ms=joined_ms)
+    for membership in memberships:
+        yield from _stay(spec, membership, interruptions.get(membership.node))
     for message in messages:
-        if message.author is not None:
-            yield Operation(message.at_ms, message.author, Action.WRITE, message=message)
-    for message, number, arrives_ms in deliveries:
+        fails_ms = message.at_ms + failures_dice.randint(*_FAILS_MS)
+        if message.author is None:
+            continue
+        yield Operation(message.at_ms, message.author, Action.WRITE, message=message)
+        if message.failure is not None:
+            fails_ms = awake_at(interruptions.get(message.author), fails_ms)
+            yield Operation(
+                fails_ms, message.author, Action.FAIL, message=message, reason=message.failure
+            )
+    for message, number, arrives_ms, via, missing, reason, failed_ms in deliveries:
+        if failed_ms is not None:
+            action = Action.DROP if missing is LossClass.DROPPED else Action.FAIL_TO_READ
+            yield Operation(failed_ms, number, action, message=message, reason=reason, via=via)
         if arrives_ms is None:
             continue
-        yield Operation(arrives_ms, number, Action.HOLD, message=message)
+        yield Operation(arrives_ms, number, Action.HOLD, message=message, via=via)
         if dice.random() < spec.duplicates:
             again_ms = arrives_ms + dice.randint(1_000, _SECOND_COPY_MS)
-            again_ms = _awake_at(interruptions.get(number), again_ms)
-            yield Operation(again_ms, number, Action.HOLD, message=message)
+            again_ms = awake_at(interruptions.get(number), again_ms)
+            yield Operation(again_ms, number, Action.HOLD, message=message, via=via)
+
+
+def _stay(
+    spec: Spec, membership: Membership, disturbed: Interruption | None
+) -> Iterator[Operation]:
+    """What an app says of one stay in a channel."""
+    channel_id, number, joined_ms, left_ms = membership
+    joined_said_ms = awake_at(disturbed, joined_ms)
+    left_said_ms = awake_at(disturbed, left_ms)
+    yield Operation(joined_said_ms, number, Action.JOIN, channel_id, since_ms=joined_ms)
+    if left_ms < spec.until_ms:
+        yield Operation(left_said_ms, number, Action.LEAVE, channel_id, since_ms=left_ms - 1)
+    if disturbed is not None and joined_said_ms < disturbed.to_ms < left_said_ms:
+        # Whoever connects again says again where it is, as of now. Whoever opts in anew says it
+        # anew: since when it is there.
+        is_new = disturbed.ends is Action.WIPE
+        since_ms = joined_ms if is_new else disturbed.to_ms
+        yield Operation(disturbed.to_ms, number, Action.JOIN, channel_id, since_ms=since_ms)
 
 
 def _hex(*parts: object) -> str:
