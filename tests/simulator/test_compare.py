@@ -116,8 +116,11 @@ def test_stages_are_shown_true_and_measured_with_the_reasons_that_apps_give() ->
         "windows": [
             {
                 "start": START,
-                **true_group(200, 180, reliability=0.9, **stages, unsaid=6),
-                "channels": [true_group(200, 180, channel_id=name) for name in ("a", "b")],
+                **true_group(200, 180, reliability=0.9, unsaid=6),
+                "channels": [
+                    true_group(100, 90, channel_id="a", **stages),
+                    true_group(100, 90, channel_id="b"),
+                ],
             }
         ]
     }

@@ -99,19 +99,20 @@ def together(figures: Sequence[Figures]) -> Figures:
 
 
 def _true(group: Mapping[str, Any]) -> Figures:
-    expected, ratio = group["expected"], group["delivery_ratio"]
-    known = {
-        "missing": expected - group["delivered"],
-        "corroborated": expected,
-        "unknown": 0,
-    }
+    ratio = group["delivery_ratio"]
     return Figures(
-        _counts({**group, **known}),
+        sum_of_channels(map(_true_counts, group.get("channels", [group]))),
         ratio,
         group.get("reliability", ratio),  # of one channel they are the same
         _reasons(group),
         group["unsaid"],
     )
+
+
+def _true_counts(channel: Mapping[str, Any]) -> Counts:
+    expected = channel["expected"]
+    known = {"missing": expected - channel["delivered"], "corroborated": expected, "unknown": 0}
+    return _counts({**channel, **known})
 
 
 def _measured(channel: Mapping[str, Any] | None) -> Figures | None:

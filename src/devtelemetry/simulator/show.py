@@ -60,7 +60,7 @@ def stages_table(spans: Mapping[str, Sequence[Comparison]]) -> Table:
     80 columns wide with two spans. The reasons are those of the last one, as they are measured.
     """
     figures = {name: _beside(comparisons) for name, comparisons in spans.items()}
-    table = bare_table(title="What became of them", gap=2)
+    table = bare_table(title="What became of the pairs", gap=2)
     table.add_column("pairs", no_wrap=True)
     for name in figures:
         table.add_column(f"{name} true".strip(), justify="right", no_wrap=True)
