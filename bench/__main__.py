@@ -14,6 +14,7 @@ from bench import (
     importing,
     ingest,
     intervals,
+    sides,
     simulate,
     size,
     truth,
@@ -30,6 +31,7 @@ BENCHMARKS = {
     "intervals": intervals,
     "truth": truth,
     "causes": causes,
+    "sides": sides,
     "dashboard": dashboard,
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 from devtelemetry.aggregate.rollup import computed
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.aggregate.stays import stays_of_membership
-from devtelemetry.model import AUDIT_CHANNELS, Dimension, Source, Via, Window
+from devtelemetry.model import AUDIT_CHANNELS, PATH_ARROW, Dimension, Source, Via, Window
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
@@ -37,7 +37,7 @@ _OF_AUTHORS = {
     Dimension.AUTHOR_APP_VERSION: "coalesce(author.app_version, '')",
     Dimension.PATH: (
         "case when author.server <> '' and c.server <> '' "
-        "then author.server || ' → ' || c.server else '' end"
+        f"then author.server || '{PATH_ARROW}' || c.server else '' end"
     ),
 }
 _TEXTS = {

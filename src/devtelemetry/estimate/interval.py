@@ -1,4 +1,4 @@
-"""How sure a delivery ratio is: a confidence interval from counts and their spread over clusters. Pure.
+"""How sure a delivery ratio is: an interval from counts and their spread over clusters. Pure.
 
 Losses come in clusters: a receiver that is offline misses everything that is sent meanwhile, and a
 bad channel loses messages for all its members. So the pairs say less than as many independent pairs

@@ -10,10 +10,10 @@ from enum import StrEnum
 from functools import reduce
 
 from devtelemetry import words
-from devtelemetry.estimate.interval import CONFIDENCE
+from devtelemetry.estimate.interval import CONFIDENCE, Interval, interval_of
 from devtelemetry.estimate.verdict import Verdict, Word, compare
 from devtelemetry.figures.derive import Totals, groups_of
-from devtelemetry.model import Dimension, WindowReliability
+from devtelemetry.model import PATH_ARROW, Dimension, WindowReliability
 from devtelemetry.results.sums import sum_of_channels
 
 
@@ -65,14 +65,14 @@ def suspects(windows: Sequence[WindowReliability]) -> list[Suspect]:
         (dimension, value, group, others)
         for dimension in DIMENSIONS_OF_SIDES
         for value, group, others in _beside_the_others(windows, dimension)
-        if group.interval is not None and others.interval is not None
+        if _interval(group, CONFIDENCE) is not None and _interval(others, CONFIDENCE) is not None
     ]
     if not compared:
         return []
     confidence = 1 - (1 - CONFIDENCE) / len(compared)
     worst: dict[Side, Suspect] = {}
     for dimension, value, group, others in compared:
-        verdict = compare(group.interval_at(confidence), others.interval_at(confidence))
+        verdict = compare(_interval(group, confidence), _interval(others, confidence))
         ratio, ratio_of_others = group.counts.delivery_ratio, others.counts.delivery_ratio
         if verdict is None or verdict.word is not Word.WORSE:
             continue
@@ -108,6 +108,17 @@ def sentence(found: Sequence[Suspect]) -> str:
     return f"Which side messages are lost on cannot be told; it may be each of these. {listed}"
 
 
+def _interval(totals: Totals, confidence: float) -> Interval | None:
+    """Of the delivery ratio, also of few channels.
+
+    Groups are compared over the same channels. So where these are too few to tell how channels
+    differ, that they do matters the less: then receivers alone are the clusters, or authors.
+    """
+    return totals.interval_at(confidence) or interval_of(
+        totals.counts, totals.spreads.over_receivers, totals.windows, confidence
+    )
+
+
 def _difference(suspect: Suspect) -> float:
     return -suspect.verdict.difference.estimate
 
@@ -115,13 +126,27 @@ def _difference(suspect: Suspect) -> float:
 def _beside_the_others(
     windows: Iterable[WindowReliability], dimension: Dimension
 ) -> list[tuple[str, Totals, Totals]]:
-    """Each value that was said, its group and all other groups together."""
+    """Each value that was said, its group and all other groups together.
+
+    Of paths those to the same server: some receivers are offline for long, and lose what comes by
+    any path.
+    """
     groups = groups_of(windows, dimension)
-    return [
-        (value, group, reduce(_together, others))
-        for value, group in groups.items()
-        if value and (others := [one for other, one in groups.items() if other != value])
-    ]
+    found = []
+    for value, group in groups.items():
+        others = [
+            one
+            for other, one in groups.items()
+            if other != value
+            and (dimension is not Dimension.PATH or _target(other) == _target(value))
+        ]
+        if value and others:
+            found.append((value, group, reduce(_together, others)))
+    return found
+
+
+def _target(path: str | None) -> str:
+    return (path or "").rpartition(PATH_ARROW)[2]
 
 
 def _together(a: Totals, b: Totals) -> Totals:

@@ -202,6 +202,10 @@ class Dimension(StrEnum):
     PATH = "path"
 
 
+PATH_ARROW = " → "
+"""Between the author's server and the receiver's, in a value of Dimension.PATH"""
+
+
 @dataclass(frozen=True, slots=True)
 class Group:
     """The share of a window or a channel that belongs to one value of a dimension.
