@@ -49,6 +49,8 @@ lock:            ## pin all dependencies anew, with hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
 	  --extra server --extra desktop --group dev --output-file requirements/dev.txt pyproject.toml \
 	  requirements/build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	  --output-file .ci/synapse.txt .ci/synapse.in
 
 bench: $(VENV)/dev   ## all benchmarks; docs/evidence/benchmarks.md says what each measures
 	$(BIN)/python -m bench
@@ -57,7 +59,7 @@ screenshots: $(VENV)/dev  ## pictures of the dashboard, into build/screenshots; 
 	$(BIN)/python -m bench.screenshots
 
 clean:           ## remove what the other targets made
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-synapse build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # Each stamp says that the virtual environment holds what is pinned. dev holds all of the others.
 $(VENV)/bin/pip:

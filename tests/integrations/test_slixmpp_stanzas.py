@@ -51,7 +51,8 @@ class Client:
                 module=devtelemetry.integrations.slixmpp,
             )
         self.told = told
-        self.wire = self.xmpp.transport = Wire()
+        self.wire = Wire()
+        self.xmpp.transport = self.wire
         self.xmpp._session_started = True
         self.sending = asyncio.ensure_future(self.xmpp.run_filters())
 

@@ -141,8 +141,13 @@ def written(nodes: Iterable[Driven], place: str) -> dict[str, tuple[int, str]]:
     }
 
 
-def truth(nodes: Sequence[Driven], place: str) -> Truth:
-    """By the messengers' logs: who was in when a message was written, and who had it."""
+def truth(
+    nodes: Sequence[Driven], place: str, readable: Sequence[str] = ("held", "fetched")
+) -> Truth:
+    """By the messengers' logs: who was in when a message was written, and who had it.
+
+    readable  what the log says of a message that somebody has
+    """
     expected = frozenset(
         Pair(message_id, node.name)
         for node in nodes
@@ -153,7 +158,8 @@ def truth(nodes: Sequence[Driven], place: str) -> Truth:
     def had(what: str) -> frozenset[Pair]:
         return expected & {Pair(id_, node.name) for node in nodes for id_ in node.ids(what, place)}
 
-    return Truth(expected, had("held") | had("fetched"), had("fetched") - had("held"))
+    held = frozenset[Pair]().union(*map(had, readable))
+    return Truth(expected, held, had("fetched") - had("held"))
 
 
 def until(holds: Callable[[], object], seconds: float = SECONDS) -> None:
@@ -171,24 +177,31 @@ class Measured:
     missing_at: Counter[str]
 
 
-def measured(server: ServerProcess, channel_id: str, first_ms: int) -> Measured:
-    """What the server says of all minutes from `first_ms` to the present one.
+def measured(
+    server: ServerProcess, channel_ids: Sequence[str], first_ms: int
+) -> dict[str, Measured]:
+    """What the server says of all minutes from `first_ms` to the present one, by channel.
 
     Waits until that is over and all who report have said so after it.
     """
     end_ms = -(-time.time_ns() // (MINUTE_MS * 1_000_000)) * MINUTE_MS
     time.sleep(max(0.0, end_ms / 1000 - time.time()) + 2.5)  # heartbeats come each second
-    figures, missing_at = Counter[str](), Counter[str]()
+    found = {channel_id: Measured(Counter(), Counter()) for channel_id in channel_ids}
     for start in range(first_ms // MINUTE_MS * MINUTE_MS, end_ms, MINUTE_MS):
         iso = datetime.fromtimestamp(start / 1000, UTC).isoformat().replace("+00:00", "Z")
         window = (server.where, "--timeframe=1m", f"--window-start={iso}")
         in_process("aggregate", *window)
-        lines = in_process("report", "missing", *window, f"--channel={channel_id}", "--ndjson").out
-        for line in map(json.loads, lines.splitlines()):
-            missing_at[line["message_id"]] += line["missing"]
+        for channel_id, of_channel in found.items():
+            which = f"--channel={channel_id}"
+            for line in in_process(
+                "report", "missing", *window, which, "--ndjson"
+            ).out.splitlines():
+                message = json.loads(line)
+                of_channel.missing_at[message["message_id"]] += message["missing"]
     report = in_process("report", server.where, "--timeframe=1m", "--json").document
-    for window in report["windows"]:
-        for channel in window["channels"]:
-            if channel["channel_id"] == channel_id:
-                figures.update({k: v for k, v in channel.items() if type(v) is int})
-    return Measured(figures, missing_at)
+    for window_found in report["windows"]:
+        for channel in window_found["channels"]:
+            if channel["channel_id"] in found:
+                numbers = {name: value for name, value in channel.items() if type(value) is int}
+                found[channel["channel_id"]].figures.update(numbers)
+    return found

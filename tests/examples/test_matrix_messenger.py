@@ -1,0 +1,65 @@
+"""The example for Matrix, as people run it: a real Synapse, a real server, two people."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.ci import needs_package
+from support.driven import until
+from support.person import Person
+from support.server import ServerProcess, exported_samples
+from support.synapse import PASSWORD, Synapse
+
+needs_package("nio")
+pytestmark = pytest.mark.slow
+
+PROGRAM = Path(__file__).parents[2] / "examples" / "matrix_messenger.py"
+
+
+@pytest.fixture
+def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
+    with ServerProcess(tmp_path / "data", f"--database={database_url}") as started:
+        yield started
+
+
+def test_two_people_talk_and_each_reports_once_opted_in(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    with Synapse(tmp_path) as synapse:
+        ann_id, ben_id = (synapse.register(name)["user_id"] for name in ("ann", "ben"))
+        token = synapse.login("ann")["access_token"]
+        room = synapse.create_room(token, is_encrypted=False)
+        ann, ben = (
+            Person(
+                tmp_path,
+                PROGRAM,
+                synapse.url,
+                user_id,
+                room,
+                f"--telemetry={server.grpc}",
+                MATRIX_PASSWORD=PASSWORD,
+            )
+            for user_id in (ann_id, ben_id)
+        )
+        try:
+            for person in (ann, ben):
+                person.wait_for(f"you are in: {room}")
+            ann.type("before", f"{ann_id}: before")
+            for person in (ann, ben):
+                person.type("/telemetry on", "telemetry is on")
+            ann.type("hello", f"{ann_id}: hello")
+            ben.wait_for(f"{ann_id}: hello")
+            ben.type("hi", f"{ben_id}: hi")
+            ann.wait_for(f"{ben_id}: hi")
+            until(lambda: ann.shows('"message_id": "$'))
+        finally:
+            ann.end()
+            ben.end()
+    said = [(line["channelId"], line.get("sentByReceiver")) for line in exported_samples(server)]
+    assert sorted(said, key=str) == [(room, None)] * 2 + [(room, True)] * 2
+
+
+def test_the_example_has_less_than_60_lines_of_its_own() -> None:
+    lines = PROGRAM.read_text(encoding="utf-8").partition("\nclass ")[2].splitlines()
+    assert len([line for line in lines if line.strip()]) < 60
