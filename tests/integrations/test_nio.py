@@ -84,6 +84,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
                 one.do("keep_keys_back")
             say(ann, 2, nodes["ann2"], ben, cleo, dan, eve, room=secret)
             eve.do("let_keys_come")
+            time.sleep(0.5)  # in which what was taken is stored
 
             ben.kill()
             cleo.kill()
@@ -112,7 +113,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             cleo.do("backfill", plain)
             for one in everybody:
                 say(one, 1, *(reader for reader in everybody if reader is not one))
-            found = measured(server, [plain, secret], started_ms)
+            found = measured(server, everybody, [plain, secret], started_ms)
             archive = {room: synapse.archive(room, token) for room in (plain, secret)}
         finally:
             for one in everybody:

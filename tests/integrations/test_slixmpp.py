@@ -124,7 +124,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
                 say(one, 1)
             wait_for_last(ann)
             cleo.do("catch_up", ROOM, started_ms)
-            found = measured(server, [ROOM], started_ms)[ROOM]
+            found = measured(server, nodes, [ROOM], started_ms)[ROOM]
         finally:
             for one in nodes:
                 one.quit()

@@ -2,7 +2,7 @@
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -41,7 +41,7 @@ class Client:
     """A slixmpp client with the module, or without, that is given stanzas."""
 
     def __init__(self, told: Told | None, **config: Any) -> None:
-        self.xmpp: Any = slixmpp.ClientXMPP(f"{OWN}/phone", "secret")
+        self.xmpp = slixmpp.ClientXMPP(f"{OWN}/phone", "secret")
         for name in ("xep_0045", "xep_0280", "xep_0308", "xep_0313"):
             self.xmpp.register_plugin(name)
         if told is not None:
@@ -52,7 +52,7 @@ class Client:
             )
         self.told = told
         self.wire = Wire()
-        self.xmpp.transport = self.wire
+        self.xmpp.transport = cast(Any, self.wire)
         self.xmpp._session_started = True
         self.sending = asyncio.ensure_future(self.xmpp.run_filters())
 

@@ -36,9 +36,10 @@ class Driven:
         self.name = name
         self._program = program
         self._log = directory / f"{name}.log"
-        settings = directory / f"{name}.db"
-        Settings(settings).enable()
-        self._options = {**options, "settings": str(settings), "log": str(self._log)}
+        path = directory / f"{name}.db"
+        self._settings = Settings(path)
+        self._settings.enable()
+        self._options = {**options, "settings": str(path), "log": str(self._log)}
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -90,6 +91,11 @@ class Driven:
             for pipe in (process.stdin, process.stdout):
                 if pipe is not None and not pipe.closed:
                     pipe.close()
+
+    @property
+    def reported_at(self) -> datetime:
+        """When the server last answered it; long ago: never."""
+        return self._settings.status().last_sent_at or datetime.min.replace(tzinfo=UTC)
 
     @property
     def events(self) -> list[Event]:
@@ -178,14 +184,16 @@ class Measured:
 
 
 def measured(
-    server: ServerProcess, channel_ids: Sequence[str], first_ms: int
+    server: ServerProcess, nodes: Sequence[Driven], channel_ids: Sequence[str], first_ms: int
 ) -> dict[str, Measured]:
     """What the server says of all minutes from `first_ms` to the present one, by channel.
 
-    Waits until that is over and all who report have said so after it.
+    Waits until that is over and all nodes, which run, have reported after it.
     """
     end_ms = -(-time.time_ns() // (MINUTE_MS * 1_000_000)) * MINUTE_MS
-    time.sleep(max(0.0, end_ms / 1000 - time.time()) + 2.5)  # heartbeats come each second
+    time.sleep(max(0.0, end_ms / 1000 - time.time()))
+    end = datetime.fromtimestamp(end_ms / 1000, UTC)
+    until(lambda: all(node.reported_at > end for node in nodes))
     found = {channel_id: Measured(Counter(), Counter()) for channel_id in channel_ids}
     for start in range(first_ms // MINUTE_MS * MINUTE_MS, end_ms, MINUTE_MS):
         iso = datetime.fromtimestamp(start / 1000, UTC).isoformat().replace("+00:00", "Z")
