@@ -4,8 +4,8 @@ from collections import Counter
 
 import numpy as np
 import pytest
-
 from bench.sides import LAYOUTS, Layout, verdict, world
+
 from devtelemetry.figures.sides import Side, sentence, suspects
 
 WORLDS = 40

@@ -7,53 +7,22 @@ are three.
 from collections.abc import Sequence
 from typing import Any
 
+from devtelemetry.aggregate.dimensions import OF_AUTHORS, OUTCOMES, of_table
 from devtelemetry.aggregate.rollup import computed
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.aggregate.stays import stays_of_membership
-from devtelemetry.model import AUDIT_CHANNELS, PATH_ARROW, Dimension, Source, Via, Window
+from devtelemetry.model import AUDIT_CHANNELS, Dimension, Source, Window
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import arrays, load, queries
-from devtelemetry.store.states import DROPPED, NOT_HELD, UNREADABLE, VIA, VIA_UNIT
 
 MOST_REASONS = 20
 """Why pairs are missing: so many reasons of a window or channel are told apart"""
 
-# What became of a pair, by the state of its receipt.
-_IS_HELD = f"state < {NOT_HELD}"
-_OUTCOMES = {
-    "held": _IS_HELD,
-    "unreadable": f"state >= {NOT_HELD} and state & {UNREADABLE} <> 0",
-    "dropped": f"state >= {NOT_HELD} and state & {UNREADABLE | DROPPED} = {DROPPED}",
-    "recovered": f"{_IS_HELD} and state & {UNREADABLE} <> 0",
-    "by_live": f"{_IS_HELD} and state & {VIA} = {Via.LIVE * VIA_UNIT}",
-    "by_history": f"{_IS_HELD} and state & {VIA} = {Via.HISTORY * VIA_UNIT}",
-    "by_resend": f"{_IS_HELD} and state & {VIA} = {Via.RESENT * VIA_UNIT}",
-}
-# What a pair counts for, by its author and by its receiver's class.
-_OF_AUTHORS = {
-    Dimension.AUTHOR_PLATFORM: "coalesce(author.platform, '')",
-    Dimension.AUTHOR_APP_VERSION: "coalesce(author.app_version, '')",
-    Dimension.PATH: (
-        "case when author.server <> '' and c.server <> '' "
-        f"then author.server || '{PATH_ARROW}' || c.server else '' end"
-    ),
-}
-_TEXTS = {
-    **SQL,
-    "outcomes": ", ".join(
-        f"coalesce(sum(n) filter (where {holds}), 0)::bigint as {name}"
-        for name, holds in _OUTCOMES.items()
-    ),
-    "cell_kind": "0::integer",
-    "class_traits": "'' as platform, '' as app_version, server",
-    "author_values": ", ".join(f"('{name}', {value})" for name, value in _OF_AUTHORS.items()),
-}
-
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
-_RELIABILITY = load(__package__, "reliability.sql", **_TEXTS)
+_RELIABILITY = load(__package__, "reliability.sql", **SQL, **OUTCOMES, **OF_AUTHORS)
 _QUERIES = queries(__package__)
 
 # A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
@@ -93,8 +62,21 @@ _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 _CURSOR_MEMBERSHIPS = 5_000
 
 
-async def run_algorithm(connection: Connection, rules: AggregateRules, window: Window) -> Computed:
-    """In a transaction over one snapshot of repaired rows, whose settings it changes."""
+async def run_algorithm(
+    connection: Connection,
+    rules: AggregateRules,
+    window: Window,
+    table: tuple[Dimension, Dimension] | None = None,
+) -> Computed:
+    """In a transaction over one snapshot of repaired rows, whose settings it changes.
+
+    table  groups by these two at once take the place of those by author and path
+    """
+    reliability = (
+        _RELIABILITY
+        if table is None
+        else load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_table(*table))
+    )
     unmeasured = await not_measured(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     belief: dict[str, Any] = {"quorum": rules.quorum, "weight_cap": rules.weight_cap}
@@ -109,7 +91,7 @@ async def run_algorithm(connection: Connection, rules: AggregateRules, window: W
     said: dict[str, Any] = await stays_of(connection, window, channels)
     await connection.execute(_FOR_THE_REST)
     rows = await connection.fetch(
-        _RELIABILITY,
+        reliability,
         **span,
         **unmeasured,
         **belief,

@@ -3,15 +3,17 @@
 --
 -- in   {cell_kind}      what of a message's kind is told apart: kind, or 0
 --      {class_traits}   what of receivers is told apart: platform, app_version and server, each as it is or as ''
+--      {tells_authors}  whether authors are told apart; if not, receivers are the clusters
+--      {cluster}        of messages that nobody says to have written: null, or where receivers are the clusters receiver_id
 --      {author_values}  rows of (dimension, value): what a cell counts for
---      {outcomes}       what states mean: algorithm.py
+--      {outcomes}       what states mean: dimensions.py
 
 -- The author of each message of M, as far as anyone says so; of several the one that said so first.
 author_message as materialized (
     select channel_id, {cell_kind} as kind, message_id, sent_at, author_id
     from measured
     cross join lateral unnest(authored_id, authored_sent_at, authored_by) as authored (message_id, sent_at, author_id)
-    where (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+    where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
     union all
     select channel_id, {cell_kind}, message_id, sent_at, author_id
     from measured
@@ -24,7 +26,7 @@ author_message as materialized (
         order by authored_at nulls last, receiver_id
         limit 1
     ) first_author
-    where (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+    where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
 ),
 
 -- Who wrote a message too and is not its author: these pairs are expected of nobody either.
@@ -216,16 +218,16 @@ unsaid as materialized (
 cell as materialized (
     select channel_id, kind, author_id, class, {pairs} from authored_cell
     union all
-    select channel_id, kind, null, class, {summed_pairs}
+    select channel_id, kind, cluster, class, {summed_pairs}
     from (
-        select channel_id, {cell_kind} as kind, class, {pairs}
+        select channel_id, {cell_kind} as kind, {cluster} as cluster, class, {pairs}
         from kind_of_membership
         join member using (channel_id, receiver_id)
         union all
-        select channel_id, kind, class, {negative_pairs} from authored_cell
+        select channel_id, kind, null, class, {negative_pairs} from authored_cell
     ) difference
     where (channel_id, kind) in (select channel_id, kind from unsaid)
-    group by channel_id, kind, class
+    group by channel_id, kind, cluster, class
 ),
 
 cell_delay as (
@@ -249,10 +251,19 @@ cell_delay as (
 
 -- What each cell counts for.
 value_of_cell as materialized (
-    select channel_id, kind, author_id, cell.class, dimension, value, {pairs}
+    select
+        channel_id,
+        kind,
+        author_id,
+        case when {tells_authors} then coalesce(author_id, 0) else 0 end as wrote,
+        cell.class,
+        dimension,
+        value,
+        {pairs}
     from cell
     join class_of_channel c using (channel_id, class)
-    left join receiver author on author.receiver_id = author_id
+    left join receiver author on author.receiver_id = author_id and {tells_authors}
+    left join sample_kind using (kind)
     cross join lateral (values {author_values}) as counted_for (dimension, value)
 ),
 

@@ -10,6 +10,9 @@ select window_start, state, computed_at
 from reliability_window
 where timeframe = $timeframe::text and membership = $membership::text and window_start >= $first_start::timestamptz
 
+-- name: channel_id
+select channel_id from channel where external_id = $external_id::text
+
 -- name: cleaned_days
 -- All of them, once a run: one row a day that was ever kept, and there are many windows to hold against them.
 select day_start from cleaned_day

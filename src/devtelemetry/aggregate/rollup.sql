@@ -335,13 +335,13 @@ message_of_group as (
         union all
         select group_id, channel_id, messages
         from (
-            select distinct group_id, channel_id, kind, coalesce(author_id, 0) as author_id
+            select distinct group_id, channel_id, kind, wrote
             from value_of_cell
             join shown using (channel_id, dimension, value)
         ) of_author
         join (
-            select channel_id, kind, coalesce(author_id, 0) as author_id, messages from message_of_author
-        ) sent using (channel_id, kind, author_id)
+            select channel_id, kind, coalesce(author_id, 0) as wrote, messages from message_of_author
+        ) sent using (channel_id, kind, wrote)
         union all
         select group_id, channel_id, messages
         from (
@@ -385,9 +385,9 @@ delay_of_value as (
     union all
     select channel_id, dimension, value, delay, sum(n)::bigint
     from cell_delay
-    join (select channel_id, kind, author_id, class, dimension, value from value_of_cell) v
+    join (select distinct channel_id, kind, wrote, class, dimension, value from value_of_cell) v
         using (channel_id, kind, class)
-    where coalesce(cell_delay.author_id, 0) = coalesce(v.author_id, 0)
+    where coalesce(author_id, 0) = wrote
     group by channel_id, dimension, value, delay
     having sum(n) > 0
 ),

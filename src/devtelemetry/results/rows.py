@@ -91,6 +91,13 @@ def group_of(row: Row) -> Group:
     return Group(
         Dimension(row["dimension"]),
         None if row["is_rest"] else row["value"],
+        *pairs_of_group(row),
+    )
+
+
+def pairs_of_group(row: Row) -> tuple[Counts, Spreads, Delays]:
+    """Of a row of reliability_group, or of one like it."""
+    return (
         counts_of(row),
         _spreads(row) if row["channel_id"] == OF_WINDOW else spreads_within_channel(row),
         _delays(row),
