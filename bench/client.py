@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> Result:
     about = conditions()
     with tempfile.TemporaryDirectory(prefix="devtelemetry-bench-") as name:
         directory = Path(name)
-        with _server(directory / "server") as server:
+        with running_server(directory / "server") as server:
             calls = _calls(directory, server, options.calls, options.pace)
             outbox = _outbox(directory, options.samples)
             idle = _idle(directory, server, options.idle)
@@ -87,7 +87,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 @contextmanager
-def _server(data_dir: Path) -> Iterator[str]:
+def running_server(data_dir: Path) -> Iterator[str]:
     """A real one; yields its gRPC address."""
     arguments = ("--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--log-level=warning")
     process = subprocess.Popen(

@@ -1,9 +1,9 @@
 """Real processes that are killed, cables that are cut, disks that are full.
 
-The law of them all: each sample is on the server exactly once, or counted as dropped.
+The law of them all: each sample is on the server exactly once, or, where there was no room for it,
+counted as dropped.
 """
 
-import json
 import os
 import random
 import signal
@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,7 +21,6 @@ from support.cable import Cable
 from support.ci import missing_part
 from support.clients import QUICK, eventually, receive, running_client, wall_clock
 from support.ports import free_port
-from support.program import in_process
 from support.server import ServerProcess, exported_samples
 
 pytestmark = pytest.mark.slow
@@ -87,29 +85,11 @@ def exported(server: ServerProcess, name: str) -> list[int]:
     return sorted(int(number) for of, _, number in ids if of == name)
 
 
-def told_lost(server: ServerProcess, name: str) -> list[dict[str, Any]]:
-    """What the installation of a node says it lost."""
-    of_node = (one for one in exported_samples(server) if one["messageId"].startswith(f"{name}-"))
-    installation = next(of_node)["receiverPublicKey"].rpartition(":")[2]
-    lines = map(json.loads, in_process("export", server.where).out.splitlines())
-    return [
-        line
-        for line in lines
-        if line.get("lost") and line["installationId"] == f"dt-installation:{installation}"
-    ]
-
-
-def assert_once_or_dropped(node: Node, settings: Settings, stored: list[int]) -> None:
+def assert_all_once(node: Node, settings: Settings, stored: list[int]) -> None:
     """A call that the kill interrupted may count or not; every other one counts once."""
     assert len(stored) == len(set(stored))
-    assert set(stored) <= node.begun
-    dropped = settings.status().dropped
-    assert len(node.done) <= len(stored) + dropped <= len(node.begun), (
-        len(node.done),
-        len(stored),
-        dropped,
-        len(node.begun),
-    )
+    assert node.done <= set(stored) <= node.begun
+    assert settings.status().dropped == 0
 
 
 def opted_in(path: Path) -> Settings:
@@ -122,7 +102,7 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
     settings = opted_in(tmp_path / "node.db")
     node = Node(tmp_path / "node.db", server.grpc, "killed", tmp_path / "log")
     dice = random.Random(3)
-    for _ in range(12):
+    for _ in range(8):
         before = len(node.done)
         node.start(rate=2000)
         eventually(lambda before=before: len(node.done) > before)  # type: ignore[misc]
@@ -132,14 +112,7 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
     node.wait()
     stored = exported(server, "killed")
     assert len(stored) > 200
-    assert_once_or_dropped(node, settings, stored)
-    # What is lost is what was taken in the last milliseconds before each kill, and is told.
-    dropped = settings.status().dropped
-    assert dropped < 12 * 400
-    lost = told_lost(server, "killed")
-    numbers = {n for one in lost for n in range(one["firstSequence"], one["lastSequence"] + 1)}
-    assert len(numbers) == dropped
-    assert all(one["lastSentAt"] - one["firstSentAt"] < 60_000 for one in lost)
+    assert_all_once(node, settings, stored)
 
 
 def test_sigkill_of_the_server_in_the_middle_of_pushes(tmp_path: Path) -> None:
@@ -212,7 +185,7 @@ def small_disk(path: Path, kilobytes: int) -> Iterator[Path]:
 
 
 def test_a_full_disk_costs_the_oldest_and_says_so(tmp_path: Path, server: ServerProcess) -> None:
-    with small_disk(tmp_path / "disk", 1024) as disk:
+    with small_disk(tmp_path / "disk", 4096) as disk:
         settings = opted_in(disk / "node.db")
         limits = Limits(buffered=200)
         with running_client(settings, server.grpc, limits=limits, timing=QUICK) as client:
@@ -270,12 +243,8 @@ def test_two_processes_on_one_outbox(tmp_path: Path, server: ServerProcess) -> N
     nodes[0].wait()
     eventually(lambda: settings.status().waiting == 0)
     stored = [exported(server, f"pair{which}") for which in range(2)]
-    assert all(len(numbers) == len(set(numbers)) for numbers in stored)
     assert stored[1] == list(range(1500))
-    total = len(stored[0]) + len(stored[1]) + settings.status().dropped
-    done = len(nodes[0].done) + len(nodes[1].done)
-    begun = len(nodes[0].begun) + len(nodes[1].begun)
-    assert done <= total <= begun
+    assert_all_once(nodes[0], settings, stored[0])
 
 
 def test_a_clock_that_was_set_back_a_day(tmp_path: Path, server: ServerProcess) -> None:

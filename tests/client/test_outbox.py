@@ -6,7 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy
 import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -15,17 +14,15 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from devtelemetry.client import Limits, Settings
 from devtelemetry.client.lost import Loss, Span
 from devtelemetry.client.outbox import Claim, News, NewSample, Outbox
-from devtelemetry.client.recorder import Recorder
+from devtelemetry.client.sources import Source
 from devtelemetry.client.stays import Joined, Left
-from devtelemetry.client.tally import Tally
-from devtelemetry.client.values import Outcome, Recorded, SentAtClock, Via
-from devtelemetry.client.wake import Alarm
 from support.clients import Clock
 
 LIMITS = Limits(samples=20, size_bytes=20 * 200, age_ms=3_600_000)
 SERVER = ("server:1", "dt_a")
 START = Clock().now_ms
 NONE = Loss(0, None)
+MEMORY = Source(0, 0)
 
 
 class OutboxAgainstAModel(RuleBasedStateMachine):
@@ -43,32 +40,37 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         self.claim: Claim | None = None
         self.done: set[int] = set()
         self.next = 1
+        self.generation = 0
         self.dropped = 0
         self.lost_numbers = set[int]()  # and not told yet
         self.open()
 
     def open(self) -> None:
         self.connection = self.settings.storage.connect()
-        self.tally = Tally.first_free(self.settings.storage.directory)
-        self.outbox = Outbox(self.connection, self.tally, LIMITS, "1.0")
-        self.lost = self.outbox.open(self.consent, [])
+        self.outbox = Outbox(self.connection, LIMITS, "1.0")
+        self.outbox.open(self.consent, 0, 0, self.clock.now_ms)
         self.outbox.requeue()
 
     def teardown(self) -> None:
         self.connection.close()
-        self.tally.close()
         self.directory.cleanup()
 
     @rule(count=st.integers(1, 30), lost=st.integers(0, 3), age_ms=st.integers(0, 7_200_000))
     def add(self, count: int, lost: int, age_ms: int) -> None:
         now = self.clock.now_ms
-        for _ in range(count + lost):
-            self.tally.count(self.consent, START)
-        new = [NewSample(b"x" * 100, now - age_ms, now) for _ in range(count)]
+        new = [NewSample(b"x" * 100, now - age_ms, now, "1.0") for _ in range(count)]
         loss = Loss(lost, Span(START, START))
-        self.outbox.add(
-            self.consent, new, [], lost=loss, since=0, settled=self.tally.taken, now_ms=now
-        )
+        self.generation += 1
+        for _ in range(2):  # the second time it is there already
+            self.outbox.add(
+                self.consent,
+                new,
+                [],
+                lost=loss,
+                since=0,
+                source=Source(0, self.generation),
+                now_ms=now,
+            )
         self.lose(range(self.next, self.next + lost))
         self.next += lost
         self.queued += [(self.next + position, now - age_ms) for position in range(count)]
@@ -117,19 +119,13 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         self.outbox.release(self.taken_claim())
         self.back_in_the_queue()
 
-    @rule(in_memory=st.integers(0, 5))
-    def die(self, in_memory: int) -> None:
-        """SIGKILL, with samples in memory that are not in the outbox yet."""
-        for _ in range(in_memory):
-            self.tally.count(self.consent, START)
+    @rule()
+    def die(self) -> None:
+        """SIGKILL."""
         self.claim = None
         self.back_in_the_queue()
         self.connection.close()
-        self.tally.close()
         self.open()
-        assert self.lost == in_memory
-        self.lose(range(self.next, self.next + in_memory))
-        self.next += in_memory
 
     @rule(milliseconds=st.integers(-7_200_000, 3_600_000))
     def let_time_pass(self, milliseconds: int) -> None:
@@ -193,33 +189,32 @@ TestOutboxAgainstAModel.settings = hypothesis_settings(
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> tuple[Settings, Outbox, sqlite3.Connection, Tally]:
+def opened(tmp_path: Path) -> tuple[Settings, Outbox, sqlite3.Connection]:
     settings = Settings(tmp_path / "node.db", clock=Clock())
     settings.enable()
     connection = settings.storage.connect()
-    tally = Tally.first_free(settings.storage.directory)
-    outbox = Outbox(connection, tally, Limits(size_bytes=10_000), "1.0")
-    outbox.open(1, [])
-    return settings, outbox, connection, tally
+    outbox = Outbox(connection, Limits(size_bytes=10_000), "1.0")
+    outbox.open(1, 0, 0, settings.clock())
+    return settings, outbox, connection
 
 
-Opened = tuple[Settings, Outbox, sqlite3.Connection, Tally]
+Opened = tuple[Settings, Outbox, sqlite3.Connection]
 
 
 def test_the_bound_in_bytes_drops_the_oldest(opened: Opened) -> None:
-    settings, outbox, _, _ = opened
+    settings, outbox, _ = opened
     now = settings.clock()
-    samples = [NewSample(b"x" * 936, now, now) for _ in range(25)]
-    outbox.add(1, samples, [], lost=NONE, since=0, settled=0, now_ms=now)
+    samples = [NewSample(b"x" * 936, now, now, "1.0") for _ in range(25)]
+    outbox.add(1, samples, [], lost=NONE, since=0, source=MEMORY, now_ms=now)
     status = settings.status()
     assert (status.waiting, status.dropped) == (10, 15)
 
 
 def test_a_claim_is_bounded_in_bytes_and_never_empty(opened: Opened) -> None:
-    settings, outbox, _, _ = opened
+    settings, outbox, _ = opened
     now = settings.clock()
-    samples = [NewSample(b"x" * 900, now, now) for _ in range(5)]
-    outbox.add(1, samples, [], lost=NONE, since=0, settled=0, now_ms=now)
+    samples = [NewSample(b"x" * 900, now, now, "1.0") for _ in range(5)]
+    outbox.add(1, samples, [], lost=NONE, since=0, source=MEMORY, now_ms=now)
     for expected in (1, 2, 2):
         claim = outbox.claim(
             1, *SERVER, max_samples=10, max_bytes=500 if expected == 1 else 1800, now_ms=now
@@ -229,18 +224,18 @@ def test_a_claim_is_bounded_in_bytes_and_never_empty(opened: Opened) -> None:
 
 
 def test_what_is_done_with_is_shown_for_a_while_and_then_gone(opened: Opened) -> None:
-    settings, outbox, connection, _ = opened
+    settings, outbox, connection = opened
     clock = settings.clock
     assert isinstance(clock, Clock)
     now = clock()
     for _ in range(3):
         outbox.add(
             1,
-            [NewSample(b"x", now, now) for _ in range(150)],
+            [NewSample(b"x", now, now, "1.0") for _ in range(150)],
             [],
             lost=NONE,
             since=0,
-            settled=0,
+            source=MEMORY,
             now_ms=now,
         )
         claim = outbox.claim(1, *SERVER, max_samples=500, max_bytes=10**6, now_ms=now)
@@ -256,14 +251,14 @@ def test_what_is_done_with_is_shown_for_a_while_and_then_gone(opened: Opened) ->
 
 
 def test_an_answer_to_an_older_membership_does_not_count(opened: Opened) -> None:
-    settings, outbox, _, _ = opened
+    settings, outbox, _ = opened
     now = settings.clock()
     joined = Joined("c1", now)
-    outbox.add(1, [], [joined], lost=NONE, since=0, settled=0, now_ms=now)
+    outbox.add(1, [], [joined], lost=NONE, since=0, source=MEMORY, now_ms=now)
     claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
     left = Left("c1", now + 5)
-    outbox.add(1, [], [left], lost=NONE, since=0, settled=0, now_ms=now)
+    outbox.add(1, [], [left], lost=NONE, since=0, source=MEMORY, now_ms=now)
     outbox.settle(claim, {}, News(None, "", now))
     claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=1, now_ms=now)
     assert claim is not None
@@ -271,15 +266,23 @@ def test_an_answer_to_an_older_membership_does_not_count(opened: Opened) -> None
 
 
 def test_after_an_opt_out_nothing_is_stored_or_claimed(opened: Opened) -> None:
-    settings, outbox, connection, _ = opened
+    settings, outbox, connection = opened
     now = settings.clock()
-    outbox.add(1, [NewSample(b"x", now, now)], [], lost=NONE, since=0, settled=0, now_ms=now)
+    outbox.add(
+        1, [NewSample(b"x", now, now, "1.0")], [], lost=NONE, since=0, source=MEMORY, now_ms=now
+    )
     claim = outbox.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=now)
     assert claim is not None
     settings.disable()
     settings.enable()
     outbox.add(
-        1, [NewSample(b"y", now, now)], [], lost=Loss(3, None), since=0, settled=9, now_ms=now
+        1,
+        [NewSample(b"y", now, now, "1.0")],
+        [],
+        lost=Loss(3, None),
+        since=0,
+        source=MEMORY,
+        now_ms=now,
     )
     outbox.release(claim)
     outbox.settle(claim, {}, News(None, "", now))
@@ -289,145 +292,12 @@ def test_after_an_opt_out_nothing_is_stored_or_claimed(opened: Opened) -> None:
     assert (status.waiting, status.acknowledged, status.dropped) == (0, 0, 0)
 
 
-def test_what_a_crash_cost_is_told_with_its_numbers_and_times(opened: Opened) -> None:
-    settings, outbox, connection, tally = opened
-    directory = settings.storage.directory
-    sample = NewSample(b"x", START, START)
-
-    def take(*sent_at: object) -> None:
-        for at in sent_at:
-            tally.count(1, at)
-
-    take(START, START + 1)
-    tally.storing()
-    outbox.add(1, [sample] * 2, [], lost=NONE, since=0, settled=2, now_ms=START)
-    tally.stored()
-    # Under way to the outbox, and still in memory; one of them is no sample.
-    take(START + 9, START + 7)
-    tally.storing()
-    take(START + 30, "noon", numpy.int64(START + 40))
-    connection.close()
-    tally.close()
-    connection = settings.storage.connect()
-    again = Outbox(connection, Tally.first_free(directory), Limits(), "1.0")
-    assert again.open(1, []) == 5
-    claim = again.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=START)
-    assert claim is not None
-    assert claim.lost == [(3, 7, START + 7, START + 40)]
-    again.settle(claim, {}, News(None, "", START))
-    claim = again.claim(1, *SERVER, max_samples=9, max_bytes=99, now_ms=START)
-    assert claim is not None
-    assert claim.lost == []
-
-
-def test_a_crash_of_a_shipped_client_leaves_a_gap_alone(opened: Opened) -> None:
-    settings, _, connection, tally = opened
-    for _ in range(3):
-        tally.count(1, None)  # as it did: without a time
-    connection.close()
-    tally.close()
-    connection = settings.storage.connect()
-    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
-    assert again.open(1, []) == 3
-    claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=START)
-    assert claim is not None
-    assert (claim.first_sequence, claim.lost) == (4, [])
-
-
-def test_what_memory_had_no_room_for_is_told(opened: Opened) -> None:
-    settings, outbox, _, tally = opened
-    recorder = Recorder(tally, Alarm(settings.storage.directory, tally.slot), capacity=2)
-
-    def take(sent_at: int) -> None:
-        recorder.take(to_take._replace(sent_at=sent_at))
-
-    to_take = Recorded(
-        *(1, START, "m", "c", START, b"", "", False, START, "", 0),
-        *(Outcome.HELD, "", Via.NOT_SAID, SentAtClock.AUTHOR),
-    )
-    for number in range(4):
-        take(START + number)
-    drained = recorder.drain()
-    recorder.put_back(drained)
-    take(START + 4)
-    drained = recorder.drain()
-    assert drained.lost == {1: Loss(3, Span(START, START + 2))}
-    outbox.add(
-        1, [], [], lost=drained.lost[1], since=START + 1, settled=drained.taken, now_ms=START
-    )
-    claim = outbox.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=START)
-    assert claim is not None
-    assert claim.lost == [(1, 3, START + 1, START + 2)]  # nothing of before the opt-in
-
-
-def test_the_loss_of_power_leaves_a_gap(opened: Opened) -> None:
-    settings, outbox, connection, tally = opened
-    now = settings.clock()
-    tally.count(1, START)
-    outbox.add(1, [NewSample(b"x", now, now)], [], lost=NONE, since=0, settled=1, now_ms=now)
-    connection.execute("update telemetry_tally set boot_id = 'an earlier one'")
-    connection.close()
-    tally.close()
-    connection = settings.storage.connect()
-    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
-    assert again.open(1, []) == 1
-    claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
-    assert claim is not None
-    again.add(1, [NewSample(b"y", now, now)], [], lost=NONE, since=0, settled=1, now_ms=now)
-    claim = again.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
-    assert claim is not None
-    assert claim.first_sequence == 3
-
-
-def test_an_orderly_end_leaves_none(opened: Opened) -> None:
-    settings, outbox, connection, tally = opened
-    tally.count(1, START)
-    outbox.close(1, tally.taken)
-    # Whatever the machine did since, the client had ended before.
-    connection.execute("update telemetry_tally set boot_id = 'an earlier one' where boot_id <> ''")
-    connection.close()
-    tally.close()
-    directory = settings.storage.directory
-    again = Outbox(settings.storage.connect(), Tally.first_free(directory), Limits(), "1.0")
-    assert again.open(1, []) == 0
-
-
-def test_losses_are_counted_though_the_first_try_to_fails(opened: Opened) -> None:
-    settings, _, connection, tally = opened
-    for _ in range(5):
-        tally.count(1, START)
-    connection.close()
-    tally.close()
-    connection = settings.storage.connect()
-    again = Outbox(connection, Tally.first_free(settings.storage.directory), Limits(), "1.0")
-    connection.execute("pragma query_only = on")  # as a full disk does
-    with pytest.raises(sqlite3.OperationalError):
-        again.open(1, [])
-    connection.execute("pragma query_only = off")
-    assert again.open(1, []) == 5
-
-
 def test_a_claim_is_on_the_disk_before_it_is_sent(opened: Opened) -> None:
-    settings, outbox, connection, _ = opened
+    settings, outbox, connection = opened
     now = settings.clock()
-    outbox.add(1, [NewSample(b"x", now, now)], [], lost=NONE, since=0, settled=0, now_ms=now)
+    outbox.add(
+        1, [NewSample(b"x", now, now, "1.0")], [], lost=NONE, since=0, source=MEMORY, now_ms=now
+    )
     assert connection.execute("pragma synchronous").fetchone()[0] == 1
     outbox.claim(1, *SERVER, max_samples=1, max_bytes=99, now_ms=now)
     assert connection.execute("pragma synchronous").fetchone()[0] == 2
-
-
-def test_what_a_client_lost_is_counted_by_whoever_starts_next(opened: Opened) -> None:
-    settings, _, _, tally = opened
-    directory = settings.storage.directory
-    other = Tally.first_free(directory)
-    assert (tally.slot, other.slot) == (0, 1)
-    for _ in range(7):
-        other.count(1, START)
-    other.close()  # killed
-    tally.close()  # ended in order, and its slot is taken first
-    again = Outbox(settings.storage.connect(), Tally.first_free(directory), Limits(), "1.0")
-    abandoned = list(Tally.all_free(directory))
-    assert [one.slot for one in abandoned] == [1]
-    assert again.open(1, abandoned) == 7
-    abandoned[0].close()
-    assert again.open(1, list(Tally.all_free(directory))) == 0

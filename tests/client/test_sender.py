@@ -786,7 +786,7 @@ def test_calls_do_nothing_before_start_and_after_close(settings: Settings) -> No
 def test_a_client_that_cannot_start_leaves_the_app_alone(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "node.db")
     settings.enable()
-    (settings.storage.directory / "0.wake").mkdir()
+    (settings.storage.directory / "sender.lock").mkdir()
     client = TelemetryClient(settings, "127.0.0.1:1", timing=QUICK)
     client.start()
     receive(client, "m1", later())

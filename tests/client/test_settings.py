@@ -19,7 +19,6 @@ from devtelemetry.client import (
     Unwritable,
 )
 from devtelemetry.client.storage import transaction
-from devtelemetry.client.tally import Tally
 from support.clients import Clock, eventually, receive, running_client, wall_clock
 from support.push_server import push_server
 
@@ -127,20 +126,6 @@ def test_an_opt_out_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
     on_disk = contents(tmp_path)
     assert [secret in on_disk for secret in secrets] == [False, False, True]
     assert path.stat().st_size < 100_000
-
-
-def test_an_opt_out_wipes_when_the_messages_were_that_a_killed_client_had_taken(
-    tmp_path: Path,
-) -> None:
-    settings = Settings(tmp_path / "node.db")
-    settings.enable()
-    sent_at = wall_clock()
-    tally = Tally.first_free(settings.storage.directory)
-    tally.count(1, sent_at)
-    tally.close()  # killed
-    assert sent_at.to_bytes(8, sys.byteorder) in contents(tmp_path)
-    settings.disable()
-    assert sent_at.to_bytes(8, sys.byteorder) not in contents(tmp_path)
 
 
 def files(directory: Path) -> list[Path]:

@@ -9,11 +9,6 @@
 docs/client.md says how it is used, docs/privacy.md what leaves the device.
 """
 
-import sys
-
-if sys.platform == "win32":
-    raise ImportError("devtelemetry.client needs a POSIX system: Linux, macOS, Android, iOS")
-
 from devtelemetry.client.blind import blind_channel, blind_envelope, blind_message, pseudonym
 from devtelemetry.client.client import TelemetryClient
 from devtelemetry.client.errors import BadSetting, ClientError, NotOffered, Unwritable

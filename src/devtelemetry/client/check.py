@@ -6,11 +6,13 @@ and what is allowed. Reasons stay on the device.
 
 import operator
 from collections.abc import Iterable
-from typing import NamedTuple
+from enum import IntEnum
+from typing import NamedTuple, TypeVar
 
 from devtelemetry.client.lost import EARLIEST, LATEST
 from devtelemetry.client.values import Recorded, SentAtClock, Via
 
+_Known = TypeVar("_Known", bound=IntEnum)
 _LARGEST = 2**32 - 1  # the wire's
 _NO_TIME = 2**63
 _MILLISECONDS = "an int, Unix milliseconds"
@@ -41,22 +43,32 @@ class Faulty(ValueError):
         self.fault = fault
 
 
-def check_recorded(recorded: Recorded) -> None:
-    """Raises Faulty for the first field that no sample can hold."""
-    check_time("sent_at", recorded.sent_at)
-    if type(recorded.received_at) is not int or recorded.received_at:
-        check_time("received_at", recorded.received_at)
-    for field in ("channel_id", "message_id", "envelope_id", "message_type", "reason"):
-        check_text(field, getattr(recorded, field))
+def checked(recorded: Recorded) -> Recorded:
+    """As plain values. Raises Faulty for the first field that no sample can hold."""
+    received_at = _integer("received_at", recorded.received_at, _MILLISECONDS)
+    size = _integer("message_size", recorded.message_size, "an int, bytes")
+    if not 0 <= size <= _LARGEST:
+        raise _wrong_value("message_size", "beyond that", f"0 to {_LARGEST}")
     if not isinstance(recorded.topics, bytes):
         raise _wrong_type("topics", recorded.topics, "bytes")
-    if not 0 <= _integer("message_size", recorded.message_size, "an int, bytes") <= _LARGEST:
-        raise _wrong_value("message_size", "beyond that", f"0 to {_LARGEST}")
-    for field, known in (("via", Via), ("sent_at_clock", SentAtClock)):
-        value = _integer(field, getattr(recorded, field), f"a {known.__name__}")
-        if value not in list(known):
-            names = ", ".join(one.name for one in known)
-            raise _wrong_value(field, "another number", f"{known.__name__}: {names}")
+    return Recorded(
+        consent=recorded.consent,
+        recorded_at=_integer("clock", recorded.recorded_at, _MILLISECONDS),
+        message_id=check_text("message_id", recorded.message_id),
+        channel_id=check_text("channel_id", recorded.channel_id),
+        sent_at=check_time("sent_at", recorded.sent_at),
+        topics=bytes(recorded.topics),
+        envelope_id=check_text("envelope_id", recorded.envelope_id),
+        sent_by_receiver=recorded.sent_by_receiver,
+        received_at=check_time("received_at", received_at) if received_at else 0,
+        message_type=check_text("message_type", recorded.message_type),
+        message_size=size,
+        outcome=recorded.outcome,
+        reason=check_text("reason", recorded.reason),
+        via=_one_of(Via, "via", recorded.via),
+        sent_at_clock=_one_of(SentAtClock, "sent_at_clock", recorded.sent_at_clock),
+        app_version=check_text("app_version", recorded.app_version),
+    )
 
 
 def check_time(field: str, value: object) -> int:
@@ -103,6 +115,14 @@ def _integer(field: str, value: object, allowed: str) -> int:
         except TypeError:
             pass
     raise _wrong_type(field, value, allowed)
+
+
+def _one_of(known: type[_Known], field: str, value: object) -> _Known:
+    number = _integer(field, value, f"a {known.__name__}")
+    if number not in list(known):
+        names = ", ".join(one.name for one in known)
+        raise _wrong_value(field, "another number", f"{known.__name__}: {names}")
+    return known(number)
 
 
 def _wrong_type(field: str, value: object, allowed: str) -> Faulty:

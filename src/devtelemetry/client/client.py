@@ -10,15 +10,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from devtelemetry.client import sources
 from devtelemetry.client.errors import BadSetting
+from devtelemetry.client.journal import Journal
+from devtelemetry.client.lock import Lock
 from devtelemetry.client.outbox import Limits, Outbox
-from devtelemetry.client.recorder import ChannelsSaid, Recorder
+from devtelemetry.client.record import pack_channels, pack_message
+from devtelemetry.client.recorder import Recorder
 from devtelemetry.client.schedule import Timing
 from devtelemetry.client.sender import Sender
 from devtelemetry.client.settings import SECOND_KEY, Settings, check_server, check_token
 from devtelemetry.client.stays import Joined, Left, Present, Said
-from devtelemetry.client.tally import Lock, Tally
-from devtelemetry.client.values import Outcome, Recorded, SentAtClock, Via
+from devtelemetry.client.values import Outcome, SentAtClock, Via
 from devtelemetry.client.wake import Alarm
 from devtelemetry.client.wire import App
 
@@ -107,20 +110,22 @@ class TelemetryClient:
             directory = self._settings.storage.directory
             connection = self._settings.storage.connect()
             parts.callback(connection.close)
-            tally = Tally.first_free(directory)
-            parts.callback(tally.close)
-            alarm = Alarm(directory, tally.slot)
+            outbox = Outbox(connection, self._limits, self._app.app_version)
+            journal = Journal.first_free(directory)
+            parts.callback(journal.close)
+            journal.settled = sources.generation_of(connection, journal.slot)
+            alarm = Alarm(directory, journal.slot)
             parts.callback(alarm.close)
             lock = Lock(directory / "sender.lock")
             parts.callback(lock.close)
-            recorder = Recorder(tally, alarm, self._limits.buffered)
+            recorder = Recorder(journal, alarm, self._limits.buffered)
+            if self._switch.consent:
+                recorder.open()
             sender = Sender(
                 self._settings,
                 self._app,
                 recorder,
-                alarm,
-                tally,
-                Outbox(connection, tally, self._limits, self._app.app_version),
+                outbox,
                 lock,
                 self._timing,
                 on_end=parts.close,  # by the thread: it may outlast `close`
@@ -131,8 +136,9 @@ class TelemetryClient:
             _LOG.warning("telemetry does not start: %s", error)
             return
         self._recorder, self._sender = recorder, sender
-        # The child of a fork has no thread that would store what it takes.
-        os.register_at_fork(after_in_child=functools.partial(_forget_parts, weakref.ref(self)))
+        if hasattr(os, "register_at_fork"):
+            # The child of a fork has no thread that would store what it takes.
+            os.register_at_fork(after_in_child=functools.partial(_forget_parts, weakref.ref(self)))
 
     def message_received(
         self,
@@ -347,7 +353,7 @@ class TelemetryClient:
         try:
             now = self._clock()
             self._recorder.take(
-                Recorded(
+                pack_message(
                     consent,
                     now,
                     message_id,
@@ -363,6 +369,7 @@ class TelemetryClient:
                     reason,
                     via,
                     sent_at_clock,
+                    self._app.app_version,
                 )
             )
         except Exception:
@@ -373,7 +380,8 @@ class TelemetryClient:
         if not consent or self._recorder is None:
             return
         try:
-            self._recorder.take(ChannelsSaid(consent, said_at(self._clock())))
+            now = self._clock()
+            self._recorder.take(pack_channels(consent, now, said_at(now)))
         except Exception:
             _LOG.exception("a membership could not be recorded")
 

@@ -4,7 +4,6 @@ They have numbers that no sample has. Which ones, and which time that was, is to
 until it knows: then nothing that was sent at other times is in doubt.
 """
 
-import operator
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -44,20 +43,10 @@ def hull(a: Span | None, b: Span | None) -> Span | None:
     return Span(min(a.first, b.first), max(a.last, b.last))
 
 
-def span_of(sent_at: Iterable[object]) -> Span | None:
-    """Of what an app said: whatever is no time is passed over."""
-    times = [time for at in sent_at if (time := time_of(at))]
+def span_of(sent_at: Iterable[int]) -> Span | None:
+    """0 is no time, and passed over."""
+    times = [at for at in sent_at if at]
     return Span(min(times), max(times)) if times else None
-
-
-def time_of(sent_at: object) -> int:
-    """What an app said as Unix ms; 0: it is no time."""
-    if type(sent_at) is not int:
-        try:
-            sent_at = operator.index(sent_at)  # type: ignore[arg-type]
-        except TypeError:
-            return 0
-    return sent_at if EARLIEST <= sent_at <= LATEST else 0
 
 
 def remember(

@@ -17,12 +17,13 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from devtelemetry.client import lost as losses
-from devtelemetry.client import stays
+from devtelemetry.client import sources, stays
 from devtelemetry.client.lost import Loss, LostNumbers, Span, span_of
+from devtelemetry.client.machine import boot_id, uptime_ms
 from devtelemetry.client.settings import Problem, other_key_reports
+from devtelemetry.client.sources import Source
 from devtelemetry.client.stays import Said, Stay
 from devtelemetry.client.storage import transaction
-from devtelemetry.client.tally import Tally, boot_id, settle, take_over, uptime_ms
 
 DAY_MS = 86_400_000
 _SHOWN_ROWS = 200  # of what is done with, for people to look at
@@ -38,7 +39,7 @@ class Limits:
     samples   in the outbox
     size_bytes   that they take there
     age_ms    by their sentAt; the server takes nothing older than its retention (7 days)
-    buffered  samples in memory, on their way into the outbox
+    buffered  calls on their way into the outbox; about 2 MiB of them outlive the process
     """
 
     samples: int = 100_000
@@ -77,6 +78,7 @@ class NewSample(NamedTuple):
     sample: bytes
     sent_at: int
     recorded_at: int
+    app_version: str
     reason: str = ""
 
 
@@ -115,33 +117,48 @@ class Outbox:
     consent  every call that names one does nothing if another one is given by now
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, tally: Tally, limits: Limits, app_version: str
-    ) -> None:
+    def __init__(self, connection: sqlite3.Connection, limits: Limits, app_version: str) -> None:
         self._connection = connection
-        self._tally = tally
         self._limits = limits
         self._app_version = app_version
 
     # ------------------------------------------------------------------------------ from the app
 
-    def open(self, consent: int, abandoned: Iterable[Tally]) -> int:
-        """Counts what clients lost that ended in the midst of it; returns how many samples.
+    def unended(self) -> list[int]:
+        """Slots of clients that run, or did not end in order."""
+        return sources.unended(self._connection)
 
-        abandoned  slots of clients that ended and that nobody took over
+    def open(self, consent: int, slot: int, generation: int, now_ms: int) -> int:
+        """Notes that a client runs; returns how many samples its slot has lost, at least.
+
+        generation  of its journal, up to which it holds nothing
         """
         with transaction(self._connection, durable=True) as connection:
             identity = _identity(connection, consent)
             if identity is None:
                 return 0
-            lost = [take_over(connection, self._tally, consent)]
-            for tally in abandoned:
-                lost.append(take_over(connection, tally, consent))
-                settle(connection, tally, consent, tally.taken, is_open=False)
-            for loss in lost:
-                _drop(connection, loss, identity.opted_in_at)
-        self._tally.inherited = None
-        return sum(loss.number for loss in lost)
+            lost = self._lose_with_the_power(connection, slot, identity, now_ms)
+            sources.note(connection, Source(slot, generation))
+            sources.note_run(connection, slot, runs=True)
+        return lost
+
+    def end(self, consent: int, slot: int, now_ms: int) -> int:
+        """Notes that a client has ended, and that nothing of it is left. As `open`."""
+        with transaction(self._connection, durable=True) as connection:
+            identity = _identity(connection, consent)
+            if identity is None:
+                return 0
+            lost = self._lose_with_the_power(connection, slot, identity, now_ms)
+            sources.note_run(connection, slot, runs=False)
+        return lost
+
+    def _lose_with_the_power(
+        self, connection: sqlite3.Connection, slot: int, identity: Identity, now_ms: int
+    ) -> int:
+        since = identity.opted_in_by(now_ms)
+        loss = sources.lost_with_the_power(connection, slot, since, now_ms)
+        _drop(connection, loss, since)
+        return loss.number
 
     def identity(self, consent: int) -> Identity | None:
         """None: that consent is not given (any more)."""
@@ -169,20 +186,21 @@ class Outbox:
         *,
         lost: Loss,
         since: int,
-        settled: int,
+        source: Source,
         now_ms: int,
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Queues samples, numbered in their order.
+        """Queues samples, numbered in their order, unless that is done already.
 
         said     of channels
-        counts   by name, of what was said wrongly or of a time before the opt-in
-        lost     samples before these that memory had no room for
+        lost     samples beside these that memory had no room for
         since    the opt-in, Unix ms, by the clock as it is set now
-        settled  of the tally, once these are in
+        source   where they come from: noted with them
+        counts   by name, of what was said wrongly or of a time before the opt-in
         """
         with transaction(self._connection) as connection:
-            if _identity(connection, consent) is None:
+            is_done = 0 < source.generation <= sources.generation_of(connection, source.slot)
+            if is_done or _identity(connection, consent) is None:
                 return
             _drop(connection, lost, since)
             if samples:
@@ -194,7 +212,7 @@ class Outbox:
                 " on conflict (name) do update set number = number + excluded.number",
                 counts.items(),
             )
-            settle(connection, self._tally, consent, settled, is_open=True)
+            sources.note(connection, source)
 
     def _insert(
         self, connection: sqlite3.Connection, samples: Sequence[NewSample], now_ms: int
@@ -210,7 +228,7 @@ class Outbox:
                     new.sample,
                     new.sent_at,
                     new.recorded_at,
-                    self._app_version,
+                    new.app_version,
                     now_ms,
                     new.reason,
                 )
@@ -429,15 +447,6 @@ class Outbox:
         with transaction(self._connection) as connection:
             if _identity(connection, consent) is not None:
                 _report(connection, news)
-
-    def close(self, consent: int, settled: int) -> None:
-        """Ends in order: what is not in the outbox by now is lost knowingly.
-
-        settled  of the tally
-        """
-        with transaction(self._connection, durable=True) as connection:
-            if _identity(connection, consent) is not None:
-                settle(connection, self._tally, consent, settled, is_open=False)
 
 
 def _identity(connection: sqlite3.Connection, consent: int) -> Identity | None:

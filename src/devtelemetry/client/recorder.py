@@ -1,99 +1,126 @@
-"""From the app's threads into memory: the only part that an app waits for.
+"""From the app's threads to the background thread: the only part that an app waits for.
 
-No file, no lock that anyone holds for longer than an append. What is taken is counted in the tally
-before the call returns, and is in the outbox some milliseconds later.
+A call makes a record, copies it into the journal, and is done: no system call, and no lock that
+anyone holds for longer than a copy. What is taken is in the outbox some milliseconds later.
 """
 
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Mapping
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
+from devtelemetry.client.journal import Journal
 from devtelemetry.client.lost import Loss, hull, span_of
-from devtelemetry.client.stays import Said
-from devtelemetry.client.tally import Tally
-from devtelemetry.client.values import Recorded
+from devtelemetry.client.record import sample_of
 from devtelemetry.client.wake import Alarm
 
 
-class ChannelsSaid(NamedTuple):
-    consent: int
-    said: Said
-
-
-class Drained(NamedTuple):
+@dataclass(slots=True)
+class Drained:
     """What was taken since the last time.
 
     lost        by consent: samples before these that there was no room for
-    taken       of the tally: all up to here is in this or was in earlier ones
+    generation  of the journal: all up to it is in this or was in earlier ones
     """
 
-    items: list[Recorded | ChannelsSaid]
-    lost: Mapping[int, Loss]
-    taken: int
+    records: deque[bytes]
+    lost: dict[int, Loss]
+    generation: int
 
 
+@dataclass(slots=True)
 class Recorder:
     """Takes from any thread, gives to one.
 
-    capacity  items at most; then the oldest goes, counted
+    capacity  records at most; then the oldest goes, counted
     """
 
-    def __init__(self, tally: Tally, alarm: Alarm, capacity: int) -> None:
-        self._tally = tally
-        self._alarm = alarm
-        self._capacity = capacity
-        self._lock = threading.Lock()
-        self._items: deque[Recorded | ChannelsSaid] = deque()
-        self._lost: dict[int, Loss] = {}
-        self._wants_ring = False
+    journal: Journal
+    alarm: Alarm
+    capacity: int
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _records: deque[bytes] = field(default_factory=deque)
+    _lost: dict[int, Loss] = field(default_factory=dict)
+    _drained: Drained | None = None  # and not stored yet
+    _is_storing: bool = False
+    _wants_ring: bool = False
+    _is_open: bool = False
 
-    def take(self, item: Recorded | ChannelsSaid) -> None:
+    def open(self) -> None:
+        """Whatever is taken from now on outlives the process. Raises OSError."""
         with self._lock:
-            if len(self._items) >= self._capacity:
+            self._open()
+
+    def _open(self) -> None:
+        self._is_open = True  # not tried again with each call
+        self.journal.open()
+
+    def take(self, record: bytes) -> None:
+        with self._lock:
+            if not self._is_open:
+                # Switched on this moment: the thread would do it next. Without room on the disk
+                # what is taken is in memory alone.
+                with contextlib.suppress(OSError):
+                    self._open()
+            held = len(self._records)
+            if self._drained is not None and not self._is_storing:
+                held += len(self._drained.records)
+            if held >= self.capacity:
                 self._drop_oldest()
-            if type(item) is Recorded:
-                self._tally.count(item.consent, item.sent_at)
-            self._items.append(item)
-        if self._wants_ring:
+            if not self.journal.append(record):
+                sample = sample_of(record)
+                if sample is not None:
+                    self.journal.count_beyond(*sample)
+            self._records.append(record)
+        if self._wants_ring or (self.is_urgent and not self._is_storing):
             # The first after a silence pays for it, not each.
             self._wants_ring = False
-            self._alarm.ring()
+            self.alarm.ring()
 
-    def drain(self) -> Drained:
-        with self._lock:
-            drained = Drained(list(self._items), self._lost, self._tally.taken)
-            self._items.clear()
-            self._lost = {}
-            self._tally.storing()
-        return drained
+    @property
+    def is_urgent(self) -> bool:
+        """Whether the journal is going to be full soon."""
+        return self.journal.is_half_full
 
-    def put_back(self, drained: Drained) -> None:
-        """It could not be stored: it waits here, in front of what came since."""
+    def drain(self) -> Drained | None:
+        """To be stored; the same again until it is `settled`. None: there is nothing."""
         with self._lock:
-            self._items.extendleft(reversed(drained.items))
-            self._add_lost(drained.lost)
-            while len(self._items) > self._capacity:
+            if self._drained is None:
+                if not self._records and not self._lost:
+                    return None
+                self._drained = Drained(self._records, self._lost, self.journal.turn())
+                self._records, self._lost = deque(), {}
+            self._is_storing = True
+            return self._drained
+
+    def put_back(self) -> None:
+        """It could not be stored: it waits here."""
+        with self._lock:
+            self._is_storing = False
+            while self._drained and len(self._drained.records) + len(self._records) > self.capacity:
                 self._drop_oldest()
 
-    def give_up(self, drained: Drained) -> None:
+    def give_up(self) -> None:
         """It can never be stored: it is lost, and counted."""
         with self._lock:
-            self._add_lost(drained.lost)
-            for item in drained.items:
-                self._count_lost(item)
+            assert self._drained is not None
+            for record in self._drained.records:
+                _count_lost(self._drained.lost, record)
+            self._drained.records.clear()
+            self._is_storing = False
+
+    def settled(self) -> None:
+        """It is stored, or nobody's any more."""
+        drained, self._drained = self._drained, None
+        assert drained is not None
+        self.journal.settle(drained.generation)
+        self._is_storing = False
 
     def _drop_oldest(self) -> None:
-        self._count_lost(self._items.popleft())
-
-    def _count_lost(self, item: Recorded | ChannelsSaid) -> None:
-        if type(item) is Recorded:
-            self._add_lost({item.consent: Loss(1, span_of([item.sent_at]))})
-
-    def _add_lost(self, lost: Mapping[int, Loss]) -> None:
-        for consent, (number, span) in lost.items():
-            known = self._lost.get(consent, Loss(0, None))
-            self._lost[consent] = Loss(known.number + number, hull(known.span, span))
+        if self._drained is not None and self._drained.records and not self._is_storing:
+            _count_lost(self._drained.lost, self._drained.records.popleft())
+        else:
+            _count_lost(self._lost, self._records.popleft())
 
     def sleep(self, seconds: float, *, while_waiting: float) -> None:
         """Sleeps in the alarm, for ever if that is infinite; what is taken wakes the sleeper.
@@ -102,8 +129,16 @@ class Recorder:
         """
         # First said, then looked: what is taken in between rings.
         self._wants_ring = True
-        if self._items:
+        if self._records:
             self._wants_ring = False
             seconds = min(seconds, while_waiting)
-        self._alarm.sleep(seconds)
+        self.alarm.sleep(seconds)
         self._wants_ring = False
+
+
+def _count_lost(lost: dict[int, Loss], record: bytes) -> None:
+    sample = sample_of(record)
+    if sample is not None:
+        consent, sent_at = sample
+        known = lost.get(consent, Loss(0, None))
+        lost[consent] = Loss(known.number + 1, hull(known.span, span_of([sent_at])))

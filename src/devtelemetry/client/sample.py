@@ -4,29 +4,21 @@ import logging
 import re
 
 from devtelemetry.client.blind import blind_channel, blind_envelope, blind_message, short_id
-from devtelemetry.client.check import (
-    Fault,
-    Faulty,
-    check_recorded,
-    check_text,
-    check_texts,
-    check_time,
-)
+from devtelemetry.client.check import Fault, Faulty
 from devtelemetry.client.lost import LostNumbers
 from devtelemetry.client.outbox import Identity, NewSample
+from devtelemetry.client.record import MAX_SAMPLE_BYTES
 from devtelemetry.client.stays import Joined, Left, Present, Said, Stay
 from devtelemetry.client.values import Recorded
 from devtelemetry.v1 import telemetry_pb2
 
-MAX_SAMPLE_BYTES = 64 * 1024  # many would not fit one push
 _REASON = re.compile(r"[a-z0-9_.-]{1,64}")
 _TIDY_LETTERS = 300
 _LOG = logging.getLogger("devtelemetry.client")
 
 
 def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
-    """The sample as it is sent. Raises Faulty if none can be made of it."""
-    check_recorded(recorded)
+    """The sample as it is sent. Raises Faulty if it is too large."""
     sample = telemetry_pb2.Sample()
     if identity.blind_ids:
         channel_id = recorded.channel_id
@@ -54,26 +46,22 @@ def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
     if len(encoded) > MAX_SAMPLE_BYTES:
         allowed = f"{len(encoded)} bytes; allowed: up to {MAX_SAMPLE_BYTES}"
         raise Faulty(Fault("wrong_value", "sample", allowed))
-    # As it was encoded: the app may have said it in a type of its own.
-    return NewSample(encoded, sample.sent_at, recorded.recorded_at)
+    return NewSample(encoded, recorded.sent_at, recorded.recorded_at, recorded.app_version)
 
 
 def to_said(said: Said, identity: Identity) -> Said:
-    """As it is sent. Raises Faulty."""
-    at = check_time("at", said.at)
+    """As it is sent."""
 
     def as_sent(channel_id: str) -> str:
-        if not check_text("channel_id", channel_id):
-            raise Faulty(Fault("wrong_value", "channel_id", "empty; allowed: a channel's id"))
         return blind_channel(channel_id) if identity.blind_ids else short_id(channel_id)
 
     match said:
-        case Joined(channel_id):
+        case Joined(channel_id, at):
             return Joined(as_sent(channel_id), at)
-        case Left(channel_id):
+        case Left(channel_id, at):
             return Left(as_sent(channel_id), at)
-        case Present(channel_ids):
-            return Present(tuple(map(as_sent, check_texts("channel_ids", channel_ids))), at)
+        case Present(channel_ids, at):
+            return Present(tuple(map(as_sent, channel_ids)), at)
 
 
 def to_membership(stay: Stay) -> telemetry_pb2.Membership:

@@ -24,7 +24,7 @@ class Timing:
     batch              ... or fewer, once the oldest has waited so long
     heartbeat          the longest silence while the user is opted in: half of the shortest common
                        window, so that a receiver without new messages still counts in it
-    flush              the least time between two writes to the outbox: what a kill costs at most
+    flush              the least time between two writes to the outbox, unless much waits
     deadline           for one answer
     first_retry        after a failure; doubled each time
     longest_retry      however often it failed

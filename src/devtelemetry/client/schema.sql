@@ -85,13 +85,13 @@ create table if not exists telemetry_farewell (
     primary key (installation_id, server)
 );
 
--- One row a running client: how much of what it took from the app is in the outbox (tally.py).
-create table if not exists telemetry_tally (
-    slot     integer primary key,
-    consent  integer not null,
-    settled  integer not null,
-    boot_id  text    not null            -- of the machine while the client runs; empty: it was closed in order
+-- One row a client that ran: up to which generation what is in its journal is in the outbox (journal.py).
+create table if not exists telemetry_journal (
+    slot        integer primary key,
+    generation  integer not null,
+    boot_id     text    not null         -- of the machine while the client runs; empty: it has ended, and nothing of it is left
 );
+drop table if exists telemetry_tally;    -- what earlier versions had in its place
 
 -- At most one row: how the last attempt to send went, for people.
 create table if not exists telemetry_status (

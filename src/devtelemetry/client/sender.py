@@ -9,7 +9,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,15 +17,16 @@ import grpc
 
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
+from devtelemetry.client.journal import Journal, slots
+from devtelemetry.client.lock import Lock
 from devtelemetry.client.lost import Loss
-from devtelemetry.client.outbox import Claim, Farewell, News, Outbox
+from devtelemetry.client.outbox import Claim, Farewell, Identity, News, Outbox
+from devtelemetry.client.record import unpack_all
 from devtelemetry.client.recorder import Drained, Recorder
 from devtelemetry.client.sample import tidy
 from devtelemetry.client.schedule import Backoff, Schedule, Timing
 from devtelemetry.client.settings import SECOND_KEY, Problem, Settings
-from devtelemetry.client.tally import Lock, Tally
-from devtelemetry.client.values import Recorded
-from devtelemetry.client.wake import Alarm
+from devtelemetry.client.sources import Source
 from devtelemetry.client.wire import (
     App,
     made_of,
@@ -62,8 +63,6 @@ class Sender:
         settings: Settings,
         app: App,
         recorder: Recorder,
-        alarm: Alarm,
-        tally: Tally,
         outbox: Outbox,
         lock: Lock,
         timing: Timing,
@@ -73,8 +72,8 @@ class Sender:
         self._settings = settings
         self._app = app
         self._recorder = recorder
-        self._alarm = alarm
-        self._tally = tally
+        self._alarm = recorder.alarm
+        self._journal = recorder.journal
         self._outbox = outbox
         self._lock = lock  # held while a push is under way: one process at a time speaks
         self._timing = timing
@@ -115,13 +114,13 @@ class Sender:
             try:
                 pause = self._step()
                 failures.succeeded()
-                self._tally.set_stuck(False)
+                self._journal.set_stuck(False)
             except Exception as error:
                 # A full disk, a file that somebody keeps, or a fault of ours: none of it ends us.
                 failures.failed(time.monotonic())
                 pause = failures.until - time.monotonic()
                 is_known = isinstance(error, sqlite3.Error | OSError | ClientError)
-                self._tally.set_stuck(is_known)
+                self._journal.set_stuck(is_known)
                 _LOG.warning("%s; tried again in %.1f s", error, pause, exc_info=not is_known)
             if self._stop_at is not None:
                 left = self._stop_at - time.monotonic()
@@ -143,7 +142,7 @@ class Sender:
         if self._revision != self._settings.switch.revision:
             self._look_at_settings()
         now = time.monotonic()
-        if now >= self._next_flush or self._is_stopping:
+        if now >= self._next_flush or self._is_stopping or self._recorder.is_urgent:
             self._flush()
             self._next_flush = now + self._timing.flush
         if self._push is not None:
@@ -386,15 +385,11 @@ class Sender:
             self._settings.agree()
             self._vanish_at = time.monotonic()
             return
-        with contextlib.ExitStack() as ended:
-            abandoned = []
-            for tally in Tally.all_free(self._settings.storage.directory):
-                ended.callback(tally.close)
-                abandoned.append(tally)
-            lost = self._outbox.open(consent, abandoned)
+        self._recorder.open()
+        lost = self._recover(consent)
         self._consent = consent
         if lost:
-            _LOG.info("%d samples were lost when the app last ended", lost)
+            _LOG.info("samples were lost when the machine last ended")
         self._note_last_contact()
 
     def _note_last_contact(self) -> None:
@@ -410,31 +405,61 @@ class Sender:
 
     def _flush(self) -> None:
         drained = self._recorder.drain()
-        if not drained.items and not drained.lost:
-            return
+        while drained is not None:
+            self._move(drained)
+            drained = self._recorder.drain() if self._is_stopping else None
+
+    def _move(self, drained: Drained) -> None:
         try:
             if self._settings.switch.consent != self._consent:
                 # Taken under a consent that was given a moment ago, maybe: that first.
                 self._look_at_settings()
-            self._store(drained)
-            self._tally.stored()
+            identity = self._outbox.identity(self._consent) if self._is_on else None
+            if identity is not None:
+                source = Source(self._journal.slot, drained.generation)
+                self._store(identity, drained.records, drained.lost, source)
         except sqlite3.ProgrammingError:
-            self._recorder.give_up(drained)
+            self._recorder.give_up()
             raise
         except (sqlite3.DatabaseError, ClientError, OSError):
-            self._recorder.put_back(drained)
+            self._recorder.put_back()
             raise
         except Exception:
             # A fault of ours would be met again with these, and hold up all that comes after them.
-            self._recorder.give_up(drained)
+            self._recorder.give_up()
             raise
+        self._recorder.settled()
 
-    def _store(self, drained: Drained) -> None:
-        identity = self._outbox.identity(self._consent) if self._is_on else None
-        if identity is None:
-            return
+    def _recover(self, consent: int) -> int:
+        """Stores what clients took that ended in the midst of it; how many samples are lost.
+
+        Exactly once: the outbox notes which fillings of a journal it has.
+        """
+        now_ms = self._settings.clock()
+        own = self._journal.slot
+        lost = 0
+        directory = self._settings.storage.directory
+        identity = self._outbox.identity(consent)
+        for slot in sorted({*slots(directory), *self._outbox.unended()} - {own}):
+            journal = Journal.take(directory, slot)
+            if journal is None or identity is None:
+                continue  # that client runs
+            with contextlib.closing(journal):
+                for half in journal.left():
+                    self._store(identity, half.records, half.lost, Source(slot, half.generation))
+                lost += self._outbox.end(consent, slot, now_ms)
+                journal.remove()
+        return lost + self._outbox.open(consent, own, self._journal.settled, now_ms)
+
+    def _store(
+        self,
+        identity: Identity,
+        records: Iterable[bytes],
+        lost: Mapping[int, Loss],
+        source: Source,
+    ) -> None:
         # What was taken under another consent than the one that is given now is nobody's any more.
-        ours = [item for item in drained.items if item.consent == identity.consent]
+        ours = (item for item in unpack_all(records) if item.consent == identity.consent)
         now_ms = self._settings.clock()
         since = identity.opted_in_by(now_ms)
         made = made_of(ours, identity, since)
@@ -442,9 +467,9 @@ class Sender:
             identity.consent,
             made.samples,
             made.said,
-            lost=drained.lost.get(identity.consent, Loss(0, None)),
+            lost=lost.get(identity.consent, Loss(0, None)),
             since=since,
-            settled=drained.taken,
+            source=source,
             now_ms=now_ms,
             counts=made.counts,
         )
@@ -470,8 +495,6 @@ class Sender:
                 self._outbox.release(self._push.sent)
 
     def _close_outbox(self) -> None:
-        left = self._recorder.drain()
-        unsettled = sum(loss.number for loss in left.lost.values()) + sum(
-            isinstance(item, Recorded) for item in left.items
-        )
-        self._outbox.close(self._consent, left.taken - unsettled)
+        if self._recorder.drain() is None:  # else whoever comes next stores it
+            self._outbox.end(self._consent, self._journal.slot, self._settings.clock())
+            self._journal.remove()

@@ -17,9 +17,10 @@ from enum import StrEnum
 
 from devtelemetry.client.blind import pseudonym, short_id
 from devtelemetry.client.errors import BadSetting, NotOffered, Unwritable
+from devtelemetry.client.journal import any_is_stuck, wipe_all
+from devtelemetry.client.machine import boot_id, uptime_ms
 from devtelemetry.client.storage import Storage, path_of, transaction
 from devtelemetry.client.switch import Switch
-from devtelemetry.client.tally import any_is_stuck, boot_id, uptime_ms, wipe_times
 from devtelemetry.client.wake import ring_all
 from devtelemetry.v1 import telemetry_pb2
 
@@ -63,7 +64,7 @@ class Status:
     set_aside     samples that the server refused or that cannot be sent, since the opt-in; the
                   latest are kept, with their reasons
     acknowledged  samples that the server has, since the opt-in
-    dropped       samples lost on this device since the opt-in: the outbox was full, or a crash
+    dropped       samples lost on this device since the opt-in: there was no room, or no power
     before_opt_in  messages since then that were sent before it; nothing is kept of them
     faults        how often since then the app said what cannot be, by kind and field; such samples
                   are set aside
@@ -152,11 +153,11 @@ class Settings:
             is_half_off = row.telemetry_enabled and self.switch.consent != row.consent
             is_withdrawn = row.telemetry_enabled and not row.given
             if is_half_off or is_withdrawn:
+                self._wipe_journals()
                 _opt_out(connection)
             if is_half_off or not row.given:
                 self.switch.consent = 0
         if is_half_off or is_withdrawn:
-            wipe_times(self.storage.directory)
             self.vanish()
         self._announce()
 
@@ -218,14 +219,21 @@ class Settings:
         self.switch.consent = 0
         try:
             with self._writing(durable=True) as connection:
+                # Inside: what is taken under a new opt-in must not be wiped.
+                self._wipe_journals()
                 _opt_out(connection)
                 # Again: somebody may have opted in while we waited for the file.
                 self.switch.consent = 0
                 self.switch.flush()
-            wipe_times(self.storage.directory)
             self.vanish()
         finally:
             self._announce()
+
+    def _wipe_journals(self) -> None:
+        try:
+            wipe_all(self.storage.directory)
+        except OSError as error:
+            raise Unwritable(f"{self.storage.directory}: {error}") from error
 
     def vanish(self) -> bool:
         """What was deleted leaves the disk too; returns whether all of it did.
@@ -381,7 +389,7 @@ def _opt_out(connection: sqlite3.Connection) -> None:
         " select installation_id, recipient.server, token"
         " from telemetry_identity, telemetry_recipient as recipient"
     )
-    for table in ("outbox", "stay", "lost", "recipient", "identity", "status", "count", "tally"):
+    for table in ("outbox", "stay", "lost", "recipient", "identity", "status", "count", "journal"):
         connection.execute(f"delete from telemetry_{table}")  # noqa: S608 - our own names
     connection.execute("update telemetry_settings set telemetry_enabled = 0, opted_in_at = null")
 

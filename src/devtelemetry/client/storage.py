@@ -21,7 +21,7 @@ BUSY_SECONDS = 5.0  # how long another process may keep the file
 _ACCOUNT = "-account-"
 _HAS_TABLE = "select 1 from sqlite_master where name = ?"
 _FIRST = "telemetry_settings"  # the table that every version has
-_NEWEST = "telemetry_count"  # the table that the latest version of the schema brought
+_NEWEST = "telemetry_journal"  # the table that the latest version of the schema brought
 _SCHEMA, _UPGRADE = (
     resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
     for name in ("schema.sql", "upgrade.sql")
@@ -41,6 +41,7 @@ class Storage:
                 # Looked at first: opening the settings must not wait for whoever writes.
                 if not _has(connection, _NEWEST):
                     _make(connection)
+                    self._remove_what_earlier_versions_made()
             except sqlite3.Error as error:
                 raise Unwritable(f"{self.path}: {error}") from error
 
@@ -51,13 +52,15 @@ class Storage:
         directory.mkdir(mode=0o700, exist_ok=True)
         return directory
 
+    def _remove_what_earlier_versions_made(self) -> None:
+        directory = self.directory
+        for path in (*directory.glob("*.tally"), *directory.glob("*.wake")):
+            path.unlink()
+
     def connect(self) -> sqlite3.Connection:
         """A connection for one thread. Raises Unwritable."""
         try:
-            # SQLite would make it readable for all that the umask lets. One that is there is not
-            # opened: to close it again would drop the locks that this process has on it.
-            with contextlib.suppress(FileExistsError):
-                os.close(os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+            make_private(self.path)
             connection = sqlite3.connect(
                 self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
@@ -74,6 +77,14 @@ class Storage:
         except (OSError, sqlite3.Error) as error:
             raise Unwritable(f"{self.path}: {error}") from error
         return connection
+
+
+def make_private(path: Path) -> None:
+    """Makes an empty file that its owner alone can read, if there is none."""
+    # SQLite would make it readable for all that the umask lets. One that is there is not opened: to
+    # close it again would drop the locks that this process has on it.
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
 
 def path_of(path: str | os.PathLike[str], account: str) -> Path:

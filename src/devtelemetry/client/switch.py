@@ -16,24 +16,23 @@ import mmap
 import os
 from pathlib import Path
 
+from devtelemetry.client.storage import make_private
+
 _BYTES = 4096  # one page
 
 
-def mapped_words(path: Path) -> tuple[mmap.mmap, memoryview]:
-    """The file at `path` as 64-bit words, made of zeros if it is not there.
+def mapped(path: Path, size: int) -> tuple[mmap.mmap, memoryview]:
+    """The file at `path`, and the same as 64-bit words; zeros up to `size` if it is shorter.
 
     Aligned words of a mapping are read and written whole (on 64-bit machines), and survive the end
     of the process. Whoever truncates the file ends the processes that have it mapped.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        if os.fstat(descriptor).st_size < _BYTES:
-            # Written, not truncated to size: a hole would need disk space at the first access.
-            os.pwrite(descriptor, bytes(_BYTES), 0)
-            os.fsync(descriptor)
-        mapping = mmap.mmap(descriptor, _BYTES)
-    finally:
-        os.close(descriptor)
+    with path.open("r+b", buffering=0) as file:
+        # Written, not truncated to size: a hole would need disk space at the first access.
+        missing = size - file.seek(0, os.SEEK_END)
+        if missing > 0 and file.write(bytes(missing)) < missing:
+            raise OSError(f"{path}: there is no room for {size} bytes")
+        mapping = mmap.mmap(file.fileno(), size)
     return mapping, memoryview(mapping).cast("Q")
 
 
@@ -42,7 +41,8 @@ class Switch:
 
     def __init__(self, directory: Path) -> None:
         self.is_new = not (directory / "switch").exists()
-        self._mapping, self._words = mapped_words(directory / "switch")
+        make_private(directory / "switch")
+        self._mapping, self._words = mapped(directory / "switch", _BYTES)
 
     @property
     def consent(self) -> int:

@@ -48,3 +48,4 @@ class Recorded(NamedTuple):
     reason: str
     via: Via
     sent_at_clock: SentAtClock
+    app_version: str  # of the app that recorded it

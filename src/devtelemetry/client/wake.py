@@ -1,61 +1,91 @@
 """Waking a client's background thread, from its own process or another one.
 
-A pipe with a name: the thread sleeps in it without a timer, and a byte wakes it. Whoever changes a
-setting writes one into the pipe of every client that runs on the same file.
+The thread sleeps on an event, without a timer. For other processes a second thread waits for
+datagrams on a port of this machine: whoever changes a setting sends one to every client that runs
+on the same file. Port and a random word are in a file that only the user can read; nothing but that
+word wakes anybody.
 """
 
 import contextlib
-import math
-import os
-import select
+import logging
+import secrets
+import socket
 import threading
 from pathlib import Path
 
-_SUFFIX = ".wake"
+from devtelemetry.client.storage import make_private
+
+_SUFFIX = ".port"
+_HERE = "127.0.0.1"
+_WORD_BYTES = 16
+_LOG = logging.getLogger("devtelemetry.client")
 
 
 class Alarm:
     """What one client's thread sleeps on."""
 
     def __init__(self, directory: Path, slot: int) -> None:
-        path = directory / f"{slot}{_SUFFIX}"
-        with contextlib.suppress(FileExistsError):
-            os.mkfifo(path, 0o600)
-        self._reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-        # Our own end for writing: without one, the end of another writer would wake us for ever.
-        self._writer = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-        self._poll = select.poll()
-        self._poll.register(self._reader, select.POLLIN)
-        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._path = directory / f"{slot}{_SUFFIX}"
+        self._word = secrets.token_bytes(_WORD_BYTES)
         self._is_open = True
+        self._listener: threading.Thread | None = None
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            self._socket.bind((_HERE, 0))
+            self._port = self._socket.getsockname()[1]
+            make_private(self._path)
+            self._path.write_text(f"{self._port} {self._word.hex()}", encoding="ascii")
+        except OSError as error:
+            # What another process changes is seen with the next thing that wakes the thread.
+            _LOG.warning("no port of this machine can be listened on: %s", error)
+            self._socket.close()
+            return
+        self._listener = threading.Thread(
+            target=self._listen, name="devtelemetry-wake", daemon=True
+        )
+        self._listener.start()
 
     def ring(self) -> None:
         """Wakes the thread; at once if it sleeps, else as soon as it wants to. Any thread may."""
-        with self._lock:  # or the number of a closed pipe could be somebody else's file by now
-            if self._is_open:
-                with contextlib.suppress(BlockingIOError):  # it is full: the thread is awake
-                    os.write(self._writer, b"\0")
+        self._event.set()
 
     def sleep(self, seconds: float) -> None:
         """Until somebody rings, or for so long; infinite: for as long as nobody rings."""
-        # Rounded up: a sleep that ends a moment early would be followed by one of no length.
-        self._poll.poll(math.ceil(max(0.0, seconds) * 1000) if math.isfinite(seconds) else None)
-        with contextlib.suppress(BlockingIOError):
-            os.read(self._reader, 4096)
+        self._event.wait(min(seconds, threading.TIMEOUT_MAX))
+        self._event.clear()
 
     def close(self) -> None:
-        with self._lock:
-            self._is_open = False
-            os.close(self._writer)
-            os.close(self._reader)
+        if self._listener is None:
+            return
+        self._path.unlink(missing_ok=True)
+        self._is_open = False
+        _send(self._port, self._word)
+        self._listener.join()
+        self._socket.close()
+
+    def _listen(self) -> None:
+        while self._is_open:
+            try:
+                came = self._socket.recv(_WORD_BYTES + 1)
+            except OSError as error:
+                _LOG.warning("other processes cannot wake this one any more: %s", error)
+                return
+            if secrets.compare_digest(came, self._word):
+                self._event.set()
 
 
 def ring_all(directory: Path) -> None:
     """Wakes every client that runs on the file beside `directory`, in whatever process."""
     for path in directory.glob(f"*{_SUFFIX}"):
-        with contextlib.suppress(OSError):  # nobody reads: that client is gone
-            descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
-            try:
-                os.write(descriptor, b"\0")
-            finally:
-                os.close(descriptor)
+        with contextlib.suppress(OSError, ValueError):  # that client is gone
+            port, word = path.read_text(encoding="ascii").split()
+            _send(int(port), bytes.fromhex(word))
+
+
+def _send(port: int, word: bytes) -> None:
+    with (
+        contextlib.suppress(OSError),
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender,
+    ):
+        sender.sendto(word, (_HERE, port))

@@ -2,16 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import grpc
 
 from devtelemetry.client.blind import pseudonym, short_id
-from devtelemetry.client.check import Faulty
+from devtelemetry.client.check import Fault, Faulty
 from devtelemetry.client.outbox import Claim, Identity, NewSample
-from devtelemetry.client.recorder import ChannelsSaid
+from devtelemetry.client.record import ChannelsSaid, Faulted, Item
 from devtelemetry.client.sample import tidy, to_lost, to_membership, to_said, to_sample
 from devtelemetry.client.settings import BEFORE_OPT_IN, Problem
 from devtelemetry.client.stays import Said
@@ -45,17 +45,26 @@ class App:
     messenger_server: str  # home server, relay or node that the app talks to
 
 
-class Made(NamedTuple):
+@dataclass(slots=True)
+class Made:
     """What is to be stored of what an app said.
 
     counts  by name: what lay before the opt-in, and faults
     faults  by name: a reason, of the first that had it
     """
 
-    samples: list[NewSample]
-    said: list[Said]
-    counts: Counter[str]
-    faults: dict[str, str]
+    samples: list[NewSample] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    faults: dict[str, str] = field(default_factory=dict)
+
+    def count(self, fault: Fault) -> None:
+        self.counts[fault.name] += 1
+        self.faults.setdefault(fault.name, fault.reason)
+
+    def set_aside(self, fault: Fault, recorded_at: int) -> None:
+        self.count(fault)
+        self.samples.append(NewSample(b"", recorded_at, recorded_at, "", fault.reason))
 
 
 def reporter_of(app: App, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
@@ -83,26 +92,24 @@ def push_request(app: App, claim: Claim, now_ms: int) -> telemetry_pb2.PushReque
     )
 
 
-def made_of(items: Iterable[Recorded | ChannelsSaid], identity: Identity, since: int) -> Made:
+def made_of(items: Iterable[Item], identity: Identity, since: int) -> Made:
     """Whoever opts in speaks of what comes, not of what was."""
-    made = Made([], [], Counter(), {})
+    made = Made()
     for item in items:
-        try:
-            if isinstance(item, ChannelsSaid):
-                made.said.append(to_said(item.said, identity))
-                continue
-            new = to_sample(item, identity)
-        except Faulty as error:
-            made.counts[error.fault.name] += 1
-            made.faults.setdefault(error.fault.name, error.fault.reason)
-            if isinstance(item, ChannelsSaid) or item.recorded_at < since:
-                continue
-            at = item.recorded_at
-            new = NewSample(b"", at, at, error.fault.reason)
-        if item.recorded_at < since or new.sent_at < since:
-            made.counts[BEFORE_OPT_IN] += 1
-        else:
-            made.samples.append(new)
+        match item:
+            case ChannelsSaid(said=said):
+                made.said.append(to_said(said, identity))
+            case Faulted(is_sample=False, fault=fault):
+                made.count(fault)
+            case Faulted(recorded_at=recorded_at, fault=fault) if recorded_at >= since:
+                made.set_aside(fault, recorded_at)
+            case Recorded(recorded_at=recorded_at, sent_at=at) if min(recorded_at, at) >= since:
+                try:
+                    made.samples.append(to_sample(item, identity))
+                except Faulty as error:
+                    made.set_aside(error.fault, recorded_at)
+            case _:
+                made.counts[BEFORE_OPT_IN] += 1
     return made
 
 

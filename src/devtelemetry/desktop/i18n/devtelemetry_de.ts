@@ -283,8 +283,8 @@
         <translation>Bestätigt</translation>
     </message>
     <message>
-        <source>Reports lost on this device: too many were waiting, or the app crashed</source>
-        <translation>Auf diesem Gerät verlorene Meldungen: Es warteten zu viele, oder die App ist abgestürzt</translation>
+        <source>Reports lost on this device: too many were waiting, or the power failed</source>
+        <translation>Auf diesem Gerät verlorene Meldungen: Es warteten zu viele, oder der Strom fiel aus</translation>
     </message>
     <message>
         <source>Dropped</source>

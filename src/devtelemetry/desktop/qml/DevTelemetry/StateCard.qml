@@ -49,7 +49,7 @@ Card {
     }
     Divider {}
     StateRow {
-        explanation: qsTr("Reports lost on this device: too many were waiting, or the app crashed")
+        explanation: qsTr("Reports lost on this device: too many were waiting, or the power failed")
         title: qsTr("Dropped")
         value: Theme.count(card.backend.dropped)
     }

@@ -1,0 +1,55 @@
+"""A lock between processes, with nothing but SQLite: it locks files alike on every system."""
+
+import contextlib
+import sqlite3
+from pathlib import Path
+
+from devtelemetry.client.storage import make_private
+
+
+class Lock:
+    """A file that one holder has at a time; the system releases it when its process ends.
+
+    Raises OSError if the file cannot be used.
+    """
+
+    def __init__(self, path: Path) -> None:
+        make_private(path)
+        try:
+            self._connection = sqlite3.connect(
+                path, timeout=0.0, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise OSError(f"{path}: {error}") from error
+        self.is_held = False
+
+    def take(self) -> bool:
+        """Takes it if nobody else has it; returns whether it is ours now."""
+        if not self.is_held:
+            try:
+                self._connection.execute("begin exclusive")
+                self.is_held = True
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                    raise OSError(str(error)) from error
+        return self.is_held
+
+    def release(self) -> None:
+        if self.is_held:
+            self._connection.execute("rollback")
+            self.is_held = False
+
+    def close(self) -> None:
+        self._connection.close()
+        self.is_held = False
+
+
+def is_held(path: Path) -> bool:
+    """Whether somebody holds the lock at `path`. False if nobody can tell."""
+    with contextlib.suppress(OSError):
+        lock = Lock(path)
+        try:
+            return not lock.take()
+        finally:
+            lock.close()
+    return False
