@@ -1,6 +1,6 @@
 """A small messenger over MQTT that reports its deliveries, if its user opts in: examples/README.md.
 
-What is of telemetry has `settings` or `telemetry` in the line; the rest is the messenger.
+What is of telemetry has `settings`, `telemetry` or `core` in the line; the rest is the messenger.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from paho.mqtt.client import Client as MqttClient
 from paho.mqtt.enums import CallbackAPIVersion
 
 from devtelemetry.client import ClientError, Settings, TelemetryClient, shown
+from devtelemetry.integrations.core import Core
 
 ROOT = "messenger/"  # channel c is the MQTT topic messenger/c
 HELP = "/join CHANNEL, /leave CHANNEL, /telemetry on|off|show, /quit; else a text for the channel"
@@ -27,8 +28,8 @@ class Messenger:
         self.name = name
         self.settings = settings
         self.telemetry = telemetry
+        self.core = Core(telemetry)  # knows what came twice; says the channels after an opt-in
         self.channels: list[str] = []  # what is written goes to the last one
-        self.held: set[tuple[str, str]] = set()  # channel, message id
         self.mqtt = MqttClient(CallbackAPIVersion.VERSION2)
         self.mqtt.on_connect = lambda *_: self.subscribe(*self.channels)
         self.mqtt.on_subscribe = lambda *_: say(f"you are in: {', '.join(self.channels)}")
@@ -67,12 +68,12 @@ class Messenger:
     def join(self, channel: str) -> None:
         self.channels = [known for known in self.channels if known != channel] + [channel]
         self.subscribe(channel)
-        self.telemetry.channel_joined(channel)
+        self.core.joined(channel)
 
     def leave(self, channel: str) -> None:
         self.channels.remove(channel)
         self.mqtt.unsubscribe(ROOT + channel)
-        self.telemetry.channel_left(channel)
+        self.core.left(channel)
 
     def write(self, channel: str, text: str) -> None:
         sent_at = time.time_ns() // 1_000_000
@@ -87,11 +88,10 @@ class Messenger:
             message = json.loads(payload)
             message_id, sent_at = message["id"], message["at"]
             line = f"[{channel}] {message['from']}: {message['text']}"
-            if (channel, message_id) in self.held:
+            if not self.core.is_new(channel, message_id):
                 return  # our own comes back from the broker, and any may come twice
         except (ValueError, TypeError, KeyError):
             return  # not a message of this messenger
-        self.held.add((channel, message_id))
         telemetry(  # neither the text nor who wrote it
             message_id=message_id,
             channel_id=channel,
@@ -106,7 +106,7 @@ class Messenger:
         try:
             if what == "on":
                 self.settings.enable()
-                self.telemetry.channels_are(self.channels)
+                self.core.connected(self.channels)
             elif what == "off":
                 self.settings.disable()
             told = json.dumps(shown(self.settings), indent=2) if what == "show" else f"is {what}"

@@ -91,6 +91,17 @@ def test_who_opts_in_is_in_the_channels_of_before_since_the_opt_in(path: Path) -
     assert told(core) == []
 
 
+def test_an_app_that_has_the_whole_list_says_it(path: Path) -> None:
+    Settings(path).enable()
+    core = core_of(path)
+    core.joined("c1")
+    core.joined("c2")
+    told(core)
+    core.connected(["c2", "c3"])
+    assert [(call.name, call.channel) for call in told(core)] == [("channels_are", ["c2", "c3"])]
+    eventually(lambda: remembered(path) == [("c2", ""), ("c3", "")])
+
+
 def test_memory_and_file_are_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("devtelemetry.integrations.core.SENT_IDS", 3)
     Settings(path).enable()

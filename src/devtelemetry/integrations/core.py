@@ -9,8 +9,9 @@ import functools
 import logging
 import sqlite3
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import blake2b
 from typing import ParamSpec, TypeVar
 
 from devtelemetry.client import ClientError, Settings, TelemetryClient
@@ -68,14 +69,13 @@ def guarded(handler: Callable[_P, object]) -> Callable[_P, None]:
 class Core:
     """Of one connection of the app's, which has a client of its own.
 
-    Used from one thread, mostly an event loop's. Nothing here waits for the disk but the
-    construction.
+    Any thread may use it, one at a time. Nothing here waits for the disk but the construction.
     """
 
     def __init__(self, client: TelemetryClient) -> None:
         self.client = client
         self._settings = client.settings
-        self._said: OrderedDict[Hashable, None] = OrderedDict()
+        self._said: OrderedDict[bytes, None] = OrderedDict()
         self._sent: OrderedDict[tuple[str, str], int] = OrderedDict()
         self._channels: dict[str, None] = {}
         self._file = _File(self._settings)
@@ -91,12 +91,14 @@ class Core:
         """Unix ms, this device's clock."""
         return self._settings.clock()
 
-    def is_new(self, *said: Hashable) -> bool:
-        """Whether this was not said yet: an archive repeats what came live."""
+    def is_new(self, *said: str) -> bool:
+        """Whether this comes for the first time: an archive repeats what came live."""
         self._agree()
-        if said in self._said:
+        # Others choose their ids, and how long they are.
+        digest = blake2b("\0".join(said).encode(), digest_size=16).digest()
+        if digest in self._said:
             return False
-        self._said[said] = None
+        self._said[digest] = None
         _shorten(self._said, _SAID)
         return True
 
@@ -127,9 +129,17 @@ class Core:
             self._write(_FORGET, channel_id)
         self.client.channel_left(channel_id, at=at)
 
-    def connected(self) -> None:
-        """Says all channels at once: what a kill took of memberships is said again."""
+    def connected(self, channel_ids: Iterable[str] | None = None) -> None:
+        """Says all channels at once: what a kill took of memberships is said again.
+
+        channel_ids  the whole list, if the app has it; None: what is remembered
+        """
         self._agree()
+        if channel_ids is not None:
+            present = dict.fromkeys(channel_ids)
+            for channel_id in present.keys() ^ self._channels.keys():
+                self._write(_REMEMBER if channel_id in present else _FORGET, channel_id)
+            self._channels = present
         self.client.channels_are(list(self._channels))
 
     def close(self) -> None:
@@ -142,8 +152,7 @@ class Core:
         if consent == self._consent:
             return
         self._consent = consent
-        self._said.clear()
-        for channel_id in self._channels:
+        for channel_id in list(self._channels):
             self._write(_REMEMBER, channel_id)
             self.client.channel_joined(channel_id, at=EARLIEST)  # that is: since the opt-in
 
