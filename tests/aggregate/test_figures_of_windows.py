@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from devtelemetry.aggregate.rules import Unmeasured
+from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
+from devtelemetry.aggregate.table import cross_table
 from devtelemetry.estimate.unseen import (
     sample_coverage,
     unseen_messages,
@@ -39,13 +40,15 @@ from devtelemetry.model import (
     Spread,
     Spreads,
     WindowReliability,
+    from_unix_ms,
+    parse_timeframe,
 )
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import Keyring
 from oracle.groups import AUTHOR_DIMENSIONS, DIMENSIONS, OracleGroup
 from oracle.model import Numbers, OracleChannel, OracleSample, OracleWindow, Receiver, compute
 from oracle.samples import VIAS, Outcome
-from support.store import START, as_memberships, as_samples, compute_window, empty, store
+from support.store import LATER, START, as_memberships, as_samples, compute_window, empty, store
 from support.worlds import (
     END,
     INSTALLATIONS,
@@ -445,6 +448,40 @@ async def assert_as_the_oracle_has_it(
     return window
 
 
+OF_ORACLE = {Dimension(name): name for name in (*DIMENSIONS, *AUTHOR_DIMENSIONS)}
+
+
+async def assert_a_table_is_the_oracles(
+    database: Database,
+    world: World,
+    membership: MembershipPolicy,
+    rules: Rules,
+    dimensions: tuple[Dimension, Dimension],
+) -> None:
+    expected = expected_of(world, membership, rules, await database.keyring())
+    hour = parse_timeframe("1h")
+    asked = AggregateRules(
+        (hour,),
+        membership=membership,
+        unmeasured=UNMEASURED,
+        **asdict(rules) | {"weight_cap": float(rules.weight_cap)},
+    )
+    start = from_unix_ms(START)
+    table = await cross_table(database, asked, hour, dimensions, start=start, now=lambda: LATER)
+    rows, columns = (OF_ORACLE[dimension] for dimension in dimensions)
+    assert {
+        (None if cell.row is None else (cell.row, cell.column)): (
+            cell.counts,
+            cell.spreads,
+            cell.delays,
+        )
+        for cell in table.cells
+    } == {
+        value: (counts_of(group), spreads_of(group), Delays(*group.delays))
+        for value, group in expected.table(rows, columns).items()
+    }, dimensions
+
+
 @pytest.mark.slow
 @settings(
     max_examples=40,
@@ -466,8 +503,10 @@ async def test_all_figures_are_the_oracles_whatever_came_in_whatever_order(
         membership: await assert_as_the_oracle_has_it(database, world, membership, rules)
         for membership in MembershipPolicy
     }
-    # To the last bit the same if it comes in another order.
     membership = data.draw(st.sampled_from(MembershipPolicy))
+    two = data.draw(st.sampled_from(list(itertools.permutations(Dimension, 2))))
+    await assert_a_table_is_the_oracles(database, world, membership, rules, two)
+    # To the last bit the same if it comes in another order.
     await empty(database)
     shuffled = data.draw(st.permutations(world.pushes))
     await store_pushes(database, shuffled, heartbeats=world.heartbeats)

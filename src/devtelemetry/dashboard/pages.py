@@ -338,7 +338,7 @@ class _WindowPage(_Page):
     def ask(self, query: Mapping[str, str]) -> None:
         rules = self.site.rules
         self.asked = read_asked_window(query, rules.timeframes, rules.membership)
-        self.drills = self.asked.channel is not None
+        self.drills = self.asked.channel is not None or self.asked.versions
 
     def crumbs(self) -> Sequence[Link]:
         channel = self.asked.channel

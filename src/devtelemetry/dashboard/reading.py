@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.aggregate.table import CrossTable, cross_table
 from devtelemetry.causes.document import page
 from devtelemetry.causes.read import drill_down
 from devtelemetry.causes.request import DrillDownError, MissingRequest
@@ -31,7 +32,7 @@ from devtelemetry.figures.read import (
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
-from devtelemetry.model.errors import Unavailable
+from devtelemetry.model.errors import ConfigurationError, Unavailable
 from devtelemetry.store.database import Database
 
 NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a trend
@@ -91,6 +92,8 @@ class WindowReading:
     neighbours: Sequence[WindowReliability]  # itself among them
     missing: Mapping[str, Any] | None = None  # of one channel: the document of /api/v1/missing
     missing_problem: str = ""  # why there is none
+    versions: CrossTable | None = None  # of authors and receivers
+    versions_problem: str = ""
 
 
 class Reader:
@@ -290,11 +293,11 @@ class Reader:
         )
         found = await self._windows(selection)
         reading = WindowReading(asked, found[0] if found else None, neighbours)
-        return await self._drill_down(reading) if drill else reading
+        return await self._versions(await self._drill_down(reading)) if drill else reading
 
     async def _drill_down(self, reading: WindowReading) -> WindowReading:
-        """The one thing of the dashboard that reads samples: which messages of a channel are
-        missing. One look at a time, since each may take seconds."""
+        """Which messages of a channel are missing. It and `_versions` are all of the dashboard that
+        reads samples: one look at a time, since each may take seconds."""
         asked = reading.asked
         if asked.channel is None or reading.window is None:
             return reading
@@ -308,6 +311,25 @@ class Reader:
                 return replace(reading, missing=await page(found, limit=MOST_MISSING))
         except (DrillDownError, Unavailable) as error:
             return replace(reading, missing_problem=str(error))
+
+    async def _versions(self, reading: WindowReading) -> WindowReading:
+        asked = reading.asked
+        if not asked.versions or reading.window is None:
+            return reading
+        try:
+            async with self._drilling:
+                table = await cross_table(
+                    self._database,
+                    replace(self._rules, membership=asked.membership),
+                    asked.timeframe,
+                    (Dimension.AUTHOR_APP_VERSION, Dimension.APP_VERSION),
+                    start=asked.start,
+                    channel_id=asked.channel,
+                    now=self._now,
+                )
+        except (ConfigurationError, Unavailable) as error:
+            return replace(reading, versions_problem=str(error))
+        return replace(reading, versions=table)
 
     async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
         return [window async for window in read_windows(self._database, selection)]

@@ -70,12 +70,16 @@ class PageState:
 
 @dataclass(frozen=True, slots=True)
 class WindowPageState:
-    """What a window's page shows."""
+    """What a window's page shows.
+
+    versions  the authors' by the receivers' versions too, which is computed when it is asked for
+    """
 
     timeframe: Timeframe
     start: datetime
     membership: MembershipPolicy
     channel: str | None = None
+    versions: bool = False
 
 
 EARLIEST = datetime.fromisoformat("1970-01-05T00:00:00+00:00")
@@ -113,7 +117,7 @@ def read_asked_window(
     query: Mapping[str, str], timeframes: Sequence[Timeframe], membership: MembershipPolicy
 ) -> WindowPageState:
     """The query of `/window`. Raises BadState."""
-    _no_others(query, {"timeframe", "start", "channel", "membership"})
+    _no_others(query, {"timeframe", "start", "channel", "membership", "versions"})
     timeframe = _timeframe(query.get("timeframe"), timeframes)
     if not query.get("start"):
         raise BadState("start: is missing; it is when the window starts, as 2026-03-02T10:00:00Z")
@@ -133,6 +137,7 @@ def read_asked_window(
         start,
         _membership(query.get("membership")) or membership,
         _channel(query, "channel") if query.get("channel") else None,
+        bool(query.get("versions")),
     )
 
 
@@ -166,6 +171,8 @@ def address(asked: PageState | WindowPageState, path: str | None = None) -> str:
         query["start"] = iso(asked.start)
         if asked.channel is not None:
             query["channel"] = asked.channel
+        if asked.versions:
+            query["versions"] = "1"
     else:
         own = "/" if asked.channel is None else "/channel"
         query["span"] = asked.span

@@ -101,6 +101,10 @@ TERMS: Mapping[str, str] = {
         "How many messages reached no receiver that reports. It is estimated from how many were "
         "seen once and how many twice."
     ),
+    "side": (
+        "If one version loses more as author than others do, whoever receives, its sending is at "
+        "fault: a row is worse. If it loses more as receiver, whoever sends, a column is."
+    ),
     "loss classes": (
         "Unreadable: it arrived and could not be decrypted or decoded. Dropped: it arrived, and "
         "the app threw it away. Not sent: its author's app says that it did not go out, and nobody "

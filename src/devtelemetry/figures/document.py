@@ -55,7 +55,7 @@ def window_as_json(
         "membership": window.membership.value,
         "state": window.state.value,
         "reliability": window.reliability,
-        **_totals_as_json(totals_of(window)),
+        **totals_as_json(totals_of(window)),
         **_as_json(OF_RECEIVERS, window.figures),
         **_as_json(UNSEEN, window),
         "reasons": _reasons_as_json(window.figures.reasons),
@@ -77,7 +77,7 @@ def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
         "channel_id": channel.channel_id,
         "comparable": comparable,
         "reliability": channel.counts.reliability if comparable else None,
-        **_totals_as_json(totals_of(channel), has_ratio=comparable),
+        **totals_as_json(totals_of(channel), has_ratio=comparable),
         **_as_json(OF_RECEIVERS, figures),
         "unseen": unseen_messages(channel.counts, figures.captures) if comparable else None,
         "sample_coverage": sample_coverage(channel.counts, figures.captures)
@@ -102,7 +102,7 @@ def _groups_as_json(
         {
             by.value: value,
             "reliability": totals.counts.reliability,
-            **_totals_as_json(totals),
+            **totals_as_json(totals),
             "delays": _delays_as_json(totals.delays),
             "versus": _verdict_as_json(by, beside, judged[value]),
         }
@@ -124,7 +124,7 @@ def _verdict_as_json(
     }
 
 
-def _totals_as_json(totals: Totals, *, has_ratio: bool = True) -> dict[str, Any]:
+def totals_as_json(totals: Totals, *, has_ratio: bool = True) -> dict[str, Any]:
     counts = totals.counts
     interval = totals.interval if has_ratio else None
     return {

@@ -4,11 +4,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 
-from rich.console import RenderableType
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from devtelemetry import words
+from devtelemetry.aggregate.table import CrossTable
 from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.derive import (
@@ -20,6 +21,7 @@ from devtelemetry.figures.derive import (
     totals_of,
     verdicts,
 )
+from devtelemetry.figures.grid import grid_of
 from devtelemetry.model import (
     ChannelReliability,
     Dimension,
@@ -116,6 +118,32 @@ def groups_table(
             Text(word, style=_STYLES.get(word, "dim")),
         )
     yield table
+
+
+def print_table(console: Console, table: CrossTable) -> None:
+    """A window by two dimensions: the delivery ratio of each pair of values."""
+    of_channel = f" of {words.shorten(table.channel_id, ID_WIDTH)}" if table.channel_id else ""
+    rows, columns = words.DIMENSIONS[table.rows], words.DIMENSIONS[table.columns]
+    console.print(
+        Text(
+            f"{table.timeframe} window of {table.window.start:%Y-%m-%d %H:%M} UTC{of_channel}: "
+            f"{rows} × {columns}",
+            style="bold",
+        )
+    )
+    grid = grid_of(table)
+    if not grid.rows:
+        console.print(words.NO_TABLE)
+        return
+    shown = bare_table()
+    shown.add_column(f"{rows} \\ {columns}")
+    for name in grid.columns:
+        shown.add_column(Text(name), justify="right")
+    for name, cells in grid.rows:
+        shown.add_row(Text(name), *cells)
+    console.print(shown)
+    if grid.rest:
+        console.print(Text(grid.rest))
 
 
 def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:

@@ -12,11 +12,13 @@ tables   tables of a terminal; imported by itself, since it needs rich
 from devtelemetry.words.losses import LOSS_CLASSES, WAYS, losses, losses_of, ways, ways_of
 from devtelemetry.words.names import (
     DIMENSIONS,
+    GROUP_OTHER,
     LOSS_PATTERNS,
     LOSSY_RECEIVERS,
     MISSING_MESSAGES,
     NO_GROUPS,
     NO_REPORTERS,
+    NO_TABLE,
     NOT_COMPARABLE,
     NOT_COMPUTED,
     NOT_KNOWN,
@@ -35,6 +37,7 @@ from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
 __all__ = [
     "DELAY_CLASSES",
     "DIMENSIONS",
+    "GROUP_OTHER",
     "LOSSY_RECEIVERS",
     "LOSS_CLASSES",
     "LOSS_PATTERNS",
@@ -46,6 +49,7 @@ __all__ = [
     "NOT_SAID",
     "NO_GROUPS",
     "NO_REPORTERS",
+    "NO_TABLE",
     "TOO_FEW",
     "WAYS",
     "ago",

@@ -15,6 +15,9 @@ NOT_SAID = "not said"
 NO_REPORTERS = "no reporters"
 MISSING_MESSAGES = "Missing messages"
 LOSSY_RECEIVERS = "Receivers that lack messages"
+NO_TABLE = "Nothing was expected in this window, or too few receivers or authors are in it."
+"""In the place of a table of two dimensions"""
+
 NO_GROUPS = (
     "No window has been broken down: too few receivers report, or the windows are older than "
     "breakdowns."

@@ -167,6 +167,37 @@ def missing(
     )
 
 
+@app.command("table")
+@with_settings(*_DRILL_DOWN, "smallest_group")
+def table(
+    settings: Settings,
+    rows: Annotated[
+        Dimension, typer.Option(help="What the rows are.")
+    ] = Dimension.AUTHOR_APP_VERSION,
+    columns: Annotated[
+        Dimension, typer.Option(help="What the columns are.")
+    ] = Dimension.APP_VERSION,
+    channel: Annotated[
+        str | None, typer.Option(metavar="ID", help="Of this channel alone.")
+    ] = None,
+    timeframe: Annotated[
+        str | None,
+        typer.Option(metavar="TIMEFRAME", help="Length of the window; the shortest if not said."),
+    ] = None,
+    window_start: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="When the window starts, or the latest that is over."),
+    ] = "latest",
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Show a window by two things at once, computed now from its samples."""
+    from devtelemetry.cli.work import report as work
+
+    name = timeframe_name(timeframe) or settings.timeframes[0].name
+    start = None if window_start == "latest" else moment("--window-start", window_start)
+    run(work.table(settings, (rows, columns), name, start, channel, as_json=json))
+
+
 def _receiver_id(text: str | None) -> int | None:
     if text is None:
         return None

@@ -1,19 +1,54 @@
 """Shows the figures, as tables or as JSON."""
 
+from datetime import datetime
+
+import orjson
 from rich.console import Console
 
-from devtelemetry.cli.output import write_all
+from devtelemetry.aggregate.table import cross_table
+from devtelemetry.cli.output import write, write_all
 from devtelemetry.figures.document import document
+from devtelemetry.figures.grid import table_as_json
 from devtelemetry.figures.read import Selection, read_windows
+from devtelemetry.model import Dimension
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
-from devtelemetry.server.wiring import opened_database
+from devtelemetry.report.tables import print_table
+from devtelemetry.runtime.clock import utc_now
+from devtelemetry.server.wiring import aggregate_rules, opened_database
 from devtelemetry.settings.settings import Settings
 
 
 async def as_tables(settings: Settings, asked: ReportRequest) -> None:
     async with opened_database(settings) as database:
         await print_report(database, Console(highlight=False), asked)
+
+
+async def table(
+    settings: Settings,
+    dimensions: tuple[Dimension, Dimension],
+    timeframe_name: str,
+    start: datetime | None,
+    channel: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Of the window that starts then; None: the latest that is over."""
+    rules = aggregate_rules(settings)
+    async with opened_database(settings) as database:
+        found = await cross_table(
+            database,
+            rules,
+            rules.timeframe(timeframe_name),
+            dimensions,
+            start=start,
+            channel_id=channel,
+            now=utc_now,
+        )
+    if as_json:
+        write(orjson.dumps(table_as_json(found)) + b"\n")
+    else:
+        print_table(Console(highlight=False), found)
 
 
 async def as_json(settings: Settings, asked: ReportRequest) -> None:

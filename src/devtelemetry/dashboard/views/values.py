@@ -6,6 +6,7 @@ from datetime import datetime
 
 from devtelemetry.dashboard.state import PageState, WindowPageState
 from devtelemetry.estimate.interval import Interval
+from devtelemetry.figures.grid import Grid
 from devtelemetry.model import Counts, Window
 
 
@@ -237,4 +238,7 @@ class WindowPage:
     channels_note: str
     missing: Missing | None
     missing_problem: str
+    versions: Grid | None  # authors' by receivers'
+    versions_problem: str
+    versions_link: str  # where it was not asked for; else empty
     computed_at: datetime | None

@@ -25,6 +25,7 @@ from devtelemetry.dashboard.views.parts import (
 )
 from devtelemetry.dashboard.views.values import ChannelRow, Fact, Link, WindowPage
 from devtelemetry.figures.derive import Totals, totals_of
+from devtelemetry.figures.grid import grid_of
 from devtelemetry.model import ChannelReliability, Dimension, Window, WindowReliability, WindowState
 
 MOST_CHANNELS = 50  # of a window's page; all of them are in its export
@@ -65,6 +66,9 @@ def window_page(
         rows_note,
         None if reading.missing is None else missing_view(reading.missing),
         reading.missing_problem,
+        None if reading.versions is None else grid_of(reading.versions),
+        reading.versions_problem,
+        "" if window is None or asked.versions else address(replace(asked, versions=True)),
         None if window is None else window.computed_at,
     )
 
