@@ -49,7 +49,7 @@ from devtelemetry.settings.settings import Settings
 from devtelemetry.simulator.loss import LossModel, Trait
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.spec import Delivery, Node, Spec, World
-from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows
+from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows, values_of
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 
@@ -192,11 +192,6 @@ UNEVEN = LossModel(
     offline=0.01,
     everyone=0.005,
 )
-_VALUE: Mapping[Dimension, Callable[[World, Delivery], str]] = {
-    Dimension.PLATFORM: lambda world, one: world.nodes[one.node].platform,
-    Dimension.APP_VERSION: lambda world, one: world.nodes[one.node].app_version,
-    Dimension.MESSAGE_TYPE: lambda _, one: one.message.message_type,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,7 +253,7 @@ async def _breakdowns(lab: _Lab, options: argparse.Namespace) -> Printed:
     ]
     return [
         Table(
-            "Delivery ratio by platform, app version and message type, %",
+            "Delivery ratio by each dimension, %",
             (
                 "group", "receivers", "expected", "counted", "drawn with", "true", "measured",
                 "error", "95 % interval", "drawn with lies in it",
@@ -282,19 +277,15 @@ def _named(row: _Broken) -> str:
 
 def _broken_down(world: World, window: WindowReliability) -> list[_Broken]:
     truth, pairs = _truth(world), _pairs(world)
-    true_groups: Mapping[Dimension, Mapping[str, Group]] = {
-        Dimension.PLATFORM: truth.platforms,
-        Dimension.APP_VERSION: truth.versions,
-        Dimension.MESSAGE_TYPE: truth.types,
-    }
     rows = [_broken(None, None, [truth.total], totals_of(window), _chances(world, pairs))]
     for dimension in Dimension:
         groups = groups_of([window], dimension)
-        of_value = true_groups[dimension]
+        of_value = truth.by[dimension]
         for value, share in groups.items():
             # "other" has what is not shown by its name.
             values = {value} if value is not None else set(of_value) - set(groups)
-            chances = _chances(world, (p for p in pairs if _VALUE[dimension](world, p) in values))
+            of_group = (p for p in pairs if values_of(p, world.nodes)[dimension] in values)
+            chances = _chances(world, of_group)
             parts = [of_value[name] for name in sorted(values)]
             rows.append(_broken(dimension, value, parts, share, chances))
     return rows

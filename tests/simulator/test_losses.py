@@ -8,6 +8,7 @@ import pytest
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
+    Dimension,
     LossClass,
     SentAtClock,
     Via,
@@ -35,7 +36,7 @@ BIG = spec(nodes=120, messages_per_hour=60.0)
 def ratio(of: World, name: str) -> float:
     """The delivery ratio of a platform or a version."""
     window = whole(of)
-    found = (window.platforms | window.versions)[name].delivery_ratio
+    found = (window.by[Dimension.PLATFORM] | window.by[Dimension.APP_VERSION])[name].delivery_ratio
     assert found is not None
     return found
 
@@ -91,7 +92,8 @@ def test_mixed_losses_have_all_causes() -> None:
     assert total == pytest.approx(0.9, abs=0.03)
     assert ratio(world, WORSE_PLATFORM) < ratio(world, "desktop")
     assert ratio(world, NEWEST_VERSION) < ratio(world, "2.35.1")
-    by_author = {name: group.delivery_ratio for name, group in window.author_versions.items()}
+    authors = window.by[Dimension.AUTHOR_APP_VERSION]
+    by_author = {name: group.delivery_ratio for name, group in authors.items()}
     assert min(by_author, key=lambda name: by_author[name] or 0.0) == NEWEST_VERSION
     assert bad_link(window) < total
     assert all(window.total.lost(of) for of in LossClass)
@@ -101,7 +103,7 @@ def test_mixed_losses_have_all_causes() -> None:
 
 def bad_link(window: TrueWindow) -> float:
     """The delivery ratio of both of its directions."""
-    groups = [window.paths[path] for path in BAD_LINK]
+    groups = [window.by[Dimension.PATH][path] for path in BAD_LINK]
     return sum(group.delivered for group in groups) / sum(group.expected for group in groups)
 
 
@@ -110,8 +112,9 @@ def test_a_bug_in_sending_loses_messages_of_one_version_for_everyone() -> None:
     window = whole(world)
     lost, expected = window.total.lost(LossClass.NOT_SENT), window.total.expected
     assert lost == expected - window.total.delivered
-    assert window.author_versions[NEWEST_VERSION].delivery_ratio == pytest.approx(0.8, abs=0.05)
-    assert window.author_versions["2.35.1"].delivery_ratio == pytest.approx(0.95, abs=0.03)
+    authors = window.by[Dimension.AUTHOR_APP_VERSION]
+    assert authors[NEWEST_VERSION].delivery_ratio == pytest.approx(0.8, abs=0.05)
+    assert authors["2.35.1"].delivery_ratio == pytest.approx(0.95, abs=0.03)
     assert ratio(world, NEWEST_VERSION) == pytest.approx(ratio(world, "2.35.1"), abs=0.02)
     failed = [message for message in world.messages if not message.is_sent]
     told = sum(message.failure is not None for message in failed)
@@ -121,8 +124,9 @@ def test_a_bug_in_sending_loses_messages_of_one_version_for_everyone() -> None:
 
 def test_a_bad_link_loses_what_goes_from_one_server_to_the_other() -> None:
     window = whole(make_world(replace(BIG, loss=LOSS_MODELS["path"](0.05))))
-    assert len(window.paths) == 9
-    for path, group in window.paths.items():
+    paths = window.by[Dimension.PATH]
+    assert len(paths) == 9
+    for path, group in paths.items():
         true = 0.95 * 0.85 if path in BAD_LINK else 0.95
         assert group.delivery_ratio == pytest.approx(true, abs=0.03), path
 
@@ -174,9 +178,10 @@ def test_one_message_type_is_worse_than_another_and_all_are_as_common_as_was_ask
     types = (Trait("TEXT", 3), Trait("IMAGE", 1))
     loss = LossModel(independent=0.02, by_type={"IMAGE": 0.2})
     window = whole(make_world(replace(BIG, loss=loss, message_types=types)))
-    assert window.types["TEXT"].delivery_ratio == pytest.approx(0.98, abs=0.01)
-    assert window.types["IMAGE"].delivery_ratio == pytest.approx(0.98 * 0.8, abs=0.02)
-    share = len(window.types["IMAGE"].messages) / len(window.total.messages)
+    found = window.by[Dimension.MESSAGE_TYPE]
+    assert found["TEXT"].delivery_ratio == pytest.approx(0.98, abs=0.01)
+    assert found["IMAGE"].delivery_ratio == pytest.approx(0.98 * 0.8, abs=0.02)
+    share = len(found["IMAGE"].messages) / len(window.total.messages)
     assert share == pytest.approx(0.25, abs=0.05)
 
 

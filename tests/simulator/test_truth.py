@@ -6,7 +6,7 @@ What bench/truth.py prints over large worlds must hold exactly, or nearly, over 
 import math
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -27,9 +27,10 @@ from devtelemetry.model import (
     Dimension,
     WindowReliability,
 )
-from devtelemetry.simulator.loss import LossModel, Trait
+from devtelemetry.simulator.loss import LossModel, Trait, path_of
+from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.spec import Delivery, Spec, World
-from devtelemetry.simulator.truth import Group, captured
+from devtelemetry.simulator.truth import Group, captured, values_of
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
 from support.store import START, compute_window
@@ -73,13 +74,21 @@ def group(pairs: Sequence[Delivery]) -> Group:
 # -------------------------------------------------------------------------------------- breakdowns
 
 
-async def test_each_pair_is_counted_in_the_group_of_its_receiver_and_of_its_message(
+async def test_each_pair_is_counted_in_the_group_of_its_receiver_its_message_and_its_author(
     database: Database,
 ) -> None:
     world = make_world(
         replace(
             STILL,
-            loss=LossModel(by_platform={"ios": 0.3}, by_type={"IMAGE": 0.3}, independent=0.05),
+            loss=LossModel(
+                by_platform={"ios": 0.3},
+                by_type={"IMAGE": 0.3},
+                independent=0.05,
+                by_author_version={"2": 0.2},
+                by_path={path_of("a", "b"): 0.3},
+            ),
+            servers=(Trait("a", 3), Trait("b", 2), Trait("", 1)),
+            outsiders=0.1,
             platforms=(Trait("desktop", 12), Trait("ios", 9), Trait("", 2), Trait("web", 1)),
             versions=(Trait("1", 1), Trait("2", 1)),
             message_types=(Trait("TEXT", 4), Trait("IMAGE", 1)),
@@ -90,19 +99,17 @@ async def test_each_pair_is_counted_in_the_group_of_its_receiver_and_of_its_mess
     assert users["web"] < 3, "too few to be shown"
     await take_in(database, pushes(world))
     window = await compute_window(database)
-    values: dict[Dimension, Callable[[Delivery], str]] = {
-        Dimension.PLATFORM: lambda pair: world.nodes[pair.node].platform,
-        Dimension.APP_VERSION: lambda pair: world.nodes[pair.node].app_version,
-        Dimension.MESSAGE_TYPE: lambda pair: pair.message.message_type,
-    }
-    for dimension, value_of in values.items():
+    reported = {one.message.message_id for one in report(world).arrived}
+    pairs = [pair for pair in pairs if pair.message.message_id in reported]
+    for dimension in Dimension:
         groups = groups_of([window], dimension)
+        of_pair = {pair: values_of(pair, world.nodes)[dimension] for pair in pairs}
         for value, share in groups.items():
             true = group(
                 [
                     pair
                     for pair in pairs
-                    if value_of(pair) == value or (value is None and value_of(pair) not in groups)
+                    if of_pair[pair] == value or (value is None and of_pair[pair] not in groups)
                 ]
             )
             assert share.counts.expected == true.expected, (dimension, value)
@@ -112,6 +119,8 @@ async def test_each_pair_is_counted_in_the_group_of_its_receiver_and_of_its_mess
     assert "web" not in groups_of([window], Dimension.PLATFORM)
     assert {"1", "2"} == groups_of([window], Dimension.APP_VERSION).keys()
     assert {"TEXT", "IMAGE"} == groups_of([window], Dimension.MESSAGE_TYPE).keys()
+    assert {"1", "2", ""} == groups_of([window], Dimension.AUTHOR_APP_VERSION).keys()
+    assert {path_of("a", "b"), path_of("b", "a"), ""} <= groups_of([window], Dimension.PATH).keys()
     assert sum_of([window]).counts.missing == group(pairs).expected - group(pairs).delivered
 
 

@@ -15,6 +15,7 @@ from devtelemetry.figures.document import iso
 from devtelemetry.model import (
     Captures,
     Counts,
+    Dimension,
     LossClass,
     Timeframe,
     Via,
@@ -24,8 +25,17 @@ from devtelemetry.model import (
 )
 from devtelemetry.simulator.loss import path_of
 from devtelemetry.simulator.reports import Part, Reports, report
-from devtelemetry.simulator.spec import Delivery, World
+from devtelemetry.simulator.spec import Delivery, Node, World
 
+# What the document calls the groups of a dimension.
+_BREAKDOWNS = {
+    Dimension.PLATFORM: "platforms",
+    Dimension.APP_VERSION: "versions",
+    Dimension.MESSAGE_TYPE: "types",
+    Dimension.AUTHOR_PLATFORM: "author_platforms",
+    Dimension.AUTHOR_APP_VERSION: "author_versions",
+    Dimension.PATH: "paths",
+}
 SCHEMA = 1  # of the document; goes up when a field changes its meaning
 
 
@@ -84,22 +94,15 @@ class Group(Pairs):
 
 @dataclass(slots=True)
 class TrueWindow:
-    """One window; the keys are channel ids, platforms, versions, types, numbers of nodes.
-
-    author_platforms, author_versions  of the messages' authors; "" where they are outsiders
-    paths                              `A → B` of the servers of author and receiver, likewise
-    """
+    """One window; the keys are channel ids, values of a dimension, numbers of nodes."""
 
     timeframe: str
     window: Window
     total: Group = field(default_factory=Group)
     channels: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
-    platforms: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
-    versions: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
-    types: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
-    author_platforms: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
-    author_versions: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
-    paths: defaultdict[str, Group] = field(default_factory=lambda: defaultdict(Group))
+    by: Mapping[Dimension, defaultdict[str, Group]] = field(
+        default_factory=lambda: {dimension: defaultdict(Group) for dimension in Dimension}
+    )
     nodes: defaultdict[int, Group] = field(default_factory=lambda: defaultdict(Group))
 
     @property
@@ -111,6 +114,23 @@ class TrueWindow:
             if len(group.receivers) >= 2
         ]
         return sum(ratios) / len(ratios) if ratios else None
+
+
+def values_of(pair: Delivery, nodes: Sequence[Node]) -> dict[Dimension, str]:
+    """What a pair is by each dimension; "" where its author is an outsider, so that nobody knows.
+
+    nodes  of its world
+    """
+    message, receiver = pair.message, nodes[pair.node]
+    author = None if message.author is None else nodes[message.author]
+    return {
+        Dimension.PLATFORM: receiver.platform,
+        Dimension.APP_VERSION: receiver.app_version,
+        Dimension.MESSAGE_TYPE: message.message_type,
+        Dimension.AUTHOR_PLATFORM: "" if author is None else author.platform,
+        Dimension.AUTHOR_APP_VERSION: "" if author is None else author.app_version,
+        Dimension.PATH: "" if author is None else path_of(author.server, receiver.server),
+    }
 
 
 def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
@@ -125,19 +145,12 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
         message, number = delivery.message, delivery.node
         window = window_at(timeframe, from_unix_ms(message.sent_at))
         found = windows.setdefault(window, TrueWindow(timeframe.name, window))
-        node = world.nodes[number]
-        author = None if message.author is None else world.nodes[message.author]
         untold = (number, message.message_id) in reports.untold
         invisible = not visible(delivery)
         for group in (
             found.total,
             found.channels[message.channel_id],
-            found.platforms[node.platform],
-            found.versions[node.app_version],
-            found.types[message.message_type],
-            found.author_platforms["" if author is None else author.platform],
-            found.author_versions["" if author is None else author.app_version],
-            found.paths["" if author is None else path_of(author.server, node.server)],
+            *(found.by[of][value] for of, value in values_of(delivery, world.nodes).items()),
             found.nodes[number],
         ):
             group.messages.add(message.message_id)
@@ -224,12 +237,7 @@ def window_document(window: TrueWindow) -> dict[str, Any]:
         "reliability": window.reliability,
         **_group_document(window.total),
         "channels": _groups("channel_id", window.channels),
-        "platforms": _groups("platform", window.platforms),
-        "versions": _groups("app_version", window.versions),
-        "types": _groups("message_type", window.types),
-        "author_platforms": _groups("author_platform", window.author_platforms),
-        "author_versions": _groups("author_app_version", window.author_versions),
-        "paths": _groups("path", window.paths),
+        **{name: _groups(of.value, window.by[of]) for of, name in _BREAKDOWNS.items()},
         "receivers": _groups("node", window.nodes),
     }
 
