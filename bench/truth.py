@@ -46,7 +46,7 @@ from devtelemetry.model import (
     parse_timeframe,
 )
 from devtelemetry.settings.settings import Settings
-from devtelemetry.simulator.loss import LossModel, Trait
+from devtelemetry.simulator.loss import BAD_LINK, LossModel, Trait
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.spec import Delivery, Node, Spec, World
 from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows, values_of
@@ -156,8 +156,14 @@ def _pairs(world: World) -> list[Delivery]:
 
 def _chance(world: World, one: Delivery) -> float:
     """With which probability this pair was to be delivered."""
-    node = world.nodes[one.node]
-    return world.spec.loss.delivers(node.platform, node.app_version, one.message.message_type)
+    of = values_of(one, world.nodes)
+    return world.spec.loss.delivers(
+        of[Dimension.PLATFORM],
+        of[Dimension.APP_VERSION],
+        of[Dimension.MESSAGE_TYPE],
+        of[Dimension.AUTHOR_APP_VERSION],
+        of[Dimension.PATH],
+    )
 
 
 def _percent(share: float | None) -> str:
@@ -189,6 +195,8 @@ UNEVEN = LossModel(
     by_platform={"ios": 0.04, "web": 0.1},
     by_version={"2.36.0": 0.02},
     by_type={"IMAGE": 0.06},
+    by_author_version={"2.36.0": 0.03},
+    by_path={BAD_LINK[0]: 0.05},
     offline=0.01,
     everyone=0.005,
 )

@@ -23,7 +23,7 @@ from devtelemetry.simulator.loss import (
 )
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.spec import World
-from devtelemetry.simulator.truth import TrueWindow
+from devtelemetry.simulator.truth import TrueWindow, values_of
 from devtelemetry.simulator.world import make_world
 from support.simulated import spec, whole
 
@@ -191,6 +191,8 @@ def test_pairs_are_delivered_with_the_probability_that_the_model_says() -> None:
         by_platform={"ios": 0.1},
         by_version={NEWEST_VERSION: 0.05},
         by_type={"CHAT_MESSAGE": 0.03},
+        by_author_version={"2.35.1": 0.06},
+        by_path={BAD_LINK[0]: 0.07},
         everyone=0.04,
     )
     world = make_world(replace(BIG, loss=loss))
@@ -198,15 +200,17 @@ def test_pairs_are_delivered_with_the_probability_that_the_model_says() -> None:
         fates = [
             delivery.arrives_ms is not None
             for delivery in world.deliveries
-            if world.nodes[delivery.node].platform == platform
-            and world.nodes[delivery.node].app_version == version
+            if (of := values_of(delivery, world.nodes))[Dimension.PLATFORM] == platform
+            and of[Dimension.APP_VERSION] == version
+            and of[Dimension.AUTHOR_APP_VERSION] == NEWEST_VERSION
+            and of[Dimension.PATH] not in BAD_LINK
         ]
-        assert len(fates) > 1_000
-        true = loss.delivers(platform, version, "CHAT_MESSAGE")
+        assert len(fates) > 500
+        true = loss.delivers(platform, version, "CHAT_MESSAGE", NEWEST_VERSION)
         assert sum(fates) / len(fates) == pytest.approx(true, abs=0.03)
-    assert loss.delivers("ios", NEWEST_VERSION, "CHAT_MESSAGE") == pytest.approx(
-        0.98 * 0.9 * 0.95 * 0.97 * 0.96
-    )
+    assert loss.delivers(
+        "ios", NEWEST_VERSION, "CHAT_MESSAGE", "2.35.1", BAD_LINK[0]
+    ) == pytest.approx(0.98 * 0.9 * 0.95 * 0.97 * 0.94 * 0.93 * 0.96)
 
 
 def test_so_many_deliveries_are_slow_and_none_is_slower_than_was_asked() -> None:

@@ -104,13 +104,15 @@ class LossModel:
         )
         return 1 - kept
 
-    def delivers(self, platform: str, version: str, message_type: str) -> float:
-        """The probability that such a pair is delivered, whatever may strike it on the way.
+    def delivers(
+        self, platform: str, version: str, message_type: str, author_version: str, path: str = ""
+    ) -> float:
+        """The probability that such a pair is delivered, whatever may strike it.
 
-        Of models without other stages, and without paths.
+        Of models in which nothing comes another way, and all that comes can be read.
         """
-        others = (1 - self.offline) * (1 - self.everyone)
-        return (1 - self.of_pair(platform, version, message_type)) * others
+        others = (1 - self.of_sending(author_version)) * (1 - self.offline) * (1 - self.everyone)
+        return (1 - self.of_pair(platform, version, message_type, path)) * others
 
 
 NO_LOSS = LossModel()
