@@ -333,3 +333,22 @@ def test_a_version_is_of_the_app_that_recorded(tmp_path: Path) -> None:
         eventually(lambda: settings.status().acknowledged == 1)
         assert [request.reporter.app_version for request in server.pushed] == ["1.0"]
     assert sorted(file.name for file in directory.glob("*.journal")) == []
+
+
+def test_what_a_killed_client_left_is_stored_by_one_that_runs_beside_it(tmp_path: Path) -> None:
+    settings = Settings(tmp_path / "node.db")
+    settings.enable()
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "before", wall_clock() + 1000)
+        eventually(lambda: settings.status().acknowledged == 1)
+        killed = Journal.first_free(settings.storage.directory)
+        killed.open()
+        now = wall_clock() + 1000
+        of_killed = said(now, "of-the-killed")._replace(recorded_at=now)
+        killed.append(pack_message(*of_killed))
+        killed.append(b"\xff of a newer version")
+        killed.close()
+        receive(client, "after", wall_clock() + 1000)
+        eventually(lambda: settings.status().acknowledged == 3)
+        assert sorted(server.message_ids) == ["after", "before", "of-the-killed"]
+        assert settings.status().dropped == 0

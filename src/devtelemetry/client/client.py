@@ -120,7 +120,8 @@ class TelemetryClient:
             parts.callback(lock.close)
             recorder = Recorder(journal, alarm, self._limits.buffered)
             if self._switch.consent:
-                recorder.open()
+                with contextlib.suppress(OSError):  # without room: the thread tries again
+                    recorder.open()
             sender = Sender(
                 self._settings,
                 self._app,

@@ -18,7 +18,7 @@ Whoever truncates the file ends the processes that have it mapped.
 import contextlib
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
@@ -237,6 +237,15 @@ def slots(directory: Path) -> list[int]:
     """Those with a file."""
     paths = directory.glob(f"*{_SUFFIX}")
     return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
+
+
+def abandoned(directory: Path, unended: Iterable[int]) -> Iterator[Journal]:
+    """Of clients that did not end in order; unended: slots, beside those with a file."""
+    for slot in sorted({*slots(directory), *unended}):
+        journal = Journal.take(directory, slot)
+        if journal is not None:  # else that client runs, this one maybe
+            with contextlib.closing(journal):
+                yield journal
 
 
 def wipe_all(directory: Path) -> None:

@@ -3,6 +3,7 @@
 What is wrong with a call is found here: a record holds what can be sent, or a fault.
 """
 
+import logging
 import struct
 import time
 from collections.abc import Iterable, Iterator
@@ -25,6 +26,7 @@ _SENT_AT = struct.Struct("<q")
 _SENT_AT_OFFSET = 17
 _AT_ONCE = 32  # records, about a millisecond
 _ASIDE_SECONDS = 0.0001
+_LOG = logging.getLogger("devtelemetry.client")
 _SAYS: tuple[type[Said], ...] = (Joined, Left, Present)
 
 
@@ -207,7 +209,11 @@ def unpack(record: bytes) -> Item:
 def unpack_all(records: Iterable[bytes]) -> Iterator[Item]:
     """In the background: now and then it stands aside."""
     for number, record in enumerate(records, 1):
-        yield unpack(record)
+        try:
+            yield unpack(record)
+        except (ValueError, struct.error, IndexError):
+            # Whole, so no damage: a newer version of the app wrote it, and was killed.
+            _LOG.warning("a record of another version of the app is left out")
         if number % _AT_ONCE == 0:
             # Else the app's threads wait five milliseconds for Python's lock, again and again.
             time.sleep(_ASIDE_SECONDS)

@@ -4,7 +4,6 @@ It sleeps without a timer as long as nothing is to be done, and never waits for 
 is under way while it goes on storing what the app reports.
 """
 
-import contextlib
 import logging
 import sqlite3
 import threading
@@ -17,7 +16,7 @@ import grpc
 
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
-from devtelemetry.client.journal import Journal, slots
+from devtelemetry.client.journal import abandoned
 from devtelemetry.client.lock import Lock
 from devtelemetry.client.lost import Loss
 from devtelemetry.client.outbox import Claim, Farewell, Identity, News, Outbox
@@ -218,6 +217,9 @@ class Sender:
         if not self._may_speak(backoff):
             return False
         try:
+            identity = self._outbox.identity(self._consent)
+            if identity is not None:
+                self._recover(identity)  # who was killed beside us
             claim = self._outbox.claim(
                 self._consent,
                 self._server,
@@ -386,7 +388,11 @@ class Sender:
             self._vanish_at = time.monotonic()
             return
         self._recorder.open()
-        lost = self._recover(consent)
+        now_ms = self._settings.clock()
+        lost = self._outbox.open(consent, self._journal.slot, self._journal.settled, now_ms)
+        identity = self._outbox.identity(consent)
+        if identity is not None:
+            lost += self._recover(identity)
         self._consent = consent
         if lost:
             _LOG.info("samples were lost when the machine last ended")
@@ -430,26 +436,19 @@ class Sender:
             raise
         self._recorder.settled()
 
-    def _recover(self, consent: int) -> int:
+    def _recover(self, identity: Identity) -> int:
         """Stores what clients took that ended in the midst of it; how many samples are lost.
 
         Exactly once: the outbox notes which fillings of a journal it has.
         """
-        now_ms = self._settings.clock()
-        own = self._journal.slot
         lost = 0
-        directory = self._settings.storage.directory
-        identity = self._outbox.identity(consent)
-        for slot in sorted({*slots(directory), *self._outbox.unended()} - {own}):
-            journal = Journal.take(directory, slot)
-            if journal is None or identity is None:
-                continue  # that client runs
-            with contextlib.closing(journal):
-                for half in journal.left():
-                    self._store(identity, half.records, half.lost, Source(slot, half.generation))
-                lost += self._outbox.end(consent, slot, now_ms)
-                journal.remove()
-        return lost + self._outbox.open(consent, own, self._journal.settled, now_ms)
+        for journal in abandoned(self._settings.storage.directory, self._outbox.unended()):
+            for half in journal.left():
+                source = Source(journal.slot, half.generation)
+                self._store(identity, half.records, half.lost, source)
+            lost += self._outbox.end(identity.consent, journal.slot, self._settings.clock())
+            journal.remove()
+        return lost
 
     def _store(
         self,
