@@ -96,7 +96,9 @@ def test_an_app_that_has_the_whole_list_says_it(path: Path) -> None:
     core = core_of(path)
     core.joined("c1")
     core.joined("c2")
-    told(core)
+    assert len(told(core)) == 2
+    core.joined("c1")
+    assert told(core) == []
     core.connected(["c2", "c3"])
     assert [(call.name, call.channel) for call in told(core)] == [("channels_are", ["c2", "c3"])]
     eventually(lambda: remembered(path) == [("c2", ""), ("c3", "")])

@@ -11,7 +11,7 @@ from support.cable import Cable
 from support.ci import needs_package
 from support.driven import Driven, measured, truth, until, written
 from support.prosody import ROOMS, Prosody
-from support.server import ServerProcess
+from support.server import ServerProcess, exported_samples
 
 needs_package("slixmpp")
 pytestmark = pytest.mark.slow
@@ -139,3 +139,40 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
     assert found.missing_at == Counter(pair.message_id for pair in true.missing)
     assert figures["not_sent"] == len({p for p in true.missing if p.message_id in came_back})
     assert figures["by_history"] == len(true.fetched)
+
+
+def test_by_the_archives_ids_everybody_names_a_message_alike(
+    prosody: Prosody, server: ServerProcess, tmp_path: Path
+) -> None:
+    started_ms = time.time_ns() // 1_000_000
+    port = int(prosody.address.rpartition(":")[2])
+    options = {"port": port, "telemetry": server.grpc, "ids": "stanza"}
+    ann, ben = (
+        Driven(PROGRAM, tmp_path, name, user=name, nick=name, **options) for name in ("ann", "ben")
+    )
+    try:
+        for one in (ann, ben):
+            one.start()
+            one.ready()
+            one.do("join", ROOM)
+        say(ann, 2)
+        until(lambda: len(ben.ids("held", ROOM)) == 2)
+        time.sleep(0.5)  # in which what was taken is stored
+        ben.kill()
+        say(ann, 2)
+        ben.start()
+        ben.ready()
+        ben.do("join", ROOM)
+        ben.do("catch_up", ROOM, started_ms)
+        ben.do("say", ROOM)
+        until(lambda: ann.ids("held", ROOM))
+    finally:
+        for one in (ann, ben):
+            one.quit()
+    named = {line["messageId"] for line in exported_samples(server)}
+    assert named >= {*ben.ids("named", ROOM)}
+    said = Counter(
+        (line["messageId"], bool(line.get("sentByReceiver"))) for line in exported_samples(server)
+    )
+    assert said == Counter((id_, by_author) for id_ in named for by_author in (True, False))
+    assert len(named) == 5

@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from devtelemetry.client import Settings
 from support.program import in_process
 from support.server import ServerProcess
@@ -209,6 +211,8 @@ def measured(
                 of_channel.missing_at[message["message_id"]] += message["missing"]
     report = in_process("report", server.where, "--timeframe=1m", "--json").document
     for window_found in report["windows"]:
+        if (on_time := window_found["on_time"]["10m"]) is not None:
+            assert on_time == pytest.approx(window_found["delivery_ratio"]), "nothing took longer"
         for channel in window_found["channels"]:
             if channel["channel_id"] in found:
                 numbers = {name: value for name, value in channel.items() if type(value) is int}

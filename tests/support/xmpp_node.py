@@ -2,7 +2,7 @@
 
     python xmpp_node.py OPTIONS
 
-OPTIONS is JSON: settings, telemetry, port, user, nick, log, and with_module (default true).
+OPTIONS is JSON: settings, telemetry, port, user, nick, log, and ids (default origin).
 Commands come on standard input, one a line as a JSON list; each is answered by
 a line. What happens is written to the log by handlers of the messenger's own, and survives SIGKILL.
 """
@@ -117,6 +117,7 @@ class Node(slixmpp.ClientXMPP):
         since = datetime.fromtimestamp(since_ms / 1000, UTC)
         archive = self.plugin["xep_0313"].iterate(slixmpp.JID(room), start=since, rsm={"max": 20})
         async for result in archive:
+            self.note("named", room, result["mam_result"]["id"])
             message = result["mam_result"]["forwarded"]["stanza"]
             if message["body"] and not message.xml.findall(_REACTIONS):
                 self.note("archived", room, f"{message['from'].resource}/{message['id']}")
@@ -140,10 +141,11 @@ async def main() -> None:
         settings, options["telemetry"], receiver_public_key=options["user"], timing=TIMING
     )
     telemetry.start()
-    if options.get("with_module", True):
-        node.register_plugin(
-            "devtelemetry", {"client": telemetry}, module=devtelemetry.integrations.slixmpp
-        )
+    node.register_plugin(
+        "devtelemetry",
+        {"client": telemetry, "ids": options.get("ids", "origin")},
+        module=devtelemetry.integrations.slixmpp,
+    )
     node.connect("127.0.0.1", options["port"])
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()

@@ -116,9 +116,10 @@ class Core:
     def joined(self, channel_id: str, at: int | None = None) -> None:
         """The user is in the channel, since `at` if that is news (Unix ms; None: now)."""
         self._agree()
-        if channel_id not in self._channels:
-            self._channels[channel_id] = None
-            self._write(_REMEMBER, channel_id)
+        if channel_id in self._channels:
+            return  # said already; to say it again would wake the client for nothing
+        self._channels[channel_id] = None
+        self._write(_REMEMBER, channel_id)
         self.client.channel_joined(channel_id, at=at)
 
     def left(self, channel_id: str, at: int | None = None) -> None:
