@@ -1,6 +1,8 @@
 """A network of messengers with a known truth, to hold the figures against.
 
-    loss, spec, world, reports    pure: what is asked, what happens, what of it is reported
+    loss, spec                    pure: what is asked
+    chance, away, deliver, world  pure: what happens
+    reports                       pure: what of it is reported
     truth, compare                pure: what of it is true, and measured beside that
     node, run                     the world's nodes as real client libraries in real processes
     server, history, demo         `devtelemetry demo`
