@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import random
+import socket
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from devtelemetry.client.record import pack_message, unpack
 from devtelemetry.client.recorder import Recorder
 from devtelemetry.client.storage import transaction
 from devtelemetry.client.values import Outcome, Recorded, SentAtClock, Via
-from devtelemetry.client.wake import Alarm
+from devtelemetry.client.wake import Alarm, ring_all
 from support.clients import QUICK, Clock, eventually, receive, running_client, wall_clock
 from support.push_server import push_server
 
@@ -352,3 +353,17 @@ def test_what_a_killed_client_left_is_stored_by_one_that_runs_beside_it(tmp_path
         eventually(lambda: settings.status().acknowledged == 3)
         assert sorted(server.message_ids) == ["after", "before", "of-the-killed"]
         assert settings.status().dropped == 0
+
+
+def test_nothing_but_its_word_wakes_a_client(tmp_path: Path) -> None:
+    alarm = Alarm(tmp_path, 0)
+    port, word = (tmp_path / "0.port").read_text().split()
+    assert stat.S_IMODE((tmp_path / "0.port").stat().st_mode) == 0o600
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        for wrong in (b"", b"x" * 16, b"x" * 60_000, word.encode(), bytes.fromhex(word) + b"x"):
+            other.sendto(wrong, ("127.0.0.1", int(port)))
+    assert not alarm._event.wait(0.2)
+    ring_all(tmp_path)
+    assert alarm._event.wait(20)
+    alarm.close()
+    assert list(tmp_path.iterdir()) == []

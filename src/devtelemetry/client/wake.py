@@ -18,6 +18,8 @@ from devtelemetry.client.storage import make_private
 _SUFFIX = ".port"
 _HERE = "127.0.0.1"
 _WORD_BYTES = 16
+_LARGEST_DATAGRAM = 2**16
+_LAST_SECONDS = 1.0  # for a datagram that a firewall keeps, maybe
 _LOG = logging.getLogger("devtelemetry.client")
 
 
@@ -61,13 +63,14 @@ class Alarm:
         self._path.unlink(missing_ok=True)
         self._is_open = False
         _send(self._port, self._word)
-        self._listener.join()
+        self._listener.join(_LAST_SECONDS)
         self._socket.close()
 
     def _listen(self) -> None:
         while self._is_open:
             try:
-                came = self._socket.recv(_WORD_BYTES + 1)
+                # All of it: where a datagram is longer than what is read, Windows has an error.
+                came = self._socket.recv(_LARGEST_DATAGRAM)
             except OSError as error:
                 _LOG.warning("other processes cannot wake this one any more: %s", error)
                 return
