@@ -85,12 +85,16 @@ def run(options: argparse.Namespace) -> Result:
                     verdict(world(generator, layout, receivers, side, points / 100))
                     for _ in range(worlds)
                 )
-                right = found[side] / worlds
-                several = found["several"] / worlds
-                wrong = 1 - right - several - (found[None] / worlds if side else 0.0)
+                right, several = found[side], found["several"]
+                wrong = worlds - right - several - (found[None] if side else 0)
                 name = "none" if side is None else side.value
                 rows.append(
-                    (f"{receivers}", name, f"{points}", *map(_share, (right, wrong, several)))
+                    (
+                        f"{receivers}",
+                        name,
+                        f"{points}",
+                        *(f"{one / worlds:.1%}" for one in (right, wrong, several)),
+                    )
                 )
                 figures[f"{layout.name}, {receivers}, {name}, {points}"] = dict(found)
             print(f"sides: {layout.name}: {receivers} receivers", file=sys.stderr)
@@ -112,10 +116,6 @@ def run(options: argparse.Namespace) -> Result:
         ),
         figures=figures,
     )
-
-
-def _share(share: float) -> str:
-    return f"{share:.1%}"
 
 
 def verdict(window: WindowReliability) -> Side | str | None:

@@ -99,7 +99,7 @@ async def store_receipts(
     inserted = await writing.connection.fetchrow(_QUERIES["insert_receipts"], **of_rows)
     assert inserted is not None
     new, all_new = inserted["held"], inserted["receipts"] == len(keys)
-    changed = [key[0] for key in keys] if inserted["receipts"] else []
+    changed = list({key[0] for key in keys}) if inserted["receipts"] else []
     doubted: set[int] = set()
     if not all_new:
         # Some were there.
