@@ -16,6 +16,8 @@ from slixmpp.xmlstream import ET, tostring  # noqa: E402
 
 import devtelemetry.integrations.slixmpp  # noqa: E402
 from devtelemetry.client import SentAtClock, Settings, Via  # noqa: E402
+from devtelemetry.integrations.core import Core  # noqa: E402
+from support.clients import eventually  # noqa: E402
 from support.told import Call, Told  # noqa: E402
 
 OWN, ROOM = "ann@xmpp.example", "room@rooms.xmpp.example"
@@ -252,6 +254,14 @@ async def test_a_leave_is_one_and_a_bind_says_all_channels(client: Client) -> No
     (call,) = await client._taken()
     assert (call.name, call.channel) == ("channels_are", [ROOM])
     (call,) = await client.send(_presence("to", "", " type='unavailable'"))
+    assert (call.name, call.channel) == ("channel_left", ROOM)
+
+
+async def test_a_room_of_before_a_restart_can_be_left_without_entering_it(told: Told) -> None:
+    before = Client(told)
+    await before.join()
+    eventually(lambda: Core(told).is_in(ROOM))
+    (call,) = await Client(told).send(_presence("to", "", " type='unavailable'"))
     assert (call.name, call.channel) == ("channel_left", ROOM)
 
 

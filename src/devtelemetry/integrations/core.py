@@ -122,6 +122,10 @@ class Core:
         self._write(_REMEMBER, channel_id)
         self.client.channel_joined(channel_id, at=at)
 
+    def is_in(self, channel_id: str) -> bool:
+        """Whether the user is in the channel, as far as was said."""
+        return channel_id in self._channels
+
     def left(self, channel_id: str, at: int | None = None) -> None:
         """The user left it; a lost connection is no leaving."""
         self._agree()

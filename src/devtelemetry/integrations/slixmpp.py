@@ -116,8 +116,9 @@ class DevTelemetry(BasePlugin):
         to = JID(xml.get("to", ""))
         if to.resource and xml.find(_MUC_JOIN) is not None:
             self._nicks[to.bare] = to.resource
-        elif to.bare in self._nicks and xml.get("type") == "unavailable":
-            del self._nicks[to.bare]
+        elif self._core.is_in(to.bare) and xml.get("type") == "unavailable":
+            # Perhaps one that it was in before a restart, and has not entered since.
+            self._nicks.pop(to.bare, None)
             self._core.left(to.bare)
 
     def _write(self, xml: ET.Element) -> None:
