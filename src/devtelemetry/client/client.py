@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from devtelemetry.client import sources
-from devtelemetry.client.errors import BadSetting
+from devtelemetry.client.errors import BadSetting, Unwritable
 from devtelemetry.client.journal import Journal
 from devtelemetry.client.lock import Lock
 from devtelemetry.client.outbox import Limits, Outbox
@@ -93,7 +93,8 @@ class TelemetryClient:
             is_beside = other._settings.storage.path == self._settings.storage.path
             if is_beside and key and other._app.receiver_public_key not in ("", key):
                 raise BadSetting(f"receiver_public_key: {SECOND_KEY}")
-        self._settings.check_key(key)
+        with contextlib.suppress(Unwritable):  # then it is seen when the file can be read again
+            self._settings.check_key(key)
         _OPEN.add(self)
 
     @property

@@ -116,6 +116,14 @@ class Recorder:
         self.journal.settle(drained.generation)
         self._is_storing = False
 
+    def finish(self) -> bool:
+        """Removes the journal, unless something is left; returns whether it did."""
+        with self._lock:
+            if self._records or self._lost or self._drained is not None:
+                return False
+            self.journal.remove()
+            return True
+
     def _drop_oldest(self) -> None:
         if self._drained is not None and self._drained.records and not self._is_storing:
             _count_lost(self._drained.lost, self._drained.records.popleft())

@@ -494,6 +494,5 @@ class Sender:
                 self._outbox.release(self._push.sent)
 
     def _close_outbox(self) -> None:
-        if self._recorder.drain() is None:  # else whoever comes next stores it
+        if self._recorder.finish():  # else whoever comes next stores it
             self._outbox.end(self._consent, self._journal.slot, self._settings.clock())
-            self._journal.remove()
