@@ -293,6 +293,7 @@ def test_an_orderly_end_leaves_no_journal_and_no_gap(tmp_path: Path) -> None:
     settings.enable()
     with running_client(settings, NOBODY) as client:
         receive(client, "m1", wall_clock() + 1000)
+        assert not list(settings.storage.directory.glob("*.lock-journal"))
     directory = settings.storage.directory
     assert {file.suffix for file in directory.iterdir()} == {"", ".lock"}
     with settings.connected() as connection, transaction(connection):

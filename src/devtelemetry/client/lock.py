@@ -27,6 +27,8 @@ class Lock:
         """Takes it if nobody else has it; returns whether it is ours now."""
         if not self.is_held:
             try:
+                # First, or it would make a file beside it.
+                self._connection.execute("pragma journal_mode = memory")
                 self._connection.execute("begin exclusive")
                 self.is_held = True
             except sqlite3.OperationalError as error:
