@@ -1,6 +1,7 @@
 """What a call took outlives its process: moved once, whatever the moment at which it was killed."""
 
 import contextlib
+import errno
 import itertools
 import random
 import socket
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from devtelemetry.client import Limits, Settings, TelemetryClient, shown
+from devtelemetry.client import Limits, Settings, TelemetryClient, journal, shown
 from devtelemetry.client.journal import HALF_BYTES, Journal, wipe_all
 from devtelemetry.client.lost import Loss, Span
 from devtelemetry.client.outbox import Outbox
@@ -368,3 +369,20 @@ def test_nothing_but_its_word_wakes_a_client(tmp_path: Path) -> None:
     assert alarm._event.wait(20)
     alarm.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_without_room_for_a_journal_reports_go_out_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: Path, size: int) -> None:
+        path.write_bytes(b"a part of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    settings = Settings(tmp_path / "node.db")
+    settings.enable()
+    monkeypatch.setattr(journal, "mapped", full)
+    with push_server() as server, running_client(settings, server.address) as client:
+        receive(client, "m1", wall_clock() + 1000)
+        eventually(lambda: settings.status().acknowledged == 1)
+        assert not list(settings.storage.directory.glob("*.journal"))
+    assert any("No space left" in record.message for record in caplog.records)

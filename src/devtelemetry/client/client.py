@@ -121,8 +121,7 @@ class TelemetryClient:
             parts.callback(lock.close)
             recorder = Recorder(journal, alarm, self._limits.buffered)
             if self._switch.consent:
-                with contextlib.suppress(OSError):  # without room: the thread tries again
-                    recorder.open()
+                recorder.open()
             sender = Sender(
                 self._settings,
                 self._app,

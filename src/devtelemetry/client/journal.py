@@ -148,7 +148,11 @@ class Journal:
         """Makes the file, if there is none yet. Raises OSError where there is no room for it."""
         if self._file is None:
             make_private(self.path)
-            self._file = _File(self.path)
+            try:
+                self._file = _File(self.path)
+            except OSError:
+                self.path.unlink()  # what there is of it would take the last room on the disk
+                raise
             self._begin(0)
 
     def append(self, record: bytes) -> bool:

@@ -4,7 +4,7 @@ A call makes a record, copies it into the journal, and is done: no system call, 
 anyone holds for longer than a copy. What is taken is in the outbox some milliseconds later.
 """
 
-import contextlib
+import logging
 import threading
 from collections import deque
 from dataclasses import dataclass, field
@@ -13,6 +13,8 @@ from devtelemetry.client.journal import Journal
 from devtelemetry.client.lost import Loss, hull, span_of
 from devtelemetry.client.record import sample_of
 from devtelemetry.client.wake import Alarm
+
+_LOG = logging.getLogger("devtelemetry.client")
 
 
 @dataclass(slots=True)
@@ -47,21 +49,21 @@ class Recorder:
     _is_open: bool = False
 
     def open(self) -> None:
-        """Whatever is taken from now on outlives the process. Raises OSError."""
+        """Whatever is taken from now on outlives the process, if the disk has room for it."""
         with self._lock:
             self._open()
 
     def _open(self) -> None:
         self._is_open = True  # not tried again with each call
-        self.journal.open()
+        try:
+            self.journal.open()
+        except OSError as error:
+            _LOG.warning("a kill may cost reports, as there is no journal: %s", error)
 
     def take(self, record: bytes) -> None:
         with self._lock:
             if not self._is_open:
-                # Switched on this moment: the thread would do it next. Without room on the disk
-                # what is taken is in memory alone.
-                with contextlib.suppress(OSError):
-                    self._open()
+                self._open()  # switched on this moment: the thread would do it next
             held = len(self._records)
             if self._drained is not None and not self._is_storing:
                 held += len(self._drained.records)
