@@ -1,7 +1,9 @@
 """The one gRPC endpoint: Telemetry.Push. Statuses and limits: docs/protocol.md.
 
 The request comes in as bytes and is decoded here, so that one that cannot be decoded is answered
-as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the server.
+as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the server. It is taken
+as a stream of one message, which looks the same on the wire: so its body is not read, nor unpacked,
+before its token is known to be good.
 """
 
 import asyncio
@@ -9,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import grpc
 import structlog
@@ -51,6 +53,7 @@ from devtelemetry.v1 import SERVICE, telemetry_pb2
 TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
 
 MAX_REQUESTS = 512  # under way at once; gRPC answers more with RESOURCE_EXHAUSTED
+_BYTES_A_SAMPLE = 4_096  # what cannot be decoded costs a token's rate as well
 FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest now and then, and reads much
 
 _INTERFACE = "grpc"
@@ -71,14 +74,20 @@ class Access:
     rate: RateLimit
 
 
-class _Refused(Exception):
-    """Ends a request with a status of the protocol's table."""
+class _Answer(NamedTuple):
+    """A status of the protocol's table."""
 
-    def __init__(self, code: grpc.StatusCode, details: str, retry_after: float | None = None):
+    code: grpc.StatusCode
+    details: str
+    retry_after_seconds: float | None = None
+
+
+class _Refused(Exception):
+    """Ends a request."""
+
+    def __init__(self, code: grpc.StatusCode, details: str):
         super().__init__(details)
-        self.code = code
-        self.details = details
-        self.retry_after_seconds = retry_after
+        self.answer = _Answer(code, details)
 
 
 class PushService:
@@ -104,36 +113,40 @@ class PushService:
         # One at a time: each has a connection, of which there are few.
         self._forgetting = asyncio.Lock()
 
-    async def push(self, body: bytes, context: _Context) -> telemetry_pb2.PushResponse:
-        """One request, from its bytes to its answer."""
-        status = grpc.StatusCode.OK
+    async def push(self, _: object, context: _Context) -> telemetry_pb2.PushResponse:
+        """One request, from its headers to its answer."""
         try:
-            return await self._push(body, context)
+            response = await self._push(context)
         except _Refused as refused:
-            status = refused.code
-            await _abort(context, refused)
+            answer = refused.answer
         except Busy as busy:
-            status = grpc.StatusCode.RESOURCE_EXHAUSTED
-            await _abort(context, _Refused(status, str(busy), busy.retry_after_seconds))
+            answer = _Answer(
+                grpc.StatusCode.RESOURCE_EXHAUSTED, str(busy), busy.retry_after_seconds
+            )
         except Unavailable as error:
-            status = grpc.StatusCode.UNAVAILABLE
-            await _abort(context, _Refused(status, str(error)))
-        except grpc.aio.AbortError:
-            raise
+            answer = _Answer(grpc.StatusCode.UNAVAILABLE, str(error))
         except Exception:
-            status = grpc.StatusCode.INTERNAL
             _log.exception("push failed")
-            await _abort(context, _Refused(status, "a fault of the server; it is logged there"))
-        finally:
-            metrics.REQUESTS.labels(_INTERFACE, status.name).inc()
+            answer = _Answer(grpc.StatusCode.INTERNAL, "a fault of the server; it is logged there")
+        else:
+            metrics.REQUESTS.labels(_INTERFACE, grpc.StatusCode.OK.name).inc()
+            return response
+        metrics.REQUESTS.labels(_INTERFACE, answer.code.name).inc()
+        # Out of the handlers: what abort() raises is kept by its context, and would keep what was
+        # being handled, its frames, and in them the request.
+        return await _abort(context, answer)
 
-    async def _push(self, body: bytes, context: _Context) -> telemetry_pb2.PushResponse:
+    async def _push(self, context: _Context) -> telemetry_pb2.PushResponse:
         token = await self._authenticate(context)
+        body: Any = await context.read()
+        if body is grpc.aio.EOF:
+            raise _Refused(grpc.StatusCode.INVALID_ARGUMENT, "there is no request")
         if len(body) > MAX_REQUEST_BYTES:
             raise _Refused(
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"the request has {len(body)} bytes; allowed: up to {MAX_REQUEST_BYTES}",
             )
+        self._charge(token, 1 + len(body) // _BYTES_A_SAMPLE)
         try:
             request = telemetry_pb2.PushRequest.FromString(body)
         except DecodeError as error:
@@ -147,16 +160,19 @@ class PushService:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"{count} samples in one request; allowed: up to {MAX_SAMPLES_PER_REQUEST}",
             )
-        if token is not None:
-            beside = min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST)
-            beside += min(len(request.lost), MAX_LOST_PER_REQUEST)
-            weight = max(count + beside, 1)
-            wait = self._access.rate.take(token, weight, time.monotonic())
-            if wait:
-                raise Busy("over the rate of this token", retry_after_seconds=wait)
+        beside = min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST)
+        beside += min(len(request.lost), MAX_LOST_PER_REQUEST)
+        self._charge(token, count + beside - 1 - len(body) // _BYTES_A_SAMPLE)
         if request.forget:
             return await self._forget_reporter(request.reporter.installation_id)
         return await self._record(request, len(body))
+
+    def _charge(self, token: str | None, weight: int) -> None:
+        """Takes what a request costs, in samples. Raises Busy if the token has not that much."""
+        if token is not None and weight > 0:
+            wait = self._access.rate.take(token, weight, time.monotonic())
+            if wait:
+                raise Busy("over the rate of this token", retry_after_seconds=wait)
 
     async def _authenticate(self, context: _Context) -> str | None:
         """The name of the request's token; None: it has none and needs none."""
@@ -300,7 +316,7 @@ def make_server(
         ],
         maximum_concurrent_rpcs=MAX_REQUESTS,
     )
-    handler: Any = grpc.unary_unary_rpc_method_handler(
+    handler: Any = grpc.stream_unary_rpc_method_handler(
         service.push,
         request_deserializer=None,
         response_serializer=telemetry_pb2.PushResponse.SerializeToString,
@@ -323,13 +339,13 @@ async def set_health(servicer: health.aio.HealthServicer, *, is_serving: bool) -
         await servicer.set(name, status.SERVING if is_serving else status.NOT_SERVING)
 
 
-async def _abort(context: _Context, refused: _Refused) -> NoReturn:
+async def _abort(context: _Context, answer: _Answer) -> NoReturn:
     metadata: tuple[tuple[str, Any], ...] = ()
-    if refused.retry_after_seconds is not None:
+    if answer.retry_after_seconds is not None:
         delay = Duration()
-        delay.FromMilliseconds(max(1, round(refused.retry_after_seconds * 1000)))
-        status = Status(code=refused.code.value[0], message=refused.details)
+        delay.FromMilliseconds(max(1, round(answer.retry_after_seconds * 1000)))
+        status = Status(code=answer.code.value[0], message=answer.details)
         status.details.add().Pack(RetryInfo(retry_delay=delay))
         metadata = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(refused.code, refused.details, metadata)
+    await context.abort(answer.code, answer.details, metadata)
     raise AssertionError("abort() raises")
