@@ -36,6 +36,12 @@ class Refused(Exception):
 class _Context:
     """What a request without metadata comes with."""
 
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+
+    async def read(self) -> bytes:
+        return self._body
+
     def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
         return ()
 
@@ -72,8 +78,10 @@ async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]
 
 async def _push(service: PushService, push: Push) -> telemetry_pb2.PushResponse:
     _now_ms.set(push.at_ms)  # in this task alone: each has a context of its own
-    context = cast("grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]", _Context())
-    return await service.push(push.request.SerializeToString(), context)
+    context = _Context(push.request.SerializeToString())
+    return await service.push(
+        None, cast("grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]", context)
+    )
 
 
 async def _forget(_: str) -> None:

@@ -129,7 +129,7 @@ async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
         ({"to": "1772445600"}, "to", "'1772445600' is no time; allowed: ISO 8601"),
         ({"membership": "most"}, "membership", "'present', 'window' or 'bracketed'"),
         ({"channel": ""}, "channel", "at least 1 character"),
-        ({"by": "weather"}, "by", "'platform', 'app_version' or 'message_type'"),
+        ({"by": "weather"}, "by", "'platform', 'app_version', 'message_type', "),
         ({"size": "1"}, "size", "Extra inputs are not permitted"),
         ({"versus": "ios"}, None, "`versus` names a group: `by` must say of what"),
         ({"from": "2026-03-02", "to": "2026-03-02"}, None, "`from` must lie before `to`"),
