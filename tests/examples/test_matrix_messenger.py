@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from support.ci import needs_package
-from support.driven import until
-from support.person import Person
-from support.server import ServerProcess, exported_samples
+from support.person import Person, own_lines, talk
+from support.server import ServerProcess
 from support.synapse import PASSWORD, Synapse
 
 needs_package("nio")
@@ -42,24 +41,8 @@ def test_two_people_talk_and_each_reports_once_opted_in(
             )
             for user_id in (ann_id, ben_id)
         )
-        try:
-            for person in (ann, ben):
-                person.wait_for(f"you are in: {room}")
-            ann.type("before", f"{ann_id}: before")
-            for person in (ann, ben):
-                person.type("/telemetry on", "telemetry is on")
-            ann.type("hello", f"{ann_id}: hello")
-            ben.wait_for(f"{ann_id}: hello")
-            ben.type("hi", f"{ben_id}: hi")
-            ann.wait_for(f"{ben_id}: hi")
-            until(lambda: ann.shows('"message_id": "$'))
-        finally:
-            ann.end()
-            ben.end()
-    said = [(line["channelId"], line.get("sentByReceiver")) for line in exported_samples(server)]
-    assert sorted(said, key=str) == [(room, None)] * 2 + [(room, True)] * 2
+        talk(server, room, (ann, ann_id), (ben, ben_id), "$")
 
 
 def test_the_example_has_less_than_60_lines_of_its_own() -> None:
-    lines = PROGRAM.read_text(encoding="utf-8").partition("\nclass ")[2].splitlines()
-    assert len([line for line in lines if line.strip()]) < 60
+    assert own_lines(PROGRAM) < 60

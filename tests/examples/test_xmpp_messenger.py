@@ -6,10 +6,9 @@ from pathlib import Path
 import pytest
 
 from support.ci import needs_package
-from support.driven import until
-from support.person import Person
+from support.person import Person, own_lines, talk
 from support.prosody import HOST, PASSWORD, ROOMS, Prosody
-from support.server import ServerProcess, exported_samples
+from support.server import ServerProcess
 
 needs_package("slixmpp")
 pytestmark = pytest.mark.slow
@@ -33,24 +32,8 @@ def test_two_people_talk_and_each_reports_once_opted_in(
             Person(tmp_path, PROGRAM, f"{name}@{HOST}", *options, XMPP_PASSWORD=PASSWORD)
             for name in ("ann", "ben")
         )
-        try:
-            for person in (ann, ben):
-                person.wait_for(f"you are in: {ROOM}")
-            ann.type("before", "ann: before")
-            for person in (ann, ben):
-                person.type("/telemetry on", "telemetry is on")
-            ann.type("hello", "ann: hello")
-            ben.wait_for("ann: hello")
-            ben.type("hi", "ben: hi")
-            ann.wait_for("ben: hi")
-            until(lambda: ann.shows('"message_id": "ann/'))
-        finally:
-            ann.end()
-            ben.end()
-    said = [(line["channelId"], line.get("sentByReceiver")) for line in exported_samples(server)]
-    assert sorted(said, key=str) == [(ROOM, None)] * 2 + [(ROOM, True)] * 2
+        talk(server, ROOM, (ann, "ann"), (ben, "ben"), "ann/")
 
 
 def test_the_example_has_less_than_60_lines_of_its_own() -> None:
-    lines = PROGRAM.read_text(encoding="utf-8").partition("\nclass ")[2].splitlines()
-    assert len([line for line in lines if line.strip()]) < 60
+    assert own_lines(PROGRAM) < 60

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 from support.driven import until
+from support.server import ServerProcess, exported_samples
 
 
 class Person:
@@ -49,3 +50,37 @@ class Person:
         self._reader.join()
         if self._process.stdout is not None:
             self._process.stdout.close()
+
+
+def talk(
+    server: ServerProcess, room: str, ann: tuple[Person, str], ben: tuple[Person, str], id_of: str
+) -> None:
+    """Two people, each with their name in the room, talk before and after they opt in; both end.
+
+    Asserts that each message since is reported by its author and by the other.
+
+    id_of  how the ids of messages begin
+    """
+    (a, a_name), (b, b_name) = ann, ben
+    try:
+        for person in (a, b):
+            person.wait_for(f"you are in: {room}")
+        a.type("before", f"{a_name}: before")
+        for person in (a, b):
+            person.type("/telemetry on", "telemetry is on")
+        a.type("hello", f"{a_name}: hello")
+        b.wait_for(f"{a_name}: hello")
+        b.type("hi", f"{b_name}: hi")
+        a.wait_for(f"{b_name}: hi")
+        until(lambda: a.shows(f'"message_id": "{id_of}'))
+    finally:
+        a.end()
+        b.end()
+    said = [(line["channelId"], line.get("sentByReceiver")) for line in exported_samples(server)]
+    assert sorted(said, key=str) == [(room, None)] * 2 + [(room, True)] * 2
+
+
+def own_lines(program: Path) -> int:
+    """How many lines an example has from its first class on, blank ones left out."""
+    lines = program.read_text(encoding="utf-8").partition("\nclass ")[2].splitlines()
+    return sum(bool(line.strip()) for line in lines)

@@ -12,10 +12,11 @@ from datetime import datetime
 
 from devtelemetry.aggregate.algorithm import run_algorithm
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
+from devtelemetry.aggregate.due import ended_window
 from devtelemetry.aggregate.find_due import due_windows
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.summarize import summarize
-from devtelemetry.model import Timeframe, Window, WindowReliability, window_starting
+from devtelemetry.model import Timeframe, Window, WindowReliability
 from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavailable
 from devtelemetry.results.rows import Computed
 from devtelemetry.results.store import store
@@ -78,15 +79,7 @@ async def compute_one(
     cleaned; Unavailable if a
     running import or another computation does not end within a minute.
     """
-    try:
-        window = window_starting(timeframe, window_start)
-    except ValueError as error:
-        raise ConfigurationError(str(error)) from error
-    if now() < window.end:
-        raise ConfigurationError(
-            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
-            "nobody can have reported after it"
-        )
+    window = ended_window(timeframe, window_start, now())
     async with database.acquire() as connection:
         if is_cleaned(window, await cleaned_days_of(connection)):
             raise ConfigurationError(

@@ -6,7 +6,8 @@ Source: docs/algorithm.md, "When".
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from devtelemetry.model import Timeframe, Window, WindowState, from_unix_ms
+from devtelemetry.model import Timeframe, Window, WindowState, from_unix_ms, window_starting
+from devtelemetry.model.errors import ConfigurationError
 
 # Arrivals are noted by the beginning of their minute and by another server's clock.
 _ARRIVAL_MARGIN = timedelta(minutes=3)
@@ -26,6 +27,20 @@ class Arrived(NamedTuple):
 def is_due(timeframe: Timeframe, window: Window, now: datetime) -> bool:
     """Whether `window` may be computed for the first time."""
     return now >= window.end + timeframe.allowed_lateness
+
+
+def ended_window(timeframe: Timeframe, start: datetime, now: datetime) -> Window:
+    """The window that starts then. Raises ConfigurationError if none does, or it has not ended."""
+    try:
+        window = window_starting(timeframe, start)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+    if now < window.end:
+        raise ConfigurationError(
+            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
+            "nobody can have reported after it"
+        )
+    return window
 
 
 def state_at(window: Window, settle_time: timedelta, now: datetime) -> WindowState:

@@ -8,6 +8,7 @@ from datetime import datetime
 from devtelemetry.aggregate.algorithm import run_algorithm
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.dimensions import TABLE
+from devtelemetry.aggregate.due import ended_window
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.model import Counts, Delays, Dimension, Spreads, Timeframe, Window, window_at
 from devtelemetry.model.errors import ConfigurationError
@@ -65,16 +66,9 @@ async def cross_table(
         raise ConfigurationError(
             f"rows and columns are both {rows.value}; allowed: two of {', '.join(Dimension)}"
         )
-    window = window_at(timeframe, now() - timeframe.length if start is None else start)
-    if start is not None and window.start != start:
-        raise ConfigurationError(
-            f"no {timeframe.name} window starts at {start.isoformat()}; one starts at "
-            f"{window.start.isoformat()}"
-        )
-    if now() < window.end:
-        raise ConfigurationError(
-            f"the window ends at {window.end.isoformat()}, which is still to come"
-        )
+    if start is None:
+        start = window_at(timeframe, now() - timeframe.length).start
+    window = ended_window(timeframe, start, now())
     async with repaired_snapshot(database, readonly=False, delays_of=window) as connection:
         if is_cleaned(window, await cleaned_days_of(connection)):
             raise ConfigurationError(

@@ -22,10 +22,6 @@ class Grid:
     rest: str
 
 
-def totals_of_cell(cell: Cell) -> Totals:
-    return Totals(cell.counts, cell.spreads, cell.delays)
-
-
 def grid_of(table: CrossTable) -> Grid:
     shown = {(cell.row, cell.column): cell for cell in table.cells if cell.row is not None}
     rows = list(dict.fromkeys(row for row, _ in shown))
@@ -57,7 +53,7 @@ def table_as_json(table: CrossTable) -> dict[str, Any]:
             {
                 table.rows.value: cell.row,
                 table.columns.value: cell.column,
-                **totals_as_json(totals_of_cell(cell)),
+                **totals_as_json(Totals(cell.counts, cell.spreads, cell.delays)),
             }
             for cell in table.cells
         ],
