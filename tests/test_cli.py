@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from devtelemetry.cli.work import windows as windows_work
 from devtelemetry.model import (
     HOUR_MS,
 )
 from devtelemetry.report import report
 from devtelemetry.runtime.clock import utc_now
+from devtelemetry.store.clock import AgreedClock
 from support.program import Done, Run, command
 from support.program import run as run_process
 from support.server import postmaster_pid, wait_until_gone
@@ -370,7 +370,7 @@ def test_clean_keeps_a_day_until_its_windows_are_settled(
     assert last == "dropped 0, kept 1"
     # Well after the import, so that no window waits for more of it.
     later = utc_now() + timedelta(hours=1)
-    monkeypatch.setattr(windows_work, "utc_now", lambda: later)
+    monkeypatch.setattr(AgreedClock, "now", lambda _: later)
     run("aggregate", "--timeframes=1d")
     dropped = run("clean", "--timeframes=1d")
     assert dropped.out == "dropped 2026-03-02\ndropped 1, kept 0\n"

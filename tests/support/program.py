@@ -6,9 +6,10 @@ Nothing of it is replaced.
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -72,11 +73,23 @@ def command(*arguments: str) -> list[str]:
 
 
 def run(
-    *arguments: str, check: bool = True, text: str | None = None
+    *arguments: str,
+    check: bool = True,
+    text: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """A process of the program, to its end. `text`: what it finds on standard input."""
+    """A process of the program, to its end.
+
+    text         what it finds on standard input
+    environment  variables besides those that are there
+    """
     done = subprocess.run(
-        command(*arguments), input=text, capture_output=True, text=True, check=False
+        command(*arguments),
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(environment or {})},
     )
     assert not check or done.returncode == 0, (arguments, done.stdout, done.stderr)
     return done

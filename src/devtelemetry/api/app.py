@@ -92,8 +92,18 @@ class _Query(BaseModel):
 # ------------------------------------------------------------------------------------- the server
 
 
-def create_app(database: Database, rules: AggregateRules, access: Access) -> FastAPI:
-    """The HTTP server. `rules` name the timeframes and the policy where a request does not."""
+def create_app(
+    database: Database,
+    rules: AggregateRules,
+    access: Access,
+    *,
+    clock_doubt: Callable[[], str | None] = lambda: None,
+) -> FastAPI:
+    """The HTTP server.
+
+    rules        name the timeframes and the policy where a request does not
+    clock_doubt  why nothing is taken in for now; None: the clock is believed
+    """
     app = FastAPIOffline(
         title="Dev-Telemetry",
         version=__version__,
@@ -113,7 +123,7 @@ def create_app(database: Database, rules: AggregateRules, access: Access) -> Fas
     _add_errors(app)
     _add_figures(app, database, rules, may_read)
     add_missing(app, database, rules, may_read)
-    _add_health(app, database)
+    _add_health(app, database, clock_doubt)
     _add_metrics(app, database, rules.membership)
     return app
 
@@ -195,7 +205,7 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
         yield piece
 
 
-def _add_health(app: FastAPI, database: Database) -> None:
+def _add_health(app: FastAPI, database: Database, clock_doubt: Callable[[], str | None]) -> None:
     @app.get("/healthz", summary="Alive", tags=["health"], response_class=PlainTextResponse)
     async def healthz() -> str:
         return "ok\n"
@@ -208,7 +218,7 @@ def _add_health(app: FastAPI, database: Database) -> None:
         responses={503: {"description": "Not ready; the text says why."}},
     )
     async def readyz() -> Response:
-        problem = await _not_ready(database)
+        problem = await _not_ready(database) or clock_doubt()
         if problem is not None:
             return PlainTextResponse(f"{problem}\n", 503)
         return PlainTextResponse("ok\n")

@@ -9,7 +9,12 @@ from typing import NoReturn
 
 import typer
 
-from devtelemetry.model.errors import DatabaseAway, DatabaseError, DevTelemetryError
+from devtelemetry.model.errors import (
+    ClockInDoubt,
+    DatabaseAway,
+    DatabaseError,
+    DevTelemetryError,
+)
 from devtelemetry.settings.errors import BadOption
 
 
@@ -24,6 +29,8 @@ def one_line_errors() -> Iterator[None]:
         _fail(str(error), 2)
     except DatabaseAway as error:
         _fail(f"the database: {error.detail}", 1)
+    except ClockInDoubt as error:
+        _fail(error.detail, 1)
     except DatabaseError as error:
         _fail(f"the database: {error}", 1)
     except DevTelemetryError as error:

@@ -42,8 +42,9 @@ from devtelemetry.ingest.pushed import (
 )
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Rejection, Sample
-from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
+from devtelemetry.runtime.clock import Hear
 from devtelemetry.runtime.rates import RateLimit
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import SERVICE, telemetry_pb2
@@ -93,6 +94,8 @@ class _Refused(Exception):
 class PushService:
     """Checks requests and hands them to the group commit.
 
+    now_ms  Unix ms, or raises ClockInDoubt
+    hear    for a request that comes while it does; after it the time may be known
     forget  deletes what an installation reported, by its id, and has dropped what it still sends
     """
 
@@ -104,12 +107,14 @@ class PushService:
         age_limits: AgeLimits,
         now_ms: Callable[[], int],
         forget: Callable[[str], Awaitable[None]],
+        hear: Hear | None = None,
     ) -> None:
         self._writer = writer
         self._access = access
         self._age_limits = age_limits
         self._now_ms = now_ms
         self._forget = forget
+        self._hear = hear
         # One at a time: each has a connection, of which there are few.
         self._forgetting = asyncio.Lock()
 
@@ -207,7 +212,7 @@ class PushService:
     async def _record(
         self, request: telemetry_pb2.PushRequest, size_bytes: int
     ) -> telemetry_pb2.PushResponse:
-        now_ms = self._now_ms()
+        now_ms = await self._time_of(request)
         reporter = request.reporter
         if not request.samples:
             refusal = check_reporter(
@@ -276,6 +281,20 @@ class PushService:
                 for rejection in rejections
             ],
         )
+
+    async def _time_of(self, request: telemetry_pb2.PushRequest) -> int:
+        """Unix ms. Raises ClockInDoubt, if what the request says of the time does not end that."""
+        try:
+            return self._now_ms()
+        except ClockInDoubt:
+            if self._hear is None:
+                raise
+        newest = max((sample.sent_at for sample in request.samples), default=0)
+        reporter = request.reporter
+        await self._hear(
+            reporter.receiver_public_key, reporter.installation_id, request.client_time, newest
+        )
+        return self._now_ms()
 
     def _check(
         self, samples: Sequence[Sample], now_ms: int

@@ -27,7 +27,7 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
-from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.check import GREATEST_MILLISECONDS, AgeLimits
 from devtelemetry.ingest.statusgo import (
     Refused,
     Report,
@@ -37,8 +37,9 @@ from devtelemetry.ingest.statusgo import (
     read_update_envelope,
 )
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
-from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
+from devtelemetry.runtime.clock import Hear
 from devtelemetry.runtime.rates import RateLimit, address_key
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
@@ -50,6 +51,8 @@ UNAVAILABLE_RETRY_SECONDS = 10.0
 _SMALL_BYTES = 128 * 1024
 _LARGE_BODIES = 4  # how many of the largest allowed may be held at a time; of smaller ones more
 _DRAINED_BODIES = 4  # up to how many times what is allowed is read and forgotten
+
+_ANY_AGE = AgeLimits(0, GREATEST_MILLISECONDS)  # at the beginning of time
 
 _INTERFACE = "status-go"
 _log = structlog.get_logger(__name__)
@@ -87,13 +90,15 @@ def statusgo_router(
     *,
     age_limits: AgeLimits,
     now_ms: Callable[[], int],
+    hear: Hear | None = None,
     requests_per_second: float,
     max_body_bytes: int = MAX_BODY_BYTES,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> APIRouter:
     """The routes of status-im/telemetry.
 
-    now_ms               Unix ms; becomes created_at
+    now_ms               Unix ms, becomes created_at; or raises ClockInDoubt
+    hear                 told what a client says of the time while it does
     requests_per_second  of one client address (IPv6: of a /64) on the long run; each client behind
                          it sends 0.1, more while it meets envelopes that it cannot process
     max_body_bytes       of one request, also once it is unpacked; what is longer is dropped
@@ -102,7 +107,7 @@ def statusgo_router(
     Raises ConfigurationError.
     """
     interface = _Interface(
-        writer, age_limits, now_ms, monotonic, requests_per_second, max_body_bytes
+        writer, age_limits, now_ms, hear, monotonic, requests_per_second, max_body_bytes
     )
     router = APIRouter(include_in_schema=False)
     for endpoint in _ENDPOINTS:
@@ -139,6 +144,7 @@ class _Interface:
         writer: GroupCommit,
         age_limits: AgeLimits,
         now_ms: Callable[[], int],
+        hear: Hear | None,
         monotonic: Callable[[], float],
         requests_per_second: float,
         max_body_bytes: int,
@@ -146,6 +152,7 @@ class _Interface:
         self._writer = writer
         self._age_limits = age_limits
         self._now_ms = now_ms
+        self._hear = hear
         self._max_body_bytes = max_body_bytes
         self._monotonic = monotonic
         self._rate_limit = RateLimit(requests_per_second, remembered=REMEMBERED_ADDRESSES)
@@ -243,13 +250,34 @@ class _Interface:
     async def _read(
         self, endpoint: _Endpoint, body: bytes, headers: Mapping[str, str]
     ) -> tuple[Report, int]:
-        """What is in the body, and its size unpacked. Raises Unreadable."""
-        now_ms = self._now_ms()
+        """What is in the body, and its size unpacked. Raises Unreadable, ClockInDoubt."""
+        try:
+            now_ms = self._now_ms()
+        except ClockInDoubt:
+            if self._hear is None:
+                raise
+            report, _ = await self._read_at(endpoint, body, headers, 0, _ANY_AGE)
+            if report.samples:
+                newest = max(report.samples, key=lambda sample: sample.sent_at)
+                await self._hear(
+                    newest.receiver_public_key, newest.installation_id, 0, newest.sent_at
+                )
+            now_ms = self._now_ms()
+        return await self._read_at(endpoint, body, headers, now_ms, self._age_limits)
+
+    async def _read_at(
+        self,
+        endpoint: _Endpoint,
+        body: bytes,
+        headers: Mapping[str, str],
+        now_ms: int,
+        age_limits: AgeLimits,
+    ) -> tuple[Report, int]:
         is_packed = headers.get("content-encoding", "").strip().lower() == "gzip"
 
         def unpack_and_read() -> tuple[Report, int]:
             text = _unpack(body, self._max_body_bytes) if is_packed else body
-            return endpoint.read(text, self._age_limits, now_ms), len(text)
+            return endpoint.read(text, age_limits, now_ms), len(text)
 
         if not is_packed and len(body) <= _SMALL_BYTES:
             return unpack_and_read()

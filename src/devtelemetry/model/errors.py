@@ -4,7 +4,8 @@ DevTelemetryError
 ├── ConfigurationError   the operator: names the setting, its value and what is allowed
 ├── Busy                 retry later: the queue is full or the rate is used up
 ├── Unavailable          retry later: the database cannot be reached, or the server stops
-│   └── DatabaseAway     it is the database
+│   ├── DatabaseAway     it is the database
+│   └── ClockInDoubt     it is the server's clock, which no other one agrees with
 ├── DatabaseError        us: a statement failed that will fail again
 ├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be had
 └── transfer.TransferError, …   errors of one module, declared there
@@ -32,6 +33,17 @@ class DatabaseAway(Unavailable):
 
     def __init__(self, detail: str) -> None:
         super().__init__("the database cannot be reached; try again later")
+        self.detail = detail
+
+
+class ClockInDoubt(Unavailable):
+    """No other clock agrees with the server's, so that nothing may be decided by its time.
+
+    detail  what the clocks say, for the operator; clients are not told
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("the server does not know the time; send again later")
         self.detail = detail
 
 

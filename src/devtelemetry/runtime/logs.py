@@ -53,5 +53,5 @@ def configure_logging(level: str, form: str) -> None:
     root.setLevel(level.upper())
     # What these say at "info" is how they work, not what happened; httpx says whole URLs, and that
     # of a store may hold a secret.
-    for name in ("apscheduler", "alembic.runtime.plugins", "uvicorn", "httpx", "httpcore"):
+    for name in ("alembic.runtime.plugins", "uvicorn", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

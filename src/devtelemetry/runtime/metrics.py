@@ -160,3 +160,9 @@ JOB_FAILURES = Counter(
     ["task"],  # not `job`, which a scrape takes for itself
     registry=REGISTRY,
 )
+CLOCK_IN_DOUBT = Gauge(
+    "devtelemetry_clock_in_doubt",
+    "1 while no other clock agrees with the server's: nothing is taken in, settled or cleaned.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)

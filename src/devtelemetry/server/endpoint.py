@@ -10,6 +10,7 @@ from devtelemetry.ingest.grpc_server import Access, PushService, make_server, se
 from devtelemetry.ingest.writer import GroupCommit
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.retention.forget import forget_installation
+from devtelemetry.runtime.clock import Hear
 from devtelemetry.runtime.hosts import is_loopback
 from devtelemetry.runtime.rates import RateLimit
 from devtelemetry.server.wiring import age_limits, queue_limits, settle_rule
@@ -30,13 +31,20 @@ class Endpoint:
 
 @contextlib.asynccontextmanager
 async def ingest_endpoint(
-    settings: Settings, database: Database, *, port: int, now_ms: Callable[[], int]
+    settings: Settings,
+    database: Database,
+    *,
+    port: int,
+    now_ms: Callable[[], int],
+    hear: Hear | None = None,
 ) -> AsyncIterator[Endpoint]:
     """Listens at the host of `settings.grpc_listen` until the block is left.
 
     Leaving it stops accepting, answers what is under way, and commits what was taken.
 
-    port  0: any free one. Several processes share it where settings.workers says so
+    port    0: any free one. Several processes share it where settings.workers says so
+    now_ms  Unix ms, or raises ClockInDoubt
+    hear    told what a client says of the time while it does
     """
     writer = GroupCommit(
         database,
@@ -60,6 +68,7 @@ async def ingest_endpoint(
         access,
         age_limits=age_limits(settings),
         now_ms=now_ms,
+        hear=hear,
         forget=forget,
     )
     server, health = make_server(service, shares_port=settings.workers > 1)

@@ -6,13 +6,13 @@ fails is logged and counted, and the next one takes up where it left.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import datetime, timedelta
 
 import structlog
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.model.errors import ClockInDoubt, DatabaseAway, Unavailable
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
 from devtelemetry.runtime import metrics
@@ -56,41 +56,37 @@ async def running_jobs(
             publisher = Publisher(database, store, published_series(settings), now=now)
             interval = min(PUBLISH_INTERVAL, settings.job_interval)
             jobs.append(("publish", publisher.run, interval))
-        with _scheduled(jobs):
-            yield
-
-
-@contextlib.contextmanager
-def _scheduled(
-    jobs: Iterable[tuple[str, Callable[[], Awaitable[object]], timedelta]],
-) -> Iterator[None]:
-    """Runs each job now and then in its interval."""
-    scheduler = AsyncIOScheduler(timezone=UTC)
-    for name, job, interval in jobs:
-        scheduler.add_job(
-            _guarded(name, job),
-            "interval",
-            seconds=interval.total_seconds(),
-            next_run_time=datetime.now(UTC),
-            max_instances=1,  # a long run is not joined by a second one
-            coalesce=True,
-            misfire_grace_time=None,  # late is better than never
-        )
-    scheduler.start()
-    try:
-        yield
-    finally:
-        scheduler.shutdown(wait=False)
-
-
-def _guarded(name: str, job: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[None]]:
-    async def run() -> None:
+        tasks = [asyncio.create_task(_run_often(*job), name=f"job-{job[0]}") for job in jobs]
         try:
-            await job()
-        except asyncio.CancelledError:
-            _log.debug("job cut short by the end of the server", job=name)
-        except Exception:
-            metrics.JOB_FAILURES.labels(name).inc()
-            _log.exception("job failed, it runs again", job=name)
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
 
-    return run
+
+async def _run_often(name: str, job: Callable[[], Awaitable[object]], interval: timedelta) -> None:
+    """Runs it now and then in its interval, until it is cancelled. A long run is not joined.
+
+    By the loop's time, which nobody can set: by the clock it would sleep for as long as that is
+    set back.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        next_at = loop.time() + interval.total_seconds()
+        await _run_once(name, job)
+        await asyncio.sleep(next_at - loop.time())
+
+
+async def _run_once(name: str, job: Callable[[], Awaitable[object]]) -> None:
+    try:
+        await job()
+    except ClockInDoubt:
+        _log.debug("no job by a clock that is in doubt", job=name)  # which is said elsewhere
+    except Unavailable as error:
+        metrics.JOB_FAILURES.labels(name).inc()
+        why = error.detail if isinstance(error, DatabaseAway) else str(error)
+        _log.warning("job failed, it runs again", job=name, error=why)
+    except Exception:
+        metrics.JOB_FAILURES.labels(name).inc()
+        _log.exception("job failed, it runs again", job=name)

@@ -16,12 +16,18 @@ from devtelemetry.dashboard.serving import dashboard
 from devtelemetry.ingest.statusgo_http import statusgo_router
 from devtelemetry.model import Listen
 from devtelemetry.model.errors import ConfigurationError
-from devtelemetry.runtime.clock import now_ms, utc_now
+from devtelemetry.runtime.clock import utc_now
 from devtelemetry.runtime.garbage import relax
 from devtelemetry.runtime.hosts import is_loopback
 from devtelemetry.server.endpoint import GRACE_SECONDS, ingest_endpoint
 from devtelemetry.server.jobs import running_jobs
-from devtelemetry.server.wiring import age_limits, aggregate_rules, http_access, opened_database
+from devtelemetry.server.wiring import (
+    age_limits,
+    aggregate_rules,
+    http_access,
+    opened_database,
+    watched_clock,
+)
 from devtelemetry.server.worker import ingest_workers
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
@@ -45,7 +51,10 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
 
     # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
-    async with opened_database(settings, exclusive=True) as database:
+    async with (
+        opened_database(settings, exclusive=True) as database,
+        watched_clock(settings, database) as clock,
+    ):
         grpc_is_near = is_loopback(settings.grpc_listen.host)
         http_is_near = access.hosts.loopback
         await _check_exposure(settings, database, grpc_is_near, http_is_near)
@@ -55,19 +64,19 @@ async def serve(settings: Settings) -> None:
                 settings,
                 database,
                 port=grpc_port,
-                now_ms=now_ms,
+                now_ms=clock.now_ms,
+                hear=clock.hear,
             ) as endpoint,
-            ingest_workers(
-                settings, database.url, endpoint.port, count=settings.workers - 1, now_ms=now_ms
-            ),
+            ingest_workers(settings, database.url, endpoint.port, count=settings.workers - 1),
         ):
-            app = create_app(database, rules, access)
+            app = create_app(database, rules, access, clock_doubt=lambda: clock.doubt)
             if settings.legacy_http or http_is_near:
                 app.include_router(
                     statusgo_router(
                         endpoint.writer,
                         age_limits=age_limits(settings),
-                        now_ms=now_ms,
+                        now_ms=clock.now_ms,
+                        hear=clock.hear,
                         requests_per_second=settings.legacy_rate,
                     )
                 )
@@ -88,7 +97,7 @@ async def serve(settings: Settings) -> None:
                     now=utc_now,
                 ),
                 _http(app, settings) as http_port,
-                running_jobs(settings, database, now=utc_now),
+                running_jobs(settings, database, now=clock.now),
             ):
                 http_at = Listen(settings.http_listen.host, http_port)
                 sys.stdout.write(f"ready grpc={grpc_at} http={http_at}\n")

@@ -18,6 +18,7 @@ from devtelemetry.publish.publisher import PublishedSeries
 from devtelemetry.publish.remote_write import RemoteWrite
 from devtelemetry.runtime.hosts import KnownHosts, is_loopback
 from devtelemetry.settings.settings import Settings
+from devtelemetry.store.clock import AgreedClock
 from devtelemetry.store.database import Database
 from devtelemetry.store.open import open_database
 
@@ -31,6 +32,21 @@ async def opened_database(
         settings.database_url, settings.data_dir, exclusive=exclusive
     ) as database:
         yield database
+
+
+@contextlib.asynccontextmanager
+async def watched_clock(settings: Settings, database: Database) -> AsyncIterator[AgreedClock]:
+    """The clock that a server decides by, for the block."""
+    clock = AgreedClock(database, settings.clock_leap)
+    async with clock.watched():
+        yield clock
+
+
+async def agreed_clock(settings: Settings, database: Database) -> AgreedClock:
+    """The clock that a command decides by."""
+    clock = AgreedClock(database, settings.clock_leap)
+    await clock.look()
+    return clock
 
 
 def aggregate_rules(settings: Settings) -> AggregateRules:

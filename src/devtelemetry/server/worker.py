@@ -20,6 +20,7 @@ from devtelemetry.runtime import metrics
 from devtelemetry.runtime.garbage import relax
 from devtelemetry.runtime.logs import configure_logging
 from devtelemetry.server.endpoint import GRACE_SECONDS, ingest_endpoint
+from devtelemetry.server.wiring import watched_clock
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 
@@ -32,17 +33,14 @@ _spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's
 
 @contextlib.asynccontextmanager
 async def ingest_workers(
-    settings: Settings, database_url: str, port: int, *, count: int, now_ms: Callable[[], int]
+    settings: Settings, database_url: str, port: int, *, count: int
 ) -> AsyncIterator[None]:
-    """Keeps `count` workers running on `port` until the block is left; then stops them.
-
-    now_ms  must be importable (a module's function): each worker has its own clock
-    """
+    """Keeps `count` workers running on `port` until the block is left; then stops them."""
     processes: list[BaseProcess] = []
     keeper: asyncio.Task[None] | None = None
 
     async def start() -> None:
-        await _start(processes, settings, database_url, port, now_ms)
+        await _start(processes, settings, database_url, port)
 
     try:
         for _ in range(count):
@@ -66,13 +64,12 @@ async def _start(
     settings: Settings,
     database_url: str,
     port: int,
-    now_ms: Callable[[], int],
 ) -> None:
     """Adds a worker to `processes` and waits until it listens."""
     ready = _spawn.Event()
     process = _spawn.Process(
         target=_main,
-        args=(settings, database_url, port, now_ms, ready),
+        args=(settings, database_url, port, ready),
         name="ingest-worker",
         daemon=True,
     )
@@ -109,21 +106,19 @@ def _main(
     settings: Settings,
     database_url: str,
     port: int,
-    now_ms: Callable[[], int],
     ready: threading.Event,
 ) -> None:
     # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     configure_logging(settings.log_level, settings.log_format)
     relax()
-    asyncio.run(_work(settings, database_url, port, now_ms, ready))
+    asyncio.run(_work(settings, database_url, port, ready))
 
 
 async def _work(
     settings: Settings,
     database_url: str,
     port: int,
-    now_ms: Callable[[], int],
     ready: threading.Event,
 ) -> None:
     stop = asyncio.Event()
@@ -135,7 +130,8 @@ async def _work(
         loop.add_reader(parent.sentinel, os._exit, 1)
     async with (
         Database(database_url) as database,
-        ingest_endpoint(settings, database, port=port, now_ms=now_ms),
+        watched_clock(settings, database) as clock,
+        ingest_endpoint(settings, database, port=port, now_ms=clock.now_ms, hear=clock.hear),
     ):
         ready.set()
         await stop.wait()

@@ -130,6 +130,15 @@ class Settings(BaseSettings):
         description="How far a sender's clock may be ahead of the server's; samples further in the "
         "future are refused.",
     )
+    clock_leap: Duration = Field(
+        timedelta(hours=1),
+        ge=timedelta(minutes=1),
+        le=LONGEST,
+        description="How far the server's clock may be from what others say, before nothing is "
+        "decided by it any more: from the time when a server was last here, or from the clocks of "
+        "clients. After a longer pause clients must agree with the clock, or `devtelemetry clock "
+        "--confirm`.",
+    )
     membership: Membership = Field(
         MembershipPolicy.PRESENT,
         description="Which receivers count in a window, and what each is expected to hold; "

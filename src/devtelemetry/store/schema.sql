@@ -21,6 +21,19 @@ create table deployment (
     publishing_since  timestamptz                  -- when remote write was first on; NULL: it never was
 );
 
+-- When a server of this database was last here, by a clock that another one agreed with: what the next one holds its own
+-- clock against.
+create table clock_seen (
+    singleton  boolean primary key default true check (singleton),
+    seen_at    bigint  not null  -- Unix ms
+);
+
+-- What clients say of the time while a server's clock is in doubt. Empty otherwise.
+create table clock_witness (
+    receiver_id  bigint primary key,
+    offset_ms    bigint not null  -- the client's clock less the server's
+);
+
 create table channel (
     channel_id   bigint primary key,
     external_id  text   not null  -- the channel's id as clients send it

@@ -1,4 +1,4 @@
-"""`aggregate` and `clean`."""
+"""`aggregate`, `clean` and `clock`, by whose time they go."""
 
 from typing import Annotated
 
@@ -11,7 +11,7 @@ from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
 
 
-@with_settings(*WINDOWS)
+@with_settings("clock_leap", *WINDOWS)
 def aggregate(
     settings: Settings,
     timeframe: Annotated[
@@ -36,9 +36,22 @@ def aggregate(
         )
 
 
-@with_settings("retention", *WINDOWS)
+@with_settings("retention", "clock_leap", *WINDOWS)
 def clean(settings: Settings) -> None:
     """Drop the days of samples that are due."""
     from devtelemetry.cli.work import windows
 
     run(windows.clean(settings))
+
+
+@with_settings("clock_leap")
+def clock(
+    settings: Settings,
+    confirm: Annotated[
+        bool, typer.Option("--confirm", help="Say that this machine's clock is right.")
+    ] = False,
+) -> None:
+    """Show what the clocks say by which samples are taken, settled and cleaned."""
+    from devtelemetry.cli.work import windows
+
+    run(windows.clock(settings, confirm=confirm))

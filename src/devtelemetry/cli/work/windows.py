@@ -1,22 +1,25 @@
 """Computes windows, and cleans the days that are behind them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from devtelemetry.aggregate import compute
 from devtelemetry.cli.output import say
 from devtelemetry.figures.document import iso
 from devtelemetry.model import WindowReliability
 from devtelemetry.retention import clean as retention
-from devtelemetry.runtime.clock import utc_now
-from devtelemetry.server.wiring import aggregate_rules, opened_database
+from devtelemetry.runtime.clock import now_ms
+from devtelemetry.server.wiring import aggregate_rules, agreed_clock, opened_database
 from devtelemetry.settings.settings import Settings
+from devtelemetry.store.clock import confirm as confirm_clock
+from devtelemetry.store.clock import read_clocks
 from devtelemetry.words import percent, without_ratio
 
 
 async def compute_due(settings: Settings) -> None:
     rules = aggregate_rules(settings)
     async with opened_database(settings) as database:
-        computed = await compute.compute_due(database, rules, now=utc_now, on_window=_say_window)
+        clock = await agreed_clock(settings, database)
+        computed = await compute.compute_due(database, rules, now=clock.now, on_window=_say_window)
     say(f"computed {computed}" + ("" if computed else ": no window is due"))
 
 
@@ -24,7 +27,8 @@ async def compute_one(settings: Settings, timeframe_name: str, start: datetime) 
     rules = aggregate_rules(settings)
     timeframe = rules.timeframe(timeframe_name)
     async with opened_database(settings) as database:
-        window = await compute.compute_one(database, rules, timeframe, start, now=utc_now)
+        clock = await agreed_clock(settings, database)
+        window = await compute.compute_one(database, rules, timeframe, start, now=clock.now)
     _say_window(window)
 
 
@@ -42,11 +46,24 @@ def _say_window(window: WindowReliability) -> None:
 
 async def clean(settings: Settings) -> None:
     async with opened_database(settings) as database:
+        clock = await agreed_clock(settings, database)
         result = await retention.clean(
-            database, aggregate_rules(settings), settings.retention, now=utc_now
+            database, aggregate_rules(settings), settings.retention, now=clock.now
         )
     for day in result.dropped:
         say(f"dropped {day}")
     for day, reason in result.kept:
         say(f"kept {day}: {reason}")
     say(f"dropped {len(result.dropped)}, kept {len(result.kept)}")
+
+
+async def clock(settings: Settings, *, confirm: bool) -> None:
+    leap_ms = settings.clock_leap // timedelta(milliseconds=1)
+    async with opened_database(settings) as database, database.acquire() as connection:
+        if confirm:
+            await confirm_clock(connection, now_ms())
+        readings = await read_clocks(connection, leap_ms, now_ms)
+    if readings.agree(leap_ms):
+        say(f"the clock is believed: {readings.clocks()}")
+    else:
+        say(f"the clock is in doubt: {readings.told()}")
