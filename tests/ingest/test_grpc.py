@@ -14,6 +14,7 @@ from google.rpc.status_pb2 import Status
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from devtelemetry.ingest import reported
 from devtelemetry.model import DAY_MS, HOUR_MS
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import now_ms
@@ -714,3 +715,33 @@ async def test_a_reporter_without_a_key_says_nothing_of_memberships(
     response = await wire.push(request(of_another, reporter=reporter, memberships=said))
     assert response.accepted == 1
     assert await memberships(database) == {}
+
+
+async def test_how_many_times_are_no_milliseconds_is_noted_of_each_version(
+    wire: Wire, database: Database
+) -> None:
+    at = now_ms()
+    seconds = [sample(message_id=f"s{n}", sent_at=at // 1000) for n in range(3)]
+    said = [telemetry_pb2.Membership(channel_id="c", joined_at=at // 1000)]
+    await wire.push(request(*seconds, sample(), memberships=said))
+    await wire.push(request(memberships=said))
+    nameless = request(sample(sent_at=at // 1000))
+    nameless.reporter.platform, nameless.reporter.app_version = "", ""
+    await wire.push(nameless)
+    async with database.acquire() as connection:
+        rows = await connection.fetch("select platform, times from wrong_time order by platform")
+    named = request().reporter.platform
+    assert [tuple(row) for row in rows] == sorted([("", 1), (named, 5)])
+
+
+async def test_who_makes_up_versions_fills_no_table(
+    wire: Wire, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reported, "MOST_WRONG_TIMES", 3)
+    for number in range(5):
+        wrong = request(sample(sent_at=now_ms() // 1000))
+        wrong.reporter.app_version = f"made-up {number}"
+        await wire.push(wrong)
+    async with database.acquire() as connection:
+        rows = await connection.fetch("select app_version, times from wrong_time order by 1")
+    assert [tuple(row) for row in rows] == [("", 2), *((f"made-up {n}", 1) for n in range(3))]

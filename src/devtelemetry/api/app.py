@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from devtelemetry import __version__
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.access import Access
+from devtelemetry.api.findings import add_findings
 from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
@@ -123,6 +124,7 @@ def create_app(
     _add_errors(app)
     _add_figures(app, database, rules, may_read)
     add_missing(app, database, rules, may_read)
+    add_findings(app, database, may_read)
     _add_health(app, database, clock_doubt)
     _add_metrics(app, database, rules.membership)
     return app

@@ -31,6 +31,7 @@ from devtelemetry.figures.read import (
     worst_channels,
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
+from devtelemetry.findings.read import Finding, newest_findings, read_findings
 from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
 from devtelemetry.model.errors import ConfigurationError, Unavailable
 from devtelemetry.store.database import Database
@@ -74,6 +75,7 @@ class OverviewReading:
     windows: Sequence[WindowReliability]
     days: Days | None
     worst: Worst | None
+    findings: Sequence[Finding]
     has_samples: bool
 
 
@@ -119,8 +121,10 @@ class Reader:
     async def state(self) -> Hashable:
         """Another one when pages would show something else."""
         newest = await newest_computation(self._database)
-        # An empty page tells how to send a first sample until there is one.
-        return newest or await has_samples(self._database)
+        if newest is None:
+            # An empty page tells how to send a first sample until there is one.
+            return await has_samples(self._database)
+        return newest, await newest_findings(self._database)
 
     async def overview(self, asked: PageState) -> OverviewReading:
         newest = await newest_computation(self._database)
@@ -193,6 +197,7 @@ class Reader:
             windows,
             await self._days(asked.membership),
             worst,
+            await read_findings(self._database),
             # PageState for where there is nothing else to say.
             any(found for _, found in latest) or await has_samples(self._database),
         )

@@ -4,6 +4,7 @@ What two samples say of one thing is merged here by the same rules as in the dat
 does not matter whether they meet in one transaction or not (docs/algorithm.md, "Canonical data").
 """
 
+from collections import Counter
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -115,11 +116,8 @@ class NewReceipt:
         """When it last told of another outcome: a sample that is sent again is no news."""
         if self.failures is None:
             return self.created_at
-        told = [
-            failure.created_at
-            for outcome, failure in self.failures.items()
-            if outcome != OF_ENVELOPE
-        ]
+        failures = self.failures.items()
+        told = [failure.created_at for outcome, failure in failures if outcome != OF_ENVELOPE]
         return max((at for at in (self.created_at, *told) if at is not None), default=None)
 
     def fail(self, outcome: int, failure: Failure) -> None:
@@ -220,6 +218,7 @@ class Batch:
     membership_reports: dict[MembershipKey, set[MembershipReport]] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
+    wrong_times: Counter[tuple[str, str]] = field(default_factory=Counter)  # platform, app version
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
     said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
@@ -384,8 +383,7 @@ class Batch:
             )
             if ids.receiver_id not in receivers:
                 rest.add_samples(keyring, [sample])
-        for channel_id, _ in rest.membership_reports:
-            rest.channels[channel_id] = self.channels[channel_id]
+        rest.channels.update((id_, self.channels[id_]) for id_, _ in rest.membership_reports)
         return rest
 
 

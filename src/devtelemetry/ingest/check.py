@@ -88,7 +88,7 @@ def check_reporter(
         return _empty("receiver_public_key")
     return _check_ids(
         ("receiver_public_key", "installation_id"), (receiver_public_key, installation_id)
-    ) or _check_labels(("platform", "app_version", "server"), (platform, app_version, server))
+    ) or check_labels(("platform", "app_version", "server"), (platform, app_version, server))
 
 
 def check_channel(channel_id: str) -> Refusal | None:
@@ -96,6 +96,18 @@ def check_channel(channel_id: str) -> Refusal | None:
     if not channel_id:
         return _empty("channel_id")
     return _check_ids(("channel_id",), (channel_id,))
+
+
+def check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal | None:
+    """Why one of these names, of an app or a type, is refused, or None."""
+    joined = "".join(labels)
+    if len(joined) <= MAX_LABEL_BYTES and joined.isascii():
+        return None
+    for field, text in zip(fields, labels, strict=True):
+        limit = MAX_SERVER_BYTES if field == "server" else MAX_LABEL_BYTES
+        if len(text.encode()) > limit:
+            return _too_long(field, len(text.encode()), limit)
+    return None
 
 
 def is_reason(text: str) -> bool:
@@ -138,7 +150,7 @@ def _check_texts(sample: Sample) -> Refusal | None:
             sample.installation_id,
             sample.envelope_id,
         ),
-    ) or _check_labels(
+    ) or check_labels(
         _LABEL_FIELDS,
         (sample.message_type, sample.platform, sample.app_version, sample.server),
     )
@@ -172,17 +184,6 @@ def _check_ids(fields: tuple[str, ...], ids: tuple[str, ...]) -> Refusal | None:
             return Refusal(
                 Reason.MISSING_FIELD, f"{field}: holds a NUL character; allowed: text without NUL"
             )
-    return None
-
-
-def _check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal | None:
-    joined = "".join(labels)
-    if len(joined) <= MAX_LABEL_BYTES and joined.isascii():
-        return None
-    for field, text in zip(fields, labels, strict=True):
-        limit = MAX_SERVER_BYTES if field == "server" else MAX_LABEL_BYTES
-        if len(text.encode()) > limit:
-            return _too_long(field, len(text.encode()), limit)
     return None
 
 

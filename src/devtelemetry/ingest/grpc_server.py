@@ -39,6 +39,7 @@ from devtelemetry.ingest.pushed import (
     numbered,
     reported_memberships,
     to_samples,
+    wrong_times_of,
 )
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Rejection, Sample
@@ -239,6 +240,7 @@ class PushService:
             await self._writer.submit(
                 Submission(
                     heartbeats=(beat,),
+                    wrong_times=wrong_times_of(reporter, ignored),
                     memberships=memberships,
                     lost=lost,
                     clocks=clocks_said(request, (reporter.receiver_public_key,), now_ms),
@@ -253,11 +255,13 @@ class PushService:
         runs = numbered(request, samples)
         memberships, ignored = reported_memberships(request, now_ms)
         lost, ignored_lost = lost_reports(request, now_ms, self._age_limits)
-        if samples or runs or memberships or lost:
+        wrong_times = wrong_times_of(reporter, ignored, rejections)
+        if samples or runs or memberships or lost or wrong_times:
             await self._writer.submit(
                 Submission(
                     samples=samples,
                     memberships=memberships,
+                    wrong_times=wrong_times,
                     runs=runs,
                     lost=lost,
                     clocks=clocks_said(

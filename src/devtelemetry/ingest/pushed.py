@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from devtelemetry.ingest.batch import ClockSaid
+from devtelemetry.ingest.batch import ClockSaid, storable
 from devtelemetry.ingest.check import (
     GREATEST_MILLISECONDS,
     LEAST_MILLISECONDS,
@@ -16,6 +16,7 @@ from devtelemetry.ingest.check import (
     MAX_SEQUENCE,
     AgeLimits,
     check_channel,
+    check_labels,
     check_reporter,
     is_milliseconds,
     is_numbered,
@@ -25,6 +26,7 @@ from devtelemetry.model import (
     LostReports,
     Outcome,
     Reason,
+    Rejection,
     ReportedMembership,
     ReportRun,
     Sample,
@@ -240,3 +242,20 @@ def lost_reports(
         else:
             ignored["lost"] += 1
     return good, ignored
+
+
+def wrong_times_of(
+    reporter: telemetry_pb2.Reporter, ignored: Counter[str], rejections: Iterable[Rejection] = ()
+) -> Mapping[tuple[str, str], int]:
+    """How many times of a request are no milliseconds, by platform and app version; mostly none.
+
+    ignored  memberships, by reason
+    """
+    wrong = Reason.NOT_MILLISECONDS
+    times = ignored[wrong.label] + sum(one.reason is wrong for one in rejections)
+    if not times:
+        return {}
+    platform, app_version = reporter.platform, reporter.app_version
+    if check_labels(("platform", "app_version"), (platform, app_version)) is not None:
+        return {("", ""): times}
+    return {(storable(platform), storable(app_version)): times}

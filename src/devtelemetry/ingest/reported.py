@@ -1,8 +1,15 @@
-"""Writes what clients say beside their samples: memberships, and the numbers of their samples."""
+"""Writes what clients say beside their samples: memberships, the numbers of their samples, and how
+many of their times were refused."""
+
+from collections.abc import Mapping
 
 from devtelemetry.ingest.batch import union
 from devtelemetry.ingest.known import Writing
+from devtelemetry.model import DAY_MS
+from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import arrays, queries
+
+MOST_WRONG_TIMES = 1_000  # platforms and versions: who sends nonsense may make them up
 
 _QUERIES = queries(__package__, "reported.sql")
 
@@ -48,4 +55,19 @@ async def write_lost(writing: Writing) -> None:
             *("installation_ids", "first_sequences", "last_sequences"),
             *("first_sent_at", "last_sent_at"),
         ),
+    )
+
+
+async def write_wrong_times(
+    connection: Connection, times: Mapping[tuple[str, str], int], now_ms: int
+) -> None:
+    """How many times were refused because they are no milliseconds, by platform and version."""
+    if not times:
+        return
+    rows = [(*app, number) for app, number in sorted(times.items())]
+    await connection.execute(
+        _QUERIES["write_wrong_times"],
+        **arrays(rows, "platforms", "app_versions", "times"),
+        day_start=now_ms // DAY_MS * DAY_MS,
+        most=MOST_WRONG_TIMES,
     )

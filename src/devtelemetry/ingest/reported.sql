@@ -81,3 +81,24 @@ from unnest(
 where not exists (select from opt_out o where o.installation_id = n.installation_id)
   and not exists (select from forgotten_receiver f where f.installation_id = n.installation_id)
 on conflict do nothing
+
+-- name: write_wrong_times
+-- Beyond `most` rows what nobody named yet is of nobody.
+insert into wrong_time as w (day_start, platform, app_version, times)
+select $day_start::bigint, platform, app_version, sum(times)
+from (
+    select
+        case when is_full then '' else platform end as platform,
+        case when is_full then '' else app_version end as app_version,
+        times
+    from unnest($platforms::text[], $app_versions::text[], $times::bigint[]) as n (platform, app_version, times)
+    cross join lateral (
+        select (select count(*) from wrong_time) >= $most::integer and not exists (
+            select from wrong_time k
+            where (k.day_start, k.platform, k.app_version) = ($day_start::bigint, n.platform, n.app_version)
+        ) as is_full
+    ) known
+) named
+group by platform, app_version
+order by platform, app_version
+on conflict (day_start, platform, app_version) do update set times = w.times + excluded.times

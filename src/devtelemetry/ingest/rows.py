@@ -11,7 +11,12 @@ from devtelemetry.ingest.envelopes import lock_envelopes, write_envelopes
 from devtelemetry.ingest.known import Known, Writing
 from devtelemetry.ingest.messages import write_messages
 from devtelemetry.ingest.receipts import doubt_messages, write_receipts
-from devtelemetry.ingest.reported import write_lost, write_membership_reports, write_runs
+from devtelemetry.ingest.reported import (
+    write_lost,
+    write_membership_reports,
+    write_runs,
+    write_wrong_times,
+)
 from devtelemetry.model import HOUR_MS
 from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring
@@ -83,6 +88,8 @@ class RowWriter:
                 await write_membership_reports(writing)
                 await write_runs(writing)
                 await write_lost(writing)
+                # Last: its rows are those of all who write.
+                await write_wrong_times(connection, batch.wrong_times, now_ms)
             self._known.remember(writing.learned)
             return Stored(
                 new=new,

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -53,6 +53,8 @@ class Submission:
     runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
     lost: Sequence[LostReports] = ()
     clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
+    # By platform and app version, how many times were refused as they are no milliseconds.
+    wrong_times: Mapping[tuple[str, str], int] = field(default_factory=dict)
     size_bytes: int = 0  # of the request, as it was sent
 
     @property
@@ -196,6 +198,7 @@ class GroupCommit:
             batch.add_runs(keyring, submission.runs)
             batch.add_lost(keyring, submission.lost)
             batch.add_clocks(keyring, submission.clocks)
+            batch.wrong_times.update(submission.wrong_times)
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05
         while True:

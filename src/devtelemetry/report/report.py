@@ -17,9 +17,10 @@ from devtelemetry.figures.read import (
     stored_timeframes,
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
+from devtelemetry.findings.read import read_findings
 from devtelemetry.model import MembershipPolicy, WindowReliability, WindowState
 from devtelemetry.report.request import ReportRequest
-from devtelemetry.report.sentences import of_clocks, together
+from devtelemetry.report.sentences import of_clocks, of_findings, together
 from devtelemetry.report.tables import groups_table, windows_table, worst_channels_table
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.database import Database
@@ -70,6 +71,8 @@ async def print_report(database: Database, console: Console, asked: ReportReques
     clocks = await read_clocks(database, now_ms=now_ms())
     if clocks.told:
         console.print(of_clocks(clocks))
+    for line in of_findings(await read_findings(database)):
+        console.print(line)
 
 
 def render(

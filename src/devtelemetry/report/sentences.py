@@ -8,6 +8,7 @@ from devtelemetry import words
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks
 from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, reasons_of, sum_of
 from devtelemetry.figures.sides import sentence, suspects
+from devtelemetry.findings.read import Finding
 from devtelemetry.model import WindowReliability
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -96,3 +97,14 @@ def of_clocks(clocks: Clocks) -> Text:
         + f": {clocks.ahead:,} ahead, {clocks.behind:,} behind. Delays are corrected for it.",
         style="dim",
     )
+
+
+def of_findings(findings: Sequence[Finding]) -> Iterable[Text]:
+    """What is wrong in how apps report, and what to do about it; nothing where nothing is."""
+    if not findings:
+        return
+    until = words.utc(max(one.found_until for one in findings))
+    yield Text(f"What is wrong in how apps report (the day before {until})", style="bold")
+    for one in findings:
+        yield Text(f"{one.kind.value}: {one.where}. {one.what}", style="yellow")
+        yield Text(f"  {one.remedy} {one.see}")

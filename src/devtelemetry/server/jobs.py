@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 import structlog
 
 from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.findings.look import look
+from devtelemetry.model import WindowReliability
 from devtelemetry.model.errors import ClockInDoubt, DatabaseAway, Unavailable
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
@@ -35,9 +37,15 @@ async def running_jobs(
     limits = age_limits(settings)
 
     async def aggregate() -> None:
-        computed = await compute_due(database, rules, now=now)
-        if computed:
+        ends: list[datetime] = []
+
+        def note(window: WindowReliability) -> None:
+            ends.append(window.window.end)
+
+        computed = await compute_due(database, rules, now=now, on_window=note)
+        if ends:
             _log.info("computed", windows=computed)
+            await look(database, rules, max(ends), now=now)
 
     async def sweep() -> None:
         await clean(database, rules, settings.retention, now=now)

@@ -1,4 +1,4 @@
-"""`report` and `report missing`."""
+"""`report` and its commands."""
 
 import functools
 import inspect
@@ -196,6 +196,18 @@ def table(
     name = timeframe_name(timeframe) or settings.timeframes[0].name
     start = None if window_start == "latest" else moment("--window-start", window_start)
     run(work.table(settings, (rows, columns), name, start, channel, as_json=json))
+
+
+@app.command("findings")
+@with_settings()
+def findings(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Show what is wrong in how apps report."""
+    from devtelemetry.cli.work import report as work
+
+    run(work.findings(settings, as_json=json))
 
 
 def _receiver_id(text: str | None) -> int | None:

@@ -10,9 +10,11 @@ from devtelemetry.cli.output import write, write_all
 from devtelemetry.figures.document import document
 from devtelemetry.figures.grid import table_as_json
 from devtelemetry.figures.read import Selection, read_windows
+from devtelemetry.findings.read import findings_as_json, read_findings
 from devtelemetry.model import Dimension
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
+from devtelemetry.report.sentences import of_findings
 from devtelemetry.report.tables import print_table
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.server.wiring import aggregate_rules, opened_database
@@ -64,3 +66,17 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
     async with opened_database(settings) as database:
         windows = read_windows(database, selection)
         await write_all(document(selection.timeframe, windows, asked.by, asked.versus))
+
+
+async def findings(settings: Settings, *, as_json: bool) -> None:
+    """What is wrong in how apps report."""
+    async with opened_database(settings) as database:
+        found = await read_findings(database)
+    if as_json:
+        write(orjson.dumps({"findings": findings_as_json(found)}) + b"\n")
+        return
+    console = Console(highlight=False)
+    for line in of_findings(found):
+        console.print(line)
+    if not found:
+        console.print("Nothing is known to be wrong in how apps report.")

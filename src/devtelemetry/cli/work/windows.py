@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from devtelemetry.aggregate import compute
 from devtelemetry.cli.output import say
 from devtelemetry.figures.document import iso
+from devtelemetry.findings.look import look
 from devtelemetry.model import WindowReliability
 from devtelemetry.retention import clean as retention
 from devtelemetry.runtime.clock import now_ms
@@ -19,7 +20,15 @@ async def compute_due(settings: Settings) -> None:
     rules = aggregate_rules(settings)
     async with opened_database(settings) as database:
         clock = await agreed_clock(settings, database)
-        computed = await compute.compute_due(database, rules, now=clock.now, on_window=_say_window)
+        ends: list[datetime] = []
+
+        def say_window(window: WindowReliability) -> None:
+            ends.append(window.window.end)
+            _say_window(window)
+
+        computed = await compute.compute_due(database, rules, now=clock.now, on_window=say_window)
+        if ends:
+            await look(database, rules, max(ends), now=clock.now)
     say(f"computed {computed}" + ("" if computed else ": no window is due"))
 
 
@@ -29,6 +38,7 @@ async def compute_one(settings: Settings, timeframe_name: str, start: datetime) 
     async with opened_database(settings) as database:
         clock = await agreed_clock(settings, database)
         window = await compute.compute_one(database, rules, timeframe, start, now=clock.now)
+        await look(database, rules, window.window.end, now=clock.now)
     _say_window(window)
 
 

@@ -23,7 +23,7 @@ from devtelemetry.dashboard.views.parts import (
     two_groups,
     why_no_ratio,
 )
-from devtelemetry.dashboard.views.values import ChannelRow, Fact, Now, Overview
+from devtelemetry.dashboard.views.values import ChannelRow, Fact, FindingRow, Now, Overview
 from devtelemetry.estimate.verdict import compare
 from devtelemetry.figures.derive import Totals, sum_of, totals_of
 from devtelemetry.model import MembershipPolicy, Timeframe, Window, WindowReliability, WindowState
@@ -46,6 +46,7 @@ def overview(
         latest,
         _overview_facts(reading, total),
         [*_stale(reading, now), *influence_notes(reading.windows, influence_limit)],
+        [FindingRow(one.where, one.what, one.remedy, one.see) for one in reading.findings],
         changes(reading.days, asked),
         _span_fact(asked, total),
         points_of(reading.windows, asked, reading.anchor),

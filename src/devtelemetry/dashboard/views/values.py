@@ -120,12 +120,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class FindingRow:
+    """What is wrong in how an app reports."""
+
+    where: str
+    what: str
+    remedy: str
+    see: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     asked: PageState
     choices: Sequence[Choice]
     now: Sequence[Now]
     facts: Sequence[Fact]
     notes: Sequence[str]  # what the viewer should know before believing: stale, influence, …
+    findings: Sequence[FindingRow]
     changes: Sequence[Change]
     span: Fact  # the sum over the span
     points: Sequence[Point]

@@ -1,0 +1,55 @@
+"""What is wrong in how apps report, as it is answered: docs/protocol.md, "Findings as JSON"."""
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel, ConfigDict, Field
+
+from devtelemetry.api.parameters import Problem
+from devtelemetry.findings.kinds import Kind
+from devtelemetry.findings.read import findings_as_json, read_findings
+from devtelemetry.store.database import Database
+
+
+class FindingFigures(BaseModel):
+    """What is wrong in how one platform and version of an app report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    kind: Kind
+    platform: str = Field(description="Of the app; empty: it does not say.")
+    app_version: str = Field(description="Likewise.")
+    channel_id: str | None = Field(
+        description="Where it shows most, as clients name it; null: it is of no channel."
+    )
+    what: str = Field(description="A sentence or two for a person.")
+    evidence: dict[str, int] = Field(description="The counts in it.")
+    remedy: str = Field(description="What to do in the app.")
+    see: str = Field(description="Where the documentation says more.")
+    found_first: datetime = Field(description="Since when it was found in every look.")
+    found_until: datetime = Field(description="The end of the day that was looked at last.")
+
+
+class FindingsDocument(BaseModel):
+    """As of the latest look; by kind, platform and version."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    findings: list[FindingFigures]
+
+
+def add_findings(app: FastAPI, database: Database, may_read: list[Any]) -> None:
+    @app.get(
+        "/api/v1/findings",
+        summary="What is wrong in how apps report",
+        tags=["figures"],
+        response_model=FindingsDocument,
+        responses={401: {"model": Problem}, 503: {"model": Problem}},
+        dependencies=may_read,
+    )
+    async def findings() -> dict[str, Any]:
+        """Found in the samples of a day, once windows were computed. A figure is only as good as
+        what apps say: `docs/messengers.md` says what each kind does to it.
+        """
+        return {"findings": findings_as_json(await read_findings(database))}

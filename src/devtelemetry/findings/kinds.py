@@ -1,0 +1,150 @@
+"""What can be found. Pure.
+
+Each kind says from which counts on it is one, in what words it is told, and what to do.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from typing import NamedTuple
+
+from devtelemetry import words
+
+Evidence = Mapping[str, int]
+"""Counts by name; the keys of a kind are those in its text"""
+
+
+class Kind(StrEnum):
+    IDS_DIFFER = "ids_differ"
+    CLOCKS_MIXED = "clocks_mixed"
+    NOT_MILLISECONDS = "not_milliseconds"
+    NEVER_LEAVES = "never_leaves"
+    LEAVES_TOO_OFTEN = "leaves_too_often"
+    MEMBERSHIP_NOT_SAID = "membership_not_said"
+    MANY_KEYS = "many_keys"
+    MANY_INSTALLATIONS = "many_installations"
+    SENDING_NOT_SAID = "sending_not_said"
+    HISTORY_AS_LIVE = "history_as_live"
+
+
+class Meaning(NamedTuple):
+    """what: with the names of counts; section: of docs/messengers.md"""
+
+    what: str
+    remedy: str
+    section: str
+
+
+MEANINGS: Mapping[Kind, Meaning] = {
+    Kind.IDS_DIFFER: Meaning(
+        "Ids seem to differ between devices: of {messages} messages in {channels} channels {lone} "
+        "are known to one device alone, and beside {twins} of {looked_at} looked at there is one "
+        "of the same time that this device does not know.",
+        "Name a message on its author's device as all others name it.",
+        "ids",
+    ),
+    Kind.CLOCKS_MIXED: Meaning(
+        "Samples of one message say different times by the same clock: {receivers_apart} of "
+        "{receivers_said} of receivers and {authors_apart} of {authors_said} of authors are apart "
+        "from the others, by {median_ms} ms in the median.",
+        "Say whose clock a time is by (sent_at_clock), and report the time that came with the "
+        "message, not when it came.",
+        "times",
+    ),
+    Kind.NOT_MILLISECONDS: Meaning(
+        "{times} times were refused because they are no Unix milliseconds; they look like seconds, "
+        "microseconds or nothing. What they dated is in no figure.",
+        "Report all times in milliseconds since 1970.",
+        "times",
+    ),
+    Kind.NEVER_LEAVES: Meaning(
+        "{receivers} receivers say that they are in {claimed} channels where messages were sent, "
+        "and hold nothing in {empty} of them: all of that counts as lost.",
+        "Say channel_left when the user leaves, and the whole list (channels_are) at each start.",
+        "membership",
+    ),
+    Kind.LEAVES_TOO_OFTEN: Meaning(
+        "{flapping} of {memberships} memberships were left three times or more in a day: what is "
+        "lost while a device is disconnected is then not expected, and the figure is too good.",
+        "Say channel_left when the user leaves, never when a connection is lost or the app ends.",
+        "membership",
+    ),
+    Kind.MEMBERSHIP_NOT_SAID: Meaning(
+        "{unsaid} of {memberships} memberships were never said. {began} of them begin with a first "
+        "receipt after other messages, and {ended} end while the channel goes on: whether these "
+        "messages were lost is not known, and they count as not expected.",
+        "Say channel_joined and channel_left, or the whole list (channels_are) at each start.",
+        "membership",
+    ),
+    Kind.MANY_KEYS: Meaning(
+        "{reporters} installations report under {names} keys, one alone under {most}: each key is "
+        "a receiver that begins and ends anew, so what is lost between is not expected.",
+        "Report under one key for each account, and keep the settings' file between starts.",
+        "membership",
+    ),
+    Kind.MANY_INSTALLATIONS: Meaning(
+        "{reporters} keys report from {names} installations, one alone from {most}: each is a "
+        "receiver that begins and ends anew, so what is lost between is not expected.",
+        "Keep the settings' file (or the installation's id) between starts.",
+        "membership",
+    ),
+    Kind.SENDING_NOT_SAID: Meaning(
+        "{receivers} receivers report {receipts} messages that came and none that they sent: "
+        "what is lost on the way out is not seen, and an echo may count as a receipt.",
+        "Call message_sent for what this device sends, and do not report its echo.",
+        "echo",
+    ),
+    Kind.HISTORY_AS_LIVE: Meaning(
+        "{receipts} messages came more than five minutes late in {bursts} bursts within ten "
+        "seconds, and are reported as live: they look fetched from a history.",
+        "Report what comes from an archive, a store or a gap with via=HISTORY.",
+        "history",
+    ),
+}
+
+
+def is_one(kind: Kind, found: Evidence) -> bool:
+    """Whether these counts, of one platform and app version, are a finding.
+
+    Far beyond what losses alone do: an honest app must never be told that it is wrong.
+    """
+    return _RULES[kind](found)
+
+
+_RULES: Mapping[Kind, Callable[[Evidence], bool]] = {
+    # In the SQL a channel counts if most of it is so.
+    Kind.IDS_DIFFER: lambda found: 10 * found["channels"] >= found["of_channels"] > 0,
+    Kind.CLOCKS_MIXED: lambda found: (
+        (
+            found["receivers_said"] >= 20
+            and 10 * found["receivers_apart"] >= 3 * found["receivers_said"]
+        )
+        or (found["authors_said"] >= 10 and 2 * found["authors_apart"] >= found["authors_said"])
+    ),
+    Kind.NOT_MILLISECONDS: lambda found: found["times"] >= 10,
+    Kind.NEVER_LEAVES: lambda found: found["receivers"] >= 1,
+    Kind.LEAVES_TOO_OFTEN: lambda found: (
+        found["flapping"] >= 3 and 2 * found["flapping"] >= found["memberships"]
+    ),
+    Kind.MEMBERSHIP_NOT_SAID: lambda found: (
+        found["unsaid"] >= 3
+        and 2 * found["unsaid"] >= found["memberships"]
+        and 10 * (found["began"] + found["ended"]) >= found["unsaid"]
+    ),
+    Kind.MANY_KEYS: lambda found: found["reporters"] >= 1,
+    Kind.MANY_INSTALLATIONS: lambda found: found["reporters"] >= 1,
+    # As many as its share of all that is written lets expect, or none anywhere.
+    Kind.SENDING_NOT_SAID: lambda found: (
+        not found["sent"]
+        and found["receivers"] >= 3
+        and (
+            found["receipts"] * found["sent_by_others"] >= 20 * found["receipts_of_others"] > 0
+            or (not found["sent_by_others"] and found["receipts"] >= 1_000)
+        )
+    ),
+    Kind.HISTORY_AS_LIVE: lambda found: found["receipts"] >= 20,
+}
+
+
+def what(kind: Kind, found: Evidence) -> str:
+    """A sentence or two for a person."""
+    return MEANINGS[kind].what.format(**{name: words.count(value) for name, value in found.items()})
