@@ -8,13 +8,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from contextvars import ContextVar
-from typing import NoReturn, cast
-
-import grpc
 
 from bench.pushes import Push
 from devtelemetry.ingest.check import AgeLimits
-from devtelemetry.ingest.grpc_server import Access, PushService
+from devtelemetry.ingest.push import Access, Incoming, PushService, decode_binary
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.writer import GroupCommit, QueueLimits
 from devtelemetry.model import Reason
@@ -33,22 +30,6 @@ class Refused(Exception):
     """A whole request was refused; the text says why."""
 
 
-class _Context:
-    """What a request without metadata comes with."""
-
-    def __init__(self, body: bytes) -> None:
-        self._body = body
-
-    async def read(self) -> bytes:
-        return self._body
-
-    def invocation_metadata(self) -> tuple[tuple[str, str], ...]:
-        return ()
-
-    async def abort(self, code: grpc.StatusCode, details: str, _: object = ()) -> NoReturn:
-        raise Refused(f"{code.name}: {details}")
-
-
 async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]:
     """Commits the pushes in their order; returns how many samples were refused, by reason.
 
@@ -62,7 +43,7 @@ async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]
         limits=QueueLimits(),
         now_ms=lambda: pushes[-1].at_ms,  # when windows changed, which nobody asks
     )
-    access = Access(TokenBook(database, Scope.INGEST), required=False, rate=RateLimit(_RATE))
+    access = Access(TokenBook(database, Scope.INGEST), RateLimit(_RATE))
     service = PushService(
         writer, access, age_limits=AgeLimits(), now_ms=_now_ms.get, forget=_forget
     )
@@ -78,10 +59,14 @@ async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]
 
 async def _push(service: PushService, push: Push) -> telemetry_pb2.PushResponse:
     _now_ms.set(push.at_ms)  # in this task alone: each has a context of its own
-    context = _Context(push.request.SerializeToString())
-    return await service.push(
-        None, cast("grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]", context)
-    )
+
+    async def read() -> bytes:
+        return push.request.SerializeToString()
+
+    answer = await service.answer(Incoming("grpc", None, False, read, decode_binary))
+    if answer.response is None:
+        raise Refused(f"{answer.code.name}: {answer.details}")
+    return answer.response
 
 
 async def _forget(_: str) -> None:

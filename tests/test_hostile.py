@@ -1,15 +1,17 @@
 """What hostile clients may cost: a server stays up and answers honest ones."""
 
+import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import grpc
+import httpx
 import pytest
 
 from devtelemetry.ingest.check import MAX_REQUEST_BYTES
 from devtelemetry.ingest.grpc_server import TRANSPORT_BYTES
-from devtelemetry.v1 import SERVICE, telemetry_pb2
+from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
 from support.server import ServerProcess
 
 REQUESTS = 40  # of 4 to 16 MiB each
@@ -24,6 +26,13 @@ BODIES = {
     "of one sample": WELL_FORMED,
     "too large": bytes(TRANSPORT_BYTES - 64),
     "larger than the transport takes": bytes(TRANSPORT_BYTES + 64),
+}
+# As JSON and by HTTP: what unpacks to nothing else, and what takes twenty times its size once read.
+JSON_BODIES = {
+    "undecodable": b"\xff" * MAX_REQUEST_BYTES,
+    "of lists": b'{"x":[' + b"[]," * (MAX_REQUEST_BYTES // 3 - 10) + b"[]]}",
+    "of memberships": b'{"memberships":[' + b"{}," * (MAX_REQUEST_BYTES // 3 - 10) + b"{}]}",
+    "a bomb": bytes(1024 * MAX_REQUEST_BYTES // 16),
 }
 
 
@@ -84,3 +93,24 @@ def test_what_is_refused_for_what_it_is_leaves_no_memory(
         grpc.StatusCode.OK,  # a sample that is rejected
     }
     assert resident_mib(open_server.pid) - before < LEFT_MIB
+
+
+def push_json(server: ServerProcess, body: bytes, times: int) -> set[int]:
+    """As `push`, by HTTP."""
+    headers = {"content-type": "application/json", "content-encoding": "gzip"}
+    packed = gzip.compress(body)
+    url = f"http://{server.http}{PUSH}"
+    with httpx.Client(timeout=60) as client:
+        return {client.post(url, content=packed, headers=headers).status_code for _ in range(times)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", JSON_BODIES)
+def test_by_http_neither_one_leaves_memory(
+    name: str, server: ServerProcess, open_server: ServerProcess
+) -> None:
+    for asked, statuses in ((server, {401}), (open_server, {400})):
+        push_json(asked, JSON_BODIES[name], 3)
+        before = resident_mib(asked.pid)
+        assert push_json(asked, JSON_BODIES[name], REQUESTS) == statuses
+        assert resident_mib(asked.pid) - before < LEFT_MIB

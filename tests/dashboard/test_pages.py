@@ -33,6 +33,7 @@ from devtelemetry.dashboard.texts import short_identifier
 from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample, unix_ms
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
+from devtelemetry.v1 import PUSH
 from devtelemetry.words import percent
 from support.browser import DESKTOP, PHONE, Visit, visit
 from support.program import run
@@ -462,8 +463,9 @@ def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_com
         with visit(browser, origin) as seen:
             seen.go("/")
             shown = seen.text(".empty")
-            assert f"' {server.grpc} devtelemetry.v1.Telemetry/Push" in shown
-            assert "grpcurl -plaintext -d '" in shown
+            assert f"by gRPC at {server.grpc}, and by HTTP" in shown
+            assert f"' {origin}{PUSH}" in shown
+            assert "curl -H 'content-type: application/json' -d '" in shown
             assert "devtelemetry import" in shown
             assert Axe().run(seen.page).response["violations"] == []
             # Its own window has not ended: there is nothing to compute.

@@ -18,86 +18,20 @@ from devtelemetry.ingest import reported
 from devtelemetry.model import DAY_MS, HOUR_MS
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import now_ms
-from devtelemetry.server.endpoint import ingest_endpoint
-from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, create_token, revoke_token
-from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
+from devtelemetry.v1 import SERVICE, telemetry_pb2
 from support.waiting import until_waiting
+from support.wire import Wire, count, request, sample, served
 
 Push = Callable[..., Awaitable[telemetry_pb2.PushResponse]]
 Reason = telemetry_pb2.Rejection.Reason
 
 
-class Wire:
-    """A client that sends bytes, so that it can send what no library would."""
-
-    def __init__(self, address: str) -> None:
-        self.channel = grpc.aio.insecure_channel(address)
-        self._push: Any = self.channel.unary_unary(
-            PUSH, response_deserializer=telemetry_pb2.PushResponse.FromString
-        )
-
-    async def push(
-        self, request: telemetry_pb2.PushRequest | bytes, token: str | None = None
-    ) -> telemetry_pb2.PushResponse:
-        body = request if isinstance(request, bytes) else request.SerializeToString()
-        metadata = [("authorization", f"Bearer {token}")] if token else []
-        response: telemetry_pb2.PushResponse = await self._push(body, metadata=metadata, timeout=30)
-        return response
-
-    async def refusal(
-        self, request: telemetry_pb2.PushRequest | bytes, token: str | None = None
-    ) -> grpc.aio.AioRpcError:
-        with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await self.push(request, token)
-        return caught.value
-
-
 @pytest_asyncio.fixture
 async def wire(database: Database) -> AsyncIterator[Wire]:
-    async with _served(database) as opened:
+    async with served(database) as opened:
         yield opened
-
-
-class _served:  # noqa: N801
-    def __init__(
-        self, database: Database, *, clock: Callable[[], int] = now_ms, **settings: object
-    ) -> None:
-        self._endpoint = ingest_endpoint(
-            Settings(grpc_listen="127.0.0.1:0", **settings), database, port=0, now_ms=clock
-        )
-
-    async def __aenter__(self) -> Wire:
-        endpoint = await self._endpoint.__aenter__()
-        self._wire = Wire(f"127.0.0.1:{endpoint.port}")
-        return self._wire
-
-    async def __aexit__(self, *args: Any) -> None:
-        await self._wire.channel.close()
-        await self._endpoint.__aexit__(*args)
-
-
-def sample(**fields: Any) -> telemetry_pb2.Sample:
-    defaults = {"message_id": "m1", "channel_id": "c1", "sent_at": now_ms() - 60_000}
-    return telemetry_pb2.Sample(**{**defaults, **fields})
-
-
-def request(*samples: telemetry_pb2.Sample, **fields: Any) -> telemetry_pb2.PushRequest:
-    reporter = telemetry_pb2.Reporter(
-        receiver_public_key="0x04aa",
-        installation_id="phone",
-        platform="android",
-        app_version="2.31.0",
-        server="relay.example",
-    )
-    return telemetry_pb2.PushRequest(**{"samples": samples, "reporter": reporter, **fields})
-
-
-async def count(database: Database, table: str) -> int:
-    async with database.acquire() as connection:
-        number: int = await connection.fetchval(f"select count(*) from {table}")
-        return number
 
 
 async def test_what_is_accepted_is_stored_with_all_its_fields(
@@ -277,7 +211,7 @@ async def test_the_moment_of_receiving_is_by_the_servers_clock(
     database: Database, skew_ms: int
 ) -> None:
     sent_at = NOW - 10_000
-    async with _served(database, clock=lambda: NOW) as wire:
+    async with served(database, clock=lambda: NOW) as wire:
         await wire.push(
             request(
                 sample(message_id="fast", sent_at=sent_at, received_at=sent_at + 300 + skew_ms),
@@ -296,7 +230,7 @@ async def test_an_author_says_when_it_sent_by_the_servers_clock(
 ) -> None:
     """Its own clock, which dates the message for all, may be off."""
     moment = NOW - 10_000
-    async with _served(database, clock=lambda: NOW) as wire:
+    async with served(database, clock=lambda: NOW) as wire:
         for received_at in (0, moment + skew_ms + 7_000):
             await wire.push(
                 request(
@@ -321,7 +255,7 @@ async def test_who_does_not_tell_its_clock_is_believed_about_what_it_received_al
     database: Database, client_time: int
 ) -> None:
     said = {"sent_at": NOW - 10_000, "received_at": NOW - HOUR_MS}
-    async with _served(database, clock=lambda: NOW) as wire:
+    async with served(database, clock=lambda: NOW) as wire:
         await wire.push(
             request(
                 sample(message_id="held", **said),
@@ -340,7 +274,7 @@ async def test_a_moment_lies_in_no_future_and_is_still_a_time(
     """The clock was set between receiving, or writing, and sending."""
     ahead = NOW + HOUR_MS - 1
     moment = {"sent_at": ahead} if is_author else {"received_at": ahead, "sent_at": NOW}
-    async with _served(database, clock=lambda: NOW) as wire:
+    async with served(database, clock=lambda: NOW) as wire:
         await wire.push(
             request(
                 sample(message_id="set back", sent_by_receiver=is_author, **moment), client_time=NOW
@@ -362,7 +296,7 @@ async def test_of_copies_of_a_sample_the_least_moment_stays(
     """What is put right is late by the way of its push."""
     received_at = NOW - 5_000
     time_of_server = NOW
-    async with _served(database, clock=lambda: time_of_server) as wire:
+    async with served(database, clock=lambda: time_of_server) as wire:
         for way_ms in ways_ms:
             time_of_server = NOW + way_ms
             again = sample(sent_at=NOW - 9_000, received_at=received_at)
@@ -372,7 +306,7 @@ async def test_of_copies_of_a_sample_the_least_moment_stays(
 
 async def test_the_latest_clock_that_a_receiver_told_is_kept(database: Database) -> None:
     time_of_server = NOW
-    async with _served(database, clock=lambda: time_of_server) as wire:
+    async with served(database, clock=lambda: time_of_server) as wire:
         await wire.push(request(sample(), client_time=NOW - 7_000))
         assert await clock_of(database) == (7_000, NOW)
         time_of_server = NOW + 60_000
@@ -384,7 +318,7 @@ async def test_the_latest_clock_that_a_receiver_told_is_kept(database: Database)
 
 
 async def test_a_clock_is_kept_for_each_receiver_of_a_push(database: Database) -> None:
-    async with _served(database, clock=lambda: NOW) as wire:
+    async with served(database, clock=lambda: NOW) as wire:
         await wire.push(
             request(
                 sample(),
@@ -445,7 +379,7 @@ async def test_an_opt_out_is_not_overtaken_by_pushes_that_wait_in_another_proces
     dropped = metrics.SAMPLES_DROPPED._value.get()
     await wire.push(request(sample()))
     other = telemetry_pb2.Reporter(receiver_public_key="0x04bb", installation_id="desktop")
-    async with _served(database) as elsewhere, database.acquire() as connection:
+    async with served(database) as elsewhere, database.acquire() as connection:
         async with connection.transaction():
             await connection.execute("lock table channel in access exclusive mode")
             written = asyncio.create_task(elsewhere.push(request(sample(channel_id="c2"))))
@@ -469,7 +403,7 @@ async def test_an_opt_out_is_not_overtaken_by_pushes_that_wait_in_another_proces
 async def test_a_token_is_asked_for_where_it_is_required(database: Database) -> None:
     token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
     reader = await create_token(database, "grafana", Scope.READ, now=datetime.now(UTC))
-    async with _served(database, require_tokens=True) as wire:
+    async with served(database, require_tokens=True) as wire:
         assert (await wire.push(request(sample()), token)).accepted == 1
         for wrong in (None, "dt_guessed", token + "x", reader):
             error = await wire.refusal(request(sample()), wrong)
@@ -496,7 +430,7 @@ async def test_over_the_rate_of_its_token_a_client_is_told_when_to_come_back(
     database: Database,
 ) -> None:
     token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
-    async with _served(database, token_rate="10") as wire:
+    async with served(database, token_rate="10") as wire:
         burst = request(*(sample(message_id=f"m{i}") for i in range(100)))
         await wire.push(burst, token)
         error = await wire.refusal(burst, token)
@@ -505,7 +439,7 @@ async def test_over_the_rate_of_its_token_a_client_is_told_when_to_come_back(
 
 
 async def test_a_full_queue_says_so_at_once_and_takes_more_later(database: Database) -> None:
-    async with _served(database, queue_samples="5000") as wire:
+    async with served(database, queue_samples="5000") as wire:
         async with database.acquire() as connection, connection.transaction():
             # Holds up every commit, as a slow database would.
             await connection.execute("lock table channel in access exclusive mode")

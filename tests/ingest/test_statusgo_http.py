@@ -14,7 +14,7 @@ import orjson
 import pytest
 from fastapi import FastAPI
 
-from devtelemetry.ingest import statusgo_http
+from devtelemetry.ingest import bodies, statusgo_http
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.statusgo_http import statusgo_router
@@ -470,7 +470,7 @@ async def test_a_body_that_does_not_come_is_given_up(
         yield b"["
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(statusgo_http, "BODY_SECONDS", 0.01)
+    monkeypatch.setattr(bodies, "BODY_SECONDS", 0.01)
     answer = await service.post("/record-metrics", stuck())
     assert (answer.status_code, answer.headers["connection"]) == (408, "close")
 

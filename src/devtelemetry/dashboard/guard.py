@@ -19,7 +19,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
 from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
@@ -35,7 +35,7 @@ from devtelemetry.dashboard.session import (
     write_cookie,
 )
 from devtelemetry.model.errors import Unavailable
-from devtelemetry.runtime.hosts import KnownHosts
+from devtelemetry.runtime.hosts import KnownHosts, is_same_host
 from devtelemetry.runtime.rates import RateLimit, address_key
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
 
@@ -321,7 +321,7 @@ def _comes_from_here(scope: Scope, headers: Headers) -> bool:
     is_socket = scope["type"] == "websocket"
     origin = headers.get("origin")
     if origin is not None:
-        return not (is_socket or _may_change(scope)) or _same_host(origin, headers.get("host"))
+        return not (is_socket or _may_change(scope)) or is_same_host(origin, headers.get("host"))
     if is_socket:  # every browser says where a WebSocket comes from
         return False
     if _may_change(scope):
@@ -333,14 +333,6 @@ def _may_change(scope: Scope) -> bool:
     """What carries something here: a form, or the socket's frames by long polling."""
     path: str = scope["path"]
     return path.startswith(_SOCKET) or scope.get("method") not in {"GET", "HEAD"}
-
-
-def _same_host(origin: str, host: str | None) -> bool:
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return False
-    return parts.scheme in {"http", "https"} and parts.netloc.lower() == (host or "").lower()
 
 
 def _own_address(text: str) -> str:

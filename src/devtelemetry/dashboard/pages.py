@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shlex
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.values import Link, Point
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.model.errors import Unavailable
+from devtelemetry.v1 import PUSH
 
 _log = structlog.get_logger(__name__)
 
@@ -41,29 +43,18 @@ _BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some secon
 
 
 @dataclass(frozen=True, slots=True)
-class PushHint:
-    """How an app reaches this server, for the page of a server without samples.
-
-    grpc_at  HOST:PORT
-    """
-
-    grpc_at: str
-    needs_tls: bool
-    needs_token: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Site:
     """What all pages rest on.
 
     influence_limit  a window is marked if one receiver could move its reliability by more
+    grpc_at          where the server listens for gRPC, HOST:PORT
     may_look         whether a session's cookie is good still
     asset            the version of the assets, in their address
     """
 
     rules: AggregateRules
     influence_limit: float
-    push: PushHint
+    grpc_at: str
     reader: Reader
     live: Live
     now: Callable[[], datetime]
@@ -383,10 +374,8 @@ def _empty(site: Site, request: Request, why: str) -> str:
         "empty.html",
         why=why,
         grpc_at=_grpc_at(site, request),
-        grpcurl=grpcurl_command(
-            _grpc_at(site, request),
-            tls=site.push.needs_tls,
-            token=site.push.needs_token,
+        curl=curl_command(
+            f"{request.url.scheme}://{request.url.netloc}", token=site.asks_for_token
         ),
     )
 
@@ -394,27 +383,19 @@ def _empty(site: Site, request: Request, why: str) -> str:
 def _grpc_at(site: Site, request: Request) -> str:
     """Where this viewer reaches gRPC: a server that listens everywhere has the name that it was
     opened by."""
-    host, _, port = site.push.grpc_at.rpartition(":")
+    host, _, port = site.grpc_at.rpartition(":")
     if host.strip("[]") in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
         host = request.url.hostname or host
         host = f"[{host}]" if ":" in host else host
     return f"{host}:{port}"
 
 
-def grpcurl_command(grpc_at: str, *, tls: bool, token: bool) -> str:
+def curl_command(origin: str, *, token: bool) -> str:
     """A first sample, to be pasted into a shell."""
-    options = [] if tls else ["-plaintext"]
-    if token:
-        options.append("-H 'authorization: Bearer dt_…'")
-    return " ".join(
-        (
-            "grpcurl",
-            *options,
-            (
-                '-d \'{"reporter": {"receiver_public_key": "0x04aa"}, "samples": ['
-                '{"message_id": "m1", "channel_id": "general", "sent_at": "\'$(date +%s000)\'"}]}\''
-            ),
-            grpc_at,
-            "devtelemetry.v1.Telemetry/Push",
-        )
+    asked = "-H 'authorization: Bearer dt_…' " if token else ""
+    return (
+        f"curl {asked}-H 'content-type: application/json' "
+        '-d \'{"reporter": {"receiver_public_key": "0x04aa"}, "samples": ['
+        '{"message_id": "m1", "channel_id": "general", "sent_at": \'$(date +%s000)\'}]}\' '
+        + shlex.quote(origin + PUSH)
     )

@@ -22,7 +22,7 @@ from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.export import as_csv, as_json
 from devtelemetry.dashboard.guard import ASSETS, EXPORTS, Guard, SignIn
 from devtelemetry.dashboard.live import Live
-from devtelemetry.dashboard.pages import PushHint, Site, add_pages
+from devtelemetry.dashboard.pages import Site, add_pages
 from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, Reader, WindowReading
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
 from devtelemetry.model.errors import Unavailable
@@ -44,7 +44,7 @@ async def dashboard(
     database: Database,
     rules: AggregateRules,
     access: Access,
-    push: PushHint,
+    grpc_at: str,
     *,
     influence_limit: float,
     now: Callable[[], datetime],
@@ -71,7 +71,7 @@ async def dashboard(
         Site(
             rules,
             influence_limit,
-            push,
+            grpc_at,
             reader,
             live,
             now,

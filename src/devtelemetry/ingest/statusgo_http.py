@@ -13,13 +13,10 @@ accepted another time is refused. A path with additional slashes is answered dir
 redirect (301, 302) the client would come back with GET and without the batch.
 """
 
-import asyncio
-import contextlib
 import math
 import time
-import zlib
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import orjson
@@ -27,6 +24,14 @@ import structlog
 from fastapi import APIRouter, Request, Response
 from starlette.requests import ClientDisconnect
 
+from devtelemetry.ingest.bodies import (
+    BadGzip,
+    Bodies,
+    EndlessBody,
+    SlowBody,
+    TooLarge,
+    unpack,
+)
 from devtelemetry.ingest.check import GREATEST_MILLISECONDS, AgeLimits
 from devtelemetry.ingest.statusgo import (
     Refused,
@@ -43,14 +48,8 @@ from devtelemetry.runtime.clock import Hear
 from devtelemetry.runtime.rates import RateLimit, address_key
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
-BODY_SECONDS = 60.0  # the client gives a request up after a minute
 REMEMBERED_ADDRESSES = 50_000  # ~250 bytes each
 UNAVAILABLE_RETRY_SECONDS = 10.0
-
-# Up to here a body costs little more than its connection, and is read while nothing else runs.
-_SMALL_BYTES = 128 * 1024
-_LARGE_BODIES = 4  # how many of the largest allowed may be held at a time; of smaller ones more
-_DRAINED_BODIES = 4  # up to how many times what is allowed is read and forgotten
 
 _ANY_AGE = AgeLimits(0, GREATEST_MILLISECONDS)  # at the beginning of time
 
@@ -73,16 +72,14 @@ _ENDPOINTS = (
 )
 
 
+_REASONS: Mapping[type[Exception], Refused] = {
+    BadGzip: Refused.NOT_JSON,
+    TooLarge: Refused.TOO_LARGE,
+}
+
+
 class _LostBody(Exception):
     """No body where the client always sends one: it was lost on the way, a retry may bring it."""
-
-
-class _SlowBody(Exception):
-    """The body was not there after BODY_SECONDS."""
-
-
-class _EndlessBody(Exception):
-    """So large that even its end is not waited for; no client has that much to say."""
 
 
 def statusgo_router(
@@ -154,10 +151,9 @@ class _Interface:
         self._now_ms = now_ms
         self._hear = hear
         self._max_body_bytes = max_body_bytes
+        self._bodies = Bodies(max_body_bytes)
         self._monotonic = monotonic
         self._rate_limit = RateLimit(requests_per_second, remembered=REMEMBERED_ADDRESSES)
-        self._held_bytes = 0  # of large bodies
-        self._one_large_body = asyncio.Lock()
 
     async def answer(self, endpoint: _Endpoint, request: Request) -> Response:
         """Whatever the request holds, an answer. An exception that escapes is a bug."""
@@ -170,10 +166,10 @@ class _Interface:
             status, error, retry_after = 503, str(unavailable), UNAVAILABLE_RETRY_SECONDS
         except _LostBody:
             status, error = 400, "the request has no body; expected: an array of items"
-        except _SlowBody:
-            status, error = 408, f"the body did not come within {BODY_SECONDS:.0f} s"
-        except _EndlessBody:
-            status, error = 413, _too_large(self._max_body_bytes)
+        except SlowBody as slow:
+            status, error = 408, str(slow)
+        except EndlessBody as endless:
+            status, error = 413, str(endless)
         except ClientDisconnect:
             status = 400  # nobody reads it
         except Exception:
@@ -189,7 +185,7 @@ class _Interface:
         if wait_seconds:
             raise Busy("too many requests from this address; send again later", wait_seconds)
         try:
-            async with self._body(request) as body:
+            async with self._bodies.held(request.stream()) as body:
                 if not body:
                     if endpoint.answers_array:
                         raise _LostBody
@@ -197,11 +193,10 @@ class _Interface:
                 report, size_bytes = await self._read(endpoint, body, request.headers)
                 for submission in _submissions(report, size_bytes):
                     await self._writer.submit(submission)
-        except Unreadable as error:
-            report = Report(rejections=Counter({error.reason: 1}))
-            _log.warning(
-                "a body was dropped", path=endpoint.name, reason=error.reason, detail=str(error)
-            )
+        except (BadGzip, TooLarge, Unreadable) as error:
+            reason: str = error.reason if isinstance(error, Unreadable) else _REASONS[type(error)]
+            report = Report(rejections=Counter({reason: 1}))
+            _log.warning("a body was dropped", path=endpoint.name, reason=reason, detail=str(error))
         # Counted after the commit: of what is sent again nothing was answered for yet.
         if report.samples:
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(report.samples))
@@ -210,47 +205,11 @@ class _Interface:
         for reason, count in report.rejections.items():
             metrics.SAMPLES_REJECTED.labels(_INTERFACE, str(reason)).inc(count)
 
-    @contextlib.asynccontextmanager
-    async def _body(self, request: Request) -> AsyncIterator[bytes]:
-        """The body as it was sent, held for the block.
-
-        Raises Unreadable if it is too large, Busy if too many large ones are held, _SlowBody,
-        _EndlessBody, ClientDisconnect.
-        """
-        body = bytearray()
-        size = held = 0
-        try:
-            try:
-                async with asyncio.timeout(BODY_SECONDS):
-                    async for chunk in request.stream():
-                        size += len(chunk)
-                        if size > self._max_body_bytes:
-                            # Read on: a client that is still sending may not look for an answer.
-                            body.clear()
-                            if size > _DRAINED_BODIES * self._max_body_bytes:
-                                raise _EndlessBody
-                        else:
-                            if size > _SMALL_BYTES:
-                                self._hold(size - held)
-                                held = size
-                            body += chunk
-            except TimeoutError as error:
-                raise _SlowBody from error
-            if size > self._max_body_bytes:
-                raise Unreadable(Refused.TOO_LARGE, _too_large(self._max_body_bytes))
-            yield bytes(body)
-        finally:
-            self._held_bytes -= held
-
-    def _hold(self, size: int) -> None:
-        if self._held_bytes + size > _LARGE_BODIES * self._max_body_bytes:
-            raise Busy("too many large requests at once; send again later", 1.0)
-        self._held_bytes += size
-
     async def _read(
         self, endpoint: _Endpoint, body: bytes, headers: Mapping[str, str]
     ) -> tuple[Report, int]:
-        """What is in the body, and its size unpacked. Raises Unreadable, ClockInDoubt."""
+        """What is in the body, and its size unpacked. Raises Unreadable, BadGzip,
+        TooLarge, ClockInDoubt."""
         try:
             now_ms = self._now_ms()
         except ClockInDoubt:
@@ -276,32 +235,10 @@ class _Interface:
         is_packed = headers.get("content-encoding", "").strip().lower() == "gzip"
 
         def unpack_and_read() -> tuple[Report, int]:
-            text = _unpack(body, self._max_body_bytes) if is_packed else body
+            text = unpack(body, self._max_body_bytes) if is_packed else body
             return endpoint.read(text, age_limits, now_ms), len(text)
 
-        if not is_packed and len(body) <= _SMALL_BYTES:
-            return unpack_and_read()
-        # In a thread: 5,001 items take 0.05 s, in which others want to be answered. One at a time:
-        # a forged body may take twenty times its size while it is read.
-        async with self._one_large_body:
-            return await asyncio.to_thread(unpack_and_read)
-
-
-def _unpack(body: bytes, max_bytes: int) -> bytes:
-    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip, nothing else
-    try:
-        text = stream.decompress(body, max_bytes + 1)
-    except zlib.error as error:
-        raise Unreadable(Refused.NOT_JSON, f"the body is no gzip: {error}") from error
-    if len(text) > max_bytes:
-        raise Unreadable(Refused.TOO_LARGE, _too_large(max_bytes))
-    if not stream.eof:
-        raise Unreadable(Refused.NOT_JSON, "the body is gzip without its end")
-    return text
-
-
-def _too_large(max_bytes: int) -> str:
-    return f"the body is too large; allowed: {max_bytes} bytes"
+        return await self._bodies.read(unpack_and_read, body, is_packed=is_packed)
 
 
 def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:

@@ -47,6 +47,15 @@ class KnownHosts:
         return name in self.hosts or _is_loopback_name(name)
 
 
+def is_same_host(origin: str, host: str | None) -> bool:
+    """Whether a page of this origin is of the host that a browser asks; both are headers."""
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return False
+    return parts.scheme in {"http", "https"} and parts.netloc.lower() == (host or "").lower()
+
+
 def _host_name(host: str) -> str | None:
     """Without its port, in lower case; None: it is no host."""
     try:

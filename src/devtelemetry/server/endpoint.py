@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from devtelemetry.ingest.grpc_server import Access, PushService, make_server, set_health
+from devtelemetry.ingest.grpc_server import make_server, set_health
+from devtelemetry.ingest.push import Access, PushService
 from devtelemetry.ingest.writer import GroupCommit
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.retention.forget import forget_installation
@@ -23,9 +24,14 @@ GRACE_SECONDS = 10.0  # for requests under way when the server stops; a commit t
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What runs inside `ingest_endpoint`. `port` is the one in use."""
+    """What runs inside `ingest_endpoint`.
+
+    push  answers requests that come by other protocols
+    port  the one in use, of gRPC
+    """
 
     writer: GroupCommit
+    push: PushService
     port: int
 
 
@@ -54,11 +60,7 @@ async def ingest_endpoint(
         now_ms=now_ms,
     )
     is_open = is_loopback(settings.grpc_listen.host) or settings.insecure
-    access = Access(
-        tokens=TokenBook(database, Scope.INGEST),
-        required=settings.require_tokens or not is_open,
-        rate=RateLimit(settings.token_rate),
-    )
+    access = Access(tokens=TokenBook(database, Scope.INGEST), rate=RateLimit(settings.token_rate))
 
     async def forget(installation_id: str) -> None:
         await forget_installation(database, installation_id, now_ms=now_ms())
@@ -71,13 +73,17 @@ async def ingest_endpoint(
         hear=hear,
         forget=forget,
     )
-    server, health = make_server(service, shares_port=settings.workers > 1)
+    server, health = make_server(
+        service,
+        needs_token=settings.require_tokens or not is_open,
+        shares_port=settings.workers > 1,
+    )
     bound = _listen(server, settings, port)
     async with writer:
         await server.start()
         await set_health(health, is_serving=True)
         try:
-            yield Endpoint(writer, bound)
+            yield Endpoint(writer, service, bound)
         finally:
             await set_health(health, is_serving=False)
             await server.stop(GRACE_SECONDS)

@@ -11,8 +11,8 @@ import structlog
 import uvicorn
 
 from devtelemetry.api.app import create_app
-from devtelemetry.dashboard.pages import PushHint
 from devtelemetry.dashboard.serving import dashboard
+from devtelemetry.ingest.push_http import PushApp
 from devtelemetry.ingest.statusgo_http import statusgo_router
 from devtelemetry.model import Listen
 from devtelemetry.model.errors import ConfigurationError
@@ -32,6 +32,7 @@ from devtelemetry.server.worker import ingest_workers
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, list_tokens
+from devtelemetry.v1 import SERVICE
 
 _log = structlog.get_logger(__name__)
 
@@ -70,6 +71,15 @@ async def serve(settings: Settings) -> None:
             ingest_workers(settings, database.url, endpoint.port, count=settings.workers - 1),
         ):
             app = create_app(database, rules, access, clock_doubt=lambda: clock.doubt)
+            app.mount(
+                f"/{SERVICE}",
+                PushApp(
+                    endpoint.push,
+                    needs_token=access.asks_for_token,
+                    origins=frozenset(settings.cors_origins),
+                    hosts=access.hosts,
+                ),
+            )
             if settings.legacy_http or http_is_near:
                 app.include_router(
                     statusgo_router(
@@ -88,11 +98,7 @@ async def serve(settings: Settings) -> None:
                     database,
                     rules,
                     access,
-                    PushHint(
-                        str(grpc_at),
-                        needs_tls=settings.tls_cert is not None,
-                        needs_token=settings.require_tokens or not grpc_is_near,
-                    ),
+                    str(grpc_at),
                     influence_limit=settings.influence_limit,
                     now=utc_now,
                 ),

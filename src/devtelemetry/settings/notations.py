@@ -33,6 +33,10 @@ _SIZE = re.compile(r"(\d{1,12})(B|KiB|MiB|GiB)?")
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 _LISTEN = re.compile(r"(?:\[(?P<v6>[^\]\s]+)\]|(?P<host>[^:\s\[\]/]+)):(?P<port>\d{1,5})")
 _HOST = re.compile(r"[a-z0-9._-]{1,253}|[0-9a-f:.]{2,45}")
+_ORIGIN = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*)://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:(?P<port>[0-9]{1,5}))?"
+)
+_UNWRITTEN_PORTS = {("http", "80"), ("https", "443")}
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 _OWN_LABELS = ("timeframe", "state", "platform", "channel")
 
@@ -202,6 +206,15 @@ def _parse_hosts(value: object) -> tuple[str, ...]:
     return names
 
 
+def _parse_origins(value: object) -> tuple[str, ...]:
+    names = tuple(name.lower() for name in _parse_names(value))
+    for name in names:
+        match = _ORIGIN.fullmatch(name)
+        if match is None or (match["scheme"], match["port"]) in _UNWRITTEN_PORTS:
+            raise ValueError(f"does not do: {name} is no origin as browsers write it")
+    return names
+
+
 def _pairs(value: object, what: str) -> Mapping[str, object]:
     """NAME=VALUE, separated by commas; a mapping is taken as it is."""
     if isinstance(value, Mapping):
@@ -237,6 +250,15 @@ Hosts: TypeAlias = Annotated[
     tuple[str, ...],
     PlainValidator(_parse_hosts),
     Notation("NAMES", "host names without a port, separated by commas"),
+]
+Origins: TypeAlias = Annotated[
+    tuple[str, ...],
+    PlainValidator(_parse_origins),
+    Notation(
+        "ORIGINS",
+        "scheme, host and port as in https://app.example or http://localhost:3000, without a path "
+        "and without the scheme's own port, separated by commas",
+    ),
 ]
 Lateness: TypeAlias = Annotated[
     Mapping[

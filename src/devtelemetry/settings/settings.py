@@ -39,6 +39,7 @@ from devtelemetry.settings.notations import (
     LogLevel,
     Membership,
     Names,
+    Origins,
     Rate,
     Share,
     Size,
@@ -108,6 +109,11 @@ class Settings(BaseSettings):
         description="Host names by which browsers may open the dashboard, in addition to those of "
         "loopback. A server on loopback refuses all others, so behind a proxy name the public "
         "one.",
+    )
+    cors_origins: Annotated[Origins, DefaultText("none")] = Field(
+        (),
+        description="Web pages that may push samples from a browser, by their origin. Pages of "
+        "this server's own address need not be named; all others are refused.",
     )
     workers: WholeNumber = Field(
         1,

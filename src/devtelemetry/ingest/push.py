@@ -1,0 +1,363 @@
+"""The one way of a push, whatever protocol it comes by: from its token to its answer.
+
+docs/protocol.md has the statuses and limits. A protocol brings the token, the body and how it is
+decoded, and says the answer in its own way (`grpc_server.py`, `push_http.py`). A body is not read
+before its token is known to be good.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import grpc
+import structlog
+from google.protobuf.message import DecodeError
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.check import (
+    MAX_LOST_PER_REQUEST,
+    MAX_MEMBERSHIPS_PER_REQUEST,
+    MAX_REQUEST_BYTES,
+    MAX_SAMPLES_PER_REQUEST,
+    AgeLimits,
+    Refusal,
+    check,
+    check_reporter,
+)
+from devtelemetry.ingest.pushed import (
+    clocks_said,
+    lost_reports,
+    numbered,
+    reported_memberships,
+    to_samples,
+    wrong_times_of,
+)
+from devtelemetry.ingest.writer import GroupCommit, Submission
+from devtelemetry.model import Rejection, Sample
+from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.clock import Hear
+from devtelemetry.runtime.rates import RateLimit
+from devtelemetry.store.tokens import TokenBook, bearer_token
+from devtelemetry.v1 import telemetry_pb2
+
+FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest now and then, and reads much
+_BYTES_A_SAMPLE = 4_096  # what cannot be decoded costs a token's rate as well
+
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may push, and how much.
+
+    rate  samples a second, by token
+    """
+
+    tokens: TokenBook
+    rate: RateLimit
+
+
+class Answer(NamedTuple):
+    """A status of the protocol's table, and with OK the response.
+
+    details  for a person; empty: OK
+    """
+
+    code: grpc.StatusCode
+    details: str = ""
+    retry_after_seconds: float | None = None
+    response: telemetry_pb2.PushResponse | None = None
+
+    @property
+    def retry_info(self) -> RetryInfo | None:
+        """When to come back; None: it is not known."""
+        if self.retry_after_seconds is None:
+            return None
+        info = RetryInfo()
+        info.retry_delay.FromMilliseconds(max(1, round(self.retry_after_seconds * 1000)))
+        return info
+
+    @property
+    def status_details(self) -> bytes | None:
+        """`grpc-status-details-bin`: a google.rpc.Status with what `details` does not say."""
+        info = self.retry_info
+        if info is None:
+            return None
+        status = Status(code=self.code.value[0], message=self.details)
+        status.details.add().Pack(info)
+        packed: bytes = status.SerializeToString()
+        return packed
+
+
+class Refused(Exception):
+    """Ends a request."""
+
+    def __init__(self, code: grpc.StatusCode, details: str):
+        super().__init__(details)
+        self.answer = Answer(code, details)
+
+
+class Decoded(NamedTuple):
+    """A request as it was read.
+
+    faults  why a sample could not be read, by its position; an empty one stands there in its place
+    """
+
+    request: telemetry_pb2.PushRequest
+    faults: Mapping[int, Refusal] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A request as its protocol brings it.
+
+    interface      its protocol, a label of metrics
+    authorization  the header or metadata of that name; None: there is none
+    needs_token    one without a valid token is refused; else only one with an invalid token is
+    read           its body, unpacked; raises Refused, Busy
+    decode         what the body says; raises Refused
+    """
+
+    interface: str
+    authorization: str | None
+    needs_token: bool
+    read: Callable[[], Awaitable[bytes]]
+    decode: Callable[[bytes], Awaitable[Decoded]]
+
+
+class PushService:
+    """Checks requests and hands them to the group commit.
+
+    now_ms  Unix ms, or raises ClockInDoubt
+    hear    for a request that comes while it does; after it the time may be known
+    forget  deletes what an installation reported, by its id, and has dropped what it still sends
+    """
+
+    def __init__(
+        self,
+        writer: GroupCommit,
+        access: Access,
+        *,
+        age_limits: AgeLimits,
+        now_ms: Callable[[], int],
+        forget: Callable[[str], Awaitable[None]],
+        hear: Hear | None = None,
+    ) -> None:
+        self._writer = writer
+        self._access = access
+        self._age_limits = age_limits
+        self._now_ms = now_ms
+        self._forget = forget
+        self._hear = hear
+        # One at a time: each has a connection, of which there are few.
+        self._forgetting = asyncio.Lock()
+
+    async def answer(self, incoming: Incoming) -> Answer:
+        """One request, from its token to its answer. Whatever it holds, there is an answer; it
+        refers to nothing of the request."""
+        try:
+            response = await self._push(incoming)
+        except Refused as refused:
+            answer = refused.answer
+        except Busy as busy:
+            answer = Answer(grpc.StatusCode.RESOURCE_EXHAUSTED, str(busy), busy.retry_after_seconds)
+        except Unavailable as error:
+            answer = Answer(grpc.StatusCode.UNAVAILABLE, str(error))
+        except Exception:
+            _log.exception("push failed")
+            answer = Answer(grpc.StatusCode.INTERNAL, "a fault of the server; it is logged there")
+        else:
+            answer = Answer(grpc.StatusCode.OK, response=response)
+        metrics.REQUESTS.labels(incoming.interface, answer.code.name).inc()
+        return answer
+
+    async def _push(self, incoming: Incoming) -> telemetry_pb2.PushResponse:
+        token = await self._authenticate(incoming)
+        body = await incoming.read()
+        if len(body) > MAX_REQUEST_BYTES:
+            raise Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                f"the request has {len(body)} bytes; allowed: up to {MAX_REQUEST_BYTES}",
+            )
+        self._charge(token, 1 + len(body) // _BYTES_A_SAMPLE)
+        decoded = await incoming.decode(body)
+        request = decoded.request
+        count = FORGET_WEIGHT if request.forget else len(request.samples)
+        check_count(count)
+        beside = min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST)
+        beside += min(len(request.lost), MAX_LOST_PER_REQUEST)
+        self._charge(token, count + beside - 1 - len(body) // _BYTES_A_SAMPLE)
+        if request.forget:
+            return await self._forget_reporter(request.reporter.installation_id)
+        return await self._record(incoming.interface, decoded, len(body))
+
+    async def _authenticate(self, incoming: Incoming) -> str | None:
+        """The name of the request's token; None: it has none and needs none."""
+        if incoming.authorization is None and not incoming.needs_token:
+            return None
+        name = await self._access.tokens.check(bearer_token(incoming.authorization))
+        if name is None:
+            raise Refused(
+                grpc.StatusCode.UNAUTHENTICATED,
+                "no valid token; allowed: `authorization: Bearer dt_…` with one that "
+                "`devtelemetry token create` made",
+            )
+        return name
+
+    def _charge(self, token: str | None, weight: int) -> None:
+        """Takes what a request costs, in samples. Raises Busy if the token has not that much."""
+        if token is not None and weight > 0:
+            wait = self._access.rate.take(token, weight, time.monotonic())
+            if wait:
+                raise Busy("over the rate of this token", retry_after_seconds=wait)
+
+    async def _forget_reporter(self, installation_id: str) -> telemetry_pb2.PushResponse:
+        if not installation_id:
+            raise Refused(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "forget: reporter.installation_id is empty; allowed: the id to forget",
+            )
+        if self._forgetting.locked():
+            raise Busy("another installation is being forgotten", retry_after_seconds=5)
+        async with self._forgetting:
+            await self._forget(installation_id)
+        return telemetry_pb2.PushResponse()
+
+    async def _record(
+        self, interface: str, decoded: Decoded, size_bytes: int
+    ) -> telemetry_pb2.PushResponse:
+        request = decoded.request
+        now_ms = await self._time_of(request)
+        reporter = request.reporter
+        if not request.samples:
+            refusal = check_reporter(
+                reporter.receiver_public_key,
+                reporter.installation_id,
+                reporter.platform,
+                reporter.app_version,
+                reporter.server,
+            )
+            if refusal is not None:
+                raise Refused(
+                    grpc.StatusCode.INVALID_ARGUMENT, f"heartbeat: reporter.{refusal.detail}"
+                )
+            beat = Heartbeat(
+                reporter.receiver_public_key,
+                reporter.installation_id,
+                reporter.platform,
+                reporter.app_version,
+                now_ms,
+                reporter.server,
+            )
+            memberships, ignored = reported_memberships(request, now_ms)
+            lost, ignored_fields = lost_reports(request, now_ms, self._age_limits)
+            await self._writer.submit(
+                Submission(
+                    heartbeats=(beat,),
+                    wrong_times=wrong_times_of(reporter, ignored),
+                    memberships=memberships,
+                    lost=lost,
+                    clocks=clocks_said(request, (reporter.receiver_public_key,), now_ms),
+                    size_bytes=size_bytes,
+                )
+            )
+            _count_ignored(ignored, ignored_fields)
+            return telemetry_pb2.PushResponse()
+
+        said, ignored_fields = to_samples(request, now_ms, self._age_limits)
+        samples, rejections = self._check(said, decoded.faults, now_ms)
+        runs = numbered(request, samples)
+        memberships, ignored = reported_memberships(request, now_ms)
+        lost, ignored_lost = lost_reports(request, now_ms, self._age_limits)
+        wrong_times = wrong_times_of(reporter, ignored, rejections)
+        if samples or runs or memberships or lost or wrong_times:
+            await self._writer.submit(
+                Submission(
+                    samples=samples,
+                    memberships=memberships,
+                    wrong_times=wrong_times,
+                    runs=runs,
+                    lost=lost,
+                    clocks=clocks_said(
+                        request, {sample.receiver_public_key for sample in samples}, now_ms
+                    ),
+                    size_bytes=size_bytes,
+                )
+            )
+            metrics.SAMPLES_ACCEPTED.labels(interface).inc(len(samples))
+        _count_ignored(ignored, ignored_fields + ignored_lost)
+        for rejection in rejections:
+            metrics.SAMPLES_REJECTED.labels(interface, rejection.reason.label).inc()
+        return telemetry_pb2.PushResponse(
+            accepted=len(samples),
+            rejections=[
+                telemetry_pb2.Rejection(
+                    index=rejection.position,
+                    reason=telemetry_pb2.Rejection.Reason.ValueType(rejection.reason),
+                    detail=rejection.detail,
+                )
+                for rejection in rejections
+            ],
+        )
+
+    async def _time_of(self, request: telemetry_pb2.PushRequest) -> int:
+        """Unix ms. Raises ClockInDoubt, if what the request says of the time does not end that."""
+        try:
+            return self._now_ms()
+        except ClockInDoubt:
+            if self._hear is None:
+                raise
+        newest = max((sample.sent_at for sample in request.samples), default=0)
+        reporter = request.reporter
+        await self._hear(
+            reporter.receiver_public_key, reporter.installation_id, request.client_time, newest
+        )
+        return self._now_ms()
+
+    def _check(
+        self, samples: Sequence[Sample], faults: Mapping[int, Refusal], now_ms: int
+    ) -> tuple[list[Sample], list[Rejection]]:
+        good, rejections = [], []
+        for position, sample in enumerate(samples):
+            refusal = faults.get(position) or check(sample, self._age_limits, now_ms)
+            if refusal is None:
+                good.append(sample)
+            else:
+                rejections.append(Rejection(position, *refusal))
+        return good, rejections
+
+
+def _count_ignored(memberships: Counter[str], fields: Counter[str]) -> None:
+    """Counts what was ignored: memberships by reason, what is beside them by field."""
+    for reason, count in memberships.items():
+        if count:
+            metrics.MEMBERSHIPS_IGNORED.labels(reason).inc(count)
+    for name, count in fields.items():
+        if count:
+            metrics.FIELDS_IGNORED.labels(name).inc(count)
+
+
+def check_count(samples: int) -> None:
+    """Raises Refused if these are too many for one request."""
+    if samples > MAX_SAMPLES_PER_REQUEST:
+        raise Refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"{samples} samples in one request; allowed: up to {MAX_SAMPLES_PER_REQUEST}",
+        )
+
+
+async def decode_binary(body: bytes) -> Decoded:
+    """Raises Refused if it is no PushRequest."""
+    try:
+        return Decoded(telemetry_pb2.PushRequest.FromString(body))
+    except DecodeError as error:
+        raise Refused(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            f"the request cannot be decoded as devtelemetry.v1.PushRequest: {error}",
+        ) from error
