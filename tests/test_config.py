@@ -221,7 +221,7 @@ def test_a_password_is_never_shown() -> None:
     with pytest.raises(ConfigurationError) as caught:
         Settings(database_url="mysql://someone:s3cret@host/name")
     assert "s3cret" not in str(caught.value)
-    assert "someone:***@host" in str(caught.value)
+    assert "the URL" in str(caught.value)
     good = Settings(database_url="postgresql://someone:s3cret@host/name")
     assert "s3cret" not in repr(good)
 

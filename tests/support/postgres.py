@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from support.ci import missing_part
+from support.ports import free_port
 
 
 @contextmanager
-def system_postgres() -> Iterator[str]:
-    """The URL of a fresh server; it listens on a socket only and is gone after the block."""
+def system_postgres(*, listens: bool = False) -> Iterator[str]:
+    """The URL of a fresh server, which is gone after the block.
+
+    listens  on loopback; else on a socket only
+    """
     programs = postgres_programs()
     # Not below pytest's directory, which is closed to the account that PostgreSQL must run as.
     directory = Path(tempfile.mkdtemp(prefix="devtelemetry-postgres-"))
@@ -23,11 +27,13 @@ def system_postgres() -> Iterator[str]:
         if account is not None:
             os.chown(directory, pwd.getpwnam(account).pw_uid, -1)
         _run(account, programs / "initdb", "-D", directory / "data", "-U", "tester", "-A", "trust")
-        options = f"-k {directory} -c listen_addresses='' -c fsync=off"
+        port = free_port() if listens else 5432
+        host = "127.0.0.1" if listens else ""
+        options = f"-k {directory} -p {port} -c listen_addresses='{host}' -c fsync=off"
         control = ("-D", directory / "data", "-w", "-l", directory / "log")
         _run(account, programs / "pg_ctl", *control, "-o", options, "start")
         try:
-            yield f"postgresql://tester@/postgres?host={directory}&port=5432"
+            yield f"postgresql://tester@/postgres?host={host or directory}&port={port}"
         finally:
             _run(account, programs / "pg_ctl", *control, "-m", "immediate", "stop")
     finally:

@@ -36,8 +36,10 @@ from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
+from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
+_QUERIES = queries(__package__, "app.sql")
 PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
 
 _log = structlog.get_logger(__name__)
@@ -98,12 +100,12 @@ def create_app(
     rules: AggregateRules,
     access: Access,
     *,
-    clock_doubt: Callable[[], str | None] = lambda: None,
+    trouble: Callable[[], str | None] = lambda: None,
 ) -> FastAPI:
     """The HTTP server.
 
-    rules        name the timeframes and the policy where a request does not
-    clock_doubt  why nothing is taken in for now; None: the clock is believed
+    rules    name the timeframes and the policy where a request does not
+    trouble  why nothing is taken in for now; None: it is
     """
     app = FastAPIOffline(
         title="Dev-Telemetry",
@@ -125,7 +127,7 @@ def create_app(
     _add_figures(app, database, rules, may_read)
     add_missing(app, database, rules, may_read)
     add_findings(app, database, may_read)
-    _add_health(app, database, clock_doubt)
+    _add_health(app, database, trouble)
     _add_metrics(app, database, rules.membership)
     return app
 
@@ -207,20 +209,23 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
         yield piece
 
 
-def _add_health(app: FastAPI, database: Database, clock_doubt: Callable[[], str | None]) -> None:
+def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | None]) -> None:
     @app.get("/healthz", summary="Alive", tags=["health"], response_class=PlainTextResponse)
     async def healthz() -> str:
         return "ok\n"
 
+    one_at_a_time = asyncio.Lock()  # it writes, and anyone may ask
+
     @app.get(
         "/readyz",
-        summary="Database reachable and migrated",
+        summary="Whether samples are taken in",
         tags=["health"],
         response_class=PlainTextResponse,
         responses={503: {"description": "Not ready; the text says why."}},
     )
     async def readyz() -> Response:
-        problem = await _not_ready(database) or clock_doubt()
+        async with one_at_a_time:
+            problem = await _not_ready(database) or trouble()
         if problem is not None:
             return PlainTextResponse(f"{problem}\n", 503)
         return PlainTextResponse("ok\n")
@@ -229,7 +234,10 @@ def _add_health(app: FastAPI, database: Database, clock_doubt: Callable[[], str 
 async def _not_ready(database: Database) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS), database.acquire() as connection:
-            revision = await connection.fetchval("select version_num from alembic_version")
+            revision = await connection.fetchval(_QUERIES["revision"])
+            if revision == HEAD:
+                # What can be read cannot always be written: a standby, a full disk.
+                await connection.execute(_QUERIES["write"])
     except Exception as error:  # whatever it is, the server is not ready
         why = error.detail if isinstance(error, DatabaseAway) else str(error)
         return f"the database cannot be used: {why or type(error).__name__}"

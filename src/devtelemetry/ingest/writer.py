@@ -30,6 +30,7 @@ from devtelemetry.store.keyring import Keyring
 
 GROUP_SAMPLES = 10_000  # one transaction: ~0.2 s of work, so that a queue is answered in slices
 RETRY_SECONDS = 10.0  # how long a group is tried again before its clients are told to
+TROUBLE_SECONDS = 60.0  # how long a failed commit counts; nobody may push once we are not ready
 
 _log = structlog.get_logger(__name__)
 
@@ -101,7 +102,15 @@ class GroupCommit:
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
         self._closing = False
+        self._trouble: tuple[str, float] | None = None  # and when
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def trouble(self) -> str | None:
+        """Why groups cannot be committed, for the operator; None: they can, as far as is known."""
+        if self._trouble is None or time.monotonic() - self._trouble[1] > TROUBLE_SECONDS:
+            return None
+        return self._trouble[0]
 
     async def __aenter__(self) -> "GroupCommit":
         self._task = asyncio.create_task(self._run(), name="group-commit")
@@ -211,14 +220,16 @@ class GroupCommit:
                     stored = await self._rows.write(connection, batch, now_ms=self._now_ms())
             except (DatabaseAway, TimeoutError) as error:
                 # The commit may have succeeded; writing once more is harmless.
+                why = error.detail if isinstance(error, DatabaseAway) else "it took too long"
+                self._trouble = f"samples cannot be written: {why}", time.monotonic()
                 if self._closing or time.monotonic() + delay > give_up:
                     raise Unavailable("the database cannot be reached; send again later") from error
-                why = error.detail if isinstance(error, DatabaseAway) else "it took too long"
                 _log.warning("commit failed, trying again", error=why, seconds=delay)
                 with contextlib.suppress(TimeoutError):
                     await asyncio.sleep(delay)
                 delay = min(delay * 2, 1.0)
             else:
+                self._trouble = None
                 metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
                 metrics.COMMIT_SAMPLES.observe(sum(s.weight for s in submissions))
                 return stored

@@ -5,6 +5,7 @@ DevTelemetryError
 ├── Busy                 retry later: the queue is full or the rate is used up
 ├── Unavailable          retry later: the database cannot be reached, or the server stops
 │   ├── DatabaseAway     it is the database
+│   │   └── DatabaseReadOnly  it takes no writes, as after a failover
 │   └── ClockInDoubt     it is the server's clock, which no other one agrees with
 ├── DatabaseError        us: a statement failed that will fail again
 ├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be had
@@ -34,6 +35,10 @@ class DatabaseAway(Unavailable):
     def __init__(self, detail: str) -> None:
         super().__init__("the database cannot be reached; try again later")
         self.detail = detail
+
+
+class DatabaseReadOnly(DatabaseAway):
+    """It answers, and takes no writes: another host may be the primary by now."""
 
 
 class ClockInDoubt(Unavailable):

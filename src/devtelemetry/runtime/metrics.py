@@ -160,6 +160,12 @@ JOB_FAILURES = Counter(
     ["task"],  # not `job`, which a scrape takes for itself
     registry=REGISTRY,
 )
+LOCK_WAIT_SECONDS = Gauge(
+    "devtelemetry_lock_wait_seconds",
+    "How long the longest wait for a lock in the database lasts by now; 0: nobody waits.",
+    multiprocess_mode="livemax",
+    registry=REGISTRY,
+)
 CLOCK_IN_DOUBT = Gauge(
     "devtelemetry_clock_in_doubt",
     "1 while no other clock agrees with the server's: nothing is taken in, settled or cleaned.",

@@ -1,4 +1,5 @@
-"""The background jobs of a server: compute what is due, publish it, clean, make days ahead.
+"""The background jobs of a server: compute what is due, publish it, clean, make days ahead, and
+look who waits for a lock.
 
 Each may run on every server of a deployment: an advisory lock lets one of them work. A run that
 fails is logged and counted, and the next one takes up where it left.
@@ -21,8 +22,10 @@ from devtelemetry.runtime import metrics
 from devtelemetry.server.wiring import age_limits, aggregate_rules, published_series, remote_write
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
+from devtelemetry.store.locks import watch_locks
 
 CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the rest are second tries
+LOCKS_INTERVAL = timedelta(seconds=15)
 PUBLISH_INTERVAL = timedelta(seconds=5)  # to ask costs an index that is mostly empty
 
 _log = structlog.get_logger(__name__)
@@ -50,6 +53,10 @@ async def running_jobs(
     async def sweep() -> None:
         await clean(database, rules, settings.retention, now=now)
 
+    async def locks() -> None:
+        async with database.acquire() as connection:
+            await watch_locks(connection)
+
     async def make_days() -> None:
         await make_days_ahead(database, limits, now=now)
 
@@ -57,6 +64,7 @@ async def running_jobs(
         ("make_days", make_days, CLEAN_INTERVAL),
         ("aggregate", aggregate, settings.job_interval),
         ("clean", sweep, CLEAN_INTERVAL),
+        ("locks", locks, LOCKS_INTERVAL),
     ]
     async with contextlib.AsyncExitStack() as stack:
         if settings.remote_write_url is not None:

@@ -70,7 +70,9 @@ async def serve(settings: Settings) -> None:
             ) as endpoint,
             ingest_workers(settings, database.url, endpoint.port, count=settings.workers - 1),
         ):
-            app = create_app(database, rules, access, clock_doubt=lambda: clock.doubt)
+            app = create_app(
+                database, rules, access, trouble=lambda: clock.doubt or endpoint.writer.trouble
+            )
             app.mount(
                 f"/{SERVICE}",
                 PushApp(

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
@@ -53,14 +52,8 @@ def _reason(error: ErrorDetails, setting: FieldInfo) -> str:
 
 
 def _quote(name: str, value: object) -> str:
-    """The value for an error; a URL without what may be secret in it."""
-    if name == "remote_write_url":
+    """The value for an error; not a URL, of which any part may be a secret."""
+    if name.endswith("_url"):
         return "the URL"
-    if name == "database_url" and isinstance(value, str):
-        try:
-            password = urlsplit(value).password
-        except ValueError:
-            return "the URL"
-        value = value.replace(f":{password}@", ":***@") if password else value
     text = value if isinstance(value, str) else repr(value)
     return repr(text[:77] + "..." if len(text) > 80 else text)

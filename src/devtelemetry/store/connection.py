@@ -11,18 +11,25 @@ from typing import Any, Literal, TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from devtelemetry.model.errors import DatabaseAway, DatabaseError
+from devtelemetry.model.errors import DatabaseAway, DatabaseError, DatabaseReadOnly
 from devtelemetry.store.sql import Query
 
 Row: TypeAlias = Any
 """A row: its values come in their order, and by their names (asyncpg.Record)"""
 
-DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+DRIVER_ERRORS = (
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # none of several hosts is the primary, say
+    OSError,
+    TimeoutError,
+)
 
 # Classes and codes of SQLSTATE after which the same statement may succeed. 08 connection,
-# 40 rollback, 53 resources, 55P03 a lock not to be had in time, 57P0 shutdown, 58 system; XX000
-# is how a cluster reports a lost node.
-_TRANSIENT = ("08", "40", "53", "55P03", "57P0", "58", "XX000")
+# 25006 read-only, 25P03 a limit for idle transactions, 40 rollback, 53 resources, 55P03 a lock not
+# to be had in time, 57014 a limit for statements, 57P0 shutdown, 58 system; XX000 is how a cluster
+# reports a lost node.
+_TRANSIENT = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P0", "58", "XX000")
 
 
 class Connection:
@@ -118,6 +125,8 @@ def translated_errors() -> Iterator[None]:
         yield
     except DRIVER_ERRORS as error:
         text = str(error) or type(error).__name__
+        if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+            raise DatabaseReadOnly(text) from error
         raise (DatabaseAway(text) if _is_transient(error) else DatabaseError(text)) from error
 
 

@@ -11,10 +11,20 @@ from devtelemetry.model.errors import (
     ConfigurationError,
     DatabaseAway,
     DatabaseError,
+    DatabaseReadOnly,
     DevTelemetryError,
     Unavailable,
 )
 from devtelemetry.store.connection import DRIVER_ERRORS, Connection, Row, translated_errors
+from devtelemetry.store.driver import (
+    CONNECT_SECONDS,
+    STARTUP,
+    Session,
+    address,
+    connect,
+    prepare,
+)
+from devtelemetry.store.fitness import check_database, check_sessions
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.migrate import migrate
@@ -22,9 +32,7 @@ from devtelemetry.store.migrate import migrate
 __all__ = ["Connection", "Database", "Row", "try_lock"]
 
 CONNECTIONS = 8  # ingest uses one, each running job one or two, the rest answers readers
-CONNECT_SECONDS = 10.0
 STATEMENT_SECONDS = 600.0  # the longest there is: a window of a week on a large deployment
-LEAST_VERSION = 15  # for `nulls not distinct`-age SQL; the oldest the tests run on
 
 
 class Database:
@@ -41,27 +49,24 @@ class Database:
     async def __aenter__(self) -> "Database":
         """Connects and migrates. Raises ConfigurationError or Unavailable with what to do."""
         try:
-            driver = await asyncpg.connect(self.url, timeout=CONNECT_SECONDS)
+            async with _connected(self.url) as connection:
+                await check_database(connection)
+                async with _connected(self.url) as other:
+                    await check_sessions(connection, other)
+                await migrate(connection, self.url)
+            at = address(self.url)
+            self._pool = await asyncpg.create_pool(
+                at.url,
+                min_size=1,
+                max_size=CONNECTIONS,
+                timeout=at.connect_seconds,
+                command_timeout=STATEMENT_SECONDS,
+                server_settings=STARTUP,
+                connection_class=Session,
+                init=prepare,
+            )
         except DRIVER_ERRORS as error:
             raise _cannot_connect(error) from error
-        except ValueError as error:
-            raise ConfigurationError(
-                f"the database URL cannot be used: {error}; allowed: postgresql://USER@HOST/NAME"
-            ) from error
-        try:
-            connection = Connection(driver)
-            _check_version(connection)
-            await migrate(connection, self.url)
-        finally:
-            await driver.close()
-        self._pool = await asyncpg.create_pool(
-            self.url,
-            min_size=1,
-            max_size=CONNECTIONS,
-            timeout=CONNECT_SECONDS,
-            command_timeout=STATEMENT_SECONDS,
-            server_settings={"application_name": "devtelemetry", "timezone": "UTC", "jit": "off"},
-        )
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -87,6 +92,10 @@ class Database:
             driver = await self._take()
         try:
             yield Connection(driver)
+        except DatabaseReadOnly:
+            # It was the primary once. A new connection may find the one that is now.
+            await self._pool.expire_connections()
+            raise
         finally:
             with contextlib.suppress(*DRIVER_ERRORS):
                 await self._pool.release(driver)
@@ -101,6 +110,17 @@ class Database:
         async with self.acquire() as connection:
             key = await connection.fetchval("select id_key from deployment")
         return Keyring(key, knows_pseudonyms=knows_pseudonyms)
+
+
+@contextlib.asynccontextmanager
+async def _connected(url: str) -> AsyncIterator[Connection]:
+    """A connection of its own, for the block."""
+    driver = await connect(url)
+    try:
+        yield Connection(driver)
+    finally:
+        with contextlib.suppress(*DRIVER_ERRORS):
+            await driver.close()
 
 
 @contextlib.asynccontextmanager
@@ -124,16 +144,16 @@ async def try_lock(
 
 
 def _cannot_connect(error: BaseException) -> DevTelemetryError:
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):
+    if isinstance(error, asyncpg.ClientConfigurationError):
+        return ConfigurationError(f"database_url, or a PG… variable beside it: {error}")
+    if isinstance(
+        error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InsufficientPrivilegeError
+    ):
         return ConfigurationError(f"the database refuses this login: {error}")
+    if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
+        return Unavailable(f"none of the database's hosts is as target_session_attrs asks: {error}")
+    if isinstance(error, asyncpg.ProtocolViolationError):
+        return ConfigurationError(f"what answers for the database does not take us: {error}")
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return ConfigurationError(f"{error}; create it first (createdb)")
     return Unavailable(f"the database cannot be reached: {error or type(error).__name__}")
-
-
-def _check_version(connection: Connection) -> None:
-    if connection.major_version < LEAST_VERSION:
-        raise ConfigurationError(
-            f"the database is PostgreSQL {connection.major_version}; "
-            f"allowed: {LEAST_VERSION} or later"
-        )

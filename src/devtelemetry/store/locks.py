@@ -5,6 +5,17 @@ Each is a pair of 32-bit integers; the first says "Dev-Telemetry" to other users
 
 from enum import IntEnum
 
+import structlog
+
+from devtelemetry.runtime import metrics
+from devtelemetry.store.connection import Connection
+from devtelemetry.store.sql import queries
+
+LONG_SECONDS = 30.0  # what waits so long for a lock is worth a line
+
+_QUERIES = queries(__package__, "locks.sql")
+_log = structlog.get_logger(__name__)
+
 NAMESPACE = 0x64_74_6C_6D  # "dtlm"
 
 
@@ -17,3 +28,18 @@ class Lock(IntEnum):
     ENVELOPES = 7  # one transaction at a time matches envelopes with what is said of them
     FORGET = 8  # one server deletes what a forgotten receiver reported
     PUBLISH = 9  # one server sends windows to the store of time series
+
+
+async def watch_locks(connection: Connection) -> None:
+    """Says who waits for a lock for long, and who holds it: on /metrics, and in the log."""
+    waits = await connection.fetch(_QUERIES["waits"], namespace=NAMESPACE)
+    longest = max((wait["seconds"] for wait in waits), default=0.0)
+    metrics.LOCK_WAIT_SECONDS.set(longest)
+    for wait in waits:
+        if wait["seconds"] >= LONG_SECONDS:
+            _log.warning(
+                "a lock is waited for",
+                lock=Lock(wait["lock"]).name.lower(),
+                seconds=round(wait["seconds"]),
+                held_by=wait["held_by"],
+            )

@@ -1,8 +1,11 @@
 """Brings a database to the schema of this version. Alembic keeps count; the SQL is plain files."""
 
 import asyncio
+import re
 from pathlib import Path
 from typing import Any
+
+import structlog
 
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.connection import Connection
@@ -10,6 +13,7 @@ from devtelemetry.store.locks import NAMESPACE, Lock
 
 HEAD = "0016"  # of migrations/versions; a test holds it to the files
 
+_log = structlog.get_logger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -20,10 +24,19 @@ async def migrate(connection: Connection, url: str) -> None:
     """
     if await _revision(connection) == HEAD:
         return
-    await connection.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
+    if not await connection.fetchval(
+        "select pg_try_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE
+    ):
+        _log.warning("another server migrates the database; waiting for it")
+        await connection.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
     try:
         revision = await _revision(connection)
         if revision != HEAD:
+            if revision is not None and not re.fullmatch(r"\d{4}", revision):
+                raise ConfigurationError(
+                    f"the database is in use by another program (Alembic's revision is {revision}):"
+                    " name a database that is Dev-Telemetry's own"
+                )
             if revision is not None and revision > HEAD:
                 raise ConfigurationError(
                     f"the database has schema {revision}, this version knows up to {HEAD}: "

@@ -64,14 +64,17 @@ class EmbeddedServer:
 
     @property
     def url(self) -> str:
-        """For asyncpg and libpq: `postgresql://devtelemetry@/devtelemetry?host=…&port=5432`.
+        """For asyncpg and libpq: `postgresql://devtelemetry@/devtelemetry?host=…&port=5432&…`.
 
         Valid until stop(). Raises EmbeddedError before start().
         """
         if self._socket_dir is None:
             raise EmbeddedError(f"the PostgreSQL of {self._data_dir} is not in use: call start()")
-        # The port is named, else a PGPORT of the environment would be taken for it.
-        return f"postgresql://{NAME}@/{NAME}?host={quote(str(self._socket_dir))}&port={PORT}"
+        # All is named, else a PGPORT or PGSSLMODE of the environment would be taken for it.
+        return (
+            f"postgresql://{NAME}@/{NAME}?host={quote(str(self._socket_dir))}&port={PORT}"
+            "&sslmode=disable&target_session_attrs=any&passfile=/nonexistent"
+        )
 
     def start(self) -> None:
         """Use PostgreSQL: join the one that runs, or start it; made first if there is none.

@@ -3,10 +3,11 @@
 import asyncio
 from typing import Any
 
-import asyncpg
 from alembic import context
 from sqlalchemy import Connection, pool
 from sqlalchemy.ext.asyncio import create_async_engine
+
+from devtelemetry.store.driver import connect
 
 
 def _run(connection: Connection) -> None:
@@ -18,11 +19,11 @@ def _run(connection: Connection) -> None:
 async def _main() -> None:
     url = context.config.attributes["url"]
 
-    async def connect(*_: Any, **__: Any) -> Any:
-        return await asyncpg.connect(url)
+    async def connected(*_: Any, **__: Any) -> Any:
+        return await connect(url)
 
     engine = create_async_engine(
-        "postgresql+asyncpg://", async_creator=connect, poolclass=pool.NullPool
+        "postgresql+asyncpg://", async_creator=connected, poolclass=pool.NullPool
     )
     async with engine.connect() as connection:
         await connection.run_sync(_run)

@@ -1,0 +1,137 @@
+"""Connections of the driver, as they are wherever they come from: a URL of libpq's kind, and a
+session whose settings are ours whatever the role, the database or a pooler in between says.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from devtelemetry.model.errors import ConfigurationError
+
+CONNECT_SECONDS = 10.0
+FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
+
+# Sent when a session begins. A pooler as Debian ships it takes these names and no others.
+STARTUP = {"application_name": "devtelemetry", "timezone": "UTC"}
+
+# By name: from which version of PostgreSQL on, and the value. Limits are our own, by the statement.
+# A server that is lost holds its locks until the database notices: after 90 s, not two hours.
+_SESSION = {
+    "jit": (0, "off"),
+    "statement_timeout": (0, "0"),
+    "lock_timeout": (0, "0"),
+    "idle_in_transaction_session_timeout": (0, "0"),
+    "idle_session_timeout": (14, "0"),
+    "transaction_timeout": (17, "0"),
+    "tcp_keepalives_idle": (0, "60"),
+    "tcp_keepalives_interval": (0, "10"),
+    "tcp_keepalives_count": (0, "3"),
+    "tcp_user_timeout": (0, "90000"),
+}
+
+_OF_THE_DRIVER = {
+    *("host", "port", "dbname", "database", "user", "password", "passfile", "service"),
+    *("sslmode", "sslcert", "sslkey", "sslrootcert", "sslcrl", "sslpassword", "sslnegotiation"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"),
+    *("target_session_attrs", "options", "application_name"),
+}
+# What libpq knows too, and which of its values change nothing here.
+_OF_LIBPQ = {
+    "channel_binding": "disable|prefer",
+    "client_encoding": "auto|utf-?8",
+    "connect_timeout": r"\d{1,6}",
+    "fallback_application_name": ".*",
+    "gssencmode": "disable|prefer",
+    "keepalives": "0|1",
+    "keepalives_count": r"\d{1,9}",
+    "keepalives_idle": r"\d{1,9}",
+    "keepalives_interval": r"\d{1,9}",
+    "load_balance_hosts": "disable",
+    "sslcompression": "0|1",
+    "sslsni": "1",
+    "tcp_user_timeout": r"\d{1,9}",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """url              as the driver takes it
+    connect_seconds  how long a connection may take to be there
+    """
+
+    url: str
+    connect_seconds: float
+
+
+def address(url: str) -> Address:
+    """Reads a URL of libpq's kind. Raises ConfigurationError, in which nothing of it is quoted that
+    may be a password."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port if "," not in parts.netloc else None  # raises where it is no number
+        pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+    except ValueError:
+        raise _unreadable() from None
+    if parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
+        raise _unreadable()
+    kept = []
+    connect_seconds = CONNECT_SECONDS
+    for name, value in pairs:
+        if name in _OF_THE_DRIVER:
+            kept.append((name, value))
+        elif name not in _OF_LIBPQ:
+            raise ConfigurationError(
+                "database_url: a parameter after the ? is not known; allowed: "
+                f"{', '.join(sorted(_OF_THE_DRIVER | _OF_LIBPQ.keys()))}; settings of PostgreSQL "
+                "as options=-c%20NAME=VALUE"
+            )
+        elif not re.fullmatch(_OF_LIBPQ[name], value, re.IGNORECASE):
+            raise ConfigurationError(
+                f"database_url: {name} has a value that the driver cannot do; allowed: "
+                f"{_OF_LIBPQ[name].replace('|', ' or ')}, or leave it out"
+            )
+        elif name == "connect_timeout" and int(value):
+            connect_seconds = float(max(2, int(value)))  # as libpq does
+    return Address(urlunsplit(parts._replace(query=urlencode(kept))), connect_seconds)
+
+
+def _unreadable() -> ConfigurationError:
+    return ConfigurationError(
+        f"database_url: cannot be read; allowed: {FORM}, where @ : / ? # % [ and ] of a user or "
+        "password are written as %40 %3A %2F %3F %23 %25 %5B %5D"
+    )
+
+
+class Session(asyncpg.Connection):
+    """Has our settings, and has them again each time that it goes back to a pool."""
+
+    def get_reset_query(self) -> str:
+        """The driver's, which takes all settings back, and ours."""
+        query: str = super().get_reset_query()
+        return f"{query}\n{_settings(self)}"
+
+
+async def prepare(driver: "asyncpg.Connection[Any] | PoolConnectionProxy[Any]") -> None:
+    """Gives a new connection its settings."""
+    await driver.execute(_settings(driver))
+
+
+async def connect(url: str) -> "asyncpg.Connection[Any]":
+    """A connection of its own. Raises ConfigurationError or what the driver raises."""
+    at = address(url)
+    driver = await asyncpg.connect(
+        at.url, timeout=at.connect_seconds, server_settings=STARTUP, connection_class=Session
+    )
+    await prepare(driver)
+    return driver
+
+
+def _settings(driver: Any) -> str:
+    major = driver.get_server_version().major
+    return "\n".join(
+        f"set {name} = '{value}';" for name, (since, value) in _SESSION.items() if major >= since
+    )

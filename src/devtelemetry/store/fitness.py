@@ -1,0 +1,54 @@
+"""Whether a database will do: looked at once, before anything is written, with a line that says
+what to do where it will not.
+"""
+
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.store.connection import Connection
+from devtelemetry.store.sql import queries
+
+LEAST_VERSION = 15  # for `nulls not distinct`-age SQL; the oldest the tests run on
+
+_QUERIES = queries(__package__, "fitness.sql")
+
+
+async def check_database(connection: Connection) -> None:
+    """Raises ConfigurationError if it is too old, read-only, not in UTF-8, or somebody else's."""
+    if connection.major_version < LEAST_VERSION:
+        raise ConfigurationError(
+            f"the database is PostgreSQL {connection.major_version}; "
+            f"allowed: {LEAST_VERSION} or later"
+        )
+    row = await connection.fetchrow(_QUERIES["fitness"])
+    assert row is not None, "it has one row"
+    name, role = row["database"], row["role"]
+    if row["encoding"] != "UTF8":
+        raise ConfigurationError(
+            f"the database {name} has the encoding {row['encoding']}; allowed: UTF8, as "
+            f"`createdb --encoding=UTF8 --template=template0 --owner={role} NAME` makes one"
+        )
+    if row["is_standby"] or row["is_read_only"]:
+        why = "a standby" if row["is_standby"] else "set so (default_transaction_read_only)"
+        raise ConfigurationError(
+            f"the database {name} is read-only: it is {why}; allowed: the primary, and of several "
+            "hosts in the URL that one by target_session_attrs=read-write"
+        )
+    if row["foreign_owner"] is not None:
+        raise ConfigurationError(
+            f"the tables of {name} belong to {row['foreign_owner']}, not to {role}: connect as "
+            f"{row['foreign_owner']}, or as a role that is a member of it"
+        )
+    if not row["may_create"]:
+        raise ConfigurationError(
+            f"{role} may not make tables in the database {name}: run `createdb --owner={role} NAME`"
+            f" for one of its own, or in this one `alter schema public owner to {role}`"
+        )
+
+
+async def check_sessions(one: Connection, other: Connection) -> None:
+    """Raises ConfigurationError if two connections that are open share a session."""
+    pids = [await session.fetchval("select pg_backend_pid()") for session in (one, other)]
+    if pids[0] == pids[1]:
+        raise ConfigurationError(
+            "a pooler in transaction mode is between here and the database: locks and statements "
+            "do not last there; allowed: session mode (pool_mode = session), or the database itself"
+        )
