@@ -2,8 +2,8 @@
 
     python matrix_node.py OPTIONS
 
-OPTIONS is JSON: settings, telemetry, log, url, store, user_id, device_id, access_token. Commands
-and log are as in xmpp_node.py.
+OPTIONS is JSON: settings, telemetry, log, url, store, user_id, device_id, access_token. The rest of
+them, commands and log are as in xmpp_node.py.
 """
 
 import asyncio
@@ -12,13 +12,20 @@ import json
 import os
 import sys
 import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import nio
 
 from devtelemetry.client import Settings, TelemetryClient, Timing
 from devtelemetry.integrations.nio import attach
+
+if TYPE_CHECKING:
+    from support.naive import Naive
+else:
+    from naive import Naive  # beside this program
 
 TIMING = Timing(flush=0.02, batch=0.05, first_retry=0.1, longest_retry=0.5, heartbeat=1.0)
 SECONDS = 60.0
@@ -43,6 +50,9 @@ class Node:
         self.unread: list[nio.MegolmEvent] = []
         self.kept_back: list[Any] | None = None  # keys that do not come, or not yet
         self.clock_ahead_ms = 0
+        self.options = options
+        self.naive: dict[str, Naive] = {}
+        self.attach: Callable[[], None] = lambda: None
         self.prev_batch: dict[str, str] = {}
         self.client.add_event_callback(self.came, _HELD)
         self.client.add_event_callback(self.came_unreadable, nio.MegolmEvent)
@@ -57,6 +67,9 @@ class Node:
     def came(self, room: nio.MatrixRoom, event: nio.Event, what: str = "held") -> None:
         if event.event_id not in self.wrote:
             self.note(what, room.room_id, event.event_id)
+        if naive := self.naive.get(room.room_id):
+            is_own = event.sender == self.options["user_id"]
+            naive.came(event.event_id, event.event_id, is_own=is_own, at=event.server_timestamp)
 
     def came_unreadable(self, room: nio.MatrixRoom, event: nio.MegolmEvent) -> None:
         self.unread.append(event)
@@ -80,6 +93,20 @@ class Node:
         self.note("joined", room_id)
         while room_id not in self.client.rooms:
             await asyncio.sleep(0.02)
+        if room_id in self.naive:
+            self.naive[room_id].entered()
+
+    async def do_register(self) -> None:
+        """The module, late."""
+        self.attach()
+
+    async def do_go_away(self) -> None:
+        for naive in self.naive.values():
+            naive.disconnected()
+
+    async def do_come_back(self) -> None:
+        for naive in self.naive.values():
+            naive.entered()
 
     async def do_leave(self, room_id: str) -> None:
         self.note("left", room_id)
@@ -98,6 +125,8 @@ class Node:
         if kind == "m.room.message":
             self.wrote.append(answer.event_id)
             self.note("wrote", room_id, answer.event_id)
+            if room_id in self.naive:
+                self.naive[room_id].sent(answer.event_id, uuid.uuid4().hex)
 
     async def do_redact_last(self, room_id: str) -> None:
         await self.client.room_redact(room_id, self.wrote[-1])
@@ -139,7 +168,11 @@ async def main() -> None:
     )
     telemetry.start()
     client = node.client
-    attach(client, telemetry)
+    node.attach = lambda: attach(client, telemetry)
+    flaws = options.get("naive", {})
+    if not flaws and not options.get("late"):
+        node.attach()
+    node.naive = {room: Naive(flaw, options, TIMING) for room, flaw in flaws.items()}
     client.restore_login(options["user_id"], options["device_id"], options["access_token"])
     is_first = asyncio.Event()
     client.add_response_callback(lambda _: is_first.set(), nio.SyncResponse)
@@ -160,6 +193,8 @@ async def main() -> None:
         await syncing
     await client.close()
     await telemetry.aclose(10.0)
+    for naive in node.naive.values():
+        await naive.telemetry.aclose(10.0)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
     python xmpp_node.py OPTIONS
 
-OPTIONS is JSON: settings, telemetry, port, user, nick, log, and ids (default origin).
+OPTIONS is JSON: settings, telemetry, port, user, nick, log, and ids (default origin); naive: flaws
+by room, which is then reported by hand (naive.py); late: the module is registered by a command.
 Commands come on standard input, one a line as a JSON list; each is answered by
 a line. What happens is written to the log by handlers of the messenger's own, and survives SIGKILL.
 """
@@ -13,8 +14,9 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import slixmpp
 from slixmpp.xmlstream import ET
@@ -22,10 +24,16 @@ from slixmpp.xmlstream import ET
 import devtelemetry.integrations.slixmpp
 from devtelemetry.client import Settings, TelemetryClient, Timing
 
+if TYPE_CHECKING:
+    from support.naive import Naive
+else:
+    from naive import Naive  # beside this program
+
 HOST, PASSWORD = "xmpp.example", "secret"
 TIMING = Timing(flush=0.02, batch=0.05, first_retry=0.1, longest_retry=0.5, heartbeat=1.0)
 SECONDS = 30.0
 _REACTIONS = "{urn:xmpp:reactions:0}reactions"
+_STANZA_ID = "{urn:xmpp:sid:0}stanza-id"
 
 
 class Node(slixmpp.ClientXMPP):
@@ -41,8 +49,10 @@ class Node(slixmpp.ClientXMPP):
         self.rooms: list[str] = []
         self.wrote: set[str] = set()
         self.is_here = asyncio.Event()
-        self.is_over = False
+        self.is_over = self.is_away = False
         self.clock_ahead_ms = 0
+        self.naive: dict[str, Naive] = {}
+        self.register_module: Callable[[], None] = lambda: None
         self.add_event_handler("session_start", self.start)
         self.add_event_handler("disconnected", self.lost)
         self.add_event_handler("groupchat_message", self.in_room)
@@ -63,17 +73,25 @@ class Node(slixmpp.ClientXMPP):
         self.is_here.set()
 
     def lost(self, _: object) -> None:
+        if self.is_here.is_set():
+            for naive in self.naive.values():
+                naive.disconnected()
         self.is_here.clear()
-        if not self.is_over:
+        if not self.is_over and not self.is_away:
             self.loop.call_later(0.1, self.connect, "127.0.0.1", self.options["port"])
 
     async def enter(self, room: str) -> None:
         muc = self.plugin["xep_0045"]
         await muc.join_muc_wait(slixmpp.JID(room), self.options["nick"], maxstanzas=0)
         self.note("joined", room)
+        if room in self.naive:
+            self.naive[room].entered()
 
     def in_room(self, message: slixmpp.Message, what: str = "held") -> None:
         nick, stanza_id = message["from"].resource, message["id"]
+        if nick and (naive := self.naive.get(message["from"].bare)):
+            archive_id = next((one.get("id", "") for one in message.xml.findall(_STANZA_ID)), "")
+            naive.came(f"{nick}/{stanza_id}", archive_id, is_own=nick == self.options["nick"])
         if nick and stanza_id not in self.wrote and not message.xml.findall(_REACTIONS):
             self.note(what, message["from"].bare, f"{nick}/{stanza_id}")
 
@@ -111,6 +129,22 @@ class Node(slixmpp.ClientXMPP):
         if kind != "reaction":
             self.note("wrote", place, f"{author}/{message['id']}")
         message.send()
+        if place in self.naive:
+            self.naive[place].sent(f"{author}/{message['id']}")
+
+    async def do_register(self) -> None:
+        """The module, late."""
+        self.register_module()
+
+    async def do_go_away(self) -> None:
+        self.is_away = True
+        self.abort()
+        await self.do_wait(False)
+
+    async def do_come_back(self) -> None:
+        self.is_away = False
+        self.connect("127.0.0.1", self.options["port"])
+        await self.do_wait(True)
 
     async def do_catch_up(self, room: str, since_ms: int) -> None:
         """Reads the room's archive."""
@@ -141,11 +175,19 @@ async def main() -> None:
         settings, options["telemetry"], receiver_public_key=options["user"], timing=TIMING
     )
     telemetry.start()
-    node.register_plugin(
-        "devtelemetry",
-        {"client": telemetry, "ids": options.get("ids", "origin")},
-        module=devtelemetry.integrations.slixmpp,
-    )
+
+    def register_module() -> None:
+        node.register_plugin(
+            "devtelemetry",
+            {"client": telemetry, "ids": options.get("ids", "origin")},
+            module=devtelemetry.integrations.slixmpp,
+        )
+
+    node.register_module = register_module
+    flaws = options.get("naive", {})
+    if not flaws and not options.get("late"):
+        register_module()
+    node.naive = {room: Naive(flaw, options, TIMING) for room, flaw in flaws.items()}
     node.connect("127.0.0.1", options["port"])
     lines = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
@@ -162,6 +204,8 @@ async def main() -> None:
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(node.disconnect(), 5)
     await telemetry.aclose(10.0)
+    for naive in node.naive.values():
+        await naive.telemetry.aclose(10.0)
 
 
 if __name__ == "__main__":

@@ -122,6 +122,13 @@ class Core:
         self._write(_REMEMBER, channel_id)
         self.client.channel_joined(channel_id, at=at)
 
+    def joined_before(self, channel_ids: Iterable[str]) -> None:
+        """Of an app that brings a module in only when it is in channels already."""
+        for channel_id in (present := list(channel_ids)):
+            self.joined(channel_id, EARLIEST)
+        if present:
+            _LOG.warning("what came before now is not reported: bring the module in at the start")
+
     def is_in(self, channel_id: str) -> bool:
         """Whether the user is in the channel, as far as was said."""
         return channel_id in self._channels

@@ -38,11 +38,12 @@ _SERVER = SentAtClock.SERVER
 
 
 def attach(client: AsyncClient, telemetry: TelemetryClient) -> None:
-    """Reports what `client` sends and receives. Before its first sync, once.
+    """Reports what `client` sends and receives. Once, and best before its first sync.
 
     telemetry  of this account's device alone: the rooms that it is told are all there are
     """
     messenger = _Messenger(client, Core(telemetry))
+    messenger.enter_rooms()
     for name, wrapped in (
         ("receive_response", messenger.receiving(client.receive_response)),
         ("room_send", messenger.sending(client.room_send)),
@@ -55,7 +56,11 @@ class _Messenger:
     def __init__(self, client: AsyncClient, core: Core) -> None:
         self._client = client
         self._core = core
-        self._has_synced = False
+        self._has_synced = bool(client.rooms)
+
+    @guarded
+    def enter_rooms(self) -> None:
+        self._core.joined_before(self._client.rooms)
 
     # ---------------------------------------------------------------------- nio's methods, wrapped
 

@@ -88,12 +88,20 @@ class DevTelemetry(BasePlugin):
         for stanza, handler in (("message", self._message), ("presence", self._presence)):
             matcher = MatchXPath(f"{_CLIENT}{stanza}")
             self.xmpp.register_handler(Callback(f"devtelemetry {stanza}", matcher, handler))
+        self._enter_rooms()
 
     def plugin_end(self) -> None:
         self.xmpp.del_filter("out_sync", self._pass_on)
         for stanza in ("message", "presence"):
             self.xmpp.remove_handler(f"devtelemetry {stanza}")
         self._core.close()
+
+    @guarded
+    def _enter_rooms(self) -> None:
+        rooms = self.xmpp.plugin.get("xep_0045", None)
+        for nicks in [] if rooms is None else rooms.our_nicks.values():
+            self._nicks.update((str(room), nick) for room, nick in nicks.items())
+        self._core.joined_before(self._nicks)
 
     @guarded
     def session_bind(self, _: object) -> None:
