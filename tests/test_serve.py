@@ -246,6 +246,32 @@ def test_several_workers_share_one_port_and_die_with_their_server(
         wait_until_gone([pid for pid in workers if "spawn_main" in command_line_of(pid)])
 
 
+def test_a_server_with_other_rules_takes_pushes_and_computes_nothing(
+    tmp_path: Path, database_url: str
+) -> None:
+    options = (f"--database={database_url}", "--job-interval=1s")
+    with (
+        ServerProcess(tmp_path / "one", *options) as one,
+        ServerProcess(tmp_path / "other", *options, "--quorum=2") as other,
+    ):
+        _wait(lambda: "quorum is 1 there and 2 here" in other.log_path.read_text())
+        pusher = Pusher(other.grpc, 1, now_ms() - HOUR_MS)
+        pusher.start()
+        _wait(lambda: pusher.acknowledged >= 100)
+        pusher.stop()
+        refused = run("clean", one.where, "--quorum=3", check=False)
+        assert refused.returncode == 1
+        assert "quorum is 1 there and 3 here" in error_line(refused.stderr)
+        run("clean", one.where)
+        assert one.terminate() == 0
+        _wait(lambda: "quorum is 2 there and 1 here" in _clean_by_default(other))
+        assert "Traceback" not in other.log_path.read_text()
+
+
+def _clean_by_default(server: ServerProcess) -> str:
+    return run("clean", server.where, check=False).stderr
+
+
 def test_beyond_loopback_nothing_starts_without_tokens_and_tls(
     tmp_path: Path, database_url: str
 ) -> None:

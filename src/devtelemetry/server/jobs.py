@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from devtelemetry.aggregate.compute import compute_due
+from devtelemetry.aggregate.in_force import RulesInForce
 from devtelemetry.findings.look import look
 from devtelemetry.model import WindowReliability
-from devtelemetry.model.errors import ClockInDoubt, DatabaseAway, Unavailable
+from devtelemetry.model.errors import ClockInDoubt, ConfigurationError, DatabaseAway, Unavailable
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
 from devtelemetry.runtime import metrics
@@ -38,8 +39,10 @@ async def running_jobs(
     """Runs the jobs until the block is left; a window under way is then computed again later."""
     rules = aggregate_rules(settings)
     limits = age_limits(settings)
+    in_force = RulesInForce(database, rules)
 
     async def aggregate() -> None:
+        await in_force.ensure()
         ends: list[datetime] = []
 
         def note(window: WindowReliability) -> None:
@@ -51,6 +54,7 @@ async def running_jobs(
             await look(database, rules, max(ends), now=now)
 
     async def sweep() -> None:
+        await in_force.ensure()
         await clean(database, rules, settings.retention, now=now)
 
     async def locks() -> None:
@@ -67,6 +71,7 @@ async def running_jobs(
         ("locks", locks, LOCKS_INTERVAL),
     ]
     async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(in_force)
         if settings.remote_write_url is not None:
             store = await stack.enter_async_context(remote_write(settings))
             publisher = Publisher(database, store, published_series(settings), now=now)
@@ -99,7 +104,7 @@ async def _run_once(name: str, job: Callable[[], Awaitable[object]]) -> None:
         await job()
     except ClockInDoubt:
         _log.debug("no job by a clock that is in doubt", job=name)  # which is said elsewhere
-    except Unavailable as error:
+    except (Unavailable, ConfigurationError) as error:
         metrics.JOB_FAILURES.labels(name).inc()
         why = error.detail if isinstance(error, DatabaseAway) else str(error)
         _log.warning("job failed, it runs again", job=name, error=why)

@@ -28,6 +28,7 @@ class Lock(IntEnum):
     ENVELOPES = 7  # one transaction at a time matches envelopes with what is said of them
     FORGET = 8  # one server deletes what a forgotten receiver reported
     PUBLISH = 9  # one server sends windows to the store of time series
+    RULES = 10  # shared by all who compute by the same rules; exclusive for who sets them
 
 
 async def watch_locks(connection: Connection) -> None:

@@ -21,6 +21,12 @@ create table deployment (
     publishing_since  timestamptz                  -- when remote write was first on; NULL: it never was
 );
 
+-- By which rules windows are computed, by whoever holds the lock RULES. One row.
+create table rules_in_force (
+    singleton  boolean primary key default true check (singleton),
+    rules      jsonb   not null  -- by the name of a setting its value, as text
+);
+
 -- When a server of this database was last here, by a clock that another one agreed with: what the next one holds its own
 -- clock against.
 create table clock_seen (

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from devtelemetry.aggregate import compute
+from devtelemetry.aggregate.in_force import rules_in_force
 from devtelemetry.cli.output import say
 from devtelemetry.figures.document import iso
 from devtelemetry.findings.look import look
@@ -18,7 +19,7 @@ from devtelemetry.words import percent, without_ratio
 
 async def compute_due(settings: Settings) -> None:
     rules = aggregate_rules(settings)
-    async with opened_database(settings) as database:
+    async with opened_database(settings) as database, rules_in_force(database, rules):
         clock = await agreed_clock(settings, database)
         ends: list[datetime] = []
 
@@ -37,7 +38,8 @@ async def compute_one(settings: Settings, timeframe_name: str, start: datetime) 
     timeframe = rules.timeframe(timeframe_name)
     async with opened_database(settings) as database:
         clock = await agreed_clock(settings, database)
-        window = await compute.compute_one(database, rules, timeframe, start, now=clock.now)
+        async with rules_in_force(database, rules, but=("timeframes", "allowed_lateness")):
+            window = await compute.compute_one(database, rules, timeframe, start, now=clock.now)
         await look(database, rules, window.window.end, now=clock.now)
     _say_window(window)
 
@@ -55,11 +57,10 @@ def _say_window(window: WindowReliability) -> None:
 
 
 async def clean(settings: Settings) -> None:
-    async with opened_database(settings) as database:
+    rules = aggregate_rules(settings)
+    async with opened_database(settings) as database, rules_in_force(database, rules):
         clock = await agreed_clock(settings, database)
-        result = await retention.clean(
-            database, aggregate_rules(settings), settings.retention, now=clock.now
-        )
+        result = await retention.clean(database, rules, settings.retention, now=clock.now)
     for day in result.dropped:
         say(f"dropped {day}")
     for day, reason in result.kept:
