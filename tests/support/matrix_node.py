@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any
 import nio
 
 from devtelemetry.client import Settings, TelemetryClient, Timing
-from devtelemetry.integrations.nio import attach
+from devtelemetry.integrations.nio import _Messenger, attach
 
 if TYPE_CHECKING:
     from support.naive import Naive
-else:
-    from naive import Naive  # beside this program
+    from support.watched import watch
+else:  # beside this program
+    from naive import Naive
+    from watched import watch
 
 TIMING = Timing(flush=0.02, batch=0.05, first_retry=0.1, longest_retry=0.5, heartbeat=1.0)
 SECONDS = 60.0
@@ -141,6 +143,10 @@ class Node:
                     self.came(self.client.rooms[room_id], event, "fetched")
             start = answer.end
 
+    async def do_backfill_if_gap(self, room_id: str) -> None:
+        if room_id in self.prev_batch:
+            await self.do_backfill(room_id)
+
     async def do_keep_keys_back(self) -> None:
         self.kept_back = []
 
@@ -168,6 +174,8 @@ async def main() -> None:
     )
     telemetry.start()
     client = node.client
+    if options.get("watched"):
+        watch(_Messenger, f"{options['log']}.calls")
     node.attach = lambda: attach(client, telemetry)
     flaws = options.get("naive", {})
     if not flaws and not options.get("late"):

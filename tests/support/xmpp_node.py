@@ -3,7 +3,8 @@
     python xmpp_node.py OPTIONS
 
 OPTIONS is JSON: settings, telemetry, port, user, nick, log, and ids (default origin); naive: flaws
-by room, which is then reported by hand (naive.py); late: the module is registered by a command.
+by room, which is then reported by hand (naive.py); late: the module is registered by a command;
+watched: its calls are timed (watched.py).
 Commands come on standard input, one a line as a JSON list; each is answered by
 a line. What happens is written to the log by handlers of the messenger's own, and survives SIGKILL.
 """
@@ -26,8 +27,10 @@ from devtelemetry.client import Settings, TelemetryClient, Timing
 
 if TYPE_CHECKING:
     from support.naive import Naive
-else:
-    from naive import Naive  # beside this program
+    from support.watched import watch
+else:  # beside this program
+    from naive import Naive
+    from watched import watch
 
 HOST, PASSWORD = "xmpp.example", "secret"
 TIMING = Timing(flush=0.02, batch=0.05, first_retry=0.1, longest_retry=0.5, heartbeat=1.0)
@@ -175,6 +178,8 @@ async def main() -> None:
         settings, options["telemetry"], receiver_public_key=options["user"], timing=TIMING
     )
     telemetry.start()
+    if options.get("watched"):
+        watch(devtelemetry.integrations.slixmpp.DevTelemetry, f"{options['log']}.calls")
 
     def register_module() -> None:
         node.register_plugin(
