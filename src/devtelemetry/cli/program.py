@@ -7,6 +7,7 @@ import typer
 from devtelemetry import __version__
 from devtelemetry.cli.commands import (
     machine,
+    plan,
     publish,
     report,
     samples,
@@ -61,6 +62,7 @@ app.command("publish")(publish.publish)
 app.command("clean")(windows.clean)
 app.command("clock")(windows.clock)
 app.command("forget")(samples.forget)
+app.command("plan")(plan.plan)
 app.command("demo")(simulate.demo)
 app.command("simulate")(simulate.simulate)
 app.command("client", **machine.PASSED_ON)(machine.client)
