@@ -3,6 +3,7 @@
 import sys
 
 from devtelemetry import __version__
+from devtelemetry.runtime.process import make_ready
 
 _CLIENT_ALONE = """\
 usage: devtelemetry [--version] [--help] COMMAND …
@@ -26,11 +27,15 @@ def main() -> int:
         from devtelemetry.desktop.cli import run as run_desktop  # noqa: PLC0415
 
         return run_desktop(sys.argv[2:])
+    make_ready(status_of_sigterm=0 if sys.argv[1:2] == ["serve"] else 143)
     try:
         # Imported here: the client library alone brings none of what this needs.
         from devtelemetry.cli.program import run  # noqa: PLC0415
 
         return run()
+    except KeyboardInterrupt:
+        sys.stderr.write("devtelemetry: interrupted\n")
+        return 130
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         if package == "devtelemetry":

@@ -43,8 +43,9 @@ def in_process(*arguments: str, check: bool = True) -> Done:
     out, err = _Stream(), _Stream()
     with (
         mock.patch.object(sys, "argv", ["devtelemetry", *arguments]),
-        # That is the test runner's here.
+        # These are the test runner's here.
         mock.patch.object(logs, "configure_logging"),
+        mock.patch("devtelemetry.__main__.make_ready"),
         structlog.testing.capture_logs(),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),

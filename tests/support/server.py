@@ -62,6 +62,10 @@ class ServerProcess:
     def terminate(self) -> int:
         """SIGTERM, as an init system sends it; returns the exit status."""
         self._process.terminate()
+        return self.wait()
+
+    def wait(self) -> int:
+        """Until it has ended; returns the exit status."""
         return self._process.wait(timeout=60)
 
     def kill(self, *, with_database: bool) -> None:

@@ -1,10 +1,12 @@
 """Errors of commands: one line that says what is wrong and what to do, and an exit status."""
 
 import contextlib
+import json
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import NoReturn
 
 import typer
@@ -19,8 +21,40 @@ from devtelemetry.settings.errors import BadOption
 
 
 @contextlib.contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Ends the program where the block fails: 2 for usage, 130 for Ctrl-C, else 1."""
+def one_line_errors(is_json: Callable[[], bool] = lambda: False) -> Iterator[None]:
+    """Ends the program where the block fails: 2 for usage, 130 for Ctrl-C, else 1.
+
+    is_json  whether the line is to be one of a log in JSON
+    """
+    try:
+        with _one_line_errors():
+            yield
+    except _Failed as failed:
+        _say(failed.line, is_json=is_json())
+        raise typer.Exit(failed.status) from None
+
+
+class _Failed(Exception):
+    def __init__(self, line: str, status: int) -> None:
+        super().__init__(line)
+        self.line = line
+        self.status = status
+
+
+def _say(line: str, *, is_json: bool) -> None:
+    if is_json:
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        said = {"event": line, "level": "error", "logger": "devtelemetry", "timestamp": at}
+        line = json.dumps(said)
+    else:
+        line = f"devtelemetry: {line}"
+    # Whoever had the terminal may be gone.
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"{line}\n")
+
+
+@contextlib.contextmanager
+def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except (typer.Exit, typer.Abort, ModuleNotFoundError):
@@ -42,6 +76,8 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except OSError as error:
+        if isinstance(error, FileNotFoundError) and not error.filename:
+            _fail("the working directory is gone: change into one that exists", 1)
         name = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error or 'timed out'}", 1)
     except Exception as error:
@@ -54,6 +90,4 @@ def one_line_errors() -> Iterator[None]:
 
 
 def _fail(message: str, status: int) -> NoReturn:
-    line = " ".join(message.split())
-    sys.stderr.write(f"devtelemetry: {line}\n")
-    raise typer.Exit(status)
+    raise _Failed(" ".join(message.split()), status)

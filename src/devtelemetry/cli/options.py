@@ -5,6 +5,8 @@ A command names the settings that matter to it; it gets an option for each and t
 
 import functools
 import inspect
+import logging
+import os
 from collections.abc import Callable
 from typing import Annotated, Any
 
@@ -12,7 +14,7 @@ import typer
 
 from devtelemetry.cli.errors import one_line_errors
 from devtelemetry.cli.running import sigterm_ends
-from devtelemetry.settings.names import option_name
+from devtelemetry.settings.names import environment_name, misspelt_variables, option_name
 from devtelemetry.settings.settings import Settings
 from devtelemetry.settings.table import default_text, description, is_switch, metavar
 
@@ -52,11 +54,15 @@ def with_settings(
         @functools.wraps(command)
         def run_command(**values: Any) -> None:
             options = {name: values.pop(name) for name in generated}
-            with one_line_errors():
+            form = _form_asked_for(options["log_format"])
+            with one_line_errors(lambda: form == "json"):
+                _log("warning", form)  # before anything can fail
                 given = {name: value for name, value in options.items() if value is not None}
                 settings = Settings(**given)
+                form = settings.log_format
                 shows_all = runs_for_long or "log_level" in settings.model_fields_set
-                _log(settings.log_level if shows_all else "warning", settings.log_format)
+                _log(settings.log_level if shows_all else "warning", form)
+                _say_misspelt()
                 command(settings=settings, **values)
 
         own = [p for p in inspect.signature(command).parameters.values() if p.name != "settings"]
@@ -107,6 +113,19 @@ def is_given(context: typer.Context, name: str) -> bool:
     """Whether the command line has this option."""
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def _form_asked_for(option: str | None) -> str:
+    """How log lines look while the settings are not read: as far as that is said outside a file."""
+    asked = option or os.environ.get(environment_name("log_format"), "")
+    return "json" if asked == "json" else "console"
+
+
+def _say_misspelt() -> None:
+    for variable, meant in misspelt_variables(os.environ, Settings.model_fields):
+        logging.getLogger(__name__).warning(
+            "%s is no setting and is ignored; did you mean %s?", variable, meant
+        )
 
 
 def _log(level: str, form: str) -> None:

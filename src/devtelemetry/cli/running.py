@@ -11,7 +11,7 @@ _T = TypeVar("_T")
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Runs a command's work; Ctrl-C and SIGTERM end it in order, the bundled database too."""
+    """Runs a command's work; Ctrl-C, SIGTERM and SIGHUP end it in order, and what it started."""
 
     async def interruptible() -> _T:
         # At once, even while it waits for a line of standard input, where the loop does not run.
@@ -24,9 +24,17 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 
 @contextlib.contextmanager
 def sigterm_ends() -> Iterator[None]:
-    """SIGTERM leaves the block like an exit, so that what it holds is cleaned up."""
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    """SIGTERM and SIGHUP leave the block like an exit, so that what it holds is cleaned up."""
+    before = {}
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            before[number] = signal.signal(number, _leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)

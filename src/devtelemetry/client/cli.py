@@ -26,7 +26,11 @@ def default_path() -> Path:
         return Path(named)
     # Windows has the first, systems after freedesktop.org the second.
     home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_DATA_HOME")
-    return Path(home or Path.home() / ".local" / "share") / "devtelemetry" / "node.db"
+    path = Path(home or "~/.local/share") / "devtelemetry" / "node.db"
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path  # whoever names another file needs no home
 
 
 def run(arguments: Sequence[str]) -> int:

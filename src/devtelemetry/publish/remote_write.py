@@ -126,7 +126,7 @@ def read_headers(path: Path) -> dict[str, str]:
     Raises ConfigurationError, which never shows a value.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except OSError as error:
         raise ConfigurationError(
             f"remote_write_headers: {path} cannot be read: {error.strerror or error}"
@@ -192,9 +192,17 @@ class RemoteWrite:
                 "certificates in PEM"
             ) from error
         # What goes to this machine goes by no proxy, which may stand elsewhere.
-        self._client = httpx.AsyncClient(
-            verify=context, timeout=REQUEST_SECONDS, trust_env=not is_here
-        )
+        try:
+            self._client = httpx.AsyncClient(
+                verify=context, timeout=REQUEST_SECONDS, trust_env=not is_here
+            )
+        except (ImportError, ValueError, httpx.InvalidURL) as error:
+            # What it says of a proxy may hold a login.
+            raise ConfigurationError(
+                "remote_write_url: a proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY "
+                "names cannot be used; allowed: http://HOST:PORT, and in NO_PROXY host names and "
+                "addresses, IPv6 ones without brackets"
+            ) from error
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()

@@ -38,7 +38,9 @@ _log = structlog.get_logger(__name__)
 
 
 async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT. Prints `ready grpc=HOST:PORT http=HOST:PORT` once it listens.
+    """Serves until SIGTERM, SIGINT or SIGHUP.
+
+    Prints `ready grpc=HOST:PORT http=HOST:PORT` once it listens.
 
     Raises ConfigurationError where the settings do not go together, AlreadyServing where another
     process serves from the same data directory.
@@ -48,8 +50,9 @@ async def serve(settings: Settings) -> None:
     rules, access = aggregate_rules(settings), http_access(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+            loop.add_signal_handler(number, stop.set)
 
     # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
     async with (

@@ -9,6 +9,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from multiprocessing.process import BaseProcess
@@ -109,10 +110,15 @@ def _main(
     ready: threading.Event,
 ) -> None:
     # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log_level, settings.log_format)
     relax()
-    asyncio.run(_work(settings, database_url, port, ready))
+    try:
+        asyncio.run(_work(settings, database_url, port, ready))
+    except DevTelemetryError as error:
+        _log.error("an ingest worker cannot work", error=str(error))
+        sys.exit(1)
 
 
 async def _work(

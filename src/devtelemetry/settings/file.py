@@ -14,9 +14,12 @@ def read_file(file: str | Path, known: Collection[str]) -> dict[str, Any]:
 
     known  what may stand in it
     """
-    path = Path(file).expanduser()
+    path = Path(file)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        path = path.expanduser()
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor's mark is no fault
+    except RuntimeError as error:
+        raise ConfigurationError(f"config: {path}: that account has no home directory") from error
     except OSError as error:
         raise ConfigurationError(
             f"config: {path} cannot be read: {error.strerror or error}"

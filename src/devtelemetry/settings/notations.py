@@ -302,7 +302,14 @@ def _check_store_url(value: str) -> str:
     return value
 
 
-_Path: TypeAlias = Annotated[Path, AfterValidator(Path.expanduser)]
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with the home directory of an account that has none") from None
+
+
+_Path: TypeAlias = Annotated[Path, AfterValidator(_at_home)]
 Directory: TypeAlias = Annotated[
     _Path, BeforeValidator(_none_if_empty), Notation("DIRECTORY", "a path", "is no path")
 ]

@@ -54,13 +54,18 @@ from devtelemetry.settings.notations import (
 def default_data_dir() -> Path:
     """Where data lies if nothing is said: /var/lib/devtelemetry for root, else by XDG.
 
-    Source: XDG Base Directory Specification 0.8; a relative XDG_DATA_HOME is to be ignored.
+    Source: XDG Base Directory Specification 0.8; a relative XDG_DATA_HOME is to be ignored. Where
+    there is no home directory it stays `~`: with a database URL nobody needs it.
     """
     if os.geteuid() == 0:
         return Path("/var/lib/devtelemetry")
     configured = Path(os.environ.get("XDG_DATA_HOME", ""))
-    base = configured if configured.is_absolute() else Path.home() / ".local/share"
-    return base / "devtelemetry"
+    base = configured if configured.is_absolute() else Path("~/.local/share")
+    directory = base / "devtelemetry"
+    try:
+        return directory.expanduser()
+    except RuntimeError:
+        return directory
 
 
 class Settings(BaseSettings):

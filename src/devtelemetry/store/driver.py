@@ -2,6 +2,8 @@
 session whose settings are ours whatever the role, the database or a pooler in between says.
 """
 
+import getpass
+import os
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +78,7 @@ def address(url: str) -> Address:
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise _unreadable() from None
+    _check_user(parts.username, pairs)
     if parts.fragment or "@" in parts.path or parts.netloc.count("@") > 1:
         raise _unreadable()
     kept = []
@@ -97,6 +100,18 @@ def address(url: str) -> Address:
         elif name == "connect_timeout" and int(value):
             connect_seconds = float(max(2, int(value)))  # as libpq does
     return Address(urlunsplit(parts._replace(query=urlencode(kept))), connect_seconds)
+
+
+def _check_user(user: str | None, pairs: list[tuple[str, str]]) -> None:
+    """Raises ConfigurationError where nobody says as whom to log in."""
+    if user or os.environ.get("PGUSER") or {"user", "service"} & {name for name, _ in pairs}:
+        return
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):
+        raise ConfigurationError(
+            f"database_url: names no user, and the one this runs as has no name; allowed: {FORM}"
+        ) from None
 
 
 def _unreadable() -> ConfigurationError:

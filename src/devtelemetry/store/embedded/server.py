@@ -27,6 +27,29 @@ class AlreadyServing(EmbeddedError):
     """Another `serve` holds the data directory; the text names both."""
 
 
+def _usable(data_dir: Path) -> Path:
+    """As an absolute path. Raises EmbeddedError."""
+    try:
+        path = data_dir.expanduser().resolve()
+    except RuntimeError as error:
+        raise EmbeddedError(
+            f"data_dir: {data_dir} is in a home directory, and this account has none: name another "
+            "directory with --data-dir, or a database with --database"
+        ) from error
+    except FileNotFoundError as error:
+        raise EmbeddedError(
+            f"data_dir: {data_dir} is in the working directory, which is gone: change into one that"
+            " exists, or name a whole path"
+        ) from error
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise EmbeddedError(
+            f"data_dir: the name {data_dir} is not in UTF-8: choose another"
+        ) from error
+    return path
+
+
 class EmbeddedServer:
     """One process's use of the PostgreSQL in a data directory: it joins it, or starts it.
 
@@ -41,7 +64,7 @@ class EmbeddedServer:
     def __init__(
         self, data_dir: Path, *, exclusive: bool = False, start_timeout_seconds: float = 120
     ) -> None:
-        self._data_dir = data_dir.expanduser().resolve()
+        self._data_dir = _usable(data_dir)
         self._exclusive = exclusive
         self._start_timeout_seconds = start_timeout_seconds
         self._cluster = Cluster(self._data_dir)
