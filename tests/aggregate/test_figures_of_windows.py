@@ -189,6 +189,7 @@ class Rules:
     quorum: int
     weight_cap: Fraction
     smallest_group: int
+    fewest_installations: int = 2
 
 
 RULES = st.builds(
@@ -196,6 +197,7 @@ RULES = st.builds(
     st.sampled_from([1, 1, 1, 2, 3]),
     st.sampled_from(["1", "1", "1/2", "0.3", "0.25", "0.2", "0.1"]).map(Fraction),
     st.sampled_from([1, 2, 3, 3, 4, 6]),
+    st.sampled_from([1, 2, 3, 10]),
 )
 OUTCOME_COUNTS = (
     *("unreadable", "dropped", "not_sent", "recovered"),
@@ -316,6 +318,8 @@ def oracle_form_of_channel(channel: OracleChannel) -> Form:
         "median": close(channel.median),
         "trimmed": close(channel.trimmed),
         "influence": close(channel.influence),
+        "unconfirmed": channel.unconfirmed,
+        "silent_members": len(channel.silent),
         "reasons": reasons_of(channel),
     }
 
@@ -347,6 +351,8 @@ def oracle_form_of_window(window: OracleWindow) -> Form:
         "median": close(window.median),
         "trimmed": close(window.trimmed),
         "influence": close(window.influence),
+        "unconfirmed": window.unconfirmed,
+        "silent_members": window.silent_members,
         "reasons": reasons_of(window),
         "groups": in_order(groups_of(window)),
     }

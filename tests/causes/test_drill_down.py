@@ -59,15 +59,26 @@ RULES = AggregateRules((HOUR,), unmeasured={Source.GRPC: Unmeasured(channels=("*
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(data=st.data(), quorum=st.sampled_from([1, 1, 2, 3]), cap=st.sampled_from([1.0, 0.5, 0.25]))
+@given(
+    data=st.data(),
+    quorum=st.sampled_from([1, 1, 2, 3]),
+    cap=st.sampled_from([1.0, 0.5, 0.25]),
+    fewest=st.sampled_from([1, 2, 3]),
+)
 async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle(
-    together: int, data: st.DataObject, quorum: int, cap: float, database: Database
+    together: int, data: st.DataObject, quorum: int, cap: float, fewest: int, database: Database
 ) -> None:
     world = data.draw(several(worlds(), together))
     await empty(database)
     await store_pushes(database, *world.transactions, heartbeats=world.heartbeats)
     for membership in MembershipPolicy:
-        rules = replace(RULES, membership=membership, quorum=quorum, weight_cap=cap)
+        rules = replace(
+            RULES,
+            membership=membership,
+            quorum=quorum,
+            weight_cap=cap,
+            fewest_installations=fewest,
+        )
         window = await compute_one(database, rules, HOUR, from_unix_ms(START), now=lambda: LATER)
         of_figures = {channel.channel_id: channel.counts for channel in window.channels}
         of_oracle = compute(
@@ -82,6 +93,7 @@ async def test_the_pairs_of_a_channel_are_those_of_the_figures_and_of_the_oracle
             unmeasured_channels=["*-negotiated"],
             quorum=quorum,
             weight_cap=Fraction(cap),
+            fewest_installations=fewest,
         ).channels
         assert of_figures.keys() == of_oracle.keys()
         for channel_id in {sample.channel_id for sample in world.samples}:
@@ -299,8 +311,9 @@ async def test_what_too_few_vouch_for_is_missing_to_nobody(database: Database) -
     await store(database, worked_channel())
     # m3 exists by the word of its author alone.
     assert "m3" not in await look(database, replace(RULES, quorum=2))
-    assert "m3" not in await look(database, replace(RULES, weight_cap=0.05))
-    assert "m3" in await look(database, replace(RULES, weight_cap=0.1))
+    few = replace(RULES, fewest_installations=3)
+    assert "m3" not in await look(database, replace(few, weight_cap=0.05))
+    assert "m3" in await look(database, replace(few, weight_cap=0.1))
 
 
 async def test_types_that_are_not_measured_are_not_looked_at(database: Database) -> None:

@@ -16,6 +16,8 @@ from fractions import Fraction
 from itertools import combinations
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from oracle.messages import Hand, installation_of
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Sequence
 
@@ -215,29 +217,45 @@ def trimmed(ratios: Sequence[Fraction]) -> Fraction | None:
 # Influence
 
 
-def moves(channel: OracleChannel) -> dict[Receiver, Fraction]:
-    """How far leaving out a receiver moves the channel's Rch, of whom that can be said."""
+def moves(channel: OracleChannel) -> dict[Hand, Fraction]:
+    """How far leaving out an installation, or a network, moves the channel's Rch.
+
+    Of those of which that can be said.
+    """
     if not channel.comparable:
         return {}
+    installations: dict[Receiver, Hand] = {one: installation_of(one) for one in channel.members}
+    networks: dict[Receiver, Hand] = {
+        one: ("network", channel.networks[one])
+        for one in channel.members
+        if one in channel.networks
+    }
+    by_network = Counter(
+        hand
+        for message in channel.believed
+        if len(message.networks) == 1
+        for hand in message.networks & set(networks.values())
+    )
     found = {}
-    for receiver in channel.members.keys() | channel.lone_vouchers.keys():
-        own = count_pairs(pair for pair in channel.pairs if pair.receiver == receiver)
-        others = len(channel.members.keys() - {receiver})
-        gone = min(channel.lone_vouchers[receiver] * others, channel.missing - own.missing)
-        expected = channel.expected - own.expected - gone
-        if others < 2 or expected <= 0:
-            continue
-        without = 1 - Fraction(channel.missing - own.missing - gone, expected)
-        found[receiver] = without - (1 - Fraction(channel.missing, channel.expected))
+    for hands, lone in ((installations, channel.lone_vouchers), (networks, by_network)):
+        for hand in set(hands.values()) | lone.keys():
+            own = count_pairs(pair for pair in channel.pairs if hands.get(pair.receiver) == hand)
+            others = sum(hands.get(receiver) != hand for receiver in channel.members)
+            gone = min(lone[hand] * others, channel.missing - own.missing)
+            expected = channel.expected - own.expected - gone
+            if others < 2 or expected <= 0:
+                continue
+            without = 1 - Fraction(channel.missing - own.missing - gone, expected)
+            found[hand] = without - (1 - Fraction(channel.missing, channel.expected))
     return found
 
 
 def influence(channels: Sequence[OracleChannel]) -> Fraction | None:
-    """How far leaving out one receiver moves the mean of the Rch of these channels, at most."""
-    sums: defaultdict[Receiver, Fraction] = defaultdict(Fraction)
+    """How far leaving out one moves the mean of the Rch of these channels, at most."""
+    sums: defaultdict[Hand, Fraction] = defaultdict(Fraction)
     for channel in channels:
-        for receiver, move in moves(channel).items():
-            sums[receiver] += move
+        for hand, move in moves(channel).items():
+            sums[hand] += move
     return max(abs(moved) for moved in sums.values()) / len(channels) if sums else None
 
 

@@ -23,8 +23,9 @@ How the page is read where it leaves a choice:
   id), or what `id_of` makes of it.
 - *A reason* is that of the first sample of its outcome, also if that one gives none.
 - *Clocks.* `received_at` comes by the server's clock as far as that is known; of an author it is
-  when it sent the message. Of the HELD samples of a receipt the least counts. Of several authors'
-  moments those count that are a second or more off sentAt, and of these the least.
+  when it sent the message. Of the HELD samples of a receipt the least counts. If authors' moments
+  are a second or more off sentAt, the least of these corrects it, unless an author says nothing, or
+  something that is a second or more off that.
 """
 
 from __future__ import annotations
@@ -50,6 +51,28 @@ from oracle.samples import (
 )
 
 MINUTE = 60_000
+
+
+Installation = tuple[str, str]
+"""A receiver without its key, where it names an installation: what keys one has is its affair"""
+
+
+def installation_of(receiver: Receiver) -> Installation:
+    key, installation = receiver
+    return ("", installation) if installation else (key, "")
+
+
+Hand = tuple[str, str]
+"""An installation, or a network: whose word something may be"""
+
+
+UNKNOWN: Hand = ("", "")
+
+
+def networks_of(receivers: Iterable[Receiver], networks: Mapping[Receiver, str]) -> frozenset[Hand]:
+    return frozenset(
+        ("network", networks[one]) if one in networks else UNKNOWN for one in receivers
+    )
 
 
 class Described(NamedTuple):
@@ -87,8 +110,8 @@ class Message:
     receipts: Mapping[Receiver, Receipt]
     authors: Mapping[Receiver, int | None]
     """who wrote it, by id → when that was said first; None: by marks alone"""
-    author_moments: frozenset[int]
-    """when authors sent it, by the server's clock"""
+    author_moments: Mapping[Receiver, int | None]
+    """when each author sent it, by the server's clock; None: it does not say"""
     failure: str | None
     """an author's reason for not having sent it; None: none says so"""
     went_out: bool
@@ -102,6 +125,11 @@ class Message:
     @cached_property
     def vouchers(self) -> frozenset[Receiver]:
         return frozenset(self.receipts.keys() | self.authors.keys())
+
+    @cached_property
+    def installations(self) -> frozenset[Installation]:
+        """of its vouchers"""
+        return frozenset(map(installation_of, self.vouchers))
 
     @cached_property
     def capturers(self) -> frozenset[Receiver]:
@@ -126,8 +154,11 @@ class Message:
         """When it was sent, by the server's clock as far as an author told."""
         if self.clock != "author":
             return self.sent_at
-        off = [moment for moment in self.author_moments if abs(moment - self.sent_at) >= 1_000]
-        return min(off, default=self.sent_at)
+        moments = self.author_moments.values()
+        off = [one for one in moments if one is not None and abs(one - self.sent_at) >= 1_000]
+        corrected = min(off, default=self.sent_at)
+        agree = all(one is not None and abs(one - corrected) < 1_000 for one in moments)
+        return corrected if agree else self.sent_at
 
 
 Canonical = Mapping[MessageKey, Message]
@@ -245,9 +276,9 @@ def _message(
             for receiver, its in by_receiver.items()
         },
         authors=authors,
-        author_moments=frozenset(
-            min(moments) for author in authors if (moments := _moments(by_receiver[author]))
-        ),
+        author_moments={
+            author: min(_moments(by_receiver[author]), default=None) for author in authors
+        },
         failure=min(failures, key=_known_first)[1] if failures else None,
         went_out=any(event.kind == "went_out" for event in events),
         contradicted_by=frozenset(
@@ -274,13 +305,12 @@ def _known_first(said: tuple[int | None, str]) -> tuple[bool, int, str]:
 def _dated(receipts: list[OracleSample]) -> tuple[int, Clock]:
     """The sentAt that most installations say by the best clock that any of them has."""
     clock = min((sample.sent_at_clock for sample in receipts), key=CLOCKS.index)
-    votes: dict[tuple[str, str], tuple[int, int]] = {}
+    votes: dict[Installation, tuple[int, int]] = {}
     for sample in receipts:
         if sample.sent_at_clock != clock:
             continue
         assert sample.created_at is not None
-        key, installation = sample.receiver
-        voter = ("", installation) if installation else (key, "")
+        voter = installation_of(sample.receiver)
         vote = (sample.created_at, sample.sent_at)
         votes[voter] = min(vote, votes.get(voter, vote))
     number = Counter(sent_at for _, sent_at in votes.values())

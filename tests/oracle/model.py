@@ -17,22 +17,28 @@ groups and reasons in `oracle.groups`, the other figures in `oracle.figures`. He
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from fnmatch import fnmatchcase
 from fractions import Fraction
+from math import inf
 from typing import Any
 
 from oracle.coverage import Hole, holes
 from oracle.figures import MissingClass, Pair, Traits, delay_class
 from oracle.messages import (
+    UNKNOWN,
     Canonical,
     Described,
+    Hand,
+    Installation,
     Message,
     canonical,
     described,
     envelope_contents,
+    installation_of,
     messages_of,
+    networks_of,
 )
 from oracle.samples import (
     MEMBERSHIPS,
@@ -48,7 +54,7 @@ from oracle.samples import (
     Receiver,
 )
 from oracle.stays import stays
-from oracle.window import AUDIT, OracleChannel, OracleWindow, Seen, lone_vouchers
+from oracle.window import AUDIT, OracleChannel, OracleWindow, Seen
 
 __all__ = [
     "AUDIT",
@@ -83,7 +89,9 @@ def compute(
     unmeasured_channels: Iterable[str] = (),
     unmeasured_types: Iterable[str] = (),
     quorum: int = 1,
-    weight_cap: Fraction = Fraction(1),
+    weight_cap: Fraction = Fraction(1, 10),
+    fewest_installations: int = 10,
+    networks: Mapping[Receiver, str] | None = None,
     smallest_group: int = 3,
     id_of: Callable[[Receiver], Any] = lambda receiver: receiver,
 ) -> OracleWindow:
@@ -100,8 +108,10 @@ def compute(
     descriptions         what receivers said of themselves with no sample
     unmeasured_channels  globs over channel ids, case-sensitive
     unmeasured_types     message types
-    quorum               how many must vouch for a message
+    quorum               how many installations must vouch for a message
     weight_cap           of a channel's messages, the greatest share that one may alone vouch for
+    fewest_installations with fewer that count in a channel all of them are believed
+    networks             behind which network a receiver is, as far as it is known
     smallest_group       a group of fewer receivers is not shown
     id_of                which of several authors of one moment is the author: the least
 
@@ -134,6 +144,18 @@ def compute(
         for installation in arrived.keys() | told_lost.keys()
     }
 
+    def is_measured(message: Message) -> bool:
+        return start <= message.sent_at < end and message.message_type not in types
+
+    # Who holds something of the window that another one confirms.
+    corroborated = {
+        installation_of(receiver)
+        for (channel_id, _), message in messages.items()
+        if is_measured(message) and not any(fnmatchcase(channel_id, glob) for glob in globs)
+        for receiver in message.receipts.keys() - message.authors.keys()
+        if message.installations - {installation_of(receiver)}
+    }
+
     channels: dict[str, OracleChannel] = {}
     for channel_id, of_channel in sorted(in_channel.items()):
         if any(fnmatchcase(channel_id, glob) for glob in globs):
@@ -155,9 +177,12 @@ def compute(
             who=who,
             quorum=quorum,
             weight_cap=weight_cap,
+            fewest_installations=fewest_installations,
+            networks=networks or {},
             smallest_group=smallest_group,
+            corroborated=corroborated,
         )
-        if found.messages > 0 and found.receivers > 0:
+        if found.receivers > 0 and (found.messages > 0 or (quorum == 1 and found.unconfirmed > 0)):
             channels[channel_id] = found
     return OracleWindow(channels, smallest_group)
 
@@ -188,7 +213,10 @@ def _channel(
     who: Mapping[Receiver, Described],
     quorum: int,
     weight_cap: Fraction,
+    fewest_installations: int,
+    networks: Mapping[Receiver, str],
     smallest_group: int,
+    corroborated: set[Installation],
 ) -> OracleChannel:
     """What there is of one channel, all of whose messages, in the window or not, are given."""
     measured = [
@@ -202,17 +230,13 @@ def _channel(
         for receiver in message.receipts:
             seen[receiver].append(message.sent_at)
 
-    believed = _believed(measured, quorum, weight_cap)
-
     # Whoever can count: has a receipt here, says to be in, or wrote a measured message.
     involved = set(seen) | set(said)
     for message in measured:
         involved |= message.authors.keys()
-
-    members: dict[Receiver, Described] = {}
-    pairs: list[Pair] = []
+    spans_of: dict[Receiver, Spans] = {}
     for receiver in sorted(involved & reporting):
-        expected_messages = _expected(
+        spans = _spans(
             receiver,
             start,
             end,
@@ -220,40 +244,79 @@ def _channel(
             seen=seen[receiver],
             said=said.get(receiver, []),
             measured=measured,
-            believed=believed,
         )
-        if expected_messages is None:
-            continue
-        members[receiver] = who.get(receiver, Described())
-        for message in expected_messages:
-            if receiver not in message.authors:
+        if spans is not None:
+            spans_of[receiver] = spans
+
+    def many(receivers: Iterable[Receiver]) -> bool:
+        return len(set(map(installation_of, receivers))) >= fewest_installations
+
+    unheard = {
+        receiver
+        for receiver in spans_of
+        if not seen[receiver]
+        and said.get(receiver)
+        and installation_of(receiver) not in corroborated
+    }
+    silent = unheard if many(spans_of.keys() - unheard) else set()
+    members = {
+        receiver: who.get(receiver, Described()) for receiver in spans_of if receiver not in silent
+    }
+    has_many_networks = (
+        len({networks[one] for one in members if one in networks}) >= fewest_installations
+    )
+    hands_of: list[Callable[[Message], frozenset[Hand]]] = []
+    if many(members):
+        hands_of.append(lambda message: message.installations)
+    if has_many_networks:
+        hands_of.append(lambda message: networks_of(message.vouchers, networks))
+    believed = _believed(measured, quorum, weight_cap, hands_of)
+
+    pairs: list[Pair] = []
+    for receiver in members:
+        for message in believed:
+            if receiver not in message.authors and any(
+                first <= message.sent_at <= last for first, last in spans_of[receiver]
+            ):
                 is_unknown = any(
                     low < message.sent_at < high for low, high in holes_of.get(receiver[1], [])
                 )
                 pairs.append(_pair(channel_id, receiver, message, who, is_unknown=is_unknown))
     return OracleChannel(
         channel_id,
-        _seen(believed, who),
-        _seen(measured, who),
+        _seen(believed, who, networks),
+        _seen(measured, who, networks),
         members,
         tuple(sorted(pairs, key=repr)),
         smallest_group,
+        frozenset(silent),
+        networks if has_many_networks else {},
     )
 
 
-def _believed(measured: list[Message], quorum: int, weight_cap: Fraction) -> list[Message]:
-    """M: those of the measured messages of a channel that enough receivers vouch for."""
+def _believed(
+    measured: list[Message],
+    quorum: int,
+    weight_cap: Fraction,
+    hands_of: Iterable[Callable[[Message], frozenset[Hand]]],
+) -> list[Message]:
+    """M: those of the measured messages of a channel that enough vouch for.
+
+    hands_of  in how many hands, and in whose, a message is: each way is asked for itself
+    """
     if quorum > 1:
-        return [message for message in measured if len(message.vouchers) >= quorum]
-    lone = lone_vouchers(measured)
-    believed_alone = {
-        receiver for receiver, number in lone.items() if number <= weight_cap * len(measured)
-    }
-    return [
-        message
-        for message in measured
-        if len(message.vouchers) > 1 or message.vouchers <= believed_alone
-    ]
+        return [message for message in measured if len(message.installations) >= quorum]
+    believed = measured
+    for hands in hands_of:
+        lone = Counter(
+            hand
+            for message in measured
+            if len(hands(message)) == 1
+            for hand in hands(message) - {UNKNOWN}
+        )
+        too_many = {hand for hand, number in lone.items() if number > weight_cap * len(measured)}
+        believed = [one for one in believed if len(hands(one)) > 1 or not hands(one) <= too_many]
+    return believed
 
 
 def _traits(message: Message, who: Mapping[Receiver, Described]) -> Traits:
@@ -262,15 +325,28 @@ def _traits(message: Message, who: Mapping[Receiver, Described]) -> Traits:
     return Traits(message.message_type, author, said)
 
 
-def _seen(messages: list[Message], who: Mapping[Receiver, Described]) -> tuple[Seen, ...]:
+def _seen(
+    messages: list[Message], who: Mapping[Receiver, Described], networks: Mapping[Receiver, str]
+) -> tuple[Seen, ...]:
     """In an order that does not depend on when they were sent."""
     return tuple(
-        sorted((Seen(_traits(m, who), m.vouchers, m.capturers) for m in messages), key=_sorted_repr)
+        sorted(
+            (
+                Seen(
+                    _traits(m, who),
+                    m.installations,
+                    networks_of(m.vouchers, networks),
+                    m.capturers,
+                )
+                for m in messages
+            ),
+            key=_sorted_repr,
+        )
     )
 
 
-def _sorted_repr(seen: Seen) -> tuple[str, list[Receiver], list[Receiver]]:
-    return (repr(seen.traits), sorted(seen.vouchers), sorted(seen.capturers))
+def _sorted_repr(seen: Seen) -> tuple[str, list[Installation], list[Receiver]]:
+    return (repr(seen.traits), sorted(seen.installations), sorted(seen.capturers))
 
 
 def _pair(
@@ -303,7 +379,8 @@ def _pair(
         is_unknown=is_unknown,
         missing=missing,
         reason=reason,
-        is_corroborated=bool(message.vouchers - {receiver}) and not is_unknown,
+        is_corroborated=bool(message.installations - {installation_of(receiver)})
+        and not is_unknown,
         is_recovered=receipt is not None and is_delivered and "unreadable" in receipt.created_at,
         via=receipt.via if receipt is not None and is_delivered else "",
         delivery_delay=delivery,
@@ -323,7 +400,13 @@ def _loss(receiver: Receiver, message: Message) -> tuple[MissingClass, str]:
     return "not_arrived", ""
 
 
-def _expected(
+Spans = list[tuple[float, float]]
+"""In which spans of sentAt a receiver should hold messages, both ends included"""
+
+_EVERYTHING: Spans = [(-inf, inf)]
+
+
+def _spans(
     receiver: Receiver,
     start: int,
     end: int,
@@ -332,9 +415,8 @@ def _expected(
     seen: list[int],
     said: list[Joining],
     measured: list[Message],
-    believed: list[Message],
-) -> list[Message] | None:
-    """X of a reporting receiver (its own messages still in it); None if it does not count."""
+) -> Spans | None:
+    """Of a reporting receiver; None if it does not count."""
     if membership == "window" and not any(
         # Also of what is not believed: it was there to have it.
         receiver in message.vouchers
@@ -343,9 +425,9 @@ def _expected(
         return None
 
     if said:
-        parts = stays(said, min(seen, default=None))
+        parts: Spans = list(stays(said, min(seen, default=None)))
     elif membership == "window":
-        return believed
+        return _EVERYTHING
     elif seen:
         parts = [(min(seen), max(seen))]
     else:
@@ -353,11 +435,5 @@ def _expected(
 
     if membership == "bracketed":
         counts = any(first < start and last >= end for first, last in parts)
-        return believed if counts else None
-    if not any(first < end and last >= start for first, last in parts):
-        return None
-    return [
-        message
-        for message in believed
-        if any(first <= message.sent_at <= last for first, last in parts)
-    ]
+        return _EVERYTHING if counts else None
+    return parts if any(first < end and last >= start for first, last in parts) else None

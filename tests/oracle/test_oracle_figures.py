@@ -81,7 +81,13 @@ def test_who_alone_vouches_for_too_much_is_not_believed_alone(
     samples[-2] = replace(samples[-2], sent_by_receiver=True)
 
     window = compute(
-        samples, START, END, "present", unmeasured_types=["NOISE"], weight_cap=weight_cap
+        samples,
+        START,
+        END,
+        "present",
+        unmeasured_types=["NOISE"],
+        weight_cap=weight_cap,
+        fewest_installations=3,
     )
 
     assert window.channels["c"].messages == messages

@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol
 from oracle import figures
 from oracle.figures import Captures, Delays, Pair, PairCounts, Spread, Traits
 from oracle.groups import Dimension, Groups, Reason, Table, groups, reasons, table
-from oracle.messages import Described
+from oracle.messages import Described, Hand, Installation
 from oracle.samples import Receiver
 
 AUDIT = "devtelemetry-audit/"
@@ -21,14 +21,16 @@ AUDIT = "devtelemetry-audit/"
 
 class Vouched(Protocol):
     @property
-    def vouchers(self) -> frozenset[Receiver]: ...
+    def installations(self) -> frozenset[Installation]: ...
 
 
 class Seen(NamedTuple):
     """What the figures of a window need to know of a message."""
 
     traits: Traits
-    vouchers: frozenset[Receiver]
+    installations: frozenset[Installation]
+    """that vouch for it"""
+    networks: frozenset[Hand]
     capturers: frozenset[Receiver]
 
 
@@ -45,6 +47,15 @@ class OracleChannel:
     """those that count"""
     pairs: tuple[Pair, ...]
     smallest_group: int
+    silent: frozenset[Receiver] = frozenset()
+    """who says to be in, and of whom nothing else is known: they do not count"""
+    networks: Mapping[Receiver, str] = field(default_factory=dict)
+    """as far as they count, which they do where there are many"""
+
+    @property
+    def unconfirmed(self) -> int:
+        """Messages that are left out."""
+        return len(self.measured) - len(self.believed)
 
     @property
     def messages(self) -> int:
@@ -93,8 +104,8 @@ class OracleChannel:
         return 1 - Fraction(self.missing, self.corroborated)
 
     @property
-    def lone_vouchers(self) -> Counter[Receiver]:
-        """How many messages of M each receiver alone vouches for."""
+    def lone_vouchers(self) -> Counter[Installation]:
+        """How many messages of M each installation alone vouches for."""
         return lone_vouchers(self.believed)
 
     @property
@@ -161,6 +172,14 @@ class OracleWindow:
     @property
     def pairs(self) -> list[Pair]:
         return [pair for channel in self.comparable_channels for pair in channel.pairs]
+
+    @property
+    def unconfirmed(self) -> int:
+        return sum(c.unconfirmed for c in self.channels.values() if not c.is_audit)
+
+    @property
+    def silent_members(self) -> int:
+        return sum(len(c.silent) for c in self.channels.values() if not c.is_audit)
 
     @property
     def messages(self) -> int:
@@ -252,11 +271,11 @@ class OracleWindow:
         return table(self.comparable_channels, (rows, columns), self.smallest_group)
 
 
-def lone_vouchers(messages: Iterable[Vouched]) -> Counter[Receiver]:
-    """How many of the messages each receiver alone vouches for."""
+def lone_vouchers(messages: Iterable[Vouched]) -> Counter[Installation]:
+    """How many of the messages each installation alone vouches for."""
     return Counter(
-        receiver
+        installation
         for message in messages
-        if len(message.vouchers) == 1
-        for receiver in message.vouchers
+        if len(message.installations) == 1
+        for installation in message.installations
     )

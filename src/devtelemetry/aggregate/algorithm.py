@@ -1,10 +1,10 @@
-"""The algorithm over the receipts of one window: three statements in one transaction.
+"""The algorithm over the receipts of one window: statements in one transaction.
 
 docs/algorithm.md defines what they compute; docs/adr/0022-each-pass-a-statement.md says why they
-are three.
+are several.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from devtelemetry.aggregate.dimensions import OF_AUTHORS, OUTCOMES, of_table
@@ -20,8 +20,10 @@ from devtelemetry.store.sql import arrays, load, queries
 MOST_REASONS = 20
 """Why pairs are missing: so many reasons of a window or channel are told apart"""
 
-_MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
+_CORROBORATED = load(__package__, "corroborated.sql")
+_COUNTED = load(__package__, "counted.sql")
+_CLAIMED = load(__package__, "claimed.sql")
 _RELIABILITY = load(__package__, "reliability.sql", **SQL, **OUTCOMES, **OF_AUTHORS)
 _QUERIES = queries(__package__)
 
@@ -62,6 +64,13 @@ _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 _CURSOR_MEMBERSHIPS = 5_000
 
 
+_WITH_RECEIVERS = "receipt left join receiver using (receiver_id)"
+_WITH_VOUCHERS = (
+    "left join receiver first_one on first_one.receiver_id = voucher "
+    "left join receiver last_one on last_one.receiver_id = last_voucher"
+)
+
+
 async def run_algorithm(
     connection: Connection,
     rules: AggregateRules,
@@ -79,33 +88,38 @@ async def run_algorithm(
     )
     unmeasured = await not_measured(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
-    belief: dict[str, Any] = {"quorum": rules.quorum, "weight_cap": rules.weight_cap}
+    quorum: dict[str, Any] = {"quorum": rules.quorum}
+    fewest: dict[str, Any] = {"fewest_installations": rules.fewest_installations}
+    membership: dict[str, Any] = {"membership": rules.membership.value}
     holes: dict[str, Any] = await holes_of(connection, window)
     memberships = await connection.fetchval(_QUERIES["memberships"], **span)
     held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
+    measured = load(__package__, "measured.sql", **await hands_of(connection, rules))
     await connection.execute(_FOR_MEASURED)
-    await connection.execute(_MEASURED, **span, **unmeasured, **belief)
+    await connection.execute(measured, **span, **unmeasured, **quorum)
     channels = [row["channel_id"] for row in await connection.fetch(_QUERIES["measured_channels"])]
     await connection.execute(_FOR_HELD.format(kb=held_kb))
     await connection.execute(_HELD, **span)
     said: dict[str, Any] = await stays_of(connection, window, channels)
     await connection.execute(_FOR_THE_REST)
+    await connection.execute(_CORROBORATED)
+    await connection.execute(_COUNTED, **span, **membership, **fewest, **holes, **said)
+    await connection.execute(_CLAIMED, **quorum, **fewest, weight_cap=rules.weight_cap)
     rows = await connection.fetch(
         reliability,
         **span,
-        **unmeasured,
-        **belief,
+        **quorum,
+        **fewest,
         **holes,
         **said,
         first_hole_after=max(min(holes["hole_after"], default=window.end_ms), window.start_ms - 1),
         last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
-        membership=rules.membership.value,
         smallest_group=rules.smallest_group,
         most_reasons=MOST_REASONS,
         audit_channels=_like(AUDIT_CHANNELS + "*"),
     )
     # A transaction may compute once more.
-    await connection.execute("drop table measured, held")
+    await connection.execute("drop table measured, held, counted, claimed")
     return computed(rows)
 
 
@@ -128,6 +142,31 @@ async def not_measured(connection: Connection, rules: AggregateRules) -> dict[st
         "status_go_kinds": [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
         "unmeasured_patterns": [pattern for pattern, _ in patterns],
         "pattern_is_status_go": [is_status_go for _, is_status_go in patterns],
+    }
+
+
+async def hands_of(connection: Connection, rules: AggregateRules) -> Mapping[str, str]:
+    """The texts of measured_slice.sql: how it is told whose word a message exists by.
+
+    Mostly each installation has one receiver, and no network is known; then nothing is looked up.
+    """
+    known = await connection.fetchrow(_QUERIES["hands"], fewest=rules.fewest_installations)
+    assert known is not None
+    same = []
+    if known["has_shared_installations"]:
+        same.append("first_one.installation_id = last_one.installation_id")
+    if known["has_many_buckets"]:
+        same.append("first_one.bucket_id = last_one.bucket_id")
+    counts_installations = rules.quorum > 1 and known["has_shared_installations"]
+    return {
+        "receipts": _WITH_RECEIVERS if counts_installations else "receipt",
+        "voters": (
+            "count(distinct coalesce(installation_id, receiver_id))"
+            if counts_installations
+            else "count(*)"
+        ),
+        "with_vouchers": _WITH_VOUCHERS if same else "",
+        "is_suspect": f"({' or '.join(same)}) is true" if same else "false",
     }
 
 

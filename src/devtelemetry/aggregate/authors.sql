@@ -92,7 +92,8 @@ authored_pairs as (
         class,
         sum(pairs)::bigint as pairs,
         sum(unknown)::bigint as unknown,
-        sum(not_sent)::bigint as not_sent
+        sum(not_sent)::bigint as not_sent,
+        sum(uncorroborated)::bigint as uncorroborated
     from (
         select
             c.channel_id,
@@ -101,7 +102,8 @@ authored_pairs as (
             c.class,
             cardinality(timeline) * others as pairs,
             0 as unknown,
-            cardinality(unsent) * others as not_sent
+            cardinality(unsent) * others as not_sent,
+            0 as uncorroborated
         from author_kind
         join class_of_channel c using (channel_id)
         left join member own on own.channel_id = author_kind.channel_id and own.receiver_id = author_id
@@ -132,7 +134,8 @@ authored_pairs as (
                 select count(*)
                 from unnest(unsent) as t (sent_at)
                 where spans @> t.sent_at and (holes @> t.sent_at) is not true
-            )
+            ),
+            0
         from author_kind
         join member using (channel_id)
         where not is_whole and receiver_id <> author_id
@@ -145,11 +148,19 @@ authored_pairs as (
             class,
             -1,
             case when holes @> co_author.sent_at then -1 else 0 end,
-            case when unsent_message.message_id is not null and (holes @> co_author.sent_at) is not true then -1 else 0 end
+            case when unsent_message.message_id is not null and (holes @> co_author.sent_at) is not true then -1 else 0 end,
+            0
         from co_author
         join member using (channel_id, receiver_id)
         left join unsent_message using (channel_id, message_id)
         where spans @> co_author.sent_at
+        union all
+        -- Whoever wrote a message vouches for it, but not toward its own installation.
+        select channel_id, a.kind, author_id, class, 0, 0, 0, 1
+        from lone_pair l
+        join author_message a using (channel_id, message_id)
+        join member using (channel_id, receiver_id)
+        where spans @> l.sent_at and (holes @> l.sent_at) is not true
     ) part
     group by channel_id, kind, author_id, class
 ),
@@ -171,7 +182,6 @@ authored_outcome as (
     group by channel_id, kind, author_id, class
 ),
 
--- Whoever wrote a message vouches for it.
 authored_cell as materialized (
     select
         channel_id,
@@ -180,7 +190,7 @@ authored_cell as materialized (
         class,
         pairs - unknown as expected,
         pairs - unknown - coalesce(held, 0) as missing,
-        pairs - unknown as corroborated,
+        pairs - unknown - uncorroborated as corroborated,
         unknown,
         coalesce(unreadable, 0) as unreadable,
         coalesce(dropped, 0) as dropped,

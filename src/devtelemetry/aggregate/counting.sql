@@ -2,7 +2,7 @@
 -- statements that have receiver_of_window: of each (channel, receiver) whether it holds or sent a measured message, and
 -- its first and last receipt in the window.
 --
--- in   start_ms, end_ms, membership, and those of spans.sql: as in reliability.sql
+-- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql: as in counted.sql
 
 reporting as (
     select receiver_id
@@ -12,10 +12,11 @@ reporting as (
 
 -- include: spans.sql
 
--- The receivers that count, and in which spans of sentAt each is expected to hold messages: who ever said something of
--- joining or leaving in its stays (NULL: in the whole window), the others from_sent_at to to_sent_at (NULL: no bound in
--- the window). A first or last receipt that lies in the window is the first or last one in it.
-counting as (
+-- The receivers that may count, and in which spans of sentAt each is expected to hold messages: who ever said something
+-- of joining or leaving in its stays (NULL: in the whole window), the others from_sent_at to to_sent_at (NULL: no bound
+-- in the window). A first or last receipt that lies in the window is the first or last one in it. holds_nothing: it never
+-- had a sample of the channel.
+candidate as materialized (
     select
         channel_id,
         receiver_id,
@@ -23,7 +24,8 @@ counting as (
              then r.first_sent_at end as from_sent_at,
         case when $membership::text = 'present' and not m.has_said and m.last_sent_minute < $end_ms::bigint
              then r.last_sent_at end as to_sent_at,
-        part_stay.stays
+        part_stay.stays,
+        coalesce(m.has_said and m.first_sent_at is null, false) as holds_nothing
     from receiver_of_window r
     full join (
         select *
@@ -41,4 +43,34 @@ counting as (
                else m.first_sent_at < $start_ms::bigint and m.last_sent_minute >= $end_ms::bigint end
           when 'window' then r.has_measured and (s.channel_id is not null or m.has_said is not true)
       end
+),
+
+-- Members that never held anything, of installations that nobody ever confirmed.
+unheard as materialized (
+    select channel_id, receiver_id
+    from candidate
+    join receiver using (receiver_id)
+    where holds_nothing
+      and coalesce(installation_id, receiver_id) not in (select installation_id from corroborated_installation)
+),
+
+-- Where enough others count, anyone could say so: they are shown apart.
+silent_member as materialized (
+    select channel_id, receiver_id
+    from unheard
+    where channel_id in (
+        select channel_id
+        from candidate
+        join receiver using (receiver_id)
+        where channel_id in (select channel_id from unheard)
+          and (channel_id, receiver_id) not in (select channel_id, receiver_id from unheard)
+        group by channel_id
+        having count(distinct coalesce(installation_id, receiver_id)) >= $fewest_installations::integer
+    )
+),
+
+counting as (
+    select channel_id, receiver_id, from_sent_at, to_sent_at, stays
+    from candidate
+    where (channel_id, receiver_id) not in (select channel_id, receiver_id from silent_member)
 ),

@@ -1,13 +1,13 @@
 -- Who counts in one channel and one window, in which span of sentAt each is expected to hold messages, and within which
 -- holes nobody can say. Source: docs/algorithm.md, "One window, one channel"; counting.sql decides, as for the figures.
 --
--- in   start_ms, end_ms, membership, and those of spans.sql: as in reliability.sql
+-- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql: as in counted.sql
 --      channel_id
 --      receiver_ids       bigint[]: who has receipts or marks in the window and the channel; and of each
 --      have_measured      boolean[]: whether it holds or sent a measured message
 --      first_sent_at, last_sent_at   bigint[]: sentAt of its first and last receipt, measured or not; NULL: marks alone
 -- out  receiver_id, stays, from_sent_at, to_sent_at (as in counting.sql, inclusive), holes (NULL: none), platform,
---      app_version; by receiver_id
+--      app_version, installation_id (its own id if it names none), bucket_id; by receiver_id
 with
 -- In the place of the table, for counting.sql: else all memberships would be read.
 membership as not materialized (
@@ -26,7 +26,9 @@ counted as (
     select receiver_id, stays, from_sent_at, to_sent_at from counting
 )
 
-select receiver_id, stays, from_sent_at, to_sent_at, holes, platform, app_version
+select
+    receiver_id, stays, from_sent_at, to_sent_at, holes, platform, app_version,
+    coalesce(installation_id, receiver_id) as installation_id, bucket_id
 from counted
 join receiver using (receiver_id)
 left join hole_of_receiver using (receiver_id)

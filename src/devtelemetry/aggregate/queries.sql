@@ -20,6 +20,17 @@ select day_start from cleaned_day
 -- name: kinds
 select kind, source, message_type from sample_kind
 
+-- name: hands
+-- Whether installations have several receivers, and whether enough networks are known to hold one against the others.
+select
+    exists (
+        select from receiver where installation_id is not null group by installation_id having count(*) > 1
+    ) as has_shared_installations,
+    (
+        select count(*)
+        from (select distinct bucket_id from receiver where bucket_id is not null limit $fewest::integer) b
+    ) >= $fewest::integer as has_many_buckets
+
 -- name: holes
 -- Which receivers lost reports of what was sent in the window: between two islands of an installation's numbers reports
 -- are missing, so of what was sent between the last report before (`after`) and the first one after it (`before`) nobody

@@ -2,70 +2,61 @@
 -- terms.
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
---      membership               present | window | bracketed
---      unmeasured_kinds, status_go_kinds, unmeasured_patterns, pattern_is_status_go, quorum, weight_cap
---                               as in measured.sql
+--      quorum                   how many installations must vouch for a message
 --      stay_channels, stay_receivers, stay_begins, stay_ends, hole_receivers, hole_after, hole_before
 --                               as in spans.sql. They come in, so that the plan fits how many there are
 --      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
 --      smallest_group           receivers; smaller groups are put together
 --      most_reasons             why pairs are missing: so many reasons are told apart
+--      fewest_installations     as in claimed.sql
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
--- The receipts of the window were read before: by message (measured.sql) and by receiver (held.sql). What is joined here
--- has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary
+-- The receipts of the window were read before: by message (measured.sql) and by receiver (held.sql), and who counts
+-- (counted.sql) and what is not believed (claimed.sql) is known. What is joined here has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary
 -- search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is rare is
 -- read once more and taken out: what receivers hold outside of their stay or within their holes, messages that too few
 -- vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
-unmeasured_channel as not materialized (
-    select channel_id, pattern.is_status_go
-    from channel
-    join unnest($unmeasured_patterns::text[], $pattern_is_status_go::boolean[]) as pattern (text, is_status_go)
-        on external_id like pattern.text
-),
-
--- For how many messages of a channel a receiver alone vouches.
-lone as materialized (
-    select channel_id, receiver_id, count(*) as messages
-    from measured
-    cross join lateral unnest(lone_voucher) as voucher (receiver_id)
-    group by channel_id, receiver_id
-),
-
--- Who is not believed alone.
-disbelieved as materialized (
-    select channel_id, receiver_id
-    from lone
-    join (
-        select channel_id, sum(cardinality(timeline)) as all_messages from measured group by channel_id
-    ) size using (channel_id)
-    -- In decimals: 29 of 100 are not more than 0.29.
-    where $weight_cap::double precision < 1 and $quorum::integer = 1
-      and messages > $weight_cap::double precision::numeric * all_messages
-),
-
 -- What is measured and not in M.
 left_out_message as materialized (
-    select channel_id, kind, message_id, sent_at
-    from measured
-    cross join lateral unnest(doubtful_id, doubtful_sent_at, doubtful_vouchers, doubtful_voucher)
-        as doubtful (message_id, sent_at, vouchers, voucher)
-    where vouchers < $quorum::integer
-       or (channel_id, voucher) in (select channel_id, receiver_id from disbelieved)
+    select channel_id, kind, message_id, sent_at from claimed where is_left_out
 ),
 
--- M, kind by kind. What is concatenated to nothing is unpacked once, not at each search.
+-- What is left of what one installation alone vouches for: each with the receivers of it that count and did not write it.
+lone_pair as materialized (
+    select channel_id, kind, receiver_id, message_id, sent_at
+    from claimed
+    join counted using (channel_id, installation_id)
+    where not is_left_out and not is_silent
+      and (channel_id, message_id, receiver_id) not in (
+          select channel_id, alone.message_id, alone.receiver_id
+          from measured
+          cross join lateral unnest(lone_voucher, lone_id, lone_is_sent) as alone (receiver_id, message_id, is_sent)
+          where is_sent
+      )
+),
+
+lone as (
+    select
+        channel_id,
+        kind,
+        array_agg(receiver_id order by receiver_id, sent_at) as receiver_id,
+        array_agg(sent_at order by receiver_id, sent_at) as sent_at
+    from lone_pair
+    group by channel_id, kind
+),
+
+-- M, kind by kind. What is concatenated to nothing is unpacked once, not at each search. A channel all of whose messages
+-- one alone vouches for stays, to be shown.
 message_kind as materialized (
     select
         channel_id,
         kind,
-        timeline || '{}'::bigint[] as timeline,
-        lone_voucher || '{}'::bigint[] as lone_voucher,
-        lone_sent_at || '{}'::bigint[] as lone_sent_at,
-        lone_is_sent
+        coalesce(timeline, '{}') || '{}'::bigint[] as timeline,
+        coalesce(lone.receiver_id, '{}') || '{}'::bigint[] as lone_receiver,
+        coalesce(lone.sent_at, '{}') || '{}'::bigint[] as lone_sent_at
     from (
         select
             m.channel_id,
@@ -73,48 +64,24 @@ message_kind as materialized (
             case when l.sent_at is null then m.timeline else (
                 select array_agg(sent_at order by sent_at)
                 from (select unnest(m.timeline) as sent_at except all select unnest(l.sent_at)) rest
-            ) end as timeline,
-            m.lone_voucher,
-            m.lone_sent_at,
-            m.lone_is_sent
+            ) end as timeline
         from measured m
         left join (
             select channel_id, kind, array_agg(sent_at) as sent_at from left_out_message group by channel_id, kind
         ) l using (channel_id, kind)
     ) m
-    where timeline is not null
+    left join lone using (channel_id, kind)
+    where timeline is not null or $quorum::integer = 1
 ),
 
--- What each receiver sent, kind by kind, and its first and last sample.
+-- What each receiver sent, kind by kind.
 held_kind as materialized (
-    select
-        channel_id,
-        receiver_id,
-        kind,
-        kind <> all ($unmeasured_kinds::integer[])
-        and (channel_id, kind = any ($status_go_kinds::integer[]))
-            not in (select channel_id, is_status_go from unmeasured_channel)
-        as is_measured,
-        sum(sent)::bigint as sent,
-        min(first_sent_at) filter (where state < 4096) as first_sent_at,
-        max(last_sent_at) filter (where state < 4096) as last_sent_at
+    select channel_id, receiver_id, kind, sum(sent)::bigint as sent
     from held
     group by channel_id, receiver_id, kind
 ),
 
--- Its first and last receipt of the channel within the window, measured or not.
-receiver_of_window as (
-    select
-        channel_id,
-        receiver_id,
-        bool_or(is_measured) as has_measured,
-        min(first_sent_at) as first_sent_at,
-        max(last_sent_at) as last_sent_at
-    from held_kind
-    group by channel_id, receiver_id
-),
-
--- include: counting.sql
+-- include: spans.sql
 
 -- What of all this is read once more: what receivers report and sent outside of their stays, ...
 outside_stay as (
@@ -253,8 +220,9 @@ span_of_membership as materialized (
         stays,
         coalesce(stays, int8multirange(int8range(from_sent_at, to_sent_at, '[]'))) as expected,
         holes
-    from counting
+    from counted
     left join hole_of_receiver using (receiver_id)
+    where not is_silent
 ),
 
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
@@ -304,20 +272,15 @@ expectation as (
             from unnest(l.sent) as t (sent_at)
             where expected @> t.sent_at and holes @> t.sent_at
         ) end as unknown,
-        case when $quorum::integer > 1 or (channel_id, receiver_id) in (select channel_id, receiver_id from disbelieved)
-             then 0
-             when width_bucket(receiver_id, m.lone_voucher) = width_bucket(receiver_id - 1, m.lone_voucher) then 0
+        case when width_bucket(receiver_id, m.lone_receiver) = width_bucket(receiver_id - 1, m.lone_receiver) then 0
              else (
                  select count(*)
                  from unnest(
                      m.lone_sent_at[
-                         width_bucket(receiver_id - 1, m.lone_voucher) + 1 : width_bucket(receiver_id, m.lone_voucher)
-                     ],
-                     m.lone_is_sent[
-                         width_bucket(receiver_id - 1, m.lone_voucher) + 1 : width_bucket(receiver_id, m.lone_voucher)
+                         width_bucket(receiver_id - 1, m.lone_receiver) + 1 : width_bucket(receiver_id, m.lone_receiver)
                      ]
-                 ) as t (sent_at, is_sent)
-                 where not is_sent and expected @> t.sent_at and (holes @> t.sent_at) is not true
+                 ) as t (sent_at)
+                 where expected @> t.sent_at and (holes @> t.sent_at) is not true
              ) end as uncorroborated,
         case when unsent.sent_at is null then 0 else (
             select count(*)

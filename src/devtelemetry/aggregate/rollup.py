@@ -27,7 +27,8 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
             row["delays"] or (), row["delay_counts"] or ()
         )
         if row["dimension"]:
-            groups.append(row)
+            # A channel all of whose messages are shown apart has no groups.
+            groups += [row] if row["messages"] else []
         elif row["is_window"]:
             window = row
         else:

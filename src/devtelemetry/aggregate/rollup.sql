@@ -10,7 +10,7 @@
 -- out  one row a group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put together;
 --      their value is ''), value; the counts; over_memberships; delays and delay_counts: the class of a delay (16 and more:
 --      of a report), and how many delivered pairs have it (NULL: none). Of the window's groups over_channels and
---      over_receivers, of a channel its captures, and of dimension '' median, trimmed, influence and reasons as well;
+--      over_receivers, of a channel its captures, and of dimension '' median, trimmed, influence and reasons as well, of a channel's what is shown apart;
 --      NULL for others.
 
 counted_membership as materialized (
@@ -332,18 +332,35 @@ ratio_of_group as (
     group by group_id
 ),
 
--- How Rch moves if one receiver is left out: with it go its pairs and, for the others, what it alone vouches for.
+-- In whose hand each membership is: an installation, and where enough count in a channel a network.
+hand_of_membership as materialized (
+    select channel_id, receiver_id, false as is_bucket, installation_id as hand from counted where not is_silent
+    union all
+    select channel_id, receiver_id, true, bucket_id
+    from counted
+    where not is_silent and bucket_id is not null and channel_id in (
+        select channel_id
+        from counted
+        where not is_silent
+        group by channel_id
+        having count(distinct bucket_id) >= $fewest_installations::integer
+    )
+),
+
+-- How Rch moves if one of them is left out: with it go its pairs and, for the others, what it alone vouches for.
 moved as materialized (
     select
         channel_id,
-        receiver_id,
+        is_bucket,
+        hand,
         takes_part,
         missing::double precision / expected
         - (missing - own_missing - vanishing)::double precision / (expected - own_expected - vanishing) as moved_by
     from (
         select
             channel_id,
-            receiver_id,
+            is_bucket,
+            hand,
             takes_part,
             c.missing,
             c.expected,
@@ -351,19 +368,37 @@ moved as materialized (
             coalesce(p.expected, 0) as own_expected,
             least(coalesce(l.messages, 0) * others, c.missing - coalesce(p.missing, 0)) as vanishing,
             others
-        from counted_membership p
+        from (
+            select
+                channel_id,
+                is_bucket,
+                hand,
+                count(*) as receivers,
+                sum(missing)::bigint as missing,
+                sum(expected)::bigint as expected
+            from counted_membership
+            join hand_of_membership using (channel_id, receiver_id)
+            group by channel_id, is_bucket, hand
+        ) p
         full join (
-            select channel_id, receiver_id, messages
-            from lone
-            where $quorum::integer = 1
-              and (channel_id, receiver_id) not in (select channel_id, receiver_id from disbelieved)
-        ) l using (channel_id, receiver_id)
+            select channel_id, false as is_bucket, installation_id as hand, count(*) as messages
+            from claimed
+            where not is_left_out and installation_id is not null
+            group by channel_id, installation_id
+            union all
+            select channel_id, true, bucket_id, count(*)
+            from claimed
+            where not is_left_out and (channel_id, bucket_id) in (
+                select channel_id, hand from hand_of_membership where is_bucket
+            )
+            group by channel_id, bucket_id
+        ) l using (channel_id, is_bucket, hand)
         join channel_total c using (channel_id)
         cross join lateral (
-            select c.receivers - case when p.receiver_id is null then 0 else 1 end as others
+            select c.receivers - coalesce(p.receivers, 0) as others
         ) o
         where is_comparable
-    ) receiver
+    ) part
     where others >= 2 and expected - own_expected - vanishing > 0
 ),
 
@@ -379,11 +414,25 @@ influence_of_group as (
             select sum(moved_by order by channel_id) as moved_by
             from moved
             where takes_part
-            group by receiver_id
-        ) receiver
+            group by is_bucket, hand
+        ) part
         having count(*) > 0
     ) influence
     join total using (is_window, level)
+),
+
+-- What is shown apart: messages that one alone vouches for, beyond what it is believed, and members of whom nothing was
+-- ever heard.
+apart_of_group as (
+    select group_id, coalesce(unconfirmed, 0) as unconfirmed, coalesce(silent_members, 0) as silent_members
+    from total
+    left join (
+        select channel_id as level, count(*) as unconfirmed from claimed where is_left_out group by channel_id
+    ) left_out using (level)
+    left join (
+        select channel_id as level, count(*) as silent_members from counted where is_silent group by channel_id
+    ) silent using (level)
+    where not is_window
 ),
 
 -- include: reasons.sql
@@ -435,4 +484,5 @@ left join delay_of_group using (group_id)
 left join capture_of_group using (group_id)
 left join ratio_of_group using (group_id)
 left join influence_of_group using (group_id)
+left join apart_of_group using (group_id)
 left join reason_of_group using (group_id)

@@ -27,11 +27,13 @@ class AggregateRules:
     recompute_interval  between two computations of a provisional window
     lookback            how far back windows without any sample are computed too, so that a silence
                         is on record as one
-    quorum              how many receivers must hold or have sent a message for it to exist
+    quorum              how many installations must report or have sent a message for it to exist
     weight_cap          the greatest share of a channel's messages that may exist by the word of one
-                        receiver alone, if it is to be believed alone; 1: any. Only with a quorum
-                        of 1
+                        installation or one network alone, if it is to be believed alone; 1: any.
+                        Only with a quorum of 1
     smallest_group      how many receivers a platform, version or type must have to be shown
+    fewest_installations  with fewer that count in a channel, none is doubted for what it alone
+                        says: there is no interval for so few either
     """
 
     timeframes: tuple[Timeframe, ...]
@@ -41,8 +43,9 @@ class AggregateRules:
     unmeasured: Mapping[Source, Unmeasured] = field(default_factory=dict)
     lookback: timedelta = 7 * DAY
     quorum: int = 1
-    weight_cap: float = 1.0
+    weight_cap: float = 0.1
     smallest_group: int = 3
+    fewest_installations: int = 10
 
     def timeframe(self, name: str) -> Timeframe:
         """The timeframe of that name, configured or not. Raises ValueError with what is allowed."""

@@ -1,6 +1,7 @@
 """A window from what was found in its channels. Pure."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 
 from devtelemetry.aggregate.due import state_at
@@ -37,6 +38,7 @@ def summarize(
         for row in found.channels
     ]
     taking_part = [one.counts for one in channels if one.comparable and not one.is_audit]
+    of_users = [one.figures for one in channels if not one.is_audit]
     ratios = [counts.reliability for counts in taking_part if counts.reliability is not None]
     return WindowReliability(
         timeframe=timeframe.name,
@@ -48,7 +50,11 @@ def summarize(
         revision=1,
         computed_at=now,
         channels=tuple(channels),
-        figures=figures_of_window(found.window),
+        figures=replace(
+            figures_of_window(found.window),
+            unconfirmed=sum(figures.unconfirmed for figures in of_users),
+            silent_members=sum(figures.silent_members for figures in of_users),
+        ),
         groups=tuple(group_of(row) for row in found.groups if row["channel_id"] == OF_WINDOW),
         unseen=window_unseen(channels),
         sample_coverage=window_sample_coverage(channels),

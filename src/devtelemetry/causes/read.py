@@ -30,7 +30,7 @@ from devtelemetry.causes.request import (
     TooMuch,
     UnknownName,
 )
-from devtelemetry.causes.seen import Seen, classified, counts_of_pairs, left_out_of, take
+from devtelemetry.causes.seen import Hands, Seen, classified, counts_of_pairs, left_out_of, take
 from devtelemetry.model import (
     DAY_MS,
     Counts,
@@ -248,11 +248,14 @@ async def _look(
     window: Window,
 ) -> DrillDown:
     seen = await _read_messages(connection, rules, channel, window)
-    left_out = left_out_of(rules, seen)
     members = await _read_counting(connection, rules, channel, window, seen)
+    hands = await _read_hands(connection, seen)
+    left_out = left_out_of(rules, seen, hands, members)
     _refuse_beyond(MOST_PAIRS, len(members) * len(seen.times), "pairs of a message and a receiver")
     # Off the event loop, for seconds where there are millions of pairs.
-    found, outcomes = await asyncio.to_thread(classified, seen, members, left_out, asked.burst)
+    found, outcomes = await asyncio.to_thread(
+        classified, seen, members, left_out, hands, asked.burst
+    )
     stored = await connection.fetchrow(
         _QUERIES["stored"],
         channel_id=channel,
@@ -321,6 +324,14 @@ async def _read_messages(
     return seen
 
 
+async def _read_hands(connection: Connection, seen: Seen) -> Hands:
+    rows = await connection.fetch(_QUERIES["hands"], receiver_ids=list(seen.held))
+    return Hands(
+        {row["receiver_id"]: row["installation_id"] for row in rows},
+        {row["receiver_id"]: row["bucket_id"] for row in rows if row["bucket_id"] is not None},
+    )
+
+
 async def _read_counting(
     connection: Connection, rules: AggregateRules, channel: int, window: Window, seen: Seen
 ) -> Sequence[Mapping[str, Any]]:
@@ -330,6 +341,7 @@ async def _read_counting(
         start_ms=window.start_ms,
         end_ms=window.end_ms,
         membership=rules.membership.value,
+        fewest_installations=rules.fewest_installations,
         channel_id=channel,
         **await stays_of(connection, window, [channel]),
         **await holes_of(connection, window),

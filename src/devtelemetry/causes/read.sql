@@ -41,6 +41,12 @@ where channel_id = $channel_id::bigint and sent_at >= $start_ms::bigint and sent
 order by sent_at, external_id collate "C"
 limit $most::integer
 
+-- name: hands
+-- Of which installation these receivers are, and behind which network: whose word it is that they say.
+select receiver_id, coalesce(installation_id, receiver_id) as installation_id, bucket_id
+from receiver
+where receiver_id = any ($receiver_ids::bigint[])
+
 -- name: receipts
 -- What became of these messages of a channel: who has the same state of each (said: its bits without the delay) and
 -- wrote it or did not. Message by message in their order (number, from 1), by the key's index.

@@ -5,6 +5,7 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple
 
 from devtelemetry.aggregate.rules import AggregateRules
@@ -32,6 +33,10 @@ class Held:
         self.last_sent_at: int | None = None
 
     @property
+    def positions(self) -> Iterator[int]:
+        return chain(self.own, *self.reported.values())
+
+    @property
     def held(self) -> Iterator[int]:
         for said, positions in self.reported.items():
             if said < states.NOT_HELD:
@@ -40,6 +45,15 @@ class Held:
 
 def _positions() -> "array[int]":
     return array("I")
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """Whose word each receiver's is: its installation's, and that of the network it is behind, as
+    far as that is known."""
+
+    installations: Mapping[int, int]
+    buckets: Mapping[int, int]
 
 
 @dataclass(slots=True)
@@ -92,24 +106,57 @@ def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, 
                 (has.own if is_own else has.reported[said]).append(position)
 
 
-def left_out_of(rules: AggregateRules, seen: Seen) -> Sequence[int]:
-    """Positions of measured messages that are not in M: docs/algorithm.md."""
+def alone(seen: Seen, hand_of: Mapping[int, int]) -> dict[int, int]:
+    """The positions of messages that one hand alone vouches for, and whose.
+
+    hand_of  of each receiver: whose word it is; who is not there has a hand of its own
+    """
+    found = {at: hand_of.get(receiver, receiver) for at, receiver in seen.lone.items()}
+    for hand, vouched in _of_several(seen, hand_of):
+        found.update({at: hand for at, n in vouched.items() if n == seen.vouchers[at]})
+    return found
+
+
+def _of_several(seen: Seen, hand_of: Mapping[int, int]) -> Iterator[tuple[int, Counter[int]]]:
+    """Of hands that have several receivers here: how many of these vouch for each position."""
+    receivers = defaultdict[int, list[Held]](list)
+    for receiver, has in seen.held.items():
+        receivers[hand_of.get(receiver, receiver)].append(has)
+    for hand, several in receivers.items():
+        if len(several) > 1:
+            yield hand, Counter(chain.from_iterable(has.positions for has in several))
+
+
+def left_out_of(
+    rules: AggregateRules, seen: Seen, hands: Hands, members: Sequence[Mapping[str, Any]]
+) -> Sequence[int]:
+    """Positions of measured messages that are not in M: docs/algorithm.md.
+
+    members  who counts
+    """
     if rules.quorum > 1:
-        return [at for at, vouchers in enumerate(seen.vouchers) if vouchers < rules.quorum]
-    if rules.weight_cap >= 1:
-        return []
+        voters = seen.vouchers[:]
+        for _, vouched in _of_several(seen, hands.installations):
+            for at, n in vouched.items():
+                voters[at] -= n - 1
+        return [at for at, number in enumerate(voters) if number < rules.quorum]
+    left_out: set[int] = set()
     most = rules.weight_cap * len(seen.times)
-    disbelieved = {
-        receiver for receiver, alone in Counter(seen.lone.values()).items() if alone > most
-    }
-    return [at for at, receiver in seen.lone.items() if receiver in disbelieved]
+    for hand_of, column in ((hands.installations, "installation_id"), (hands.buckets, "bucket_id")):
+        if len({row[column] for row in members} - {None}) < rules.fewest_installations:
+            continue
+        named = set(hand_of.values())
+        claimed = {at: hand for at, hand in alone(seen, hand_of).items() if hand in named}
+        disbelieved = {hand for hand, n in Counter(claimed.values()).items() if n > most}
+        left_out |= {at for at, hand in claimed.items() if hand in disbelieved}
+    return sorted(left_out)
 
 
 class Outcomes(NamedTuple):
     """Of one receiver's pairs: what became of those that are missing, and how the others came.
 
     recovered  held ones that could not be read at first
-    alone      expected ones of messages that no other receiver reports or wrote
+    alone      expected ones of messages that no other installation reports or wrote
     """
 
     losses: Mapping[LossClass, int]
@@ -122,12 +169,13 @@ def classified(
     seen: Seen,
     members: Sequence[Mapping[str, Any]],
     left_out: Sequence[int],
+    hands: Hands,
     burst: int,
 ) -> tuple[Classified, Sequence[Outcomes]]:
     nothing = Held()
     lone: defaultdict[int, list[int]] = defaultdict(list)
-    for position, receiver in seen.lone.items():
-        lone[receiver].append(position)
+    for position, installation in alone(seen, hands.installations).items():
+        lone[installation].append(position)
     sequences, outcomes = [], []
     for row in members:
         has = seen.held.get(row["receiver_id"], nothing)
@@ -141,7 +189,7 @@ def classified(
             left_out=left_out,
         )
         sequences.append(one)
-        outcomes.append(_outcomes(one, has, seen.not_sent, lone[row["receiver_id"]]))
+        outcomes.append(_outcomes(one, has, seen.not_sent, lone[row["installation_id"]]))
     return classify(sequences, seen.captures, burst), outcomes
 
 

@@ -1,5 +1,6 @@
 """Writes receipts, and what they say of who reports: receivers and memberships."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence, Set
 from itertools import repeat
 from typing import NamedTuple
@@ -216,35 +217,44 @@ async def _learn_clocks(
 ) -> None:
     """What the receipts say of their authors' clocks, for the delays of all others."""
     doubted = set()
+    authored = Counter(key[:2] for key, receipt in receipts.items() if receipt.sent_by_receiver)
     for key, receipt in receipts.items():
-        if not receipt.sent_by_receiver or receipt.received_at is None:
-            continue
-        message = messages[key[:2]]
-        if message.clock != AUTHORS_CLOCK:
-            continue
-        offset = receipt.received_at - message.sent_at
-        if abs(offset) < _CLOCK_IS_OFF_MS:
+        if not receipt.sent_by_receiver or messages[key[:2]].clock != AUTHORS_CLOCK:
             continue
         message = writing.message(key[:2])
-        if not message.author_offset or offset < message.author_offset:
-            writing.learned.messages[key[:2]] = message._replace(author_offset=offset)
-            # Of a new message no receipt is stored yet.
-            if key[:2] not in writing.new_messages:
-                doubted.add((message.sent_at, *key[:2]))
+        offset = None if receipt.received_at is None else receipt.received_at - message.sent_at
+        if not _may_change(offset, message):
+            continue
+        known = message.author_offset
+        if not known:
+            known = offset or 0
+        elif offset is not None and abs(offset - known) < _CLOCK_IS_OFF_MS:
+            known = min(offset, known)
+        else:
+            known = 0
+        writing.learned.messages[key[:2]] = message._replace(author_offset=known)
+        # Of a new message no receipt is stored yet. What several authors come to, repair decides.
+        if key[:2] not in writing.new_messages or authored[key[:2]] > 1:
+            doubted.add((message.sent_at, *key[:2]))
     await _doubt_delays(writing, doubted)
+
+
+def _may_change(offset: int | None, message: KnownMessage) -> bool:
+    """Whether what one of its authors says of its clock, or that it says nothing, may be news.
+
+    Of a clock that is off all authors must agree, so silence is news where one is known to be.
+    """
+    return bool(message.author_offset) or (offset is not None and abs(offset) >= _CLOCK_IS_OFF_MS)
 
 
 def _clock_changed(writing: Writing, merged: Sequence[Row]) -> set[tuple[int, int, int]]:
     """The messages whose author says something else of its clock, by what merging returned."""
-    doubted = set()
-    for row in merged:
-        offset = row["author_offset"]
-        if offset is None:
-            continue
-        key = (row["channel_id"], row["message_id"])
-        if writing.message(key).author_offset or abs(offset) >= _CLOCK_IS_OFF_MS:
-            doubted.add((row["sent_at"], *key))
-    return doubted
+    return {
+        (row["sent_at"], row["channel_id"], row["message_id"])
+        for row in merged
+        if row["sent_by_receiver"]
+        and _may_change(row["offset"], writing.message((row["channel_id"], row["message_id"])))
+    }
 
 
 async def _doubt_delays(writing: Writing, messages: Set[tuple[int, int, int]]) -> None:

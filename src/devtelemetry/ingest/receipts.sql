@@ -20,7 +20,7 @@ select count(*) as receipts, count(*) filter (where is_held) as held from insert
 -- name: merge_receipts
 -- The earliest of its samples that hold it dates a receipt, and one that says "I wrote it" is enough. Returns what
 -- changed. is_earlier: the receipt got an earlier date, so that the last one of its receiver may lie earlier too.
--- author_offset: how far an author's clock is off by what its receipt says now; NULL: nothing, or not an author's.
+-- offset: how far an author's clock is off by what its receipt says now; NULL: it says nothing.
 update receipt r
 set created_at = least(r.created_at, n.created_at),
     received_at = least(r.received_at, n.received_at),
@@ -70,7 +70,8 @@ returning
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
     coalesce(n.created_at < n.known_created_at, false) as is_earlier,
     n.known_created_at is null and n.created_at is not null as is_held_now,
-    case when r.sent_by_receiver then r.received_at - r.sent_at end as author_offset
+    r.sent_by_receiver,
+    r.received_at - r.sent_at as "offset"
 
 -- name: write_failures
 -- The first sample of each outcome counts. was_there: it got an earlier date.

@@ -225,8 +225,12 @@ class Figures:
     """What a window or a channel has beside its counts.
 
     median, trimmed  of the receivers' delivery ratios; trimmed: the mean of the middle 80 %
-    influence        how far leaving out one receiver can move R (of a channel: Rch), at most
+    influence        how far leaving out one installation, or all behind one network, can move R
+                     (of a channel: Rch), at most
     reasons          of the missing pairs, the most frequent first, the rest last
+    unconfirmed      messages shown apart: more than one alone is believed; of a window those of all
+                     its channels but audits, comparable or not
+    silent_members   likewise receivers that say that they are in, of whom nothing else is known
     """
 
     spreads: Spreads = NO_SPREADS
@@ -236,6 +240,8 @@ class Figures:
     trimmed: float | None = None
     influence: float | None = None
     reasons: tuple[LossReason, ...] = ()
+    unconfirmed: int = 0
+    silent_members: int = 0
 
 
 NO_FIGURES = Figures()

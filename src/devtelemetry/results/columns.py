@@ -112,7 +112,27 @@ OF_RECEIVERS = (
     _figure(
         "influence",
         Level.WINDOW | Level.CHANNEL,
-        "How far leaving out one receiver could move `reliability`, at most.",
+        "How far leaving out one installation could move `reliability`, at most; or all that are "
+        "behind one network, where there are many.",
+    ),
+)
+
+APART = (
+    Column(
+        "unconfirmed",
+        "bigint",
+        Level.WINDOW | Level.CHANNEL,
+        json="unconfirmed",
+        meaning="Messages in no other count: one installation, or one network, alone says more of "
+        "the channel's messages than is believed.",
+    ),
+    Column(
+        "silent_members",
+        "bigint",
+        Level.WINDOW | Level.CHANNEL,
+        json="silent_members",
+        meaning="Receivers in no other count: they say that they are in the channel, and nothing "
+        "that they ever held is confirmed by another installation.",
     ),
 )
 
@@ -133,7 +153,17 @@ UNSEEN = (
     ),
 )
 
-COLUMNS = (RELIABILITY, *COUNTS, *SPREADS, *DELAYS, CAPTURES, *OF_RECEIVERS, REASONS, *UNSEEN)
+COLUMNS = (
+    RELIABILITY,
+    *COUNTS,
+    *SPREADS,
+    *DELAYS,
+    CAPTURES,
+    *OF_RECEIVERS,
+    *APART,
+    REASONS,
+    *UNSEEN,
+)
 
 
 def of_level(level: Level, columns: Iterable[Column] = COLUMNS) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ from devtelemetry.model import (
     Spread,
     Spreads,
 )
-from devtelemetry.results.columns import COLUMNS, COUNTS, OF_RECEIVERS, Level, of_level
+from devtelemetry.results.columns import APART, COLUMNS, COUNTS, OF_RECEIVERS, Level, of_level
 
 OF_WINDOW = 0
 """Stands for a channel's id in the groups of the window itself"""
@@ -133,7 +133,11 @@ def _delays(row: Row) -> Delays:
 def _of_receivers(row: Row) -> dict[str, Any]:
     """By the names of Figures."""
     reasons = tuple(LossReason(*one) for one in json.loads(row["reasons"] or "[]"))
-    return {**{column.name: row[column.name] for column in OF_RECEIVERS}, "reasons": reasons}
+    return {
+        **{column.name: row[column.name] for column in OF_RECEIVERS},
+        **{column.name: row[column.name] or 0 for column in APART},
+        "reasons": reasons,
+    }
 
 
 def _delay_counts(stored: Sequence[int]) -> DelayCounts:

@@ -60,13 +60,22 @@ with deleted as (
         as n (sent_at, channel_id, message_id, receiver_id)
     where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
       and r.receiver_id = n.receiver_id
-    returning r.sent_at, r.channel_id, r.message_id, r.state, r.received_at, r.sent_by_receiver
+    returning r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.state, r.received_at, r.sent_by_receiver
 ),
 doubted as (
     insert into doubted_delay (sent_at, channel_id, message_id)
     select distinct sent_at, channel_id, message_id
-    from deleted
-    where sent_by_receiver and abs(received_at - sent_at) >= 1000
+    from deleted d
+    where sent_by_receiver and (
+        abs(received_at - sent_at) >= 1000
+        -- Nobody contradicts this one any more.
+        or exists (
+            select
+            from receipt r
+            where r.sent_at = d.sent_at and r.channel_id = d.channel_id and r.message_id = d.message_id
+              and r.receiver_id <> d.receiver_id and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000
+        )
+    )
     on conflict do nothing
 )
 select count(*) filter (where state < 4096) from deleted

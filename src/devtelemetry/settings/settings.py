@@ -208,15 +208,16 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=1000,
-        description="How many receivers must hold or have sent a message before it counts. A "
+        description="How many installations must report or have sent a message before it counts. A "
         "higher number keeps out what one liar makes up, but also the losses of messages that few "
         "received.",
     )
     weight_cap: Share = Field(
-        1.0,
-        description="If one receiver is the only one that vouches for more than this share of a "
-        "channel's messages, these messages are left out. 1: no cap. It applies only with a "
-        "quorum of 1.",
+        0.1,
+        description="If one installation is the only one that says more than this share of a "
+        "channel's messages, these messages are shown apart as unconfirmed and not counted. The "
+        "same holds for all installations behind one network together. 1: no cap. It applies only "
+        "with a quorum of 1, where at least 10 installations count in the channel.",
     )
     smallest_group: WholeNumber = Field(
         3,

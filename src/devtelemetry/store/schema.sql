@@ -67,10 +67,20 @@ create table receiver (
     clock_said_at           bigint,                -- created_at of that push; NULL, and the offset: it never told its clock
     app_version_minute      bigint not null default 0,  -- as platform_minute
     server                  text   not null default '',  -- that its app talks to, the last one it said; empty: never said
-    server_minute           bigint not null default 0    -- as platform_minute
+    server_minute           bigint not null default 0,   -- as platform_minute
+    bucket_id               bigint,                -- keyed hash of the network (/24 or /48) that its latest push came from;
+                                                   -- NULL: not known. It goes with the samples
+    token                   text   not null default '',  -- the name of the token of that push; empty: none
+    origin_minute           bigint not null default 0    -- of these two, as platform_minute
 );
 create index receiver_owner on receiver (owner_id);
 create index receiver_installation on receiver (installation_id);
+
+-- Installations that ever held something that another one reports: who never did could be anyone. Of a receiver without an
+-- installation its own id. Found when a window is computed.
+create table corroborated_installation (
+    installation_id  bigint primary key
+);
 
 -- Installations that opted out. What one of them still sends, because it was queued somewhere, is dropped.
 -- Removed once older than the retention.
@@ -179,15 +189,26 @@ create table failure (
 );
 create index failure_receiver on failure (receiver_id);
 
--- By how much the clock of a message's author is off, in ms: the server's less its own. NULL: by less than a second, or
--- it is not known. Of several authors the least offset counts.
+-- By how much the clock of a message's author is off, in ms: the server's less its own. NULL: by less than a second, or it
+-- is not known. If several say that they wrote it, all must tell of the same clock, to a second: else it is not known.
 create function author_clock_offset(sent_at bigint, channel_id bigint, message_id bigint) returns setof bigint
 stable parallel safe language sql
 begin atomic
-    select min(r.received_at) - $1
-    from receipt r
-    where r.sent_at = $1 and r.channel_id = $2 and r.message_id = $3
-      and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000;
+    select case
+        when not exists (
+            select
+            from receipt other
+            where other.sent_at = $1 and other.channel_id = $2 and other.message_id = $3 and other.sent_by_receiver
+              and (abs(other.received_at - least_offset - $1) < 1000) is not true
+        )
+        then least_offset
+    end
+    from (
+        select min(r.received_at) - $1 as least_offset
+        from receipt r
+        where r.sent_at = $1 and r.channel_id = $2 and r.message_id = $3
+          and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000
+    ) off;
 end;
 
 -- From when to when a receiver is known in a channel, by what it held. Outlives the samples.
@@ -364,6 +385,8 @@ create table reliability_window (
     by_history        bigint           not null,
     by_resend         bigint           not null,
     reasons           jsonb,                      -- why pairs are missing: [class, reason, pairs], most first; the rest: nulls
+    unconfirmed       bigint           not null,  -- messages shown apart, in no count: one alone says too many
+    silent_members    bigint           not null,  -- receivers shown apart, likewise: of whom nothing else is known
     primary key (timeframe, window_start, membership)
 );
 create index reliability_window_unpublished on reliability_window (membership, window_end)
@@ -395,6 +418,8 @@ create table reliability_channel (
     by_history        bigint      not null,
     by_resend         bigint      not null,
     reasons           jsonb,
+    unconfirmed       bigint      not null,
+    silent_members    bigint      not null,
     primary key (timeframe, window_start, membership, channel_id)
 );
 create index reliability_channel_history on reliability_channel (channel_id, timeframe, window_start);
