@@ -15,8 +15,9 @@ from devtelemetry.api.app import create_app
 from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.figures.read import Selection, read_windows
-from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.said import ClockSaid, Heartbeat
 from devtelemetry.model import HOUR_MS, Sample, from_unix_ms
 from devtelemetry.model.errors import DatabaseAway
 from devtelemetry.runtime import metrics

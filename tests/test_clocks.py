@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from devtelemetry.figures.clocks import RECENT_MS, Clocks, read_clocks
-from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.said import ClockSaid, Heartbeat
 from devtelemetry.model import HOUR_MS, MINUTE_MS
 from devtelemetry.store.database import Database
 from support.store import START

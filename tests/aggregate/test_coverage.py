@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from aggregate.test_reliability import close_to, figures, oracle_figures
 from devtelemetry.aggregate.compute import compute_due
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
-from devtelemetry.ingest.batch import Heartbeat, NewRun, union
+from devtelemetry.ingest.batch import NewRun, union
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,

@@ -21,7 +21,7 @@ from devtelemetry.estimate.unseen import (
 )
 from devtelemetry.figures.derive import totals_of
 from devtelemetry.figures.read import Selection, read_windows
-from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import (
     DAY_MS,
     DELAY_UNKNOWN,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from devtelemetry.aggregate.algorithm import holes_of
 from devtelemetry.aggregate.compute import compute_due
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from devtelemetry.aggregate.rules import Unmeasured
-from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,

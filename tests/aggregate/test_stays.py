@@ -19,7 +19,7 @@ from devtelemetry.aggregate.stays import (
     outdated,
     stays,
 )
-from devtelemetry.ingest.batch import Heartbeat
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,

@@ -8,7 +8,7 @@ from devtelemetry.model import DELAY_CLASSES, DELAY_EDGES_MS, DELAY_NEGATIVE, DE
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
-from support.store import START, store
+from support.store import START, empty, store
 
 _FURTHEST = 10**14  # ms: what is believed of a time lies between 0 and that
 
@@ -177,12 +177,37 @@ async def test_servers_that_do_not_know_what_another_was_told_are_put_right(
     assert await delays(database) == BY_THE_CLOCK_OF_THE_AUTHOR
 
 
-async def test_of_several_authors_the_least_offset_counts(database: Database) -> None:
-    later = WROTE._replace(receiver_public_key="other", received_at=START + 12_000)
-    right = WROTE._replace(receiver_public_key="b", received_at=START + 999)
-    await store(database, [later], [HELD[0]], [right], [WROTE])
+@pytest.mark.parametrize("at_once", [True, False])
+async def test_of_several_authors_of_one_clock_the_least_offset_counts(
+    at_once: bool, database: Database
+) -> None:
+    later = WROTE._replace(receiver_public_key="other", received_at=WROTE.received_at + 900)
+    said = [later, HELD[0], WROTE]
+    await store(database, *([said] if at_once else [[one] for one in said]))
     await repair(database)
-    assert await delays(database) == {"author": 4, "other": 6, "a": 2, "b": 2}
+    assert await delays(database) == {"author": 4, "other": 5, "a": BY_THE_CLOCK_OF_THE_AUTHOR["a"]}
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+@pytest.mark.parametrize("received_at", [START + 999, START + 600_000, 0])
+async def test_who_only_says_to_be_an_author_moves_no_delay(
+    received_at: int, at_once: bool, database: Database
+) -> None:
+    """Authors that contradict each other, or do not say, tell of no clock."""
+    liar = WROTE._replace(receiver_public_key="other", received_at=received_at)
+    for said in ([liar, WROTE, HELD[0]], [HELD[0], WROTE, liar], [WROTE, HELD[0], liar]):
+        await empty(database)
+        await store(database, *([said] if at_once else [[one] for one in said]))
+        await repair(database)
+        assert (await delays(database))["a"] == AS_IT_SAYS["a"]
+
+
+async def test_without_the_one_who_contradicts_the_clock_counts_again(database: Database) -> None:
+    liar = WROTE._replace(receiver_public_key="other", received_at=START + 999)
+    await store(database, [WROTE, liar, *HELD])
+    await forget_key(database, "other")
+    await repair(database)
+    assert await delays(database) == BY_THE_CLOCK_OF_THE_AUTHOR
 
 
 async def test_an_author_who_turns_out_to_have_a_right_clock_corrects_no_delay(

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from devtelemetry.ingest.batch import Batch, ClockSaid
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.said import ClockSaid
 from devtelemetry.model import MINUTE_MS, ReportedMembership, Sample, SentAtClock, Via
 from devtelemetry.simulator.reports import report
 from devtelemetry.simulator.spec import World

@@ -6,8 +6,9 @@ from typing import Any
 
 from devtelemetry.aggregate.compute import compute_one
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
-from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,

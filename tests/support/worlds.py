@@ -7,8 +7,9 @@ from itertools import accumulate, chain, zip_longest
 
 from hypothesis import strategies as st
 
-from devtelemetry.ingest.batch import Batch, Heartbeat
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.said import Heartbeat
 from devtelemetry.model import HOUR_MS, MINUTE_MS, LostReports, ReportedMembership, ReportRun
 from devtelemetry.store.database import Database
 from oracle.model import Memberships, Numbers, OracleSample, Receiver

@@ -9,6 +9,16 @@ from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from devtelemetry.ingest.said import (
+    NOT_SAID,
+    NOWHERE,
+    Clock,
+    ClockSaid,
+    Description,
+    Heartbeat,
+    Origin,
+    OriginSaid,
+)
 from devtelemetry.model import (
     MINUTE_MS,
     LostReports,
@@ -142,23 +152,6 @@ class Told(NamedTuple):
     reason: str
 
 
-class Clock(NamedTuple):
-    """How far a receiver's clock is off. The greatest is believed: the latest."""
-
-    said_at: int  # created_at of the push
-    offset: int  # ms, the server's less its own
-
-
-class Description(NamedTuple):
-    """What a receiver says of itself. The greatest is believed: the latest."""
-
-    minute: int  # of created_at
-    name: str
-
-
-NOT_SAID = Description(0, "")
-
-
 @dataclass(slots=True)
 class NewReceiver:
     """What is to be remembered of a reporter. Minutes are Unix ms; None: nothing new.
@@ -173,6 +166,7 @@ class NewReceiver:
     described_by: tuple[str, str, str, int] | None = None
     last_heartbeat_minute: int | None = None
     clock: Clock | None = None
+    origin: Origin = NOWHERE
 
 
 class NewRun(NamedTuple):
@@ -182,26 +176,6 @@ class NewRun(NamedTuple):
     last_sequence: int
     first_sent_at: int | None
     last_sent_at: int | None
-
-
-class Heartbeat(NamedTuple):
-    """A push without samples: still reporting, nothing new."""
-
-    receiver_public_key: str
-    installation_id: str
-    platform: str
-    app_version: str
-    created_at: int
-    server: str = ""
-
-
-class ClockSaid(NamedTuple):
-    """What a push shows of a receiver's clock; the fields as in Clock."""
-
-    receiver_public_key: str
-    installation_id: str
-    offset: int
-    said_at: int
 
 
 @dataclass(slots=True)
@@ -318,6 +292,14 @@ class Batch:
             receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
             clock = Clock(said.said_at, said.offset)
             receiver.clock = max(receiver.clock or clock, clock)
+
+    def add_origins(self, keyring: Keyring, origins: Iterable[OriginSaid]) -> None:
+        for said in origins:
+            ids = keyring.receiver(said.receiver_public_key, said.installation_id)
+            receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
+            bucket_id = keyring.bucket(said.network) if said.network else 0
+            origin = Origin(floor_to_minute(said.created_at), bucket_id, said.token)
+            receiver.origin = max(receiver.origin, origin)
 
     def add_memberships(self, keyring: Keyring, reported: Iterable[ReportedMembership]) -> None:
         for said in reported:

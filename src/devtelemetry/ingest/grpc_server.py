@@ -6,7 +6,7 @@ as a stream of one message, which looks the same on the wire: so its body is not
 before its token is known to be good.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any
 
 import grpc
@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from devtelemetry.ingest.check import MAX_REQUEST_BYTES
 from devtelemetry.ingest.push import Incoming, PushService, Refused, decode_binary
+from devtelemetry.runtime.network import client_address, peer_address
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
 # A larger request never reaches us: gRPC answers it with RESOURCE_EXHAUSTED, which tells a client
@@ -27,7 +28,7 @@ _Context = grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]
 
 
 def _handler(
-    service: PushService, *, needs_token: bool
+    service: PushService, *, needs_token: bool, proxies: Collection[str]
 ) -> Callable[[object, _Context], Awaitable[telemetry_pb2.PushResponse]]:
     async def push(_: object, context: _Context) -> telemetry_pb2.PushResponse:
         async def read() -> bytes:
@@ -37,7 +38,16 @@ def _handler(
             return bytes(body)
 
         answer = await service.answer(
-            Incoming("grpc", _authorization(context), needs_token, read, decode_binary)
+            Incoming(
+                "grpc",
+                client_address(
+                    peer_address(context.peer()), _metadata(context, "x-forwarded-for"), proxies
+                ),
+                _metadata(context, "authorization"),
+                needs_token,
+                read,
+                decode_binary,
+            )
         )
         if answer.response is not None:
             return answer.response
@@ -51,20 +61,21 @@ def _handler(
     return push
 
 
-def _authorization(context: _Context) -> str | None:
+def _metadata(context: _Context, name: str) -> str | None:
     for key, value in context.invocation_metadata() or ():
-        if key == "authorization" and isinstance(value, str):
+        if key == name and isinstance(value, str):
             return value
     return None
 
 
 def make_server(
-    service: PushService, *, needs_token: bool, shares_port: bool
+    service: PushService, *, needs_token: bool, shares_port: bool, proxies: Collection[str] = ()
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
     """A server with the endpoint, health checking and reflection; ports are added by the caller.
 
     needs_token  as Incoming has it
     shares_port  other processes listen on the same port; else a port in use is an error
+    proxies      addresses of those that are believed whom they speak for
     """
     server = grpc.aio.server(
         options=[
@@ -76,7 +87,7 @@ def make_server(
         maximum_concurrent_rpcs=MAX_REQUESTS,
     )
     handler: Any = grpc.stream_unary_rpc_method_handler(
-        _handler(service, needs_token=needs_token),
+        _handler(service, needs_token=needs_token, proxies=proxies),
         request_deserializer=None,
         response_serializer=telemetry_pb2.PushResponse.SerializeToString,
     )

@@ -7,14 +7,8 @@ this memory is void.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.ingest.batch import (
-    NOT_SAID,
-    Batch,
-    Description,
-    MembershipKey,
-    MessageEnvelopeKey,
-    MessageKey,
-)
+from devtelemetry.ingest.batch import Batch, MembershipKey, MessageEnvelopeKey, MessageKey
+from devtelemetry.ingest.said import NOT_SAID, NOWHERE, Description, Origin
 from devtelemetry.model import Source
 from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring
@@ -44,10 +38,11 @@ class KnownReceiver(NamedTuple):
     platform: Description
     app_version: Description
     server: Description
+    origin: Origin
     last_receipt_minute: int
 
 
-UNKNOWN_RECEIVER = KnownReceiver(NOT_SAID, NOT_SAID, NOT_SAID, 0)
+UNKNOWN_RECEIVER = KnownReceiver(NOT_SAID, NOT_SAID, NOT_SAID, NOWHERE, 0)
 
 
 @dataclass(slots=True)

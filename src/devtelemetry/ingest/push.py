@@ -8,7 +8,7 @@ before its token is known to be good.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -18,7 +18,6 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from devtelemetry.ingest.batch import Heartbeat
 from devtelemetry.ingest.check import (
     MAX_LOST_PER_REQUEST,
     MAX_MEMBERSHIPS_PER_REQUEST,
@@ -37,11 +36,13 @@ from devtelemetry.ingest.pushed import (
     to_samples,
     wrong_times_of,
 )
+from devtelemetry.ingest.said import Heartbeat, OriginSaid
 from devtelemetry.ingest.writer import GroupCommit, Submission
 from devtelemetry.model import Rejection, Sample
 from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import Hear
+from devtelemetry.runtime.network import network_of
 from devtelemetry.runtime.rates import RateLimit
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import telemetry_pb2
@@ -118,6 +119,7 @@ class Incoming:
     """A request as its protocol brings it.
 
     interface      its protocol, a label of metrics
+    address        of the client, as far as it is known
     authorization  the header or metadata of that name; None: there is none
     needs_token    one without a valid token is refused; else only one with an invalid token is
     read           its body, unpacked; raises Refused, Busy
@@ -125,6 +127,7 @@ class Incoming:
     """
 
     interface: str
+    address: str
     authorization: str | None
     needs_token: bool
     read: Callable[[], Awaitable[bytes]]
@@ -195,7 +198,7 @@ class PushService:
         self._charge(token, count + beside - 1 - len(body) // _BYTES_A_SAMPLE)
         if request.forget:
             return await self._forget_reporter(request.reporter.installation_id)
-        return await self._record(incoming.interface, decoded, len(body))
+        return await self._record(incoming, token or "", decoded, len(body))
 
     async def _authenticate(self, incoming: Incoming) -> str | None:
         """The name of the request's token; None: it has none and needs none."""
@@ -230,11 +233,19 @@ class PushService:
         return telemetry_pb2.PushResponse()
 
     async def _record(
-        self, interface: str, decoded: Decoded, size_bytes: int
+        self, incoming: Incoming, token: str, decoded: Decoded, size_bytes: int
     ) -> telemetry_pb2.PushResponse:
         request = decoded.request
         now_ms = await self._time_of(request)
         reporter = request.reporter
+        network = network_of(incoming.address)
+
+        def origins(receiver_public_keys: Iterable[str]) -> list[OriginSaid]:
+            return [
+                OriginSaid(key, reporter.installation_id, network, token, now_ms)
+                for key in receiver_public_keys
+            ]
+
         if not request.samples:
             refusal = check_reporter(
                 reporter.receiver_public_key,
@@ -264,6 +275,7 @@ class PushService:
                     memberships=memberships,
                     lost=lost,
                     clocks=clocks_said(request, (reporter.receiver_public_key,), now_ms),
+                    origins=origins((reporter.receiver_public_key,)),
                     size_bytes=size_bytes,
                 )
             )
@@ -277,6 +289,7 @@ class PushService:
         lost, ignored_lost = lost_reports(request, now_ms, self._age_limits)
         wrong_times = wrong_times_of(reporter, ignored, rejections)
         if samples or runs or memberships or lost or wrong_times:
+            keys = {sample.receiver_public_key for sample in samples}
             await self._writer.submit(
                 Submission(
                     samples=samples,
@@ -284,16 +297,15 @@ class PushService:
                     wrong_times=wrong_times,
                     runs=runs,
                     lost=lost,
-                    clocks=clocks_said(
-                        request, {sample.receiver_public_key for sample in samples}, now_ms
-                    ),
+                    clocks=clocks_said(request, keys, now_ms),
+                    origins=origins(keys),
                     size_bytes=size_bytes,
                 )
             )
-            metrics.SAMPLES_ACCEPTED.labels(interface).inc(len(samples))
+            metrics.SAMPLES_ACCEPTED.labels(incoming.interface).inc(len(samples))
         _count_ignored(ignored, ignored_fields + ignored_lost)
         for rejection in rejections:
-            metrics.SAMPLES_REJECTED.labels(interface, rejection.reason.label).inc()
+            metrics.SAMPLES_REJECTED.labels(incoming.interface, rejection.reason.label).inc()
         return telemetry_pb2.PushResponse(
             accepted=len(samples),
             rejections=[

@@ -247,6 +247,7 @@ class PushApp:
             answer = await self._service.answer(
                 Incoming(
                     encoding.interface,
+                    request.client.host if request.client else "",
                     request.headers.get("authorization"),
                     self._needs_token,
                     read,

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from devtelemetry.ingest.batch import ClockSaid, storable
+from devtelemetry.ingest.batch import storable
 from devtelemetry.ingest.check import (
     GREATEST_MILLISECONDS,
     LEAST_MILLISECONDS,
@@ -22,6 +22,7 @@ from devtelemetry.ingest.check import (
     is_numbered,
     is_reason,
 )
+from devtelemetry.ingest.said import ClockSaid
 from devtelemetry.model import (
     LostReports,
     Outcome,

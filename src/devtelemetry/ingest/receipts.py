@@ -280,6 +280,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
             and receiver.platform <= known.platform
             and receiver.app_version <= known.app_version
             and receiver.server <= known.server
+            and receiver.origin <= known.origin
         ):
             continue
         known = known or UNKNOWN_RECEIVER
@@ -292,12 +293,14 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
                 receipt_minute,
                 receiver.last_heartbeat_minute,
                 *(receiver.clock or repeat(None, 2)),
+                *receiver.origin,
             )
         )
         writing.learned.receivers[receiver_id] = KnownReceiver(
             max(receiver.platform, known.platform),
             max(receiver.app_version, known.app_version),
             max(receiver.server, known.server),
+            max(receiver.origin, known.origin),
             max(receipt_minute or 0, known.last_receipt_minute),
         )
     if rows:
@@ -310,6 +313,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
                 *("server_minutes", "servers"),
                 *("last_receipt_minutes", "last_heartbeat_minutes"),
                 *("clock_said_at", "clock_offsets"),
+                *("origin_minutes", "bucket_ids", "tokens"),
             ),
         )
 

@@ -129,16 +129,24 @@ select * from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::b
 on conflict do nothing
 
 -- name: upsert_receivers
--- What a receiver says of itself is as of its latest report, its clock too (of one moment the greatest name or offset);
+-- What a receiver says of itself is as of its latest report, its clock and where it reports from too (of one moment the greatest);
 -- when it last reported only grows.
 insert into receiver (
     receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
-    server_minute, server, last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at
+    server_minute, server, last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at,
+    origin_minute, bucket_id, token
 )
-select * from unnest(
+select
+    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version, server_minute, server,
+    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at, origin_minute, nullif(bucket_id, 0), token
+from unnest(
     $receiver_ids::bigint[], $owner_ids::bigint[], $installation_ids::bigint[], $platform_minutes::bigint[],
     $platforms::text[], $app_version_minutes::bigint[], $app_versions::text[], $server_minutes::bigint[], $servers::text[],
-    $last_receipt_minutes::bigint[], $last_heartbeat_minutes::bigint[], $clock_offsets::bigint[], $clock_said_at::bigint[]
+    $last_receipt_minutes::bigint[], $last_heartbeat_minutes::bigint[], $clock_offsets::bigint[], $clock_said_at::bigint[],
+    $origin_minutes::bigint[], $bucket_ids::bigint[], $tokens::text[]
+) as n (
+    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version, server_minute, server,
+    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at, origin_minute, bucket_id, token
 )
 on conflict (receiver_id) do update
 set platform = case
@@ -163,7 +171,17 @@ set platform = case
          and (receiver.clock_said_at is null or (excluded.clock_said_at, excluded.clock_offset)
              > (receiver.clock_said_at, receiver.clock_offset))
         then excluded.clock_offset else receiver.clock_offset end,
-    clock_said_at = greatest(receiver.clock_said_at, excluded.clock_said_at)
+    clock_said_at = greatest(receiver.clock_said_at, excluded.clock_said_at),
+    (origin_minute, bucket_id, token) = (
+        select o.origin_minute, o.bucket_id, o.token
+        from (
+            values
+                (receiver.origin_minute, receiver.bucket_id, receiver.token),
+                (excluded.origin_minute, excluded.bucket_id, excluded.token)
+        ) as o (origin_minute, bucket_id, token)
+        order by o.origin_minute desc, coalesce(o.bucket_id, 0) desc, o.token collate "C" desc
+        limit 1
+    )
 
 -- name: upsert_memberships
 insert into membership (channel_id, receiver_id, first_sent_at, last_sent_minute)

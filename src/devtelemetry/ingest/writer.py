@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from devtelemetry.ingest.batch import Batch, ClockSaid, Heartbeat
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
+from devtelemetry.ingest.said import ClockSaid, Heartbeat, OriginSaid
 from devtelemetry.model import (
     LostReports,
     ReportedMembership,
@@ -56,6 +57,7 @@ class Submission:
     clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
     # By platform and app version, how many times were refused as they are no milliseconds.
     wrong_times: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    origins: Sequence[OriginSaid] = ()  # likewise
     size_bytes: int = 0  # of the request, as it was sent
 
     @property
@@ -207,6 +209,7 @@ class GroupCommit:
             batch.add_runs(keyring, submission.runs)
             batch.add_lost(keyring, submission.lost)
             batch.add_clocks(keyring, submission.clocks)
+            batch.add_origins(keyring, submission.origins)
             batch.wrong_times.update(submission.wrong_times)
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05

@@ -27,6 +27,7 @@ from devtelemetry.store.repair import holding_ingest_out, rewriting
 from devtelemetry.store.sql import queries
 from devtelemetry.words import utc
 
+SILENT_AFTER = timedelta(days=90)
 LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
 
 _QUERIES = queries(__package__, "clean.sql")
@@ -50,9 +51,12 @@ async def clean(
     rules: AggregateRules,
     retention: timedelta,
     *,
+    silent_after: timedelta = SILENT_AFTER,
     now: Callable[[], datetime],
 ) -> CleanResult:
     """Drops every day that is older than `retention` and whose windows are all settled.
+
+    Receivers that nobody heard of for `silent_after` go with their memberships.
 
     Whole days of event time, oldest first. Does nothing if another server is cleaning. Opt-outs
     that are older go too, what was said of stays that ended before, and what a forget that died has
@@ -95,6 +99,8 @@ async def clean(
                     )
             await drop_outdated(connection, day_start_ms(oldest_day), lock_timeout=LOCK_TIMEOUT)
         await drop_surplus(connection)
+        before_ms = unix_ms(now()) - silent_after // timedelta(milliseconds=1)
+        await _expire(connection, day_start_ms(oldest_day), before_ms)
         await connection.execute(
             _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
         )
@@ -103,6 +109,23 @@ async def clean(
         _log.info("cleaned", day=day_name(day))
     await finish_forgetting(database)
     return CleanResult(tuple(map(day_name, dropped)), tuple(kept))
+
+
+async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) -> None:
+    """What is said of receivers goes with their samples, and they when they are long silent."""
+    await connection.execute(_QUERIES["forget_origins"], before_ms=oldest_day_kept)
+    # Ingest remembers memberships that are going.
+    async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
+        gone = await connection.fetch(
+            _QUERIES["expire_receivers"], before_ms=min(before_ms, oldest_day_kept)
+        )
+        if gone:
+            receivers = [row["receiver_id"] for row in gone]
+            installations = [row["installation_id"] or row["receiver_id"] for row in gone]
+            await connection.execute(_QUERIES["expire_memberships"], receiver_ids=receivers)
+            await connection.execute(
+                _QUERIES["expire_installations"], installation_ids=sorted(set(installations))
+            )
 
 
 async def make_days_ahead(

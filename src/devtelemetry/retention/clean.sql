@@ -86,3 +86,39 @@ on conflict do nothing
 
 -- name: delete_opt_outs
 delete from opt_out where forgotten_at < $before_ms::bigint
+
+-- name: forget_origins
+-- From where a receiver reported is kept as long as its samples.
+update receiver
+set bucket_id = null, token = '', origin_minute = 0
+where origin_minute > 0 and origin_minute < $before_ms::bigint
+
+-- name: expire_receivers
+-- Receivers that nobody heard of since then; no samples of theirs are kept. A cluster counts rows sent: returns them.
+delete from receiver
+where greatest(
+        coalesce(last_receipt_minute, 0), coalesce(last_heartbeat_minute, 0), platform_minute, app_version_minute,
+        server_minute, origin_minute, coalesce(clock_said_at, 0)
+    ) < $before_ms::bigint
+returning receiver_id, installation_id
+
+-- name: expire_memberships
+with reports as (
+    delete from membership_report where receiver_id = any ($receiver_ids::bigint[])
+)
+delete from membership where receiver_id = any ($receiver_ids::bigint[])
+
+-- name: expire_installations
+-- What is known of installations beside their receivers, if none is left.
+with gone as (
+    select installation_id
+    from unnest($installation_ids::bigint[]) as n (installation_id)
+    where not exists (select from receiver where receiver.installation_id = n.installation_id)
+),
+runs as (
+    delete from report_run where installation_id in (select installation_id from gone)
+),
+lost as (
+    delete from lost_report where installation_id in (select installation_id from gone)
+)
+delete from corroborated_installation where installation_id in (select installation_id from gone)

@@ -122,6 +122,18 @@ delete from envelope_event
 where receiver_id = any ($receiver_ids::bigint[])
    or installation_id in (select installation_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[]))
 
+-- name: delete_corroborated
+-- That something of it was ever confirmed; of an installation that has another key it stays.
+delete from corroborated_installation
+where installation_id in (
+    select coalesce(installation_id, receiver_id)
+    from forgotten_receiver
+    where receiver_id = any ($receiver_ids::bigint[])
+      and (installation_id is null or installation_id not in (
+          select installation_id from receiver where installation_id is not null
+      ))
+)
+
 -- name: release_receivers
 -- From here on they are as if they had never been here.
 delete from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[])

@@ -77,6 +77,7 @@ async def ingest_endpoint(
         service,
         needs_token=settings.require_tokens or not is_open,
         shares_port=settings.workers > 1,
+        proxies=settings.trusted_proxies,
     )
     bound = _listen(server, settings, port)
     async with writer:

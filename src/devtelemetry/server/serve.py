@@ -194,6 +194,8 @@ async def _http(app: object, settings: Settings) -> AsyncIterator[int]:
         http="h11",  # whatever else is installed: clients of old see the same answers
         ws="websockets-sansio",
         lifespan="on",  # of the dashboard
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[bound]), name="http")

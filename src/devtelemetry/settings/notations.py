@@ -4,6 +4,7 @@ Each notation is a type for pydantic, which reads and checks the value, and says
 told about it. Bounds stand with the setting (`ge`, `le`).
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -215,6 +216,16 @@ def _parse_origins(value: object) -> tuple[str, ...]:
     return names
 
 
+def _parse_addresses(value: object) -> tuple[str, ...]:
+    names = _parse_names(value)
+    for name in names:
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            raise ValueError(f"does not do: {name} is no IP address") from None
+    return names
+
+
 def _pairs(value: object, what: str) -> Mapping[str, object]:
     """NAME=VALUE, separated by commas; a mapping is taken as it is."""
     if isinstance(value, Mapping):
@@ -259,6 +270,11 @@ Origins: TypeAlias = Annotated[
         "scheme, host and port as in https://app.example or http://localhost:3000, without a path "
         "and without the scheme's own port, separated by commas",
     ),
+]
+Addresses: TypeAlias = Annotated[
+    tuple[str, ...],
+    PlainValidator(_parse_addresses),
+    Notation("ADDRESSES", "IP addresses, separated by commas"),
 ]
 Lateness: TypeAlias = Annotated[
     Mapping[

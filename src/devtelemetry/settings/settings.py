@@ -26,6 +26,7 @@ from devtelemetry.settings.names import ENVIRONMENT_PREFIX
 from devtelemetry.settings.notations import (
     LONGEST,
     Address,
+    Addresses,
     DatabaseUrl,
     DefaultText,
     Directory,
@@ -120,6 +121,11 @@ class Settings(BaseSettings):
         description="Web pages that may push samples from a browser, by their origin. Pages of "
         "this server's own address need not be named; all others are refused.",
     )
+    trusted_proxies: Annotated[Addresses, DefaultText("none")] = Field(
+        (),
+        description="Addresses of proxies in front of this server. What they say in "
+        "X-Forwarded-For of whom they speak for is believed; of all others it is ignored.",
+    )
     workers: WholeNumber = Field(
         1,
         ge=1,
@@ -133,6 +139,13 @@ class Settings(BaseSettings):
         le=LONGEST,
         description="How long samples are kept, by event time and in whole days. They stay longer "
         "until every window over them is settled. Older samples are refused.",
+    )
+    silent_after: Duration = Field(
+        timedelta(days=90),
+        ge=timedelta(days=14),
+        le=LONGEST,
+        description="Receivers that nobody heard of for so long are deleted, with what is known of "
+        "their part in channels.",
     )
     clock_skew: Duration = Field(
         timedelta(hours=1),

@@ -40,6 +40,7 @@ class Keyring:
         self.owner = self._cached(b"owner")
         self.installation = self._cached(b"installation")
         self._peer = self._cached(b"peer")
+        self.bucket = self._cached(b"bucket")
         self._receivers: Recent[tuple[str, str, Source], ReceiverIds] = Recent()
         self._kinds: Recent[tuple[Source, str], int] = Recent()
 

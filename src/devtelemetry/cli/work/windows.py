@@ -60,7 +60,13 @@ async def clean(settings: Settings) -> None:
     rules = aggregate_rules(settings)
     async with opened_database(settings) as database, rules_in_force(database, rules):
         clock = await agreed_clock(settings, database)
-        result = await retention.clean(database, rules, settings.retention, now=clock.now)
+        result = await retention.clean(
+            database,
+            rules,
+            settings.retention,
+            silent_after=settings.silent_after,
+            now=clock.now,
+        )
     for day in result.dropped:
         say(f"dropped {day}")
     for day, reason in result.kept:

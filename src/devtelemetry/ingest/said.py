@@ -1,0 +1,64 @@
+"""What a request says of those who report, and what it shows of them. Pure."""
+
+from typing import NamedTuple
+
+
+class Description(NamedTuple):
+    """What a receiver says of itself. The greatest is believed: the latest."""
+
+    minute: int  # of created_at
+    name: str
+
+
+NOT_SAID = Description(0, "")
+
+
+class Clock(NamedTuple):
+    """How far a receiver's clock is off. The greatest is believed: the latest."""
+
+    said_at: int  # created_at of the push
+    offset: int  # ms, the server's less its own
+
+
+class Origin(NamedTuple):
+    """Whence a receiver reports. The greatest is believed: the latest."""
+
+    minute: int  # of created_at
+    bucket_id: int  # of its network; 0: not known
+    token: str  # the name of its token; empty: it has none
+
+
+NOWHERE = Origin(0, 0, "")
+
+
+class Heartbeat(NamedTuple):
+    """A push without samples: still reporting, nothing new."""
+
+    receiver_public_key: str
+    installation_id: str
+    platform: str
+    app_version: str
+    created_at: int
+    server: str = ""
+
+
+class ClockSaid(NamedTuple):
+    """What a push shows of a receiver's clock; the fields as in Clock."""
+
+    receiver_public_key: str
+    installation_id: str
+    offset: int
+    said_at: int
+
+
+class OriginSaid(NamedTuple):
+    """What a push shows of where a receiver reports from.
+
+    network  as runtime/network.py names it; empty: not known
+    """
+
+    receiver_public_key: str
+    installation_id: str
+    network: str
+    token: str
+    created_at: int

@@ -1,0 +1,45 @@
+"""Behind which network an address is: what many invented installations have in common."""
+
+import ipaddress
+from collections.abc import Collection
+
+_PREFIXES = {4: 24, 6: 48}
+
+
+def network_of(address: str) -> str:
+    """The /24 of an IPv4 address, the /48 of an IPv6 one; empty if it is no address."""
+    ip = _parsed(address)
+    if ip is None:
+        return ""
+    return str(ipaddress.ip_network((ip, _PREFIXES[ip.version]), strict=False))
+
+
+def client_address(peer: str, forwarded_for: str | None, proxies: Collection[str]) -> str:
+    """The address of who asks: that of the peer, or what a trusted proxy says that it is.
+
+    forwarded_for  the header X-Forwarded-For; each proxy adds its peer at the end
+    proxies        addresses of proxies that are believed
+    """
+    if peer not in proxies:
+        return peer
+    for hop in reversed((forwarded_for or "").split(",")):
+        address = hop.strip()
+        if address and address not in proxies:
+            return address
+    return peer
+
+
+def peer_address(peer: str) -> str:
+    """Of what gRPC calls a peer: `ipv4:192.0.2.1:50123`, `ipv6:%5B2001:db8::1%5D:50123`."""
+    _, _, rest = peer.partition(":")
+    address, _, _ = rest.rpartition(":")
+    return address.replace("%5B", "").replace("%5D", "").strip("[]")
+
+
+def _parsed(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return mapped or ip

@@ -1,0 +1,202 @@
+"""What one liar, or many behind one network, may do to the figures. An app's token is no secret."""
+
+from collections.abc import Iterable
+from itertools import chain
+from random import Random
+
+import pytest
+
+from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.ingest.said import Heartbeat, OriginSaid
+from devtelemetry.model import DAY_MS, HOUR_MS, MINUTE_MS, ReportedMembership, Sample
+from devtelemetry.store.database import Database
+from devtelemetry.store.repair import repair
+from support.store import START, compute_window
+
+END = START + HOUR_MS
+HONEST = [f"honest{number}" for number in range(20)]
+MESSAGES = [f"m{number}" for number in range(100)]
+LIARS = [f"liar{number}" for number in range(60)]
+
+
+def held(message: str, key: str, installation: str = "", *, sent_at: int = 0) -> Sample:
+    sent_at = sent_at or START + (1 + sum(message.encode()) % 50) * MINUTE_MS
+    return Sample(
+        message, "c", key, sent_at, sent_at + 2_000, installation or key, received_at=sent_at + 800
+    )
+
+
+def honest_world(loss: float = 0.025) -> list[Sample]:
+    dice = Random(1)
+    around = [
+        held(f"at{sent_at}", one, sent_at=sent_at)
+        for sent_at in (START - MINUTE_MS, END)
+        for one in HONEST
+    ]
+    return around + [
+        held(message, one) for message in MESSAGES for one in HONEST if dice.random() >= loss
+    ]
+
+
+async def push(
+    database: Database,
+    samples: Iterable[Sample],
+    *,
+    joined: Iterable[str] = (),
+    alive: Iterable[str] = HONEST,
+    networks: dict[str, str] | None = None,
+) -> None:
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    batch.add_samples(writer.keyring, samples)
+    members = list(joined)
+    batch.add_memberships(
+        writer.keyring,
+        [ReportedMembership("c", key, key, END, START - DAY_MS, 0) for key in members],
+    )
+    for key in chain(alive, members):
+        batch.add_heartbeat(writer.keyring, Heartbeat(key, key, "", "", END + MINUTE_MS))
+    batch.add_origins(
+        writer.keyring,
+        [OriginSaid(key, key, network, "", END) for key, network in (networks or {}).items()],
+    )
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=END)
+    await repair(database)
+
+
+async def test_what_one_installation_invents_under_any_number_of_keys_is_unconfirmed(
+    database: Database,
+) -> None:
+    await push(database, honest_world())
+    before = await compute_window(database)
+    invented = [
+        held(f"invented{number}", key, "liar") for number in range(30) for key in ("one", "two")
+    ]
+    await push(database, invented)
+    after = await compute_window(database)
+    assert after.counts == before.counts
+    assert after.reliability == before.reliability
+    assert (before.figures.unconfirmed, after.figures.unconfirmed) == (0, 30)
+    assert after.channels[0].figures.unconfirmed == 30
+
+
+async def test_neither_do_two_keys_make_a_quorum(database: Database) -> None:
+    await push(database, honest_world())
+    before = await compute_window(database, quorum=2)
+    await push(database, [held("invented", key, "liar") for key in ("one", "two", "three")])
+    assert (await compute_window(database, quorum=2)).counts == before.counts
+
+
+async def test_a_broken_uplink_counts_up_to_a_tenth_and_is_shown_beyond(
+    database: Database,
+) -> None:
+    await push(database, honest_world(loss=0))
+    lost = [f"lost{number}" for number in range(12)]
+    await push(database, [held(message, "honest0") for message in lost[:11]])
+    found = (await compute_window(database)).channels[0]
+    # 11 of 111 messages, of which 19 others lack each.
+    assert (found.counts.missing, found.figures.unconfirmed) == (11 * 19, 0)
+    await push(database, [held(message, "honest0") for message in lost])
+    found = (await compute_window(database)).channels[0]
+    assert (found.counts.missing, found.figures.unconfirmed) == (0, 12)
+
+
+async def test_a_channel_where_one_alone_is_heard_is_still_there(database: Database) -> None:
+    await push(database, [held(message, "honest0") for message in MESSAGES], joined=HONEST)
+    window = await compute_window(database)
+    (found,) = window.channels
+    assert not found.comparable
+    assert found.counts.receivers == 20
+    assert (found.counts.expected, found.figures.unconfirmed) == (0, 100)
+    assert window.figures.unconfirmed == 100
+
+
+async def test_who_only_says_to_be_in_is_shown_apart(database: Database) -> None:
+    await push(database, honest_world())
+    before = await compute_window(database)
+    await push(database, [], joined=LIARS)
+    after = await compute_window(database)
+    assert after.counts == before.counts
+    assert (before.figures.silent_members, after.figures.silent_members) == (0, 60)
+
+
+async def test_a_member_whom_others_know_counts_with_everything_missing(
+    database: Database,
+) -> None:
+    """A total loss is a loss: whoever holds what others hold, in any channel, is somebody."""
+    await push(database, honest_world(loss=0))
+    elsewhere = [held("x", one)._replace(channel_id="d") for one in ("known", "honest0")]
+    await push(database, elsewhere, joined=["known", "unknown"])
+    window = await compute_window(database)
+    (found,) = (one for one in window.channels if one.channel_id == "c")
+    assert (found.counts.receivers, found.counts.missing) == (21, 100)
+    assert found.figures.silent_members == 1
+
+
+async def test_it_is_remembered_who_was_known(database: Database) -> None:
+    hour_before = START - HOUR_MS + MINUTE_MS
+    elsewhere = [
+        held("x", one, sent_at=hour_before)._replace(channel_id="d") for one in ("known", "honest0")
+    ]
+    await push(database, [*honest_world(loss=0), *elsewhere], joined=["known"])
+    assert (await compute_window(database)).figures.silent_members == 1
+    await compute_window(database, START - HOUR_MS)
+    window = await compute_window(database)
+    assert (window.figures.silent_members, window.counts.missing) == (0, 100)
+
+
+@pytest.mark.parametrize("liars", [1, 9])
+async def test_one_date_more_moves_no_message(liars: int, database: Database) -> None:
+    await push(database, honest_world())
+    before = await compute_window(database)
+    await push(
+        database,
+        [
+            held(message, liar, sent_at=held(message, liar).sent_at - 5 * DAY_MS)
+            for message in MESSAGES
+            for liar in LIARS[:liars]
+        ],
+    )
+    after = await compute_window(database)
+    assert after.counts.messages == before.counts.messages
+    assert after.counts.missing == before.counts.missing
+
+
+async def test_who_only_claims_to_be_the_author_does_not_move_delays(database: Database) -> None:
+    wrote = [held(message, "author")._replace(sent_by_receiver=True) for message in MESSAGES]
+    wrote = [sample._replace(received_at=sample.sent_at) for sample in wrote]
+    await push(database, [*honest_world(), *wrote])
+    before = await compute_window(database)
+    claims = [
+        sample._replace(
+            receiver_public_key="liar",
+            installation_id="liar",
+            received_at=sample.sent_at - 10 * MINUTE_MS,
+        )
+        for sample in wrote
+    ]
+    await push(database, claims)
+    after = await compute_window(database)
+    assert after.figures.delays == before.figures.delays
+
+
+async def test_invented_installations_behind_one_network_have_one_word(
+    database: Database,
+) -> None:
+    networks = {one: f"192.0.{number}.0/24" for number, one in enumerate(HONEST)}
+    await push(database, honest_world(), networks=networks)
+    before = await compute_window(database)
+    invented = [held(f"invented{number}", liar) for number in range(30) for liar in LIARS[:8]]
+    await push(database, invented, networks=dict.fromkeys(LIARS[:8], "198.51.100.0/24"))
+    after = await compute_window(database)
+    assert after.counts == before.counts
+    assert after.figures.unconfirmed == 30
+
+
+async def test_where_all_are_behind_one_network_it_says_nothing(database: Database) -> None:
+    """A server behind a proxy that it does not know sees one address."""
+    everyone = dict.fromkeys([*HONEST, *LIARS], "192.0.2.0/24")
+    await push(database, honest_world(), networks=everyone)
+    assert (await compute_window(database)).figures.unconfirmed == 0
