@@ -9,10 +9,18 @@ import pytest
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.ingest.said import Heartbeat, OriginSaid
-from devtelemetry.model import DAY_MS, HOUR_MS, MINUTE_MS, ReportedMembership, Sample
+from devtelemetry.model import (
+    DAY_MS,
+    HOUR_MS,
+    MINUTE_MS,
+    Dimension,
+    Outcome,
+    ReportedMembership,
+    Sample,
+)
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
-from support.store import START, compute_window
+from support.store import START, compute_window, empty
 
 END = START + HOUR_MS
 HONEST = [f"honest{number}" for number in range(20)]
@@ -200,3 +208,54 @@ async def test_where_all_are_behind_one_network_it_says_nothing(database: Databa
     everyone = dict.fromkeys([*HONEST, *LIARS], "192.0.2.0/24")
     await push(database, honest_world(), networks=everyone)
     assert (await compute_window(database)).figures.unconfirmed == 0
+
+
+async def test_types_without_end_are_one(database: Database) -> None:
+    """Of a channel 20 types are told apart; figures of its whole do not depend on what is."""
+    typed = [
+        sample._replace(message_type=f"type{sum(sample.message_id.encode()) % 60}")
+        for sample in honest_world()
+    ]
+    mine = [held(f"mine{n}", "honest1")._replace(message_type=f"mine{n}") for n in range(5)]
+    wrote = [
+        held(f"wrote{n}", "honest2")._replace(
+            message_type=f"type{n}", sent_by_receiver=True, outcome=Outcome.SEND_FAILED
+        )
+        for n in range(8)
+    ]
+    samples = [*typed, *mine, *wrote]
+    await push(database, [sample._replace(message_type="one") for sample in samples])
+    one = await compute_window(database)
+    await empty(database)
+    await push(database, samples)
+    many = await compute_window(database)
+    assert many.counts == one.counts
+    assert many.figures == one.figures
+    types = {group.value for group in many.groups if group.dimension is Dimension.MESSAGE_TYPE}
+    assert len(types) == 21
+    assert "(other)" in types
+    of_types = [g.counts for g in many.groups if g.dimension is Dimension.MESSAGE_TYPE]
+    assert sum(counts.missing for counts in of_types) == one.counts.missing
+    assert sum(counts.messages for counts in of_types) == one.counts.messages
+
+
+async def test_of_what_receivers_say_of_themselves_the_most_frequent_is_shown(
+    database: Database,
+) -> None:
+    """Whoever invents versions, platforms and servers makes no more groups by it."""
+    several = [f"{one}-{copy}" for one in HONEST for copy in range(12)]
+    said = {one: f"v{number % 80}" for number, one in enumerate(several)}
+    samples = [
+        held(message, one)._replace(platform=said[one], app_version=said[one], server=said[one])
+        for message in MESSAGES[:3]
+        for one in several
+    ]
+    wrote = [samples[number]._replace(message_id=f"own{number}") for number in range(240)]
+    wrote = [sample._replace(sent_by_receiver=True) for sample in wrote]
+    await push(database, [*samples, *wrote], alive=several)
+    window = await compute_window(database)
+    for dimension in Dimension:
+        groups = [group for group in window.groups if group.dimension is dimension]
+        assert len(groups) <= 51
+        if dimension is not Dimension.PATH:
+            assert sum(group.counts.missing for group in groups) == window.counts.missing

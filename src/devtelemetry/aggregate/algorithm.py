@@ -17,6 +17,15 @@ from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import arrays, load, queries
 
+MOST_KINDS = 20
+"""Types of messages: so many of a channel are told apart"""
+
+MOST_VALUES = 50
+"""Values of a dimension: so many of a window or channel are shown apart"""
+
+MOST_CLASSES = 200
+"""Combinations of what receivers say of themselves: so many are told apart by author"""
+
 MOST_REASONS = 20
 """Why pairs are missing: so many reasons of a window or channel are told apart"""
 
@@ -24,7 +33,7 @@ _HELD = load(__package__, "held.sql")
 _CORROBORATED = load(__package__, "corroborated.sql")
 _COUNTED = load(__package__, "counted.sql")
 _CLAIMED = load(__package__, "claimed.sql")
-_RELIABILITY = load(__package__, "reliability.sql", **SQL, **OUTCOMES, **OF_AUTHORS)
+_RARE_KINDS = queries(__package__, "rare_kinds.sql")
 _QUERIES = queries(__package__)
 
 # A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
@@ -81,11 +90,6 @@ async def run_algorithm(
 
     table  groups by these two at once take the place of those by author and path
     """
-    reliability = (
-        _RELIABILITY
-        if table is None
-        else load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_table(*table))
-    )
     unmeasured = await not_measured(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     quorum: dict[str, Any] = {"quorum": rules.quorum}
@@ -100,13 +104,15 @@ async def run_algorithm(
     channels = [row["channel_id"] for row in await connection.fetch(_QUERIES["measured_channels"])]
     await connection.execute(_FOR_HELD.format(kb=held_kb))
     await connection.execute(_HELD, **span)
+    told = await _put_rare_kinds_together(connection)
     said: dict[str, Any] = await stays_of(connection, window, channels)
     await connection.execute(_FOR_THE_REST)
     await connection.execute(_CORROBORATED)
     await connection.execute(_COUNTED, **span, **membership, **fewest, **holes, **said)
     await connection.execute(_CLAIMED, **quorum, **fewest, weight_cap=rules.weight_cap)
+    of_authors = OF_AUTHORS if table is None else of_table(*table)
     rows = await connection.fetch(
-        reliability,
+        load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_authors, **told),
         **span,
         **quorum,
         **fewest,
@@ -116,10 +122,12 @@ async def run_algorithm(
         last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
         smallest_group=rules.smallest_group,
         most_reasons=MOST_REASONS,
+        most_values=MOST_VALUES,
+        most_classes=MOST_CLASSES,
         audit_channels=_like(AUDIT_CHANNELS + "*"),
     )
     # A transaction may compute once more.
-    await connection.execute("drop table measured, held, counted, claimed")
+    await connection.execute("drop table measured, held, rare_kind, counted, claimed")
     return computed(rows)
 
 
@@ -142,6 +150,19 @@ async def not_measured(connection: Connection, rules: AggregateRules) -> dict[st
         "status_go_kinds": [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
         "unmeasured_patterns": [pattern for pattern, _ in patterns],
         "pattern_is_status_go": [is_status_go for _, is_status_go in patterns],
+    }
+
+
+async def _put_rare_kinds_together(connection: Connection) -> Mapping[str, str]:
+    """Returns the texts of reliability.sql: the kind that a receipt counts for."""
+    await connection.execute(_RARE_KINDS["find"], most_kinds=MOST_KINDS)
+    if not await connection.fetchval(_RARE_KINDS["any"]):
+        return {"told_kind": "kind", "rare_kinds": ""}
+    for name in ("put_measured_together", "put_held_together"):
+        await connection.execute(_RARE_KINDS[name])
+    return {
+        "told_kind": "coalesce(together, kind)",
+        "rare_kinds": "left join rare_kind using (channel_id, kind)",
     }
 
 

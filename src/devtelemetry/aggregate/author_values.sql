@@ -25,7 +25,11 @@ concerned as materialized (
 size_of_author_value as materialized (
     select
         *,
-        receivers < $smallest_group::integer or (unsaid = 0 and authors < $smallest_group::integer) as is_hidden
+        receivers < $smallest_group::integer
+        or (unsaid = 0 and authors < $smallest_group::integer)
+        or row_number() over (
+            partition by is_window, level, dimension order by receivers desc, value collate "C"
+        ) > $most_values::integer as is_hidden
     from (
         select
             is_window,

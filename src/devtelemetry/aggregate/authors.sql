@@ -2,6 +2,7 @@
 -- over receivers that are alike. A part of reliability.sql; docs/algorithm.md, "Authors and paths".
 --
 -- in   {cell_kind}      what of a message's kind is told apart: kind, or 0
+--      {class_key}      what tells classes of receivers apart
 --      {class_traits}   what of receivers is told apart: platform, app_version and server, each as it is or as ''
 --      {tells_authors}  whether authors are told apart; if not, receivers are the clusters
 --      {cluster}        of messages that nobody says to have written: null, or where receivers are the clusters receiver_id
@@ -58,23 +59,35 @@ author_kind as materialized (
     group by channel_id, a.kind, author_id
 ),
 
--- Receivers that count, those that are alike under one number. is_whole: nothing limits what is expected of it.
+-- Receivers that count, those that are alike under one number; beyond the most frequent classes all others are alike. So
+-- the cost is linear, whatever receivers say of themselves. is_whole: nothing limits what is expected of it.
 member as materialized (
     select
-        *,
-        dense_rank() over (order by platform, app_version, server) as class
+        channel_id,
+        receiver_id,
+        spans,
+        holes,
+        is_whole,
+        case when rank <= $most_classes::integer then rank else 0 end as class,
+        case when rank <= $most_classes::integer then platform else '(other)' end as platform,
+        case when rank <= $most_classes::integer then app_version else '(other)' end as app_version,
+        case when rank <= $most_classes::integer then server else '(other)' end as server
     from (
-        select
-            channel_id,
-            receiver_id,
-            expected as spans,
-            holes,
-            stays is null and from_sent_at is null and to_sent_at is null and holes is null as is_whole,
-            {class_traits}
-        from span_of_membership
-        join receiver using (receiver_id)
-        where channel_id in (select channel_id from message_kind)
-    ) counted
+        select *, dense_rank() over (order by size desc, platform, app_version, server) as rank
+        from (
+            select
+                channel_id,
+                receiver_id,
+                expected as spans,
+                holes,
+                stays is null and from_sent_at is null and to_sent_at is null and holes is null as is_whole,
+                {class_traits},
+                count(*) over (partition by {class_key}) as size
+            from span_of_membership
+            join receiver using (receiver_id)
+            where channel_id in (select channel_id from message_kind)
+        ) counted
+    ) ranked
 ),
 
 class_of_channel as materialized (
@@ -273,7 +286,7 @@ value_of_cell as materialized (
     from cell
     join class_of_channel c using (channel_id, class)
     left join receiver author on author.receiver_id = author_id and {tells_authors}
-    left join sample_kind using (kind)
+    left join kind_of_channel using (channel_id, kind)
     cross join lateral (values {author_values}) as counted_for (dimension, value)
 ),
 

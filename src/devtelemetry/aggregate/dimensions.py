@@ -55,6 +55,7 @@ def _texts(
     """
     return {
         "cell_kind": "kind" if Dimension.MESSAGE_TYPE in by else "0::integer",
+        "class_key": ", ".join(trait for of, trait in _TRAITS.items() if of in by) or "true",
         "class_traits": ", ".join(
             trait if of in by else f"'' as {trait}" for of, trait in _TRAITS.items()
         ),

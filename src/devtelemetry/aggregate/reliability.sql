@@ -8,6 +8,7 @@
 --      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
 --      smallest_group           receivers; smaller groups are put together
 --      most_reasons             why pairs are missing: so many reasons are told apart
+--      most_values, most_classes   so many values of a dimension, and kinds of receivers, are told apart
 --      fewest_installations     as in claimed.sql
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
@@ -88,14 +89,15 @@ outside_stay as (
     select
         channel_id,
         receiver_id,
-        kind,
+        {told_kind} as kind,
         count(*) filter (where sent_by_receiver) as sent,
         array_agg(state) filter (where not sent_by_receiver) as states
     from receipt
     join part_stay using (channel_id, receiver_id)
+    {rare_kinds}
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and not stays @> sent_at
       and state < 4096
-    group by channel_id, receiver_id, kind
+    group by channel_id, receiver_id, {told_kind}
 ),
 
 -- ... within their holes and their stays, ...
@@ -103,15 +105,16 @@ in_hole as (
     select
         channel_id,
         receiver_id,
-        kind,
+        {told_kind} as kind,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
         array_agg(state) filter (where not sent_by_receiver) as states
     from receipt
     join hole_of_receiver using (receiver_id)
     left join part_stay using (channel_id, receiver_id)
+    {rare_kinds}
     where sent_at > $first_hole_after::bigint and sent_at < $last_hole_before::bigint and holes @> sent_at
       and (stays @> sent_at) is not false
-    group by channel_id, receiver_id, kind
+    group by channel_id, receiver_id, {told_kind}
 ),
 
 -- ... what is not in M, as far as it is not taken out by these two already, ...
@@ -119,12 +122,12 @@ left_out as (
     select
         channel_id,
         receiver_id,
-        r.kind,
+        l.kind,
         array_agg(sent_at) filter (where sent_by_receiver) as sent,
         array_agg(state) filter (where not sent_by_receiver) as states
     from left_out_message l
     cross join lateral (
-        select receiver_id, kind, sent_by_receiver, state
+        select receiver_id, sent_by_receiver, state
         from receipt
         where sent_at = l.sent_at and channel_id = l.channel_id and message_id = l.message_id
         offset 0  -- by the key, message by message
@@ -132,15 +135,16 @@ left_out as (
     left join part_stay using (channel_id, receiver_id)
     left join hole_of_receiver using (receiver_id)
     where sent_by_receiver or ((stays @> sent_at) is not false and (holes @> sent_at) is not true)
-    group by channel_id, receiver_id, r.kind
+    group by channel_id, receiver_id, l.kind
 ),
 
 -- ... and what receivers are only known to have sent, without a receipt of it.
 only_sent as (
-    select channel_id, receiver_id, kind, array_agg(sent_at) as sent_at
+    select channel_id, receiver_id, {told_kind} as kind, array_agg(sent_at) as sent_at
     from receipt
+    {rare_kinds}
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and state >= 4096
-    group by channel_id, receiver_id, kind
+    group by channel_id, receiver_id, {told_kind}
 ),
 
 -- Pairs by the state of their receipt: all of them, without what is taken out.
@@ -303,6 +307,17 @@ expectation as (
     left join unsent_by own using (channel_id, receiver_id, kind)
 ),
 
+-- What the types are called. A channel has few of them: what is rare is one, together.
+kind_of_channel as materialized (
+    select
+        channel_id,
+        kind,
+        case when (channel_id, kind) in (select channel_id, together from rare_kind) then '(other)' else message_type end
+            as message_type
+    from message_kind
+    join sample_kind using (kind)
+),
+
 -- What was expected of each receiver in each channel, kind by kind, and who it is: the pairs (results/columns.py) that
 -- all figures are sums of.
 kind_of_membership as materialized (
@@ -326,7 +341,7 @@ kind_of_membership as materialized (
         by_resend
     from expectation
     join receiver using (receiver_id)
-    join sample_kind using (kind)
+    join kind_of_channel using (channel_id, kind)
 ),
 
 -- Why pairs are missing: by class and by the reason that is given.
@@ -349,7 +364,9 @@ reason_of_membership as materialized (
     join span_of_membership using (channel_id, receiver_id)
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and outcome <= 2
       and expected @> sent_at and (holes @> sent_at) is not true
-      and (channel_id, kind) in (select channel_id, kind from message_kind)
+      and (channel_id, kind) in (
+          select channel_id, kind from message_kind union all select channel_id, kind from rare_kind
+      )
       and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
     group by channel_id, receiver_id, outcome, reason
     union all

@@ -61,7 +61,7 @@ value_of_membership as materialized (
 -- include: author_values.sql
 
 -- A value that few receivers share is put together with others, until these are not few: values from the one that
--- fewest share. before: how many receivers those before it have. A receiver of several types is counted at the first
+-- fewest share; and so are values beyond the most frequent ones (after: how many are more frequent). before: how many receivers those before it have. A receiver of several types is counted at the first
 -- one; of the types of a channel each has all that count there.
 value_of_level as materialized (
     select
@@ -70,14 +70,22 @@ value_of_level as materialized (
         dimension,
         value,
         dimension <> ''
-        and (receivers < $smallest_group::integer or (before > 0 and before < $smallest_group::integer)) as is_rest
+        and (
+            receivers < $smallest_group::integer
+            or (before > 0 and before < $smallest_group::integer)
+            or after >= $most_values::integer
+        ) as is_rest
     from (
         select
             *,
             coalesce(sum(first_met) over (
                 partition by is_window, level, dimension order by receivers, value collate "C" desc
                 rows between unbounded preceding and 1 preceding
-            ), 0) as before
+            ), 0) as before,
+            count(*) over (
+                partition by is_window, level, dimension order by receivers, value collate "C" desc
+                rows between 1 following and unbounded following
+            ) as after
         from (
             select
                 false as is_window,
@@ -249,7 +257,7 @@ message_of_group as (
         from (
             select channel_id, message_type as value, sum(cardinality(timeline)) as messages
             from message_kind
-            join sample_kind using (kind)
+            join kind_of_channel using (channel_id, kind)
             group by channel_id, message_type
         ) of_type
         join shown using (channel_id, value)

@@ -54,14 +54,10 @@ async def running_jobs(
             await look(database, rules, max(ends), now=now)
 
     async def sweep() -> None:
-<<<<<<< HEAD
         await in_force.ensure()
-        await clean(database, rules, settings.retention, now=now)
-=======
         await clean(
             database, rules, settings.retention, silent_after=settings.silent_after, now=now
         )
->>>>>>> 381cca8 (ingest: whence a receiver reports, and whom nobody heard of for long goes; authors who contradict each other tell of no clock)
 
     async def locks() -> None:
         async with database.acquire() as connection:
