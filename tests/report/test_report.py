@@ -183,8 +183,8 @@ def test_what_the_windows_come_to_is_said_in_words() -> None:
     assert "90.00 % within 1 min, 90.00 % within 10 min, 90.00 % within 1 h." in said
     assert "Delay: p50 ≤ 1 min, p90 ≤ 1 min, p99 not reached." in said
     assert "About 12 more messages reached no receiver that reports (estimated)." in said
-    assert "In 1 of these windows one receiver alone could move R by more than 1.00 %" in said
-    assert "one receiver alone" not in printed([window], 80, influence_limit=0.3)
+    assert "In 1 of these windows one installation alone could move R by more than 1.00 %" in said
+    assert "one installation alone" not in printed([window], 80, influence_limit=0.3)
     assert "Together" not in printed([made_window(0, Counts(0, 0, 0, 0, 0))], 80)
 
 

@@ -46,7 +46,7 @@ _BUILD_SECONDS = 60.0  # a first look at a large deployment reads for some secon
 class Site:
     """What all pages rest on.
 
-    influence_limit  a window is marked if one receiver could move its reliability by more
+    influence_limit  a window is marked if one installation could move its reliability by more
     grpc_at          where the server listens for gRPC, HOST:PORT
     may_look         whether a session's cookie is good still
     asset            the version of the assets, in their address

@@ -101,6 +101,14 @@ TERMS: Mapping[str, str] = {
         "How many messages reached no receiver that reports. It is estimated from how many were "
         "seen once and how many twice."
     ),
+    "unconfirmed": (
+        "One installation, or all behind one network, alone says more than a tenth of a channel's "
+        "messages. That may be a broken uplink, or an invention. These messages are not counted."
+    ),
+    "silent members": (
+        "Receivers that say that they are in a channel, and of which nothing else is known: no "
+        "other installation confirms anything that they hold. They are not counted."
+    ),
     "side": (
         "If one version loses more as author than others do, whoever receives, its sending is at "
         "fault: a row is worse. If it loses more as receiver, whoever sends, a column is."

@@ -107,7 +107,7 @@ _OF_WINDOW = (
     ),
     _OfWindow(
         "devtelemetry_influence",
-        "How far leaving out one receiver could move devtelemetry_reliability, at most.",
+        "How far leaving out one installation could move devtelemetry_reliability, at most.",
         lambda window: window.figures.influence,
     ),
 )

@@ -54,11 +54,17 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
             f"About {words.count(unseen)} more messages reached no receiver that reports "
             "(estimated)."
         )
+    apart = words.apart(
+        sum(window.figures.unconfirmed for window in windows),
+        max((window.figures.silent_members for window in windows), default=0),
+    )
+    if apart:
+        yield Text(apart, style="yellow")
     influences = [window.figures.influence or 0.0 for window in windows]
     moved = [influence for influence in influences if influence > influence_limit]
     if moved:
         yield Text(
-            f"In {len(moved)} of these windows one receiver alone could move R by more than "
+            f"In {len(moved)} of these windows one installation alone could move R by more than "
             f"{words.percent(influence_limit)}, at most by {words.percent(max(moved))}.",
             style="yellow",
         )

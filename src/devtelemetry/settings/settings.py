@@ -241,8 +241,8 @@ class Settings(BaseSettings):
     )
     influence_limit: Share = Field(
         0.01,
-        description="A window is marked if leaving out one receiver could move its reliability by "
-        "more than this.",
+        description="A window is marked if leaving out one installation could move its "
+        "reliability by more than this.",
     )
     remote_write_url: Annotated[StoreUrl, DefaultText("none")] = Field(
         None,

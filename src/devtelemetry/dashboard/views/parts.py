@@ -94,8 +94,8 @@ def influence_notes(windows: Sequence[WindowReliability], limit: float) -> list[
     )
     return [
         (
-            f"{where} one receiver could move R by more than {words.percent(limit)}, at most by "
-            f"{words.percent(worst.figures.influence)}."
+            f"{where} one installation could move R by more than {words.percent(limit)}, at most "
+            f"by {words.percent(worst.figures.influence)}."
         )
     ]
 

@@ -106,7 +106,7 @@ def _middle_facts(window: WindowReliability) -> list[Fact]:
         )
     if figures.influence is not None:
         facts.append(
-            Fact("Influence", words.percent(figures.influence), "of one receiver", "influence")
+            Fact("Influence", words.percent(figures.influence), "of one installation", "influence")
         )
     if window.unseen is not None:
         facts.append(
@@ -116,6 +116,16 @@ def _middle_facts(window: WindowReliability) -> list[Fact]:
         facts.append(
             Fact("Sample coverage", words.percent(window.sample_coverage), "estimated",
                  "sample coverage")
+        )  # fmt: skip
+    if figures.unconfirmed:
+        facts.append(
+            Fact("Unconfirmed", words.count(figures.unconfirmed), "messages, not counted",
+                 "unconfirmed")
+        )  # fmt: skip
+    if figures.silent_members:
+        facts.append(
+            Fact("Silent members", words.count(figures.silent_members), "not counted",
+                 "silent members")
         )  # fmt: skip
     return facts
 

@@ -1,0 +1,19 @@
+"""What is shown apart from the figures, in words."""
+
+from devtelemetry.words.numbers import count
+
+
+def apart(unconfirmed: int, silent_members: int) -> str:
+    """A sentence of messages and members that are not counted; empty where there are none."""
+    said = []
+    if unconfirmed:
+        said.append(
+            f"{count(unconfirmed)} {'message' if unconfirmed == 1 else 'messages'} that one "
+            "installation or network alone reports, which is more than it is believed"
+        )
+    if silent_members:
+        said.append(
+            f"{count(silent_members)} {'member' if silent_members == 1 else 'members'} of whom "
+            "nothing else is known"
+        )
+    return f"Not counted: {', and '.join(said)}." if said else ""
