@@ -70,6 +70,19 @@ def test_a_settings_file_that_cannot_be_is_a_line(qt: "QGuiApplication", tmp_pat
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("account", [[], ["--account=ann"]])
+def test_where_the_app_made_no_settings_a_line_says_so_and_none_are_made(
+    qt: "QGuiApplication", tmp_path: Path, account: list[str]
+) -> None:
+    typo = tmp_path / "not" / "there" / "typo.db"
+    done = run_without(set(), f"--settings={typo}", *account)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert f"{typo}" in line
+    assert "there are no settings here" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_option_that_it_does_not_have_is_a_matter_of_usage() -> None:
     assert run_without(set(), "--color-scheme=pink").returncode == 2
 

@@ -15,9 +15,17 @@ if TYPE_CHECKING:
     from support.page import OpenPage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "desktop.md").read_text(encoding="utf-8")
-PROPERTIES = dict(re.findall(r"^\| `(\w+)` \| `(bool|int|QString|QDateTime)` \|", PAGE, re.M))
+PROPERTIES = dict(
+    re.findall(r"^\| `(\w+)` \| `(bool|int|QString|QDateTime|QVariantMap)` \|", PAGE, re.M)
+)
 METHODS = dict(re.findall(r"^\| `(\w+)\((\w*)\)` \|", PAGE, re.M))
-IN_QML = {"bool": "bool", "int": "int", "QString": "string", "QDateTime": "date"}
+IN_QML = {
+    "bool": "bool",
+    "int": "int",
+    "QString": "string",
+    "QDateTime": "date",
+    "QVariantMap": "var",
+}
 
 
 def fence(language: str) -> str:
@@ -72,6 +80,7 @@ def test_a_backend_of_the_documented_members_is_enough(open_page: "OpenPage") ->
         "lastSentAt": "new Date(NaN)",
         "waiting": "12",
         "sent": "'{}'",
+        "faults": "({})",
     }
     members = [
         f"property {IN_QML[kind]} {name}" + (f": {values[name]}" if name in values else "")

@@ -4,11 +4,12 @@ import itertools
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from devtelemetry.client import Build, Problem, Settings
+from support.clients import running_client
 
 if TYPE_CHECKING:
     from PySide6.QtCore import QRectF
@@ -49,6 +50,26 @@ def test_every_problem_is_told_in_words_with_what_to_do(
         assert note.description.removesuffix(f"detail of {problem}").strip()
         told.add(note.name)
     assert len(told) == len(Problem)
+
+
+def test_what_the_app_says_wrongly_and_what_lay_before_the_opt_in_is_shown(
+    open_page: "OpenPage", settings: Settings
+) -> None:
+    settings.enable()
+    page = open_page(settings)
+    page.find("Set aside: 0")
+    assert not page.has("Errors of the app")
+    assert not page.has("From before")
+    said: dict[str, Any] = {"channel_id": "c1", "sent_at": 1_772_445_600_000}
+    with running_client(settings, "127.0.0.1:1") as client:
+        client.message_received(message_id="m1", **said)  # long before
+        client.message_received(message_id="m2", **said | {"sent_at": 1_772_445_600})
+        client.message_received(message_id="m3", **said | {"sent_at": "today"})
+        page.eventually(lambda: page.has("Errors of the app: 2"))
+    errors = page.find("Errors of the app: 2")
+    assert "not_milliseconds: sent_at" in errors.description
+    assert "wrong_type: sent_at" in errors.description
+    page.find("From before: 1")
 
 
 def test_a_build_that_does_not_offer_telemetry_shows_none_of_it(

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from devtelemetry.client.blind import blind_channel, blind_message
-from devtelemetry.client.errors import BadSetting, ClientError
+from devtelemetry.client.errors import ClientError
 from devtelemetry.client.settings import Settings, Status
 from devtelemetry.client.show import iso, shown
-from devtelemetry.client.storage import is_settings_file, path_of, paths_of_all
+from devtelemetry.client.storage import settings_files
 
 SETTINGS_VARIABLE = "DEVTELEMETRY_CLIENT_SETTINGS"
 
@@ -92,13 +92,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _act(asked: argparse.Namespace) -> None:
     """On the settings of all accounts, or of one. Raises ClientError where there are none."""
-    path = path_of(getattr(asked, "settings", None) or default_path(), "")
-    if hasattr(asked, "account"):
-        path = path_of(path, asked.account)
-    paths = [path] if hasattr(asked, "account") else paths_of_all(path)
     # All looked at before any is touched: a file that is none of ours stays as it is.
-    if not paths or not all(file.is_file() and is_settings_file(file) for file in paths):
-        raise BadSetting(f"{path}: there are no settings here; the app that reports makes them")
+    paths = settings_files(
+        getattr(asked, "settings", None) or default_path(), getattr(asked, "account", None)
+    )
     for number, file in enumerate(paths):
         if len(paths) > 1:
             sys.stdout.write(f"{'' if not number else chr(10)}{file}\n")

@@ -103,13 +103,22 @@ def path_of(path: str | os.PathLike[str], account: str) -> Path:
     return absolute.with_name(f"{absolute.name}{_ACCOUNT}{digest}")
 
 
-def paths_of_all(path: Path) -> list[Path]:
-    """`path` and the files of accounts beside it, those that are there."""
-    beside = sorted(path.parent.glob(f"{glob.escape(path.name)}{_ACCOUNT}{'[0-9a-f]' * 32}"))
-    return [file for file in (path, *beside) if file.is_file()]
+def settings_files(path: str | os.PathLike[str], account: str | None) -> list[Path]:
+    """Those of one account, or of the app and all its accounts (None). Makes nothing.
+
+    Raises BadSetting where there are none, or where a file is none of ours.
+    """
+    named = path_of(path, account or "")
+    files = [named]
+    if account is None:
+        files += sorted(named.parent.glob(f"{glob.escape(named.name)}{_ACCOUNT}{'[0-9a-f]' * 32}"))
+    found = [file for file in files if file.is_file()]
+    if not found or not all(_is_settings_file(file) for file in found):
+        raise BadSetting(f"{named}: there are no settings here; the app that reports makes them")
+    return found
 
 
-def is_settings_file(path: Path) -> bool:
+def _is_settings_file(path: Path) -> bool:
     """Whether the file holds settings. Makes nothing. Raises Unwritable."""
     try:
         with contextlib.closing(

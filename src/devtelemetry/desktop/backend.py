@@ -130,6 +130,12 @@ class Backend(QObject):
     acknowledged = Property(int, lambda self: self._view.status.acknowledged, notify=changed)
     dropped = Property(int, lambda self: self._view.status.dropped, notify=changed)
     setAside = Property(int, lambda self: self._view.status.set_aside, notify=changed)
+    beforeOptIn = Property(int, lambda self: self._view.status.before_opt_in, notify=changed)
+    faults = Property(
+        "QVariantMap",  # type: ignore[arg-type] # Qt's name of it: there is no type
+        lambda self: dict(self._view.status.faults),
+        notify=changed,
+    )
     leaving = Property(int, lambda self: self._view.status.leaving, notify=changed)
     problem = Property(str, lambda self: str(self._view.status.problem or ""), notify=changed)
     problemDetail = Property(str, lambda self: self._view.status.detail, notify=changed)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from devtelemetry.client import ClientError, Settings
 from devtelemetry.client.cli import SETTINGS_VARIABLE, default_path
+from devtelemetry.client.storage import settings_files
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -33,8 +34,7 @@ def run(arguments: Sequence[str]) -> int:
             "there is no display to show the page on: DISPLAY and WAYLAND_DISPLAY are not set"
         )
     try:
-        path: Path = asked.settings or default_path()
-        path.parent.mkdir(parents=True, exist_ok=True)
+        (path,) = settings_files(asked.settings or default_path(), asked.account)
         settings = Settings(path)
     except (ClientError, OSError) as error:
         return _failed(str(error))
@@ -42,13 +42,19 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    text = "The Advanced settings page: the opt-in of this machine's node settings."
+    text = (
+        "The Advanced settings page: the opt-in of this machine's node settings. The file is its "
+        "app's to make."
+    )
     parser = argparse.ArgumentParser(prog="devtelemetry desktop", description=text)
     parser.add_argument(
         "--settings",
         type=Path,
         metavar="FILE",
         help=f"the node's settings (default: ${SETTINGS_VARIABLE}, else {default_path()})",
+    )
+    parser.add_argument(
+        "--account", default="", metavar="NAME", help="of an app with several accounts: this one"
     )
     parser.add_argument(
         "--color-scheme",

@@ -291,8 +291,24 @@
         <translation>Verworfen</translation>
     </message>
     <message>
-        <source>Reports that the server refused; each has its reason</source>
-        <translation>Meldungen, die der Server abgelehnt hat; bei jeder steht der Grund</translation>
+        <source>Reports that the server refused, or that cannot be sent; each has its reason</source>
+        <translation>Meldungen, die der Server abgelehnt hat oder die nicht gesendet werden können; bei jeder steht der Grund</translation>
+    </message>
+    <message>
+        <source>Reports set aside here because the app said them wrongly; its makers can repair it: %1</source>
+        <translation>Meldungen, die hier zurückgelegt wurden, weil die App sie falsch angibt; das können ihre Hersteller beheben: %1</translation>
+    </message>
+    <message>
+        <source>Errors of the app</source>
+        <translation>Fehler der App</translation>
+    </message>
+    <message>
+        <source>Messages sent before you opted in; nothing is kept of them</source>
+        <translation>Nachrichten von vor dem Einschalten; von ihnen wird nichts behalten</translation>
+    </message>
+    <message>
+        <source>From before</source>
+        <translation>Von vorher</translation>
     </message>
     <message>
         <source>Set aside</source>

@@ -6,6 +6,7 @@ Card {
 
     required property var backend
 
+    readonly property var faults: backend.faults
     readonly property bool hasSent: !isNaN(backend.lastSentAt.getTime())
 
     // What of it is the server's; ProblemNote says more.
@@ -55,8 +56,30 @@ Card {
     }
     Divider {}
     StateRow {
-        explanation: qsTr("Reports that the server refused; each has its reason")
+        explanation: qsTr("Reports that the server refused, or that cannot be sent; each has its reason")
         title: qsTr("Set aside")
         value: Theme.count(card.backend.setAside)
+    }
+    Divider {
+        visible: errors.visible
+    }
+    StateRow {
+        id: errors
+
+        explanation: qsTr("Reports set aside here because the app said them wrongly; its makers can repair it: %1").arg(Object.keys(card.faults).join(", "))
+        title: qsTr("Errors of the app")
+        value: Theme.count(Object.values(card.faults).reduce((sum, number) => sum + number, 0))
+        visible: Object.keys(card.faults).length > 0
+    }
+    Divider {
+        visible: early.visible
+    }
+    StateRow {
+        id: early
+
+        explanation: qsTr("Messages sent before you opted in; nothing is kept of them")
+        title: qsTr("From before")
+        value: Theme.count(card.backend.beforeOptIn)
+        visible: card.backend.beforeOptIn > 0
     }
 }
