@@ -298,7 +298,7 @@ def shown(
 ) -> Overview:
     anchor = windows[-1].window.end if windows else None
     reading = OverviewReading(
-        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, (), has_samples
+        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, (), (), has_samples
     )
     return overview(reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01)
 
@@ -322,7 +322,7 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
 
 def test_a_timeframe_without_a_window_yet_says_so() -> None:
     frames = [(FRAMES[0], [window()]), (FRAMES[1], [])]
-    reading = OverviewReading(ASKED, None, frames, [], None, None, (), True)
+    reading = OverviewReading(ASKED, None, frames, [], None, None, (), (), True)
     view = overview(reading, FRAMES, now=START, influence_limit=0.01)
     assert view.empty == ""
     assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")

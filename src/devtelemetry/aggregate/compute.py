@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+import structlog
+
 from devtelemetry.aggregate.algorithm import run_algorithm
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.due import ended_window
+from devtelemetry.aggregate.failed import failed_windows, forget_failure, note_failure
 from devtelemetry.aggregate.find_due import due_windows
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.summarize import summarize
@@ -25,11 +28,13 @@ from devtelemetry.store.database import Connection, Database, try_lock
 from devtelemetry.store.locks import Lock
 from devtelemetry.store.repair import repair, repaired_snapshot
 from devtelemetry.store.sql import queries
+from devtelemetry.words import utc
 
 _WAIT_SECONDS = 60  # for another computation, or an import
 _ATTEMPTS = 10
 
 _QUERIES = queries(__package__)
+_log = structlog.get_logger(__name__)
 
 
 async def compute_due(
@@ -41,7 +46,8 @@ async def compute_due(
 ) -> int:
     """Computes every window that is due, oldest first; returns how many.
 
-    0 as well if another server is at it, or an import must first be whole.
+    0 as well if another server is at it, or an import must first be whole. A window that fails is
+    set aside and tried again later: it stops no other.
     """
     computed = 0
     async with (
@@ -52,15 +58,40 @@ async def compute_due(
             return 0
         # Whether a window is due or not: little at a time, ingest waits the less for it.
         await repair(database)
+        waiting: set[str] = set()  # timeframes of which a window is set aside
+        failed = {
+            (one.timeframe, one.start): one
+            for one in await failed_windows(session, rules.membership)
+        }
         for timeframe, window in await due_windows(session, rules, now()):
+            before = failed.get((timeframe.name, window.start))
+            if before is not None and now() < before.tried_again_at:
+                waiting.add(timeframe.name)
+                continue
             started = time.monotonic()
-            result = await _compute(database, rules, timeframe, window, now())
+            try:
+                result = await _compute(database, rules, timeframe, window, now())
+            except Exception as error:
+                # If nothing can be noted either, it is not the window that fails.
+                await note_failure(database, rules, timeframe, window, error, now())
+                waiting.add(timeframe.name)
+                metrics.WINDOWS_FAILED.labels(timeframe.name).inc()
+                _log.exception(
+                    "a window could not be computed; it is tried again later",
+                    timeframe=timeframe.name,
+                    window=utc(window.start),
+                )
+                continue
+            if before is not None:
+                await forget_failure(session, rules, timeframe, window)
             metrics.WINDOW_SECONDS.labels(timeframe.name).observe(time.monotonic() - started)
             metrics.WINDOWS_COMPUTED.labels(timeframe.name, result.state.value).inc()
             computed += 1
             if on_window is not None:
                 on_window(result)
         for timeframe in rules.timeframes:
+            if timeframe.name in waiting:
+                continue
             metrics.WINDOW_LAG_SECONDS.labels(timeframe.name).set(0)
     return computed
 

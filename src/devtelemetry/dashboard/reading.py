@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
+from devtelemetry.aggregate.failed import FailedWindow, read_failed_windows
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.table import CrossTable, cross_table
 from devtelemetry.causes.document import page
@@ -76,6 +77,7 @@ class OverviewReading:
     days: Days | None
     worst: Worst | None
     findings: Sequence[Finding]
+    failed: Sequence[FailedWindow]
     has_samples: bool
 
 
@@ -198,6 +200,7 @@ class Reader:
             await self._days(asked.membership),
             worst,
             await read_findings(self._database),
+            await read_failed_windows(self._database, asked.membership),
             # PageState for where there is nothing else to say.
             any(found for _, found in latest) or await has_samples(self._database),
         )

@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 from rich.text import Text
 
 from devtelemetry import words
+from devtelemetry.aggregate.failed import read_failed_windows
 from devtelemetry.figures.clocks import read_clocks
 from devtelemetry.figures.read import (
     Selection,
@@ -73,6 +74,9 @@ async def print_report(database: Database, console: Console, asked: ReportReques
         console.print(of_clocks(clocks))
     for line in of_findings(await read_findings(database)):
         console.print(line)
+    for one in await read_failed_windows(database, asked.membership or MembershipPolicy.PRESENT):
+        said = words.failed(one.timeframe, one.start, one.failures, one.error)
+        console.print(Text(said, style="yellow"))
 
 
 def render(

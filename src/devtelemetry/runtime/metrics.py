@@ -108,6 +108,12 @@ WINDOWS_COMPUTED = Counter(
     ["timeframe", "state"],
     registry=REGISTRY,
 )
+WINDOWS_FAILED = Counter(
+    "devtelemetry_windows_failed_total",
+    "Windows that could not be computed; they are tried again.",
+    ["timeframe"],
+    registry=REGISTRY,
+)
 WINDOW_SECONDS = Histogram(
     "devtelemetry_window_seconds",
     "Time to compute one window.",

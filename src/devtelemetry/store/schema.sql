@@ -392,6 +392,17 @@ create table reliability_window (
 create index reliability_window_unpublished on reliability_window (membership, window_end)
 where case state when 'settled' then published_settled else published_provisional end is null;
 
+-- Windows that could not be computed. They are tried again, each time twice as long after.
+create table failed_window (
+    timeframe     text        not null,
+    window_start  timestamptz not null,
+    membership    text        not null,
+    failures      integer     not null,  -- in a row
+    failed_at     timestamptz not null,  -- last
+    error         text        not null,
+    primary key (timeframe, window_start, membership)
+);
+
 create table reliability_channel (
     channel_id        bigint      not null,
     timeframe         text        not null,

@@ -3,14 +3,14 @@
 numbers  ratios, counts, intervals, differences
 times    durations, delays, moments
 losses   what became of what is missing
-apart    what is not counted, and why
+apart    what is not counted, what could not be computed, and why
 sides    on whose side messages are lost
 names    names of things, and what stands where there is no figure
 texts    what clients sent
 tables   tables of a terminal; imported by itself, since it needs rich
 """
 
-from devtelemetry.words.apart import apart
+from devtelemetry.words.apart import apart, failed
 from devtelemetry.words.losses import LOSS_CLASSES, WAYS, losses, losses_of, ways, ways_of
 from devtelemetry.words.names import (
     DIMENSIONS,
@@ -60,6 +60,7 @@ __all__ = [
     "delay",
     "duration",
     "escaped",
+    "failed",
     "group",
     "interval",
     "losses",

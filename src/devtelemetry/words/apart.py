@@ -1,6 +1,9 @@
 """What is shown apart from the figures, in words."""
 
+from datetime import datetime
+
 from devtelemetry.words.numbers import count
+from devtelemetry.words.times import utc
 
 
 def apart(unconfirmed: int, silent_members: int) -> str:
@@ -17,3 +20,12 @@ def apart(unconfirmed: int, silent_members: int) -> str:
             "nothing else is known"
         )
     return f"Not counted: {', and '.join(said)}." if said else ""
+
+
+def failed(timeframe: str, start: datetime, failures: int, error: str) -> str:
+    """A sentence of a window that could not be computed."""
+    times = "once" if failures == 1 else f"{failures} times"
+    return (
+        f"The {timeframe} window of {utc(start)} could not be computed, {times} so far; it is "
+        f"tried again. {error}"
+    )

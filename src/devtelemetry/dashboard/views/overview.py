@@ -28,6 +28,8 @@ from devtelemetry.estimate.verdict import compare
 from devtelemetry.figures.derive import Totals, sum_of, totals_of
 from devtelemetry.model import MembershipPolicy, Timeframe, Window, WindowReliability, WindowState
 
+MOST_FAILED = 3  # windows that could not be computed, as far as they are shown
+
 
 def overview(
     reading: OverviewReading,
@@ -45,7 +47,14 @@ def overview(
         choices(asked, timeframes),
         latest,
         _overview_facts(reading, total),
-        [*_stale(reading, now), *influence_notes(reading.windows, influence_limit)],
+        [
+            *_stale(reading, now),
+            *(
+                words.failed(one.timeframe, one.start, one.failures, one.error)
+                for one in reading.failed[:MOST_FAILED]
+            ),
+            *influence_notes(reading.windows, influence_limit),
+        ],
         [FindingRow(one.where, one.what, one.remedy, one.see) for one in reading.findings],
         changes(reading.days, asked),
         _span_fact(asked, total),
