@@ -212,6 +212,13 @@ async def test_a_server_with_its_database_is_ready(database: Database) -> None:
         assert (answer.status_code, answer.text) == (200, "ok\n")
 
 
+async def test_probes_may_ask_for_the_head_alone(database: Database) -> None:
+    async with client_of(database) as client:
+        for path in ("/healthz", "/readyz"):
+            answer = await client.head(path)
+            assert (answer.status_code, answer.text) == (200, "")
+
+
 async def test_without_the_database_it_is_alive_and_not_ready() -> None:
     assert (await get(AwayDatabase(), "/healthz")).status_code == 200
     answer = await get(AwayDatabase(), "/readyz")

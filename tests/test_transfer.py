@@ -438,6 +438,58 @@ async def test_a_byte_order_mark_and_windows_line_ends_are_no_fault(database: Da
     assert told == Told()
 
 
+async def test_byte_order_marks_between_files_that_were_put_together_are_no_fault(
+    database: Database,
+) -> None:
+    mark = b"\xef\xbb\xbf"
+    one, two, three = (line(messageId=f"m{number}").rstrip() for number in range(3))
+    # The second file has no newline at its end; the last message is called as the joint looks.
+    named = line(messageId="}\ufeff{").replace(b"\\ufeff", mark)
+    found = await run_import(
+        database, [mark + one + b"\n", mark + two + mark + three + b"\n", mark + b"\n", named]
+    )
+    assert (found.imported, found.rejected) == (4, 0)
+    assert {json.loads(one)["messageId"] for one in (await exported(database)).splitlines()} == {
+        *("m0", "m1", "m2"),
+        "}\ufeff{",
+    }
+
+
+_DEEP = b"[" * 900 + b"]" * 900
+
+# What programs that write files do, and who wants to stop an import.
+_ODD_LINES = (
+    _DEEP,
+    b"[" * 100_000,
+    b'{"a":' * 10_000,
+    *(line(**{name: "DEEP"}).replace(b'"DEEP"', _DEEP) for name in (*FULL, "sequence", "outcome")),
+    *(line(sentAt="BIG").replace(b'"BIG"', big) for big in (b"9" * 400, b"1e400", b"-1e308")),
+    *(line(messageSize="BIG").replace(b'"BIG"', big) for big in (b"9" * 20, b"1e308", b"-0.0")),
+    run_line(lastSequence="BIG").replace(b'"BIG"', b"9" * 30),
+    membership_line(joinedAt="BIG").replace(b'"BIG"', b"9" * 30),
+    *(
+        b"null",
+        b"NaN",
+        b"[]",
+        b"\x00",
+        b"\xff\xfe{\x00",
+        b"}\xef\xbb\xbf{",
+        b'{"":""}',
+        b"\xef\xbb\xbf{",
+    ),
+    line(messageId="UNPAIRED").replace(b"UNPAIRED", b"\\ud800"),
+)
+
+
+async def test_no_line_stops_an_import_or_costs_a_good_one(database: Database) -> None:
+    written: list[bytes] = []
+    for number, odd in enumerate(_ODD_LINES):
+        written += [line(messageId=f"good-{number}"), odd]
+    found = await run_import(database, written)
+    assert found.imported == len(_ODD_LINES)
+    assert found.rejected == len(_ODD_LINES) + 1  # one of them has two parts
+
+
 async def test_unknown_fields_are_ignored_and_told_once_each(database: Database) -> None:
     told = Told()
     source = [line(mood="good", messageId=f"m{n}") for n in range(3)] + [

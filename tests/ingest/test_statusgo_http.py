@@ -542,6 +542,7 @@ async def test_health(service: Service) -> None:
     async with service.client() as client:
         assert (await client.get("/health")).status_code == 200
         assert (await client.get("/health/")).status_code == 200
+        assert (await client.head("/health")).status_code == 200
 
 
 async def test_the_interface_of_older_clients_is_not_in_the_documentation(service: Service) -> None:

@@ -210,12 +210,15 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
 
 
 def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | None]) -> None:
+    # What watches a server often asks with HEAD.
+    @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", summary="Alive", tags=["health"], response_class=PlainTextResponse)
     async def healthz() -> str:
         return "ok\n"
 
     one_at_a_time = asyncio.Lock()  # it writes, and anyone may ask
 
+    @app.head("/readyz", include_in_schema=False)
     @app.get(
         "/readyz",
         summary="Whether samples are taken in",

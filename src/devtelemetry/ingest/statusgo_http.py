@@ -111,7 +111,7 @@ def statusgo_router(
         for path in _paths(endpoint.name):
             router.add_api_route(path, _handler(interface, endpoint), methods=["POST"])
     for path in _paths("health"):
-        router.add_api_route(path, _health, methods=["GET"])
+        router.add_api_route(path, _health, methods=["GET", "HEAD"])
     return router
 
 

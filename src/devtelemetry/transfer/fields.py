@@ -111,7 +111,10 @@ def _reason(value: object) -> str:
 
 
 def show(value: object) -> str:
-    text = orjson.dumps(value).decode()
+    try:
+        text = orjson.dumps(value).decode()
+    except TypeError:
+        return "something nested too deeply"  # it reads deeper than it writes
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 

@@ -17,11 +17,13 @@ from devtelemetry.store.repair import rewriting
 from devtelemetry.store.sql import queries
 from devtelemetry.transfer.fields import BadLine, show
 from devtelemetry.transfer.files import MAX_LINE_BYTES, TransferError
-from devtelemetry.transfer.parse import Line, parse_line
+from devtelemetry.transfer.parse import Line, is_json, parse_line
 
 BATCH_SAMPLES = 5_000  # lines of one transaction
 RETRY_SECONDS = 60.0  # how long a batch is tried again: a database that restarts is back by then
 _WAIT_SECONDS = 7 * 86_400.0  # a lock is waited for as long as it takes
+
+_MARK = b"\xef\xbb\xbf"  # a byte order mark, with which some programs begin a file
 
 _QUERIES = queries(__package__, "transfer.sql")
 _WINDOWS = {"namespace": NAMESPACE, "lock": Lock.AGGREGATE}
@@ -179,25 +181,40 @@ class _Reader:
     def _said(self) -> Iterator[Line]:
         for line in self.lines:
             self.number += 1
-            if self.number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")  # noqa: PLW2901 - a byte order mark
-            if not line.strip():
-                continue
-            try:
-                if len(line) > MAX_LINE_BYTES:
-                    raise BadLine(f"longer than {MAX_LINE_BYTES} bytes")  # noqa: TRY301
-                said = parse_line(line, self.limits, on_unknown=self._note_unknown)
-            except BadLine as error:
-                self.rejected += 1
-                self.on_rejected(self.number, str(error))
-                if error.run is not None:
-                    yield Line(run=error.run)
-                continue
-            self.has_marks |= said.sample is not None and said.sample.created_at is None
-            yield said
+            for part in _parts(line):
+                said = self._parse(part)
+                if said is not None:
+                    yield said
+
+    def _parse(self, line: bytes) -> Line | None:
+        """What it says; None: nothing."""
+        if not line.strip():
+            return None
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise BadLine(f"longer than {MAX_LINE_BYTES} bytes")  # noqa: TRY301
+            said = parse_line(line, self.limits, on_unknown=self._note_unknown)
+        except BadLine as error:
+            self.rejected += 1
+            self.on_rejected(self.number, str(error))
+            return None if error.run is None else Line(run=error.run)
+        self.has_marks |= said.sample is not None and said.sample.created_at is None
+        return said
 
     def _note_unknown(self, name: str) -> None:
         # Bounded: names that differ from line to line would fill the memory.
         if name not in self.unknown and len(self.unknown) < 20:
             self.unknown.add(name)
             self.on_note(f"line {self.number}: the field {show(name)} is not known; ignored")
+
+
+def _parts(line: bytes) -> list[bytes]:
+    """Without byte order marks, which stand in the middle where files were put together.
+
+    In the middle of a line where the file before it has no newline at its end.
+    """
+    line = line.removeprefix(_MARK)
+    first, mark, rest = line.partition(b"}" + _MARK + b"{")
+    if not mark or is_json(line):  # then it is in a text
+        return [line]
+    return [first + b"}", *_parts(b"{" + rest)]

@@ -99,6 +99,14 @@ def parse_line(
     )
 
 
+def is_json(line: bytes) -> bool:
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return False
+    return True
+
+
 def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None) -> Line:
     said = _said(values, RUN_FIELDS, RUN_REQUIRED, on_unknown)
     is_lost = said.pop("lost", False)
