@@ -22,7 +22,7 @@ from support.synapse import Synapse
 from support.watched import Held, held
 
 _SUPPORT = Path(__file__).parents[1] / "tests" / "support"
-CLIENTS, CABLES, ROOM_COUNT = 15, 5, 3
+ROOM_COUNT = 3
 BETWEEN_MESSAGES = 0.7
 BETWEEN_KILLS, DOWN = 15.0, (10.0, 40.0)
 BETWEEN_CUTS, CUT = 25.0, (5.0, 20.0)
@@ -33,6 +33,7 @@ BLOCKED_MS = 5
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--messenger", choices=("xmpp", "matrix"), default="xmpp")
+    parser.add_argument("--clients", type=int, default=15, help="a third of them behind a cable")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
 
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> Result:
         directory = Path(name)
         server = stack.enter_context(ServerProcess(directory / "data"))
         make = _xmpp if options.messenger == "xmpp" else _matrix
-        network = stack.enter_context(make(directory, server.grpc))
+        network = stack.enter_context(make(directory, server.grpc, options.clients))
         started_ms = time.time_ns() // 1_000_000
         play = _Play(network, random.Random(options.seed))
         try:
@@ -71,11 +72,13 @@ class _Network:
 
 
 @contextlib.contextmanager
-def _xmpp(directory: Path, telemetry: str) -> Iterator[_Network]:
-    names = [f"user{number}" for number in range(CLIENTS)]
+def _xmpp(directory: Path, telemetry: str, number: int) -> Iterator[_Network]:
+    names = [f"user{one}" for one in range(number)]
     with ExitStack() as stack:
         prosody = stack.enter_context(Prosody(directory, names))
-        cables = {name: stack.enter_context(Cable(prosody.address)) for name in names[-CABLES:]}
+        cables = {
+            name: stack.enter_context(Cable(prosody.address)) for name in names[: number // 3]
+        }
         clients = []
         for name in names:
             address = cables[name].address if name in cables else prosody.address
@@ -102,13 +105,13 @@ def _xmpp(directory: Path, telemetry: str) -> Iterator[_Network]:
 
 
 @contextlib.contextmanager
-def _matrix(directory: Path, telemetry: str) -> Iterator[_Network]:
-    names = [f"user{number}" for number in range(CLIENTS)]
+def _matrix(directory: Path, telemetry: str, number: int) -> Iterator[_Network]:
+    names = [f"user{one}" for one in range(number)]
     with ExitStack() as stack:
         synapse = stack.enter_context(Synapse(directory))
         address = f"127.0.0.1:{synapse.port}"
         logins = {name: synapse.register(name) for name in names}
-        cables = {name: stack.enter_context(Cable(address)) for name in names[-CABLES:]}
+        cables = {name: stack.enter_context(Cable(address)) for name in names[: number // 3]}
         clients = [
             Driven(
                 _SUPPORT / "matrix_node.py",
@@ -182,12 +185,13 @@ class _Play:
         return [client for client in among if client.name not in self._away]
 
     def _say(self) -> None:
-        author = self.dice.choice(self._here(self.network.clients))
-        author.do("say", self.dice.choice(self.network.rooms))
+        room = self.dice.choice(self.network.rooms)
+        if here := self._here(self.network.clients):
+            self.dice.choice(here).do("say", room)
 
     def _kill(self) -> None:
         here = self._here(self.network.clients)
-        if len(here) < CLIENTS // 2:
+        if len(here) < len(self.network.clients) // 2:
             return
         client = self.dice.choice(here)
         self._away.add(client.name)
@@ -260,7 +264,7 @@ def _result(
         )
         figures[f"room {number}"] = {"true": [expected, missing], "measured": dict(counts)}
     measured_beside_true = Table(
-        f"{CLIENTS} clients, {len(network.rooms)} rooms, {options.minutes:.0f} minutes, "
+        f"{len(network.clients)} clients, {len(network.rooms)} rooms, {options.minutes:g} minutes, "
         f"{play.kills} kills, {play.cuts} cuts",
         ("room", "pairs", "missing", "true", "expected", "missing", "unknown", "measured", "points",
          "fetched", "by history"),

@@ -24,7 +24,7 @@ from devtelemetry.store.sql import arrays, queries
 SPAN_MS = DAY_MS
 """Before the end of the latest window: what is older is no news"""
 
-MOST_RECEIPTS = 200_000  # read in a second or two, however much there is
+MOST_RECEIPTS = 200_000  # looked at in some three seconds, however many there are
 MOST_CHANNELS = 500
 MOST_MEMBERSHIPS = 200_000
 MOST_SUSPECTS = 100  # channels of a version whose messages are held against each other
