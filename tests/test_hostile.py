@@ -1,6 +1,9 @@
 """What hostile clients may cost: a server stays up and answers honest ones."""
 
 import gzip
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +14,7 @@ import pytest
 
 from devtelemetry.ingest.check import MAX_REQUEST_BYTES
 from devtelemetry.ingest.grpc_server import TRANSPORT_BYTES
+from devtelemetry.server.connections import HEADER_SECONDS, MOST_OF_ADDRESS
 from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
 from support.server import ServerProcess
 
@@ -114,3 +118,89 @@ def test_by_http_neither_one_leaves_memory(
         before = resident_mib(asked.pid)
         assert push_json(asked, JSON_BODIES[name], REQUESTS) == statuses
         assert resident_mib(asked.pid) - before < LEFT_MIB
+
+
+def _call(channel: grpc.Channel, method: str) -> Any:
+    return channel.stream_stream(method, None, None)
+
+
+def held_open(server: ServerProcess, method: str, calls: int, first: bytes | None) -> list[Any]:
+    """Calls that say `first`, and then nothing; each channel has a connection of its own."""
+    ended = threading.Event()
+
+    def silence() -> Iterator[bytes]:
+        if first is not None:
+            yield first
+        ended.wait()
+
+    held: list[Any] = [ended]
+    for number in range(calls):
+        if number % 60 == 0:
+            channel = grpc.insecure_channel(
+                server.grpc, options=[("grpc.use_local_subchannel_pool", 1), ("n", number)]
+            )
+            held.append(channel)
+        held.append(_call(channel, method)(silence()))
+    return held
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("method", "first"),
+    [
+        (f"/{SERVICE}/Push", None),
+        ("/grpc.health.v1.Health/Watch", b""),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", b""),
+    ],
+)
+def test_calls_that_are_held_open_starve_nobody(
+    method: str, first: bytes | None, open_server: ServerProcess
+) -> None:
+    held = held_open(open_server, method, 600, first)
+    try:
+        with grpc.insecure_channel(open_server.grpc) as channel:
+            push: Any = channel.unary_unary(f"/{SERVICE}/Push", None, None)
+            body = telemetry_pb2.PushRequest(
+                samples=[telemetry_pb2.Sample(message_id="m")]
+            ).SerializeToString()
+            for _ in range(20):
+                answer = telemetry_pb2.PushResponse.FromString(push(body, timeout=30))
+                assert len(answer.rejections) == 1
+    finally:
+        held[0].set()
+        for channel in held:
+            if isinstance(channel, grpc.Channel):
+                channel.close()
+
+
+@pytest.mark.slow
+def test_silent_connections_leave_room_for_others(open_server: ServerProcess) -> None:
+    host, _, port = open_server.http.rpartition(":")
+    silent = [socket.create_connection((host, int(port))) for _ in range(400)]
+    try:
+        slow = silent[0]
+        slow.sendall(b"GET /readyz HTTP/1.1\r\nHost: x\r\n")
+        refused = sum(is_closed(one) for one in silent)
+        assert refused >= 400 - MOST_OF_ADDRESS
+        for one in silent[300:]:
+            one.close()
+        # Others are of the same address here, so some must go first.
+        for one in silent[1:50]:
+            one.close()
+        time.sleep(0.5)
+        assert httpx.get(f"http://{open_server.http}/healthz", timeout=10).status_code == 200
+        slow.settimeout(HEADER_SECONDS + 20)
+        assert slow.recv(100) == b"", "headers must come to an end"
+    finally:
+        for one in silent:
+            one.close()
+
+
+def is_closed(connection: socket.socket) -> bool:
+    connection.settimeout(0.05)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except ConnectionResetError:
+        return True

@@ -6,23 +6,27 @@ as a stream of one message, which looks the same on the wire: so its body is not
 before its token is known to be good.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from devtelemetry.ingest.check import MAX_REQUEST_BYTES
 from devtelemetry.ingest.push import Incoming, PushService, Refused, decode_binary
+from devtelemetry.model.errors import Busy
 from devtelemetry.runtime.network import client_address, peer_address
+from devtelemetry.runtime.slots import Slots
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
 # A larger request never reaches us: gRPC answers it with RESOURCE_EXHAUSTED, which tells a client
 # to try again. So that this happens to nonsense only, it is four times what is allowed.
 TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
 
-MAX_REQUESTS = 512  # under way at once; gRPC answers more with RESOURCE_EXHAUSTED
+MAX_REQUESTS = 4_096  # under way at once; gRPC answers more with RESOURCE_EXHAUSTED
+BODY_SECONDS = 30.0  # for a body to come, once its token is known to be good
+IDLE_SECONDS = 300  # after which a connection without a call is closed
 
 _Context = grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]
 
@@ -30,9 +34,17 @@ _Context = grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]
 def _handler(
     service: PushService, *, needs_token: bool, proxies: Collection[str]
 ) -> Callable[[object, _Context], Awaitable[telemetry_pb2.PushResponse]]:
+    bodies = Slots("push_body", crowded=256, most=1_024, seconds=BODY_SECONDS)
+
     async def push(_: object, context: _Context) -> telemetry_pb2.PushResponse:
         async def read() -> bytes:
-            body: Any = await context.read()
+            try:
+                async with bodies.hold():
+                    body: Any = await context.read()
+            except TimeoutError as error:
+                raise Refused(
+                    grpc.StatusCode.DEADLINE_EXCEEDED, "the body did not come in time"
+                ) from error
             if body is grpc.aio.EOF:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "there is no request")
             return bytes(body)
@@ -68,6 +80,40 @@ def _metadata(context: _Context, name: str) -> str | None:
     return None
 
 
+class _Health(health.aio.HealthServicer):
+    """Who watches for long makes room for others."""
+
+    _watchers = Slots("health_watch", crowded=32, most=64, seconds=3_600)
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
+        await _held(self._watchers, super().Watch(request, context), context)
+
+
+class _Reflection(reflection.aio.ReflectionServicer):
+    """Likewise."""
+
+    _asking = Slots("reflection", crowded=32, most=64, seconds=60)
+
+    async def ServerReflectionInfo(  # type: ignore[override]  # noqa: N802 - an async generator
+        self, request_iterator: Any, unused_context: Any
+    ) -> AsyncIterator[Any]:
+        answers: Any = super().ServerReflectionInfo(request_iterator, unused_context)
+        try:
+            async with self._asking.hold():
+                async for answer in answers:
+                    yield answer
+        except (Busy, TimeoutError):
+            await unused_context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many ask at once")
+
+
+async def _held(slots: Slots, call: Awaitable[None], context: Any) -> None:
+    try:
+        async with slots.hold():
+            await call
+    except (Busy, TimeoutError):
+        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch at once")
+
+
 def make_server(
     service: PushService, *, needs_token: bool, shares_port: bool, proxies: Collection[str] = ()
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
@@ -83,6 +129,7 @@ def make_server(
             ("grpc.so_reuseport", int(shares_port)),
             # What is buffered before a request is even looked at: streams × TRANSPORT_BYTES.
             ("grpc.max_concurrent_streams", 64),
+            ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1_000),
         ],
         maximum_concurrent_rpcs=MAX_REQUESTS,
     )
@@ -94,11 +141,10 @@ def make_server(
     server.add_generic_rpc_handlers(
         [grpc.method_handlers_generic_handler(SERVICE, {"Push": handler})]
     )
-    health_servicer = health.aio.HealthServicer()
+    health_servicer = _Health()
     health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-    reflection.enable_server_reflection(
-        (SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME), server
-    )
+    add_reflection: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
+    add_reflection(_Reflection((SERVICE, health.SERVICE_NAME, reflection.SERVICE_NAME)), server)
     return server, health_servicer
 
 

@@ -108,6 +108,13 @@ WINDOWS_COMPUTED = Counter(
     ["timeframe", "state"],
     registry=REGISTRY,
 )
+PLACES_REFUSED = Counter(
+    "devtelemetry_places_refused_total",
+    "Connections and calls that were refused, or that had to leave, since there were too many or "
+    "they took too long.",
+    ["kind"],
+    registry=REGISTRY,
+)
 WINDOWS_FAILED = Counter(
     "devtelemetry_windows_failed_total",
     "Windows that could not be computed; they are tried again.",

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import sys
@@ -19,6 +20,7 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.runtime.garbage import relax
 from devtelemetry.runtime.hosts import is_loopback
+from devtelemetry.server.connections import limited_protocol
 from devtelemetry.server.endpoint import GRACE_SECONDS, ingest_endpoint
 from devtelemetry.server.jobs import running_jobs
 from devtelemetry.server.wiring import (
@@ -34,6 +36,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, list_tokens
 from devtelemetry.v1 import SERVICE
 
+_DESCRIPTORS = 65_536
 _log = structlog.get_logger(__name__)
 
 
@@ -46,6 +49,7 @@ async def serve(settings: Settings) -> None:
     process serves from the same data directory.
     """
     relax()
+    _take_descriptors()
     # Before anything listens: these may ask DNS.
     rules, access = aggregate_rules(settings), http_access(settings)
     stop = asyncio.Event()
@@ -115,6 +119,14 @@ async def serve(settings: Settings) -> None:
                 sys.stdout.flush()
                 await stop.wait()
                 _log.info("stopping")
+
+
+def _take_descriptors() -> None:
+    """As many as the system lets a process have: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 async def _check_exposure(
@@ -191,7 +203,8 @@ async def _http(app: object, settings: Settings) -> AsyncIterator[int]:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=int(GRACE_SECONDS),
-        http="h11",  # whatever else is installed: clients of old see the same answers
+        # h11, whatever else is installed: clients of old see the same answers.
+        http=limited_protocol(settings.trusted_proxies),
         ws="websockets-sansio",
         lifespan="on",  # of the dashboard
         proxy_headers=bool(settings.trusted_proxies),

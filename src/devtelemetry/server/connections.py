@@ -1,0 +1,85 @@
+"""Connections of HTTP: how many there may be, and how long each may take to say what it wants."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Collection
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from devtelemetry.runtime import metrics
+from devtelemetry.runtime.rates import address_key
+
+MOST_CONNECTIONS = 2_000
+MOST_OF_ADDRESS = 256  # of one IPv4 address, or of a /64
+HEADER_SECONDS = (
+    20.0  # from a connection, or the first byte of a request, to the end of its headers
+)
+
+
+def limited_protocol(proxies: Collection[str]) -> type[H11Protocol]:
+    """What uvicorn makes of each connection, with limits that all of them share.
+
+    proxies  addresses that speak for many
+    """
+    opened = Counter[str]()
+
+    class Limited(H11Protocol):
+        _address: str | None = None  # None: it is not counted
+        _deadline: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+            super().connection_made(transport)
+            host = self.client[0] if self.client else ""
+            address = address_key(host)
+            if opened.total() >= MOST_CONNECTIONS or (
+                opened[address] >= MOST_OF_ADDRESS and host not in proxies
+            ):
+                metrics.PLACES_REFUSED.labels("http_connection").inc()
+                transport.abort()
+                return
+            self._address = address
+            opened[address] += 1
+            self._await_request()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._release()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            if self.conn.their_state is not h11.IDLE:
+                self._stop_waiting()
+            elif self._deadline is None and self._address is not None:
+                self._await_request()
+
+        def handle_websocket_upgrade(self, event: h11.Request) -> None:
+            # Another protocol has the connection from here on.
+            self._release()
+            super().handle_websocket_upgrade(event)
+
+        def on_response_complete(self) -> None:
+            self._stop_waiting()
+            super().on_response_complete()
+
+        def _await_request(self) -> None:
+            self._deadline = self.loop.call_later(HEADER_SECONDS, self._give_up)
+
+        def _give_up(self) -> None:
+            metrics.PLACES_REFUSED.labels("http_headers").inc()
+            self.transport.abort()
+
+        def _stop_waiting(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _release(self) -> None:
+            self._stop_waiting()
+            if self._address is not None:
+                opened[self._address] -= 1
+                if not opened[self._address]:
+                    del opened[self._address]
+                self._address = None
+
+    return Limited
