@@ -56,7 +56,7 @@ from devtelemetry.store.database import Database
 HOUR = parse_timeframe("1h")
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00Z
 _LATER_MS = 30 * 24 * HOUR_MS  # after a world's start: its window is computed for the last time
-_RULES = AggregateRules((HOUR,))
+_RULES = AggregateRules((HOUR,), weight_cap=1.0)
 _SLOT_MS = 12 * HOUR_MS  # from the window of one world to that of the next, in one database
 
 

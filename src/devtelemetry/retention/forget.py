@@ -81,14 +81,22 @@ async def _take_receivers(connection: Connection, hashed: int) -> None:
 
 
 async def _delete_pending(connection: Connection, hashed: int) -> int:
+    rows = await connection.fetch(_QUERIES["pending"], hashed_id=hashed)
+    return await delete_taken(connection, [row["receiver_id"] for row in rows])
+
+
+async def delete_taken(connection: Connection, receivers: Sequence[int]) -> int:
+    """Deletes what receivers reported that are in forgotten_receiver; returns how many samples.
+
+    Raises Busy while another call deletes.
+    """
     # One at a time: of two who hold a message alone together, each would leave it to the other.
     async with try_lock(connection, Lock.FORGET) as is_ours:
         if not is_ours:
             raise Busy(
                 "what another receiver reported is being deleted; try again", retry_after_seconds=5
             )
-        rows = await connection.fetch(_QUERIES["pending"], hashed_id=hashed)
-        return await _delete_reported(connection, [row["receiver_id"] for row in rows])
+        return await _delete_reported(connection, receivers)
 
 
 async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> int:

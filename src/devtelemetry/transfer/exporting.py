@@ -1,6 +1,6 @@
 """All samples out of the database, as lines."""
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,13 +20,18 @@ _EXPORTED: tuple[tuple[str, Callable[[Mapping[str, Any]], bytes]], ...] = (
 )
 
 
-async def export_samples(database: Database) -> AsyncGenerator[bytes, None]:
-    """All samples, some thousand lines at a time, by event time, then the runs of numbers,
-    what is said to be lost, and the memberships that were reported: one state of the database.
+async def export_samples(
+    database: Database, receivers: Sequence[int] | None = None
+) -> AsyncGenerator[bytes, None]:
+    """All samples, or those of these receivers, some thousand lines at a time, by event time, then
+    the runs of numbers, what is said to be lost, and the memberships that were reported: one state
+    of the database.
 
     Raises Unavailable if the database cannot be reached.
     """
     async with repaired_snapshot(database) as connection:
         for query, as_line in _EXPORTED:
-            async for rows in connection.slices(_QUERIES[query], CURSOR_ROWS):
+            async for rows in connection.slices(
+                _QUERIES[query], CURSOR_ROWS, receiver_ids=receivers
+            ):
                 yield b"".join(map(as_line, rows))

@@ -29,7 +29,7 @@ select count(*) from dropped
 -- One row a sample or author's mark, by event time, in the order of receipt's key; of one outcome the first sample. The
 -- message's own columns are those of its first sample; the receiver's are the last it said. Absent: what nobody told. That
 -- an envelope could not be sent is of no use where it was seen. What could not be read is a sample of the messages that
--- came in its envelope; without any it is not written.
+-- came in its envelope; without any it is not written. receiver_ids, here and below: of these alone; NULL: of all.
 with told as (
     select
         r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote, r.received_at,
@@ -57,19 +57,24 @@ join message m on m.channel_id = r.channel_id and m.message_id = r.message_id
 join channel c on c.channel_id = r.channel_id
 join receiver v on v.receiver_id = r.receiver_id
 join sample_kind k on k.kind = r.kind
-where r.created_at is not null or r.outcome = 0 or not m.went_out
+where (r.created_at is not null or r.outcome = 0 or not m.went_out)
+  and ($receiver_ids::bigint[] is null or r.receiver_id = any ($receiver_ids::bigint[]))
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.outcome
 
 -- name: islands
 -- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.
 select installation_id, first_sequence, last_sequence, begins_at as first_sent_at, ends_at as last_sent_at
 from report_island
+where $receiver_ids::bigint[] is null
+   or installation_id in (select installation_id from receiver where receiver_id = any ($receiver_ids::bigint[]))
 order by installation_id, first_sequence
 
 -- name: lost
 -- Which of them are said to be lost.
 select installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
 from lost_report
+where $receiver_ids::bigint[] is null
+   or installation_id in (select installation_id from receiver where receiver_id = any ($receiver_ids::bigint[]))
 order by installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
 
 -- name: memberships
@@ -79,4 +84,5 @@ select
 from membership_report s
 join channel c on c.channel_id = s.channel_id
 join receiver v on v.receiver_id = s.receiver_id
+where $receiver_ids::bigint[] is null or s.receiver_id = any ($receiver_ids::bigint[])
 order by s.channel_id, s.receiver_id, s.created_at, s.joined_at, s.left_at

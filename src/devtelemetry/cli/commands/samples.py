@@ -1,12 +1,15 @@
 """`import`, `export` and `forget`."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from devtelemetry.cli.options import with_settings
 from devtelemetry.cli.running import run
+from devtelemetry.retention.exclude import Scope
 from devtelemetry.settings.settings import Settings
+from devtelemetry.store.keyring import parse_receiver
 
 _File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON; .gz is unpacked, - is stdin.")]
 
@@ -26,6 +29,36 @@ def export_samples(settings: Settings) -> None:
     from devtelemetry.cli.work import samples
 
     run(samples.export(settings))
+
+
+@with_settings()
+def exclude(
+    settings: Settings,
+    to: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where it is written to; it must not be there.")
+    ],
+    receiver: Annotated[
+        str, typer.Argument(metavar="RECEIVER", help="16 hexadecimal digits, as reports show it.")
+    ] = "",
+    scope: Annotated[
+        Scope, typer.Option("--with", help="Who goes with it: all of its installation or network.")
+    ] = Scope.RECEIVER,
+    token: Annotated[
+        str, typer.Option(metavar="NAME", help="All whose latest push came with this token.")
+    ] = "",
+) -> None:
+    """Take out what a liar reported; windows are computed without it. Import takes it back."""
+    from devtelemetry.cli.work import samples
+
+    if bool(receiver) == bool(token):
+        raise typer.BadParameter("allowed: either RECEIVER or --token NAME")
+    try:
+        wanted = parse_receiver(receiver) if receiver else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    if to.exists():
+        raise typer.BadParameter(f"{to} is there already; allowed: the name of a new file")
+    run(samples.exclude(settings, wanted, scope, token, to))
 
 
 @with_settings()

@@ -1,9 +1,17 @@
 """Samples in from a file, out again, and away."""
 
 import contextlib
+import os
+from pathlib import Path
 
 from devtelemetry.cli.output import say, tell, write_all
 from devtelemetry.cli.progress import bytes_bar
+from devtelemetry.retention.exclude import (
+    Scope,
+    receivers_of,
+    receivers_of_token,
+    take_out,
+)
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.garbage import relax
@@ -51,6 +59,28 @@ async def export(settings: Settings) -> None:
         contextlib.aclosing(export_samples(database)) as pieces,
     ):
         await write_all(pieces)
+
+
+async def exclude(
+    settings: Settings, receiver: int | None, scope: Scope, token: str, to: Path
+) -> None:
+    async with wiring.opened_database(settings) as database:
+        if receiver is None:
+            receivers = await receivers_of_token(database, token)
+        else:
+            receivers = await receivers_of(database, receiver, scope)
+        with to.open("xb") as file:
+            async with contextlib.aclosing(export_samples(database, receivers)) as pieces:
+                async for piece in pieces:
+                    file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        deleted = await take_out(database, receivers, now_ms=now_ms())
+    say(
+        f"took out {deleted} samples of {len(receivers)} "
+        f"{'receiver' if len(receivers) == 1 else 'receivers'}; windows are computed again. "
+        f"`devtelemetry import {to}` takes them back"
+    )
 
 
 async def forget(settings: Settings, key: str) -> None:

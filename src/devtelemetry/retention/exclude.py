@@ -1,0 +1,66 @@
+"""Taking out what somebody reported, of whom the operator knows that it is wrong.
+
+What is taken out is first written to a file, and `import` of that file takes it back.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from devtelemetry.model import MINUTE_MS
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.retention.forget import delete_taken
+from devtelemetry.store.database import Database
+from devtelemetry.store.keyring import receiver_name
+from devtelemetry.store.repair import holding_ingest_out, raise_epoch
+from devtelemetry.store.sql import queries
+
+_QUERIES = queries(__package__, "exclude.sql")
+
+
+class Scope(StrEnum):
+    """Who goes with a receiver."""
+
+    RECEIVER = "receiver"
+    INSTALLATION = "installation"
+    NETWORK = "network"
+
+
+async def receivers_of(database: Database, receiver_id: int, scope: Scope) -> Sequence[int]:
+    """Raises ConfigurationError if there is no such receiver."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(
+            _QUERIES["receivers_of"], receiver_id=receiver_id, scope=scope.value
+        )
+    if not rows:
+        raise ConfigurationError(
+            f"no receiver is called {receiver_name(receiver_id)}; allowed: 16 hexadecimal digits, "
+            "as `devtelemetry report missing` shows them"
+        )
+    return [row["receiver_id"] for row in rows]
+
+
+async def receivers_of_token(database: Database, token: str) -> Sequence[int]:
+    """Those whose latest push came with it. Raises ConfigurationError if there are none."""
+    async with database.acquire() as connection:
+        rows = await connection.fetch(_QUERIES["receivers_of_token"], token=token)
+    if not rows:
+        raise ConfigurationError(f"no receiver's latest push came with a token named {token}")
+    return [row["receiver_id"] for row in rows]
+
+
+async def take_out(database: Database, receivers: Sequence[int], *, now_ms: int) -> int:
+    """Deletes what these receivers reported, and has windows computed again without it.
+
+    What one of them pushes meanwhile is dropped, what comes afterwards is stored. Returns how many
+    samples went. Raises Busy while something else is being deleted.
+    """
+    async with database.acquire() as connection:
+        async with holding_ingest_out(connection):
+            await connection.fetch(_QUERIES["take_these"], receiver_ids=receivers)
+            await connection.execute(_QUERIES["delete_numbers_of"], receiver_ids=receivers)
+            await raise_epoch(connection)
+        deleted = await delete_taken(connection, receivers)
+        await connection.execute(
+            _QUERIES["reopen_windows"], now_minute=now_ms // MINUTE_MS * MINUTE_MS
+        )
+    return deleted
