@@ -15,8 +15,8 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.ingest.said import OriginSaid
-from devtelemetry.model import HOUR_MS, MINUTE_MS, Counts, Sample, parse_timeframe
-from devtelemetry.retention.exclude import Scope, receivers_of, receivers_of_token
+from devtelemetry.model import HOUR_MS, MINUTE_MS, Counts, Hand, Sample, parse_timeframe
+from devtelemetry.retention.exclude import receivers_of, receivers_of_token
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import receiver_name
@@ -116,15 +116,15 @@ def test_it_is_taken_out_of_settled_windows_and_back(
 async def test_who_goes_with_a_receiver(database: Database) -> None:
     ids = await push(database)
 
-    async def keys(scope: Scope) -> set[str]:
-        found = await receivers_of(database, ids["x"], scope)
+    async def keys(hand: Hand) -> set[str]:
+        found = await receivers_of(database, ids["x"], hand)
         return {key for key, receiver_id in ids.items() if receiver_id in found}
 
-    assert await keys(Scope.RECEIVER) == {"x"}
-    assert await keys(Scope.INSTALLATION) == {"x", "y"}
-    assert await keys(Scope.NETWORK) == {"x", "y", "z"}
+    assert await keys(Hand.RECEIVER) == {"x"}
+    assert await keys(Hand.INSTALLATION) == {"x", "y"}
+    assert await keys(Hand.NETWORK) == {"x", "y", "z"}
     assert set(await receivers_of_token(database, "app")) == {ids[key] for key in "xyz"}
     with pytest.raises(Exception, match="no receiver is called 00000000000004d2"):
-        await receivers_of(database, 1234, Scope.RECEIVER)
+        await receivers_of(database, 1234, Hand.RECEIVER)
     with pytest.raises(Exception, match="a token named nosuch"):
         await receivers_of_token(database, "nosuch")

@@ -38,6 +38,7 @@ from devtelemetry.model.results import (
 )
 from devtelemetry.model.samples import (
     EnvelopeEvent,
+    Hand,
     LostReports,
     MembershipReport,
     Outcome,
@@ -100,6 +101,7 @@ __all__ = [
     "EnvelopeEvent",
     "Figures",
     "Group",
+    "Hand",
     "Listen",
     "LossClass",
     "LossReason",

@@ -40,6 +40,14 @@ class SentAtClock(IntEnum):
     RECEIVER = 2  # the message carries no time
 
 
+class Hand(StrEnum):
+    """In whose hand receivers are: whose word it is that they say."""
+
+    RECEIVER = "receiver"
+    INSTALLATION = "installation"
+    NETWORK = "network"
+
+
 class Sample(NamedTuple):
     """One report of what became of one message at one receiver.
 

@@ -4,9 +4,8 @@ What is taken out is first written to a file, and `import` of that file takes it
 """
 
 from collections.abc import Sequence
-from enum import StrEnum
 
-from devtelemetry.model import MINUTE_MS
+from devtelemetry.model import MINUTE_MS, Hand
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.retention.forget import delete_taken
 from devtelemetry.store.database import Database
@@ -17,19 +16,11 @@ from devtelemetry.store.sql import queries
 _QUERIES = queries(__package__, "exclude.sql")
 
 
-class Scope(StrEnum):
-    """Who goes with a receiver."""
-
-    RECEIVER = "receiver"
-    INSTALLATION = "installation"
-    NETWORK = "network"
-
-
-async def receivers_of(database: Database, receiver_id: int, scope: Scope) -> Sequence[int]:
+async def receivers_of(database: Database, receiver_id: int, hand: Hand) -> Sequence[int]:
     """Raises ConfigurationError if there is no such receiver."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
-            _QUERIES["receivers_of"], receiver_id=receiver_id, scope=scope.value
+            _QUERIES["receivers_of"], receiver_id=receiver_id, hand=hand.value
         )
     if not rows:
         raise ConfigurationError(

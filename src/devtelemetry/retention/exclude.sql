@@ -5,7 +5,7 @@
 select other.receiver_id
 from receiver one
 join receiver other
-    on case $scope::text
+    on case $hand::text
         when 'installation' then
             coalesce(other.installation_id, other.receiver_id) = coalesce(one.installation_id, one.receiver_id)
         when 'network' then other.receiver_id = one.receiver_id or other.bucket_id = one.bucket_id

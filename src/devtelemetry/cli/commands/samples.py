@@ -7,7 +7,7 @@ import typer
 
 from devtelemetry.cli.options import with_settings
 from devtelemetry.cli.running import run
-from devtelemetry.retention.exclude import Scope
+from devtelemetry.model import Hand
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
 
@@ -40,9 +40,9 @@ def exclude(
     receiver: Annotated[
         str, typer.Argument(metavar="RECEIVER", help="16 hexadecimal digits, as reports show it.")
     ] = "",
-    scope: Annotated[
-        Scope, typer.Option("--with", help="Who goes with it: all of its installation or network.")
-    ] = Scope.RECEIVER,
+    hand: Annotated[
+        Hand, typer.Option("--with", help="Who goes with it: all of its installation or network.")
+    ] = Hand.RECEIVER,
     token: Annotated[
         str, typer.Option(metavar="NAME", help="All whose latest push came with this token.")
     ] = "",
@@ -58,7 +58,7 @@ def exclude(
         raise typer.BadParameter(str(error)) from None
     if to.exists():
         raise typer.BadParameter(f"{to} is there already; allowed: the name of a new file")
-    run(samples.exclude(settings, wanted, scope, token, to))
+    run(samples.exclude(settings, wanted, hand, token, to))
 
 
 @with_settings()

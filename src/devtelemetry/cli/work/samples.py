@@ -6,8 +6,8 @@ from pathlib import Path
 
 from devtelemetry.cli.output import say, tell, write_all
 from devtelemetry.cli.progress import bytes_bar
+from devtelemetry.model import Hand
 from devtelemetry.retention.exclude import (
-    Scope,
     receivers_of,
     receivers_of_token,
     take_out,
@@ -62,13 +62,13 @@ async def export(settings: Settings) -> None:
 
 
 async def exclude(
-    settings: Settings, receiver: int | None, scope: Scope, token: str, to: Path
+    settings: Settings, receiver: int | None, hand: Hand, token: str, to: Path
 ) -> None:
     async with wiring.opened_database(settings) as database:
         if receiver is None:
             receivers = await receivers_of_token(database, token)
         else:
-            receivers = await receivers_of(database, receiver, scope)
+            receivers = await receivers_of(database, receiver, hand)
         with to.open("xb") as file:
             async with contextlib.aclosing(export_samples(database, receivers)) as pieces:
                 async for piece in pieces:
