@@ -229,7 +229,9 @@ alter table reliability_window
     alter column recovered set default 0,
     alter column by_live set default 0,
     alter column by_history set default 0,
-    alter column by_resend set default 0;
+    alter column by_resend set default 0,
+    alter column unconfirmed set default 0,
+    alter column silent_members set default 0;
 alter table reliability_channel
     alter column unreadable set default 0,
     alter column dropped set default 0,
@@ -237,7 +239,9 @@ alter table reliability_channel
     alter column recovered set default 0,
     alter column by_live set default 0,
     alter column by_history set default 0,
-    alter column by_resend set default 0;
+    alter column by_resend set default 0,
+    alter column unconfirmed set default 0,
+    alter column silent_members set default 0;
 alter table reliability_group
     alter column unreadable set default 0,
     alter column dropped set default 0,
