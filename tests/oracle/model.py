@@ -379,8 +379,12 @@ def _pair(
         is_unknown=is_unknown,
         missing=missing,
         reason=reason,
-        is_corroborated=bool(message.installations - {installation_of(receiver)})
-        and not is_unknown,
+        # What another of its keys holds, it could have held as well.
+        is_corroborated=not is_unknown
+        and (
+            receiver not in message.vouchers
+            or bool(message.installations - {installation_of(receiver)})
+        ),
         is_recovered=receipt is not None and is_delivered and "unreadable" in receipt.created_at,
         via=receipt.via if receipt is not None and is_delivered else "",
         delivery_delay=delivery,

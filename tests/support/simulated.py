@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 
 from devtelemetry.model import HOUR_MS, MINUTE_MS, from_unix_ms, parse_timeframe, window_at
 from devtelemetry.simulator.reports import Part, Report, report
@@ -37,6 +38,7 @@ def measured(
     recorded_ms: Callable[[int], int] = lambda _: LATE_MS,
     until_ms: int = LATE_MS,
     says_what_it_lost: bool = False,
+    weight_cap: Fraction = Fraction(1, 10),
 ) -> OracleWindow:
     """What is to be measured of `world`.
 
@@ -110,4 +112,5 @@ def measured(
         numbers=numbers,
         lost=lost,
         memberships=memberships,
+        weight_cap=weight_cap,
     )

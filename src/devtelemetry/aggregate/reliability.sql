@@ -25,18 +25,13 @@ left_out_message as materialized (
     select channel_id, kind, message_id, sent_at from claimed where is_left_out
 ),
 
--- What is left of what one installation alone vouches for: each with the receivers of it that count and did not write it.
+-- What is left of what one installation alone vouches for: each with the receivers of it that do and did not write it.
 lone_pair as materialized (
     select channel_id, kind, receiver_id, message_id, sent_at
-    from claimed
-    join counted using (channel_id, installation_id)
-    where not is_left_out and not is_silent
-      and (channel_id, message_id, receiver_id) not in (
-          select channel_id, alone.message_id, alone.receiver_id
-          from measured
-          cross join lateral unnest(lone_voucher, lone_id, lone_is_sent) as alone (receiver_id, message_id, is_sent)
-          where is_sent
-      )
+    from measured
+    cross join lateral unnest(lone_voucher, lone_id, lone_sent_at, lone_is_sent)
+        as alone (receiver_id, message_id, sent_at, is_sent)
+    where not is_sent and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
 ),
 
 lone as (

@@ -189,7 +189,10 @@ def classified(
             left_out=left_out,
         )
         sequences.append(one)
-        outcomes.append(_outcomes(one, has, seen.not_sent, lone[row["installation_id"]]))
+        vouched = lone[row["installation_id"]] and set(has.positions).intersection(
+            lone[row["installation_id"]]
+        )
+        outcomes.append(_outcomes(one, has, seen.not_sent, vouched))
     return classify(sequences, seen.captures, burst), outcomes
 
 

@@ -199,7 +199,14 @@ with told as (
     union all
     select receiver_id, created_at from failure where outcome < 4
     union all
-    select receiver_id, created_at from unreadable_envelope
+    -- Those that stand for messages are in `failure`, with the first of them.
+    select receiver_id, created_at
+    from unreadable_envelope u
+    where not exists (
+        select
+        from message_envelope e
+        where e.envelope_id = u.envelope_id and u.channel_id in (0, e.channel_id)
+    )
 )
 update receiver v
 set last_receipt_minute = n.last_created_at / 60000 * 60000
