@@ -153,7 +153,8 @@ class AgreedClock:
                 await connection.execute(
                     _QUERIES["note_witness"], receiver_id=receiver_id, offset_ms=offset
                 )
-            await self.look()
+            # If that ends the doubt, it is noted at once: else these would vouch for the next one.
+            await self._look_and_note()
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
