@@ -19,7 +19,7 @@ from devtelemetry.ingest.batch import (
 )
 from devtelemetry.ingest.known import Writing
 from devtelemetry.ingest.messages import known_message
-from devtelemetry.ingest.receipts import store_receipts
+from devtelemetry.ingest.receipts import doubt_receivers, store_receipts
 from devtelemetry.model import EnvelopeEvent, Outcome
 from devtelemetry.store import states
 from devtelemetry.store.database import Row
@@ -102,12 +102,8 @@ async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int
         receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
         receipt.said |= SAID[Outcome.UNREADABLE]
         receipt.fail(Outcome.UNREADABLE, Failure(row["said_created_at"], row["reason"]))
-    if rows:
-        # Until it stood for a message, each showed that its receiver reports. Said again it is no
-        # news.
-        await writing.connection.execute(
-            _QUERIES["doubt_receivers"], receiver_ids=sorted({row["receiver_id"] for row in rows})
-        )
+    # Until it stood for a message, each showed that its receiver reports. Said again it is no news.
+    await doubt_receivers(writing, {row["receiver_id"] for row in rows})
     return await _store(writing, rows, receipts)
 
 

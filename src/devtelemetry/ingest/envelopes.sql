@@ -48,11 +48,6 @@ cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as
 where u.envelope_id = any ($envelope_ids::bigint[])
   and not exists (select from forgotten_receiver f where f.receiver_id = u.receiver_id)
 
--- name: doubt_receivers
-insert into doubted_receiver (receiver_id)
-select * from unnest($receiver_ids::bigint[])
-on conflict do nothing
-
 -- name: events
 -- What is said of the envelopes that these messages came in, and of the messages that came in these envelopes. Who does
 -- not say which receiver it is, is each receiver of its installation that reports the message or sent it. Not who is

@@ -114,8 +114,7 @@ async def store_receipts(
             doubted.add(row["receiver_id"])
         else:
             new += 1
-    if doubted:
-        await writing.connection.execute(_QUERIES["doubt_receivers"], receiver_ids=sorted(doubted))
+    await doubt_receivers(writing, doubted)
     await _write_memberships(writing, keys, values)
     last = await _last_created_at(writing, keys, values, all_new=all_new)
     return Written(new, changed, last)
@@ -197,6 +196,14 @@ async def _last_created_at(
         if created_at is not None and created_at > last.get(key[3], 0):
             last[key[3]] = created_at
     return last
+
+
+async def doubt_receivers(writing: Writing, receivers: Set[int]) -> None:
+    """Has repair find out when these last reported."""
+    if receivers:
+        await writing.connection.execute(
+            _QUERIES["doubt_receivers"], receiver_ids=sorted(receivers)
+        )
 
 
 async def doubt_messages(writing: Writing) -> list[int]:

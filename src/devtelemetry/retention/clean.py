@@ -30,7 +30,11 @@ from devtelemetry.words import utc
 SILENT_AFTER = timedelta(days=90)
 LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
 
-_QUERIES = queries(__package__, "clean.sql")
+_LAST_HEARD_OF = (
+    "greatest(coalesce(last_receipt_minute, 0), coalesce(last_heartbeat_minute, 0), "
+    "platform_minute, app_version_minute, server_minute, origin_minute, coalesce(clock_said_at, 0))"
+)
+_QUERIES = queries(__package__, "clean.sql", last_heard_of=_LAST_HEARD_OF)
 _log = structlog.get_logger(__name__)
 
 
@@ -114,11 +118,12 @@ async def clean(
 async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) -> None:
     """What is said of receivers goes with their samples, and they when they are long silent."""
     await connection.execute(_QUERIES["forget_origins"], before_ms=oldest_day_kept)
-    # Ingest remembers memberships that are going.
+    before_ms = min(before_ms, oldest_day_kept)
+    # Mostly there are none, and then ingest need not forget what it remembers.
+    if not await connection.fetchval(_QUERIES["has_silent_receivers"], before_ms=before_ms):
+        return
     async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
-        gone = await connection.fetch(
-            _QUERIES["expire_receivers"], before_ms=min(before_ms, oldest_day_kept)
-        )
+        gone = await connection.fetch(_QUERIES["expire_receivers"], before_ms=before_ms)
         if gone:
             receivers = [row["receiver_id"] for row in gone]
             installations = [row["installation_id"] or row["receiver_id"] for row in gone]

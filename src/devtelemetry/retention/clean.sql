@@ -93,13 +93,13 @@ update receiver
 set bucket_id = null, token = '', origin_minute = 0
 where origin_minute > 0 and origin_minute < $before_ms::bigint
 
+-- name: has_silent_receivers
+select exists (select from receiver where {last_heard_of} < $before_ms::bigint)
+
 -- name: expire_receivers
 -- Receivers that nobody heard of since then; no samples of theirs are kept. A cluster counts rows sent: returns them.
 delete from receiver
-where greatest(
-        coalesce(last_receipt_minute, 0), coalesce(last_heartbeat_minute, 0), platform_minute, app_version_minute,
-        server_minute, origin_minute, coalesce(clock_said_at, 0)
-    ) < $before_ms::bigint
+where {last_heard_of} < $before_ms::bigint
 returning receiver_id, installation_id
 
 -- name: expire_memberships
