@@ -155,6 +155,7 @@ def test_a_page_whose_origin_is_not_named_keeps_what_it_has(
             app = App(browser, server.http)
             app.opts()
             app.messages(1)
+            app.waits(1)  # kept, before the page goes
             with app.page.expect_event("requestfailed"):
                 app.page.reload()
             app.waits(1)
