@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from devtelemetry.aggregate.rules import Unmeasured
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.ingest.said import Heartbeat, OriginSaid
@@ -17,6 +18,7 @@ from devtelemetry.model import (
     Outcome,
     ReportedMembership,
     Sample,
+    Source,
 )
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
@@ -208,6 +210,34 @@ async def test_where_all_are_behind_one_network_it_says_nothing(database: Databa
     everyone = dict.fromkeys([*HONEST, *LIARS], "192.0.2.0/24")
     await push(database, honest_world(), networks=everyone)
     assert (await compute_window(database)).figures.unconfirmed == 0
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("message_type", ["TEXT", ""])
+async def test_who_reports_by_an_interface_without_tokens_hides_no_message_of_others(
+    message_type: str, together: bool, database: Database
+) -> None:
+    """Neither by a type nor in a channel that this interface does not measure."""
+    world = [sample._replace(message_type=message_type) for sample in honest_world()]
+    claims = [
+        held(message, "stranger")._replace(
+            message_type="STATUS_UPDATE", source=Source.STATUS_GO, created_at=START + MINUTE_MS
+        )
+        for message in MESSAGES
+    ]
+    for first, second in ((claims, world), (world, claims)):
+        await empty(database)
+        for samples in [[*first, *second]] if together else [first, second]:
+            await push(database, samples)
+        window = await compute_window(
+            database, unmeasured={Source.STATUS_GO: Unmeasured(("c",), ("STATUS_UPDATE",))}
+        )
+        assert window.counts.messages == len(MESSAGES)
+        async with database.acquire() as connection:
+            rows = await connection.fetch(
+                "select distinct source, message_type from receipt join sample_kind using (kind)"
+            )
+        assert [tuple(row) for row in rows] == [("grpc", message_type)]
 
 
 async def test_types_without_end_are_one(database: Database) -> None:

@@ -22,6 +22,7 @@ from devtelemetry.ingest.writer import GroupCommit, QueueLimits, Submission
 from devtelemetry.model import HOUR_MS
 from devtelemetry.model.errors import Busy, ConfigurationError
 from devtelemetry.runtime import metrics
+from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.rates import address_key
 from devtelemetry.store.database import Database
 from oracle.model import canonical
@@ -117,6 +118,7 @@ def opened(database: Database) -> Opener:
                     writer,
                     age_limits=AgeLimits(),
                     now_ms=clock,
+                    hosts=KnownHosts(frozenset({"test"}), loopback=False),
                     monotonic=clock.seconds,
                     requests_per_second=requests_per_second,
                     max_body_bytes=max_body_bytes,
@@ -184,6 +186,43 @@ class Counted:
             for name, value in self._values().items()
             if name.startswith(names) and value != self._start.get(name, 0)
         }
+
+
+# Whence it comes
+
+
+@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "http://test"}, 201),  # a page of this very server
+        ({"origin": "https://evil.example"}, 403),
+        ({"origin": "null"}, 403),
+        ({"host": "evil.example", "origin": "http://evil.example"}, 421),  # pointed here
+        ({"host": "evil.example"}, 421),
+    ],
+)
+async def test_a_web_page_elsewhere_reports_nothing(
+    service: Service, path: str, headers: dict[str, str], status: int
+) -> None:
+    counted = Counted()
+    # As a page may send it without asking first.
+    answer = await service.post(
+        f"/{path}", orjson.dumps([received()]), headers=headers | {"content-type": "text/plain"}
+    )
+    assert answer.status_code == status
+    assert counted.of("requests") == {f"requests {status}": 1}
+    stored = status == 201 and path == "record-metrics"
+    assert (await service.counts())["receipt"] == stored
+
+
+async def test_it_is_kept_behind_which_network_a_receiver_is(service: Service) -> None:
+    """So that all that are behind one are believed no more than one."""
+    for host, peer in (("192.0.2.1", "a"), ("192.0.2.2", "b"), ("198.51.100.1", "c")):
+        await service.post("/record-metrics", orjson.dumps([received(peerId=peer)]), host)
+    rows = await service.rows("select bucket_id, token from receiver")
+    assert sorted(Counter(bucket for bucket, _ in rows).values()) == [1, 2]
+    assert {token for _, token in rows} == {""}
 
 
 # What is acknowledged is stored
@@ -493,7 +532,7 @@ async def test_a_client_that_goes_away_leaves_nothing_behind(service: Service) -
         "method": "POST",
         "path": "/record-metrics",
         "query_string": b"",
-        "headers": [],
+        "headers": [(b"host", b"test")],
         "client": None,
     }
     await service.app(scope, receive, send)

@@ -32,7 +32,7 @@ from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
 from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.runtime.clock import now_ms
-from devtelemetry.runtime.hosts import KnownHosts
+from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
@@ -153,9 +153,7 @@ def _token_check(book: TokenBook) -> Callable[..., Awaitable[None]]:
 def _host_check(hosts: KnownHosts) -> Callable[..., Awaitable[None]]:
     async def check(request: Request) -> None:
         if not hosts.knows(request.headers.get("host")):
-            raise HTTPException(
-                421, "this host name is not known here; the setting `http_hosts` names more"
-            )
+            raise HTTPException(421, HOST_NOT_KNOWN)
 
     return check
 

@@ -63,17 +63,37 @@ RECEIVERS_CLOCK = CLOCKS[SentAtClock.RECEIVER]
 NO_CLOCK = 3
 
 
-class Typed(NamedTuple):
-    """What a sample says of its message's type. The least is believed: the first one."""
+# Of what interfaces say of a message's type the least counts, before all times: whoever is asked
+# for no token decides nothing about a message of those who may be.
+_RANKS = {Source.GRPC: 0, Source.STATUS_GO: 1}
 
+
+class Typed(NamedTuple):
+    """By which interface a message came, and what a sample of that says of its type. The least is
+    believed: of the better interface the first one that says a type.
+
+    created_at  NEVER, as sent_at is: it says none
+    """
+
+    rank: int
     created_at: int
     sent_at: int
     message_type: str
     source: Source
 
+    @property
+    def at(self) -> tuple[int, int] | None:
+        """createdAt and sentAt, as stored; None: it says no type."""
+        return None if self.created_at == NEVER else (self.created_at, self.sent_at)
+
+
+def typed_of(source: Source, message_type: str, at: tuple[int, int] | None) -> Typed:
+    """at  createdAt and sentAt of the sample that says it; None: none says a type"""
+    return Typed(_RANKS[source], *(at or (NEVER, NEVER)), message_type, source)
+
 
 class NewMessage(NamedTuple):
-    """created_at, sample: of the first one; typed: None if none says a type.
+    """created_at, sample: of the first one.
 
     settled_at  a sample that was created later, by no better clock, changes nothing
     """
@@ -81,7 +101,7 @@ class NewMessage(NamedTuple):
     created_at: int
     sample: Sample
     vote: Vote
-    typed: Typed | None
+    typed: Typed
     settled_at: int
 
 
@@ -295,7 +315,7 @@ class Batch:
 
     def add_origins(self, keyring: Keyring, origins: Iterable[OriginSaid]) -> None:
         for said in origins:
-            ids = keyring.receiver(said.receiver_public_key, said.installation_id)
+            ids = keyring.receiver(said.receiver_public_key, said.installation_id, said.source)
             receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
             bucket_id = keyring.bucket(said.network) if said.network else 0
             origin = Origin(floor_to_minute(said.created_at), bucket_id, said.token)
@@ -371,21 +391,19 @@ class Batch:
 
 def _new_message(sample: Sample, vote: Vote | None) -> NewMessage:
     if vote is None:
-        return NewMessage(NEVER, sample, (NO_CLOCK, NEVER, sample.sent_at), None, NEVER)
+        unsaid = typed_of(sample.source, "", None)
+        return NewMessage(NEVER, sample, (NO_CLOCK, NEVER, sample.sent_at), unsaid, NEVER)
     _, created_at, sent_at = vote
-    if not sample.message_type:
-        return NewMessage(created_at, sample, vote, None, NEVER)
-    typed = Typed(created_at, sent_at, sample.message_type, sample.source)
-    return NewMessage(created_at, sample, vote, typed, created_at)
+    message_type = sample.message_type
+    typed = typed_of(sample.source, message_type, (created_at, sent_at) if message_type else None)
+    return NewMessage(created_at, sample, vote, typed, NEVER if typed.rank else typed.created_at)
 
 
 def _merged(known: NewMessage, new: NewMessage) -> NewMessage:
     first = new if new.created_at < known.created_at else known
-    typed = known.typed
-    if typed is None or (new.typed is not None and new.typed < typed):
-        typed = new.typed
+    typed = min(known.typed, new.typed)
     vote = min(known.vote, new.vote)
-    settled_at = NEVER if typed is None else max(first.created_at, vote[1], typed.created_at)
+    settled_at = NEVER if typed.rank else max(first.created_at, vote[1], typed.created_at)
     return NewMessage(first.created_at, first.sample, vote, typed, settled_at)
 
 

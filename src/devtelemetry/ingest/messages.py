@@ -2,7 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 
-from devtelemetry.ingest.batch import AUTHORS_CLOCK, MessageKey, NewMessage, Typed, storable
+from devtelemetry.ingest.batch import (
+    AUTHORS_CLOCK,
+    MessageKey,
+    NewMessage,
+    Typed,
+    storable,
+    typed_of,
+)
 from devtelemetry.ingest.known import KnownMessage, Writing
 from devtelemetry.model import Source
 from devtelemetry.store.database import Row
@@ -89,7 +96,7 @@ async def _write_kinds(writing: Writing) -> None:
     for message in writing.batch.messages.values():
         kind = _kind(writing, message)
         if kind not in known and kind not in learned:
-            learned[kind] = _type_of(message)
+            learned[kind] = (message.typed.message_type, message.typed.source)
     if learned:
         rows = [
             (kind, source.value, storable(message_type))
@@ -120,33 +127,26 @@ async def _replace_first_said(writing: Writing) -> None:
 
 
 async def _replace_types(writing: Writing) -> None:
-    """An earlier sample that says a type came, or the first one.
+    """An earlier sample that says a type came, or the first one, or one by a better interface.
 
     Receipts stand under another kind then (and are going to, by transactions that run now).
     """
     rows = []
     for key, new in sorted(writing.batch.messages.items(), key=lambda item: item[0]):
-        typed = new.typed
-        if typed is None or key in writing.new_messages:
+        if key in writing.new_messages:
             continue
-        stored = writing.message(key)
-        if stored.typed is not None and (
-            typed[:2] > stored.typed or typed >= await _stored_type(writing, stored)
-        ):
+        typed, stored = new.typed, writing.message(key)
+        if typed >= await _stored_type(writing, stored):
             continue
         kind = _kind(writing, new)
-        writing.learned.messages[key] = stored._replace(kind=kind, typed=typed[:2])
+        writing.learned.messages[key] = stored._replace(kind=kind, typed=typed.at)
         if kind != stored.kind:
             writing.doubted.add(key)
-        rows.append((*key, kind, *typed[:2], storable(typed.message_type)))
+        rows.append((*key, kind, *(typed.at or (None, None))))
     if rows:
         await writing.connection.execute(
             _QUERIES["replace_types"],
-            **arrays(
-                rows,
-                *("channel_ids", "message_ids", "kinds", "typed_at"),
-                *("typed_sent_at", "message_types"),
-            ),
+            **arrays(rows, "channel_ids", "message_ids", "kinds", "typed_at", "typed_sent_at"),
         )
 
 
@@ -156,30 +156,22 @@ async def _stored_type(writing: Writing, stored: KnownMessage) -> Typed:
         for row in await writing.connection.fetch(_QUERIES["kinds"]):
             learned[row["kind"]] = (row["message_type"], Source(row["source"]))
     message_type, source = known.get(stored.kind) or learned[stored.kind]
-    assert stored.typed is not None
-    return Typed(*stored.typed, message_type, source)
-
-
-def _type_of(message: NewMessage) -> tuple[str, Source]:
-    if message.typed is None:
-        return "", message.sample.source
-    return message.typed.message_type, message.typed.source
+    return typed_of(source, message_type, stored.typed)
 
 
 def _kind(writing: Writing, message: NewMessage) -> int:
-    message_type, source = _type_of(message)
-    return writing.keyring.kind(source, message_type)
+    return writing.keyring.kind(message.typed.source, message.typed.message_type)
 
 
 def _known(writing: Writing, message: NewMessage) -> KnownMessage:
     """As a new message is stored; votes of the batch that differ are looked at by repair."""
-    (clock, _, sent_at), typed = message.vote, message.typed
+    clock, _, sent_at = message.vote
     return KnownMessage(
         sent_at,
         clock,
         message.created_at,
         _kind(writing, message),
-        None if typed is None else typed[:2],
+        message.typed.at,
         0,
     )
 

@@ -46,21 +46,21 @@ from unnest(
 where m.channel_id = n.channel_id and m.message_id = n.message_id and n.created_at < m.created_at
 
 -- name: replace_types
--- Likewise of those that say a type; of one moment the least sentAt, then the least type.
+-- Likewise of those that say a type (NULL: none does), by status-go's interface only where all came by it; of one moment
+-- the least sentAt, then the least type.
 update message m
 set kind = n.kind, typed_at = n.typed_at, typed_sent_at = n.typed_sent_at
 from (
-    select n.*, known.message_type as known_type
+    select
+        n.*, said.source = 'status-go' as is_status_go, said.message_type,
+        known.source = 'status-go' as was_status_go, known.message_type as known_type
     from unnest(
-        $channel_ids::bigint[], $message_ids::bigint[], $kinds::integer[], $typed_at::bigint[], $typed_sent_at::bigint[],
-        $message_types::text[]
-    ) as n (channel_id, message_id, kind, typed_at, typed_sent_at, message_type)
+        $channel_ids::bigint[], $message_ids::bigint[], $kinds::integer[], $typed_at::bigint[], $typed_sent_at::bigint[]
+    ) as n (channel_id, message_id, kind, typed_at, typed_sent_at)
+    join sample_kind said on said.kind = n.kind
     join message stored on stored.channel_id = n.channel_id and stored.message_id = n.message_id
     join sample_kind known on known.kind = stored.kind
 ) n
 where m.channel_id = n.channel_id and m.message_id = n.message_id
-  and (
-      m.typed_at is null
-      or (n.typed_at, n.typed_sent_at, n.message_type collate "C")
-         < (m.typed_at, m.typed_sent_at, n.known_type collate "C")
-  )
+  and (n.is_status_go, n.typed_at is null, coalesce(n.typed_at, 0), coalesce(n.typed_sent_at, 0), n.message_type collate "C")
+      < (n.was_status_go, m.typed_at is null, coalesce(m.typed_at, 0), coalesce(m.typed_sent_at, 0), n.known_type collate "C")

@@ -3,6 +3,7 @@ protocol, and gRPC-Web. Its own code rather than `connectrpc`: docs/adr/0033-a-d
 
 In this order, each an answer of its own, and nothing of the body is read before the last one:
 
+    host      one by which this server is known. Else a page elsewhere could point its own name here
     origin    a browser says which page sends; it must be one that `cors_origins` names, or of this
               very server. Else a page elsewhere could use whoever opened it to report here
     path      only Push
@@ -39,7 +40,7 @@ from devtelemetry.ingest.check import MAX_REQUEST_BYTES
 from devtelemetry.ingest.push import Answer, Decoded, Incoming, PushService, Refused, decode_binary
 from devtelemetry.ingest.push_json import read_push, write_response
 from devtelemetry.runtime import metrics
-from devtelemetry.runtime.hosts import KnownHosts, is_same_host
+from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts, is_same_host
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
 # The largest body that may hold a request of MAX_REQUEST_BYTES: as base64, with a frame around it.
@@ -164,7 +165,7 @@ class PushApp:
 
     needs_token  a request without a valid token is refused
     origins      of pages that may push, as browsers write them
-    hosts        by which a page of this server may have been opened
+    hosts        by which names clients may ask
     """
 
     def __init__(
@@ -196,13 +197,9 @@ class PushApp:
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
-        if not self._may_come_from(request):
-            return _refusal(
-                403,
-                grpc.StatusCode.PERMISSION_DENIED,
-                "pages of this origin may not push here; the setting `cors_origins` names those "
-                "that may",
-            )
+        refused = self._refused_whence(request)
+        if refused is not None:
+            return refused
         if request.scope["path"] != f"/{SERVICE}/Push":
             return _refusal(404, grpc.StatusCode.UNIMPLEMENTED, f"{SERVICE} has only Push")
         if request.method == "OPTIONS":
@@ -224,11 +221,19 @@ class PushApp:
             return refused
         return await self._push(request, content_type, encoding)
 
-    def _may_come_from(self, request: Request) -> bool:
+    def _refused_whence(self, request: Request) -> Response | None:
+        """By host or origin; None: it may come in."""
         origin, host = request.headers.get("origin"), request.headers.get("host")
-        if origin is None or origin in self._origins:
-            return True
-        return is_same_host(origin, host) and self._hosts.knows(host)
+        if not self._hosts.knows(host):
+            return _refusal(421, grpc.StatusCode.PERMISSION_DENIED, HOST_NOT_KNOWN)
+        if origin is None or origin in self._origins or is_same_host(origin, host):
+            return None
+        return _refusal(
+            403,
+            grpc.StatusCode.PERMISSION_DENIED,
+            "pages of this origin may not push here; the setting `cors_origins` names those "
+            "that may",
+        )
 
     async def _push(self, request: Request, content_type: str, encoding: _Encoding) -> Response:
         packing = request.headers.get(encoding.packing_header, "identity").strip().lower()

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from devtelemetry.model import Source
+
 
 class Description(NamedTuple):
     """What a receiver says of itself. The greatest is believed: the latest."""
@@ -62,3 +64,4 @@ class OriginSaid(NamedTuple):
     network: str
     token: str
     created_at: int
+    source: Source = Source.GRPC

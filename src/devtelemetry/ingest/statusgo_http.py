@@ -9,14 +9,15 @@ the other POSTs      the client sends once and never reads the answer. A body in
 
 So what can never be accepted is answered with 201 all the same, and counted and logged. If it was
 refused, it would come again for ever, and nothing newer would get past it. Only what may be
-accepted another time is refused. A path with additional slashes is answered directly: after a
-redirect (301, 302) the client would come back with GET and without the batch.
+accepted another time is refused, and what a page elsewhere makes a browser send: clients are no
+browsers, and ask for a host that is known here. A path with additional slashes is answered
+directly: after a redirect (301, 302) the client would come back with GET and without the batch.
 """
 
 import math
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
 import orjson
@@ -33,6 +34,7 @@ from devtelemetry.ingest.bodies import (
     unpack,
 )
 from devtelemetry.ingest.check import GREATEST_MILLISECONDS, AgeLimits
+from devtelemetry.ingest.said import OriginSaid
 from devtelemetry.ingest.statusgo import (
     Refused,
     Report,
@@ -42,9 +44,12 @@ from devtelemetry.ingest.statusgo import (
     read_update_envelope,
 )
 from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
+from devtelemetry.model import Sample, Source
 from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import Hear
+from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts, is_same_host
+from devtelemetry.runtime.network import network_of
 from devtelemetry.runtime.rates import RateLimit, address_key
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
@@ -82,11 +87,20 @@ class _LostBody(Exception):
     """No body where the client always sends one: it was lost on the way, a retry may bring it."""
 
 
+class _Elsewhere(Exception):
+    """It comes from a web page, or by a name that is not known here; the text says which."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 def statusgo_router(
     writer: GroupCommit,
     *,
     age_limits: AgeLimits,
     now_ms: Callable[[], int],
+    hosts: KnownHosts,
     hear: Hear | None = None,
     requests_per_second: float,
     max_body_bytes: int = MAX_BODY_BYTES,
@@ -95,6 +109,7 @@ def statusgo_router(
     """The routes of status-im/telemetry.
 
     now_ms               Unix ms, becomes created_at; or raises ClockInDoubt
+    hosts                by which names clients may ask
     hear                 told what a client says of the time while it does
     requests_per_second  of one client address (IPv6: of a /64) on the long run; each client behind
                          it sends 0.1, more while it meets envelopes that it cannot process
@@ -104,7 +119,7 @@ def statusgo_router(
     Raises ConfigurationError.
     """
     interface = _Interface(
-        writer, age_limits, now_ms, hear, monotonic, requests_per_second, max_body_bytes
+        writer, age_limits, now_ms, hosts, hear, monotonic, requests_per_second, max_body_bytes
     )
     router = APIRouter(include_in_schema=False)
     for endpoint in _ENDPOINTS:
@@ -141,6 +156,7 @@ class _Interface:
         writer: GroupCommit,
         age_limits: AgeLimits,
         now_ms: Callable[[], int],
+        hosts: KnownHosts,
         hear: Hear | None,
         monotonic: Callable[[], float],
         requests_per_second: float,
@@ -149,6 +165,7 @@ class _Interface:
         self._writer = writer
         self._age_limits = age_limits
         self._now_ms = now_ms
+        self._hosts = hosts
         self._hear = hear
         self._max_body_bytes = max_body_bytes
         self._bodies = Bodies(max_body_bytes)
@@ -159,7 +176,10 @@ class _Interface:
         """Whatever the request holds, an answer. An exception that escapes is a bug."""
         status, error, retry_after = 201, "", 0.0
         try:
+            self._check_whence(request.headers)
             await self._take(endpoint, request)
+        except _Elsewhere as elsewhere:
+            status, error = elsewhere.status, str(elsewhere)
         except Busy as busy:
             status, error, retry_after = 429, str(busy), busy.retry_after_seconds
         except Unavailable as unavailable:
@@ -178,6 +198,14 @@ class _Interface:
         metrics.REQUESTS.labels(_INTERFACE, str(status)).inc()
         return _response(endpoint, status, error, retry_after)
 
+    def _check_whence(self, headers: Mapping[str, str]) -> None:
+        """Raises _Elsewhere."""
+        host, origin = headers.get("host"), headers.get("origin")
+        if not self._hosts.knows(host):
+            raise _Elsewhere(421, HOST_NOT_KNOWN)
+        if origin is not None and not is_same_host(origin, host):
+            raise _Elsewhere(403, "pages of this origin may not report here")
+
     async def _take(self, endpoint: _Endpoint, request: Request) -> None:
         """Returns once all that is acceptable in the request is committed, and the rest counted."""
         host = request.client.host if request.client else ""
@@ -191,7 +219,7 @@ class _Interface:
                         raise _LostBody
                     return  # what the client makes of a rate that is NaN
                 report, size_bytes = await self._read(endpoint, body, request.headers)
-                for submission in _submissions(report, size_bytes):
+                for submission in _submissions(report, network_of(host), size_bytes):
                     await self._writer.submit(submission)
         except (BadGzip, TooLarge, Unreadable) as error:
             reason: str = error.reason if isinstance(error, Unreadable) else _REASONS[type(error)]
@@ -241,8 +269,10 @@ class _Interface:
         return await self._bodies.read(unpack_and_read, body, is_packed=is_packed)
 
 
-def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:
+def _submissions(report: Report, network: str, size_bytes: int) -> Iterator[Submission]:
     """The report in one piece or, if it is larger than a group, in several.
+
+    network  that it came from
 
     A part that is committed before a later one fails does no harm: it is sent again with the rest.
     """
@@ -253,13 +283,29 @@ def _submissions(report: Report, size_bytes: int) -> Iterator[Submission]:
         yield Submission(
             samples=report.samples,
             said_of_envelopes=report.said_of_envelopes,
+            origins=_origins(report.samples, network),
             size_bytes=size_bytes,
         )
         return
     for samples in _slices(report.samples):
-        yield Submission(samples=samples, size_bytes=size_bytes * len(samples) // weight)
+        yield Submission(
+            samples=samples,
+            origins=_origins(samples, network),
+            size_bytes=size_bytes * len(samples) // weight,
+        )
     for sent in _slices(report.said_of_envelopes):
         yield Submission(said_of_envelopes=sent, size_bytes=size_bytes * len(sent) // weight)
+
+
+def _origins(samples: Iterable[Sample], network: str) -> list[OriginSaid]:
+    receivers = {
+        (sample.receiver_public_key, sample.installation_id, sample.created_at)
+        for sample in samples
+    }
+    return [
+        OriginSaid(key, installation, network, "", created_at or 0, Source.STATUS_GO)
+        for key, installation, created_at in sorted(receivers)
+    ]
 
 
 def _slices(rows: list[T]) -> Iterator[list[T]]:

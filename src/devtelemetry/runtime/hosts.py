@@ -28,6 +28,9 @@ def _is_loopback_address(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
+HOST_NOT_KNOWN = "this host name is not known here; the setting `http_hosts` names more"
+
+
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
     """hosts     names by which browsers may come; empty: any, or on loopback those of loopback

@@ -89,12 +89,14 @@ async def serve(settings: Settings) -> None:
                     hosts=access.hosts,
                 ),
             )
-            if settings.legacy_http or http_is_near:
+            # Its clients carry no credentials: where others have to, it has to be asked for.
+            if settings.legacy_http or (http_is_near and not access.asks_for_token):
                 app.include_router(
                     statusgo_router(
                         endpoint.writer,
                         age_limits=age_limits(settings),
                         now_ms=clock.now_ms,
+                        hosts=access.hosts,
                         hear=clock.hear,
                         requests_per_second=settings.legacy_rate,
                     )

@@ -291,8 +291,8 @@ class Settings(BaseSettings):
     )
     legacy_http: Switch = Field(
         False,
-        description="Offer status-go's HTTP interface beyond loopback too. Its clients carry no "
-        "credentials: anyone who reaches the port can report.",
+        description="Offer status-go's HTTP interface beyond loopback, and where tokens are "
+        "required, too. Its clients carry no credentials: anyone who reaches the port can report.",
     )
     legacy_rate: Rate = Field(
         50.0,
