@@ -36,7 +36,8 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
     synapse: Synapse, server: ServerProcess, tmp_path: Path
 ) -> None:
     """Kills with and without history, a cut connection, a leave, a second device, a redaction
-    before it was fetched, keys that come late or never, a clock that is wrong."""
+    before it was fetched, keys that come late or never, a clock that is wrong, a server that starts
+    again."""
     started_ms = time.time_ns() // 1_000_000
     logins = {name: synapse.register(name) for name in ("ann", "ben", "cleo", "dan", "eve")}
     logins["ann2"] = synapse.login("ann")
@@ -85,6 +86,10 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             say(ann, 2, nodes["ann2"], ben, cleo, dan, eve, room=secret)
             eve.do("let_keys_come")
             time.sleep(0.2)  # the log is written by the one handler, the report by another
+
+            synapse.restart()
+            for one in everybody:
+                say(one, 1, *(reader for reader in everybody if reader is not one))
 
             ben.kill()
             cleo.kill()

@@ -278,6 +278,25 @@ async def test_events_and_what_is_sent_are_the_same_with_and_without_the_module(
     assert seen["with"] == seen["without"]
 
 
+async def test_what_the_app_is_handed_is_reported_before_it_can_fail(told: Told) -> None:
+    """By a killed process or by a handler that raises: nio has begun the next sync already."""
+    matrix = nio.AsyncClient("http://127.0.0.1:9", OWN)
+    reported: list[list[str]] = []
+
+    async def handle(_: nio.MatrixRoom, handed: nio.Event) -> None:
+        reported.append([call.fields.get("message_id", "") for call in told.taken()][-1:])
+        if handed.event_id == "$2":
+            raise RuntimeError
+
+    matrix.add_event_callback(handle, nio.Event)
+    attach(matrix, told)
+    response = Client(told).response([event(), event("$2"), event("$3")])
+    with pytest.raises(RuntimeError):
+        await matrix.receive_response(response)
+    assert reported == [["$1"], ["$2"]]
+    assert told.taken() == [], "what nobody was handed"
+
+
 async def test_a_failure_reaches_nobody(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     vars(client.told)["message_received"] = None
     assert await client.sync(event()) == []

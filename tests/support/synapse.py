@@ -29,6 +29,8 @@ _LIMITS = (
 
 
 class Synapse:
+    """`restart` keeps address, accounts, rooms and their events."""
+
     def __init__(self, directory: Path) -> None:
         if not _PYTHON.exists():
             missing_part(f"no Synapse in {_PYTHON.parents[1]}: sh scripts/install-synapse")
@@ -143,6 +145,10 @@ class Synapse:
         path = f"v3/rooms/{room_id}/messages?dir=b&limit=1000"
         events: list[dict[str, Any]] = self.ask("GET", path, token=token)["chunk"]
         return events
+
+    def restart(self) -> None:
+        self.stop()
+        self._start()
 
     def stop(self) -> None:
         self._process.terminate()

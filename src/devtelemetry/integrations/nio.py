@@ -2,8 +2,9 @@
 
     nio.attach(matrix_client, telemetry)
 
-It looks at answers after nio has handled them, and at what the app sends. It never changes, keeps
-or delays any of it. What it cannot see: docs/messengers.md.
+It looks at events when nio hands them to the app, at histories after nio has handled them, and at
+what the app sends. It never changes, keeps or delays any of it. What it cannot see:
+docs/messengers.md.
 """
 
 import functools
@@ -15,6 +16,7 @@ from nio import (
     AsyncClient,
     BadEvent,
     Event,
+    MatrixRoom,
     MegolmEvent,
     RedactedEvent,
     RoomContextResponse,
@@ -44,6 +46,10 @@ def attach(client: AsyncClient, telemetry: TelemetryClient) -> None:
     """
     messenger = _Messenger(client, Core(telemetry))
     messenger.enter_rooms()
+    client.add_event_callback(messenger.came, (Event, BadEvent))
+    # Before those of the app: where one fails or is killed, nio calls no further one, and has noted
+    # already that the next sync begins after this one.
+    client.event_callbacks.insert(0, client.event_callbacks.pop())
     for name, wrapped in (
         ("receive_response", messenger.receiving(client.receive_response)),
         ("room_send", messenger.sending(client.room_send)),
@@ -57,6 +63,7 @@ class _Messenger:
         self._client = client
         self._core = core
         self._has_synced = bool(client.rooms)
+        self._vias: dict[str, Via] = {}  # of what the present sync brings, by room
 
     @guarded
     def enter_rooms(self) -> None:
@@ -67,6 +74,7 @@ class _Messenger:
     def receiving(self, receive_response: Any) -> Any:
         @functools.wraps(receive_response)
         async def wrapped(response: Any) -> None:
+            self._comes(response)
             await receive_response(response)
             self._received(response)
 
@@ -136,10 +144,18 @@ class _Messenger:
     # -------------------------------------------------------------------------------- what comes in
 
     @guarded
-    def _received(self, response: Any) -> None:
+    def _comes(self, response: Any) -> None:
         if isinstance(response, SyncResponse):
             self._synced(response)
-        elif isinstance(response, RoomMessagesResponse):
+
+    @guarded
+    def came(self, room: MatrixRoom, event: Any) -> None:
+        """What a sync brings, decrypted if it can be."""
+        self._event(room.room_id, event, self._vias[room.room_id])
+
+    @guarded
+    def _received(self, response: Any) -> None:
+        if isinstance(response, RoomMessagesResponse):
             self._events(response.room_id, response.chunk, Via.HISTORY)
         elif isinstance(response, RoomContextResponse):
             around = (*response.events_before, response.event, *response.events_after)
@@ -148,12 +164,13 @@ class _Messenger:
     def _synced(self, response: SyncResponse) -> None:
         for room_id, room in response.rooms.leave.items():
             self._member_events(room_id, (*room.state, *room.timeline.events))
+        self._vias = {}
         for room_id, room in response.rooms.join.items():
             self._member_events(room_id, (*room.state, *room.timeline.events))
             # Whatever its events say, and they may be in a gap: here it is joined.
             self._core.joined(room_id, EARLIEST)
             was_away = room.timeline.limited or not self._has_synced
-            self._events(room_id, room.timeline.events, Via.HISTORY if was_away else Via.LIVE)
+            self._vias[room_id] = Via.HISTORY if was_away else Via.LIVE
         if not self._has_synced:
             self._has_synced = True
             self._core.connected()
