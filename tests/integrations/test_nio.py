@@ -66,6 +66,10 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             came = ("held", "fetched", "unreadable")
             until(lambda: all(any(last in r.ids(w, room) for w in came) for r in readers))
 
+        def all_say() -> None:
+            for one in everybody:
+                say(one, 1, *(reader for reader in everybody if reader is not one))
+
         try:
             for one in everybody:
                 one.start()
@@ -76,8 +80,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             time.sleep(APART)
 
             eve.do("set_clock", 120_000)
-            for one in everybody:
-                say(one, 1, *(reader for reader in everybody if reader is not one))
+            all_say()
             eve.do("set_clock", 0)
             ann.do("say", plain, "m.reaction")
 
@@ -88,8 +91,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             time.sleep(0.2)  # the log is written by the one handler, the report by another
 
             synapse.restart()
-            for one in everybody:
-                say(one, 1, *(reader for reader in everybody if reader is not one))
+            all_say()
 
             ben.kill()
             cleo.kill()
@@ -116,8 +118,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             for one in (ben, cleo):
                 one.ready()
             cleo.do("backfill", plain)
-            for one in everybody:
-                say(one, 1, *(reader for reader in everybody if reader is not one))
+            all_say()
             found = measured(server, everybody, [plain, secret], started_ms)
             archive = {room: synapse.archive(room, token) for room in (plain, secret)}
         finally:
