@@ -63,7 +63,7 @@ async def _push(service: PushService, push: Push) -> telemetry_pb2.PushResponse:
     async def read() -> bytes:
         return push.request.SerializeToString()
 
-    answer = await service.answer(Incoming("grpc", "", None, False, read, decode_binary))
+    answer = await service.answer(Incoming("grpc", push.address, None, False, read, decode_binary))
     if answer.response is None:
         raise Refused(f"{answer.code.name}: {answer.details}")
     return answer.response

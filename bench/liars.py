@@ -5,8 +5,9 @@ says is numbered and in time: nothing but its content tells it from an honest on
 """
 
 import random
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import sha256
+from typing import NamedTuple
 
 from bench.pushes import MOST_SAMPLES, PUSH_MS, Push
 from devtelemetry.simulator.reports import report
@@ -16,31 +17,50 @@ from devtelemetry.v1 import telemetry_pb2
 _HELD_AFTER_MS = 500
 
 
+class Hand(NamedTuple):
+    """One that reports.
+
+    name          its key
+    installation  it is said to be; empty: one of its own
+    address       it reports from; empty: not known
+    """
+
+    name: str
+    installation: str = ""
+    address: str = ""
+
+
+_CLAIMS, _INVENTS = Hand("claims everything"), Hand("invents")
+
+
 def claims_nothing(world: World) -> list[Push]:
     """Is there, and holds nothing."""
-    return _liar(world, "claims nothing", {})
+    return _liar(world, Hand("claims nothing"), {})
 
 
-def claims_everything(world: World) -> list[Push]:
+def claims_everything(world: World, hand: Hand = _CLAIMS) -> list[Push]:
     """Holds every message that anybody reports, lost to it or not, and wrote none."""
-    return _liar(world, "claims everything", _known(world))
+    return _liar(world, hand, _known(world))
 
 
-def invents(world: World, times: float = 1.0, name: str = "invents") -> list[Push]:
+def invents(
+    world: World, times: float = 1.0, hands: Sequence[Hand] = (_INVENTS,), tag: str = ""
+) -> list[Push]:
     """Holds all that there is, and in every channel messages that there are not.
 
     times  how many there are in what is measured, each
-    name   of the liar; the messages have the same ids whoever makes them up
+    hands  that say so, all of them the same
+    tag    of what is made up: another one is of other messages
     """
     held = _known(world)
     for channel_id, count in _measured(world, held).items():
-        held[channel_id].extend(_made_up(world, channel_id, int(times * count)))
-    return _liar(world, name, held)
+        held[channel_id].extend(_made_up(world, channel_id, int(times * count), tag))
+    return _together(_liar(world, hand, held) for hand in hands)
 
 
-def invents_a_tenth(world: World) -> list[Push]:
+def invents_a_tenth(world: World, hands: Sequence[Hand] = (_INVENTS,)) -> list[Push]:
     """The same, so that a tenth of all messages of every channel are its own and no more."""
-    return invents(world, 1 / 9)
+    return invents(world, 1 / 9, hands)
 
 
 def floods(world: World) -> list[Push]:
@@ -49,15 +69,31 @@ def floods(world: World) -> list[Push]:
     counts = _measured(world, held)
     quietest = min(counts, key=lambda channel_id: (counts[channel_id], channel_id))
     held[quietest].extend(_made_up(world, quietest, sum(counts.values())))
-    return _liar(world, "floods", held)
+    return _liar(world, Hand("floods"), held)
 
 
 def colludes(world: World) -> list[Push]:
     """Two that `invents`, the same."""
-    return sorted(
-        [*invents(world, name="one of two"), *invents(world, name="the other of two")],
-        key=lambda push: push.at_ms,
+    return invents(world, hands=(Hand("one of two"), Hand("the other of two")))
+
+
+def are_silent(world: World, hands: Sequence[Hand]) -> list[Push]:
+    """Each is in every channel, and never held anything."""
+    return _together(_liar(world, hand, {}) for hand in hands)
+
+
+def held_once(world: World, hands: Sequence[Hand]) -> list[Push]:
+    """Each is in every channel, and held one message that there is, the first that is measured."""
+    known = [message for found in _known(world).values() for message in found]
+    one = min(
+        (message for message in known if message.sent_at >= world.spec.start_ms),
+        key=lambda message: message.sent_at,
     )
+    return _together(_liar(world, hand, {one.channel_id: [one]}) for hand in hands)
+
+
+def _together(of_each: Iterable[list[Push]]) -> list[Push]:
+    return sorted((push for pushes in of_each for push in pushes), key=lambda push: push.at_ms)
 
 
 LIARS: Mapping[str, Callable[[World], list[Push]]] = {
@@ -90,13 +126,15 @@ def _measured(world: World, held: Mapping[str, list[Message]]) -> dict[str, int]
     }
 
 
-def _made_up(world: World, channel_id: str, count: int) -> Iterable[Message]:
+def _made_up(world: World, channel_id: str, count: int, tag: str = "") -> Iterable[Message]:
     """Anywhere in what is measured."""
     spec = world.spec
     dice = random.Random(f"{spec.seed} made up {channel_id}")
     for number in range(count):
         at_ms = dice.randrange(spec.start_ms, spec.end_ms)
-        digest = sha256(f"{spec.fingerprint} made up {channel_id} {number}".encode()).hexdigest()
+        digest = sha256(
+            f"{spec.fingerprint} made up{tag} {channel_id} {number}".encode()
+        ).hexdigest()
         yield Message(
             f"0x{digest[:32]}",
             channel_id,
@@ -108,11 +146,11 @@ def _made_up(world: World, channel_id: str, count: int) -> Iterable[Message]:
         )
 
 
-def _liar(world: World, name: str, held: Mapping[str, list[Message]]) -> list[Push]:
+def _liar(world: World, hand: Hand, held: Mapping[str, list[Message]]) -> list[Push]:
     spec = world.spec
     reporter = telemetry_pb2.Reporter(
-        receiver_public_key="0x04" + sha256(f"{spec.fingerprint} {name}".encode()).hexdigest(),
-        installation_id=f"{spec.fingerprint}-{name}",
+        receiver_public_key="0x04" + sha256(f"{spec.fingerprint} {hand.name}".encode()).hexdigest(),
+        installation_id=f"{spec.fingerprint}-{hand.installation or hand.name}",
         platform=world.nodes[0].platform,
         app_version=world.nodes[0].app_version,
     )
@@ -130,7 +168,7 @@ def _liar(world: World, name: str, held: Mapping[str, list[Message]]) -> list[Pu
         at_ms = batch[-1].at_ms + PUSH_MS
         found.append(_push(reporter, at_ms, [_sample(one) for one in batch], first + 1))
     found.append(_push(reporter, spec.until_ms + PUSH_MS))
-    return found
+    return [push._replace(address=hand.address) for push in found]
 
 
 def _push(

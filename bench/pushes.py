@@ -22,10 +22,14 @@ _WAY_MS = (20, 200)  # of a request to the server: the least and the most
 
 
 class Push(NamedTuple):
-    """A request, and when it comes there by the server's clock, which is the world's."""
+    """A request, and when it comes there by the server's clock, which is the world's.
+
+    address  it comes from; empty: not known, as where all are behind one proxy
+    """
 
     at_ms: int
     request: telemetry_pb2.PushRequest
+    address: str = ""
 
 
 def tells(_: Node) -> bool:

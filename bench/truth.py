@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from bench.intake import take_in
+from bench.colluders import colluders
+from bench.lab import RULES, Lab, spec_of, truth_of
 from bench.liars import LIARS
 from bench.postgres import fresh_database, temporary_server
 from bench.pushes import Push, pushes
 from bench.report import Result, Table
-from devtelemetry.aggregate.compute import compute_one
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.estimate.delay import Reach, negative_share
 from devtelemetry.estimate.interval import Interval
@@ -35,29 +35,18 @@ from devtelemetry.figures.derive import (
     totals_of,
     verdicts,
 )
-from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.model import (
     HOUR_MS,
     MINUTE_MS,
     Dimension,
-    Reason,
     WindowReliability,
-    from_unix_ms,
-    parse_timeframe,
 )
 from devtelemetry.settings.settings import Settings
 from devtelemetry.simulator.loss import BAD_LINK, LossModel, Trait
 from devtelemetry.simulator.reports import report
-from devtelemetry.simulator.spec import Delivery, Node, Spec, World
-from devtelemetry.simulator.truth import Group, TrueWindow, captured, true_windows, values_of
+from devtelemetry.simulator.spec import Delivery, Node, World
+from devtelemetry.simulator.truth import Group, TrueWindow, captured, values_of
 from devtelemetry.simulator.world import make_world
-from devtelemetry.store.database import Database
-
-HOUR = parse_timeframe("1h")
-START_MS = 1_772_409_600_000  # 2026-03-02T00:00Z
-_LATER_MS = 30 * 24 * HOUR_MS  # after a world's start: its window is computed for the last time
-_RULES = AggregateRules((HOUR,), weight_cap=1.0)
-_SLOT_MS = 12 * HOUR_MS  # from the window of one world to that of the next, in one database
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -95,57 +84,7 @@ Printed = tuple[list[Table], Any]
 
 async def _part(url: str, name: str, options: argparse.Namespace) -> Printed:
     async with fresh_database(url, f"truth_{name}") as database:
-        return await _PARTS[name](_Lab(database), options)
-
-
-class _Lab:
-    """A database with worlds in it, each in an hour of its own."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._slots = 0
-
-    def start_ms(self) -> int:
-        """Where the next world's window is to begin."""
-        self._slots += 1
-        return START_MS + self._slots * _SLOT_MS
-
-    async def take_in(self, found: Sequence[Push]) -> Counter[Reason]:
-        return await take_in(self._database, found)
-
-    async def window(self, world: World, rules: AggregateRules = _RULES) -> WindowReliability:
-        """What is measured of `world`, computed and read back."""
-        start = from_unix_ms(world.spec.start_ms)
-        later = from_unix_ms(world.spec.start_ms + _LATER_MS)
-        await compute_one(self._database, rules, HOUR, start, now=lambda: later)
-        selection = Selection(
-            HOUR.name, start, from_unix_ms(world.spec.end_ms), by=tuple(Dimension)
-        )
-        (window,) = [window async for window in read_windows(self._database, selection)]
-        return window
-
-
-def _spec(lab: _Lab, seed: int, **fields: Any) -> Spec:
-    start_ms = lab.start_ms()
-    return Spec(
-        seed=seed,
-        start_ms=start_ms,
-        end_ms=start_ms + HOUR_MS,
-        returning=0.0,
-        server_stamped=0.0,
-        receiver_stamped=0.0,
-        **fields,
-    )
-
-
-def _truth(world: World) -> TrueWindow:
-    """Of the window that is measured."""
-    (found,) = [
-        window
-        for window in true_windows(world, HOUR)
-        if window.window.start_ms == world.spec.start_ms
-    ]
-    return found
+        return await _PARTS[name](Lab(database), options)
 
 
 def _pairs(world: World) -> list[Delivery]:
@@ -217,9 +156,9 @@ class _Broken:
     interval: Interval | None
 
 
-async def _breakdowns(lab: _Lab, options: argparse.Namespace) -> Printed:
+async def _breakdowns(lab: Lab, options: argparse.Namespace) -> Printed:
     world = make_world(
-        _spec(
+        spec_of(
             lab,
             options.seed,
             loss=UNEVEN,
@@ -284,7 +223,7 @@ def _named(row: _Broken) -> str:
 
 
 def _broken_down(world: World, window: WindowReliability) -> list[_Broken]:
-    truth, pairs = _truth(world), _pairs(world)
+    truth, pairs = truth_of(world), _pairs(world)
     rows = [_broken(None, None, [truth.total], totals_of(window), _chances(world, pairs))]
     for dimension in Dimension:
         groups = groups_of([window], dimension)
@@ -365,7 +304,7 @@ class _Judged:
     errors: float  # the greatest, of a platform: measured less true, as a share
 
 
-async def _verdicts(lab: _Lab, options: argparse.Namespace) -> Printed:
+async def _verdicts(lab: Lab, options: argparse.Namespace) -> Printed:
     rows = []
     for name, offline in (("each pair by itself", 0.0), ("nodes are offline too", 0.03)):
         for difference in DIFFERENCES:
@@ -396,14 +335,14 @@ async def _verdicts(lab: _Lab, options: argparse.Namespace) -> Printed:
 
 
 async def _judged(
-    lab: _Lab, options: argparse.Namespace, name: str, difference: float, loss: LossModel
+    lab: Lab, options: argparse.Namespace, name: str, difference: float, loss: LossModel
 ) -> _Judged:
     words: Counter[str] = Counter()
     intervals = right = 0
     errors = 0.0
     for seed in range(options.seed, options.seed + options.seeds):
         world = make_world(
-            _spec(lab, seed, loss=loss, nodes=100, messages_per_hour=20, lead_ms=5 * MINUTE_MS)
+            spec_of(lab, seed, loss=loss, nodes=100, messages_per_hour=20, lead_ms=5 * MINUTE_MS)
         )
         await lab.take_in(pushes(world, push_ms=10 * MINUTE_MS))
         window = await lab.window(world)
@@ -462,7 +401,7 @@ class _Delayed:
     refused: int
 
 
-async def _delays(lab: _Lab, options: argparse.Namespace) -> Printed:
+async def _delays(lab: Lab, options: argparse.Namespace) -> Printed:
     rows = [await _delayed(lab, options.seed, clocks) for clocks in CLOCKS]
     return [
         Table(
@@ -499,8 +438,8 @@ async def _delays(lab: _Lab, options: argparse.Namespace) -> Printed:
     ], rows
 
 
-async def _delayed(lab: _Lab, seed: int, clocks: _Clocks) -> _Delayed:
-    spec = _spec(
+async def _delayed(lab: Lab, seed: int, clocks: _Clocks) -> _Delayed:
+    spec = spec_of(
         lab,
         seed,
         loss=LossModel(independent=clocks.loss),
@@ -575,7 +514,7 @@ class _Estimated:
     coverage: float
 
 
-async def _unseen(lab: _Lab, options: argparse.Namespace) -> Printed:
+async def _unseen(lab: Lab, options: argparse.Namespace) -> Printed:
     rows = []
     for receivers, outsiders, loss in (
         (3, 0.0, LossModel(independent=0.2)),
@@ -618,11 +557,11 @@ async def _unseen(lab: _Lab, options: argparse.Namespace) -> Printed:
 
 
 async def _one_unseen(
-    lab: _Lab, seed: int, receivers: int, outsiders: float, loss: LossModel
+    lab: Lab, seed: int, receivers: int, outsiders: float, loss: LossModel
 ) -> tuple[float, ...]:
     channels = 12
     world = make_world(
-        _spec(
+        spec_of(
             lab,
             seed,
             loss=loss,
@@ -670,9 +609,9 @@ async def _one_unseen(
 # --- liars ----------------------------------------------------------------------------------------
 
 DEFENCES: Mapping[str, AggregateRules] = {
-    "none": _RULES,
-    "weight_cap 0.1": replace(_RULES, weight_cap=0.1),
-    "quorum 2": replace(_RULES, quorum=2),
+    "none": RULES,
+    "weight_cap 0.1": replace(RULES, weight_cap=0.1),
+    "quorum 2": replace(RULES, quorum=2),
 }
 _NOBODY = "nobody lies"
 
@@ -722,12 +661,12 @@ class _Cost:
     measured: Mapping[str, float | None]
 
 
-async def _liars(lab: _Lab, options: argparse.Namespace) -> Printed:
+async def _liars(lab: Lab, options: argparse.Namespace) -> Printed:
     rows: list[_Told] = []
     truth: TrueWindow | None = None
     for who, lies in ((_NOBODY, None), *LIARS.items()):
         world = make_world(
-            _spec(
+            spec_of(
                 lab,
                 options.seed,
                 loss=LossModel(independent=0.03, everyone=0.02),
@@ -741,7 +680,7 @@ async def _liars(lab: _Lab, options: argparse.Namespace) -> Printed:
             for defence, rules in DEFENCES.items()
         ]
         if lies is None:
-            truth = _truth(world)
+            truth = truth_of(world)
         print(f"truth: {who}", file=sys.stderr, flush=True)
     costs = [await _cost(lab, options, *case) for case in _COSTS]
     assert truth is not None
@@ -827,7 +766,7 @@ _COSTS = (
 
 
 async def _cost(
-    lab: _Lab,
+    lab: Lab,
     options: argparse.Namespace,
     name: str,
     members: int,
@@ -836,7 +775,7 @@ async def _cost(
 ) -> _Cost:
     channels = 12
     world = make_world(
-        _spec(
+        spec_of(
             lab,
             options.seed,
             loss=loss,
@@ -851,7 +790,7 @@ async def _cost(
     for one in report(world).arrived:
         if world.spec.start_ms <= one.message.sent_at < world.spec.end_ms:
             vouchers[one.message.message_id] += 1
-    true = _truth(world).total.delivery_ratio
+    true = truth_of(world).total.delivery_ratio
     assert true is not None
     return _Cost(
         f"{name}, {members} members",
@@ -864,10 +803,11 @@ async def _cost(
     )
 
 
-_PARTS: Mapping[str, Callable[[_Lab, argparse.Namespace], Awaitable[Printed]]] = {
+_PARTS: Mapping[str, Callable[[Lab, argparse.Namespace], Awaitable[Printed]]] = {
     "breakdowns": _breakdowns,
     "verdicts": _verdicts,
     "delays": _delays,
     "unseen": _unseen,
     "liars": _liars,
+    "colluders": colluders,
 }
