@@ -15,10 +15,12 @@ import pytest
 from fastapi import FastAPI
 
 from devtelemetry.ingest import bodies, statusgo_http
+from devtelemetry.ingest.caps import TurnedAway
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.statusgo_http import statusgo_router
-from devtelemetry.ingest.writer import GroupCommit, QueueLimits, Submission
+from devtelemetry.ingest.submission import Submission
+from devtelemetry.ingest.writer import GroupCommit, QueueLimits
 from devtelemetry.model import HOUR_MS
 from devtelemetry.model.errors import Busy, ConfigurationError
 from devtelemetry.runtime import metrics
@@ -83,7 +85,7 @@ class BrokenWriter(GroupCommit):
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def submit(self, submission: Submission) -> None:  # noqa: ARG002
+    async def submit(self, submission: Submission) -> TurnedAway:  # noqa: ARG002
         raise self.error
 
 

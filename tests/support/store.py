@@ -151,7 +151,7 @@ async def empty(database: Database) -> None:
             "message_envelope, envelope_event, unreadable_envelope, failure, arrival, "
             "doubted_message, doubted_receiver, "
             "doubted_delay, opt_out, forgotten_receiver, report_run, lost_report, "
-            "corroborated_installation, failed_window, "
+            "corroborated_installation, receiver_kind, installation_bytes, failed_window, "
             "reliability_window, reliability_channel, reliability_group, finding, wrong_time"
         )
         await connection.execute("update deployment set ingest_epoch = ingest_epoch + 1")

@@ -5,10 +5,11 @@ does not matter whether they meet in one transaction or not (docs/algorithm.md, 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from devtelemetry.ingest.caps import CHANNEL, KEY, Named, named_in
 from devtelemetry.ingest.said import (
     NOT_SAID,
     NOWHERE,
@@ -213,6 +214,8 @@ class Batch:
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
     wrong_times: Counter[tuple[str, str]] = field(default_factory=Counter)  # platform, app version
+    named: dict[Named, int] = field(default_factory=dict)  # by clients, and who is answerable
+    brought: Mapping[int, int] = field(default_factory=dict)  # bytes, of who brings many
     # What each sample said, to count conflicts and late ones once its message's sentAt is known,
     # and to merge them anew without some.
     said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
@@ -289,10 +292,8 @@ class Batch:
     def _add_unnamed(self, keyring: Keyring, sample: Sample, receiver_id: int) -> None:
         assert sample.created_at is not None
         self.said_unnamed.append(sample)
-        channel_id = 0
-        if sample.channel_id:
-            channel_id = keyring.channel(sample.channel_id)
-            self.channels[channel_id] = sample.channel_id
+        # The channel's name is stored with the message, should that come.
+        channel_id = keyring.channel(sample.channel_id) if sample.channel_id else 0
         key = (keyring.envelope(sample.envelope_id), channel_id, receiver_id)
         new = Unnamed(
             sample.created_at, sample.sent_at, CLOCKS[sample.sent_at_clock], sample.reason
@@ -362,8 +363,17 @@ class Batch:
             told = Told(one.created_at, one.reason)
             self.events[key] = min(told, self.events.get(key, told))
 
-    def without(self, keyring: Keyring, receivers: Set[int]) -> "Batch":
-        """What the others said, merged anew: a merged message does not tell who said what of it."""
+    def without(
+        self,
+        keyring: Keyring,
+        receivers: Set[int] = frozenset(),
+        refused: Set[Named] = frozenset(),
+    ) -> "Batch":
+        """What the others said, merged anew: a merged message does not tell who said what of it.
+
+        refused  what may not be named
+        """
+        receivers = receivers | {receiver_id for what, receiver_id, _ in refused if what == KEY}
         rest = Batch(
             receivers={
                 receiver_id: receiver
@@ -374,7 +384,7 @@ class Batch:
             membership_reports={
                 key: said
                 for key, said in self.membership_reports.items()
-                if key[1] not in receivers
+                if key[1] not in receivers and (CHANNEL, key[1], key[0]) not in refused
             },
             runs=self.runs,  # the statements that write these leave out what is forgotten
             lost=self.lost,
@@ -383,7 +393,9 @@ class Batch:
             ids = keyring.receiver(
                 sample.receiver_public_key, sample.installation_id, sample.source
             )
-            if ids.receiver_id not in receivers:
+            if ids.receiver_id not in receivers and (
+                not refused or named_in(keyring, (sample,)).keys().isdisjoint(refused)
+            ):
                 rest.add_samples(keyring, [sample])
         rest.channels.update((id_, self.channels[id_]) for id_, _ in rest.membership_reports)
         return rest

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from devtelemetry.ingest.batch import Batch, MembershipKey, MessageEnvelopeKey, MessageKey
+from devtelemetry.ingest.caps import Named
 from devtelemetry.ingest.said import NOT_SAID, NOWHERE, Description, Origin
 from devtelemetry.model import Source
 from devtelemetry.store.database import Connection
@@ -56,6 +57,7 @@ class Learned:
     memberships: dict[MembershipKey, tuple[int, int]] = field(default_factory=dict)
     receivers: dict[int, KnownReceiver] = field(default_factory=dict)
     arrivals: dict[int, tuple[int, int | None]] = field(default_factory=dict)
+    names: dict[Named, None] = field(default_factory=dict)
 
 
 class Known:
@@ -65,6 +67,7 @@ class Known:
     kinds        message type and source, by kind
     memberships  the first sentAt and the last minute, Unix ms
     arrivals     arrived_at and arrived_on_time_at, by minute of event time
+    names        that their installations may name
     days         those that have a partition
     """
 
@@ -77,6 +80,7 @@ class Known:
         self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
         self.receivers: Recent[int, KnownReceiver] = Recent()
         self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
+        self.names: Recent[Named, None] = Recent()
         self.days: set[int] = set()
 
     def remember(self, learned: Learned) -> None:
@@ -87,6 +91,7 @@ class Known:
         self.memberships.remember(learned.memberships)
         self.receivers.remember(learned.receivers)
         self.arrivals.remember(learned.arrivals)
+        self.names.remember(learned.names)
 
 
 @dataclass(slots=True)

@@ -37,7 +37,8 @@ from devtelemetry.ingest.pushed import (
     wrong_times_of,
 )
 from devtelemetry.ingest.said import Heartbeat, OriginSaid
-from devtelemetry.ingest.writer import GroupCommit, Submission
+from devtelemetry.ingest.submission import Submission
+from devtelemetry.ingest.writer import GroupCommit
 from devtelemetry.model import Rejection, Sample
 from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
@@ -268,7 +269,7 @@ class PushService:
             )
             memberships, ignored = reported_memberships(request, now_ms)
             lost, ignored_fields = lost_reports(request, now_ms, self._age_limits)
-            await self._writer.submit(
+            turned = await self._writer.submit(
                 Submission(
                     heartbeats=(beat,),
                     wrong_times=wrong_times_of(reporter, ignored),
@@ -279,7 +280,13 @@ class PushService:
                     size_bytes=size_bytes,
                 )
             )
+            ignored["too_many"] += turned.memberships
             _count_ignored(ignored, ignored_fields)
+            if turned.heartbeat is not None:
+                raise Refused(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    f"heartbeat: reporter.{turned.heartbeat.detail}",
+                )
             return telemetry_pb2.PushResponse()
 
         said, ignored_fields = to_samples(request, now_ms, self._age_limits)
@@ -290,7 +297,7 @@ class PushService:
         wrong_times = wrong_times_of(reporter, ignored, rejections)
         if samples or runs or memberships or lost or wrong_times:
             keys = {sample.receiver_public_key for sample in samples}
-            await self._writer.submit(
+            turned = await self._writer.submit(
                 Submission(
                     samples=samples,
                     memberships=memberships,
@@ -302,12 +309,17 @@ class PushService:
                     size_bytes=size_bytes,
                 )
             )
-            metrics.SAMPLES_ACCEPTED.labels(incoming.interface).inc(len(samples))
+            if turned.samples:
+                rejections = _merged(rejections, turned.samples, len(request.samples))
+            ignored["too_many"] += turned.memberships
+            metrics.SAMPLES_ACCEPTED.labels(incoming.interface).inc(
+                len(samples) - len(turned.samples)
+            )
         _count_ignored(ignored, ignored_fields + ignored_lost)
         for rejection in rejections:
             metrics.SAMPLES_REJECTED.labels(incoming.interface, rejection.reason.label).inc()
         return telemetry_pb2.PushResponse(
-            accepted=len(samples),
+            accepted=len(request.samples) - len(rejections),
             rejections=[
                 telemetry_pb2.Rejection(
                     index=rejection.position,
@@ -343,6 +355,16 @@ class PushService:
             else:
                 rejections.append(Rejection(position, *refusal))
         return good, rejections
+
+
+def _merged(
+    rejections: Sequence[Rejection], turned: Mapping[int, Refusal], samples: int
+) -> list[Rejection]:
+    """With those that were refused later, which are told by their position among the others."""
+    refused = {rejection.position for rejection in rejections}
+    others = [position for position in range(samples) if position not in refused]
+    late = [Rejection(others[position], *refusal) for position, refusal in turned.items()]
+    return sorted([*rejections, *late])
 
 
 def _count_ignored(memberships: Counter[str], fields: Counter[str]) -> None:

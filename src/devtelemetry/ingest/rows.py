@@ -4,9 +4,11 @@ In every statement the rows come in as arrays of one length, without repeated ke
 key: two writers that take the same locks in the same order cannot deadlock.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 
 from devtelemetry.ingest.batch import CLOCKS, RECEIVERS_CLOCK, Batch, floor_to_minute
+from devtelemetry.ingest.caps import Caps, Named, Names, add_bytes, write_types
 from devtelemetry.ingest.envelopes import lock_envelopes, write_envelopes
 from devtelemetry.ingest.known import Known, Writing
 from devtelemetry.ingest.messages import write_messages
@@ -29,13 +31,19 @@ _QUERIES = queries(__package__, "rows.sql")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one transaction stored. Samples = new + duplicates + dropped."""
+    """What one transaction stored. Samples = new + duplicates + dropped + those refused.
+
+    refused  what installations may not name
+    brought  bytes of this day, of installations that brought much of it
+    """
 
     new: int = 0
     duplicates: int = 0
     dropped: int = 0  # samples of installations that opted out, and of who is being forgotten
     conflicts: int = 0  # samples whose sentAt is not their message's, by a clock as good
     late: int = 0  # samples that came after their shortest window was settled
+    refused: Set[Named] = frozenset()
+    brought: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +67,14 @@ class RowWriter:
     One per event loop. Not safe for two batches at the same time.
     """
 
-    def __init__(self, keyring: Keyring, settle_rule: SettleRule) -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        settle_rule: SettleRule,
+        caps: Caps = Caps(),  # noqa: B008 - it cannot be changed
+    ) -> None:
         self.keyring = keyring
+        self._names = Names(caps)
         self._settle_rule = settle_rule
         self._known = Known()
 
@@ -77,8 +91,12 @@ class RowWriter:
             async with connection.transaction():
                 if not await self._enter(connection):
                     continue  # what memory knew is void, the days included: look again
-                kept = await self._without_forgotten(connection, batch)
+                told = await self._without_forgotten(connection, batch)
+                named = self._new_names(batch, told)
+                refused = await self._names.refuse(connection, named, now_ms)
+                kept = told.without(self.keyring, refused=refused) if refused else told
                 writing = Writing(connection, self.keyring, kept, self._known)
+                writing.learned.names = {one: None for one in named if one not in refused}
                 await lock_envelopes(writing)
                 await write_messages(writing)
                 new = await write_receipts(writing)
@@ -88,15 +106,19 @@ class RowWriter:
                 await write_membership_reports(writing)
                 await write_runs(writing)
                 await write_lost(writing)
+                await write_types(connection, writing.learned.names)
+                brought = await add_bytes(connection, batch.brought, now_ms)
                 # Last: its rows are those of all who write.
                 await write_wrong_times(connection, batch.wrong_times, now_ms)
             self._known.remember(writing.learned)
             return Stored(
                 new=new,
                 duplicates=kept.samples - new,
-                dropped=batch.samples - kept.samples,
+                dropped=batch.samples - told.samples,
                 conflicts=conflicts,
                 late=late,
+                refused=refused,
+                brought=brought,
             )
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
@@ -136,6 +158,15 @@ class RowWriter:
         if not rows:
             return batch
         return batch.without(self.keyring, {row["receiver_id"] for row in rows})
+
+    def _new_names(self, batch: Batch, kept: Batch) -> dict[Named, int]:
+        """What is named by those who may be stored, as far as it is not remembered."""
+        known, receivers = self._known.names, kept.receivers
+        return {
+            one: whose
+            for one, whose in batch.named.items()
+            if one not in known and one[1] in receivers
+        }
 
     async def _write_arrivals(
         self, writing: Writing, changed: list[int], now_ms: int

@@ -43,8 +43,9 @@ from devtelemetry.ingest.statusgo import (
     read_record_metrics,
     read_update_envelope,
 )
-from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit, Submission
-from devtelemetry.model import Sample, Source
+from devtelemetry.ingest.submission import Submission
+from devtelemetry.ingest.writer import GROUP_SAMPLES, GroupCommit
+from devtelemetry.model import Reason, Sample, Source
 from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import Hear
@@ -212,6 +213,7 @@ class _Interface:
         wait_seconds = self._rate_limit.take(address_key(host), 1, self._monotonic())
         if wait_seconds:
             raise Busy("too many requests from this address; send again later", wait_seconds)
+        turned = 0
         try:
             async with self._bodies.held(request.stream()) as body:
                 if not body:
@@ -220,14 +222,16 @@ class _Interface:
                     return  # what the client makes of a rate that is NaN
                 report, size_bytes = await self._read(endpoint, body, request.headers)
                 for submission in _submissions(report, network_of(host), size_bytes):
-                    await self._writer.submit(submission)
+                    turned += len((await self._writer.submit(submission)).samples)
         except (BadGzip, TooLarge, Unreadable) as error:
             reason: str = error.reason if isinstance(error, Unreadable) else _REASONS[type(error)]
             report = Report(rejections=Counter({reason: 1}))
             _log.warning("a body was dropped", path=endpoint.name, reason=reason, detail=str(error))
         # Counted after the commit: of what is sent again nothing was answered for yet.
         if report.samples:
-            metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(report.samples))
+            metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(report.samples) - turned)
+        if turned:
+            report.rejections[Reason.TOO_MANY.label] += turned
         if report.not_kept:
             metrics.REPORTS_NOT_KEPT.inc(report.not_kept)
         for reason, count in report.rejections.items():

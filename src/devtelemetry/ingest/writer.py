@@ -9,21 +9,15 @@ import asyncio
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
 from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.caps import Bytes, Caps, TurnedAway, named_by, turned_away
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
-from devtelemetry.ingest.said import ClockSaid, Heartbeat, OriginSaid
-from devtelemetry.model import (
-    LostReports,
-    ReportedMembership,
-    ReportRun,
-    SaidOfEnvelope,
-    Sample,
-)
+from devtelemetry.ingest.submission import Submission
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database
@@ -44,39 +38,10 @@ class QueueLimits:
     size_bytes: int = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
-    """What one request brought, checked. All of it is committed together."""
-
-    samples: Sequence[Sample] = ()
-    heartbeats: Sequence[Heartbeat] = ()
-    said_of_envelopes: Sequence[SaidOfEnvelope] = ()
-    memberships: Sequence[ReportedMembership] = ()
-    runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
-    lost: Sequence[LostReports] = ()
-    clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
-    # By platform and app version, how many times were refused as they are no milliseconds.
-    wrong_times: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    origins: Sequence[OriginSaid] = ()  # likewise
-    size_bytes: int = 0  # of the request, as it was sent
-
-    @property
-    def weight(self) -> int:
-        """In samples; what is no sample costs about as much."""
-        return (
-            # A run comes with its samples; what is left of it where all were rejected is a row.
-            max(len(self.samples), len(self.runs))
-            + len(self.heartbeats)
-            + len(self.said_of_envelopes)
-            + len(self.memberships)
-            + len(self.lost)
-        )
-
-
 @dataclass(slots=True)
 class _Waiting:
     submission: Submission
-    done: asyncio.Future[None] = field(default_factory=asyncio.Future)
+    done: asyncio.Future[TurnedAway] = field(default_factory=asyncio.Future)
 
 
 class GroupCommit:
@@ -93,10 +58,13 @@ class GroupCommit:
         *,
         settle_rule: SettleRule,
         limits: QueueLimits,
+        caps: Caps = Caps(),  # noqa: B008 - it cannot be changed
         now_ms: Callable[[], int],
     ) -> None:
         self._database = database
-        self._rows = RowWriter(keyring, settle_rule)
+        self._rows = RowWriter(keyring, settle_rule, caps)
+        self._caps = caps
+        self._bytes = Bytes(caps)
         self._limits = limits
         self._now_ms = now_ms
         self._queue: deque[_Waiting] = deque()
@@ -124,8 +92,8 @@ class GroupCommit:
         if self._task is not None:
             await self._task
 
-    async def submit(self, submission: Submission) -> None:
-        """Returns once `submission` is committed.
+    async def submit(self, submission: Submission) -> TurnedAway:
+        """Returns once `submission` is committed, less what its installation may not bring.
 
         Raises Busy if too much waits already, Unavailable if the database cannot be reached or the
         server is stopping; then nothing of it may be relied on, and sending it again is safe.
@@ -141,11 +109,19 @@ class GroupCommit:
                 f"allowed: {self._limits.samples}",
                 retry_after_seconds=1.0,
             )
-        waiting = _Waiting(submission)
+        fitting, refusal = self._bytes.fit(self._rows.keyring, submission, self._now_ms())
+        waiting = _Waiting(fitting)
         self._queue.append(waiting)
-        self._account(submission, 1)
+        self._account(fitting, 1)
         self._arrived.set()
-        await asyncio.shield(waiting.done)
+        turned = await asyncio.shield(waiting.done)
+        if refusal is None:
+            return turned
+        beyond = range(len(fitting.samples), len(submission.samples))
+        return turned._replace(
+            samples={**turned.samples, **dict.fromkeys(beyond, refusal)},
+            memberships=turned.memberships + len(submission.memberships),
+        )
 
     def _account(self, submission: Submission, sign: int) -> None:
         self._queued_samples += sign * submission.weight
@@ -195,7 +171,10 @@ class GroupCommit:
             metrics.SAMPLES_CONFLICTING.inc(stored.conflicts)
             metrics.SAMPLES_LATE.inc(stored.late)
             for waiting in group:
-                _answer(waiting, None)
+                turned = turned_away(
+                    self._rows.keyring, waiting.submission, stored.refused, self._caps
+                )
+                _answer(waiting, turned)
 
     async def _commit(self, submissions: Sequence[Submission]) -> Stored:
         batch = Batch()
@@ -211,6 +190,8 @@ class GroupCommit:
             batch.add_clocks(keyring, submission.clocks)
             batch.add_origins(keyring, submission.origins)
             batch.wrong_times.update(submission.wrong_times)
+            batch.named.update(named_by(keyring, submission))
+        batch.brought = self._bytes.untold(keyring, submissions, self._now_ms())
         give_up = time.monotonic() + RETRY_SECONDS
         delay = 0.05
         while True:
@@ -220,7 +201,8 @@ class GroupCommit:
                     asyncio.timeout(RETRY_SECONDS),
                     self._database.acquire() as connection,
                 ):
-                    stored = await self._rows.write(connection, batch, now_ms=self._now_ms())
+                    now_ms = self._now_ms()
+                    stored = await self._rows.write(connection, batch, now_ms=now_ms)
             except (DatabaseAway, TimeoutError) as error:
                 # The commit may have succeeded; writing once more is harmless.
                 why = error.detail if isinstance(error, DatabaseAway) else "it took too long"
@@ -233,17 +215,18 @@ class GroupCommit:
                 delay = min(delay * 2, 1.0)
             else:
                 self._trouble = None
+                self._bytes.told(batch.brought, stored.brought, now_ms)
                 metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
                 metrics.COMMIT_SAMPLES.observe(sum(s.weight for s in submissions))
                 return stored
 
 
-def _answer(waiting: _Waiting, error: Exception | None) -> None:
+def _answer(waiting: _Waiting, answer: TurnedAway | Exception) -> None:
     if waiting.done.done():
         return
-    if error is None:
-        waiting.done.set_result(None)
+    if isinstance(answer, TurnedAway):
+        waiting.done.set_result(answer)
     else:
-        waiting.done.set_exception(error)
+        waiting.done.set_exception(answer)
         # The client may be gone; then nobody fetches the error, and that is not news.
         waiting.done.exception()

@@ -150,6 +150,7 @@ class Reason(IntEnum):
     TOO_OLD = 3
     IN_THE_FUTURE = 4
     NOT_MILLISECONDS = 5
+    TOO_MANY = 6
 
     @property
     def label(self) -> str:

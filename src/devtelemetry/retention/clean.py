@@ -108,6 +108,7 @@ async def clean(
         await connection.execute(
             _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
         )
+        await connection.execute(_QUERIES["delete_bytes"], before_ms=unix_ms(now()) - 2 * DAY_MS)
     metrics.DAYS_DROPPED.inc(len(dropped))
     for day in dropped:
         _log.info("cleaned", day=day_name(day))

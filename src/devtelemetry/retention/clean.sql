@@ -87,6 +87,9 @@ on conflict do nothing
 -- name: delete_opt_outs
 delete from opt_out where forgotten_at < $before_ms::bigint
 
+-- name: delete_bytes
+delete from installation_bytes where day_start < $before_ms::bigint
+
 -- name: forget_origins
 -- From where a receiver reported is kept as long as its samples.
 update receiver
@@ -105,6 +108,9 @@ returning receiver_id, installation_id
 -- name: expire_memberships
 with reports as (
     delete from membership_report where receiver_id = any ($receiver_ids::bigint[])
+),
+kinds as (
+    delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
 

@@ -30,7 +30,7 @@ _QUERIES = queries(__package__, "forget.sql")
 # After the receipts, in this order.
 _LAST = (
     *("delete_memberships", "delete_failures", "delete_unreadable_envelopes"),
-    *("delete_envelope_events", "delete_corroborated", "release_receivers"),
+    *("delete_envelope_events", "delete_of_installations", "release_receivers"),
 )
 
 

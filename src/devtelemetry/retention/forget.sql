@@ -107,6 +107,9 @@ where me.channel_id = o.channel_id and me.message_id = o.message_id
 -- name: delete_memberships
 with reports as (
     delete from membership_report where receiver_id = any ($receiver_ids::bigint[])
+),
+kinds as (
+    delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
 
@@ -122,17 +125,20 @@ delete from envelope_event
 where receiver_id = any ($receiver_ids::bigint[])
    or installation_id in (select installation_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[]))
 
--- name: delete_corroborated
--- That something of it was ever confirmed; of an installation that has another key it stays.
-delete from corroborated_installation
-where installation_id in (
-    select coalesce(installation_id, receiver_id)
+-- name: delete_of_installations
+-- That something of it was ever confirmed, and what it brought a day; of an installation that has another key it stays.
+with gone as (
+    select coalesce(installation_id, receiver_id) as installation_id
     from forgotten_receiver
     where receiver_id = any ($receiver_ids::bigint[])
       and (installation_id is null or installation_id not in (
           select installation_id from receiver where installation_id is not null
       ))
+),
+bytes as (
+    delete from installation_bytes where installation_id in (select installation_id from gone)
 )
+delete from corroborated_installation where installation_id in (select installation_id from gone)
 
 -- name: release_receivers
 -- From here on they are as if they had never been here.

@@ -14,7 +14,7 @@ from devtelemetry.retention.forget import forget_installation
 from devtelemetry.runtime.clock import Hear
 from devtelemetry.runtime.hosts import is_loopback
 from devtelemetry.runtime.rates import RateLimit
-from devtelemetry.server.wiring import age_limits, queue_limits, settle_rule
+from devtelemetry.server.wiring import age_limits, caps, queue_limits, settle_rule
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
@@ -57,6 +57,7 @@ async def ingest_endpoint(
         await database.keyring(),
         settle_rule=settle_rule(settings),
         limits=queue_limits(settings),
+        caps=caps(settings),
         now_ms=now_ms,
     )
     is_open = is_loopback(settings.grpc_listen.host) or settings.insecure

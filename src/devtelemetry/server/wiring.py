@@ -9,6 +9,7 @@ from datetime import timedelta
 
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.api.access import Access
+from devtelemetry.ingest.caps import Caps
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.writer import QueueLimits
@@ -82,6 +83,16 @@ def settle_rule(settings: Settings) -> SettleRule:
 def queue_limits(settings: Settings) -> QueueLimits:
     """How much may wait for its commit."""
     return QueueLimits(settings.queue_samples, settings.queue_bytes)
+
+
+def caps(settings: Settings) -> Caps:
+    """How much one installation may bring."""
+    return Caps(
+        settings.installation_keys,
+        settings.installation_channels,
+        settings.installation_types,
+        settings.installation_bytes,
+    )
 
 
 def remote_write(settings: Settings) -> RemoteWrite:

@@ -289,6 +289,31 @@ class Settings(BaseSettings):
         description="Samples per second that one token may push; more is answered with "
         "RESOURCE_EXHAUSTED.",
     )
+    installation_keys: WholeNumber = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="How many keys of receivers one installation may report for. What is of "
+        "another one is rejected.",
+    )
+    installation_channels: WholeNumber = Field(
+        5_000,
+        ge=1,
+        le=1_000_000,
+        description="How many channels one installation may name, a channel once for each of its "
+        "keys. What is of another one is rejected.",
+    )
+    installation_types: WholeNumber = Field(
+        500,
+        ge=1,
+        le=1_000_000,
+        description="How many message types one installation may name, counted likewise.",
+    )
+    installation_bytes: Size = Field(
+        256 * 2**20,
+        description="How many bytes of requests one installation may bring a day (UTC), a sample "
+        "of less than 256 bytes counted as 256. What is beyond is rejected.",
+    )
     legacy_http: Switch = Field(
         False,
         description="Offer status-go's HTTP interface beyond loopback, and where tokens are "

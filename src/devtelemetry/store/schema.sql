@@ -10,8 +10,8 @@
 --             `sent_at < window_end` and `sent_minute < window_end` say the same, and a row that
 --             holds a minute is written once a minute instead of once a sample.
 --   Every key of a table that grows with the messages holds channel_id, and joins are on it: the
---   schema can be sharded by channel (docs/scaling.md). receiver, report_run, lost_report, sample_kind,
---   envelope_event, unreadable_envelope and the small tables are not sharded: they know no channel, or not always.
+--   schema can be sharded by channel (docs/scaling.md). receiver, receiver_kind, report_run, lost_report,
+--   sample_kind, envelope_event, unreadable_envelope and the small tables are not sharded: they know no channel, or not always.
 
 -- One row. Made at the first start.
 create table deployment (
@@ -80,6 +80,21 @@ create index receiver_installation on receiver (installation_id);
 -- installation its own id. Found when a window is computed.
 create table corroborated_installation (
     installation_id  bigint primary key
+);
+
+-- Which types of messages receivers named: an installation may name only so many.
+create table receiver_kind (
+    receiver_id  bigint  not null,
+    kind         integer not null,
+    primary key (receiver_id, kind)
+);
+
+-- What installations brought on a day, of those that brought much of what one may. Kept for that day and the next.
+create table installation_bytes (
+    installation_id  bigint not null,  -- of a receiver without an installation its own id
+    day_start        bigint not null,  -- Unix ms, midnight UTC
+    size_bytes       bigint not null,
+    primary key (installation_id, day_start)
 );
 
 -- Installations that opted out. What one of them still sends, because it was queued somewhere, is dropped.
@@ -221,6 +236,7 @@ create table membership (
     had_stays          boolean not null default false,  -- there were stays before what is left of its membership_report
     primary key (channel_id, receiver_id)
 ) with (fillfactor = 70);  -- updated in place, once a minute at most
+create index membership_receiver on membership (receiver_id);
 
 -- What receivers said of joining and leaving a channel, a row each time. Replayed in the order of the key it tells when
 -- the receiver was there: its stays (docs/algorithm.md). What only tells of stays that ended before all windows that can

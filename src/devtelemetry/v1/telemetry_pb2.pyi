@@ -336,6 +336,8 @@ class Rejection(_message.Message):
         IN_THE_FUTURE: Rejection._Reason.ValueType  # 4
         NOT_MILLISECONDS: Rejection._Reason.ValueType  # 5
         """looks like seconds, µs or ns"""
+        TOO_MANY: Rejection._Reason.ValueType  # 6
+        """of keys, channels, types, or bytes of a day: more than one installation may bring"""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Rejection.Reason.ValueType  # 0
@@ -345,6 +347,8 @@ class Rejection(_message.Message):
     IN_THE_FUTURE: Rejection.Reason.ValueType  # 4
     NOT_MILLISECONDS: Rejection.Reason.ValueType  # 5
     """looks like seconds, µs or ns"""
+    TOO_MANY: Rejection.Reason.ValueType  # 6
+    """of keys, channels, types, or bytes of a day: more than one installation may bring"""
 
     INDEX_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int

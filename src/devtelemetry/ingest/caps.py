@@ -1,0 +1,334 @@
+"""How much one installation may bring. What is beyond is refused, and costs nobody else anything.
+
+What it named before stands in the database, where several workers see it and where it outlives
+them; it is asked for only when an installation names what this process does not remember. Bytes are
+counted in memory, and told to the database once they are many: an honest installation never gets
+there. A receiver without an installation is one by itself.
+"""
+
+from collections.abc import Iterable, Mapping, Set
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+from typing import NamedTuple
+
+from devtelemetry.ingest.check import Refusal
+from devtelemetry.ingest.submission import Submission
+from devtelemetry.model import DAY_MS, MINUTE_MS, Reason, Sample, Source, from_unix_ms
+from devtelemetry.store.database import Connection
+from devtelemetry.store.keyring import Keyring, ReceiverIds
+from devtelemetry.store.recent import Recent
+from devtelemetry.store.sql import arrays, queries
+
+LEAST_BYTES = 256  # that anything brought counts as: about what its row takes
+
+# A receiver, what it names, and the id of that: a channel_id, a kind, or nothing.
+Named = tuple[int, int, int]
+KEY, CHANNEL, TYPE = range(3)
+_WHATS = (("receiver_public_key", "keys"), ("channel_id", "channels"), ("message_type", "types"))
+
+_TOLD_SHARE = 16  # of the bytes a day, after which the database is told
+_COUNTED_SHARE = 8  # of a cap, after which what other workers let in is looked at again
+_COUNTED_MS = 10 * MINUTE_MS  # likewise
+
+_QUERIES = queries(__package__, "caps.sql")
+_NAMES = itemgetter(
+    *map(
+        Sample._fields.index,
+        ("receiver_public_key", "installation_id", "source", "channel_id", "message_type"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Of one installation: its keys, the channels and the types of messages that these name, each
+    counted once a key; and the bytes that it brings a day (UTC)."""
+
+    keys: int = 100
+    channels: int = 5_000
+    types: int = 500
+    size_bytes: int = 256 * 2**20
+
+    def of(self, what: int) -> int:
+        """KEY, CHANNEL or TYPE."""
+        return (self.keys, self.channels, self.types)[what]
+
+
+class TurnedAway(NamedTuple):
+    """What of a submission was not stored.
+
+    samples      why, by position
+    memberships  how many
+    heartbeat    why; None: it was stored, or there was none
+    """
+
+    samples: Mapping[int, Refusal] = {}
+    memberships: int = 0
+    heartbeat: Refusal | None = None
+
+
+NOTHING = TurnedAway()
+
+
+def answerable(ids: ReceiverIds) -> int:
+    """In whose name a receiver brings what it does: its installation, or it alone."""
+    return ids.receiver_id if ids.installation_id is None else ids.installation_id
+
+
+def named_by(keyring: Keyring, submission: Submission) -> dict[Named, int]:
+    """What it names, each with who is answerable, in the order in which it is named."""
+    named = named_in(keyring, submission.samples)
+    for said in submission.memberships:
+        ids = keyring.receiver(said.receiver_public_key, said.installation_id, said.source)
+        named[KEY, ids.receiver_id, 0] = answerable(ids)
+        named[CHANNEL, ids.receiver_id, keyring.channel(said.channel_id)] = answerable(ids)
+    for beat in submission.heartbeats:
+        ids = keyring.receiver(beat.receiver_public_key, beat.installation_id)
+        named[KEY, ids.receiver_id, 0] = answerable(ids)
+    for one in submission.said_of_envelopes:
+        if one.receiver_public_key:
+            ids = keyring.receiver(one.receiver_public_key, one.installation_id, Source.STATUS_GO)
+            named[KEY, ids.receiver_id, 0] = answerable(ids)
+    return named
+
+
+def named_in(keyring: Keyring, samples: Iterable[Sample]) -> dict[Named, int]:
+    """The same of samples."""
+    named: dict[Named, int] = {}
+    reporter: tuple[str, str, Source] | None = None
+    # In C as far as it goes: this is done for every sample.
+    for key, installation, source, channel, message_type in dict.fromkeys(map(_NAMES, samples)):
+        if reporter != (key, installation, source):
+            reporter = (key, installation, source)
+            ids = keyring.receiver(*reporter)
+            receiver_id, whose = ids.receiver_id, answerable(ids)
+            named[KEY, receiver_id, 0] = whose
+        if channel:
+            named[CHANNEL, receiver_id, keyring.channel(channel)] = whose
+        if message_type:
+            named[TYPE, receiver_id, keyring.kind(source, message_type)] = whose
+    return named
+
+
+@dataclass(slots=True)
+class _Counts:
+    """How much of each an installation has, as far as this process knows.
+
+    counted_at  Unix ms
+    added       of it, since then
+    """
+
+    of: list[int]
+    counted_at: int
+    added: list[int] = field(default_factory=lambda: [0, 0, 0])
+
+
+class Names:
+    """Lets installations name as much as they may."""
+
+    def __init__(self, caps: Caps) -> None:
+        self._caps = caps
+        self._counts: Recent[int, _Counts] = Recent()
+
+    async def refuse(
+        self, connection: Connection, named: Mapping[Named, int], now_ms: int
+    ) -> set[Named]:
+        """Those of `named`, by who is answerable, that are more than allowed.
+
+        Two workers may let in what is the last one allowed: each looks again before it let in an
+        eighth of what is.
+        """
+        if not named:
+            return set()
+        rows = list(named)
+        stored = {
+            rows[row["position"] - 1]
+            for row in await connection.fetch(
+                _QUERIES["named_before"], **arrays(rows, "whats", "receiver_ids", "name_ids")
+            )
+        }
+        new = {one: whose for one, whose in named.items() if one not in stored}
+        counts = await self._counted(connection, set(new.values()), now_ms)
+        refused: set[Named] = set()
+        for one, whose in new.items():
+            what, receiver_id, _ = one
+            count = counts[whose]
+            if count.of[what] >= self._caps.of(what) or (KEY, receiver_id, 0) in refused:
+                refused.add(one)
+            else:
+                count.of[what] += 1
+                count.added[what] += 1
+        return refused
+
+    async def _counted(
+        self, connection: Connection, whose: Set[int], now_ms: int
+    ) -> Mapping[int, _Counts]:
+        known = {one: self._counts[one] for one in whose if self._is_counted(one, now_ms)}
+        uncounted = sorted(whose - known.keys())
+        if not uncounted:
+            return known
+        rows = await connection.fetch(_QUERIES["count_named"], installation_ids=uncounted)
+        counted = {
+            row["installation_id"]: _Counts([row["keys"], row["channels"], row["types"]], now_ms)
+            for row in rows
+        }
+        self._counts.remember(counted)
+        return {**known, **counted}
+
+    def _is_counted(self, whose: int, now_ms: int) -> bool:
+        count = self._counts.get(whose)
+        return (
+            count is not None
+            and abs(now_ms - count.counted_at) < _COUNTED_MS
+            and all(
+                added * _COUNTED_SHARE <= self._caps.of(what)
+                for what, added in enumerate(count.added)
+            )
+        )
+
+
+async def write_types(connection: Connection, named: Iterable[Named]) -> None:
+    """Notes which types receivers named; keys and channels stand in their own tables."""
+    rows = sorted(one[1:] for one in named if one[0] == TYPE)
+    if rows:
+        await connection.execute(_QUERIES["write_types"], **arrays(rows, "receiver_ids", "kinds"))
+
+
+@dataclass(slots=True)
+class _Day:
+    """What an installation brought on a day, as far as is known, and of it what only this process
+    knows."""
+
+    day: int
+    total: int = 0
+    untold: int = 0
+
+
+class Bytes:
+    """Lets installations bring as much as they may a day."""
+
+    def __init__(self, caps: Caps) -> None:
+        self._limit = caps.size_bytes
+        self._days: Recent[int, _Day] = Recent()
+
+    def fit(
+        self, keyring: Keyring, submission: Submission, now_ms: int
+    ) -> tuple[Submission, Refusal | None]:
+        """What of it may be stored, of the samples the first ones; and why not the others."""
+        whose = _whose(keyring, submission)
+        if whose is None:
+            return submission, None
+        size = max(submission.size_bytes, LEAST_BYTES * submission.weight)
+        of_day = self._of_day(whose, now_ms)
+        left = max(0, self._limit - of_day.total)
+        of_day.total += min(size, left)
+        of_day.untold += min(size, left)
+        if size <= left:
+            return submission, None
+        again_at = from_unix_ms((now_ms // DAY_MS + 1) * DAY_MS).strftime("%Y-%m-%dT%H:%MZ")
+        fitting = replace(
+            submission,
+            samples=submission.samples[: len(submission.samples) * left // size],
+            runs=submission.runs if left else (),
+            memberships=(),
+            lost=(),
+            said_of_envelopes=(),
+            clocks=(),
+            origins=(),
+        )
+        return fitting, Refusal(
+            Reason.TOO_MANY,
+            "samples: of more bytes than an installation may bring a day; allowed: "
+            f"{self._limit}, again from {again_at}",
+        )
+
+    def untold(
+        self, keyring: Keyring, submissions: Iterable[Submission], now_ms: int
+    ) -> dict[int, int]:
+        """How much the database is to be told of these installations; mostly none."""
+        brought = {}
+        for submission in submissions:
+            whose = _whose(keyring, submission)
+            if whose is not None:
+                untold = self._of_day(whose, now_ms).untold
+                if untold * _TOLD_SHARE >= self._limit:
+                    brought[whose] = untold
+        return brought
+
+    def told(self, brought: Mapping[int, int], sums: Mapping[int, int], now_ms: int) -> None:
+        """After the commit. sums: what `add_bytes` returned."""
+        for whose, total in sums.items():
+            of_day = self._of_day(whose, now_ms)
+            of_day.untold = max(0, of_day.untold - brought[whose])
+            of_day.total = total + of_day.untold
+
+    def _of_day(self, whose: int, now_ms: int) -> _Day:
+        day = now_ms // DAY_MS
+        known = self._days.get(whose)
+        if known is None or known.day != day:
+            known = _Day(day)
+            self._days.remember({whose: known})
+        return known
+
+
+async def add_bytes(
+    connection: Connection, brought: Mapping[int, int], now_ms: int
+) -> dict[int, int]:
+    """Adds to what installations brought today; returns the sums."""
+    if not brought:
+        return {}
+    rows = await connection.fetch(
+        _QUERIES["add_bytes"],
+        **arrays(sorted(brought.items()), "installation_ids", "sizes"),
+        day_start=now_ms // DAY_MS * DAY_MS,
+    )
+    return {row["installation_id"]: row["size_bytes"] for row in rows}
+
+
+def _whose(keyring: Keyring, submission: Submission) -> int | None:
+    """Who is answerable for it: one reporter makes a request. None: nobody is named."""
+    for sample in submission.samples:
+        ids = keyring.receiver(sample.receiver_public_key, sample.installation_id, sample.source)
+        return answerable(ids)
+    for beat in submission.heartbeats:
+        return answerable(keyring.receiver(beat.receiver_public_key, beat.installation_id))
+    for one in submission.memberships:
+        return answerable(
+            keyring.receiver(one.receiver_public_key, one.installation_id, one.source)
+        )
+    for run in submission.runs:
+        return keyring.installed(run.installation_id, run.source)
+    for said in submission.said_of_envelopes:
+        return keyring.installed(said.installation_id, Source.STATUS_GO)
+    return None
+
+
+def turned_away(
+    keyring: Keyring, submission: Submission, refused: Set[Named], caps: Caps
+) -> TurnedAway:
+    """What of it names what was refused."""
+    if not refused:
+        return NOTHING
+
+    def refusal(named: Iterable[Named]) -> Refusal | None:
+        for one in named:
+            if one in refused:
+                field_name, plural = _WHATS[one[0]]
+                return Refusal(
+                    Reason.TOO_MANY,
+                    f"{field_name}: one more than an installation may name; allowed: "
+                    f"{caps.of(one[0])} {plural}",
+                )
+        return None
+
+    samples = {}
+    for position, sample in enumerate(submission.samples):
+        if (why := refusal(named_in(keyring, (sample,)))) is not None:
+            samples[position] = why
+    beside = replace(submission, samples=(), heartbeats=(), said_of_envelopes=())
+    memberships = sum(
+        refusal(named_by(keyring, replace(beside, memberships=(said,)))) is not None
+        for said in submission.memberships
+    )
+    beats = replace(beside, memberships=(), heartbeats=submission.heartbeats)
+    return TurnedAway(samples, memberships, refusal(named_by(keyring, beats)))
