@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,17 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.ingest.said import OriginSaid
-from devtelemetry.model import HOUR_MS, MINUTE_MS, Counts, Hand, Sample, parse_timeframe
+from devtelemetry.model import (
+    HOUR_MS,
+    MINUTE_MS,
+    Counts,
+    Hand,
+    Outcome,
+    Sample,
+    from_unix_ms,
+    parse_timeframe,
+    unix_ms,
+)
 from devtelemetry.retention.exclude import receivers_of, receivers_of_token
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.store.database import Database
@@ -45,27 +55,31 @@ LIES = [
 ]
 
 
-async def push(database: Database) -> dict[str, int]:
+async def push(
+    database: Database, samples: Sequence[Sample] = (*HONEST, *LIES), at_ms: int = END
+) -> dict[str, int]:
     writer = RowWriter(await database.keyring(), SettleRule())
     batch = Batch()
-    batch.add_samples(writer.keyring, HONEST + LIES)
+    batch.add_samples(writer.keyring, samples)
     batch.add_origins(
         writer.keyring,
         [
             OriginSaid(sample.receiver_public_key, sample.installation_id, network, token, END)
-            for sample in HONEST + LIES
+            for sample in samples
             for network, token in (
-                ("192.0.2.0/24", "app") if sample in LIES else ("198.51.100.0/24", "beta"),
+                ("192.0.2.0/24", "app")
+                if sample.receiver_public_key in "xyz"
+                else ("198.51.100.0/24", "beta"),
             )
         ],
     )
     async with database.acquire() as connection:
-        await writer.write(connection, batch, now_ms=END)
+        await writer.write(connection, batch, now_ms=at_ms)
     return {
         sample.receiver_public_key: writer.keyring.receiver(
             sample.receiver_public_key, sample.installation_id
         ).receiver_id
-        for sample in HONEST + LIES
+        for sample in samples
     }
 
 
@@ -111,6 +125,42 @@ def test_it_is_taken_out_of_settled_windows_and_back(
     run("import", str(to), "--retention=3650d")
     later = computed_at + RULES.recompute_interval
     assert of(database_url, partial(counts, now=later)) == with_lies
+
+
+@pytest.mark.slow
+def test_what_was_taken_since_a_moment_is_taken_out_and_back(
+    database_url: str, run: Run, tmp_path: Path
+) -> None:
+    since = START + 2 * MINUTE_MS
+    # Of this message x had said something before: all that it says of it stays.
+    seen_before = [
+        held("m1", "x", "liar", 1)._replace(created_at=since - 1, outcome=Outcome.UNREADABLE),
+        held("m1", "x", "liar", 1)._replace(created_at=since + 1),
+    ]
+    early = [*HONEST, *seen_before, *(one for one in LIES if (one.created_at or 0) < since)]
+    ids = of(database_url, partial(push, samples=early))
+    before = of(database_url, partial(counts, now=LATER))
+    now = LATER + RULES.recompute_interval
+    of(database_url, partial(push, at_ms=unix_ms(now)))
+    now += RULES.recompute_interval
+    with_lies = of(database_url, partial(counts, now=now))
+    assert (with_lies.messages, before.messages) == (8, 6)
+
+    to = tmp_path / "liar.ndjson"
+    name = receiver_name(ids["x"])
+    span = f"--since={from_unix_ms(since).isoformat()}"
+    done = run("exclude", name, "--with=network", span, f"--to={to}")
+    assert "took out 9 samples of 3 receivers" in done.out
+    lines = [json.loads(line) for line in to.read_text(encoding="utf-8").splitlines()]
+    assert sorted({line["messageId"] for line in lines}) == ["lie2", "lie3", "lie60"]
+    now = utc_now()
+    assert of(database_url, partial(counts, now=now)) == before
+
+    run("import", str(to), "--retention=3650d")
+    now += RULES.recompute_interval
+    assert of(database_url, partial(counts, now=now)) == with_lies
+    wrong = run("exclude", name, "--since=yesterday", f"--to={tmp_path / 'new'}", check=False)
+    assert "--since: 'yesterday' is no time; allowed: ISO 8601" in wrong.err
 
 
 async def test_who_goes_with_a_receiver(database: Database) -> None:

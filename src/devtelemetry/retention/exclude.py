@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from devtelemetry.model import MINUTE_MS, Hand
 from devtelemetry.model.errors import ConfigurationError
-from devtelemetry.retention.forget import delete_taken
+from devtelemetry.retention.forget import delete_receipts, delete_taken, deleting
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import receiver_name
-from devtelemetry.store.repair import holding_ingest_out, raise_epoch
+from devtelemetry.store.partitions import day_start_ms, existing_days
+from devtelemetry.store.repair import holding_ingest_out, raise_epoch, rewriting
 from devtelemetry.store.sql import queries
 
 _QUERIES = queries(__package__, "exclude.sql")
@@ -51,6 +52,37 @@ async def take_out(database: Database, receivers: Sequence[int], *, now_ms: int)
             await connection.execute(_QUERIES["delete_numbers_of"], receiver_ids=receivers)
             await raise_epoch(connection)
         deleted = await delete_taken(connection, receivers)
+        await connection.execute(
+            _QUERIES["reopen_windows"], now_minute=now_ms // MINUTE_MS * MINUTE_MS
+        )
+    return deleted
+
+
+async def take_out_since(
+    database: Database, receivers: Sequence[int], said_between: tuple[int, int], *, now_ms: int
+) -> int:
+    """The same of what was taken then first: Unix ms, half-open.
+
+    Of a message of which a receiver had said something before, all stays. It counts as silent from
+    the last report that is left. Which numbers arrived stays too.
+    """
+    since_ms, before_ms = said_between
+    async with database.acquire() as connection, deleting(connection):
+        deleted = await delete_receipts(connection, receivers, said_between)
+        async with rewriting(connection):
+            await connection.execute(
+                _QUERIES["delete_between"],
+                receiver_ids=receivers,
+                since_ms=since_ms,
+                before_ms=before_ms,
+            )
+            days = await existing_days(connection)
+            await connection.execute(
+                _QUERIES["respan"],
+                receiver_ids=receivers,
+                oldest_day_kept=day_start_ms(min(days)) if days else 0,
+            )
+            await connection.execute(_QUERIES["delete_unspanned"], receiver_ids=receivers)
         await connection.execute(
             _QUERIES["reopen_windows"], now_minute=now_ms // MINUTE_MS * MINUTE_MS
         )

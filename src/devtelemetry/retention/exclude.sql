@@ -39,6 +39,65 @@ lost as (
 )
 delete from report_run where installation_id in (select installation_id from gone)
 
+-- name: delete_between
+-- What stands beside receipts. Failures go with their receipt; what came of an envelope has its own time.
+with failures as (
+    delete from failure f
+    where f.receiver_id = any ($receiver_ids::bigint[]) and not exists (
+        select
+        from receipt r
+        where r.sent_at = f.sent_at and r.channel_id = f.channel_id and r.message_id = f.message_id
+          and r.receiver_id = f.receiver_id
+    )
+),
+unnamed as (
+    delete from unreadable_envelope
+    where receiver_id = any ($receiver_ids::bigint[])
+      and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
+),
+told as (
+    delete from envelope_event
+    where receiver_id = any ($receiver_ids::bigint[])
+      and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
+),
+silenced as (
+    update receiver
+    set last_heartbeat_minute = null
+    where receiver_id = any ($receiver_ids::bigint[]) and last_heartbeat_minute >= $since_ms::bigint / 60000 * 60000
+),
+doubted as (
+    insert into doubted_receiver (receiver_id) select unnest($receiver_ids::bigint[])
+    on conflict do nothing
+)
+delete from membership_report
+where receiver_id = any ($receiver_ids::bigint[])
+  and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
+
+-- name: respan
+-- From when to when they hold messages of channels, by what is left; what was cleaned (before oldest_day_kept) is not known
+-- any more, and stays.
+update membership m
+set first_sent_at = case when m.first_sent_at < $oldest_day_kept::bigint then m.first_sent_at else l.first_sent_at end,
+    last_sent_minute = coalesce(
+        l.last_sent_at / 60000 * 60000,
+        case when m.first_sent_at < $oldest_day_kept::bigint then least(m.last_sent_minute, $oldest_day_kept::bigint) end
+    ),
+    has_said = m.had_stays or exists (
+        select from membership_report s where s.channel_id = m.channel_id and s.receiver_id = m.receiver_id
+    )
+from membership k
+left join (
+    select channel_id, receiver_id, min(sent_at) as first_sent_at, max(sent_at) as last_sent_at
+    from receipt
+    where receiver_id = any ($receiver_ids::bigint[]) and state < 4096
+    group by channel_id, receiver_id
+) l using (channel_id, receiver_id)
+where k.receiver_id = any ($receiver_ids::bigint[]) and m.channel_id = k.channel_id and m.receiver_id = k.receiver_id
+
+-- name: delete_unspanned
+delete from membership
+where receiver_id = any ($receiver_ids::bigint[]) and first_sent_at is null and not has_said
+
 -- name: reopen_windows
 -- As if samples in time had just come: also settled windows over days that are kept are computed again.
 update arrival set arrived_at = $now_minute::bigint, arrived_on_time_at = $now_minute::bigint

@@ -11,6 +11,7 @@ Wherever it breaks off, what is left to do stands in `forgotten_receiver`: the s
 there, and so does the next cleaning. Stored figures stay: they are counts and name nobody.
 """
 
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
@@ -21,12 +22,13 @@ from devtelemetry.store.locks import Lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
 from devtelemetry.store.repair import holding_ingest_out, raise_epoch, rewriting
 from devtelemetry.store.sql import queries
+from devtelemetry.store.states import FIRST_SAID_AT
 
 BATCH_RECEIPTS = 5_000  # of one transaction: ingest waits no longer than for a group commit
 
 _GREATEST_ID = 2**63 - 1
 _KEY = ("sent_at", "channel_id", "message_id", "receiver_id")  # of a receipt
-_QUERIES = queries(__package__, "forget.sql")
+_QUERIES = queries(__package__, "forget.sql", first_said_at=FIRST_SAID_AT)
 # After the receipts, in this order.
 _LAST = (
     *("delete_memberships", "delete_failures", "delete_unreadable_envelopes"),
@@ -90,22 +92,46 @@ async def delete_taken(connection: Connection, receivers: Sequence[int]) -> int:
 
     Raises Busy while another call deletes.
     """
-    # One at a time: of two who hold a message alone together, each would leave it to the other.
+    async with deleting(connection):
+        return await _delete_reported(connection, receivers)
+
+
+@contextlib.asynccontextmanager
+async def deleting(connection: Connection) -> AsyncIterator[None]:
+    """Raises Busy while another call deletes.
+
+    One at a time: of two who hold a message alone together, each would leave it to the other.
+    """
     async with try_lock(connection, Lock.FORGET) as is_ours:
         if not is_ours:
             raise Busy(
                 "what another receiver reported is being deleted; try again", retry_after_seconds=5
             )
-        return await _delete_reported(connection, receivers)
+        yield
 
 
 async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> int:
     """Returns how many samples went."""
     if not receivers:
         return 0
+    deleted = await delete_receipts(connection, receivers)
+    for name in _LAST:
+        await connection.execute(_QUERIES[name], receiver_ids=receivers)
+    return deleted
+
+
+async def delete_receipts(
+    connection: Connection,
+    receivers: Sequence[int],
+    said_between: tuple[int, int] | None = None,
+) -> int:
+    """Deletes receipts, and messages that nobody holds any more; returns how many samples went.
+
+    said_between  only what was taken then first: Unix ms, half-open
+    """
     deleted = 0
     alone: list[Any] = []
-    async for receipts in _receipts_of(connection, receivers):
+    async for receipts in _receipts_of(connection, receivers, said_between or (None, None)):
         shared = [receipt for receipt in receipts if receipt["is_shared"]]
         deleted += await connection.fetchval(_QUERIES["delete_receipts"], **_keys(shared))
         alone += [receipt for receipt in receipts if not receipt["is_shared"]]
@@ -114,13 +140,13 @@ async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> 
             alone = []
     if alone:
         deleted += await _delete_with_messages(connection, alone)
-    for name in _LAST:
-        await connection.execute(_QUERIES[name], receiver_ids=receivers)
     return deleted
 
 
 async def _receipts_of(
-    connection: Connection, receivers: Sequence[int]
+    connection: Connection,
+    receivers: Sequence[int],
+    said_between: tuple[int, int] | tuple[None, None],
 ) -> AsyncIterator[Sequence[Any]]:
     """Up to BATCH_RECEIPTS at a time, hour by hour: no statement reads for long.
 
@@ -135,6 +161,8 @@ async def _receipts_of(
                 **{f"after_{name}": value for name, value in zip(_KEY, after, strict=True)},
                 end_ms=start + HOUR_MS,
                 most_receipts=BATCH_RECEIPTS,
+                since_ms=said_between[0],
+                before_ms=said_between[1],
             ):
                 yield receipts
                 after = tuple(receipts[-1][name] for name in _KEY)

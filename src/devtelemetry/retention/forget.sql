@@ -35,7 +35,8 @@ select receiver_id from forgotten_receiver where owner_id = $hashed_id::bigint o
 select receiver_id from forgotten_receiver
 
 -- name: receipts_of
--- What the receivers hold, in the order of the key: from after after_* to before end_ms, most_receipts at most. is_shared:
+-- What the receivers hold, in the order of the key: from after after_* to before end_ms, most_receipts at most; since_ms,
+-- before_ms: only messages of which the receiver said something then first; NULL: all. is_shared:
 -- somebody else reports the message too, under the same sentAt; only then may the receipt go without a look at it.
 select
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
@@ -49,6 +50,10 @@ from receipt r
 where r.receiver_id = any ($receiver_ids::bigint[])
   and (r.sent_at, r.channel_id, r.message_id, r.receiver_id) > ($after_sent_at::bigint, $after_channel_id::bigint, $after_message_id::bigint, $after_receiver_id::bigint)
   and r.sent_at < $end_ms::bigint
+  and (
+      $since_ms::bigint is null
+      or {first_said_at} >= $since_ms::bigint and {first_said_at} < $before_ms::bigint
+  )
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
 limit $most_receipts::integer
 

@@ -7,31 +7,42 @@ from typing import Any
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import queries
+from devtelemetry.store.states import FIRST_SAID_AT
 from devtelemetry.transfer.write import membership_line, run_line, sample_line
 
 CURSOR_ROWS = 5_000
 
-_QUERIES = queries(__package__, "transfer.sql")
-_EXPORTED: tuple[tuple[str, Callable[[Mapping[str, Any]], bytes]], ...] = (
-    ("samples", sample_line),
-    ("islands", run_line),
-    ("lost", partial(run_line, is_lost=True)),
-    ("memberships", membership_line),
+_QUERIES = queries(__package__, "transfer.sql", first_said_at=FIRST_SAID_AT)
+_AsLine = Callable[[Mapping[str, Any]], bytes]
+# And whether it tells when it was said.
+_EXPORTED: tuple[tuple[str, _AsLine, bool], ...] = (
+    ("samples", sample_line, True),
+    ("islands", run_line, False),
+    ("lost", partial(run_line, is_lost=True), False),
+    ("memberships", membership_line, True),
 )
 
 
 async def export_samples(
-    database: Database, receivers: Sequence[int] | None = None
+    database: Database,
+    receivers: Sequence[int] | None = None,
+    said_between: tuple[int, int] | None = None,
 ) -> AsyncGenerator[bytes, None]:
     """All samples, or those of these receivers, some thousand lines at a time, by event time, then
     the runs of numbers, what is said to be lost, and the memberships that were reported: one state
     of the database.
 
+    said_between  only what was taken then first: Unix ms, half-open; numbers tell no such time
+
     Raises Unavailable if the database cannot be reached.
     """
     async with repaired_snapshot(database) as connection:
-        for query, as_line in _EXPORTED:
+        since_ms, before_ms = said_between or (None, None)
+        for query, as_line, is_dated in _EXPORTED:
+            if said_between is not None and not is_dated:
+                continue
+            span = {"since_ms": since_ms, "before_ms": before_ms} if is_dated else {}
             async for rows in connection.slices(
-                _QUERIES[query], CURSOR_ROWS, receiver_ids=receivers
+                _QUERIES[query], CURSOR_ROWS, receiver_ids=receivers, **span
             ):
                 yield b"".join(map(as_line, rows))

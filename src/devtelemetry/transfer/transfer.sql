@@ -30,17 +30,20 @@ select count(*) from dropped
 -- message's own columns are those of its first sample; the receiver's are the last it said. Absent: what nobody told. That
 -- an envelope could not be sent is of no use where it was seen. What could not be read is a sample of the messages that
 -- came in its envelope; without any it is not written. receiver_ids, here and below: of these alone; NULL: of all.
+-- since_ms, before_ms: only messages of which the receiver said something then first; NULL: all.
 with told as (
     select
         r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote, r.received_at,
-        r.created_at, 0 as outcome, '' as reason, r.state >> 5 & 3 as via
+        r.created_at, 0 as outcome, '' as reason, r.state >> 5 & 3 as via,
+        case when $since_ms::bigint is not null then {first_said_at} end as first_said_at
     from receipt r
     where r.created_at is not null or r.state >= 4096 and r.state & 1024 = 0
     union all
     select
         r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote,
         case when r.created_at is null and f.outcome = 3 then r.received_at end,
-        case when f.outcome < 4 then f.created_at end, least(f.outcome, 3), f.reason, 0
+        case when f.outcome < 4 then f.created_at end, least(f.outcome, 3), f.reason, 0,
+        case when $since_ms::bigint is not null then {first_said_at} end
     from failure f
     join receipt r using (sent_at, channel_id, message_id, receiver_id)
 )
@@ -59,6 +62,7 @@ join receiver v on v.receiver_id = r.receiver_id
 join sample_kind k on k.kind = r.kind
 where (r.created_at is not null or r.outcome = 0 or not m.went_out)
   and ($receiver_ids::bigint[] is null or r.receiver_id = any ($receiver_ids::bigint[]))
+  and ($since_ms::bigint is null or r.first_said_at >= $since_ms::bigint and r.first_said_at < $before_ms::bigint)
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.outcome
 
 -- name: islands
@@ -84,5 +88,6 @@ select
 from membership_report s
 join channel c on c.channel_id = s.channel_id
 join receiver v on v.receiver_id = s.receiver_id
-where $receiver_ids::bigint[] is null or s.receiver_id = any ($receiver_ids::bigint[])
+where ($receiver_ids::bigint[] is null or s.receiver_id = any ($receiver_ids::bigint[]))
+  and ($since_ms::bigint is null or s.created_at >= $since_ms::bigint and s.created_at < $before_ms::bigint)
 order by s.channel_id, s.receiver_id, s.created_at, s.joined_at, s.left_at

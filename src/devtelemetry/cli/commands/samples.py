@@ -7,6 +7,7 @@ import typer
 
 from devtelemetry.cli.options import with_settings
 from devtelemetry.cli.running import run
+from devtelemetry.cli.values import moment
 from devtelemetry.model import Hand
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
@@ -46,6 +47,10 @@ def exclude(
     token: Annotated[
         str, typer.Option(metavar="NAME", help="All whose latest push came with this token.")
     ] = "",
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only what the server took from then on."),
+    ] = None,
 ) -> None:
     """Take out what a liar reported; windows are computed without it. Import takes it back."""
     from devtelemetry.cli.work import samples
@@ -58,7 +63,7 @@ def exclude(
         raise typer.BadParameter(str(error)) from None
     if to.exists():
         raise typer.BadParameter(f"{to} is there already; allowed: the name of a new file")
-    run(samples.exclude(settings, wanted, hand, token, to))
+    run(samples.exclude(settings, wanted, hand, token, moment("--since", since), to))
 
 
 @with_settings()

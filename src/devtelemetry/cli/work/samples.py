@@ -2,15 +2,17 @@
 
 import contextlib
 import os
+from datetime import datetime
 from pathlib import Path
 
 from devtelemetry.cli.output import say, tell, write_all
 from devtelemetry.cli.progress import bytes_bar
-from devtelemetry.model import Hand
+from devtelemetry.model import Hand, unix_ms
 from devtelemetry.retention.exclude import (
     receivers_of,
     receivers_of_token,
     take_out,
+    take_out_since,
 )
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.runtime.clock import now_ms
@@ -62,20 +64,31 @@ async def export(settings: Settings) -> None:
 
 
 async def exclude(
-    settings: Settings, receiver: int | None, hand: Hand, token: str, to: Path
+    settings: Settings,
+    receiver: int | None,
+    hand: Hand,
+    token: str,
+    since: datetime | None,
+    to: Path,
 ) -> None:
+    said_between = None if since is None else (unix_ms(since), now_ms())
     async with wiring.opened_database(settings) as database:
         if receiver is None:
             receivers = await receivers_of_token(database, token)
         else:
             receivers = await receivers_of(database, receiver, hand)
         with to.open("xb") as file:
-            async with contextlib.aclosing(export_samples(database, receivers)) as pieces:
+            async with contextlib.aclosing(
+                export_samples(database, receivers, said_between)
+            ) as pieces:
                 async for piece in pieces:
                     file.write(piece)
             file.flush()
             os.fsync(file.fileno())
-        deleted = await take_out(database, receivers, now_ms=now_ms())
+        if said_between is None:
+            deleted = await take_out(database, receivers, now_ms=now_ms())
+        else:
+            deleted = await take_out_since(database, receivers, said_between, now_ms=now_ms())
     say(
         f"took out {deleted} samples of {len(receivers)} "
         f"{'receiver' if len(receivers) == 1 else 'receivers'}; windows are computed again. "
