@@ -92,6 +92,18 @@ async def test_what_one_installation_invents_under_any_number_of_keys_is_unconfi
     assert after.channels[0].figures.unconfirmed == 30
 
 
+async def test_what_is_unconfirmed_gives_a_channel_no_type(database: Database) -> None:
+    poll = [held(f"poll{n}", one)._replace(message_type="POLL") for n in range(2) for one in HONEST]
+    elsewhere = [sample._replace(channel_id="d") for sample in honest_world()]
+    await push(database, [*honest_world(), *poll, *elsewhere])
+    before = await compute_window(database)
+    invented = [held(f"invented{n}", "liar")._replace(channel_id="d") for n in range(30)]
+    await push(database, [sample._replace(message_type="POLL") for sample in invented])
+    after = await compute_window(database)
+    assert sum(channel.figures.unconfirmed for channel in after.channels) == 30
+    assert after.groups == before.groups
+
+
 async def test_neither_do_two_keys_make_a_quorum(database: Database) -> None:
     await push(database, honest_world())
     before = await compute_window(database, quorum=2)

@@ -57,6 +57,17 @@ set local min_parallel_table_scan_size to default;
 set local hash_mem_multiplier = 2;
 set local work_mem = '{kb}kB'
 """
+# As for `measured`; what is counted is few, and waits in a table of hashes.
+_FOR_AUTHORED = """
+set local plan_cache_mode = force_custom_plan;
+set local work_mem = '128MB';
+set local hash_mem_multiplier to default;
+set local enable_sort = off;
+set local enable_mergejoin = off;
+set local enable_nestloop = off;
+set local min_parallel_index_scan_size = '1TB';
+set local min_parallel_table_scan_size = '1TB'
+"""
 # How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
 # hash join over it a little longer; a merge join sorts rows that carry whole timelines.
 _FOR_THE_REST = """
@@ -111,6 +122,32 @@ async def run_algorithm(
     await connection.execute(_COUNTED, **span, **membership, **fewest, **holes, **said)
     await connection.execute(_CLAIMED, **quorum, **fewest, weight_cap=rules.weight_cap)
     of_authors = OF_AUTHORS if table is None else of_table(*table)
+    await connection.execute(
+        load(__package__, "member.sql", **of_authors),
+        **span,
+        **quorum,
+        **holes,
+        **said,
+        most_classes=MOST_CLASSES,
+    )
+    await connection.execute(_FOR_AUTHORED)
+    await connection.execute(
+        load(__package__, "authored.sql", **of_authors),
+        **span,
+        **unmeasured,
+        **arrays(
+            await connection.fetch(_QUERIES["left_out"]), "left_out_channels", "left_out_messages"
+        ),
+        **arrays(
+            await connection.fetch(_QUERIES["members"]),
+            "member_channels",
+            "member_receivers",
+            "member_classes",
+            "member_begins",
+            "member_ends",
+        ),
+    )
+    await connection.execute(_FOR_THE_REST)
     rows = await connection.fetch(
         load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_authors, **told),
         **span,
@@ -123,11 +160,12 @@ async def run_algorithm(
         smallest_group=rules.smallest_group,
         most_reasons=MOST_REASONS,
         most_values=MOST_VALUES,
-        most_classes=MOST_CLASSES,
         audit_channels=_like(AUDIT_CHANNELS + "*"),
     )
     # A transaction may compute once more.
-    await connection.execute("drop table measured, held, rare_kind, counted, claimed")
+    await connection.execute(
+        "drop table measured, held, rare_kind, counted, claimed, member, authored"
+    )
     return computed(rows)
 
 

@@ -2,21 +2,15 @@
 -- over receivers that are alike. A part of reliability.sql; docs/algorithm.md, "Authors and paths".
 --
 -- in   {cell_kind}      what of a message's kind is told apart: kind, or 0
---      {class_key}      what tells classes of receivers apart
---      {class_traits}   what of receivers is told apart: platform, app_version and server, each as it is or as ''
 --      {tells_authors}  whether authors are told apart; if not, receivers are the clusters
 --      {cluster}        of messages that nobody says to have written: null, or where receivers are the clusters receiver_id
 --      {author_values}  rows of (dimension, value): what a cell counts for
 --      {outcomes}       what states mean: dimensions.py
+--      {told_kind}, {rare_kinds}   the kind that a receipt counts for
 
 -- The author of each message of M, as far as anyone says so; of several the one that said so first.
-author_message as materialized (
+several_author as materialized (
     select channel_id, {cell_kind} as kind, message_id, sent_at, author_id
-    from measured
-    cross join lateral unnest(authored_id, authored_sent_at, authored_by) as authored (message_id, sent_at, author_id)
-    where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
-    union all
-    select channel_id, {cell_kind}, message_id, sent_at, author_id
     from measured
     cross join lateral unnest(several_id, several_sent_at) as several (message_id, sent_at)
     cross join lateral (
@@ -30,12 +24,19 @@ author_message as materialized (
     where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
 ),
 
+author_message as materialized (
+    select channel_id, {cell_kind} as kind, message_id, sent_at, author_id
+    from measured
+    cross join lateral unnest(authored_id, authored_sent_at, authored_by) as authored (message_id, sent_at, author_id)
+    where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
+    union all
+    select channel_id, kind, message_id, sent_at, author_id from several_author
+),
+
 -- Who wrote a message too and is not its author: these pairs are expected of nobody either.
 co_author as materialized (
     select channel_id, a.kind, author_id, receiver_id, a.sent_at, message_id
-    from measured
-    cross join lateral unnest(several_id) as several (message_id)
-    join author_message a using (channel_id, message_id)
+    from several_author a
     cross join lateral (
         select receiver_id
         from receipt r
@@ -59,41 +60,37 @@ author_kind as materialized (
     group by channel_id, a.kind, author_id
 ),
 
--- Receivers that count, those that are alike under one number; beyond the most frequent classes all others are alike. So
--- the cost is linear, whatever receivers say of themselves. is_whole: nothing limits what is expected of it.
-member as materialized (
-    select
-        channel_id,
-        receiver_id,
-        spans,
-        holes,
-        is_whole,
-        case when rank <= $most_classes::integer then rank else 0 end as class,
-        case when rank <= $most_classes::integer then platform else '(other)' end as platform,
-        case when rank <= $most_classes::integer then app_version else '(other)' end as app_version,
-        case when rank <= $most_classes::integer then server else '(other)' end as server
-    from (
-        select *, dense_rank() over (order by size desc, platform, app_version, server) as rank
-        from (
-            select
-                channel_id,
-                receiver_id,
-                expected as spans,
-                holes,
-                stays is null and from_sent_at is null and to_sent_at is null and holes is null as is_whole,
-                {class_traits},
-                count(*) over (partition by {class_key}) as size
-            from span_of_membership
-            join receiver using (receiver_id)
-            where channel_id in (select channel_id from message_kind)
-        ) counted
-    ) ranked
-),
-
 class_of_channel as materialized (
     select channel_id, class, platform, app_version, server, count(*) as members, count(*) filter (where is_whole) as whole
     from member
     group by channel_id, class, platform, app_version, server
+),
+
+-- Where the spans begin and end that something is expected in of those whom something limits, and the holes in these spans;
+-- ascending. How many spans have a moment in them is counted by binary search, so the cost does not grow with authors times
+-- receivers.
+limited_class as materialized (
+    select
+        channel_id,
+        class,
+        array_agg(begins order by begins) filter (where not is_hole) as begins,
+        array_agg(ends order by ends) filter (where not is_hole) as ends,
+        coalesce(array_agg(begins order by begins) filter (where is_hole), '{}') as hole_begins,
+        coalesce(array_agg(ends order by ends) filter (where is_hole), '{}') as hole_ends
+    from (
+        select
+            channel_id,
+            class,
+            is_hole,
+            coalesce(lower(span), '-9223372036854775808'::bigint) as begins,
+            coalesce(upper(span), 9223372036854775807) as ends
+        from (
+            select channel_id, class, false as is_hole, unnest(spans) as span from member where not is_whole
+            union all
+            select channel_id, class, true, unnest(holes * spans) from member where holes is not null
+        ) part
+    ) bounds
+    group by channel_id, class
 ),
 
 -- What is expected of receivers that are alike, author by author: of those that nothing limits all, ...
@@ -124,34 +121,44 @@ authored_pairs as (
             select whole - case when own.class = c.class and own.is_whole then 1 else 0 end as others
         ) o
         union all
-        -- ... of the others what lies in their spans, ...
+        -- ... of the others those whose spans the message lies in, ...
         select
             channel_id,
             kind,
             author_id,
             class,
             (
-                select coalesce(sum(
-                    coalesce(width_bucket(upper(span) - 1, timeline), cardinality(timeline))
-                    - coalesce(width_bucket(lower(span) - 1, timeline), 0)
-                ), 0)
-                from unnest(spans) as span
+                select coalesce(sum(width_bucket(t, begins) - width_bucket(t, ends)), 0)
+                from unnest(timeline) as t
             ),
-            case when holes is null then 0 else (
-                select coalesce(sum(
-                    width_bucket(upper(span) - 1, timeline) - width_bucket(lower(span) - 1, timeline)
-                ), 0)
-                from unnest(holes * spans) as span
+            case when hole_begins = '{}' then 0 else (
+                select coalesce(sum(width_bucket(t, hole_begins) - width_bucket(t, hole_ends)), 0)
+                from unnest(timeline) as t
             ) end,
             (
-                select count(*)
-                from unnest(unsent) as t (sent_at)
-                where spans @> t.sent_at and (holes @> t.sent_at) is not true
+                select coalesce(sum(
+                    width_bucket(t, begins) - width_bucket(t, ends)
+                    - width_bucket(t, hole_begins) + width_bucket(t, hole_ends)
+                ), 0)
+                from unnest(unsent) as t
             ),
             0
         from author_kind
+        join limited_class using (channel_id)
+        union all
+        -- ... but for its author, ...
+        select
+            channel_id,
+            kind,
+            author_id,
+            class,
+            -(select count(*) from unnest(timeline) as t where spans @> t),
+            -(select count(*) from unnest(timeline) as t where spans @> t and holes @> t),
+            -(select count(*) from unnest(unsent) as t where spans @> t and (holes @> t) is not true),
+            0
+        from author_kind
         join member using (channel_id)
-        where not is_whole and receiver_id <> author_id
+        where not is_whole and receiver_id = author_id
         union all
         -- ... and nothing of those who wrote it together with its author.
         select
@@ -178,14 +185,22 @@ authored_pairs as (
     group by channel_id, kind, author_id, class
 ),
 
--- Pairs by the state of their receipt.
+-- Pairs by the state of their receipt. The messages that several wrote are few: they are read by the key.
 authored_state as materialized (
-    select channel_id, a.kind, author_id, class, state, count(*) as n
-    from receipt r
-    join author_message a using (channel_id, message_id)
+    select channel_id, {told_kind} as kind, author_id, class, state, n
+    from authored
+    {rare_kinds}
+    union all
+    select channel_id, a.kind, author_id, class, state, count(*)
+    from several_author a
+    cross join lateral (
+        select receiver_id, state
+        from receipt r
+        where r.sent_at = a.sent_at and r.channel_id = a.channel_id and r.message_id = a.message_id and not sent_by_receiver
+        offset 0  -- by the key
+    ) r
     join member using (channel_id, receiver_id)
-    where r.sent_at >= $start_ms::bigint and r.sent_at < $end_ms::bigint and not sent_by_receiver
-      and (is_whole or (spans @> r.sent_at and (holes @> r.sent_at) is not true))
+    where spans @> a.sent_at and (holes @> a.sent_at) is not true
     group by channel_id, a.kind, author_id, class, state
 ),
 

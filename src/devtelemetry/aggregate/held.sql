@@ -1,5 +1,5 @@
 -- What became of messages at each receiver in a window, kind by kind and state by state, and what it sent: the second of
--- two passes over its receipts. Source: docs/algorithm.md, "One window, one channel".
+-- three passes over its receipts. Source: docs/algorithm.md, "One window, one channel".
 --
 -- in   start_ms, end_ms   of the window, Unix ms, half-open, whole minutes
 --

@@ -1,11 +1,8 @@
--- What was sent in a window: its measured messages, channel by channel and kind by kind. The first of two passes over its
+-- What was sent in a window: its measured messages, channel by channel and kind by kind. The first of three passes over its
 -- receipts; reliability.sql goes on from this table. Source: docs/algorithm.md, "One window, one channel".
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
---      unmeasured_kinds         integer[]: sample_kind.kind of the message types that are not measured
---      status_go_kinds          integer[]: the kinds of messages that came by status-go's interface
---      unmeasured_patterns      text[]: LIKE patterns of the channels that are not measured
---      pattern_is_status_go     boolean[]: whether each is for status-go's messages
+--      those of is_measured.sql
 --      quorum                   how many installations must vouch for a message
 -- What algorithm.py fills in: of what measured_slice.sql reads receipts, how many installations vouch for a message
 -- (voters), and whether all of them may be in one hand, as far as the first and the last one by id tell (is_suspect).
@@ -14,13 +11,6 @@
 -- key, and no message waits in a table of hashes for its next receipt. Few rows go from them to the leader.
 create temp table measured on commit drop as
 with
-unmeasured_channel as not materialized (
-    select channel_id, pattern.is_status_go
-    from channel
-    join unnest($unmeasured_patterns::text[], $pattern_is_status_go::boolean[]) as pattern (text, is_status_go)
-        on external_id like pattern.text
-),
-
 slice_of_window as (
     -- include: measured_slice.sql slice=0 of=2
     union all

@@ -50,8 +50,7 @@
             group by sent_at, channel_id, message_id
         ) message_of_slice
         {with_vouchers}
-        where kind <> all ($unmeasured_kinds::integer[])
-          and (channel_id, kind = any ($status_go_kinds::integer[]))
-              not in (select channel_id, is_status_go from unmeasured_channel)
+        where
+        -- include: is_measured.sql
     ) message
     group by channel_id, kind

@@ -84,6 +84,21 @@ where after < $end_ms::bigint - 1 and before > $start_ms::bigint
 -- name: measured_channels
 select distinct channel_id from measured
 
+-- name: left_out
+-- What is measured and not in M.
+select channel_id, message_id from claimed where is_left_out
+
+-- name: members
+-- In which spans of sentAt it can be said of them whether they hold what was sent, half-open.
+select
+    channel_id,
+    receiver_id,
+    class,
+    coalesce(lower(span), '-9223372036854775808'::bigint) as begins,
+    coalesce(upper(span), 9223372036854775807) as ends
+from member
+cross join lateral unnest(spans - coalesce(holes, '{}')) as span
+
 -- name: membership_reports
 -- All that receivers who report say of joining and leaving these channels, in the order in which it is replayed, and what
 -- else decides what it means.

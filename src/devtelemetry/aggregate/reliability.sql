@@ -8,16 +8,17 @@
 --      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
 --      smallest_group           receivers; smaller groups are put together
 --      most_reasons             why pairs are missing: so many reasons are told apart
---      most_values, most_classes   so many values of a dimension, and kinds of receivers, are told apart
+--      most_values              so many values of a dimension are told apart
 --      fewest_installations     as in claimed.sql
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
--- The receipts of the window were read before: by message (measured.sql) and by receiver (held.sql), and who counts
--- (counted.sql) and what is not believed (claimed.sql) is known. What is joined here has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by binary
--- search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is rare is
--- read once more and taken out: what receivers hold outside of their stay or within their holes, messages that too few
--- vouch for, marks of authors.
+-- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql) and by author
+-- (authored.sql), and who counts (counted.sql, member.sql) and what is not believed (claimed.sql) is known. What is joined
+-- here has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by
+-- binary search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is
+-- rare is read once more and taken out: what receivers hold outside of their stay or within their holes, messages that too
+-- few vouch for, marks of authors.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
 -- What is measured and not in M.
@@ -54,20 +55,23 @@ message_kind as materialized (
         coalesce(lone.receiver_id, '{}') || '{}'::bigint[] as lone_receiver,
         coalesce(lone.sent_at, '{}') || '{}'::bigint[] as lone_sent_at
     from (
-        select
-            m.channel_id,
-            m.kind,
-            case when l.sent_at is null then m.timeline else (
-                select array_agg(sent_at order by sent_at)
-                from (select unnest(m.timeline) as sent_at except all select unnest(l.sent_at)) rest
-            ) end as timeline
-        from measured m
-        left join (
-            select channel_id, kind, array_agg(sent_at) as sent_at from left_out_message group by channel_id, kind
-        ) l using (channel_id, kind)
+        select *, bool_or(timeline is not null) over (partition by channel_id) as has_messages
+        from (
+            select
+                m.channel_id,
+                m.kind,
+                case when l.sent_at is null then m.timeline else (
+                    select array_agg(sent_at order by sent_at)
+                    from (select unnest(m.timeline) as sent_at except all select unnest(l.sent_at)) rest
+                ) end as timeline
+            from measured m
+            left join (
+                select channel_id, kind, array_agg(sent_at) as sent_at from left_out_message group by channel_id, kind
+            ) l using (channel_id, kind)
+        ) left_in
     ) m
     left join lone using (channel_id, kind)
-    where timeline is not null or $quorum::integer = 1
+    where timeline is not null or ($quorum::integer = 1 and not has_messages)
 ),
 
 -- What each receiver sent, kind by kind.
@@ -209,21 +213,6 @@ unsent_kind as materialized (
     select channel_id, kind, array_agg(sent_at) as sent_at from unsent_message group by channel_id, kind
 ),
 
--- In which spans of sentAt each receiver that counts is expected to hold messages, and in which holes nobody can say.
-span_of_membership as materialized (
-    select
-        channel_id,
-        receiver_id,
-        from_sent_at,
-        to_sent_at,
-        stays,
-        coalesce(stays, int8multirange(int8range(from_sent_at, to_sent_at, '[]'))) as expected,
-        holes
-    from counted
-    left join hole_of_receiver using (receiver_id)
-    where not is_silent
-),
-
 -- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
 -- and last receipt, but for the messages that it is only known to have sent and for those outside of its stays.
 expectation as (
@@ -250,26 +239,26 @@ expectation as (
         + case when l.sent is null then 0 else (
             select count(*)
             from unnest(l.sent) as t (sent_at)
-            where expected @> t.sent_at
+            where spans @> t.sent_at
         ) end
         + case when only_sent.sent_at is null then 0 else (
             select count(*)
             from unnest(only_sent.sent_at) as t (sent_at)
-            where not expected @> t.sent_at
+            where not spans @> t.sent_at
         ) end as pairs,
         case when holes is null then 0 else (
             select coalesce(
                 sum(width_bucket(upper(span) - 1, m.timeline) - width_bucket(lower(span) - 1, m.timeline)), 0
             )
-            from unnest(holes * expected) as span
+            from unnest(holes * spans) as span
         ) - (
             select count(*)
             from unnest(h.sent) as t (sent_at)
-            where expected @> t.sent_at
+            where spans @> t.sent_at
         ) + (
             select count(*)
             from unnest(l.sent) as t (sent_at)
-            where expected @> t.sent_at and holes @> t.sent_at
+            where spans @> t.sent_at and holes @> t.sent_at
         ) end as unknown,
         case when width_bucket(receiver_id, m.lone_receiver) = width_bucket(receiver_id - 1, m.lone_receiver) then 0
              else (
@@ -279,18 +268,18 @@ expectation as (
                          width_bucket(receiver_id - 1, m.lone_receiver) + 1 : width_bucket(receiver_id, m.lone_receiver)
                      ]
                  ) as t (sent_at)
-                 where expected @> t.sent_at and (holes @> t.sent_at) is not true
+                 where spans @> t.sent_at and (holes @> t.sent_at) is not true
              ) end as uncorroborated,
         case when unsent.sent_at is null then 0 else (
             select count(*)
             from unnest(unsent.sent_at) as t (sent_at)
-            where expected @> t.sent_at and (holes @> t.sent_at) is not true
+            where spans @> t.sent_at and (holes @> t.sent_at) is not true
         ) - (
             select count(*)
             from unnest(own.sent_at) as t (sent_at)
-            where expected @> t.sent_at and (holes @> t.sent_at) is not true
+            where spans @> t.sent_at and (holes @> t.sent_at) is not true
         ) end as not_sent
-    from span_of_membership
+    from member
     join message_kind m using (channel_id)
     left join held_kind k using (channel_id, receiver_id, kind)
     left join outcome_of_kind o using (channel_id, receiver_id, kind)
@@ -356,9 +345,9 @@ reason_of_membership as materialized (
           and outcome = case when state & 128 <> 0 then 1 else 2 end
         offset 0  -- by the key
     ) receipt
-    join span_of_membership using (channel_id, receiver_id)
+    join member using (channel_id, receiver_id)
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and outcome <= 2
-      and expected @> sent_at and (holes @> sent_at) is not true
+      and spans @> sent_at and (holes @> sent_at) is not true
       and (channel_id, kind) in (
           select channel_id, kind from message_kind union all select channel_id, kind from rare_kind
       )
@@ -367,8 +356,8 @@ reason_of_membership as materialized (
     union all
     select channel_id, receiver_id, 'not_sent', reason, count(*)
     from unsent_message
-    join span_of_membership using (channel_id)
-    where expected @> sent_at and (holes @> sent_at) is not true
+    join member using (channel_id)
+    where spans @> sent_at and (holes @> sent_at) is not true
       and (channel_id, message_id, receiver_id) not in (select channel_id, message_id, receiver_id from unsent_author)
     group by channel_id, receiver_id, reason
     union all
