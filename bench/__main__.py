@@ -11,6 +11,8 @@ from bench import (
     causes,
     client,
     dashboard,
+    fuzz,
+    held,
     importing,
     ingest,
     intervals,
@@ -19,6 +21,7 @@ from bench import (
     sides,
     simulate,
     size,
+    soak,
     truth,
 )
 from bench.report import markdown
@@ -29,6 +32,7 @@ BENCHMARKS = {
     "aggregate": aggregate,
     "size": size,
     "client": client,
+    "held": held,
     "kills": kills,
     "messengers": messengers,
     "simulate": simulate,
@@ -37,6 +41,8 @@ BENCHMARKS = {
     "causes": causes,
     "sides": sides,
     "dashboard": dashboard,
+    "fuzz": fuzz,
+    "soak": soak,
 }
 
 
