@@ -26,7 +26,7 @@ PAGE = "<html><script>1</script><script type='module' src='/x'></script></html>"
 NOW = datetime(2026, 3, 2, tzinfo=UTC)
 
 
-def site(hosts: KnownHosts, sign_in: SignIn | None = None, viewers: int = 0) -> Guard:
+def site(hosts: KnownHosts, sign_in: SignIn | None = None, has_room: bool = True) -> Guard:
     async def page(_: Any) -> HTMLResponse:
         return HTMLResponse(PAGE)
 
@@ -36,7 +36,7 @@ def site(hosts: KnownHosts, sign_in: SignIn | None = None, viewers: int = 0) -> 
     inner = Starlette(
         routes=[Route("/", page), Route("/channel", page), Route("/export/overview.csv", export)]
     )
-    return Guard(inner, hosts=hosts, sign_in=sign_in, viewers=lambda: viewers)
+    return Guard(inner, hosts=hosts, sign_in=sign_in, make_room=lambda _: has_room)
 
 
 def browser(guard: Guard, base: str = "http://127.0.0.1:8080") -> httpx.AsyncClient:
@@ -146,7 +146,7 @@ async def test_paths_that_are_not_ours_are_not_found_as_before() -> None:
 
 
 async def test_more_viewers_than_there_is_memory_for_are_told_to_wait() -> None:
-    async with browser(site(LOOPBACK, viewers=200)) as client:
+    async with browser(site(LOOPBACK, has_room=False)) as client:
         answer = await client.get("/")
     assert answer.status_code == 503
     assert answer.headers["retry-after"]

@@ -4,8 +4,9 @@ What is served here reads; what writes (status-go's interface) is added by `serv
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from typing import Annotated, Any
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import Annotated, Any, NamedTuple
 
 import structlog
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
@@ -34,12 +35,15 @@ from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
+from devtelemetry.runtime.rates import RateLimit, address_key
+from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
 _QUERIES = queries(__package__, "app.sql")
+READS_PER_SECOND = 10.0  # of an address on the long run; a hundred at once
 PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
 
 _log = structlog.get_logger(__name__)
@@ -121,7 +125,8 @@ def create_app(
             _token_check(TokenBook(database, Scope.READ))
             if access.asks_for_token
             else _host_check(access.hosts)
-        )
+        ),
+        Depends(_rate_check()),
     ]
     _add_errors(app)
     _add_figures(app, database, rules, may_read)
@@ -145,6 +150,22 @@ def _token_check(book: TokenBook) -> Callable[..., Awaitable[None]]:
                 "a valid token is needed: send `Authorization: Bearer dt_…`; "
                 "`devtelemetry token create NAME --scope read` makes one",
                 headers={"WWW-Authenticate": "Bearer"},
+            )
+
+    return check
+
+
+def _rate_check() -> Callable[..., Awaitable[None]]:
+    rate = RateLimit(READS_PER_SECOND)
+
+    async def check(request: Request) -> None:
+        host = request.client.host if request.client else ""
+        wait = rate.take(address_key(host), 1, time.monotonic())
+        if wait:
+            raise HTTPException(
+                429,
+                f"too many requests from this address; allowed: {READS_PER_SECOND:.0f} a second",
+                headers={"Retry-After": str(int(wait) + 1)},
             )
 
     return check
@@ -214,7 +235,7 @@ def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | No
     async def healthz() -> str:
         return "ok\n"
 
-    one_at_a_time = asyncio.Lock()  # it writes, and anyone may ask
+    shared = Shared()  # it writes, and anyone may ask
 
     @app.head("/readyz", include_in_schema=False)
     @app.get(
@@ -225,8 +246,7 @@ def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | No
         responses={503: {"description": "Not ready; the text says why."}},
     )
     async def readyz() -> Response:
-        async with one_at_a_time:
-            problem = await _not_ready(database) or trouble()
+        problem = await shared.get(None, lambda: _not_ready(database)) or trouble()
         if problem is not None:
             return PlainTextResponse(f"{problem}\n", 503)
         return PlainTextResponse("ok\n")
@@ -251,6 +271,16 @@ async def _not_ready(database: Database) -> str | None:
 
 
 def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy) -> None:
+    shared = Shared()
+
+    async def read() -> _Stored:
+        async with asyncio.timeout(PROBE_SECONDS):
+            return _Stored(
+                await latest_windows(database, membership),
+                await read_clocks(database, now_ms=now_ms()),
+                await read_latest_audits(database, membership, now_ms=now_ms()),
+            )
+
     @app.get(
         "/metrics",
         summary="Prometheus exposition",
@@ -260,46 +290,38 @@ def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy)
         response_class=PlainTextResponse,
     )
     async def metrics(request: Request) -> Response:
-        windows: list[WindowReliability] = []
-        clocks = None
-        audits: list[AuditResult] = []
+        stored = _Stored((), None, ())
         try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                windows = await latest_windows(database, membership)
-                clocks = await read_clocks(database, now_ms=now_ms())
-                audits = await read_latest_audits(database, membership, now_ms=now_ms())
+            stored = await shared.get(None, read)
         except Exception as error:  # its own metrics matter most then
             _log.warning(
                 "/metrics without what is stored", error=str(error) or type(error).__name__
             )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(
-            encode(_WithStored(windows, clocks, audits)), headers={"Content-Type": content_type}
-        )
+        return Response(encode(_WithStored(stored)), headers={"Content-Type": content_type})
+
+
+class _Stored(NamedTuple):
+    windows: Sequence[WindowReliability]
+    clocks: Clocks | None
+    audits: Sequence[AuditResult]
 
 
 class _WithStored(CollectorRegistry):
     """The service's own metrics and those of what was read before: nothing waits here."""
 
-    def __init__(
-        self,
-        windows: list[WindowReliability],
-        clocks: Clocks | None,
-        audits: list[AuditResult],
-    ) -> None:
+    def __init__(self, stored: _Stored) -> None:
         super().__init__()
-        self._windows = windows
-        self._clocks = clocks
-        self._audits = audits
+        self._stored = stored
 
     def collect(self) -> Iterator[Metric]:
         yield from exposed_registry().collect()
-        yield from window_metrics(self._windows)
-        yield from clock_metrics(self._clocks)
-        yield from audit_metrics(self._audits)
+        yield from window_metrics(self._stored.windows)
+        yield from clock_metrics(self._stored.clocks)
+        yield from audit_metrics(self._stored.audits)
 
 
-def window_metrics(windows: list[WindowReliability]) -> Iterator[GaugeMetricFamily]:
+def window_metrics(windows: Sequence[WindowReliability]) -> Iterator[GaugeMetricFamily]:
     """The series of docs/protocol.md, "Prometheus series". A figure without a value has none."""
     families = {
         series.name: GaugeMetricFamily(

@@ -8,6 +8,7 @@ In this order, each an answer of its own:
     origin   a WebSocket, and a form, must come from a page of this very host: a page elsewhere
              cannot use a viewer's browser to look at figures (cross-site WebSocket hijacking)
     sign-in  where the API asks for a token, a viewer has to sign in
+    rate     so many pages and exports an address
     viewers  so many at a time, since each keeps a page in memory
 
 What goes out carries strict headers. Scripts run only with the nonce of their page: NiceGUI writes
@@ -44,7 +45,7 @@ ASSETS = "/dashboard-assets/"
 EXPORTS = "/export/"
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
-MOST_VIEWERS = 200  # pages in memory, each some hundred kilobytes
+PAGES_PER_SECOND = 3.0  # of an address on the long run; each takes some 50 ms to make
 ATTEMPTS_PER_SECOND = 0.5  # to sign in, of an address on the long run; five at once
 FORM_BYTES = 4096
 
@@ -127,8 +128,8 @@ class SignIn:
 class Guard:
     """The ASGI middleware; see the top of the file.
 
-    sign_in  None: everybody may look
-    viewers  how many pages are in memory
+    sign_in    None: everybody may look
+    make_room  for one more page of this address; False: there is none
     """
 
     def __init__(
@@ -137,12 +138,15 @@ class Guard:
         *,
         hosts: KnownHosts,
         sign_in: SignIn | None,
-        viewers: Callable[[], int],
+        make_room: Callable[[str], bool],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._sign_in = sign_in
-        self._viewers = viewers
+        self._make_room = make_room
+        self._monotonic = monotonic
+        self._pages = RateLimit(PAGES_PER_SECOND)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -175,7 +179,20 @@ class Guard:
                     return self._please_sign_in(scope, headers)
             except Unavailable as error:
                 return _unavailable(error)
-        if path in PAGES and self._viewers() >= MOST_VIEWERS:
+        return self._crowded(scope) if path in PAGES or path.startswith(EXPORTS) else None
+
+    def _crowded(self, scope: Scope) -> Response | None:
+        """Where too many pages are asked for, or are open."""
+        client = scope.get("client")
+        address = address_key(client[0] if client else "")
+        wait = self._pages.take(address, 1, self._monotonic())
+        if wait > 0:
+            return PlainTextResponse(
+                "Too many pages are asked for; try again in a moment.\n",
+                429,
+                headers={"Retry-After": str(int(wait) + 1)},
+            )
+        if scope["path"] in PAGES and not self._make_room(address):
             return PlainTextResponse(
                 "Too many pages are open here; try again in a minute.\n",
                 503,

@@ -35,6 +35,7 @@ from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.findings.read import Finding, newest_findings, read_findings
 from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
 from devtelemetry.model.errors import ConfigurationError, Unavailable
+from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 
 NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a trend
@@ -116,7 +117,7 @@ class Reader:
         self._rules = rules
         self._now = now
         self._drilling = asyncio.Semaphore(1)
-        self._running: dict[Hashable, asyncio.Future[Any]] = {}
+        self._shared = Shared().get
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._kept_of: Hashable = None  # the state that it is of
 
@@ -159,16 +160,6 @@ class Reader:
         self._kept.move_to_end(key)
         found: _T = self._kept[key]
         return found
-
-    async def _shared(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
-        """Who asks for what is being made waits for that. What failed is made again."""
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.ensure_future(make())
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._running.pop(key, None))
-        result: _T = await asyncio.shield(task)
-        return result
 
     async def _read_overview(self, asked: PageState) -> OverviewReading:
         asked = fitting(asked, self._timeframes)

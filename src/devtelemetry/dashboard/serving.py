@@ -3,6 +3,7 @@ does it."""
 
 import contextlib
 import hashlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from importlib import resources
@@ -26,9 +27,12 @@ from devtelemetry.dashboard.pages import Site, add_pages
 from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, Reader, WindowReading
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
 from devtelemetry.model.errors import Unavailable
+from devtelemetry.runtime.rates import address_key
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 
+MOST_VIEWERS = 200  # pages in memory, each some hundred kilobytes
+MOST_OF_ADDRESS = 100  # of them
 _GZIP_LEVEL = 4  # the largest, the charts' library, is packed once a browser and release
 
 _FAVICON = (
@@ -103,11 +107,33 @@ async def dashboard(
         core.app,
         hosts=access.hosts,
         sign_in=sign_in,
-        viewers=lambda: len(Client.instances),
+        make_room=make_room,
     )
     mount.app = GZipMiddleware(guarded, minimum_size=1000, compresslevel=_GZIP_LEVEL)
     async with live.running():
         yield
+
+
+def make_room(address: str) -> bool:
+    """For one more page; False: there is none.
+
+    address  of who asks, as address_key has it
+
+    A page that no browser looks at leaves first: it was asked for by something else, or is about to
+    be looked at. So the oldest leaves, of whom has most of them.
+    """
+    pages = list(Client.instances.values())
+    own = [page for page in pages if address_key(page.ip) == address]
+    if len(own) >= MOST_OF_ADDRESS:
+        pages = own
+    elif len(pages) < MOST_VIEWERS:
+        return True
+    unseen = [page for page in pages if not page.has_socket_connection]
+    if not unseen:
+        return False
+    of = Counter(address_key(page.ip) for page in unseen)
+    max(unseen, key=lambda page: (of[address_key(page.ip)], -page.created)).delete()
+    return True
 
 
 def _ignore(*_: Any) -> None:

@@ -118,7 +118,7 @@ async def read_latest_audits(
 
     Of the last eight days before `now_ms` (Unix ms), as computed under `membership`.
     """
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         rows = await connection.fetch(
             _QUERIES["recent_audits"],
             least_id=_least_id(now_ms - RECENT_MS),

@@ -41,7 +41,7 @@ async def read_clocks(database: Database, *, now_ms: int) -> Clocks:
 
     Each as its latest push told it, up to a minute later. One pass over `receiver`.
     """
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         row = await connection.fetchrow(
             _QUERIES["clocks"], since=now_ms - RECENT_MS, limits=list(OFF_BY_MS.values())
         )

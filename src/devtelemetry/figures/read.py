@@ -77,7 +77,7 @@ async def read_windows(
     after: tuple[datetime, str] | None = _BEFORE_ALL
     while after is not None:
         async with (
-            database.acquire() as connection,
+            database.read() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             windows = await _read_slice(connection, selection, channel_id, after)
@@ -94,7 +94,7 @@ async def latest_windows(
     """The latest window of each timeframe and state, by platform, without its channels."""
     windows = []
     async with (
-        database.acquire() as connection,
+        database.read() as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
         rows = await connection.fetch(_QUERIES["latest_windows"], membership=membership.value)
@@ -111,7 +111,7 @@ async def start_of_latest(
 ) -> tuple[datetime | None, int]:
     """Where the latest `windows` of a selection start (None: there is none), and how many there
     are in all."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         row = await connection.fetchrow(
             _QUERIES["start_of_latest"],
             timeframe=selection.timeframe,
@@ -126,20 +126,20 @@ async def start_of_latest(
 
 async def stored_timeframes(database: Database) -> list[str]:
     """The names of the timeframes that have windows, the shortest first."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         rows = await connection.fetch(_QUERIES["timeframes"])
     return sorted((row["timeframe"] for row in rows), key=lambda name: parse_timeframe(name).length)
 
 
 async def has_samples(database: Database) -> bool:
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         found: bool = await connection.fetchval(_QUERIES["has_samples"])
     return found
 
 
 async def newest_computation(database: Database) -> datetime | None:
     """When a window was computed last; as long as that is the same, no figure has changed."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         newest: datetime | None = await connection.fetchval(_QUERIES["newest_computation"])
     return newest
 
@@ -148,7 +148,7 @@ async def latest_end(
     database: Database, timeframe: str, membership: MembershipPolicy
 ) -> datetime | None:
     """Where the latest window of a timeframe ends; None: it has none."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         end: datetime | None = await connection.fetchval(
             _QUERIES["latest_end"], timeframe=timeframe, membership=membership.value
         )
@@ -165,7 +165,7 @@ async def worst_channels(
 ) -> list[tuple[str, Totals]]:
     """The channels with the least delivery ratio of their sums over the windows that start in
     [start, end), the worst first; without a loss, none. Delays are not in the sums."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         rows = await connection.fetch(
             _QUERIES["worst_channels"],
             timeframe=timeframe,
@@ -190,7 +190,7 @@ async def moved_channels(
     """Up to `most` channels that lost more after `split` than they would have as before, and as
     many that lost less: their sums over the windows that start in [start, split) and in
     [split, end). Those that moved most come first. Delays are not in the sums."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         rows = await connection.fetch(
             _QUERIES["moved_channels"],
             timeframe=timeframe,

@@ -58,7 +58,7 @@ class Finding:
 
 async def read_findings(database: Database) -> list[Finding]:
     """Those of the latest looks, by kind, platform and version."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         rows = await connection.fetch(_QUERIES["findings"])
     return [
         Finding(
@@ -77,7 +77,7 @@ async def read_findings(database: Database) -> list[Finding]:
 
 async def newest_findings(database: Database) -> str | None:
     """Another value when there may be other ones; None: there are none."""
-    async with database.acquire() as connection:
+    async with database.read() as connection:
         newest: str | None = await connection.fetchval(_QUERIES["newest"])
     return newest
 

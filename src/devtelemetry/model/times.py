@@ -17,6 +17,7 @@ DAY = timedelta(days=1)
 WEEK = timedelta(weeks=1)
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_END_OF_TIMES = datetime(9000, 1, 1, tzinfo=UTC)
 _FIRST_MONDAY = EPOCH + timedelta(days=4)  # 1970-01-05
 
 _UNITS = {"m": timedelta(minutes=1), "h": HOUR, "d": DAY, "w": WEEK}
@@ -80,7 +81,9 @@ def parse_timeframe(name: str, allowed_lateness: timedelta | None = None) -> Tim
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise ValueError(f"{name!r} is no timeframe; allowed: a number and m, h, d or w, as in 1h")
+        raise ValueError(
+            f"{_short(name)} is no timeframe; allowed: a number and m, h, d or w, as in 1h"
+        )
     length = int(match[1]) * _UNITS[match[2]]
     if allowed_lateness is None:
         if length <= HOUR:
@@ -127,14 +130,26 @@ def windows_between(timeframe: Timeframe, first: datetime, last: datetime) -> It
 
 
 def parse_moment(text: str) -> datetime:
-    """An ISO 8601 date or time as aware UTC; without a zone it is UTC. Raises ValueError."""
+    """An ISO 8601 date or time as aware UTC; without a zone it is UTC.
+
+    Raises ValueError, also for years from which on windows have no dates any more.
+    """
     try:
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+        moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{text!r} is no time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or 2026-03-02"
+            f"{_short(text)} is no time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or "
+            "2026-03-02"
         ) from None
+    if not EPOCH <= moment < _END_OF_TIMES:
+        raise ValueError(f"{text!r} is out of range; allowed: the years 1970 to 8999")
+    return moment
+
+
+def _short(text: str) -> str:
+    """What somebody typed, as far as a line of an error has room for it."""
+    return repr(text) if len(text) <= 64 else f"{text[:64]!r}…"
 
 
 def parse_duration(value: object) -> timedelta:

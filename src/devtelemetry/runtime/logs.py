@@ -1,14 +1,78 @@
 """How the program logs: to stderr, for people or as JSON. Standard output is for results.
 
-Both structlog's lines and those of libraries that use `logging` come out in one form.
+Both structlog's lines and those of libraries that use `logging` come out in one form. Strangers can
+cause warnings and errors; so of those only some of a kind are written.
 """
 
 import logging
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
 
 import structlog
 from structlog.typing import Processor
+
+LINES = 10  # of a kind in an interval
+INTERVAL_SECONDS = 60.0
+
+_Kind = tuple[str, str, int]  # the logger, and where in the code
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What came of a kind in an interval."""
+
+    since: float
+    record: logging.LogRecord
+    lines: int = 0
+
+
+class RatedHandler(logging.StreamHandler[TextIO]):
+    """Writes LINES warnings and errors from one place in the code in INTERVAL_SECONDS; of more only
+    how many there were, with the first line, of whatever kind, after the interval.
+
+    monotonic  seconds of a clock that never goes back
+    """
+
+    def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(stream)
+        self._monotonic = monotonic
+        self._seen: dict[_Kind, _Seen] = {}  # as many as there are places
+
+    def emit(self, record: logging.LogRecord) -> None:
+        now = self._monotonic()
+        self._tell_of_others(now)
+        if record.levelno >= logging.WARNING:
+            kind = (record.name, record.pathname, record.lineno)
+            seen = self._seen.setdefault(kind, _Seen(now, record))
+            seen.lines += 1
+            if seen.lines > LINES:
+                return
+        super().emit(record)
+
+    def _tell_of_others(self, now: float) -> None:
+        """Ends intervals."""
+        for kind, seen in list(self._seen.items()):
+            if now - seen.since < INTERVAL_SECONDS:
+                continue
+            del self._seen[kind]
+            if seen.lines > LINES:
+                super().emit(_left_out(seen.record, seen.lines - LINES))
+
+
+def _left_out(record: logging.LogRecord, lines: int) -> logging.LogRecord:
+    said = record.msg["event"] if isinstance(record.msg, dict) else record.getMessage()
+    return logging.LogRecord(
+        record.name,
+        record.levelno,
+        record.pathname,
+        record.lineno,
+        "%d more lines like this one were left out: %.200s",
+        (lines, said),
+        None,
+    )
 
 
 def configure_logging(level: str, form: str) -> None:
@@ -41,7 +105,7 @@ def configure_logging(level: str, form: str) -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(sys.stderr)
+    handler = RatedHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,

@@ -19,6 +19,8 @@ def make_ready(*, status_of_sigterm: int) -> None:
                        container
     """
     _open_standard_files()
+    # gRPC's core writes to stderr by itself: a line for each stranger who does not speak TLS.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
         # What a terminal cannot show is no reason to say nothing.
         reconfigure = getattr(stream, "reconfigure", None)

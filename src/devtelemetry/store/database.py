@@ -32,6 +32,8 @@ from devtelemetry.store.migrate import migrate
 __all__ = ["Connection", "Database", "Row", "try_lock"]
 
 CONNECTIONS = 8  # ingest uses one, each running job one or two, the rest answers readers
+READERS = 4  # how many of them may read figures at a time
+READ_SECONDS = 60.0  # after which a reader gives up, in which it may wait for its turn
 STATEMENT_SECONDS = 600.0  # the longest there is: a window of a week on a large deployment
 
 
@@ -45,6 +47,7 @@ class Database:
         self.url = url
         self._revive = revive
         self._pool: asyncpg.Pool[Any] | None = None
+        self._readers = asyncio.Semaphore(READERS)
 
     async def __aenter__(self) -> "Database":
         """Connects and migrates. Raises ConfigurationError or Unavailable with what to do."""
@@ -99,6 +102,22 @@ class Database:
         finally:
             with contextlib.suppress(*DRIVER_ERRORS):
                 await self._pool.release(driver)
+
+    @contextlib.asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        """One to read figures by. However many ask for them, pushes and jobs have connections.
+
+        Raises DatabaseAway, and Unavailable after READ_SECONDS.
+        """
+        try:
+            async with (
+                asyncio.timeout(READ_SECONDS),
+                self._readers,
+                self.acquire() as connection,
+            ):
+                yield connection
+        except TimeoutError as error:
+            raise Unavailable("figures take too long to read; try again later") from error
 
     async def _take(self) -> Any:
         assert self._pool is not None
