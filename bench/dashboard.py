@@ -153,7 +153,8 @@ def _measure(origin: str, url: str, names: Sequence[str], end: datetime, times: 
 def _took(
     client: httpx.Client, what: str, path: str, times: int, before: Callable[[], None]
 ) -> Took:
-    seconds, size = [], 0
+    seconds: list[float] = []
+    size = 0
     while len(seconds) < times:
         before()
         started = time.perf_counter()

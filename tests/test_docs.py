@@ -150,3 +150,17 @@ def test_the_program_names_only_pages_that_exist() -> None:
     }
     assert named, "the code names its pages"
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_nobody_is_told_to_install_what_is_on_no_package_index() -> None:
+    """Else whoever takes that name there is installed."""
+    said = [*PAGES, *(ROOT / "src" / "devtelemetry").rglob("*.py")]
+    advice = re.compile(r"pip install (?:-\S+ )*[\"']?devtelemetry\b")
+    assert [path for path in said if advice.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_the_server_is_run_from_where_it_was_installed() -> None:
+    """In a page for operators: nothing puts it on the PATH."""
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    bare = re.findall(r"^    devtelemetry .*$", text, re.MULTILINE)
+    assert bare == []

@@ -119,7 +119,7 @@ def test_without_the_server_it_says_how_to_install_it() -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
         "devtelemetry: the server is not installed (no module typer): "
-        "run pip install 'devtelemetry[server]'\n"
+        "run pip install '.[server]' in a checkout of Dev-Telemetry\n"
     )
 
 

@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -331,7 +332,21 @@ def test_a_port_in_use_is_named(tmp_path: Path, database_url: str) -> None:
                 check=False,
             )
             assert refused.returncode == 1
-            assert option[2:6] + "_listen: cannot listen on" in error_line(refused.stderr)
+            line = error_line(refused.stderr)
+            assert option[2:6] + "_listen: cannot listen on" in line
+            assert option.partition("=")[0] in line
+
+
+def test_ports_are_looked_at_before_a_database_is_made(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        for option in ("--grpc-listen", "--http-listen"):
+            refused = run(
+                "serve", f"--data-dir={tmp_path / 'data'}", f"{option}={place}", check=False
+            )
+            assert refused.returncode == 1
+            assert option in error_line(refused.stderr)
+    assert not (tmp_path / "data").exists()
 
 
 def ran(script: str) -> subprocess.CompletedProcess[str]:

@@ -9,10 +9,11 @@ _CLIENT_ALONE = """\
 usage: devtelemetry [--version] [--help] COMMAND …
 
   client    the opt-in of this machine: status, enable, disable, show, blind
-  desktop   the same as a page in a window; needs pip install 'devtelemetry[desktop]'
+  desktop   the same as a page in a window; needs pip install '.[desktop]'
 
-All other commands are of the server: run pip install 'devtelemetry[server]'. Options of a command
-stand after its name: devtelemetry client status --settings FILE
+All other commands are of the server: run pip install '.[server]'. Both in a checkout of
+Dev-Telemetry, which is on no package index. Options of a command stand after its name:
+devtelemetry client status --settings FILE
 """
 
 
@@ -52,7 +53,7 @@ def _run_client_alone(arguments: list[str], missing: str) -> int:
         return 0
     sys.stderr.write(
         f"devtelemetry: the server is not installed (no module {missing}): "
-        "run pip install 'devtelemetry[server]'\n"
+        "run pip install '.[server]' in a checkout of Dev-Telemetry\n"
     )
     return 1
 

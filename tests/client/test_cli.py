@@ -78,7 +78,7 @@ def test_all_accounts_are_opted_out_unless_one_is_named(
     [
         (["--version"], 0, f"devtelemetry {devtelemetry.__version__}\n"),
         (["--help"], 0, "devtelemetry client status --settings FILE\n"),
-        ([], 0, "pip install 'devtelemetry[server]'"),
+        ([], 0, "pip install '.[server]'"),
         (["client", "--help"], 0, "--settings FILE"),
         (["serve"], 1, "the server is not installed"),
     ],

@@ -50,6 +50,16 @@ def test_prometheus_takes_the_configuration() -> None:
     promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
 
 
+def test_prometheus_takes_the_configuration_for_tls(tmp_path: Path) -> None:
+    text = (PROMETHEUS / "prometheus.yml").read_text(encoding="utf-8")
+    with_tls = re.sub(r"^( +)# (scheme|tls_config):", r"\1\2:", text, flags=re.MULTILINE)
+    (scrape,) = yaml.safe_load(with_tls)["scrape_configs"]
+    assert (scrape["scheme"], list(scrape["tls_config"])) == ("https", ["ca_file"])
+    path = tmp_path / "prometheus.yml"
+    path.write_text(with_tls, encoding="utf-8")
+    promtool("check", "config", "--syntax-only", path)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", UNIT_TESTS, ids=lambda path: path.name)
 def test_the_rules_do_as_their_unit_tests_say(path: Path) -> None:

@@ -47,7 +47,7 @@ def test_without_qt_it_says_in_a_line_what_to_install() -> None:
     assert done.returncode == 1
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
-    assert "pip install 'devtelemetry[desktop]'" in line
+    assert "pip install '.[desktop]' in a checkout" in line
 
 
 def test_it_needs_nothing_of_the_server() -> None:
@@ -60,7 +60,7 @@ def test_it_needs_nothing_of_the_server() -> None:
         done = run_without(server)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
-    assert "no display" in line or "pip install 'devtelemetry[desktop]'" in line
+    assert "no display" in line or "pip install '.[desktop]' in a checkout" in line
 
 
 def test_a_settings_file_that_cannot_be_is_a_line(qt: "QGuiApplication", tmp_path: Path) -> None:

@@ -26,7 +26,9 @@ def run(arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "PySide6":
             raise
-        return _failed("the page needs Qt: run pip install 'devtelemetry[desktop]'")
+        return _failed(
+            "the page needs Qt: run pip install '.[desktop]' in a checkout of Dev-Telemetry"
+        )
     except ImportError as error:
         return _failed(f"Qt does not load: {error}; install the system's package that has it")
     if not _has_display():

@@ -6,7 +6,7 @@ import resource
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import structlog
 import uvicorn
@@ -31,6 +31,7 @@ from devtelemetry.server.wiring import (
     watched_clock,
 )
 from devtelemetry.server.worker import ingest_workers
+from devtelemetry.settings.names import option_name
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, list_tokens
@@ -57,6 +58,10 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             loop.add_signal_handler(number, stop.set)
+
+    for name, listen in _places(settings).items():
+        # Before a database is started or migrated, which may take long.
+        _socket(listen, name).close()
 
     # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
     async with (
@@ -123,6 +128,10 @@ async def serve(settings: Settings) -> None:
                 _log.info("stopping")
 
 
+def _places(settings: Settings) -> Mapping[str, Listen]:
+    return {"grpc_listen": settings.grpc_listen, "http_listen": settings.http_listen}
+
+
 def _take_descriptors() -> None:
     """As many as the system lets a process have: each connection is one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -137,11 +146,9 @@ async def _check_exposure(
     """Beyond loopback nothing listens without TLS, nor takes samples by gRPC without tokens."""
     if settings.insecure:
         return
-    for name, listen, is_near in (
-        ("grpc_listen", settings.grpc_listen, grpc_is_near),
-        ("http_listen", settings.http_listen, http_is_near),
-    ):
-        if is_near:
+    near = {"grpc_listen": grpc_is_near, "http_listen": http_is_near}
+    for name, listen in _places(settings).items():
+        if near[name]:
             continue
         if settings.tls_cert is None:
             raise ConfigurationError(
@@ -181,7 +188,10 @@ def _socket(listen: Listen, name: str) -> socket.socket:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host, listen.port))
     except OSError as error:
-        raise ConfigurationError(f"{name}: cannot listen on {listen}: {error.strerror}") from error
+        raise ConfigurationError(
+            f"{name}: cannot listen on {listen}: {error.strerror}; {option_name(name)} names "
+            "another place"
+        ) from error
     return bound
 
 

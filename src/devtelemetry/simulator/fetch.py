@@ -1,9 +1,11 @@
 """A server's figures over HTTP."""
 
 import json
+import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from devtelemetry.model.errors import DevTelemetryError
@@ -22,6 +24,7 @@ def fetch_report(
     end: str,
     token: str | None = None,
     channel: str | None = None,
+    tls_ca: Path | None = None,
 ) -> dict[str, Any]:
     """The document of `GET /api/v1/reliability` for the windows in [start, end).
 
@@ -29,6 +32,7 @@ def fetch_report(
     timeframe  None: the shortest that it computes; the document says which
     token      with the scope `read`, if it asks for one
     channel    its figures alone; None: those of all
+    tls_ca     PEM with the authorities to trust; None: the system's
 
     Raises NoFigures.
     """
@@ -40,7 +44,10 @@ def fetch_report(
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked above
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310
+        context = None if tls_ca is None else ssl.create_default_context(cafile=tls_ca)
+        with urllib.request.urlopen(  # noqa: S310
+            request, timeout=TIMEOUT_SECONDS, context=context
+        ) as response:
             document: dict[str, Any] = json.load(response)
     except urllib.error.HTTPError as error:
         raise NoFigures(f"{url} answered {error.code} {error.reason}") from error

