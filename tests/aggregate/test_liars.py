@@ -157,6 +157,59 @@ async def test_a_member_whom_others_know_counts_with_everything_missing(
     assert found.figures.silent_members == 1
 
 
+async def test_who_holds_only_what_it_made_up_is_nobody(database: Database) -> None:
+    await push(database, honest_world())
+    before = await compute_window(database)
+    invented = [held(f"invented by {one}", one) for one in LIARS]
+    await push(database, invented, joined=LIARS)
+    after = await compute_window(database)
+    # Each is believed, for it is a tenth at most; but it is not a member for it.
+    assert after.channels[0].counts.receivers == before.channels[0].counts.receivers
+    assert after.figures.silent_members == 60
+
+
+async def test_behind_one_network_nobody_makes_another_known(database: Database) -> None:
+    networks = {one: f"192.0.{number}.0/24" for number, one in enumerate(HONEST)}
+    await push(database, honest_world(), networks=networks)
+    before = await compute_window(database)
+    invented = [held("invented", one) for one in LIARS]
+    networks = dict.fromkeys(LIARS, "198.51.100.0/24")
+    await push(database, invented, joined=LIARS, networks=networks)
+    after = await compute_window(database)
+    assert after.channels[0].counts.receivers == before.channels[0].counts.receivers
+    assert after.figures.silent_members == 60
+
+
+async def test_one_installation_is_one_member_that_holds_nothing(database: Database) -> None:
+    await push(database, honest_world(loss=0))
+    known = held("x", "phone")._replace(channel_id="d")
+    elsewhere = [known, held("x", "honest0")._replace(channel_id="d")]
+    writer = RowWriter(await database.keyring(), SettleRule())
+    batch = Batch()
+    batch.add_memberships(
+        writer.keyring,
+        [ReportedMembership("c", key, "phone", END, START - DAY_MS, 0) for key in LIARS],
+    )
+    for key in LIARS:
+        batch.add_heartbeat(writer.keyring, Heartbeat(key, "phone", "", "", END + MINUTE_MS))
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=END)
+    await push(database, elsewhere)
+    window = await compute_window(database)
+    (found,) = (one for one in window.channels if one.channel_id == "c")
+    assert (found.counts.receivers, found.counts.missing) == (21, 100)
+    assert found.figures.silent_members == 59
+
+
+async def test_an_author_whom_others_hear_is_somebody(database: Database) -> None:
+    """It gets nothing at all, which is a loss."""
+    await push(database, honest_world(loss=0))
+    wrote = held("m1", "author")._replace(sent_by_receiver=True)
+    await push(database, [wrote], joined=["author"])
+    window = await compute_window(database)
+    assert (window.counts.missing, window.figures.silent_members) == (99, 0)
+
+
 async def test_it_is_remembered_who_was_known(database: Database) -> None:
     hour_before = START - HOUR_MS + MINUTE_MS
     elsewhere = [

@@ -147,12 +147,14 @@ def compute(
     def is_measured(message: Message) -> bool:
         return start <= message.sent_at < end and message.message_type not in types
 
-    # Who holds something of the window that another one confirms.
+    # Who reports something of the window that another one confirms.
+    has_networks = len(set((networks or {}).values())) >= fewest_installations
     corroborated = {
         installation_of(receiver)
         for (channel_id, _), message in messages.items()
         if is_measured(message) and not any(fnmatchcase(channel_id, glob) for glob in globs)
-        for receiver in message.receipts.keys() - message.authors.keys()
+        if not (has_networks and _is_of_one_network(message, networks or {}))
+        for receiver in message.vouchers
         if message.installations - {installation_of(receiver)}
     }
 
@@ -181,6 +183,7 @@ def compute(
             networks=networks or {},
             smallest_group=smallest_group,
             corroborated=corroborated,
+            id_of=id_of,
         )
         if found.receivers > 0 and (found.messages > 0 or (quorum == 1 and found.unconfirmed > 0)):
             channels[channel_id] = found
@@ -197,6 +200,11 @@ def _reporting_by_unknown_messages(samples: list[OracleSample], end: int) -> set
             key = (sample.receiver, sample.channel_id, sample.envelope_id)
             first[key] = min(sample.created_at, first.get(key, sample.created_at))
     return {receiver for (receiver, _, _), created_at in first.items() if created_at >= end}
+
+
+def _is_of_one_network(message: Message, networks: Mapping[Receiver, str]) -> bool:
+    of = networks_of(message.vouchers, networks)
+    return len(of) == 1 and UNKNOWN not in of
 
 
 def _channel(
@@ -217,6 +225,7 @@ def _channel(
     networks: Mapping[Receiver, str],
     smallest_group: int,
     corroborated: set[Installation],
+    id_of: Callable[[Receiver], Any],
 ) -> OracleChannel:
     """What there is of one channel, all of whose messages, in the window or not, are given."""
     measured = [
@@ -251,12 +260,22 @@ def _channel(
     def many(receivers: Iterable[Receiver]) -> bool:
         return len(set(map(installation_of, receivers))) >= fewest_installations
 
+    def holds_nothing(receiver: Receiver) -> bool:
+        return not seen[receiver] and bool(said.get(receiver))
+
+    def is_another(receiver: Receiver) -> bool:
+        """Whether it holds nothing, and another member of its installation comes before it."""
+        return holds_nothing(receiver) and any(
+            installation_of(other) == installation_of(receiver)
+            and (not holds_nothing(other) or id_of(other) < id_of(receiver))
+            for other in spans_of
+            if other != receiver
+        )
+
     unheard = {
         receiver
         for receiver in spans_of
-        if not seen[receiver]
-        and said.get(receiver)
-        and installation_of(receiver) not in corroborated
+        if is_another(receiver) or installation_of(receiver) not in corroborated
     }
     silent = unheard if many(spans_of.keys() - unheard) else set()
     members = {

@@ -1,19 +1,27 @@
--- Remembers which installations hold something that another one confirms: who never did could be anyone.
--- Goes on from `measured` and `held`.
+-- Remembers which installations reported something that another one confirms: who never did could be anyone. What is
+-- reported from behind one network alone, where enough are known, confirms nobody. Goes on from `measured` and `held`.
 insert into corroborated_installation (installation_id)
 select distinct coalesce(installation_id, receiver_id)
 from (
     select channel_id, receiver_id
     from (
-        select channel_id, receiver_id, receipts - sent as messages
+        select channel_id, receiver_id, receipts as messages
         from held
         join measured using (channel_id, kind)
-        where state < 4096
         union all
         select channel_id, receiver_id, -1
         from measured
-        cross join lateral unnest(lone_voucher, lone_is_sent) as lone (receiver_id, is_sent)
-        where not is_sent
+        cross join lateral unnest(lone_voucher) as lone (receiver_id)
+        union all
+        select channel_id, receiver_id, -1
+        from measured
+        cross join lateral unnest(neighbor_id, neighbor_sent_at) as neighbor (message_id, sent_at)
+        cross join lateral (
+            select receiver_id
+            from receipt r
+            where r.sent_at = neighbor.sent_at and r.channel_id = measured.channel_id and r.message_id = neighbor.message_id
+            offset 0  -- by the key
+        ) voucher
     ) told
     group by channel_id, receiver_id
     having sum(messages) > 0

@@ -45,13 +45,22 @@ candidate as materialized (
       end
 ),
 
--- Members that never held anything, of installations that nobody ever confirmed.
+-- Members of installations that nobody ever confirmed; and of one installation those that never had a sample of the
+-- channel, but for one if there is no other.
 unheard as materialized (
     select channel_id, receiver_id
-    from candidate
-    join receiver using (receiver_id)
-    where holds_nothing
-      and coalesce(installation_id, receiver_id) not in (select installation_id from corroborated_installation)
+    from (
+        select
+            channel_id,
+            receiver_id,
+            coalesce(installation_id, receiver_id) as installation_id,
+            holds_nothing and row_number() over (
+                partition by channel_id, coalesce(installation_id, receiver_id) order by holds_nothing, receiver_id
+            ) > 1 as is_another
+        from candidate
+        join receiver using (receiver_id)
+    ) told
+    where is_another or installation_id not in (select installation_id from corroborated_installation)
 ),
 
 -- Where enough others count, anyone could say so: they are shown apart.
