@@ -106,8 +106,9 @@ TERMS: Mapping[str, str] = {
         "messages. That may be a broken uplink, or an invention. These messages are not counted."
     ),
     "silent members": (
-        "Receivers that say that they are in a channel, and of which nothing else is known: no "
-        "other installation confirms anything that they hold. They are not counted."
+        "Receivers of which nothing else is known: no other installation confirms anything that "
+        "theirs reports. So are further ones of an installation that never had a message of the "
+        "channel. They are not counted."
     ),
     "side": (
         "If one version loses more as author than others do, whoever receives, its sending is at "
