@@ -1,7 +1,9 @@
-"""Bytes a sample takes on disk, by table, at several receivers a message."""
+"""Bytes a sample takes on disk, by table, at several receivers a message; and the most that one can
+take, where whoever sends it names something new with each."""
 
 import argparse
 import asyncio
+import random
 import sys
 from dataclasses import asdict, dataclass
 
@@ -10,13 +12,18 @@ from bench.postgres import fresh_database, server_version, temporary_server
 from bench.report import Result, Table
 from bench.workload import Workload
 from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.caps import named_by
 from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.push import BYTES_A_SAMPLE
 from devtelemetry.ingest.pushed import to_samples
 from devtelemetry.ingest.rows import RowWriter, SettleRule
-from devtelemetry.model import DAY_MS, HOUR_MS
+from devtelemetry.ingest.said import OriginSaid
+from devtelemetry.ingest.submission import Submission
+from devtelemetry.model import DAY_MS, HOUR_MS, ReportRun, Sample
 from devtelemetry.store.database import Database
 
 SAMPLES_PER_REQUEST = 100
+_OVERHEAD_BYTES = 150  # of a request: the reporter, times, and what protobuf takes
 REQUESTS_PER_COMMIT = 10
 
 # A partition is counted as its table.
@@ -38,8 +45,9 @@ order by sum(pg_total_relation_size(own.oid)) desc
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=500_000)
     parser.add_argument(
-        "--receivers", type=int, nargs="+", default=[25, 5, 1], metavar="N", help="of a message"
+        "--receivers", type=int, nargs="*", default=[25, 5, 1], metavar="N", help="of a message"
     )
+    parser.add_argument("--hostile", type=int, default=50_000, metavar="SAMPLES", help="0: none")
 
 
 def run(options: argparse.Namespace) -> Result:
@@ -50,7 +58,7 @@ def run(options: argparse.Namespace) -> Result:
 class Sizes:
     """Bytes a sample, of the tables of 1 MiB and more."""
 
-    receivers: int
+    receivers: str
     samples: int
     bytes_per_sample: dict[str, tuple[float, float]]  # by table: (table, index)
 
@@ -67,10 +75,14 @@ async def _run(options: argparse.Namespace) -> Result:
             async with fresh_database(url, "sizes") as database:
                 found.append(await _fill(database, receivers, options.samples))
             print(f"size: {receivers} receivers: {found[-1].total:.0f} B", file=sys.stderr)
+        if options.hostile:
+            async with fresh_database(url, "sizes") as database:
+                found.append(await _fill_hostile(database, options.hostile))
+            print(f"size: hostile: {found[-1].total:.0f} B", file=sys.stderr)
     names = list(dict.fromkeys(name for sizes in found for name in sizes.bytes_per_sample))
     rows = [
         (
-            str(sizes.receivers),
+            sizes.receivers,
             f"{sizes.total:.0f}",
             *(
                 " + ".join(f"{part:.0f}" for part in sizes.bytes_per_sample.get(name, (0, 0)))
@@ -123,6 +135,56 @@ async def _fill(database: Database, receivers: int, samples: int) -> Sizes:
         assert (
             stored == workload.samples == await connection.fetchval("select count(*) from receipt")
         )
+    return await _sizes(database, str(receivers), stored)
+
+
+async def _fill_hostile(database: Database, samples: int) -> Sizes:
+    """Each in a request of its own, of the most bytes that one sample's rate pays for, and of a
+    new installation that names a new channel, type, platform, version, server and envelope."""
+    keyring = await database.keyring()
+    writer = RowWriter(keyring, SettleRule())
+    made_up = random.Random(1)
+    start_ms = 1_772_445_600_000
+    request_bytes = BYTES_A_SAMPLE - _OVERHEAD_BYTES
+    async with database.acquire() as connection:
+        for first in range(0, samples, SAMPLES_PER_REQUEST):
+            batch = Batch()
+            for number in range(first, first + SAMPLES_PER_REQUEST):
+
+                def name(length: int, number: int = number) -> str:
+                    return f"{number}-{made_up.randbytes(length).hex()}"[:length]
+
+                reporter = (name(16), name(16))
+                sample = Sample(
+                    name(request_bytes // 2),
+                    name(request_bytes // 4),
+                    reporter[0],
+                    start_ms + number,
+                    start_ms + number + 700,
+                    reporter[1],
+                    topics=made_up.randbytes(request_bytes // 8),
+                    envelope_id=name(16),
+                    received_at=start_ms + number + 600,
+                    message_type=name(request_bytes // 8),
+                    platform=name(16),
+                    app_version=name(16),
+                    server=name(16),
+                )
+                submission = Submission(samples=(sample,))
+                batch.add_samples(keyring, submission.samples)
+                batch.add_runs(
+                    keyring, [ReportRun(reporter[1], number + 1, number + 1, start_ms, start_ms)]
+                )
+                batch.add_origins(
+                    keyring, [OriginSaid(*reporter, name(16), "app", start_ms + number)]
+                )
+                batch.named.update(named_by(keyring, submission))
+            await writer.write(connection, batch, now_ms=start_ms + first)
+    return await _sizes(database, "1, all else new", samples)
+
+
+async def _sizes(database: Database, receivers: str, stored: int) -> Sizes:
+    async with database.acquire() as connection:
         rows = await connection.fetch(_SIZES_SQL)
     return Sizes(
         receivers=receivers,

@@ -438,6 +438,15 @@ async def test_over_the_rate_of_its_token_a_client_is_told_when_to_come_back(
     assert 0 < retry_seconds(error) <= 10
 
 
+async def test_each_kib_costs_as_much_as_a_sample(database: Database) -> None:
+    token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
+    async with served(database, token_rate="0.01") as wire:
+        await wire.push(request(*(sample(message_id=m, topics=b"t" * 4_096) for m in "mn")), token)
+        error = await wire.refusal(request(sample()), token)
+    # Nine and the next one's, at one in 100 seconds.
+    assert 800 < retry_seconds(error) <= 900
+
+
 async def test_a_full_queue_says_so_at_once_and_takes_more_later(database: Database) -> None:
     async with served(database, queue_samples="5000") as wire:
         async with database.acquire() as connection, connection.transaction():

@@ -187,11 +187,13 @@ class Names:
         )
 
 
-async def write_types(connection: Connection, named: Iterable[Named]) -> None:
+async def write_types(connection: Connection, named: Iterable[Named], now_ms: int) -> None:
     """Notes which types receivers named; keys and channels stand in their own tables."""
     rows = sorted(one[1:] for one in named if one[0] == TYPE)
     if rows:
-        await connection.execute(_QUERIES["write_types"], **arrays(rows, "receiver_ids", "kinds"))
+        await connection.execute(
+            _QUERIES["write_types"], **arrays(rows, "receiver_ids", "kinds"), now_ms=now_ms
+        )
 
 
 @dataclass(slots=True)

@@ -25,8 +25,9 @@ cross join lateral (
 ) named
 
 -- name: write_types
-insert into receiver_kind (receiver_id, kind)
-select * from unnest($receiver_ids::bigint[], $kinds::integer[])
+insert into receiver_kind (receiver_id, kind, named_at)
+select receiver_id, kind, $now_ms::bigint
+from unnest($receiver_ids::bigint[], $kinds::integer[]) as n (receiver_id, kind)
 on conflict do nothing
 
 -- name: add_bytes

@@ -49,7 +49,8 @@ from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import telemetry_pb2
 
 FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest now and then, and reads much
-_BYTES_A_SAMPLE = 4_096  # what cannot be decoded costs a token's rate as well
+# Of a request, that the rate of one sample pays for; what cannot be decoded costs as much.
+BYTES_A_SAMPLE = 1_024
 
 _log = structlog.get_logger(__name__)
 
@@ -189,14 +190,14 @@ class PushService:
                 grpc.StatusCode.INVALID_ARGUMENT,
                 f"the request has {len(body)} bytes; allowed: up to {MAX_REQUEST_BYTES}",
             )
-        self._charge(token, 1 + len(body) // _BYTES_A_SAMPLE)
+        self._charge(token, 1 + len(body) // BYTES_A_SAMPLE)
         decoded = await incoming.decode(body)
         request = decoded.request
         count = FORGET_WEIGHT if request.forget else len(request.samples)
         check_count(count)
         beside = min(len(request.memberships), MAX_MEMBERSHIPS_PER_REQUEST)
         beside += min(len(request.lost), MAX_LOST_PER_REQUEST)
-        self._charge(token, count + beside - 1 - len(body) // _BYTES_A_SAMPLE)
+        self._charge(token, count + beside - 1 - len(body) // BYTES_A_SAMPLE)
         if request.forget:
             return await self._forget_reporter(request.reporter.installation_id)
         return await self._record(incoming, token or "", decoded, len(body))

@@ -106,7 +106,7 @@ class RowWriter:
                 await write_membership_reports(writing)
                 await write_runs(writing)
                 await write_lost(writing)
-                await write_types(connection, writing.learned.names)
+                await write_types(connection, writing.learned.names, now_ms)
                 brought = await add_bytes(connection, batch.brought, now_ms)
                 # Last: its rows are those of all who write.
                 await write_wrong_times(connection, batch.wrong_times, now_ms)

@@ -11,6 +11,7 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.model import DAY_MS, from_unix_ms, unix_ms
 from devtelemetry.retention.forget import finish_forgetting
+from devtelemetry.retention.names import drop_names
 from devtelemetry.retention.reports import drop_outdated, drop_surplus
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
@@ -60,7 +61,8 @@ async def clean(
 ) -> CleanResult:
     """Drops every day that is older than `retention` and whose windows are all settled.
 
-    Receivers that nobody heard of for `silent_after` go with their memberships.
+    Receivers that nobody heard of for `silent_after` go with their memberships, and so do channels
+    and types that one installation alone ever named.
 
     Whole days of event time, oldest first. Does nothing if another server is cleaning. Opt-outs
     that are older go too, what was said of stays that ended before, and what a forget that died has
@@ -103,8 +105,12 @@ async def clean(
                     )
             await drop_outdated(connection, day_start_ms(oldest_day), lock_timeout=LOCK_TIMEOUT)
         await drop_surplus(connection)
-        before_ms = unix_ms(now()) - silent_after // timedelta(milliseconds=1)
+        before_ms = min(
+            unix_ms(now()) - silent_after // timedelta(milliseconds=1), day_start_ms(oldest_day)
+        )
         await _expire(connection, day_start_ms(oldest_day), before_ms)
+        if dropped:
+            await drop_names(connection, before_ms, lock_timeout=LOCK_TIMEOUT)
         await connection.execute(
             _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
         )
@@ -119,7 +125,6 @@ async def clean(
 async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) -> None:
     """What is said of receivers goes with their samples, and they when they are long silent."""
     await connection.execute(_QUERIES["forget_origins"], before_ms=oldest_day_kept)
-    before_ms = min(before_ms, oldest_day_kept)
     # Mostly there are none, and then ingest need not forget what it remembers.
     if not await connection.fetchval(_QUERIES["has_silent_receivers"], before_ms=before_ms):
         return

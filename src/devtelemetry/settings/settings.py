@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         ge=timedelta(days=14),
         le=LONGEST,
         description="Receivers that nobody heard of for so long are deleted, with what is known of "
-        "their part in channels.",
+        "their part in channels; and channels and types that only one installation ever named.",
     )
     clock_skew: Duration = Field(
         timedelta(hours=1),

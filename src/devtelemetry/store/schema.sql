@@ -42,7 +42,8 @@ create table clock_witness (
 
 create table channel (
     channel_id   bigint primary key,
-    external_id  text   not null  -- the channel's id as clients send it
+    external_id  text   not null,  -- the channel's id as clients send it
+    is_shared    boolean not null default false  -- two installations were ever in it; found when days are cleaned
 );
 
 -- What kind of sample: by which interface it came, and the type of its message. A dictionary, so that a receipt
@@ -86,6 +87,7 @@ create table corroborated_installation (
 create table receiver_kind (
     receiver_id  bigint  not null,
     kind         integer not null,
+    named_at     bigint  not null,  -- when ingest noted it. It goes after the time of silent receivers, and is noted again
     primary key (receiver_id, kind)
 );
 

@@ -36,7 +36,7 @@ def aggregate(
         )
 
 
-@with_settings("retention", "clock_leap", *WINDOWS)
+@with_settings("retention", "silent_after", "clock_leap", *WINDOWS)
 def clean(settings: Settings) -> None:
     """Drop the days of samples that are due."""
     from devtelemetry.cli.work import windows
