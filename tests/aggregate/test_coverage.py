@@ -165,17 +165,17 @@ async def test_pushes_in_any_pieces_and_order_give_the_oracles_figures(
 
     # What is missing arrives after all, if only as samples that are rejected.
     await store_pushes(database, world.late[::2], world.late[1::2])
-    for membership in MembershipPolicy:
-        window = await measured(database, membership)
-        assert figures(window) == oracle_figures(
-            expected_of(world, membership, all_arrived=True)
-        ), membership
-        before = {c.channel_id: c.counts for c in with_holes[membership].channels}
-        for channel in window.channels:
-            part = before[channel.channel_id]
-            counts = channel.counts
-            assert part.expected + part.unknown == counts.expected + counts.unknown
-            assert part.receivers == channel.counts.receivers
+    membership = data.draw(st.sampled_from(MembershipPolicy))
+    window = await measured(database, membership)
+    assert figures(window) == oracle_figures(expected_of(world, membership, all_arrived=True)), (
+        membership
+    )
+    before = {c.channel_id: c.counts for c in with_holes[membership].channels}
+    for channel in window.channels:
+        part = before[channel.channel_id]
+        counts = channel.counts
+        assert part.expected + part.unknown == counts.expected + counts.unknown
+        assert part.receivers == channel.counts.receivers
 
 
 def sample(message: str, sent_at: int, created_at: int | None = None) -> OracleSample:
@@ -404,7 +404,7 @@ async def test_cleaning_leaves_the_runs_that_a_hole_of_a_day_that_is_kept_begins
         [Pushed((OracleSample("m", "c", "a", old - DAY_MS, old - DAY_MS),))],
     )
     now = from_unix_ms(START) + timedelta(days=7)
-    rules = AggregateRules((parse_timeframe("1h"),), settle_time=timedelta(0))
+    rules = AggregateRules((parse_timeframe("1d"),), settle_time=timedelta(0))
     await compute_due(database, rules, now=lambda: now)
     assert (await clean(database, rules, timedelta(days=7), now=lambda: now)).dropped
 

@@ -22,8 +22,8 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 HOURLY = AggregateRules(tuple(parse_timeframe(name) for name in ("1h", "1d", "1w")))
-# A week has 28 windows of six hours, and 168 of one: where it does not matter, the fewer do.
-RULES = AggregateRules(tuple(parse_timeframe(name) for name in ("6h", "1d", "1w")))
+# A week has 14 windows of twelve hours, and 168 of one: where it does not matter, the fewer do.
+RULES = AggregateRules(tuple(parse_timeframe(name) for name in ("12h", "1d", "1w")))
 
 
 class Deployment:
@@ -169,13 +169,13 @@ async def test_windows_wait_for_an_import_that_is_not_whole(
 async def test_an_import_after_the_settling_is_taken_in(deployment: Deployment) -> None:
     sent = MONDAY + timedelta(minutes=5)
     await deployment.report("m1", sent, "a", created=sent)
-    await deployment.report("after", MONDAY + 6 * HOUR, "a", "b", created=MONDAY + 7 * HOUR)
+    await deployment.report("after", MONDAY + 12 * HOUR, "a", "b", created=MONDAY + 13 * HOUR)
     deployment.now = MONDAY + 30 * DAY
     await deployment.compute()
     await deployment.report("m1", sent, "b", created=sent + HOUR)
     await deployment.report("m0", MONDAY, "b", created=sent + HOUR)
     deployment.now += HOUR
-    (first,) = [w for w in await deployment.compute() if named([w]) == [("6h", MONDAY)]]
+    (first,) = [w for w in await deployment.compute() if named([w]) == [("12h", MONDAY)]]
     assert (first.state, first.revision, first.counts.expected) == (WindowState.SETTLED, 2, 3)
 
 
@@ -264,9 +264,11 @@ async def test_what_was_computed_outlives_its_samples(
     windows = named(await deployment.compute())
 
     assert ("1w", MONDAY) not in windows
-    assert ("6h", MONDAY) not in windows
-    assert {("6h", MONDAY - 6 * HOUR), ("1d", MONDAY - DAY), ("6h", MONDAY + DAY)} <= set(windows)
-    assert ("6h", MONDAY + 3 * DAY) in windows
+    assert ("12h", MONDAY) not in windows
+    assert {("12h", MONDAY - 12 * HOUR), ("1d", MONDAY - DAY), ("12h", MONDAY + DAY)} <= set(
+        windows
+    )
+    assert ("12h", MONDAY + 3 * DAY) in windows
     async with database.acquire() as connection:
         week = "select * from reliability_window where timeframe = '1w' and window_start = $1"
         after = await connection.fetchrow(week, MONDAY)

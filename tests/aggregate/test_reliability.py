@@ -209,6 +209,7 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
         heartbeats=world.heartbeats,
     )
 
+    computed_again = data.draw(st.sampled_from(MembershipPolicy))
     for membership in MembershipPolicy:
         window = await compute_window(database, membership=membership, unmeasured=unmeasured)
         expected = compute(
@@ -223,8 +224,9 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
         assert figures(window) == oracle_figures(expected), membership
         assert close_to(window.reliability, expected.reliability)
         assert close_to(window.counts.delivery_ratio, expected.delivery_ratio)
-        again = await compute_window(database, membership=membership, unmeasured=unmeasured)
-        assert (again.revision, figures(again)) == (window.revision, figures(window))
+        if membership is computed_again:
+            again = await compute_window(database, membership=membership, unmeasured=unmeasured)
+            assert (again.revision, figures(again)) == (window.revision, figures(window))
 
 
 async def test_two_writers_at_once_agree_with_the_oracle(database: Database) -> None:

@@ -1,7 +1,8 @@
 """Stays: reports of joining and leaving are replayed as the oracle does; what is spent may go."""
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from time import process_time
 
@@ -34,9 +35,9 @@ from devtelemetry.retention.forget import forget_installation
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
 from oracle import stays as oracle
-from oracle.model import Joining, OracleSample, OracleWindow, compute
+from oracle.model import Joining, OracleSample, compute
 from support.store import START, as_memberships, compute_window, empty
-from support.worlds import END, Pushed, store_pushes
+from support.worlds import END, Pushed, World, as_one, several, store_pushes
 
 # ------------------------------------------------------------------------------------- the replay
 
@@ -210,10 +211,8 @@ async def test_the_first_receipt_is_known_to_the_millisecond_also_after_a_repair
     assert await membership(database) == (START + 7, START + MINUTE_MS, False, False)
 
 
-async def ann_beside_ben(
-    database: Database, policy: MembershipPolicy, said: Sequence[Joining], *held: int
-) -> tuple[dict[str, object], OracleWindow]:
-    """What is measured of four messages of ben's and what the oracle says.
+def ann_beside_ben(said: Sequence[Joining], *held: int) -> World:
+    """Four messages of ben's.
 
     said  by ann in a transaction each; held  the minutes of the messages that she holds
     """
@@ -225,57 +224,67 @@ async def ann_beside_ben(
         OracleSample(f"m{minute}", "c1", "ann", START + minute * MINUTE_MS, END, "phone")
         for minute in held
     ]
-    await store_pushes(
-        database,
-        [Pushed((*ben, *ann))],
-        *([says(one)] for one in said),
+    return World(
+        pushes=[Pushed((*ben, *ann)), *(says(one) for one in said)],
+        cuts=list(range(1, len(said) + 1)),
+        numbers={},
+        memberships={ANN: list(said)},
         heartbeats=[Heartbeat(*ANN[0], "", "", END)],
     )
+
+
+async def found_and_expected(
+    database: Database, policy: MembershipPolicy, world: World
+) -> tuple[dict[str, object], dict[str, object]]:
+    """What is measured of a world once it is stored, and what is to be, by the oracle."""
+    await store_pushes(database, *world.transactions, heartbeats=world.heartbeats)
     expected = compute(
-        [*ben, *ann],
+        world.samples,
         START,
         END,
         policy.value,
-        heartbeats={ANN[0]: END},
-        memberships={ANN: list(said)},
+        heartbeats=world.last_heartbeats,
+        memberships=world.memberships,
     )
-    return figures(await compute_window(database, membership=policy)), expected
+    found = await compute_window(database, membership=policy)
+    return figures(found), oracle_figures(expected)
 
 
 def at(minute: int) -> int:
     return START + minute * MINUTE_MS
 
 
+COMES_AND_GOES: Mapping[str, list[Joining]] = {
+    "joins again": [(1, at(-9), 0), (2, at(35), 0)],
+    "comes back": [(1, at(-9), at(15)), (2, at(35), 0)],
+    "left and is in": [(1, at(-9), 0), (2, 0, at(15)), (3, 0, 0)],
+    "only left": [(1, 0, at(25))],
+    "is in": [(1, 0, 0)],
+    "there before and after": [(1, at(-9), at(-5)), (2, at(70), 0)],
+    "never there": [(1, at(5), at(4))],
+    "next to each other": [(1, at(-9), at(15)), (2, at(15) + 1, 0)],
+}
+
+
 @pytest.mark.parametrize("policy", MembershipPolicy)
-@pytest.mark.parametrize(
-    "said",
-    [
-        pytest.param([(1, at(-9), 0), (2, at(35), 0)], id="joins-again"),
-        pytest.param([(1, at(-9), at(15)), (2, at(35), 0)], id="comes-back"),
-        pytest.param([(1, at(-9), 0), (2, 0, at(15)), (3, 0, 0)], id="left-and-is-in"),
-        pytest.param([(1, 0, at(25))], id="only-left"),
-        pytest.param([(1, 0, 0)], id="is-in"),
-        pytest.param([(1, at(-9), at(-5)), (2, at(70), 0)], id="there-before-and-after"),
-        pytest.param([(1, at(5), at(4))], id="never-there"),
-        pytest.param([(1, at(-9), at(15)), (2, at(15) + 1, 0)], id="next-to-each-other"),
-    ],
-)
-@pytest.mark.parametrize("held", [(), (20,), (10, 40)])
-async def test_who_comes_and_goes(
-    database: Database, policy: MembershipPolicy, said: list[Joining], held: tuple[int, ...]
-) -> None:
-    found, expected = await ann_beside_ben(database, policy, said, *held)
-    assert found == oracle_figures(expected)
+async def test_who_comes_and_goes(database: Database, policy: MembershipPolicy) -> None:
+    worlds = {
+        f"{name}, holds {held}: ": ann_beside_ben(said, *held)
+        for name, said in COMES_AND_GOES.items()
+        for held in ((), (20,), (10, 40))
+    }
+    found, expected = await found_and_expected(database, policy, as_one(worlds))
+    assert found == expected
 
 
 async def test_of_too_many_reports_the_latest_count_and_the_others_go(database: Database) -> None:
     # Each begins a minute later; the first two are one too many.
     surplus = [(1, at(5), at(20)), (2, at(25), at(30))]
     later = [(3 + n, END + n, 0) for n in range(MOST_REPORTS)]
-    found, expected = await ann_beside_ben(
-        database, MembershipPolicy.PRESENT, surplus[1:] + later[1:], 20
-    )
-    assert found == oracle_figures(expected)
+    world = ann_beside_ben(surplus[1:] + later[1:], 20)
+    some = replace(world, cuts=[1, 2, MOST_REPORTS // 2])  # in a few transactions
+    found, expected = await found_and_expected(database, MembershipPolicy.PRESENT, some)
+    assert found == expected
     await store_pushes(database, [says(*surplus, *later)])
     without = figures(await compute_window(database))
     assert without["c1"][1] == 1
@@ -289,7 +298,7 @@ async def test_of_too_many_reports_the_latest_count_and_the_others_go(database: 
 @pytest.mark.slow
 @pytest.mark.parametrize("policy", MembershipPolicy)
 @settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 async def test_cleaning_changes_no_window_that_can_still_be_computed(
@@ -297,12 +306,11 @@ async def test_cleaning_changes_no_window_that_can_still_be_computed(
 ) -> None:
     day = START // DAY_MS * DAY_MS
     moments = st.sampled_from([day + hour * HOUR_MS + 7 for hour in range(-30, 20, 5)])
-    said = data.draw(
-        st.lists(st.tuples(moments, st.just(0) | moments, st.just(0) | moments), max_size=6)
-    )
+    said = st.lists(st.tuples(moments, st.just(0) | moments, st.just(0) | moments), max_size=6)
+    world = data.draw(several(said.map(lambda one: ann_beside_ben(one, 20, 30)), 5))
     await empty(database)
-    before, expected = await ann_beside_ben(database, policy, said, 20, 30)
-    assert before == oracle_figures(expected)
+    before, expected = await found_and_expected(database, policy, world)
+    assert before == expected
     old = OracleSample("old", "c2", "ben", day - 10 * DAY_MS, day - 10 * DAY_MS)
     await store_pushes(database, [Pushed((old,))])
     # The day before is the last one that goes.

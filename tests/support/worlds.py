@@ -130,12 +130,14 @@ def installation_with_prefix(installation: str, prefix: str) -> str:
     return installation and prefix + installation
 
 
-def as_one(worlds: Sequence[World]) -> World:
+def as_one(worlds: Mapping[str, World]) -> World:
     """A world in which each of these has channels, keys and installations of its own.
 
     One window of it tells of them all, and costs about as much as a window of one of them.
+
+    worlds  by what the names of each then begin with
     """
-    apart = [_with_prefix(world, prefix_of(number)) for number, world in enumerate(worlds)]
+    apart = [_with_prefix(world, prefix) for prefix, world in worlds.items()]
     transactions = [
         list(chain(*parts))
         for parts in zip_longest(*(world.transactions for world in apart), fillvalue=())
@@ -150,7 +152,9 @@ def as_one(worlds: Sequence[World]) -> World:
 
 
 def several(worlds: st.SearchStrategy[World], number: int) -> st.SearchStrategy[World]:
-    return st.lists(worlds, min_size=number, max_size=number).map(as_one)
+    return st.lists(worlds, min_size=number, max_size=number).map(
+        lambda drawn: as_one({prefix_of(i): world for i, world in enumerate(drawn)})
+    )
 
 
 def _with_prefix(world: World, prefix: str) -> World:
