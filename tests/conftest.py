@@ -44,12 +44,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
     """Each test goes to whichever worker is free; those of some files stay together."""
 
-    # They share a server, which each worker would start anew.
+    # They share a server or a recording, which each worker would start or read anew.
     _TOGETHER = frozenset(
         (
             "tests/client/test_faults.py",
             "tests/dashboard/test_pages.py",
             "tests/desktop/test_opt_in.py",
+            "tests/oracle/test_oracle_recordings.py",
             "tests/publish/test_stores.py",
             "tests/simulator/test_inject.py",
             "tests/simulator/test_run.py",
