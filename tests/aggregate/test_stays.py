@@ -7,7 +7,7 @@ from datetime import timedelta
 from time import process_time
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from aggregate.test_reliability import figures, oracle_figures
@@ -108,6 +108,9 @@ def test_without_what_is_outdated_the_stays_are_the_same_from_then_on(
     later=st.lists(st.tuples(st.integers(10, 19), st.integers(0, 19), st.integers(0, 19))),
     first_receipt=FIRSTS,
     before=st.integers(0, 10),
+)
+@example(said=[(0, 0, 4), (0, 1, 0), (0, 2, 0)], later=[(10, 0, 1)], first_receipt=2, before=3).via(
+    "a stay that began with the first receipt was opened again within another"
 )
 @settings(max_examples=1000)
 def test_so_they_are_with_what_is_reported_later_of_later(

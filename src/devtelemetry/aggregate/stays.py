@@ -132,6 +132,18 @@ class _Replay:
                 merged.append((begin, end))
         return merged
 
+    def seen_from(self, before: int) -> tuple[object, ...]:
+        """See `_seen_from`."""
+        early = [stay for stay in self._ends.items() if stay[0] < before]
+        late = [stay for stay in self._ends.items() if stay[0] >= before]
+        return (
+            self.has_stays,
+            self._had_stays or any(begin <= end for begin, end in early),
+            any(end == END_OF_TIME for _, end in early),
+            max((end for _, end in early if before <= end < END_OF_TIME), default=None),
+            sorted(late),
+        )
+
     def has_ended_before(self, before: int) -> bool:
         return not self._open and self._latest_end < before
 
@@ -170,10 +182,13 @@ class _Replay:
 
 def _seen_from(
     before: int, reports: Iterable[MembershipReport], first_receipt: int | None, had_stays: bool
-) -> tuple[bool, list[Stay]]:
-    """What windows from `before` on, and reports that are still to come, have to do with."""
+) -> tuple[object, ...]:
+    """What windows from `before` on, and reports of stays from then on, have to do with.
+
+    Of stays that began before: whether there were any, whether one is open, and the latest end
+    of the others.
+    """
     replay = _Replay(first_receipt, had_stays)
     for report in reports:
         replay.take(report)
-    seen = [(max(begin, before - 1), end) for begin, end in replay.stays() if end >= before]
-    return replay.has_stays, seen
+    return replay.seen_from(before)
