@@ -325,6 +325,8 @@ def test_report_json_selects_like_the_page_says(run: Run, file: str) -> None:
     assert starts("--membership=bracketed") == []
     (first, _) = run("report", "--json", "--channel=c1").document["windows"]
     assert [channel["channel_id"] for channel in first["channels"]] == ["c1"]
+    done = run("report", "--channel=nosuch", check=False)
+    assert (done.status, done.err.strip()) == (1, "devtelemetry: no channel 'nosuch' is known")
 
 
 @pytest.mark.parametrize(

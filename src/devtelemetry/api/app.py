@@ -43,7 +43,7 @@ from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
 _QUERIES = queries(__package__, "app.sql")
-READS_PER_SECOND = 10.0  # of an address on the long run; a hundred at once
+READS_PER_SECOND = 50.0  # of an address on the long run; five hundred at once
 PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
 
 _log = structlog.get_logger(__name__)

@@ -45,7 +45,7 @@ ASSETS = "/dashboard-assets/"
 EXPORTS = "/export/"
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
-PAGES_PER_SECOND = 3.0  # of an address on the long run; each takes some 50 ms to make
+PAGES_PER_SECOND = 6.0  # of an address on the long run; each takes some 50 ms to make
 ATTEMPTS_PER_SECOND = 0.5  # to sign in, of an address on the long run; five at once
 FORM_BYTES = 4096
 

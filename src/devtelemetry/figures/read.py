@@ -131,6 +131,12 @@ async def stored_timeframes(database: Database) -> list[str]:
     return sorted((row["timeframe"] for row in rows), key=lambda name: parse_timeframe(name).length)
 
 
+async def is_known_channel(database: Database, external_id: str) -> bool:
+    async with database.read() as connection:
+        found: bool = await connection.fetchval(_QUERIES["has_channel"], external_id=external_id)
+    return found
+
+
 async def has_samples(database: Database) -> bool:
     async with database.read() as connection:
         found: bool = await connection.fetchval(_QUERIES["has_samples"])

@@ -65,6 +65,9 @@ from reliability_window
 where membership = $membership::text
 order by timeframe, state, window_start desc
 
+-- name: has_channel
+select exists (select from channel where external_id = $external_id::text)
+
 -- name: has_samples
 -- For who asks for figures where there are none.
 select exists (select from message)
