@@ -20,6 +20,7 @@ from devtelemetry.ingest.said import (
     Origin,
     OriginSaid,
 )
+from devtelemetry.ingest.typed import NEVER, Typed, typed_of
 from devtelemetry.model import (
     MINUTE_MS,
     LostReports,
@@ -34,9 +35,6 @@ from devtelemetry.model import (
 )
 from devtelemetry.store import states
 from devtelemetry.store.keyring import Keyring, ReceiverIds
-
-# The createdAt of an author's mark, which is no sample: any sample of the message comes before it.
-NEVER = 2**63 - 1
 
 # What was said of a message beside that it is held, by Outcome.
 SAID = (0, states.UNREADABLE, states.DROPPED, states.SEND_FAILED)
@@ -62,35 +60,6 @@ CLOCKS = (1, 0, 2)
 AUTHORS_CLOCK = CLOCKS[SentAtClock.AUTHOR]
 RECEIVERS_CLOCK = CLOCKS[SentAtClock.RECEIVER]
 NO_CLOCK = 3
-
-
-# Of what interfaces say of a message's type the least counts, before all times: whoever is asked
-# for no token decides nothing about a message of those who may be.
-_RANKS = {Source.GRPC: 0, Source.STATUS_GO: 1}
-
-
-class Typed(NamedTuple):
-    """By which interface a message came, and what a sample of that says of its type. The least is
-    believed: of the better interface the first one that says a type.
-
-    created_at  NEVER, as sent_at is: it says none
-    """
-
-    rank: int
-    created_at: int
-    sent_at: int
-    message_type: str
-    source: Source
-
-    @property
-    def at(self) -> tuple[int, int] | None:
-        """createdAt and sentAt, as stored; None: it says no type."""
-        return None if self.created_at == NEVER else (self.created_at, self.sent_at)
-
-
-def typed_of(source: Source, message_type: str, at: tuple[int, int] | None) -> Typed:
-    """at  createdAt and sentAt of the sample that says it; None: none says a type"""
-    return Typed(_RANKS[source], *(at or (NEVER, NEVER)), message_type, source)
 
 
 class NewMessage(NamedTuple):

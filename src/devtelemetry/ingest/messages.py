@@ -2,15 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from devtelemetry.ingest.batch import (
-    AUTHORS_CLOCK,
-    MessageKey,
-    NewMessage,
-    Typed,
-    storable,
-    typed_of,
-)
+from devtelemetry.ingest.batch import AUTHORS_CLOCK, MessageKey, NewMessage, storable
 from devtelemetry.ingest.known import KnownMessage, Writing
+from devtelemetry.ingest.typed import Typed, typed_of
 from devtelemetry.model import Source
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries

@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from devtelemetry.ingest.batch import (
     AUTHORS_CLOCK,
-    NEVER,
     MessageKey,
     NewReceipt,
     ReceiptKey,
@@ -15,6 +14,7 @@ from devtelemetry.ingest.batch import (
     floor_to_minute,
 )
 from devtelemetry.ingest.known import UNKNOWN_RECEIVER, KnownMessage, KnownReceiver, Writing
+from devtelemetry.ingest.typed import NEVER
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
 

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 
-from devtelemetry.ingest.batch import NEVER, Batch
+from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
+from devtelemetry.ingest.typed import NEVER
 from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import NAMESPACE, Lock
