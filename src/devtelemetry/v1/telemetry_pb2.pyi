@@ -228,12 +228,15 @@ class PushRequest(_message.Message):
     MEMBERSHIPS_FIELD_NUMBER: _builtins.int
     FORGET_FIELD_NUMBER: _builtins.int
     LOST_FIELD_NUMBER: _builtins.int
+    ONE_IN_FIELD_NUMBER: _builtins.int
     first_sequence: _builtins.int
     """number of samples[0] in this installation's own count from 1; 0: not numbered"""
     client_time: _builtins.int
     """Unix ms at sending, the client's clock; 0: unknown"""
     forget: _builtins.bool
     """opt-out: delete all that this installation reported; nothing else in the request counts"""
+    one_in: _builtins.int
+    """the sampling under which these samples were recorded; 0 and 1: all messages"""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]:
         """up to 5,000; none: a heartbeat, "still reporting, nothing new" """
@@ -256,10 +259,11 @@ class PushRequest(_message.Message):
         memberships: _abc.Iterable[Global___Membership] | None = ...,
         forget: _builtins.bool = ...,
         lost: _abc.Iterable[Global___Lost] | None = ...,
+        one_in: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reporter", b"reporter"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "first_sequence", b"first_sequence", "forget", b"forget", "lost", b"lost", "memberships", b"memberships", "reporter", b"reporter", "samples", b"samples"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_time", b"client_time", "first_sequence", b"first_sequence", "forget", b"forget", "lost", b"lost", "memberships", b"memberships", "one_in", b"one_in", "reporter", b"reporter", "samples", b"samples"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -301,23 +305,66 @@ class PushResponse(_message.Message):
 
     ACCEPTED_FIELD_NUMBER: _builtins.int
     REJECTIONS_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    PUSH_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     accepted: _builtins.int
     """committed now, or known already from an earlier push"""
+    push_interval_seconds: _builtins.int
+    """how long a client should wait between batches and heartbeats; 0: as it likes"""
     @_builtins.property
     def rejections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rejection]: ...
+    @_builtins.property
+    def sampling(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sampling]:
+        """none: report everything"""
+
     def __init__(
         self,
         *,
         accepted: _builtins.int = ...,
         rejections: _abc.Iterable[Global___Rejection] | None = ...,
+        sampling: _abc.Iterable[Global___Sampling] | None = ...,
+        push_interval_seconds: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "rejections", b"rejections"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "push_interval_seconds", b"push_interval_seconds", "rejections", b"rejections", "sampling", b"sampling"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PushResponse: _TypeAlias = PushResponse  # noqa: Y015
+
+@_typing.final
+class Sampling(_message.Message):
+    """Which messages are in the sample, so that all receivers report the same ones: those where BLAKE2b with a digest of 8
+    bytes, unkeyed, of salt, channel_id, a zero byte and message_id (UTF-8, as sent), read as a big-endian number, is
+    divisible by one_in. Of several rules of a channel the one with the latest `from` that is not after sent_at holds.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ONE_IN_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    FROM_FIELD_NUMBER: _builtins.int
+    CHANNEL_ID_FIELD_NUMBER: _builtins.int
+    one_in: _builtins.int
+    """a power of two; 1: all messages"""
+    salt: _builtins.bytes
+    channel_id: _builtins.str
+    """as the client sends it; empty: every channel that has none of its own"""
+    def __init__(
+        self,
+        *,
+        one_in: _builtins.int = ...,
+        salt: _builtins.bytes = ...,
+        channel_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel_id", b"channel_id", "from", b"from", "one_in", b"one_in", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sampling: _TypeAlias = Sampling  # noqa: Y015
 
 @_typing.final
 class Rejection(_message.Message):
