@@ -18,7 +18,7 @@ from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.ingest.said import ClockSaid, Heartbeat
-from devtelemetry.model import HOUR_MS, Sample, from_unix_ms
+from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample, from_unix_ms
 from devtelemetry.model.errors import DatabaseAway
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import now_ms
@@ -144,6 +144,34 @@ async def test_a_bad_question_is_answered_with_what_is_wrong_in_it(
     (problem,) = answer.json()["detail"]
     assert text in problem["msg"]
     assert problem["loc"] == (["query"] if field is None else ["query", field])
+
+
+async def test_a_channel_or_a_group_that_nobody_knows_is_said_as_by_report(
+    database: Database,
+) -> None:
+    await store(
+        database,
+        [
+            Sample(f"m{hour}", "c1", key, at, at + 5_000, platform=platform)
+            for hour in range(2)
+            for at in [START + hour * HOUR_MS + MINUTE_MS]
+            for key, platform in (("a", "android"), ("b", "ios"))
+        ],
+    )
+    await compute_window(database, START, smallest_group=1)
+    answer = await get(database, RELIABILITY, channel="nosuch")
+    assert answer.status_code == 404
+    assert answer.json()["detail"].startswith("there is no channel 'nosuch'; allowed: ")
+    answer = await get(database, RELIABILITY, by="platform", versus="nokia")
+    assert answer.status_code == 404
+    assert answer.json()["detail"] == (
+        "there is no platform 'nokia' in these windows; there are 'android', 'ios'"
+    )
+    known = await get(database, RELIABILITY, channel="c1", by="platform", versus="ios")
+    assert [group["platform"] for group in known.json()["windows"][0]["groups"]] == [
+        "android",
+        "ios",
+    ]
 
 
 async def test_without_the_database_the_answer_is_to_come_again() -> None:

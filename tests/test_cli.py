@@ -325,8 +325,24 @@ def test_report_json_selects_like_the_page_says(run: Run, file: str) -> None:
     assert starts("--membership=bracketed") == []
     (first, _) = run("report", "--json", "--channel=c1").document["windows"]
     assert [channel["channel_id"] for channel in first["channels"]] == ["c1"]
-    done = run("report", "--channel=nosuch", check=False)
-    assert (done.status, done.err.strip()) == (1, "devtelemetry: no channel 'nosuch' is known")
+
+
+def test_a_channel_or_a_group_that_nobody_knows_is_said(run: Run, file: str) -> None:
+    run("import", file)
+    aggregate(run, "1h", START_ISO)
+    for form in ((), ("--json",)):
+        done = run("report", "--channel=nosuch", *form, check=False)
+        assert done.status == 1
+        assert done.err.startswith("devtelemetry: there is no channel 'nosuch'; allowed: ")
+    nobody = ("--by=platform", "--versus=nokia")
+    done = run("report", *nobody, "--json", check=False)
+    said = "there is no platform 'nokia' in these windows"
+    assert (done.status, done.out, done.err.strip()) == (1, "", f"devtelemetry: {said}")
+    assert "There is no platform 'nokia' here" in run("report", *nobody).out
+    known = ("--by=platform", "--versus=", "--json")  # what did not say it
+    assert run("report", *known).document["windows"][0]["groups"]
+    # Where there is no window, there is no group that could be meant.
+    assert run("report", "--timeframe=1w", *nobody, "--json").document["windows"] == []
 
 
 @pytest.mark.parametrize(

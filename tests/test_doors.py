@@ -155,3 +155,19 @@ def test_nothing_in_an_address_is_a_fault_of_the_server(tmp_path: Path, database
                     answer = client.get(f"http://{server.http}{address}")
                     assert answer.status_code < 500, (address[:200], answer.text)
         assert "Traceback" not in server.log_path.read_text()
+
+
+def test_a_channel_that_nobody_knows_is_not_found_on_any_page(
+    tmp_path: Path, database_url: str
+) -> None:
+    with ServerProcess(tmp_path / "data", f"--database={database_url}") as server:
+        for address in (
+            "/channel?id=nosuch",
+            "/window?start=2026-03-02&timeframe=1d&channel=nosuch",
+            "/export/channel.csv?id=nosuch",
+            "/api/v1/reliability?channel=nosuch",
+            "/api/v1/missing?channel=nosuch",
+        ):
+            answer = httpx.get(f"http://{server.http}{address}")
+            assert answer.status_code == 404, address
+            assert "there is no channel" in answer.text, address

@@ -20,11 +20,9 @@ from devtelemetry.causes.classify import runs_of
 from devtelemetry.causes.read import drill_down
 from devtelemetry.causes.request import (
     BadWindow,
-    DrillDownError,
     MissingRequest,
     SamplesCleaned,
     TooMuch,
-    UnknownName,
 )
 from devtelemetry.model import (
     HOUR_MS,
@@ -37,6 +35,7 @@ from devtelemetry.model import (
     from_unix_ms,
     parse_timeframe,
 )
+from devtelemetry.model.errors import DevTelemetryError, UnknownName
 from devtelemetry.retention.clean import clean
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.store.database import Database
@@ -376,8 +375,8 @@ async def test_ids_sort_as_bytes_where_messages_are_of_one_moment(database: Data
 # ----------------------------------------------------------------------------- what cannot be had
 
 
-async def refused(database: Database, **changes: Any) -> DrillDownError:
-    with pytest.raises(DrillDownError) as raised:
+async def refused(database: Database, **changes: Any) -> DevTelemetryError:
+    with pytest.raises(DevTelemetryError) as raised:
         await look(database, asked=replace(GENERAL, **changes))
     return raised.value
 

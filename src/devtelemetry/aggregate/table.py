@@ -11,7 +11,7 @@ from devtelemetry.aggregate.dimensions import TABLE
 from devtelemetry.aggregate.due import ended_window
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.model import Counts, Delays, Dimension, Spreads, Timeframe, Window, window_at
-from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError, unknown_channel
 from devtelemetry.results.rows import OF_WINDOW, Row, pairs_of_group
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.repair import repaired_snapshot
@@ -59,7 +59,7 @@ async def cross_table(
     """Of the window that starts then (None: the latest that is over), or of a channel of it.
 
     Raises ConfigurationError if no window starts then, it has not ended, its samples were cleaned,
-    the channel is not known, or the two dimensions are one.
+    or the two dimensions are one; UnknownName if the channel is not known.
     """
     rows, columns = dimensions
     if rows is columns:
@@ -93,5 +93,5 @@ def _cell(row: Row) -> Cell:
 async def _channel(connection: Connection, channel_id: str) -> int:
     found: int | None = await connection.fetchval(_QUERIES["channel_id"], external_id=channel_id)
     if found is None:
-        raise ConfigurationError(f"no channel {channel_id!r} is known")
+        raise unknown_channel(channel_id)
     return found

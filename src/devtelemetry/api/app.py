@@ -28,10 +28,10 @@ from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.figures.document import document
-from devtelemetry.figures.read import Selection, latest_windows, read_windows
+from devtelemetry.figures.read import Selection, check_names, latest_windows, read_windows
 from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
-from devtelemetry.model.errors import DatabaseAway, Unavailable
+from devtelemetry.model.errors import DatabaseAway, Unavailable, UnknownName
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
@@ -188,6 +188,10 @@ def _add_errors(app: FastAPI) -> None:
             )
         return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": "5"})
 
+    @app.exception_handler(UnknownName)
+    async def unknown(_: Request, error: Exception) -> Response:
+        return JSONResponse({"detail": str(error)}, 404)
+
 
 def _add_figures(
     app: FastAPI, database: Database, rules: AggregateRules, may_read: list[Any]
@@ -197,7 +201,7 @@ def _add_figures(
         summary="How reliably messages arrived",
         tags=["figures"],
         response_model=ReliabilityDocument,
-        responses={401: {"model": Problem}, 503: {"model": Problem}},
+        responses={status: {"model": Problem} for status in (401, 404, 503)},
         dependencies=may_read,
     )
     async def reliability(query: Annotated[_Query, Query()]) -> Response:
@@ -214,6 +218,7 @@ def _add_figures(
             by=() if query.by is None else (query.by,),
             channels=query.channels,
         )
+        await check_names(database, selection, query.versus)
         pieces = document(
             selection.timeframe, read_windows(database, selection), query.by, query.versus
         )

@@ -21,7 +21,6 @@ from devtelemetry.causes.request import (
     MissingRequest,
     SamplesCleaned,
     TooMuch,
-    UnknownName,
 )
 from devtelemetry.model import LossClass, MembershipPolicy
 from devtelemetry.runtime.clock import utc_now
@@ -32,7 +31,6 @@ MOST_LISTED = 1_000  # messages, and receivers, of one answer
 AT_ONCE = 2  # one holds its pairs in memory and a connection: more of them wait
 
 _STATUS: Mapping[type[DrillDownError], int] = {
-    UnknownName: 404,
     SamplesCleaned: 410,
     BadWindow: 422,
     TooMuch: 422,

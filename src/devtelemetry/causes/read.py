@@ -28,7 +28,6 @@ from devtelemetry.causes.request import (
     MissingRequest,
     SamplesCleaned,
     TooMuch,
-    UnknownName,
 )
 from devtelemetry.causes.seen import Hands, Seen, classified, counts_of_pairs, left_out_of, take
 from devtelemetry.model import (
@@ -41,6 +40,7 @@ from devtelemetry.model import (
     from_unix_ms,
     window_starting,
 )
+from devtelemetry.model.errors import UnknownName, unknown_channel
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import counts_of
 from devtelemetry.store.database import Connection, Database
@@ -53,7 +53,6 @@ MOST_MESSAGES = 100_000  # of a channel in a window: some 30 MB
 MOST_PAIRS = 10_000_000  # receipts, and pairs of a message and a receiver: a byte each, and 4
 DETAILS = 500  # messages whose ids and topics are in memory at a time
 _CURSOR_ROWS = 100
-_SHOWN = 60  # characters of an id in an error
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
 _COUNTING = load("devtelemetry.aggregate", "counting_of_channel.sql")
@@ -207,10 +206,7 @@ async def _window(
 ) -> Window:
     name, membership = asked.timeframe.name, rules.membership.value
     if not await connection.fetchval(_QUERIES["channel"], channel_id=channel):
-        raise UnknownName(
-            f"there is no channel {asked.channel_id[:_SHOWN]!r}; allowed: an id as clients send "
-            "it, which `devtelemetry report --json` lists"
-        )
+        raise unknown_channel(asked.channel_id)
     start = asked.start
     if start is None:
         start = await connection.fetchval(

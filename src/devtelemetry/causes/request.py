@@ -12,10 +12,6 @@ class DrillDownError(DevTelemetryError):
     """A channel cannot be looked into."""
 
 
-class UnknownName(DrillDownError):
-    """No such channel, receiver or computed window."""
-
-
 class BadWindow(DrillDownError):
     """No window begins there, or it has not ended."""
 

@@ -33,7 +33,7 @@ from devtelemetry.dashboard.views.channel import channel_page
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.values import Link, Point
 from devtelemetry.dashboard.views.window import window_page
-from devtelemetry.model.errors import Unavailable
+from devtelemetry.model.errors import Unavailable, UnknownName
 from devtelemetry.v1 import PUSH
 
 _log = structlog.get_logger(__name__)
@@ -147,12 +147,19 @@ async def _show(site: Site, request: Request, title: str, kind: type[_Page]) -> 
 
         site.live.add(client.id, Viewer(may_stay, again), is_behind=True)
         return
+    except UnknownName as error:
+        client.status_code = 404
+        _html(render("problem.html", title="This is not known here", problem=str(error)))
+        return
     status = _html("", tag="p", classes="unseen").props('role="status"')
 
     async def update() -> None:
         if not client.is_deleted and await site.may_look(cookie):
             with client:
-                await page.redraw()
+                try:
+                    await page.redraw()
+                except UnknownName:  # its channel went meanwhile
+                    client.run_javascript("location.reload()")
                 status.set_content("The figures were brought up to date.")
 
     viewer = Viewer(may_stay, update, drills=page.drills)

@@ -23,6 +23,7 @@ from devtelemetry.dashboard.state import (
 from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.read import (
     Selection,
+    check_names,
     has_samples,
     latest_end,
     moved_channels,
@@ -34,7 +35,7 @@ from devtelemetry.figures.read import (
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.findings.read import Finding, newest_findings, read_findings
 from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
-from devtelemetry.model.errors import ConfigurationError, Unavailable
+from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
 from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 
@@ -134,6 +135,7 @@ class Reader:
         return await self._shared((asked, newest), lambda: self._read_overview(asked))
 
     async def channel(self, asked: PageState) -> ChannelReading:
+        """Raises UnknownName, as `window` does of a channel."""
         newest = await newest_computation(self._database)
         return await self._shared((asked, newest), lambda: self._read_channel(asked))
 
@@ -258,18 +260,18 @@ class Reader:
 
     async def _read_channel(self, asked: PageState) -> ChannelReading:
         asked = fitting(asked, self._timeframes)
+        selection = Selection(
+            asked.timeframe.name,
+            channel=asked.channel,
+            membership=asked.membership,
+            by=(Dimension.PLATFORM, asked.by),
+        )
+        await check_names(self._database, selection)
         anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
         windows: Sequence[WindowReliability] = ()
         if anchor is not None:
             windows = await self._windows(
-                Selection(
-                    asked.timeframe.name,
-                    anchor - SPANS[asked.span],
-                    anchor,
-                    channel=asked.channel,
-                    membership=asked.membership,
-                    by=(Dimension.PLATFORM, asked.by),
-                )
+                replace(selection, start=anchor - SPANS[asked.span], end=anchor)
             )
         return ChannelReading(
             asked, anchor, windows, bool(windows) or await has_samples(self._database)
@@ -285,6 +287,7 @@ class Reader:
             membership=asked.membership,
             by=tuple(Dimension),
         )
+        await check_names(self._database, selection)
         neighbours = await self._windows(
             replace(
                 selection, start=asked.start - length, end=asked.start + 2 * length, channels=False
@@ -308,7 +311,7 @@ class Reader:
                 drill_down(self._database, rules, look, now=self._now) as found,
             ):
                 return replace(reading, missing=await page(found, limit=MOST_MISSING))
-        except (DrillDownError, Unavailable) as error:
+        except (DrillDownError, UnknownName, Unavailable) as error:
             return replace(reading, missing_problem=str(error))
 
     async def _versions(self, reading: WindowReading) -> WindowReading:
@@ -326,7 +329,7 @@ class Reader:
                     channel_id=asked.channel,
                     now=self._now,
                 )
-        except (ConfigurationError, Unavailable) as error:
+        except (ConfigurationError, UnknownName, Unavailable) as error:
             return replace(reading, versions_problem=str(error))
         return replace(reading, versions=table)
 

@@ -26,7 +26,7 @@ from devtelemetry.dashboard.live import Live
 from devtelemetry.dashboard.pages import Site, add_pages
 from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, Reader, WindowReading
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
-from devtelemetry.model.errors import Unavailable
+from devtelemetry.model.errors import Unavailable, UnknownName
 from devtelemetry.runtime.rates import address_key
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
@@ -169,6 +169,8 @@ def _add_exports(app: FastAPI, reader: Reader, rules: AggregateRules) -> None:
                 return PlainTextResponse("There is no such export.\n", 404)
         except BadState as error:
             return PlainTextResponse(f"{error}\n", 400)
+        except UnknownName as error:
+            return PlainTextResponse(f"{error}\n", 404)
         name = f"devtelemetry-{page}.{kind}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         if kind == "csv":

@@ -21,6 +21,7 @@ from devtelemetry.model import (
     WindowState,
     parse_timeframe,
 )
+from devtelemetry.model.errors import unknown_channel, unknown_group
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import (
     OF_WINDOW,
@@ -113,12 +114,7 @@ async def start_of_latest(
     are in all."""
     async with database.read() as connection:
         row = await connection.fetchrow(
-            _QUERIES["start_of_latest"],
-            timeframe=selection.timeframe,
-            start=selection.start,
-            end=selection.end,
-            membership=selection.membership and selection.membership.value,
-            latest=windows,
+            _QUERIES["start_of_latest"], **_bounds(selection), latest=windows
         )
     assert row is not None, "an aggregate has one row"
     return row["start"], row["windows"]
@@ -131,10 +127,29 @@ async def stored_timeframes(database: Database) -> list[str]:
     return sorted((row["timeframe"] for row in rows), key=lambda name: parse_timeframe(name).length)
 
 
-async def is_known_channel(database: Database, external_id: str) -> bool:
+async def check_names(database: Database, selection: Selection, versus: str | None = None) -> None:
+    """Raises UnknownName if nobody ever named the channel, or if the windows are broken down, and
+    into other groups than `versus` alone."""
+    channel_id = OF_WINDOW
+    if selection.channel is not None:
+        channel_id = (await database.keyring()).channel(selection.channel)
     async with database.read() as connection:
-        found: bool = await connection.fetchval(_QUERIES["has_channel"], external_id=external_id)
-    return found
+        if selection.channel is not None and not await connection.fetchval(
+            _QUERIES["has_channel"], channel_id=channel_id
+        ):
+            raise unknown_channel(selection.channel)
+        if versus is None:
+            return
+        (dimension,) = selection.by
+        rows = await connection.fetch(
+            _QUERIES["group_values"],
+            **_bounds(selection),
+            channel_id=channel_id,
+            dimension=dimension.value,
+        )
+    values = [row["value"] for row in rows]
+    if values and versus not in values:
+        raise unknown_group(dimension.value, versus, values)
 
 
 async def has_samples(database: Database) -> bool:
@@ -238,10 +253,7 @@ async def _read_slice(
 ) -> list[WindowReliability]:
     rows = await connection.fetch(
         _QUERIES["windows"],
-        timeframe=selection.timeframe,
-        start=selection.start,
-        end=selection.end,
-        membership=selection.membership and selection.membership.value,
+        **_bounds(selection),
         after_start=after[0],
         after_membership=after[1],
         slice=_slice(selection),
@@ -273,6 +285,15 @@ async def _read_slice(
             window = _of_its_channel(window)
         windows.append(window if selection.channels else replace(window, channels=()))
     return windows
+
+
+def _bounds(selection: Selection) -> dict[str, Any]:
+    return {
+        "timeframe": selection.timeframe,
+        "start": selection.start,
+        "end": selection.end,
+        "membership": selection.membership and selection.membership.value,
+    }
 
 
 def _of_windows(timeframe: str, keys: Sequence[_Key]) -> dict[str, Any]:

@@ -66,7 +66,20 @@ where membership = $membership::text
 order by timeframe, state, window_start desc
 
 -- name: has_channel
-select exists (select from channel where external_id = $external_id::text)
+select exists (select from channel where channel_id = $channel_id::bigint)
+
+-- name: group_values
+-- The groups that windows of a timeframe that overlap [start, end) have by one dimension, without the rest.
+-- in   as for `windows`; channel_id, or 0 for the windows' own; dimension
+select distinct g.value
+from reliability_window w
+join reliability_group g using (timeframe, window_start, membership)
+where w.timeframe = $timeframe::text
+  and ($start::timestamptz is null or w.window_end > $start::timestamptz)
+  and ($end::timestamptz is null or w.window_start < $end::timestamptz)
+  and ($membership::text is null or w.membership = $membership::text)
+  and g.channel_id = $channel_id::bigint and g.dimension = $dimension::text and not g.is_rest
+order by g.value
 
 -- name: has_samples
 -- For who asks for figures where there are none.

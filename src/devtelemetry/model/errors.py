@@ -2,6 +2,7 @@
 
 DevTelemetryError
 ├── ConfigurationError   the operator: names the setting, its value and what is allowed
+├── UnknownName          who asked: there is no such channel, group, receiver or window
 ├── Busy                 retry later: the queue is full or the rate is used up
 ├── Unavailable          retry later: the database cannot be reached, or the server stops
 │   ├── DatabaseAway     it is the database
@@ -12,6 +13,11 @@ DevTelemetryError
 └── transfer.TransferError, …   errors of one module, declared there
 """
 
+from collections.abc import Sequence
+
+_SHOWN = 64  # characters of a name that nobody knows
+_NAMED = 10  # of those that are known
+
 
 class DevTelemetryError(Exception):
     """The root: `str(error)` is one line a person can act on."""
@@ -19,6 +25,25 @@ class DevTelemetryError(Exception):
 
 class ConfigurationError(DevTelemetryError):
     """A setting is missing or wrong."""
+
+
+class UnknownName(DevTelemetryError):
+    """What was asked for by a name is not there: a channel, group, receiver or window."""
+
+
+def unknown_channel(channel_id: str) -> UnknownName:
+    return UnknownName(
+        f"there is no channel {channel_id[:_SHOWN]!r}; allowed: an id as clients send it, which "
+        "`devtelemetry report --json` lists"
+    )
+
+
+def unknown_group(dimension: str, value: str, known: Sequence[str]) -> UnknownName:
+    """known: what these windows are broken down into; empty: what did not say it."""
+    named = [repr(one[:_SHOWN]) for one in known if one]
+    some = f"; there are {', '.join(named[:_NAMED])}" if named else ""
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return UnknownName(f"there is no {dimension} {value[:_SHOWN]!r} in these windows{some}{more}")
 
 
 class Unavailable(DevTelemetryError):

@@ -12,6 +12,7 @@ from devtelemetry.aggregate.failed import read_failed_windows
 from devtelemetry.figures.clocks import read_clocks
 from devtelemetry.figures.read import (
     Selection,
+    check_names,
     has_samples,
     read_windows,
     start_of_latest,
@@ -36,7 +37,11 @@ _NO_SAMPLES = (
 
 
 async def print_report(database: Database, console: Console, asked: ReportRequest) -> None:
-    """One section per timeframe and membership policy; what to do next where there is none."""
+    """One section per timeframe and membership policy; what to do next where there is none.
+
+    Raises UnknownName if nobody ever named the channel.
+    """
+    await check_names(database, Selection("", channel=asked.channel))
     timeframes = await stored_timeframes(database)
     shown = 0
     for timeframe in timeframes if asked.timeframe is None else [asked.timeframe]:

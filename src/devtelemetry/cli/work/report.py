@@ -9,10 +9,9 @@ from devtelemetry.aggregate.table import cross_table
 from devtelemetry.cli.output import write, write_all
 from devtelemetry.figures.document import document
 from devtelemetry.figures.grid import table_as_json
-from devtelemetry.figures.read import Selection, is_known_channel, read_windows
+from devtelemetry.figures.read import Selection, check_names, read_windows
 from devtelemetry.findings.read import findings_as_json, read_findings
 from devtelemetry.model import Dimension
-from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
 from devtelemetry.report.sentences import of_findings
@@ -24,8 +23,6 @@ from devtelemetry.settings.settings import Settings
 
 async def as_tables(settings: Settings, asked: ReportRequest) -> None:
     async with opened_database(settings) as database:
-        if asked.channel is not None and not await is_known_channel(database, asked.channel):
-            raise ConfigurationError(f"no channel {asked.channel!r} is known")
         await print_report(database, Console(highlight=False), asked)
 
 
@@ -67,6 +64,7 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
         () if asked.by is None else (asked.by,),
     )
     async with opened_database(settings) as database:
+        await check_names(database, selection, asked.versus)
         windows = read_windows(database, selection)
         await write_all(document(selection.timeframe, windows, asked.by, asked.versus))
 
