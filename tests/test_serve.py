@@ -1,5 +1,6 @@
 """The server as a process: killed, stopped, started twice, run by several workers."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -159,6 +160,29 @@ def test_a_stopped_server_has_committed_what_it_took_and_leaves_nothing_running(
     acknowledged = {f"m{n}" for n in range(pusher.acknowledged) if pusher.holds(n)}
     assert acknowledged <= {json.loads(line)["messageId"] for line in exported}
     assert "Traceback" not in server.log_path.read_text()
+
+
+def test_what_is_not_done_when_a_server_stops_is_told_to_come_again(
+    tmp_path: Path, database_url: str
+) -> None:
+    begun = (
+        "POST {} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\n"
+        "Content-Length: 1000\r\n\r\n["
+    )
+    with ServerProcess(tmp_path / "data", f"--database={database_url}") as server:
+        host, port = server.http.split(":")
+        with contextlib.ExitStack() as stack:
+            open_requests = [
+                stack.enter_context(socket.create_connection((host, int(port)), timeout=60))
+                for _ in range(2)
+            ]
+            for one, path in zip(open_requests, (PUSH, "/record-metrics"), strict=True):
+                one.sendall(begun.format(path, server.http).encode())
+            assert get(server, "/healthz")[0] == 200  # what came before is there
+            assert server.terminate() == 0
+            for one in open_requests:
+                assert one.recv(4096).startswith(b"HTTP/1.1 503 ")
+        assert "Traceback" not in server.log_path.read_text()
 
 
 def test_a_second_server_on_one_directory_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
-"""Connections of HTTP: how many there may be, and how long each may take to say what it wants."""
+"""Connections of HTTP: how many there may be, how long each may take to say what it wants, and how
+they end."""
 
 import asyncio
 from collections import Counter
 from collections.abc import Collection
 
 import h11
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from devtelemetry.runtime import metrics
@@ -83,3 +86,31 @@ def limited_protocol(proxies: Collection[str]) -> type[H11Protocol]:
                 self._address = None
 
     return Limited
+
+
+def told_of_the_end(app: ASGIApp) -> ASGIApp:
+    """`app`, of which a request that is not done when the server ends is told to come again.
+
+    uvicorn alone cancels requests, when it has waited for them; left to itself it answers with 500
+    and logs a traceback.
+    """
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        has_begun = False
+
+        async def note(message: Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            await app(scope, receive, note)
+        except asyncio.CancelledError:
+            if scope["type"] != "http":
+                raise
+            if not has_begun:
+                headers = {"Retry-After": "5", "Connection": "close"}
+                response = PlainTextResponse("the server stops; send again\n", 503, headers)
+                await response(scope, receive, send)
+
+    return answer

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
 
 from devtelemetry.api.app import create_app
 from devtelemetry.dashboard.serving import dashboard
@@ -20,7 +21,7 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.runtime.garbage import relax
 from devtelemetry.runtime.hosts import is_loopback
-from devtelemetry.server.connections import limited_protocol
+from devtelemetry.server.connections import limited_protocol, told_of_the_end
 from devtelemetry.server.endpoint import GRACE_SECONDS, ingest_endpoint
 from devtelemetry.server.jobs import running_jobs
 from devtelemetry.server.wiring import (
@@ -204,11 +205,11 @@ class _Server(uvicorn.Server):
 
 
 @contextlib.asynccontextmanager
-async def _http(app: object, settings: Settings) -> AsyncIterator[int]:
+async def _http(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
     """Serves `app` until the block is left; yields the port."""
     bound = _socket(settings.http_listen, "http_listen")
     config = uvicorn.Config(
-        app,  # type: ignore[arg-type]
+        told_of_the_end(app),
         log_config=None,
         access_log=False,
         server_header=False,
