@@ -262,7 +262,7 @@ def test_hosts_that_need_no_proxy(hosts: str, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_all_lines_are_json_if_that_is_asked_for(tmp_path: Path, database_url: str) -> None:
-    wrong = ("--quorum=none", "--database=postgresql://127.0.0.1:1/n")
+    wrong = ("--quorum=none", "--database=postgresql://127.0.0.1:1/n", "--nosuch")
     for one in wrong:
         done = ran("serve", one, "--log-format=json")
         assert done.returncode in (1, 2)

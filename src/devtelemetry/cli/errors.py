@@ -30,7 +30,7 @@ def one_line_errors(is_json: Callable[[], bool] = lambda: False) -> Iterator[Non
         with _one_line_errors():
             yield
     except _Failed as failed:
-        _say(failed.line, is_json=is_json())
+        say_error(failed.line, is_json=is_json())
         raise typer.Exit(failed.status) from None
 
 
@@ -41,7 +41,8 @@ class _Failed(Exception):
         self.status = status
 
 
-def _say(line: str, *, is_json: bool) -> None:
+def say_error(line: str, *, is_json: bool) -> None:
+    """On stderr; `is_json`: as a line of a log in JSON."""
     if is_json:
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         said = {"event": line, "level": "error", "logger": "devtelemetry", "timestamp": at}

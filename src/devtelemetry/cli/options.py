@@ -54,7 +54,7 @@ def with_settings(
         @functools.wraps(command)
         def run_command(**values: Any) -> None:
             options = {name: values.pop(name) for name in generated}
-            form = _form_asked_for(options["log_format"])
+            form = form_asked_for(options["log_format"])
             with one_line_errors(lambda: form == "json"):
                 _log("warning", form)  # before anything can fail
                 given = {name: value for name, value in options.items() if value is not None}
@@ -115,7 +115,7 @@ def is_given(context: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def _form_asked_for(option: str | None) -> str:
+def form_asked_for(option: str | None) -> str:
     """How log lines look while the settings are not read: as far as that is said outside a file."""
     asked = option or os.environ.get(environment_name("log_format"), "")
     return "json" if asked == "json" else "console"

@@ -1,8 +1,12 @@
 """The program: its commands, in the order in which --help shows them."""
 
+import sys
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import typer
+from typer.exceptions import TyperException
 
 from devtelemetry import __version__
 from devtelemetry.cli.commands import (
@@ -17,16 +21,37 @@ from devtelemetry.cli.commands import (
     tokens,
     windows,
 )
+from devtelemetry.cli.errors import say_error
+from devtelemetry.cli.options import form_asked_for
 from devtelemetry.cli.output import say
 
 
 def run() -> int:
     """Runs the command of sys.argv; returns the exit status."""
     try:
-        app(prog_name="devtelemetry")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(bool(end.code))
-    return 0
+        status = app(prog_name="devtelemetry", standalone_mode=False)
+    except TyperException as error:
+        # Nothing to say: where a command has to be named, help was printed.
+        if message := " ".join(error.format_message().split()):
+            form = form_asked_for(_log_format(sys.argv[1:]))
+            say_error(f"{message.rstrip('.')}; {_help(error)}", is_json=form == "json")
+        return error.exit_code
+    return status if isinstance(status, int) else 0
+
+
+def _log_format(words: Sequence[str]) -> str | None:
+    """The value of the option, where the command line as a whole cannot be understood."""
+    for word, after in pairwise([*words, ""]):
+        name, _, value = word.partition("=")
+        if name == "--log-format":
+            return value or after
+    return None
+
+
+def _help(error: TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    command = "devtelemetry" if context is None else context.command_path
+    return f"`{command} --help` says what is allowed"
 
 
 def _print_version(wanted: bool) -> None:

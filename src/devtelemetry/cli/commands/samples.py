@@ -9,6 +9,7 @@ from devtelemetry.cli.options import with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment
 from devtelemetry.model import Hand
+from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
 
@@ -56,13 +57,13 @@ def exclude(
     from devtelemetry.cli.work import samples
 
     if bool(receiver) == bool(token):
-        raise typer.BadParameter("allowed: either RECEIVER or --token NAME")
+        raise BadOption("RECEIVER, --token: allowed: either RECEIVER or --token NAME")
     try:
         wanted = parse_receiver(receiver) if receiver else None
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise BadOption(f"RECEIVER: {error}") from None
     if to.exists():
-        raise typer.BadParameter(f"{to} is there already; allowed: the name of a new file")
+        raise BadOption(f"--to: {to} is there already; allowed: the name of a new file")
     run(samples.exclude(settings, wanted, hand, token, moment("--since", since), to))
 
 
