@@ -14,6 +14,7 @@ from conftest import database_of
 from devtelemetry.model.errors import (
     ConfigurationError,
     DatabaseAway,
+    DatabaseError,
     DatabaseReadOnly,
     DevTelemetryError,
 )
@@ -82,7 +83,11 @@ async def test_what_libpq_knows_is_known(database_url: str, said: str, seconds: 
 
 
 @pytest.mark.parametrize(
-    "said", ["channel_binding=require", "connect_timeout=soon", "client_encoding=LATIN1"]
+    "said",
+    [
+        *("channel_binding=require", "connect_timeout=soon", "client_encoding=LATIN1"),
+        "sslrootcert=/nowhere/root.crt&sslmode=verify-full",
+    ],
 )
 async def test_what_the_driver_cannot_do_is_said_by_name(database_url: str, said: str) -> None:
     assert said.partition("=")[0] in await refusal(f"{database_url}&{said}")
@@ -90,6 +95,13 @@ async def test_what_the_driver_cannot_do_is_said_by_name(database_url: str, said
 
 async def test_a_parameter_that_nobody_knows_is_refused(database_url: str) -> None:
     assert "allowed: " in await refusal(f"{database_url}&conect_timeout=5")
+
+
+async def test_a_variable_that_cannot_be_read_is_no_fault_of_the_program(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PGPORT", "tcp://10.0.0.1:5432")  # as Kubernetes sets such names
+    assert "PG… variable" in await refusal("postgresql://someone@127.0.0.1/name")
 
 
 async def test_no_variable_misleads_who_uses_the_bundled_database(
@@ -194,6 +206,8 @@ async def test_the_limits_of_a_role_are_not_ours(
         ("raise exception using errcode = '57014'", DatabaseAway),
         ("raise exception using errcode = '53100'", DatabaseAway),
         ("raise exception using errcode = '25P03'", DatabaseAway),
+        ("raise exception using errcode = '42501'", DatabaseAway),
+        ("raise exception using errcode = '22012'", DatabaseError),
     ],
 )
 async def test_what_may_work_later_is_told_from_a_fault(
@@ -202,6 +216,38 @@ async def test_what_may_work_later_is_told_from_a_fault(
     async with database.acquire() as connection:
         with pytest.raises(error):
             await connection.execute(f"do $$ begin {statement}; end $$")
+
+
+async def test_who_may_no_longer_connect_is_told_to_come_again(
+    database_url: str, admin: "asyncpg.Connection[Any]"
+) -> None:
+    await admin.execute("create role dismissed login superuser")
+    try:
+        async with Database(as_role(database_url, "dismissed")) as database:
+            async with database.acquire() as connection:
+                assert await connection.fetchval("select 1") == 1
+            await admin.execute("alter role dismissed nologin")
+            await admin.execute(
+                "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                "where usename = 'dismissed'"
+            )
+            with pytest.raises(DatabaseAway):
+                async with database.acquire():
+                    pass
+            await admin.execute("alter role dismissed login")
+            async with database.acquire() as connection:
+                assert await connection.fetchval("select 1") == 1
+    finally:
+        await admin.execute(f"reassign owned by dismissed to {await admin.fetchval('select user')}")
+        await admin.execute("drop role dismissed")
+
+
+async def test_a_search_path_that_leads_nowhere_is_named(
+    database_url: str, admin: "asyncpg.Connection[Any]"
+) -> None:
+    name = urlsplit(database_url).path.lstrip("/")
+    await admin.execute(f"alter database {name} set search_path = nowhere")
+    assert "search_path" in await refusal(database_url)
 
 
 async def test_connections_to_what_was_the_primary_are_not_kept(database: Database) -> None:

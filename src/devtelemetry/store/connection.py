@@ -26,10 +26,10 @@ DRIVER_ERRORS = (
 )
 
 # Classes and codes of SQLSTATE after which the same statement may succeed. 08 connection,
-# 25006 read-only, 25P03 a limit for idle transactions, 40 rollback, 53 resources, 55P03 a lock not
-# to be had in time, 57014 a limit for statements, 57P0 shutdown, 58 system; XX000 is how a cluster
-# reports a lost node.
-_TRANSIENT = ("08", "25006", "25P03", "40", "53", "55P03", "57014", "57P0", "58", "XX000")
+# 25006 read-only, 25P03 a limit for idle transactions, 40 rollback, 42501 a privilege that was
+# taken away, 53 resources, 55P03 a lock not to be had in time, 57014 a limit for statements,
+# 57P0 shutdown, 58 system; XX000 is how a cluster reports a lost node.
+_TRANSIENT = ("08", "25006", "25P03", "40", "42501", "53", "55P03", "57014", "57P0", "58", "XX000")
 
 
 class Connection:

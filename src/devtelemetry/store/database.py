@@ -15,7 +15,7 @@ from devtelemetry.model.errors import (
     DevTelemetryError,
     Unavailable,
 )
-from devtelemetry.store.connection import DRIVER_ERRORS, Connection, Row, translated_errors
+from devtelemetry.store.connection import DRIVER_ERRORS, Connection, Row
 from devtelemetry.store.driver import (
     CONNECT_SECONDS,
     STARTUP,
@@ -60,7 +60,7 @@ class Database:
             at = address(self.url)
             self._pool = await asyncpg.create_pool(
                 at.url,
-                min_size=1,
+                min_size=0,  # where one is kept, the driver logs a traceback when it is lost
                 max_size=CONNECTIONS,
                 timeout=at.connect_seconds,
                 command_timeout=STATEMENT_SECONDS,
@@ -121,8 +121,11 @@ class Database:
 
     async def _take(self) -> Any:
         assert self._pool is not None
-        with translated_errors():
+        try:
             return await self._pool.acquire(timeout=CONNECT_SECONDS)
+        except DRIVER_ERRORS as error:
+            # Whatever it is: it worked at the start, and nobody's request is at fault.
+            raise DatabaseAway(str(error) or type(error).__name__) from error
 
     async def keyring(self, *, knows_pseudonyms: bool = False) -> Keyring:
         """The deployment's ids. `knows_pseudonyms`: exported receivers come back as themselves."""
@@ -163,8 +166,6 @@ async def try_lock(
 
 
 def _cannot_connect(error: BaseException) -> DevTelemetryError:
-    if isinstance(error, asyncpg.ClientConfigurationError):
-        return ConfigurationError(f"database_url, or a PG… variable beside it: {error}")
     if isinstance(
         error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InsufficientPrivilegeError
     ):

@@ -6,6 +6,7 @@ import getpass
 import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -41,6 +42,7 @@ _OF_THE_DRIVER = {
     *("ssl_min_protocol_version", "ssl_max_protocol_version", "krbsrvname", "gsslib"),
     *("target_session_attrs", "options", "application_name"),
 }
+_FILES = {"sslcert", "sslkey", "sslrootcert", "sslcrl"}
 # What libpq knows too, and which of its values change nothing here.
 _OF_LIBPQ = {
     "channel_binding": "disable|prefer",
@@ -84,6 +86,8 @@ def address(url: str) -> Address:
     kept = []
     connect_seconds = CONNECT_SECONDS
     for name, value in pairs:
+        if name in _FILES and not Path(value).is_file():
+            raise ConfigurationError(f"database_url: {name}: there is no such file")
         if name in _OF_THE_DRIVER:
             kept.append((name, value))
         elif name not in _OF_LIBPQ:
@@ -138,9 +142,12 @@ async def prepare(driver: "asyncpg.Connection[Any] | PoolConnectionProxy[Any]") 
 async def connect(url: str) -> "asyncpg.Connection[Any]":
     """A connection of its own. Raises ConfigurationError or what the driver raises."""
     at = address(url)
-    driver = await asyncpg.connect(
-        at.url, timeout=at.connect_seconds, server_settings=STARTUP, connection_class=Session
-    )
+    try:
+        driver = await asyncpg.connect(
+            at.url, timeout=at.connect_seconds, server_settings=STARTUP, connection_class=Session
+        )
+    except ValueError as error:
+        raise ConfigurationError(f"database_url, or a PG… variable beside it: {error}") from error
     await prepare(driver)
     return driver
 

@@ -37,6 +37,11 @@ async def check_database(connection: Connection) -> None:
             f"the tables of {name} belong to {row['foreign_owner']}, not to {role}: connect as "
             f"{row['foreign_owner']}, or as a role that is a member of it"
         )
+    if row["schema"] is None:
+        raise ConfigurationError(
+            f"the search_path of {role} in the database {name} names no schema that there is: run "
+            f"`alter role {role} reset search_path`, or make the schema"
+        )
     if not row["may_create"]:
         raise ConfigurationError(
             f"{role} may not make tables in the database {name}: run `createdb --owner={role} NAME`"
