@@ -332,10 +332,10 @@ def _transactions(
     batch = Batch()
     for request in workload.requests():
         batch.add_samples(keyring, to_samples(request, now_ms(), AgeLimits())[0])
-        if len(batch.receipts) >= rows_per_transaction:
+        if batch.samples >= rows_per_transaction:
             transactions.append(_tables_of(keyring, batch))
             batch = Batch()
-    if batch.receipts:
+    if batch.messages:
         transactions.append(_tables_of(keyring, batch))
     return transactions
 
@@ -347,9 +347,10 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
     }
     now_minute = floor_to_minute(now_ms())
     members: dict[tuple[int, int], list[int]] = {}
-    for channel_id, message_id, receiver_id in batch.receipts:
-        minute = floor_to_minute(batch.messages[channel_id, message_id].vote[2])
-        members.setdefault((channel_id, receiver_id), []).append(minute)
+    for key, message in batch.messages.items():
+        for receiver_id in message.receipts:
+            minute = floor_to_minute(message.vote[2])
+            members.setdefault((key[0], receiver_id), []).append(minute)
     rows: dict[str, list[tuple[Any, ...]]] = {
         "channel": sorted(batch.channels.items()),
         "message": [
@@ -367,14 +368,16 @@ def _tables_of(keyring: Keyring, batch: Batch) -> dict[str, list[list[Any]]]:
         ],
         "receipt": sorted(
             (
-                batch.messages[key[:2]].vote[2],
+                message.vote[2],
                 *key,
+                receiver_id,
                 new.created_at,
                 new.received_at,
-                kinds[key[:2]],
+                kinds[key],
                 new.sent_by_receiver,
             )
-            for key, new in batch.receipts.items()
+            for key, message in batch.messages.items()
+            for receiver_id, new in message.receipts.items()
         ),
         "receiver": [
             (*new.ids, *new.platform, *new.app_version, now_minute)

@@ -10,6 +10,15 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from devtelemetry.ingest.caps import CHANNEL, KEY, Named, named_in
+from devtelemetry.ingest.merged import (
+    CLOCKS,
+    MessageKey,
+    NewMessage,
+    NewReceipt,
+    Vote,
+    greatest,
+    least,
+)
 from devtelemetry.ingest.said import (
     NOT_SAID,
     NOWHERE,
@@ -20,7 +29,6 @@ from devtelemetry.ingest.said import (
     Origin,
     OriginSaid,
 )
-from devtelemetry.ingest.typed import NEVER, Typed, typed_of
 from devtelemetry.model import (
     MINUTE_MS,
     LostReports,
@@ -30,100 +38,14 @@ from devtelemetry.model import (
     ReportRun,
     SaidOfEnvelope,
     Sample,
-    SentAtClock,
     Source,
 )
-from devtelemetry.store import states
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
-# What was said of a message beside that it is held, by Outcome.
-SAID = (0, states.UNREADABLE, states.DROPPED, states.SEND_FAILED)
-
-# How `failure` numbers what an author says of an envelope; else by Outcome.
-OF_ENVELOPE = 4
-
-MessageKey = tuple[int, int]  # channel_id, message_id
-ReceiptKey = tuple[int, int, int]  # channel_id, message_id, receiver_id
 MembershipKey = tuple[int, int]  # channel_id, receiver_id
 MessageEnvelopeKey = tuple[int, int, int]  # channel_id, message_id, envelope_id
 UnnamedKey = tuple[int, int, int]  # envelope_id, channel_id (0: any), receiver_id
 EventKey = tuple[int, int, int, int]  # envelope_id, event, installation_id, receiver_id (0: none)
-
-
-Vote = tuple[int, int, int]
-"""What a sample says of its message's sentAt: whose clock that is by (as stored, the less the
-better), createdAt, sentAt. The least of an installation's is its vote."""
-
-
-# Whose clock it is, as stored: by SentAtClock. An author's mark has none.
-CLOCKS = (1, 0, 2)
-AUTHORS_CLOCK = CLOCKS[SentAtClock.AUTHOR]
-RECEIVERS_CLOCK = CLOCKS[SentAtClock.RECEIVER]
-NO_CLOCK = 3
-
-
-class NewMessage(NamedTuple):
-    """created_at, sample: of the first one.
-
-    settled_at  a sample that was created later, by no better clock, changes nothing
-    """
-
-    created_at: int
-    sample: Sample
-    vote: Vote
-    typed: Typed
-    settled_at: int
-
-
-class Failure(NamedTuple):
-    """A sample of a message that is not held. The least is believed: the first one."""
-
-    created_at: int  # NEVER: not known
-    reason: str
-
-
-@dataclass(slots=True)
-class NewReceipt:
-    """All that a batch says of one message at one receiver.
-
-    created_at    of its first sample that holds the message; None: none does
-    received_at   likewise the least; of an author when it sent it
-    said          bits of receipt_state: of outcomes
-    via           how it came, of the first sample that holds it
-    authored_at   when it was first told that the receiver wrote it
-    vote          None: there is no sample, but a mark
-    envelope_id   status-go: of the first sample that holds it
-    failures      by outcome as `failure` numbers it
-    """
-
-    created_at: int | None
-    received_at: int | None
-    sent_by_receiver: bool
-    said: int = 0
-    via: int = 0
-    authored_at: int | None = None
-    vote: Vote | None = None
-    envelope_id: int | None = None
-    failures: dict[int, Failure] | None = None
-
-    @property
-    def bits(self) -> int:
-        """Those of receipt_state that ingest knows."""
-        return self.said + states.VIA_UNIT * self.via
-
-    @property
-    def last_created_at(self) -> int | None:
-        """When it last told of another outcome: a sample that is sent again is no news."""
-        if self.failures is None:
-            return self.created_at
-        failures = self.failures.items()
-        told = [failure.created_at for outcome, failure in failures if outcome != OF_ENVELOPE]
-        return max((at for at in (self.created_at, *told) if at is not None), default=None)
-
-    def fail(self, outcome: int, failure: Failure) -> None:
-        if self.failures is None:
-            self.failures = {}
-        self.failures[outcome] = min(failure, self.failures.get(outcome, failure))
 
 
 class Unnamed(NamedTuple):
@@ -172,7 +94,6 @@ class NewRun(NamedTuple):
 class Batch:
     channels: dict[int, str] = field(default_factory=dict)
     messages: dict[MessageKey, NewMessage] = field(default_factory=dict)
-    receipts: dict[ReceiptKey, NewReceipt] = field(default_factory=dict)
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
     message_envelopes: dict[MessageEnvelopeKey, int] = field(default_factory=dict)
     # Messages that came by status-go's interface: what is said of their envelopes is looked up.
@@ -185,20 +106,19 @@ class Batch:
     wrong_times: Counter[tuple[str, str]] = field(default_factory=Counter)  # platform, app version
     named: dict[Named, int] = field(default_factory=dict)  # by clients, and who is answerable
     brought: Mapping[int, int] = field(default_factory=dict)  # bytes, of who brings many
-    # What each sample said, to count conflicts and late ones once its message's sentAt is known,
-    # and to merge them anew without some.
-    said: list[tuple[MessageKey, Sample]] = field(default_factory=list)
     said_unnamed: list[Sample] = field(default_factory=list)
+    # The messages, by the ids of channel and message as clients send them.
+    by_name: dict[tuple[str, str], NewMessage] = field(default_factory=dict)
 
     @property
     def samples(self) -> int:
-        return len(self.said) + len(self.said_unnamed)
+        return sum(len(one.samples) for one in self.messages.values()) + len(self.said_unnamed)
 
     def add_samples(self, keyring: Keyring, samples: Iterable[Sample]) -> None:
-        channel_of, message_of = keyring.channel, keyring.message
-        channels, messages, receipts = self.channels, self.messages, self.receipts
-        receivers, said = self.receivers, self.said
-        enveloped: dict[MessageKey, str] = {}  # the envelope that a message was last said to be in
+        by_name = self.by_name
+        # What is said of who reports, alike in all samples of a request.
+        reporter: tuple[object, ...] | None = None
+        receiver_id = 0
         for sample in samples:
             # Unpacked at once: to ask for one field after the other costs a microsecond.
             (
@@ -206,40 +126,30 @@ class Batch:
                 envelope, received_at, _, _, platform, app_version, source, outcome, _, via, clock,
                 server,
             ) = sample  # fmt: skip
-            ids = keyring.receiver(public_key, installation, source)
-            receiver_id = ids.receiver_id
-            receiver = receivers.get(receiver_id)
-            if receiver is None:
-                receiver = receivers[receiver_id] = NewReceiver(ids)
-            describes = (platform, app_version, server, (created_at or 0) // MINUTE_MS)
-            if describes != receiver.described_by:
-                _describe(receiver, platform, app_version, server, created_at or 0)
-                receiver.described_by = describes
+            says = (public_key, installation, source, platform, app_version, server, created_at)
+            if says != reporter:
+                reporter = says
+                receiver_id = self._add_reporter(keyring, sample)
             if not message_name:
                 self._add_unnamed(keyring, sample, receiver_id)
                 continue
 
-            channel_id = channel_of(channel)
-            message_id = message_of(message_name)
-            message_key = (channel_id, message_id)
-            said.append((message_key, sample))
-            channels[channel_id] = channel
             vote = None if created_at is None else (CLOCKS[clock], created_at, sent_at)
-            known = messages.get(message_key)
-            if known is None:
-                messages[message_key] = _new_message(sample, vote)
-            elif vote is None or vote[1] <= known.settled_at or vote[0] < known.vote[0]:
-                messages[message_key] = _merged(known, _new_message(sample, vote))
+            message = by_name.get((channel, message_name))
+            if message is None:
+                message = self._add_message(keyring, sample, vote)
+            elif vote is None or vote[1] <= message.settled_at or vote[0] < message.vote[0]:
+                message.add(sample, vote)
+            message.samples.append(sample)
 
-            receipt_key = (channel_id, message_id, receiver_id)
-            receipt = receipts.get(receipt_key)
+            receipt = message.receipts.get(receiver_id)
             if receipt is not None:
-                _add_to_receipt(receipt, sample, vote)
+                receipt.add(sample, vote)
             elif vote is None or outcome is not Outcome.HELD:
-                receipt = receipts[receipt_key] = NewReceipt(None, None, is_sent)
-                _add_to_receipt(receipt, sample, vote)
+                receipt = message.receipts[receiver_id] = NewReceipt(None, None, is_sent)
+                receipt.add(sample, vote)
             else:
-                receipt = receipts[receipt_key] = NewReceipt(
+                receipt = message.receipts[receiver_id] = NewReceipt(
                     created_at,
                     received_at or None,
                     is_sent,
@@ -249,14 +159,41 @@ class Batch:
                     vote,
                 )
 
-            if envelope and created_at is not None and enveloped.get(message_key) != envelope:
+            if envelope and created_at is not None and envelope != message.envelope:
                 envelope_id = keyring.envelope(envelope)
-                self.message_envelopes.setdefault((*message_key, envelope_id), created_at)
-                enveloped[message_key] = envelope
+                self.message_envelopes.setdefault((*message.key, envelope_id), created_at)
+                message.envelope = envelope
             if source is Source.STATUS_GO:
                 if envelope and created_at is not None and receipt.created_at == created_at:
                     receipt.envelope_id = keyring.envelope(envelope)
-                self.with_events.add(message_key)
+                self.with_events.add(message.key)
+
+    def _add_reporter(self, keyring: Keyring, sample: Sample) -> int:
+        """Returns its receiver_id."""
+        ids = keyring.receiver(sample.receiver_public_key, sample.installation_id, sample.source)
+        receiver = self.receivers.get(ids.receiver_id)
+        if receiver is None:
+            receiver = self.receivers[ids.receiver_id] = NewReceiver(ids)
+        platform, app_version, server = sample.platform, sample.app_version, sample.server
+        created_at = sample.created_at or 0
+        describes = (platform, app_version, server, created_at // MINUTE_MS)
+        if describes != receiver.described_by:
+            _describe(receiver, platform, app_version, server, created_at)
+            receiver.described_by = describes
+        return ids.receiver_id
+
+    def _add_message(self, keyring: Keyring, sample: Sample, vote: Vote | None) -> NewMessage:
+        """What a sample says of a message that nothing of this name was said of before."""
+        channel_id = keyring.channel(sample.channel_id)
+        key = (channel_id, keyring.message(sample.message_id))
+        self.channels[channel_id] = sample.channel_id
+        message = self.messages.get(key)
+        if message is None:
+            message = self.messages[key] = NewMessage.of(key, sample, vote)
+        else:
+            message.add(sample, vote)  # another name with the same hash
+        self.by_name[sample.channel_id, sample.message_id] = message
+        return message
 
     def _add_unnamed(self, keyring: Keyring, sample: Sample, receiver_id: int) -> None:
         assert sample.created_at is not None
@@ -358,61 +295,23 @@ class Batch:
             runs=self.runs,  # the statements that write these leave out what is forgotten
             lost=self.lost,
         )
-        for sample in (*(sample for _, sample in self.said), *self.said_unnamed):
-            ids = keyring.receiver(
-                sample.receiver_public_key, sample.installation_id, sample.source
-            )
-            if ids.receiver_id not in receivers and (
-                not refused or named_in(keyring, (sample,)).keys().isdisjoint(refused)
-            ):
-                rest.add_samples(keyring, [sample])
+        said = [sample for message in self.messages.values() for sample in message.samples]
+        rest.add_samples(
+            keyring,
+            (
+                sample
+                for sample in (*said, *self.said_unnamed)
+                if _receiver_id(keyring, sample) not in receivers
+                and (not refused or named_in(keyring, (sample,)).keys().isdisjoint(refused))
+            ),
+        )
         rest.channels.update((id_, self.channels[id_]) for id_, _ in rest.membership_reports)
         return rest
 
 
-def _new_message(sample: Sample, vote: Vote | None) -> NewMessage:
-    if vote is None:
-        unsaid = typed_of(sample.source, "", None)
-        return NewMessage(NEVER, sample, (NO_CLOCK, NEVER, sample.sent_at), unsaid, NEVER)
-    _, created_at, sent_at = vote
-    message_type = sample.message_type
-    typed = typed_of(sample.source, message_type, (created_at, sent_at) if message_type else None)
-    return NewMessage(created_at, sample, vote, typed, NEVER if typed.rank else typed.created_at)
-
-
-def _merged(known: NewMessage, new: NewMessage) -> NewMessage:
-    first = new if new.created_at < known.created_at else known
-    typed = min(known.typed, new.typed)
-    vote = min(known.vote, new.vote)
-    settled_at = NEVER if typed.rank else max(first.created_at, vote[1], typed.created_at)
-    return NewMessage(first.created_at, first.sample, vote, typed, settled_at)
-
-
-def _add_to_receipt(receipt: NewReceipt, sample: Sample, vote: Vote | None) -> None:
-    created_at, outcome = sample.created_at, sample.outcome
-    if outcome is Outcome.HELD:
-        receipt.sent_by_receiver |= sample.sent_by_receiver
-    elif created_at is None:
-        # A mark of who could not send it, as of an envelope.
-        receipt.said |= states.ENVELOPE_FAILED
-        receipt.fail(OF_ENVELOPE, Failure(NEVER, sample.reason))
-        receipt.sent_by_receiver = True
-    else:
-        receipt.said |= SAID[outcome]
-        receipt.fail(outcome, Failure(created_at, sample.reason))
-        receipt.sent_by_receiver |= sample.says_it_wrote_it
-    if created_at is None or vote is None:
-        return  # a mark tells who wrote a message, and nothing of when
-    receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
-    if outcome is Outcome.HELD:
-        if receipt.created_at is None or created_at < receipt.created_at:
-            receipt.created_at, receipt.via = created_at, sample.via
-        elif created_at == receipt.created_at:
-            receipt.via = min(receipt.via, sample.via)
-    if outcome is Outcome.HELD or outcome is Outcome.SEND_FAILED:
-        receipt.received_at = least(receipt.received_at, sample.received_at or None)
-    if sample.says_it_wrote_it:
-        receipt.authored_at = least(receipt.authored_at, created_at)
+def _receiver_id(keyring: Keyring, sample: Sample) -> int:
+    names = (sample.receiver_public_key, sample.installation_id, sample.source)
+    return keyring.receiver(*names).receiver_id
 
 
 def union(runs: Iterable[NewRun]) -> list[NewRun]:
@@ -424,20 +323,6 @@ def union(runs: Iterable[NewRun]) -> list[NewRun]:
         else:
             merged.append(run)
     return merged
-
-
-def least(a: int | None, b: int | None) -> int | None:
-    """The lesser of two where None is unknown, as SQL's least() has it."""
-    if a is None or b is None:
-        return b if a is None else a
-    return min(a, b)
-
-
-def greatest(a: int | None, b: int | None) -> int | None:
-    """The greater of two, likewise."""
-    if a is None or b is None:
-        return b if a is None else a
-    return max(a, b)
 
 
 def floor_to_minute(unix_ms: int) -> int:

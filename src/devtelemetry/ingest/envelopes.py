@@ -7,17 +7,16 @@ Each half waits in a table of its own for the other one.
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from devtelemetry.ingest.batch import (
+from devtelemetry.ingest.batch import MessageEnvelopeKey
+from devtelemetry.ingest.known import Writing
+from devtelemetry.ingest.merged import (
     OF_ENVELOPE,
     SAID,
     Failure,
-    MessageEnvelopeKey,
     MessageKey,
     NewReceipt,
-    ReceiptKey,
     least,
 )
-from devtelemetry.ingest.known import Writing
 from devtelemetry.ingest.messages import known_message
 from devtelemetry.ingest.receipts import doubt_receivers, store_receipts
 from devtelemetry.model import EnvelopeEvent, Outcome
@@ -27,6 +26,8 @@ from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import arrays, queries
 
 _QUERIES = queries(__package__, "envelopes.sql")
+
+_Receipts = defaultdict[MessageKey, dict[int, NewReceipt]]  # by receiver_id
 
 
 async def lock_envelopes(writing: Writing) -> None:
@@ -92,11 +93,10 @@ async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int
     if not envelope_ids:
         return []
     rows = await writing.connection.fetch(_QUERIES["unnamed"], envelope_ids=envelope_ids)
-    receipts: dict[ReceiptKey, NewReceipt] = {}
+    receipts: _Receipts = defaultdict(dict)
     for row in rows:
-        receipt = receipts.setdefault(
-            (row["channel_id"], row["message_id"], row["receiver_id"]),
-            NewReceipt(None, None, sent_by_receiver=False),
+        receipt = receipts[row["channel_id"], row["message_id"]].setdefault(
+            row["receiver_id"], NewReceipt(None, None, sent_by_receiver=False)
         )
         vote = (row["said_clock"], row["said_created_at"], row["said_sent_at"])
         receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
@@ -117,15 +117,14 @@ async def _apply_events(writing: Writing) -> list[int]:
         **arrays(sorted(batch.with_events), "channel_ids", "message_ids"),
         envelope_ids=sorted({key[0] for key in batch.events}),
     )
-    receipts: dict[ReceiptKey, NewReceipt] = {}
+    receipts: _Receipts = defaultdict(dict)
     of_event: defaultdict[EnvelopeEvent, list[Row]] = defaultdict(list)
     for row in rows:
         of_event[EnvelopeEvent(row["event"])].append(row)
     for event in (EnvelopeEvent.SENT, EnvelopeEvent.SEND_FAILED):
         for row in of_event[event]:
-            receipt = receipts.setdefault(
-                (row["channel_id"], row["message_id"], row["receiver_id"]),
-                NewReceipt(None, None, sent_by_receiver=True),
+            receipt = receipts[row["channel_id"], row["message_id"]].setdefault(
+                row["receiver_id"], NewReceipt(None, None, sent_by_receiver=True)
             )
             receipt.authored_at = least(receipt.authored_at, row["told_at"])
             if event is EnvelopeEvent.SEND_FAILED:
@@ -146,14 +145,10 @@ async def _apply_events(writing: Writing) -> list[int]:
 _EVENT_KEY = ("channel_id", "message_id", "receiver_id", "envelope_id")
 
 
-async def _store(
-    writing: Writing, rows: Sequence[Row], receipts: dict[ReceiptKey, NewReceipt]
-) -> list[int]:
+async def _store(writing: Writing, rows: Sequence[Row], receipts: _Receipts) -> list[int]:
     """rows: they name the message of each receipt"""
-    messages = {}
     for row in rows:
         key: MessageKey = (row["channel_id"], row["message_id"])
         if key not in writing.learned.messages and key not in writing.known.messages:
             writing.learned.messages[key] = known_message(row)
-        messages[key] = writing.message(key)
-    return (await store_receipts(writing, receipts, messages)).changed
+    return (await store_receipts(writing, receipts)).changed

@@ -7,8 +7,9 @@ this memory is void.
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from devtelemetry.ingest.batch import Batch, MembershipKey, MessageEnvelopeKey, MessageKey
+from devtelemetry.ingest.batch import Batch, MembershipKey, MessageEnvelopeKey
 from devtelemetry.ingest.caps import Named
+from devtelemetry.ingest.merged import MessageKey
 from devtelemetry.ingest.said import NOT_SAID, NOWHERE, Description, Origin
 from devtelemetry.model import Source
 from devtelemetry.store.database import Connection
@@ -19,7 +20,7 @@ from devtelemetry.store.recent import Recent
 class KnownMessage(NamedTuple):
     """A message as it is stored; what is the first of something may be stored with an earlier one.
 
-    clock          as stored: batch.CLOCKS
+    clock          as stored: merged.CLOCKS
     typed          createdAt and sentAt of the sample that `kind` is of; None: none says a type
     author_offset  ms: the server's clock less the author's; 0: less than a second, or not known,
                    or sentAt is not by the author's clock

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from devtelemetry.ingest.batch import AUTHORS_CLOCK, MessageKey, NewMessage, storable
+from devtelemetry.ingest.batch import storable
 from devtelemetry.ingest.known import KnownMessage, Writing
+from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewMessage
 from devtelemetry.ingest.typed import Typed, typed_of
 from devtelemetry.model import Source
 from devtelemetry.store.database import Row

@@ -1,20 +1,15 @@
 """Writes receipts, and what they say of who reports: receivers and memberships."""
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections import defaultdict
+from collections.abc import Mapping, Sequence, Set
 from itertools import repeat
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from devtelemetry.ingest.batch import (
-    AUTHORS_CLOCK,
-    MessageKey,
-    NewReceipt,
-    ReceiptKey,
-    Vote,
-    floor_to_minute,
-)
+from devtelemetry.ingest.batch import floor_to_minute
 from devtelemetry.ingest.known import UNKNOWN_RECEIVER, KnownMessage, KnownReceiver, Writing
+from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewReceipt, Vote
 from devtelemetry.ingest.typed import NEVER
+from devtelemetry.store import states
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
 
@@ -23,24 +18,31 @@ _CLOCK_IS_OFF_MS = 1_000
 
 _QUERIES = queries(__package__, "receipts.sql")
 
-_Key = tuple[int, int, int, int]  # of a receipt: sent_at, channel_id, message_id, receiver_id
-_KEY = ("sent_at", "channel_ids", "message_ids", "receiver_ids")
-_COLUMNS = (
-    *("created_at", "received_at", "sent_by_receiver", "author_offsets", "kinds", "clocks"),
-    *("said", "authored_at", "envelope_ids", "vote_clocks", "vote_created_at", "vote_sent_at"),
-)
+_KEY = ("sent_at", "channel_ids", "message_ids", "receiver_ids")  # of a receipt
+_OF_MESSAGE = (*_KEY[:3], "kinds", "clocks", "author_offsets")
+# What these columns hold of nearly all receipts. unnest() fills up a column that is not there with
+# NULL, in whose place new_receipt.sql puts it.
+_MOSTLY = {"said": 0, "authored_at": None, "envelope_ids": None}
 _NO_VOTE = (None, None, None)
-# What these columns hold of nearly all receipts: new_receipt.sql puts it in the place of NULL.
-_MOSTLY = {
-    "author_offsets": 0,
-    "clocks": AUTHORS_CLOCK,
-    "said": 0,
-    "authored_at": None,
-    "envelope_ids": None,
-    "vote_clocks": None,
-    "vote_created_at": None,
-    "vote_sent_at": None,
-}
+
+
+class _OfMessage(NamedTuple):
+    """The receipts of a message, by receiver_id, ascending. Sorted as such they are in the order of
+    their keys."""
+
+    sent_at: int
+    channel_id: int
+    message_id: int
+    receipts: Sequence[tuple[int, NewReceipt]]
+
+    @property
+    def key(self) -> MessageKey:
+        return self.channel_id, self.message_id
+
+    @property
+    def keys(self) -> list[tuple[int, int, int, int]]:
+        """Of the receipts, by _KEY."""
+        return [(*self[:3], receiver_id) for receiver_id, _ in self.receipts]
 
 
 class Written(NamedTuple):
@@ -62,8 +64,9 @@ async def write_receipts(writing: Writing) -> int:
     Returns how many samples and marks are new. The messages must be written.
     """
     batch = writing.batch
-    messages = {key: writing.message(key) for key in batch.messages}
-    new, _, last_created_at = await store_receipts(writing, batch.receipts, messages)
+    new, _, last_created_at = await store_receipts(
+        writing, {key: message.receipts for key, message in batch.messages.items()}
+    )
     for (_, _, receiver_id), unnamed in batch.unnamed.items():
         last_created_at[receiver_id] = max(
             unnamed.created_at, last_created_at.get(receiver_id, unnamed.created_at)
@@ -73,93 +76,104 @@ async def write_receipts(writing: Writing) -> int:
 
 
 async def store_receipts(
-    writing: Writing,
-    receipts: Mapping[ReceiptKey, NewReceipt],
-    messages: Mapping[MessageKey, KnownMessage],
+    writing: Writing, receipts: Mapping[MessageKey, Mapping[int, NewReceipt]]
 ) -> Written:
     """Writes receipts, failures and memberships, merged with what is stored.
 
-    messages  those of the receipts
+    receipts  by message, which `writing` knows, and by receiver_id
     """
-    await _learn_clocks(writing, receipts, messages)
-    keys = sorted((messages[key[:2]].sent_at, *key) for key in receipts)
-    if not keys:
+    await _learn_clocks(writing, receipts)
+    found = sorted(
+        _OfMessage(writing.message(key).sent_at, *key, sorted(of_message.items()))
+        for key, of_message in receipts.items()
+    )
+    if not found:
         return Written(0, [], {})
-    values = [receipts[key[1:]] for key in keys]
-    # Once more: what its author's clock is off by may be known since.
-    messages = {key: writing.message(key) for key in messages}
-    rows = [
-        _row(writing, key, value, messages[key[1:3]])
-        for key, value in zip(keys, values, strict=True)
-    ]
-    of_rows = {**arrays(keys, *_KEY), **arrays(rows, *_COLUMNS)}
-    for name, unless in _MOSTLY.items():
-        # Each element costs a look by the driver. unnest() fills up what is not there with NULL.
-        if all(value == unless for value in of_rows[name]):
-            of_rows[name] = []
-    inserted = await writing.connection.fetchrow(_QUERIES["insert_receipts"], **of_rows)
+    columns = _columns(writing, found)
+    inserted = await writing.connection.fetchrow(_QUERIES["insert_receipts"], **columns)
     assert inserted is not None
-    new, all_new = inserted["held"], inserted["receipts"] == len(keys)
-    changed = list({key[0] for key in keys}) if inserted["receipts"] else []
+    new, all_new = inserted["held"], inserted["receipts"] == len(columns["receiver_ids"])
+    changed = list({one.sent_at for one in found}) if inserted["receipts"] else []
     doubted: set[int] = set()
     if not all_new:
         # Some were there.
-        merged = await writing.connection.fetch(_QUERIES["merge_receipts"], **of_rows)
+        merged = await writing.connection.fetch(_QUERIES["merge_receipts"], **columns)
         changed += [row["sent_at"] for row in merged]
         new += sum(row["is_held_now"] for row in merged)
         doubted = {row["receiver_id"] for row in merged if row["is_earlier"]}
         await _doubt_delays(writing, _clock_changed(writing, merged))
-    for row in await _write_failures(writing, keys, values):
+    for row in await _write_failures(writing, found):
         if row["was_there"]:
             doubted.add(row["receiver_id"])
         else:
             new += 1
     await doubt_receivers(writing, doubted)
-    await _write_memberships(writing, keys, values)
-    last = await _last_created_at(writing, keys, values, all_new=all_new)
-    return Written(new, changed, last)
+    await _write_memberships(writing, found)
+    return Written(new, changed, await _last_created_at(writing, found, all_new=all_new))
 
 
-def _row(
-    writing: Writing, key: _Key, receipt: NewReceipt, message: KnownMessage
-) -> tuple[object, ...]:
-    """By _COLUMNS. Has repair decide the message if the receipt contradicts what is stored."""
-    vote: Iterable[int | None] = _NO_VOTE
-    said = receipt.vote
-    if said is not None and said != (message.clock, receipt.created_at, message.sent_at):
-        vote = said
-        if _is_contrary(said, message):
-            writing.doubted.add(key[1:3])
-    return (
-        receipt.created_at,
-        receipt.received_at,
-        receipt.sent_by_receiver,
-        0 if receipt.sent_by_receiver else message.author_offset,
-        message.kind,
-        message.clock,
-        receipt.bits,
-        _authored_at(receipt),
-        receipt.envelope_id,
-        *vote,
-    )
+def _columns(writing: Writing, found: Sequence[_OfMessage]) -> dict[str, list[Any]]:
+    """What the queries take: columns of messages and of receipts.
+
+    Each element costs a look by the driver, so what all receipts of a message have alike is there
+    once. Has repair decide the messages whose receipts contradict what is stored.
+    """
+    messages = []
+    positions: list[int] = []
+    votes: dict[int, Vote] = {}  # by number of the receipt: what its message does not tell
+    for position, one in enumerate(found, 1):  # as SQL counts
+        message = writing.message(one.key)
+        messages.append((*one[:3], message.kind, message.clock, message.author_offset))
+        clock, sent_at = message.clock, message.sent_at
+        for number, (_, receipt) in enumerate(one.receipts, len(positions)):
+            vote = receipt.vote
+            if vote is not None and (
+                vote[1] != receipt.created_at or vote[2] != sent_at or vote[0] != clock
+            ):
+                votes[number] = vote
+                if _is_contrary(vote, message):
+                    writing.doubted.add(one.key)
+        positions += repeat(position, len(one.receipts))
+    receipts = [receipt for one in found for _, receipt in one.receipts]
+    columns = {
+        **arrays(messages, *_OF_MESSAGE),
+        "messages": positions,
+        "receiver_ids": [receiver_id for one in found for receiver_id, _ in one.receipts],
+        "created_at": [receipt.created_at for receipt in receipts],
+        "received_at": [receipt.received_at for receipt in receipts],
+        "sent_by_receiver": [receipt.sent_by_receiver for receipt in receipts],
+        "said": [receipt.said + states.VIA_UNIT * receipt.via for receipt in receipts],
+        "authored_at": [
+            _authored_at(receipt) if receipt.sent_by_receiver else None for receipt in receipts
+        ],
+        "envelope_ids": [receipt.envelope_id for receipt in receipts],
+    }
+    for name, mostly in _MOSTLY.items():
+        if columns[name].count(mostly) == len(receipts):
+            columns[name] = []
+    of_votes = [votes.get(number, _NO_VOTE) for number in range(len(receipts))] if votes else []
+    return columns | arrays(of_votes, "vote_clocks", "vote_created_at", "vote_sent_at")
 
 
 def _authored_at(receipt: NewReceipt) -> int | None:
-    """None: createdAt of a receipt of its author, as new_receipt.sql has it."""
-    if not receipt.sent_by_receiver or receipt.authored_at == receipt.created_at:
+    """Of an author. None: createdAt of its receipt, as new_receipt.sql has it."""
+    if receipt.authored_at == receipt.created_at:
         return None
     return NEVER if receipt.authored_at is None else receipt.authored_at
 
 
-async def _write_failures(
-    writing: Writing, keys: Sequence[_Key], values: Sequence[NewReceipt]
-) -> Sequence[Row]:
+async def _write_failures(writing: Writing, found: Sequence[_OfMessage]) -> Sequence[Row]:
     """Returns what the query does."""
     rows = [
-        (*key, outcome, None if failure.created_at == NEVER else failure.created_at, failure.reason)
-        for key, value in zip(keys, values, strict=True)
-        if value.failures is not None
-        for outcome, failure in sorted(value.failures.items())
+        (
+            *(*one[:3], receiver_id, outcome),
+            None if failure.created_at == NEVER else failure.created_at,
+            failure.reason,
+        )
+        for one in found
+        for receiver_id, receipt in one.receipts
+        if receipt.failures is not None
+        for outcome, failure in sorted(receipt.failures.items())
     ]
     if not rows:
         return []
@@ -177,24 +191,22 @@ def _is_contrary(vote: Vote, message: KnownMessage) -> bool:
 
 
 async def _last_created_at(
-    writing: Writing,
-    keys: Sequence[_Key],
-    values: Sequence[NewReceipt],
-    *,
-    all_new: bool,
+    writing: Writing, found: Sequence[_OfMessage], *, all_new: bool
 ) -> dict[int, int]:
     last: dict[int, int] = {}
     if not all_new:
         # What was sent again is no news of its receiver: ask for the dates that count.
+        keys = [key for one in found for key in one.keys]
         for row in await writing.connection.fetch(
             _QUERIES["last_created_at"], **arrays(keys, *_KEY)
         ):
             last[row["receiver_id"]] = row["created_at"]
         return last
-    for key, value in zip(keys, values, strict=True):
-        created_at = value.created_at if value.failures is None else value.last_created_at
-        if created_at is not None and created_at > last.get(key[3], 0):
-            last[key[3]] = created_at
+    for one in found:
+        for receiver_id, receipt in one.receipts:
+            created_at = receipt.created_at if receipt.failures is None else receipt.last_created_at
+            if created_at is not None and created_at > last.get(receiver_id, 0):
+                last[receiver_id] = created_at
     return last
 
 
@@ -218,31 +230,30 @@ async def doubt_messages(writing: Writing) -> list[int]:
 
 
 async def _learn_clocks(
-    writing: Writing,
-    receipts: Mapping[ReceiptKey, NewReceipt],
-    messages: Mapping[MessageKey, KnownMessage],
+    writing: Writing, receipts: Mapping[MessageKey, Mapping[int, NewReceipt]]
 ) -> None:
     """What the receipts say of their authors' clocks, for the delays of all others."""
     doubted = set()
-    authored = Counter(key[:2] for key, receipt in receipts.items() if receipt.sent_by_receiver)
-    for key, receipt in receipts.items():
-        if not receipt.sent_by_receiver or messages[key[:2]].clock != AUTHORS_CLOCK:
+    for key, of_message in receipts.items():
+        authored = [receipt for receipt in of_message.values() if receipt.sent_by_receiver]
+        if not authored or writing.message(key).clock != AUTHORS_CLOCK:
             continue
-        message = writing.message(key[:2])
-        offset = None if receipt.received_at is None else receipt.received_at - message.sent_at
-        if not _may_change(offset, message):
-            continue
-        known = message.author_offset
-        if not known:
-            known = offset or 0
-        elif offset is not None and abs(offset - known) < _CLOCK_IS_OFF_MS:
-            known = min(offset, known)
-        else:
-            known = 0
-        writing.learned.messages[key[:2]] = message._replace(author_offset=known)
-        # Of a new message no receipt is stored yet. What several authors come to, repair decides.
-        if key[:2] not in writing.new_messages or authored[key[:2]] > 1:
-            doubted.add((message.sent_at, *key[:2]))
+        for receipt in authored:
+            message = writing.message(key)
+            offset = None if receipt.received_at is None else receipt.received_at - message.sent_at
+            if not _may_change(offset, message):
+                continue
+            known = message.author_offset
+            if not known:
+                known = offset or 0
+            elif offset is not None and abs(offset - known) < _CLOCK_IS_OFF_MS:
+                known = min(offset, known)
+            else:
+                known = 0
+            writing.learned.messages[key] = message._replace(author_offset=known)
+            # Of a new message no receipt is stored yet. What several come to, repair decides.
+            if key not in writing.new_messages or len(authored) > 1:
+                doubted.add((message.sent_at, *key))
     await _doubt_delays(writing, doubted)
 
 
@@ -325,21 +336,29 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
         )
 
 
-async def _write_memberships(
-    writing: Writing, keys: Sequence[_Key], values: Sequence[NewReceipt]
-) -> None:
+async def _write_memberships(writing: Writing, found: Sequence[_OfMessage]) -> None:
     """From when to when each receiver holds messages of a channel."""
     known, grown = writing.known.memberships, writing.learned.memberships
-    for (sent_at, channel_id, _, receiver_id), value in zip(keys, values, strict=True):
-        if value.vote is None:
-            continue  # a mark says who wrote it, not that its author was there to receive
-        minute = floor_to_minute(sent_at)
-        key = (channel_id, receiver_id)
-        span = grown.get(key) or known.get(key)
-        if span is None:
-            grown[key] = (sent_at, minute)
-        elif sent_at < span[0] or minute > span[1]:
-            grown[key] = (min(span[0], sent_at), max(span[1], minute))
+    first: defaultdict[int, dict[int, int]] = defaultdict(dict)  # sentAt, by channel and receiver
+    last: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    held = [
+        # A mark says who wrote it, not that its author was there to receive.
+        (channel_id, {who: sent_at for who, receipt in receipts if receipt.vote is not None})
+        for sent_at, channel_id, _, receipts in found
+    ]
+    for channel_id, by_receiver in held:
+        last[channel_id].update(by_receiver)
+    for channel_id, by_receiver in reversed(held):
+        first[channel_id].update(by_receiver)
+    for channel_id, by_receiver in first.items():
+        for receiver_id, sent_at in by_receiver.items():
+            key = (channel_id, receiver_id)
+            minute = floor_to_minute(last[channel_id][receiver_id])
+            span = grown.get(key) or known.get(key)
+            if span is None:
+                grown[key] = (sent_at, minute)
+            elif sent_at < span[0] or minute > span[1]:
+                grown[key] = (min(span[0], sent_at), max(span[1], minute))
     if grown:
         rows = [(*key, *span) for key, span in sorted(grown.items())]
         await writing.connection.execute(

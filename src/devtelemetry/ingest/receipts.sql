@@ -9,7 +9,7 @@ with inserted as (
         sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
         receipt_state(sent_at + author_offset, case when clock <> 2 then received_at end, created_at, said),
         authored_at,
-        nullif(vote, array[clock, created_at, sent_at]),
+        other_vote,
         envelope_id
     -- include: new_receipt.sql
     on conflict do nothing

@@ -7,10 +7,11 @@ key: two writers that take the same locks in the same order cannot deadlock.
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from devtelemetry.ingest.batch import CLOCKS, RECEIVERS_CLOCK, Batch, floor_to_minute
+from devtelemetry.ingest.batch import Batch, floor_to_minute
 from devtelemetry.ingest.caps import Caps, Named, Names, add_bytes, write_types
 from devtelemetry.ingest.envelopes import lock_envelopes, write_envelopes
 from devtelemetry.ingest.known import Known, Writing
+from devtelemetry.ingest.merged import CLOCKS, RECEIVERS_CLOCK
 from devtelemetry.ingest.messages import write_messages
 from devtelemetry.ingest.receipts import doubt_messages, write_receipts
 from devtelemetry.ingest.reported import (
@@ -56,9 +57,9 @@ class SettleRule:
     window_ms: int = HOUR_MS
     settle_ms: int = 24 * HOUR_MS
 
-    def is_late(self, sent_at: int, created_at: int) -> bool:
-        window_end = (sent_at // self.window_ms + 1) * self.window_ms
-        return created_at >= window_end + self.settle_ms
+    def settled_at(self, sent_at: int) -> int:
+        """What comes then or later, of a message that was sent at `sent_at`, is late. Unix ms."""
+        return (sent_at // self.window_ms + 1) * self.window_ms + self.settle_ms
 
 
 class RowWriter:
@@ -123,8 +124,9 @@ class RowWriter:
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
         # Of all that is said, since repair may move a message to any of it.
-        days = {day_of(sample.sent_at) for _, sample in batch.said}
-        days |= {day_of(sample.sent_at) for sample in batch.said_unnamed}
+        said = {one.sent_at for message in batch.messages.values() for one in message.samples}
+        said |= {one.sent_at for one in batch.said_unnamed}
+        days = set(map(day_of, said))
         if not days <= self._known.days:
             await make_days(connection, days)
             self._known.days |= days
@@ -180,22 +182,25 @@ class RowWriter:
         """
         conflicts = late = 0
         on_time: dict[int, bool] = {}  # by minute of event time: whether something of it was
-        is_late = self._settle_rule.is_late
-        stored = {key: writing.message(key) for key in writing.batch.messages}
-        for key, sample in writing.batch.said:
-            sent_at, clock, *_ = stored[key]
-            if sample.sent_at != sent_at:
+        settled_at = self._settle_rule.settled_at
+        for key, message in writing.batch.messages.items():
+            sent_at, clock, *_ = writing.message(key)
+            for sample in [one for one in message.samples if one.sent_at != sent_at]:
                 if clock == CLOCKS[sample.sent_at_clock] != RECEIVERS_CLOCK:
                     conflicts += 1
                 on_time.setdefault(floor_to_minute(sample.sent_at), True)
-            if sample.created_at is not None and is_late(sent_at, sample.created_at):
-                late += 1
-                on_time.setdefault(floor_to_minute(sent_at), False)
-            else:
-                on_time[floor_to_minute(sent_at)] = True
+            late_from = settled_at(sent_at)
+            are_late = [
+                one
+                for one in message.samples
+                if one.created_at is not None and one.created_at >= late_from
+            ]
+            late += len(are_late)
+            minute = floor_to_minute(sent_at)
+            on_time[minute] = on_time.get(minute, False) or len(are_late) < len(message.samples)
         for sent_at in changed:
             minute = floor_to_minute(sent_at)
-            on_time[minute] = on_time.get(minute, False) or not is_late(sent_at, now_ms)
+            on_time[minute] = on_time.get(minute, False) or now_ms < settled_at(sent_at)
 
         arrived_at = floor_to_minute(now_ms)
         rows = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from devtelemetry.ingest.batch import CLOCKS
+from devtelemetry.ingest.merged import CLOCKS
 from devtelemetry.model import Outcome, SentAtClock, Source, Via
 from devtelemetry.store.keyring import ReceiverIds, installation_pseudonym, pseudonym
 from devtelemetry.transfer.fields import NAMES
