@@ -52,13 +52,29 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
 
     now_ms  Unix ms by which its age is judged: the clock, or for an imported sample its createdAt
     """
-    refusal = _check_texts(sample)
-    if refusal is not None:
-        return refusal
-    sent_at = sample.sent_at
+    (
+        message_id, channel_id, public_key, sent_at, _, installation_id, _, topics, envelope_id,
+        received_at, message_type, _, platform, app_version, _, outcome, _, _, _, server,
+    ) = sample  # fmt: skip
+    labels = f"{message_type}{platform}{app_version}{server}"
+    texts = f"{message_id}{channel_id}{public_key}{installation_id}{envelope_id}{labels}"
+    # Of nearly all samples all texts together are no longer than one may be. This runs for each.
+    if (
+        len(texts) > MAX_ID_BYTES
+        or len(labels) > MAX_LABEL_BYTES
+        or len(topics) > MAX_TOPICS_BYTES
+        or not (message_id and channel_id and public_key)
+        or type(outcome) is not Outcome
+        or not texts.isascii()
+        or "\0" in texts
+    ):
+        refusal = _check_texts(sample)
+        if refusal is not None:
+            return refusal
     if not LEAST_MILLISECONDS <= sent_at <= GREATEST_MILLISECONDS:
         return _not_milliseconds("sent_at", sent_at)
-    if sent_at < limits.oldest_day_kept(now_ms):
+    # The day begins no later than the age.
+    if sent_at < now_ms - limits.retention_ms and sent_at < limits.oldest_day_kept(now_ms):
         return Refusal(
             Reason.TOO_OLD,
             f"sent_at: {_iso(sent_at)} is {_span(now_ms - sent_at)} old; allowed: "
@@ -70,7 +86,6 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
             f"sent_at: {_iso(sent_at)} is {_span(sent_at - now_ms)} ahead of the server's clock; "
             f"allowed: up to {_span(limits.clock_skew_ms)}",
         )
-    received_at = sample.received_at
     if received_at and not LEAST_MILLISECONDS <= received_at <= GREATEST_MILLISECONDS:
         return _not_milliseconds("received_at", received_at)
     return None
@@ -129,7 +144,6 @@ def is_numbered(installation_id: str, first_sequence: int) -> bool:
 
 
 def _check_texts(sample: Sample) -> Refusal | None:
-    # Written out rather than looped over: this runs once a sample.
     if not sample.message_id or type(sample.outcome) is not Outcome:
         refusal = _check_outcome(sample)
         if refusal is not None:

@@ -94,31 +94,30 @@ def to_samples(
                 # Whatever an author says it received is not when it sent it, and the delays of all
                 # others are counted from this.
                 received_at = 0 if offset is None else _put_right(sample.sent_at, offset, now_ms)
-        samples.append(
-            # By position: this runs once a sample, and names cost half as much again.
-            Sample(
-                sample.message_id,
-                sample.channel_id,
-                sample.receiver_public_key or own_key,
-                sent_at,
-                now_ms,
-                installation_id,
-                wrote_it,
-                sample.topics,
-                sample.envelope_id,
-                received_at,
-                sample.message_type,
-                sample.message_size,
-                platform,
-                app_version,
-                source,
-                outcome,
-                reason,
-                via,
-                clock,
-                server,
-            )
+        # Made as its class would make it, which costs twice as much: this runs once a sample.
+        fields = (
+            sample.message_id,
+            sample.channel_id,
+            sample.receiver_public_key or own_key,
+            sent_at,
+            now_ms,
+            installation_id,
+            wrote_it,
+            sample.topics,
+            sample.envelope_id,
+            received_at,
+            sample.message_type,
+            sample.message_size,
+            platform,
+            app_version,
+            source,
+            outcome,
+            reason,
+            via,
+            clock,
+            server,
         )
+        samples.append(tuple.__new__(Sample, fields))
     return samples, ignored
 
 

@@ -13,6 +13,9 @@ class Source(StrEnum):
     GRPC = "grpc"  # the protocol of this product, and files written in its terms
     STATUS_GO = "status-go"  # the HTTP interface of shipped status-go clients
 
+    # An enum's own is a call of Python, and this one is part of many a key.
+    __hash__ = str.__hash__
+
 
 class Outcome(IntEnum):
     """What became of a message at a receiver. The numbers are the wire's."""
