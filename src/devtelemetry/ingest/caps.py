@@ -8,6 +8,7 @@ there. A receiver without an installation is one by itself.
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -31,12 +32,10 @@ _COUNTED_SHARE = 8  # of a cap, after which what other workers let in is looked 
 _COUNTED_MS = 10 * MINUTE_MS  # likewise
 
 _QUERIES = queries(__package__, "caps.sql")
-_NAMES = itemgetter(
-    *map(
-        Sample._fields.index,
-        ("receiver_public_key", "installation_id", "source", "channel_id", "message_type"),
-    )
+_REPORTER = itemgetter(
+    *map(Sample._fields.index, ("receiver_public_key", "installation_id", "source"))
 )
+_NAMES = itemgetter(*map(Sample._fields.index, ("channel_id", "message_type")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +94,16 @@ def named_by(keyring: Keyring, submission: Submission) -> dict[Named, int]:
 def named_in(keyring: Keyring, samples: Iterable[Sample]) -> dict[Named, int]:
     """The same of samples."""
     named: dict[Named, int] = {}
-    reporter: tuple[str, str, Source] | None = None
     # In C as far as it goes: this is done for every sample.
-    for key, installation, source, channel, message_type in dict.fromkeys(map(_NAMES, samples)):
-        if reporter != (key, installation, source):
-            reporter = (key, installation, source)
-            ids = keyring.receiver(*reporter)
-            receiver_id, whose = ids.receiver_id, answerable(ids)
-            named[KEY, receiver_id, 0] = whose
-        if channel:
-            named[CHANNEL, receiver_id, keyring.channel(channel)] = whose
-        if message_type:
-            named[TYPE, receiver_id, keyring.kind(source, message_type)] = whose
+    for (key, installation, source), of_reporter in groupby(samples, _REPORTER):
+        ids = keyring.receiver(key, installation, source)
+        receiver_id, whose = ids.receiver_id, answerable(ids)
+        named[KEY, receiver_id, 0] = whose
+        for channel, message_type in dict.fromkeys(map(_NAMES, of_reporter)):
+            if channel:
+                named[CHANNEL, receiver_id, keyring.channel(channel)] = whose
+            if message_type:
+                named[TYPE, receiver_id, keyring.kind(source, message_type)] = whose
     return named
 
 
