@@ -4,7 +4,6 @@ What is served here reads; what writes (status-go's interface) is added by `serv
 """
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Annotated, Any, NamedTuple
 
@@ -31,11 +30,11 @@ from devtelemetry.figures.document import document
 from devtelemetry.figures.read import Selection, check_names, latest_windows, read_windows
 from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
-from devtelemetry.model.errors import DatabaseAway, Unavailable, UnknownName
+from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, UnknownName
 from devtelemetry.runtime.clock import now_ms
-from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts
+from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
-from devtelemetry.runtime.rates import RateLimit, address_key
+from devtelemetry.runtime.rates import AddressRate, retry_after
 from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 from devtelemetry.store.migrate import HEAD
@@ -156,25 +155,19 @@ def _token_check(book: TokenBook) -> Callable[..., Awaitable[None]]:
 
 
 def _rate_check() -> Callable[..., Awaitable[None]]:
-    rate = RateLimit(READS_PER_SECOND)
+    rate = AddressRate(READS_PER_SECOND)
 
     async def check(request: Request) -> None:
-        host = request.client.host if request.client else ""
-        wait = rate.take(address_key(host), 1, time.monotonic())
-        if wait:
-            raise HTTPException(
-                429,
-                f"too many requests from this address; allowed: {READS_PER_SECOND:.0f} a second",
-                headers={"Retry-After": str(int(wait) + 1)},
-            )
+        rate.count(request.client.host if request.client else "")
 
     return check
 
 
 def _host_check(hosts: KnownHosts) -> Callable[..., Awaitable[None]]:
     async def check(request: Request) -> None:
-        if not hosts.knows(request.headers.get("host")):
-            raise HTTPException(421, HOST_NOT_KNOWN)
+        refusal = hosts.refusal(request.headers.get("host"), None)
+        if refusal is not None:
+            raise HTTPException(refusal.status, refusal.text)
 
     return check
 
@@ -187,6 +180,11 @@ def _add_errors(app: FastAPI) -> None:
                 "the database cannot be reached", path=request.url.path, error=error.detail
             )
         return JSONResponse({"detail": str(error)}, 503, headers={"Retry-After": "5"})
+
+    @app.exception_handler(Busy)
+    async def busy(_: Request, error: Exception) -> Response:
+        assert isinstance(error, Busy), "it is what this is registered for"
+        return JSONResponse({"detail": str(error)}, 429, headers=retry_after(error))
 
     @app.exception_handler(UnknownName)
     async def unknown(_: Request, error: Exception) -> Response:

@@ -35,9 +35,9 @@ from devtelemetry.dashboard.session import (
     session_key,
     write_cookie,
 )
-from devtelemetry.model.errors import Unavailable
-from devtelemetry.runtime.hosts import KnownHosts, is_same_host
-from devtelemetry.runtime.rates import RateLimit, address_key
+from devtelemetry.model.errors import Busy, Unavailable
+from devtelemetry.runtime.hosts import KnownHosts
+from devtelemetry.runtime.rates import AddressRate, address_key, retry_after
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
 
 PAGES = frozenset({"/", "/channel", "/window"})
@@ -101,8 +101,7 @@ class SignIn:
         self._book = book
         self._key = session_key(id_key)
         self._clock = clock
-        self._monotonic = monotonic
-        self._attempts = RateLimit(ATTEMPTS_PER_SECOND)
+        self._attempts = AddressRate(ATTEMPTS_PER_SECOND, monotonic=monotonic)
 
     async def holds(self, cookie: str | None) -> bool:
         """Whether its token is valid still. Raises Unavailable."""
@@ -113,9 +112,9 @@ class SignIn:
             session is not None and await self._book.check_digest(session.token_digest) is not None
         )
 
-    def wait_seconds(self, address: str) -> float:
-        """Counts an attempt of this address; 0: it may try."""
-        return self._attempts.take(address_key(address), 1, self._monotonic())
+    def count_attempt(self, host: str) -> None:
+        """Of this address. Raises Busy."""
+        self._attempts.count(host)
 
     async def cookie_for(self, token: str) -> str | None:
         """None: the token is not valid. Raises Unavailable."""
@@ -145,8 +144,7 @@ class Guard:
         self._hosts = hosts
         self._sign_in = sign_in
         self._make_room = make_room
-        self._monotonic = monotonic
-        self._pages = RateLimit(PAGES_PER_SECOND)
+        self._pages = AddressRate(PAGES_PER_SECOND, monotonic=monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in {"http", "websocket"}:
@@ -183,16 +181,12 @@ class Guard:
 
     def _crowded(self, scope: Scope) -> Response | None:
         """Where too many pages are asked for, or are open."""
-        client = scope.get("client")
-        address = address_key(client[0] if client else "")
-        wait = self._pages.take(address, 1, self._monotonic())
-        if wait > 0:
-            return PlainTextResponse(
-                "Too many pages are asked for; try again in a moment.\n",
-                429,
-                headers={"Retry-After": str(int(wait) + 1)},
-            )
-        if scope["path"] in PAGES and not self._make_room(address):
+        host = _client_host(scope)
+        try:
+            self._pages.count(host)
+        except Busy as busy:
+            return PlainTextResponse(f"{busy}\n", 429, headers=retry_after(busy))
+        if scope["path"] in PAGES and not self._make_room(address_key(host)):
             return PlainTextResponse(
                 "Too many pages are open here; try again in a minute.\n",
                 503,
@@ -204,13 +198,13 @@ class Guard:
         """By path, host or origin."""
         if not _is_ours(scope["path"]):
             return _not_found()
-        if not self._hosts.knows(headers.get("host")):
-            return PlainTextResponse(
-                "This host name is not known here. `http_hosts` names those by which browsers may "
-                "open the dashboard.\n",
-                421,
-            )
-        if not _comes_from_here(scope, headers):
+        may_change = _may_change(scope)
+        refusal = self._hosts.refusal(
+            headers.get("host"), headers.get("origin") if may_change else None
+        )
+        if refusal is not None:
+            return PlainTextResponse(f"{refusal.text}\n", refusal.status)
+        if may_change and not _says_whence(scope, headers):
             return PlainTextResponse("This must come from a page of this server.\n", 403)
         return None
 
@@ -240,11 +234,11 @@ class Guard:
         return PlainTextResponse("", 405, headers={"Allow": "GET, POST" if signs_in else "POST"})
 
     async def _attempt(self, sign_in: SignIn, scope: Scope, receive: Receive) -> Response:
-        client = scope.get("client")
-        wait = sign_in.wait_seconds(client[0] if client else "")
-        if wait > 0:
+        try:
+            sign_in.count_attempt(_client_host(scope))
+        except Busy as busy:
             page = _sign_in_page("/", "Too many attempts. Wait some seconds, then try again.", 429)
-            page.headers["Retry-After"] = str(int(wait) + 1)
+            page.headers.update(retry_after(busy))
             return page
         form = await _form(receive)
         if form is None:
@@ -334,21 +328,24 @@ def _not_found() -> Response:
     return Response('{"detail":"Not Found"}', 404, media_type="application/json")
 
 
-def _comes_from_here(scope: Scope, headers: Headers) -> bool:
-    is_socket = scope["type"] == "websocket"
-    origin = headers.get("origin")
-    if origin is not None:
-        return not (is_socket or _may_change(scope)) or is_same_host(origin, headers.get("host"))
-    if is_socket:  # every browser says where a WebSocket comes from
+def _client_host(scope: Scope) -> str:
+    client = scope.get("client")
+    return client[0] if client else ""
+
+
+def _says_whence(scope: Scope, headers: Headers) -> bool:
+    """Whether a browser that names no origin says in another way that it is on a page from here."""
+    if headers.get("origin") is not None:
+        return True
+    if scope["type"] == "websocket":  # every browser names the origin of one
         return False
-    if _may_change(scope):
-        return headers.get("sec-fetch-site", "same-origin") == "same-origin"
-    return True
+    return headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
 def _may_change(scope: Scope) -> bool:
-    """What carries something here: a form, or the socket's frames by long polling."""
+    """What carries something here: a form, a WebSocket, or its frames by long polling."""
     path: str = scope["path"]
+    # A WebSocket has no method.
     return path.startswith(_SOCKET) or scope.get("method") not in {"GET", "HEAD"}
 
 

@@ -40,7 +40,7 @@ from devtelemetry.ingest.check import MAX_REQUEST_BYTES
 from devtelemetry.ingest.push import Answer, Decoded, Incoming, PushService, Refused, decode_binary
 from devtelemetry.ingest.push_json import read_push, write_response
 from devtelemetry.runtime import metrics
-from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts, is_same_host
+from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
 # The largest body that may hold a request of MAX_REQUEST_BYTES: as base64, with a frame around it.
@@ -223,17 +223,13 @@ class PushApp:
 
     def _refused_whence(self, request: Request) -> Response | None:
         """By host or origin; None: it may come in."""
-        origin, host = request.headers.get("origin"), request.headers.get("host")
-        if not self._hosts.knows(host):
-            return _refusal(421, grpc.StatusCode.PERMISSION_DENIED, HOST_NOT_KNOWN)
-        if origin is None or origin in self._origins or is_same_host(origin, host):
-            return None
-        return _refusal(
-            403,
-            grpc.StatusCode.PERMISSION_DENIED,
-            "pages of this origin may not push here; the setting `cors_origins` names those "
-            "that may",
+        headers = request.headers
+        refusal = self._hosts.refusal(
+            headers.get("host"), headers.get("origin"), origins=self._origins
         )
+        if refusal is None:
+            return None
+        return _refusal(refusal.status, grpc.StatusCode.PERMISSION_DENIED, refusal.text)
 
     async def _push(self, request: Request, content_type: str, encoding: _Encoding) -> Response:
         packing = request.headers.get(encoding.packing_header, "identity").strip().lower()

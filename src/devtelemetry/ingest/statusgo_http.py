@@ -14,7 +14,6 @@ browsers, and ask for a host that is known here. A path with additional slashes 
 directly: after a redirect (301, 302) the client would come back with GET and without the batch.
 """
 
-import math
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
@@ -49,13 +48,13 @@ from devtelemetry.model import Reason, Sample, Source
 from devtelemetry.model.errors import Busy, ClockInDoubt, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import Hear
-from devtelemetry.runtime.hosts import HOST_NOT_KNOWN, KnownHosts, is_same_host
+from devtelemetry.runtime.hosts import KnownHosts, Refusal
 from devtelemetry.runtime.network import network_of
-from devtelemetry.runtime.rates import RateLimit, address_key
+from devtelemetry.runtime.rates import AddressRate, retry_after
 
 MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
 REMEMBERED_ADDRESSES = 50_000  # ~250 bytes each
-UNAVAILABLE_RETRY_SECONDS = 10.0
+UNAVAILABLE: Mapping[str, str] = {"Retry-After": "10"}
 
 _ANY_AGE = AgeLimits(0, GREATEST_MILLISECONDS)  # at the beginning of time
 
@@ -91,9 +90,9 @@ class _LostBody(Exception):
 class _Elsewhere(Exception):
     """It comes from a web page, or by a name that is not known here; the text says which."""
 
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.text)
+        self.status = refusal.status
 
 
 def statusgo_router(
@@ -170,21 +169,23 @@ class _Interface:
         self._hear = hear
         self._max_body_bytes = max_body_bytes
         self._bodies = Bodies(max_body_bytes)
-        self._monotonic = monotonic
-        self._rate_limit = RateLimit(requests_per_second, remembered=REMEMBERED_ADDRESSES)
+        self._rate = AddressRate(
+            requests_per_second, remembered=REMEMBERED_ADDRESSES, monotonic=monotonic
+        )
 
     async def answer(self, endpoint: _Endpoint, request: Request) -> Response:
         """Whatever the request holds, an answer. An exception that escapes is a bug."""
-        status, error, retry_after = 201, "", 0.0
+        status, error = 201, ""
+        headers: Mapping[str, str] = {}
         try:
             self._check_whence(request.headers)
             await self._take(endpoint, request)
         except _Elsewhere as elsewhere:
             status, error = elsewhere.status, str(elsewhere)
         except Busy as busy:
-            status, error, retry_after = 429, str(busy), busy.retry_after_seconds
+            status, error, headers = 429, str(busy), retry_after(busy)
         except Unavailable as unavailable:
-            status, error, retry_after = 503, str(unavailable), UNAVAILABLE_RETRY_SECONDS
+            status, error, headers = 503, str(unavailable), UNAVAILABLE
         except _LostBody:
             status, error = 400, "the request has no body; expected: an array of items"
         except SlowBody as slow:
@@ -197,22 +198,18 @@ class _Interface:
             metrics.REQUESTS.labels(_INTERFACE, "500").inc()
             raise
         metrics.REQUESTS.labels(_INTERFACE, str(status)).inc()
-        return _response(endpoint, status, error, retry_after)
+        return _response(endpoint, status, error, headers)
 
     def _check_whence(self, headers: Mapping[str, str]) -> None:
         """Raises _Elsewhere."""
-        host, origin = headers.get("host"), headers.get("origin")
-        if not self._hosts.knows(host):
-            raise _Elsewhere(421, HOST_NOT_KNOWN)
-        if origin is not None and not is_same_host(origin, host):
-            raise _Elsewhere(403, "pages of this origin may not report here")
+        refusal = self._hosts.refusal(headers.get("host"), headers.get("origin"))
+        if refusal is not None:
+            raise _Elsewhere(refusal)
 
     async def _take(self, endpoint: _Endpoint, request: Request) -> None:
         """Returns once all that is acceptable in the request is committed, and the rest counted."""
         host = request.client.host if request.client else ""
-        wait_seconds = self._rate_limit.take(address_key(host), 1, self._monotonic())
-        if wait_seconds:
-            raise Busy("too many requests from this address; send again later", wait_seconds)
+        self._rate.count(host)
         turned = 0
         try:
             async with self._bodies.held(request.stream()) as body:
@@ -317,12 +314,9 @@ def _slices(rows: list[T]) -> Iterator[list[T]]:
         yield rows[start : start + GROUP_SAMPLES]
 
 
-def _response(endpoint: _Endpoint, status: int, error: str, retry_after: float) -> Response:
-    headers = {}
-    if retry_after:
-        headers["Retry-After"] = str(math.ceil(retry_after))
+def _response(endpoint: _Endpoint, status: int, error: str, headers: Mapping[str, str]) -> Response:
     if status in (408, 413):
-        headers["Connection"] = "close"  # nobody reads the rest of that body
+        headers = {"Connection": "close"}  # nobody reads the rest of that body
     if not endpoint.answers_array:
         return Response(status_code=status, headers=headers)
     # Of an array the client logs status and text; of anything else only that it cannot read it.

@@ -1,11 +1,13 @@
-"""Host names: which reach this machine alone, and by which a server may be opened.
+"""Host names: which reach this machine alone, by which a server may be asked, and from which pages.
 
 The second is against pages elsewhere that point their names here.
 """
 
 import ipaddress
 import socket
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 
@@ -28,7 +30,19 @@ def _is_loopback_address(address: str) -> bool:
     return (mapped or ip).is_loopback
 
 
-HOST_NOT_KNOWN = "this host name is not known here; the setting `http_hosts` names more"
+class Refusal(NamedTuple):
+    """Why a request may not come in: the status of HTTP, and a line for who sent it."""
+
+    status: int
+    text: str
+
+
+_HOST_NOT_KNOWN = Refusal(
+    421, "this host name is not known here; the setting `http_hosts` names more"
+)
+_ELSEWHERE = Refusal(
+    403, "pages of this origin may not send here; the setting `cors_origins` names those that may"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +54,23 @@ class KnownHosts:
     hosts: frozenset[str]
     loopback: bool
 
-    def knows(self, host: str | None) -> bool:
-        """`host` is the header: a name or address, and maybe a port."""
+    def refusal(
+        self, host: str | None, origin: str | None, *, origins: Collection[str] = ()
+    ) -> Refusal | None:
+        """Why a request may not come in; None: it may.
+
+        host     the header: a name or address, and maybe a port
+        origin   the header, by which a browser says of which page a request is; None: it does not
+                 matter, or who sends is no browser
+        origins  of pages that may, besides those of this very host
+        """
+        if not self._knows(host):
+            return _HOST_NOT_KNOWN
+        if origin is None or origin in origins or _is_same_host(origin, host):
+            return None
+        return _ELSEWHERE
+
+    def _knows(self, host: str | None) -> bool:
         name = _host_name(host or "")
         if name is None:
             return False
@@ -50,8 +79,7 @@ class KnownHosts:
         return name in self.hosts or _is_loopback_name(name)
 
 
-def is_same_host(origin: str, host: str | None) -> bool:
-    """Whether a page of this origin is of the host that a browser asks; both are headers."""
+def _is_same_host(origin: str, host: str | None) -> bool:
     try:
         parts = urlsplit(origin)
     except ValueError:

@@ -2,9 +2,11 @@
 
 import ipaddress
 import math
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
-from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.model.errors import Busy, ConfigurationError
 
 BURST_SECONDS = 10.0  # what a client may send at once after a pause, in seconds of its rate
 REMEMBERED_KEYS = 10_000  # of the keys seen last; at ~200 bytes each, 2 MB
@@ -39,6 +41,39 @@ class RateLimit:
         if len(self._buckets) > self._remembered:
             self._buckets.popitem(last=False)
         return max(0.0, lacking / self._per_second)
+
+
+class AddressRate:
+    """A RateLimit of requests by the address that they come from.
+
+    per_second  of one address on the long run
+    monotonic   seconds of a clock that never goes back
+    """
+
+    def __init__(
+        self,
+        per_second: float,
+        *,
+        remembered: int = REMEMBERED_KEYS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._limit = RateLimit(per_second, remembered=remembered)
+        self._per_second = per_second
+        self._monotonic = monotonic
+
+    def count(self, host: str) -> None:
+        """Takes one more. Raises Busy, which is answered with 429 and `retry_after`."""
+        wait_seconds = self._limit.take(address_key(host), 1, self._monotonic())
+        if wait_seconds > 0:
+            raise Busy(
+                f"too many requests from this address; allowed: {self._per_second:g} a second",
+                wait_seconds,
+            )
+
+
+def retry_after(busy: Busy) -> dict[str, str]:
+    """The header that says when to come again."""
+    return {"Retry-After": str(math.ceil(busy.retry_after_seconds))}
 
 
 def address_key(host: str) -> str:
