@@ -47,6 +47,81 @@ def test_what_a_push_left_does_not_wait_anew() -> None:
     assert plan.next_push(1, due, hurry=False) == due + TIMING.batch
 
 
+# ------------------------------------------------------------------- where the server said how long
+
+
+@given(
+    interval=st.integers(1, 86_400),
+    seed=st.integers(),
+    first=st.floats(0, 100_000),
+    now=st.floats(0, 100_000),
+)
+def test_what_comes_waits_as_long_as_was_told_and_no_longer(
+    interval: int, seed: int, first: float, now: float
+) -> None:
+    plan = schedule()
+    plan.backoff.dice.seed(seed)
+    plan.pushed(1000.0, interval, leaves_some=False)
+    came = 1000.0 + min(first, now)
+    due = plan.next_push(1, came, hurry=False)
+    assert due >= 1000.0 + 0.8 * interval
+    assert due <= came + interval
+    assert due <= 1000.0 + max(interval, TIMING.heartbeat)
+    assert plan.next_push(2, came + abs(now - first), hurry=False) == due
+
+
+@given(interval=st.integers(1, 86_400), seed=st.integers())
+def test_heartbeats_are_as_far_apart_as_was_told_and_not_closer_than_untold(
+    interval: int, seed: int
+) -> None:
+    plan = schedule()
+    plan.backoff.dice.seed(seed)
+    plan.pushed(1000.0, interval, leaves_some=False)
+    silence = plan.next_push(0, 1000.0, hurry=False) - 1000.0
+    least = max(0.8 * interval, TIMING.heartbeat)
+    assert least - 1e-6 <= silence <= max(interval, TIMING.heartbeat)
+
+
+def test_clients_that_were_told_together_do_not_come_back_together() -> None:
+    dues = set()
+    for seed in range(20):
+        plan = schedule()
+        plan.backoff.dice.seed(seed)
+        plan.pushed(0.0, 3600, leaves_some=False)
+        dues.add(plan.next_push(1, 0.0, hurry=False))
+    assert len(dues) == 20
+
+
+def test_a_full_batch_and_what_is_in_a_hurry_do_not_wait_for_the_interval() -> None:
+    plan = schedule()
+    plan.pushed(100.0, 3600, leaves_some=False)
+    assert plan.next_push(TIMING.batch_samples, 101.0, hurry=False) == 101.0
+    assert plan.next_push(1, 101.0, hurry=True) == 101.0
+
+
+def test_the_first_batch_after_a_start_does_not_wait_but_its_heartbeat_does() -> None:
+    plan = schedule()
+    plan.last_contact, plan.interval = 100.0, 7200.0  # as it is in the file
+    assert plan.next_push(0, 100.0, hurry=False) == 7300.0
+    assert plan.next_push(1, 200.0, hurry=False) == 200.0 + TIMING.batch
+    plan.pushed(300.0, 7200, leaves_some=False)
+    assert plan.next_push(1, 300.0, hurry=False) >= 300.0 + 0.8 * 7200
+
+
+def test_what_a_push_left_does_not_wait_for_the_interval() -> None:
+    plan = schedule()
+    due = plan.next_push(3, 100.0, hurry=False)
+    plan.pushed(due, 3600, leaves_some=True)
+    assert plan.next_push(2, due, hurry=False) <= due
+
+
+def test_an_interval_that_is_not_told_any_more_ends() -> None:
+    plan = schedule()
+    plan.pushed(100.0, 3600, leaves_some=False)
+    plan.pushed(200.0, leaves_some=False)
+    assert plan.next_push(1, 200.0, hurry=False) == 200.0 + TIMING.batch
+
+
 def test_nothing_goes_while_the_server_is_left_alone() -> None:
     plan = schedule()
     plan.backoff.failed(100.0)

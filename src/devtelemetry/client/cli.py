@@ -133,7 +133,11 @@ def _lines(is_offered: bool, status: Status) -> list[str]:
         ]
         if status.before_opt_in:
             lines.append(f"before opt-in {status.before_opt_in}")
+        for one_in, number in status.not_in_sample.items():
+            lines.append(f"not in the sample of 1 in {one_in}: {number}")
         lines += [f"  {fault}: {number} times" for fault, number in status.faults.items()]
+        if status.paused:
+            lines.append("paused by the app: nothing is sent")
         if status.problem is not None:
             lines.append(f"problem       {status.problem}: {status.detail}")
     if status.leaving:

@@ -86,6 +86,7 @@ class TelemetryClient:
         self._timing = timing or Timing()
         self._recorder: Recorder | None = None
         self._sender: Sender | None = None
+        self._is_paused = False
 
     def _refuse_second_key(self) -> None:
         key = self._app.receiver_public_key
@@ -131,6 +132,7 @@ class TelemetryClient:
                 self._timing,
                 on_end=parts.close,  # by the thread: it may outlast `close`
             )
+            sender.pause(self._is_paused)
             sender.start()
         except Exception as error:
             parts.close()
@@ -385,6 +387,30 @@ class TelemetryClient:
             self._recorder.take(pack_channels(consent, now, said_at(now)))
         except Exception:
             _LOG.exception("a membership could not be recorded")
+
+    @property
+    def paused(self) -> bool:
+        """Whether nothing is sent, whatever waits, and not by `flush` or `close` either.
+
+        For an app to set: on a metered network, say, or to spare the battery. Everything is
+        recorded meanwhile, within the limits. What is under way goes on, and an opt-out is told to
+        the servers all the same. False at first; it is not kept when the app ends.
+        """
+        return self._is_paused
+
+    @paused.setter
+    def paused(self, is_paused: bool) -> None:
+        self._is_paused = bool(is_paused)
+        if self._sender is not None:
+            self._sender.pause(self._is_paused)
+
+    def flush(self) -> None:
+        """Sends what waits without waiting for more: for an app that goes to sleep.
+
+        It returns at once. What a server asked to wait for, or failed a moment ago, waits on.
+        """
+        if self._switch.consent and self._sender is not None:
+            self._sender.flush()
 
     async def aclose(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - of the sending
         """As `close`, for an event loop: it goes on meanwhile."""

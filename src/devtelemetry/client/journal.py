@@ -31,7 +31,8 @@ from devtelemetry.client.switch import mapped
 HALF_BYTES = 2**20
 _SUFFIX = ".journal"
 _GENERATION, _BEYOND, _CONSENT, _FIRST, _LAST = range(5)
-_STUCK = 7  # of the first half: not 0: the client cannot write its outbox
+# Of the first half. Not 0: the app wants nothing to be sent; the client cannot write its outbox.
+_PAUSED, _STUCK = 6, 7
 _HALF_WORDS = HALF_BYTES // 8
 _HEAD_BYTES = 64
 _32_BITS = 0xFFFFFFFF
@@ -211,8 +212,14 @@ class Journal:
         self._file.words[half * _HALF_WORDS + _GENERATION] = self._generation
 
     def set_stuck(self, is_stuck: bool) -> None:
+        self._set(_STUCK, is_stuck)
+
+    def set_paused(self, is_paused: bool) -> None:
+        self._set(_PAUSED, is_paused)
+
+    def _set(self, word: int, holds: bool) -> None:
         if self._file is not None:
-            self._file.words[_STUCK] = int(is_stuck)
+            self._file.words[word] = int(holds)
 
     # ---------------------------------------------------------------------- of one that has ended
 
@@ -265,13 +272,23 @@ def wipe_all(directory: Path) -> None:
             journal.close()
 
 
-def any_is_stuck(directory: Path) -> bool:
-    """Whether a client that runs cannot write its outbox."""
+class State(NamedTuple):
+    """is_stuck: the outbox cannot be written; is_paused: the app wants nothing to be sent"""
+
+    is_stuck: bool
+    is_paused: bool
+
+
+def state_of_all(directory: Path) -> State:
+    """Of all clients that run: whether any is so."""
+    is_stuck = is_paused = False
     for slot in slots(directory):
         with (
             contextlib.suppress(OSError),
             contextlib.closing(_File(directory / f"{slot}{_SUFFIX}")) as file,
         ):
-            if file.words[_STUCK] and is_held(directory / f"{slot}.lock"):
-                return True
-    return False
+            stuck, paused = bool(file.words[_STUCK]), bool(file.words[_PAUSED])
+            if (stuck or paused) and is_held(directory / f"{slot}.lock"):
+                is_stuck |= stuck
+                is_paused |= paused
+    return State(is_stuck, is_paused)

@@ -16,19 +16,21 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from devtelemetry.client import batch, sampling, sources, stays
 from devtelemetry.client import lost as losses
-from devtelemetry.client import sources, stays
+from devtelemetry.client.identity import Identity, identity_under
 from devtelemetry.client.lost import Loss, LostNumbers, Span, span_of
-from devtelemetry.client.machine import boot_id, uptime_ms
+from devtelemetry.client.sampling import Rules
 from devtelemetry.client.settings import Problem, other_key_reports
 from devtelemetry.client.sources import Source
 from devtelemetry.client.stays import Said, Stay
 from devtelemetry.client.storage import transaction
+from devtelemetry.v1 import telemetry_pb2
 
 DAY_MS = 86_400_000
 _SHOWN_ROWS = 200  # of what is done with, for people to look at
 _SHOWN_MS = DAY_MS
-_CLOCK_DRIFT_MS = 1000  # two clocks of one machine differ by so much without any having been set
+_LONGEST_INTERVAL = 86_400  # seconds; a server that says more is believed so far
 _ROW_BYTES = 64  # of a row beside the sample itself, roughly
 
 
@@ -48,30 +50,6 @@ class Limits:
     buffered: int = 10_000
 
 
-class Identity(NamedTuple):
-    """Who this installation is, under one consent."""
-
-    consent: int
-    installation_id: str
-    secret: bytes
-    opted_in_at: int  # Unix ms, this device's clock
-    opted_in_boot: str
-    opted_in_uptime: int
-    send_real_key: bool
-    blind_ids: bool
-
-    def opted_in_by(self, now_ms: int) -> int:
-        """When that was, Unix ms, by the clock as it is set now.
-
-        A clock that was set back since, while the machine runs, would put the opt-in into its
-        future. How long ago it was tells the date then.
-        """
-        if self.opted_in_boot in ("?", "") or self.opted_in_boot != boot_id():
-            return self.opted_in_at
-        by_uptime = now_ms - (uptime_ms() - self.opted_in_uptime)
-        return by_uptime if by_uptime < self.opted_in_at - _CLOCK_DRIFT_MS else self.opted_in_at
-
-
 class NewSample(NamedTuple):
     """One to be queued, as it is sent. Empty and with a reason: it cannot be sent at all."""
 
@@ -80,16 +58,29 @@ class NewSample(NamedTuple):
     recorded_at: int
     app_version: str
     reason: str = ""
+    one_in: int = 1  # the sampling that it was recorded under
+
+
+class Waiting(NamedTuple):
+    """How much there is to be sent.
+
+    things      samples and memberships
+    is_crowded  half of the room is taken: what waits longer may cost samples
+    """
+
+    things: int
+    is_crowded: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What one push takes: samples with consecutive numbers, recorded by one version of the app."""
+    """What one push takes (batch.py)."""
 
     identity: Identity
     first_sequence: int  # of samples[0]; without samples, of the next one there will be
     samples: Sequence[bytes]
     app_version: str
+    one_in: int
     memberships: Sequence[Stay]
     lost: Sequence[LostNumbers]
     leaves_some: bool  # samples wait that did not fit in
@@ -121,6 +112,8 @@ class Outbox:
         self._connection = connection
         self._limits = limits
         self._app_version = app_version
+        self._rules: Rules | None = None
+        self._rules_version = 0  # of the file, by what others change
 
     # ------------------------------------------------------------------------------ from the app
 
@@ -134,7 +127,7 @@ class Outbox:
         generation  of its journal, up to which it holds nothing
         """
         with transaction(self._connection, durable=True) as connection:
-            identity = _identity(connection, consent)
+            identity = identity_under(connection, consent)
             if identity is None:
                 return 0
             lost = self._lose_with_the_power(connection, slot, identity, now_ms)
@@ -145,7 +138,7 @@ class Outbox:
     def end(self, consent: int, slot: int, now_ms: int) -> int:
         """Notes that a client has ended, and that nothing of it is left. As `open`."""
         with transaction(self._connection, durable=True) as connection:
-            identity = _identity(connection, consent)
+            identity = identity_under(connection, consent)
             if identity is None:
                 return 0
             lost = self._lose_with_the_power(connection, slot, identity, now_ms)
@@ -162,7 +155,15 @@ class Outbox:
 
     def identity(self, consent: int) -> Identity | None:
         """None: that consent is not given (any more)."""
-        return _identity(self._connection, consent)
+        return identity_under(self._connection, consent)
+
+    def rules(self) -> Rules:
+        """Of sampling, as the server told them last."""
+        (version,) = self._connection.execute("pragma data_version").fetchone()
+        if self._rules is None or version != self._rules_version:
+            self._rules = Rules(sampling.read(self._connection))
+            self._rules_version = version
+        return self._rules
 
     def introduce(self, identity: Identity, reporter: bytes, server: str, key: str) -> bool:
         """Notes who is reporting to whom, so that it can be shown beside the samples.
@@ -172,7 +173,7 @@ class Outbox:
         with transaction(self._connection) as connection:
             if other_key_reports(connection, key):
                 return False
-            if _identity(connection, identity.consent) is not None:
+            if identity_under(connection, identity.consent) is not None:
                 connection.execute(
                     "update telemetry_identity set reporter = ?, server = ?", (reporter, server)
                 )
@@ -200,7 +201,7 @@ class Outbox:
         """
         with transaction(self._connection) as connection:
             is_done = 0 < source.generation <= sources.generation_of(connection, source.slot)
-            if is_done or _identity(connection, consent) is None:
+            if is_done or identity_under(connection, consent) is None:
                 return
             _drop(connection, lost, since)
             if samples:
@@ -220,7 +221,7 @@ class Outbox:
         (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
         connection.executemany(
             "insert into telemetry_outbox (sequence, state, sample, sent_at, recorded_at,"
-            " app_version, changed_at, reason) values (?, ?, ?, ?, ?, ?, ?, ?)",
+            " app_version, changed_at, reason, one_in) values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             [
                 (
                     first + position,
@@ -231,6 +232,7 @@ class Outbox:
                     new.app_version,
                     now_ms,
                     new.reason,
+                    new.one_in,
                 )
                 for position, new in enumerate(samples)
             ],
@@ -280,10 +282,14 @@ class Outbox:
 
     # ----------------------------------------------------------------------------- to the server
 
-    def waiting(self) -> tuple[int, int]:
-        """How many samples and memberships there are to be sent."""
-        row = self._connection.execute("select waiting_samples from telemetry_identity").fetchone()
-        return row[0] if row else 0, stays.count_untold(self._connection)
+    def waiting(self) -> Waiting:
+        row = self._connection.execute(
+            "select waiting_samples, waiting_bytes from telemetry_identity"
+        ).fetchone()
+        samples, size = row or (0, 0)
+        limits = self._limits
+        is_crowded = samples > limits.samples // 2 or size > limits.size_bytes // 2
+        return Waiting(samples + stays.count_untold(self._connection), is_crowded)
 
     def requeue(self) -> None:
         """What another sender had under way when it ended is to be sent (again)."""
@@ -313,10 +319,15 @@ class Outbox:
         Without samples it is a heartbeat. None: the consent is not given any more.
         """
         with transaction(self._connection, durable=True) as connection:
-            identity = _identity(connection, consent)
+            identity = identity_under(connection, consent)
             if identity is None:
                 return None
-            first, samples, app_version = self._oldest(connection, max_samples, max_bytes)
+            first, samples, app_version, one_in = batch.oldest(connection, max_samples, max_bytes)
+            waiting, first_new = connection.execute(
+                "select waiting_samples, next_sequence from telemetry_identity"
+            ).fetchone()
+            if not samples:
+                first, app_version = first_new, self._app_version
             connection.execute(
                 "update telemetry_outbox set state = 'in_flight', changed_at = ?"
                 " where state = 'queued' and sequence >= ? and sequence < ?",
@@ -328,42 +339,22 @@ class Outbox:
             )
             memberships = stays.to_be_told(connection, max_samples)
             lost = losses.to_be_told(connection)
-            waiting, _ = self.waiting()
         leaves_some = waiting > len(samples)
-        return Claim(identity, first, samples, app_version, memberships, lost, leaves_some)
+        return Claim(identity, first, samples, app_version, one_in, memberships, lost, leaves_some)
 
-    def _oldest(
-        self, connection: sqlite3.Connection, max_samples: int, max_bytes: int
-    ) -> tuple[int, list[bytes], str]:
-        first, samples, size, app_version = 0, list[bytes](), 0, self._app_version
-        for row in connection.execute(
-            "select sequence, sample, app_version from telemetry_outbox where state = 'queued'"
-            " order by sequence limit ?",
-            (max_samples,),
-        ):
-            if not samples:
-                first, app_version = row["sequence"], row["app_version"]
-            size += len(row["sample"])
-            if samples and (
-                row["sequence"] != first + len(samples)
-                or row["app_version"] != app_version
-                or size > max_bytes
-            ):
-                break
-            samples.append(row["sample"])
-        if not samples:
-            (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()
-        return first, samples, app_version
-
-    def last_sent_at(self) -> int | None:
-        """When the server last acknowledged anything, whoever sent it; Unix ms."""
-        row = self._connection.execute("select last_sent_at from telemetry_status").fetchone()
-        return row["last_sent_at"] if row else None
+    def contact(self) -> tuple[int | None, int]:
+        """When the server last acknowledged anything, whoever sent it (Unix ms), and how many
+        seconds it told to wait between two pushes."""
+        row = self._connection.execute(
+            "select last_sent_at, push_interval"
+            " from telemetry_identity left join telemetry_status on true"
+        ).fetchone()
+        return tuple(row) if row else (None, 0)
 
     def release(self, claim: Claim, news: News | None = None) -> None:
         """The push did not arrive, or nobody knows: all of it is to be sent again."""
         with transaction(self._connection) as connection:
-            if _identity(connection, claim.identity.consent) is not None:
+            if identity_under(connection, claim.identity.consent) is not None:
                 connection.execute(
                     "update telemetry_outbox set state = 'queued'"
                     " where state = 'in_flight' and sequence >= ? and sequence < ?",
@@ -373,16 +364,23 @@ class Outbox:
                     _report(connection, news)
 
     def settle(
-        self, claim: Claim, refused: dict[int, str], news: News, *, has_arrived: bool = True
+        self,
+        claim: Claim,
+        refused: dict[int, str],
+        news: News,
+        *,
+        told: telemetry_pb2.PushResponse | None = None,
+        has_arrived: bool = True,
     ) -> None:
         """The server has answered for good.
 
         refused      reason by position in the claim; all other samples are acknowledged
+        told         the answer, for what it says of later samples and pushes
         has_arrived  the server knows the numbers of the samples, and what was lost
         """
         now_ms = news.now_ms
         with transaction(self._connection) as connection:
-            if _identity(connection, claim.identity.consent) is None:
+            if identity_under(connection, claim.identity.consent) is None:
                 return
             sequences = range(claim.first_sequence, claim.first_sequence + len(claim.samples))
             connection.execute(
@@ -419,6 +417,13 @@ class Outbox:
                     [(number, number, span_of([sent_at])) for number, sent_at in rows],
                     claim.identity.opted_in_by(now_ms),
                 )
+            if told is not None:
+                sampling.remember(connection, told.sampling, now_ms)
+                self._rules = None
+                connection.execute(
+                    "update telemetry_identity set push_interval = ? where push_interval <> ?",
+                    (min(told.push_interval_seconds, _LONGEST_INTERVAL),) * 2,
+                )
             _trim(connection, "acknowledged", now_ms)
             _trim(connection, "set_aside", now_ms)
             _report(connection, news)
@@ -445,20 +450,8 @@ class Outbox:
 
     def report(self, consent: int, news: News) -> None:
         with transaction(self._connection) as connection:
-            if _identity(connection, consent) is not None:
+            if identity_under(connection, consent) is not None:
                 _report(connection, news)
-
-
-def _identity(connection: sqlite3.Connection, consent: int) -> Identity | None:
-    """The identity, if `consent` is the one that is given now."""
-    row = connection.execute(
-        "select consent, installation_id, secret, opted_in_at, opted_in_boot, opted_in_uptime,"
-        " send_real_key, blind_ids"
-        " from telemetry_settings, telemetry_identity"
-        " where telemetry_enabled = 1 and build = 'dev' and consent = ?",
-        (consent,),
-    ).fetchone()
-    return None if row is None else Identity(*row)
 
 
 def _trim(connection: sqlite3.Connection, state: str, now_ms: int) -> None:

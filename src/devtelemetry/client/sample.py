@@ -2,11 +2,13 @@
 
 import logging
 import re
+from typing import NamedTuple
 
 from devtelemetry.client.blind import blind_channel, blind_envelope, blind_message, short_id
 from devtelemetry.client.check import Fault, Faulty
+from devtelemetry.client.identity import Identity
 from devtelemetry.client.lost import LostNumbers
-from devtelemetry.client.outbox import Identity, NewSample
+from devtelemetry.client.outbox import NewSample
 from devtelemetry.client.record import MAX_SAMPLE_BYTES
 from devtelemetry.client.stays import Joined, Left, Present, Said, Stay
 from devtelemetry.client.values import Recorded
@@ -17,21 +19,33 @@ _TIDY_LETTERS = 300
 _LOG = logging.getLogger("devtelemetry.client")
 
 
-def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
-    """The sample as it is sent. Raises Faulty if it is too large."""
-    sample = telemetry_pb2.Sample()
-    if identity.blind_ids:
-        channel_id = recorded.channel_id
-        # What is empty stays empty: the server says what is missing.
-        sample.channel_id = blind_channel(channel_id) if channel_id else ""
-        if recorded.message_id:
-            sample.message_id = blind_message(channel_id, recorded.message_id)
-        sample.envelope_id = blind_envelope(channel_id, recorded.envelope_id)
-        # Topics name the channel to whoever knows the messenger.
-    else:
-        sample.channel_id = short_id(recorded.channel_id)
-        sample.message_id = short_id(recorded.message_id)
-        sample.envelope_id = short_id(recorded.envelope_id)
+class Ids(NamedTuple):
+    """Of a message, as they are sent."""
+
+    channel_id: str
+    message_id: str
+    envelope_id: str
+
+
+def ids_of(recorded: Recorded, identity: Identity) -> Ids:
+    channel_id, message_id = recorded.channel_id, recorded.message_id
+    if not identity.blind_ids:
+        return Ids(short_id(channel_id), short_id(message_id), short_id(recorded.envelope_id))
+    # What is empty stays empty: the server says what is missing.
+    return Ids(
+        blind_channel(channel_id) if channel_id else "",
+        blind_message(channel_id, message_id) if message_id else "",
+        blind_envelope(channel_id, recorded.envelope_id),
+    )
+
+
+def to_sample(recorded: Recorded, identity: Identity, ids: Ids, one_in: int) -> NewSample:
+    """The sample as it is sent. Raises Faulty if it is too large.
+
+    one_in  the sampling that it is recorded under
+    """
+    sample = telemetry_pb2.Sample(**ids._asdict())
+    if not identity.blind_ids:  # topics name the channel to whoever knows the messenger
         sample.topics = recorded.topics
     sample.sent_at = recorded.sent_at
     sample.sent_by_receiver = recorded.sent_by_receiver
@@ -46,7 +60,9 @@ def to_sample(recorded: Recorded, identity: Identity) -> NewSample:
     if len(encoded) > MAX_SAMPLE_BYTES:
         allowed = f"{len(encoded)} bytes; allowed: up to {MAX_SAMPLE_BYTES}"
         raise Faulty(Fault("wrong_value", "sample", allowed))
-    return NewSample(encoded, recorded.sent_at, recorded.recorded_at, recorded.app_version)
+    return NewSample(
+        encoded, recorded.sent_at, recorded.recorded_at, recorded.app_version, one_in=one_in
+    )
 
 
 def to_said(said: Said, identity: Identity) -> Said:

@@ -83,12 +83,21 @@ class Backoff:
 
 @dataclass(slots=True)
 class Schedule:
-    """When the next push is due."""
+    """When the next push is due.
+
+    interval  how long the server told to wait between two pushes; 0: it did not
+
+    Jitter: 0.8 up to the whole of the interval, so that clients which were told together do not
+    come back together, and none later than it was told.
+    """
 
     timing: Timing
     backoff: Backoff
     last_contact: float = float("-inf")
     waiting_since: float | None = None
+    interval: float = 0.0
+    _share: float = 1.0  # of the interval
+    _has_to_wait: bool = False  # a batch has: not the first one, nor what did not fit the last one
 
     def next_push(self, waiting: int, now: float, *, hurry: bool) -> float:
         """The time of the next push, at or before `now` if it is due.
@@ -96,19 +105,27 @@ class Schedule:
         waiting  samples and memberships to be sent; without any it is a heartbeat
         hurry    send what waits without waiting for more
         """
+        told = self.interval * self._share
+        due = self.last_contact + max(self.timing.heartbeat, told)
         if not waiting:
             self.waiting_since = None
-            due = self.last_contact + self.timing.heartbeat
         else:
             if self.waiting_since is None:
                 self.waiting_since = now
-            is_full = waiting >= self.timing.batch_samples
-            due = now if hurry or is_full else self.waiting_since + self.timing.batch
+            if hurry or waiting >= self.timing.batch_samples:
+                due = now
+            else:
+                batch = self.timing.batch
+                own = self.waiting_since + (min(batch, told) if told else batch)
+                due = min(due, max(own, self.last_contact + told)) if self._has_to_wait else own
         return max(due, self.backoff.until)
 
-    def pushed(self, now: float, *, leaves_some: bool) -> None:
+    def pushed(self, now: float, interval: float = 0.0, *, leaves_some: bool) -> None:
         """The server has acknowledged one. What it left has waited long enough already."""
         self.last_contact = now
+        self.interval = interval
+        self._share = self.backoff.dice.uniform(0.8, 1.0)
+        self._has_to_wait = bool(interval) and not leaves_some
         if not leaves_some:
             self.waiting_since = None
         self.backoff.succeeded()

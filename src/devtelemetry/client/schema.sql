@@ -30,7 +30,8 @@ create table if not exists telemetry_identity (
     waiting_bytes    integer not null default 0,   -- ... and how much they take
     reporter         blob    not null default x'', -- devtelemetry.v1.Reporter as the app's client last sent it, ...
     server           text    not null default '',  -- ... and where to: for people to look at
-    knows_stays      integer not null default 0    -- 0: opted in with a version that forgot a stay once it was told
+    knows_stays      integer not null default 0,   -- 0: opted in with a version that forgot a stay once it was told
+    push_interval    integer not null default 0    -- seconds between two pushes, as the server told last; 0: as the client likes
 );
 
 -- The samples, as they are sent.
@@ -42,7 +43,8 @@ create table if not exists telemetry_outbox (
     recorded_at  integer not null,
     app_version  text    not null,              -- of the app that recorded it: one push has one
     changed_at   integer not null,              -- when it came into its state
-    reason       text    not null default ''    -- why it was set aside
+    reason       text    not null default '',   -- why it was set aside
+    one_in       integer not null default 1     -- the sampling that it was recorded under: one push has one
 );
 create index if not exists telemetry_outbox_state on telemetry_outbox (state, sequence);
 
@@ -64,7 +66,17 @@ create table if not exists telemetry_lost (
     last_sent_at    integer not null
 );
 
--- How often, since the opt-in, an app spoke of messages from before it (before_opt_in), or said what cannot be.
+-- Which messages are in the sample, as the server told last: one in one_in of those that are sent from `since` on.
+create table if not exists telemetry_sampling (
+    channel_id  text    not null,            -- as it is sent; empty: every channel that has no rule of its own
+    since       integer not null,
+    one_in      integer not null,
+    salt        blob    not null,
+    primary key (channel_id, since)
+);
+
+-- How often, since the opt-in, an app spoke of messages from before it (before_opt_in), or of such as are in no sample
+-- (not_in_sample: one_in), or said what cannot be.
 create table if not exists telemetry_count (
     name    text    primary key,
     number  integer not null

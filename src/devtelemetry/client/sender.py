@@ -8,7 +8,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,11 +16,9 @@ import grpc
 
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.client.errors import ClientError
-from devtelemetry.client.journal import abandoned
+from devtelemetry.client.intake import Intake
 from devtelemetry.client.lock import Lock
-from devtelemetry.client.lost import Loss
-from devtelemetry.client.outbox import Claim, Farewell, Identity, News, Outbox
-from devtelemetry.client.record import unpack_all
+from devtelemetry.client.outbox import Claim, Farewell, News, Outbox
 from devtelemetry.client.recorder import Drained, Recorder
 from devtelemetry.client.sample import tidy
 from devtelemetry.client.schedule import Backoff, Schedule, Timing
@@ -28,7 +26,6 @@ from devtelemetry.client.settings import SECOND_KEY, Problem, Settings
 from devtelemetry.client.sources import Source
 from devtelemetry.client.wire import (
     App,
-    made_of,
     meaning_of,
     push_request,
     reason_of,
@@ -74,6 +71,7 @@ class Sender:
         self._alarm = recorder.alarm
         self._journal = recorder.journal
         self._outbox = outbox
+        self._intake = Intake(settings, outbox)
         self._lock = lock  # held while a push is under way: one process at a time speaks
         self._timing = timing
         self._schedule = Schedule(timing, Backoff(timing))
@@ -82,7 +80,6 @@ class Sender:
         self._consent = 0
         self._revision: int | None = None
         self._is_second = False  # another receiver reports by this file
-        self._told = set[str]()  # faults that were logged
         self._vanish_at: float | None = None  # what was wiped still stands in the file's log
         self._server = ""
         self._token = ""
@@ -90,11 +87,24 @@ class Sender:
         self._next_flush = 0.0
         self._stop_at: float | None = None
         self._is_stopping = False
+        self._is_flush_asked = False  # by an app's thread, ...
+        self._is_hurried = False  # ... and not all is sent yet
+        self._is_paused = False
         self._thread = threading.Thread(target=self._run, name="devtelemetry", daemon=True)
         self.wakeups = 0  # how often the thread went round
 
     def start(self) -> None:
         self._thread.start()
+
+    def flush(self) -> None:
+        """What waits is due now. Returns at once."""
+        self._is_flush_asked = True
+        self._alarm.ring()
+
+    def pause(self, is_paused: bool) -> None:
+        """From now on nothing but a farewell is sent; or everything is, as it is due."""
+        self._is_paused = is_paused
+        self._alarm.ring()
 
     def stop(self, timeout: float) -> None:
         """Sends what it can in `timeout` seconds, then ends."""
@@ -140,8 +150,13 @@ class Sender:
         self._is_stopping = self._stop_at is not None
         if self._revision != self._settings.switch.revision:
             self._look_at_settings()
+        self._journal.set_paused(self._is_paused)
+        in_haste = self._is_stopping or self._recorder.is_urgent
+        if self._is_flush_asked:
+            self._is_flush_asked = False
+            self._is_hurried = in_haste = True
         now = time.monotonic()
-        if now >= self._next_flush or self._is_stopping or self._recorder.is_urgent:
+        if now >= self._next_flush or in_haste:
             self._flush()
             self._next_flush = now + self._timing.flush
         if self._push is not None:
@@ -162,24 +177,34 @@ class Sender:
             if now >= self._farewells.until and self._say_farewell(farewell):
                 return _FOR_EVER
             dues.append(self._farewells.until)
-        if self._is_on:
-            is_stopping = self._is_stopping
-            waiting = sum(self._outbox.waiting())
-            due = self._schedule.next_push(waiting, now, hurry=is_stopping)
-            if due <= now and not waiting:
-                # Somebody else may have spoken for this installation since.
-                self._note_last_contact()
-                due = self._schedule.next_push(waiting, now, hurry=is_stopping)
-            if due <= now and (waiting or not is_stopping):
-                if self._push_batch():
-                    return _FOR_EVER
-                due = self._schedule.backoff.until
+        if self._is_paused:
+            self._is_hurried = False
+        elif self._is_on:
+            due = self._push_if_due(now)
+            if due is None:
+                return _FOR_EVER
             dues.append(due)
         if self._is_stopping:
             # What failed a moment ago is not tried again: an app that ends does not wait for that.
             return None
         dues.append(self._connection.close_if_idle(now))
         return max(0.0, min(dues) - now)
+
+    def _push_if_due(self, now: float) -> float | None:
+        """When the next push will be due. None: one is under way now."""
+        waiting = self._outbox.waiting()
+        hurry = self._is_stopping or self._is_hurried or waiting.is_crowded
+        due = self._schedule.next_push(waiting.things, now, hurry=hurry)
+        if due <= now and not (waiting.things and hurry):
+            # Somebody else may have spoken for this installation since.
+            self._note_last_contact()
+            due = self._schedule.next_push(waiting.things, now, hurry=hurry)
+        if due <= now and (waiting.things or not self._is_stopping):
+            if self._push_batch():
+                return None
+            due = self._schedule.backoff.until
+        self._is_hurried &= waiting.things > 0
+        return due
 
     def _wipe_if_due(self, now: float) -> float:
         """When what was wiped has to be looked after again."""
@@ -219,7 +244,7 @@ class Sender:
         try:
             identity = self._outbox.identity(self._consent)
             if identity is not None:
-                self._recover(identity)  # who was killed beside us
+                self._intake.recover(identity)  # who was killed beside us
             claim = self._outbox.claim(
                 self._consent,
                 self._server,
@@ -298,14 +323,18 @@ class Sender:
         call = push.call
         code = call.code()
         if code is grpc.StatusCode.OK:
+            answer = call.result()
             refused = {
                 rejection.index: reason_of(rejection)
-                for rejection in call.result().rejections
+                for rejection in answer.rejections
                 if rejection.index < len(claim.samples)
             }
-            self._outbox.settle(claim, refused, self._news(None, ""))
-            self._schedule.pushed(time.monotonic(), leaves_some=claim.leaves_some)
-        elif code is grpc.StatusCode.INVALID_ARGUMENT:
+            self._outbox.settle(claim, refused, self._news(None, ""), told=answer)
+            _, interval = self._outbox.contact()
+            self._schedule.pushed(time.monotonic(), interval, leaves_some=claim.leaves_some)
+            return
+        self._is_hurried = False  # what failed a moment ago is not tried again for it
+        if code is grpc.StatusCode.INVALID_ARGUMENT:
             # Sent again it would be refused again.
             reason = tidy(f"refused: {call.details()}")
             refused = dict.fromkeys(range(len(claim.samples)), reason)
@@ -392,7 +421,7 @@ class Sender:
         lost = self._outbox.open(consent, self._journal.slot, self._journal.settled, now_ms)
         identity = self._outbox.identity(consent)
         if identity is not None:
-            lost += self._recover(identity)
+            lost += self._intake.recover(identity)
         self._consent = consent
         if lost:
             _LOG.info("samples were lost when the machine last ended")
@@ -400,7 +429,7 @@ class Sender:
 
     def _note_last_contact(self) -> None:
         """A silence that began before this process did counts; a new user is heard of soon."""
-        last = self._outbox.last_sent_at()
+        last, self._schedule.interval = self._outbox.contact()
         silent = self._timing.heartbeat - self._timing.batch
         if last is not None:
             silent = (self._settings.clock() - last) / 1000
@@ -423,7 +452,7 @@ class Sender:
             identity = self._outbox.identity(self._consent) if self._is_on else None
             if identity is not None:
                 source = Source(self._journal.slot, drained.generation)
-                self._store(identity, drained.records, drained.lost, source)
+                self._intake.store(identity, drained.records, drained.lost, source)
         except sqlite3.ProgrammingError:
             self._recorder.give_up()
             raise
@@ -435,47 +464,6 @@ class Sender:
             self._recorder.give_up()
             raise
         self._recorder.settled()
-
-    def _recover(self, identity: Identity) -> int:
-        """Stores what clients took that ended in the midst of it; how many samples are lost.
-
-        Exactly once: the outbox notes which fillings of a journal it has.
-        """
-        lost = 0
-        for journal in abandoned(self._settings.storage.directory, self._outbox.unended()):
-            for half in journal.left():
-                source = Source(journal.slot, half.generation)
-                self._store(identity, half.records, half.lost, source)
-            lost += self._outbox.end(identity.consent, journal.slot, self._settings.clock())
-            journal.remove()
-        return lost
-
-    def _store(
-        self,
-        identity: Identity,
-        records: Iterable[bytes],
-        lost: Mapping[int, Loss],
-        source: Source,
-    ) -> None:
-        # What was taken under another consent than the one that is given now is nobody's any more.
-        ours = (item for item in unpack_all(records) if item.consent == identity.consent)
-        now_ms = self._settings.clock()
-        since = identity.opted_in_by(now_ms)
-        made = made_of(ours, identity, since)
-        self._outbox.add(
-            identity.consent,
-            made.samples,
-            made.said,
-            lost=lost.get(identity.consent, Loss(0, None)),
-            since=since,
-            source=source,
-            now_ms=now_ms,
-            counts=made.counts,
-        )
-        # One line a kind: an app that says it wrongly says so with every message.
-        for name in made.faults.keys() - self._told:
-            _LOG.warning("set aside, and so is all that is alike: %s", made.faults[name])
-        self._told |= made.faults.keys()
 
     # -------------------------------------------------------------------------------- the end
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 
 from devtelemetry.client.blind import pseudonym, short_id
 from devtelemetry.client.errors import BadSetting, NotOffered, Unwritable
-from devtelemetry.client.journal import any_is_stuck, wipe_all
+from devtelemetry.client.journal import state_of_all, wipe_all
 from devtelemetry.client.machine import boot_id, uptime_ms
 from devtelemetry.client.storage import Storage, path_of, transaction
 from devtelemetry.client.switch import Switch
@@ -30,7 +30,9 @@ _SECRET_BYTES = 32
 _VANISH_MS = 200  # for others to finish; a running client tries again later
 
 
-BEFORE_OPT_IN = "before_opt_in"  # a name in telemetry_count; the others are faults
+# Names in telemetry_count; the others are faults.
+BEFORE_OPT_IN = "before_opt_in"
+NOT_IN_SAMPLE = "not_in_sample: "  # and of one message in how many
 SECOND_KEY = (
     "another receiver key reports by this settings file;"
     " use Settings(path, account=…) with a name for each account"
@@ -66,9 +68,12 @@ class Status:
     acknowledged  samples that the server has, since the opt-in
     dropped       samples lost on this device since the opt-in: there was no room, or no power
     before_opt_in  messages since then that were sent before it; nothing is kept of them
+    not_in_sample  messages since then that left no sample, because the server wants one message in
+                  so many: by that number
     faults        how often since then the app said what cannot be, by kind and field; such samples
                   are set aside
     leaving       servers that were asked to forget this installation and did not answer yet
+    paused        whether the app of a running client wants nothing to be sent
     """
 
     telemetry_enabled: bool
@@ -79,11 +84,13 @@ class Status:
     acknowledged: int
     dropped: int
     before_opt_in: int
+    not_in_sample: Mapping[int, int]
     faults: Mapping[str, int]
     last_sent_at: datetime | None
     problem: Problem | None
     detail: str
     leaving: int
+    paused: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,7 +317,13 @@ class Settings:
             connection.execute("commit")
         problem = Problem(last["problem"]) if last and last["problem"] else None
         detail = last["detail"] if last else ""
-        if any_is_stuck(self.storage.directory):
+        not_in_sample = {
+            int(name.removeprefix(NOT_IN_SAMPLE)): counts.pop(name)
+            for name in list(counts)
+            if name.startswith(NOT_IN_SAMPLE)
+        }
+        state = state_of_all(self.storage.directory)
+        if state.is_stuck:
             problem, detail = Problem.DISK, "the outbox cannot be written"
         return Status(
             telemetry_enabled=row.given != 0,
@@ -321,11 +334,13 @@ class Settings:
             acknowledged=identity["acknowledged"] if identity else 0,
             dropped=identity["dropped"] if identity else 0,
             before_opt_in=counts.pop(BEFORE_OPT_IN, 0),
+            not_in_sample=dict(sorted(not_in_sample.items())),
             faults=counts,
             last_sent_at=moment(last["last_sent_at"]) if last else None,
             problem=problem,
             detail=detail,
             leaving=leaving,
+            paused=state.is_paused,
         )
 
     # ---------------------------------------------------------------------------------- the file
@@ -389,7 +404,17 @@ def _opt_out(connection: sqlite3.Connection) -> None:
         " select installation_id, recipient.server, token"
         " from telemetry_identity, telemetry_recipient as recipient"
     )
-    for table in ("outbox", "stay", "lost", "recipient", "identity", "status", "count", "journal"):
+    for table in (
+        "outbox",
+        "stay",
+        "lost",
+        "sampling",
+        "recipient",
+        "identity",
+        "status",
+        "count",
+        "journal",
+    ):
         connection.execute(f"delete from telemetry_{table}")  # noqa: S608 - our own names
     connection.execute("update telemetry_settings set telemetry_enabled = 0, opted_in_at = null")
 

@@ -8,7 +8,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from devtelemetry.client import lost as losses
-from devtelemetry.client import stays
+from devtelemetry.client import sampling, stays
 from devtelemetry.client.sample import to_lost, to_membership
 from devtelemetry.client.settings import Settings, moment
 from devtelemetry.v1 import telemetry_pb2
@@ -17,12 +17,15 @@ from devtelemetry.v1 import telemetry_pb2
 def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
     """What waits and what was sent or set aside lately, the newest first.
 
-    limit  samples of each state at most; `counts` says how many there are
+    limit  samples of each state, and rules of sampling, at most; `counts` says how many samples
+           there are
 
-    Every field that is sent is here under its name on the wire, and no other but these:
+    Every field that is sent, or that the server told, is here under its name on the wire, and no
+    other but these:
 
     sequence, state, recorded_at, changed_at, reason  of the outbox, beside each `sample`
-    telemetry_enabled, opted_in_at, server, counts    for the whole
+    telemetry_enabled, opted_in_at, server, before_opt_in, not_in_sample, faults, counts
+                                                      for the whole
     """
     with settings.connected() as connection:
         connection.execute("begin")
@@ -42,6 +45,7 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
         ]
         memberships = stays.to_be_told(connection)
         lost = losses.to_be_told(connection)
+        rules = sampling.read(connection, limit)
         connection.execute("commit")
     status = settings.status()
     reporter = telemetry_pb2.Reporter.FromString(identity["reporter"] if identity else b"")
@@ -52,8 +56,11 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
         "reporter": as_sent(reporter),
         "memberships": [as_sent(to_membership(stay)) for stay in memberships],
         "before_opt_in": status.before_opt_in,
+        "not_in_sample": dict(status.not_in_sample),
         "faults": dict(status.faults),
         "lost": [as_sent(to_lost(numbers)) for numbers in lost],
+        "sampling": [as_sent(sampling.to_sampling(rule)) for rule in rules],
+        "push_interval_seconds": identity["push_interval"] if identity else 0,
         "counts": counts,
         "samples": [
             {
@@ -62,6 +69,7 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
                 "recorded_at": iso(moment(row["recorded_at"])),
                 "changed_at": iso(moment(row["changed_at"])),
                 **({"reason": row["reason"]} if row["reason"] else {}),
+                **({"one_in": row["one_in"]} if row["one_in"] > 1 else {}),
                 "sample": as_sent(telemetry_pb2.Sample.FromString(row["sample"])),
             }
             for row in sorted(rows, key=lambda row: row["sequence"], reverse=True)

@@ -21,10 +21,10 @@ BUSY_SECONDS = 5.0  # how long another process may keep the file
 _ACCOUNT = "-account-"
 _HAS_TABLE = "select 1 from sqlite_master where name = ?"
 _FIRST = "telemetry_settings"  # the table that every version has
-_NEWEST = "telemetry_journal"  # the table that the latest version of the schema brought
-_SCHEMA, _UPGRADE = (
+_NEWEST = "telemetry_sampling"  # the table that the latest version of the schema brought
+_SCHEMA, _STAYS, _SAMPLING = (
     resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
-    for name in ("schema.sql", "upgrade.sql")
+    for name in ("schema.sql", "upgrade_stays.sql", "upgrade_sampling.sql")
 )
 
 
@@ -138,8 +138,12 @@ def _make(connection: sqlite3.Connection) -> None:
     with transaction(connection, durable=True):
         if _has(connection, _NEWEST):
             return  # another process was faster
-        is_old = _has(connection, "telemetry_membership")
-        for script in (_SCHEMA, _UPGRADE) if is_old else (_SCHEMA,):
+        scripts = [_SCHEMA]
+        if _has(connection, "telemetry_membership"):
+            scripts.append(_STAYS)
+        if _has(connection, _FIRST):
+            scripts.append(_SAMPLING)
+        for script in scripts:
             # Not as a script: that would end the transaction.
             for statement in _statements(script):
                 connection.execute(statement)

@@ -10,10 +10,12 @@ import grpc
 
 from devtelemetry.client.blind import pseudonym, short_id
 from devtelemetry.client.check import Fault, Faulty
-from devtelemetry.client.outbox import Claim, Identity, NewSample
+from devtelemetry.client.identity import Identity
+from devtelemetry.client.outbox import Claim, NewSample
 from devtelemetry.client.record import ChannelsSaid, Faulted, Item
-from devtelemetry.client.sample import tidy, to_lost, to_membership, to_said, to_sample
-from devtelemetry.client.settings import BEFORE_OPT_IN, Problem
+from devtelemetry.client.sample import ids_of, tidy, to_lost, to_membership, to_said, to_sample
+from devtelemetry.client.sampling import Rules
+from devtelemetry.client.settings import BEFORE_OPT_IN, NOT_IN_SAMPLE, Problem
 from devtelemetry.client.stays import Said
 from devtelemetry.client.values import Recorded
 from devtelemetry.v1 import telemetry_pb2
@@ -49,7 +51,7 @@ class App:
 class Made:
     """What is to be stored of what an app said.
 
-    counts  by name: what lay before the opt-in, and faults
+    counts  by name: what lay before the opt-in, what is in no sample, and faults
     faults  by name: a reason, of the first that had it
     """
 
@@ -89,11 +91,15 @@ def push_request(app: App, claim: Claim, now_ms: int) -> telemetry_pb2.PushReque
         client_time=now_ms,
         memberships=map(to_membership, claim.memberships),
         lost=map(to_lost, claim.lost),
+        one_in=claim.one_in if claim.one_in > 1 else 0,
     )
 
 
-def made_of(items: Iterable[Item], identity: Identity, since: int) -> Made:
-    """Whoever opts in speaks of what comes, not of what was."""
+def made_of(items: Iterable[Item], identity: Identity, since: int, rules: Rules) -> Made:
+    """Whoever opts in speaks of what comes, not of what was.
+
+    rules  of sampling: of what they leave out nothing is made
+    """
     made = Made()
     for item in items:
         match item:
@@ -104,8 +110,13 @@ def made_of(items: Iterable[Item], identity: Identity, since: int) -> Made:
             case Faulted(recorded_at=recorded_at, fault=fault) if recorded_at >= since:
                 made.set_aside(fault, recorded_at)
             case Recorded(recorded_at=recorded_at, sent_at=at) if min(recorded_at, at) >= since:
+                ids = ids_of(item, identity)
+                rule = rules.at(ids.channel_id, at)
+                if not rule.takes(ids.channel_id, ids.message_id):
+                    made.counts[f"{NOT_IN_SAMPLE}{rule.one_in}"] += 1
+                    continue
                 try:
-                    made.samples.append(to_sample(item, identity))
+                    made.samples.append(to_sample(item, identity, ids, rule.one_in))
                 except Faulty as error:
                     made.set_aside(error.fault, recorded_at)
             case _:

@@ -38,7 +38,7 @@ class _View:
 # Where the file cannot be read: the error says so, beside a page that claims nothing.
 _BLANK = _View(
     is_offered=True,
-    status=Status(False, None, "", 0, 0, 0, 0, 0, {}, None, None, "", 0),
+    status=Status(False, None, "", 0, 0, 0, 0, 0, {}, {}, None, None, "", 0, False),
     server="",
     has_token=False,
     send_real_key=False,

@@ -1,0 +1,150 @@
+"""Which messages are in the sample, as the server says: the others leave no sample here.
+
+All receivers of a message decide alike, by its ids as they are sent (telemetry.proto, Sampling).
+"""
+
+import logging
+import sqlite3
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+from devtelemetry.client.blind import MAX_ID_BYTES
+from devtelemetry.client.lost import LATEST
+from devtelemetry.v1 import telemetry_pb2
+from devtelemetry.v1.sampling import is_in_sample, is_rate
+
+MAX_RULES = 10_000  # of all channels together
+_MAX_SALT_BYTES = 64
+_OLDEST_MS = 8 * 86_400_000  # nobody asks for samples of messages that are older
+_COLUMNS = "channel_id, since, one_in, salt"
+_LOG = logging.getLogger("devtelemetry.client")
+
+
+class Rule(NamedTuple):
+    """One message in one_in is in the sample, of those that are sent from `since` on (Unix ms).
+
+    channel_id  as it is sent; empty: every channel that has no rule of its own
+    """
+
+    channel_id: str
+    since: int
+    one_in: int
+    salt: bytes
+
+    def takes(self, channel_id: str, message_id: str) -> bool:
+        """Whether a message is in the sample; ids as they are sent.
+
+        One without an id is: nobody could say that it is not.
+        """
+        return not message_id or is_in_sample(self.one_in, self.salt, channel_id, message_id)
+
+
+EVERYTHING = Rule("", 0, 1, b"")
+
+
+class Rules:
+    """Those that are in force, looked up by channel and time."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self._by_channel = _by_channel(rules)
+
+    def at(self, channel_id: str, sent_at: int) -> Rule:
+        """The latest of the channel, else of all channels, that began by then."""
+        for named in (channel_id, ""):
+            rules = self._by_channel.get(named, ())
+            begun = bisect_right(rules, sent_at, key=lambda rule: rule.since)
+            if begun:
+                return rules[begun - 1]
+        return EVERYTHING
+
+
+def read(connection: sqlite3.Connection, limit: int = -1) -> list[Rule]:
+    """Those that are known. limit: below 0: all."""
+    rows = connection.execute(
+        f"select {_COLUMNS} from telemetry_sampling order by channel_id, since limit ?",  # noqa: S608 - our own names
+        (limit,),
+    )
+    return [Rule(*row) for row in rows]
+
+
+def to_sampling(rule: Rule) -> telemetry_pb2.Sampling:
+    sampling = telemetry_pb2.Sampling(
+        one_in=rule.one_in, salt=rule.salt, channel_id=rule.channel_id
+    )
+    setattr(sampling, "from", rule.since)  # a word of Python's
+    return sampling
+
+
+def remember(
+    connection: sqlite3.Connection, told: Sequence[telemetry_pb2.Sampling], now_ms: int
+) -> None:
+    """Replaces what is known by what an answer told.
+
+    Without any all are gone. Else those of the channels that are named, and those of all channels,
+    are replaced.
+    """
+    if not told:
+        connection.execute("delete from telemetry_sampling")
+        return
+    rules = _without_ended(_checked(told), now_ms)
+    named = [(channel_id,) for channel_id in sorted({"", *(rule.channel_id for rule in rules)})]
+    known = [
+        Rule(*row)
+        for channel in named
+        for row in connection.execute(
+            f"select {_COLUMNS} from telemetry_sampling where channel_id = ? order by since",  # noqa: S608
+            channel,
+        )
+    ]
+    if known == rules:
+        return  # as after nearly every answer: the disk is spared
+    connection.executemany("delete from telemetry_sampling where channel_id = ?", named)
+    (others,) = connection.execute("select count(*) from telemetry_sampling").fetchone()
+    room = MAX_RULES - others
+    connection.executemany(
+        f"insert into telemetry_sampling ({_COLUMNS}) values (?, ?, ?, ?)",  # noqa: S608
+        rules[:room],
+    )
+    if len(rules) > room:
+        _LOG.warning("%d sampling rules are left out: there is no room", len(rules) - room)
+
+
+def _checked(told: Iterable[telemetry_pb2.Sampling]) -> list[Rule]:
+    """The rules, one of a channel and time.
+
+    Where one has no rate or no salt that can be, all is reported: rather too much than too little.
+    """
+    rules, faulty = dict[tuple[str, int], Rule](), 0
+    for one in told:
+        rule = Rule(one.channel_id, getattr(one, "from"), one.one_in, one.salt)
+        is_placed = rule.since <= LATEST and len(rule.channel_id.encode()) <= MAX_ID_BYTES
+        is_sound = is_rate(rule.one_in) and len(rule.salt) <= _MAX_SALT_BYTES
+        faulty += not (is_placed and is_sound)
+        if is_placed:
+            where = rule[:2]
+            rule = rule if is_sound else Rule(*where, 1, b"")
+            rules[where] = min(rule, rules.get(where, rule))
+    if faulty:
+        _LOG.warning("%d sampling rules of the server are left out: they cannot be", faulty)
+    return list(rules.values())
+
+
+def _without_ended(rules: Iterable[Rule], now_ms: int) -> list[Rule]:
+    """Ascending, without those that another of their channel followed before the oldest message."""
+    oldest = now_ms - _OLDEST_MS
+    kept = []
+    for _, of_one in sorted(_by_channel(rules).items()):
+        kept += [rule for rule, later in pairwise(of_one) if later.since > oldest]
+        kept.append(of_one[-1])
+    return kept
+
+
+def _by_channel(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    """By channel, ascending by time."""
+    found = defaultdict[str, list[Rule]](list)
+    for rule in sorted(rules):
+        found[rule.channel_id].append(rule)
+    return dict(found)
