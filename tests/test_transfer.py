@@ -25,6 +25,7 @@ from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.model import (
     DAY_MS,
     HOUR_MS,
+    MINUTE_MS,
     LostReports,
     MembershipPolicy,
     Outcome,
@@ -922,6 +923,52 @@ async def test_another_deployment_exports_the_same_lines(
     elsewhere = await exported(database)
     assert elsewhere != text  # ordered by its own ids
     assert sorted(elsewhere.splitlines()) == sorted(text.splitlines())
+
+
+RULE = {"samplingSalt": base64.b64encode(b"salt").decode(), "oneIn": 8, "from": START}
+
+
+async def test_a_sample_of_the_messages_and_its_rules_go_elsewhere_and_back(
+    database: Database, database_url: str
+) -> None:
+    rules = lines([RULE, RULE | {"oneIn": 1, "from": START + HOUR_MS, "channelId": "c1"}])
+    samples = lines(
+        SAMPLE | {"messageId": f"m{n}", "channelId": "c1", "sentAt": at, "createdAt": at + 5}
+        for n in range(64)
+        for at in [START + 2 * n * MINUTE_MS]
+    )
+    # Who had not heard that all is wanted in this channel.
+    late = START + 2 * HOUR_MS
+    coarse = lines([SAMPLE | {"messageId": "m", "sentAt": late, "createdAt": late, "oneIn": 8}])
+    told = Told()
+    result = await run_import(database, [*rules, *samples, *coarse], told)
+    beyond = 65 - result.imported
+    assert 0 < beyond < 30  # of the first hour alone
+    assert told.notes == [
+        f"{beyond} lines are of messages that are not in the sample of their time"
+    ]
+    assert await count(database, "coarse_receiver") == 1
+
+    text = await exported(database)
+    assert text.splitlines(keepends=True)[0] == lines([RULE])[0].replace(b" ", b"")
+    await empty(database)
+    connection = await asyncpg.connect(database_url)
+    await connection.execute("update deployment set sampling_salt = 'another'")
+    await connection.close()
+    assert (await run_import(database, text.splitlines(keepends=True))).imported == result.imported
+    assert await exported(database) == text
+
+    with pytest.raises(TransferError, match="samplingSalt: the file has a sample"):
+        await run_import(database, lines([RULE | {"samplingSalt": "AAAA"}]))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "allowed"),
+    [("oneIn", 3, "a power of two"), ("from", 5, "Unix milliseconds"), ("samplingSalt", 1, "text")],
+)
+def test_a_rule_that_cannot_be_is_refused(field: str, value: object, allowed: str) -> None:
+    with pytest.raises(BadLine, match=f"^{field}: .*allowed: {allowed}"):
+        parse_line(lines([RULE | {field: value}])[0], LIMITS)
 
 
 async def test_an_import_makes_windows_due_that_were_computed_before(database: Database) -> None:

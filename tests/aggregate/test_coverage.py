@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from aggregate.test_reliability import close_to, figures, oracle_figures
+from aggregate.test_reliability import close_to
 from devtelemetry.aggregate.compute import compute_due
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.ingest.batch import NewRun, union
@@ -29,6 +29,7 @@ from devtelemetry.retention.clean import clean
 from devtelemetry.retention.forget import forget_installation, forget_key
 from devtelemetry.store.database import Database
 from oracle.model import Joining, Numbers, OracleSample, OracleWindow, compute
+from support.compared import figures, oracle_figures
 from support.store import START, as_memberships, compute_window, empty
 from support.worlds import (
     CHANNELS,

@@ -3,7 +3,6 @@
 import asyncio
 from datetime import timedelta
 from fractions import Fraction
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,57 +16,19 @@ from devtelemetry.model import (
     MINUTE_MS,
     MembershipPolicy,
     Source,
-    WindowReliability,
 )
 from devtelemetry.store.database import Database
-from oracle.model import OracleSample, OracleWindow, compute
+from oracle.model import OracleSample, compute
 from oracle.samples import CLOCKS, VIAS, Outcome
 from oracle.samples import OUTCOMES as OUTCOMES_SAID
 from oracle.vectors import VECTORS_2, Vector, read_vectors
+from support.compared import OUTCOMES, figures, oracle_figures
 from support.store import START, as_samples, compute_window, empty, store, store_vector
 from support.worlds import Pushed, World, several
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
 END = START + HOUR_MS
 VECTORS = [*read_vectors(), *read_vectors(VECTORS_2)]
-OUTCOMES = (
-    *("unreadable", "dropped", "not_sent", "not_arrived"),
-    *("recovered", "by_live", "by_history", "by_resend"),
-)
-
-
-def figures(window: WindowReliability) -> dict[str, Any]:
-    return {
-        channel.channel_id: (
-            channel.counts.messages,
-            channel.counts.receivers,
-            channel.counts.expected,
-            channel.counts.missing,
-            channel.counts.corroborated,
-            channel.counts.unknown,
-            channel.comparable,
-            *(getattr(channel.counts, name) for name in OUTCOMES),
-            tuple(map(tuple, channel.figures.reasons)),
-        )
-        for channel in window.channels
-    }
-
-
-def oracle_figures(window: OracleWindow) -> dict[str, Any]:
-    return {
-        channel_id: (
-            c.messages,
-            c.receivers,
-            c.expected,
-            c.missing,
-            c.corroborated,
-            c.unknown,
-            c.comparable,
-            *(getattr(c.counts, name) for name in OUTCOMES),
-            tuple(map(tuple, c.reasons)),
-        )
-        for channel_id, c in window.channels.items()
-    }
 
 
 def close_to(value: float | None, expected: Fraction | str | None) -> bool:

@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from aggregate.test_reliability import figures, oracle_figures
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.stays import (
     END_OF_TIME,
@@ -36,6 +35,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repair
 from oracle import stays as oracle
 from oracle.model import Joining, OracleSample, compute
+from support.compared import figures, oracle_figures
 from support.store import START, as_memberships, compute_window, empty
 from support.worlds import END, Pushed, World, as_one, several, store_pushes
 

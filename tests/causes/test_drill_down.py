@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from aggregate.test_coverage import worlds
-from aggregate.test_reliability import OUTCOMES
 from aggregate.test_reliability import worlds as contradictions
 from devtelemetry.aggregate.compute import compute_due, compute_one
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
@@ -42,6 +41,7 @@ from devtelemetry.store.database import Database
 from oracle.messages import Message
 from oracle.model import canonical, compute
 from oracle.samples import VIAS
+from support.compared import OUTCOMES
 from support.losses import PLATFORMS, worked_channel, worked_outcomes
 from support.store import LATER, START, as_samples, compute_window, empty, store, store_hours
 from support.worlds import END, World, several, store_pushes

@@ -24,6 +24,7 @@ from devtelemetry.results.columns import (
     OF_RECEIVERS,
     REASONS,
     RELIABILITY,
+    SAMPLED,
     SPREADS,
     UNSEEN,
     Column,
@@ -66,7 +67,7 @@ async def test_a_table_has_the_columns_of_its_level_and_no_others(
 def test_what_holds_the_values_has_a_field_for_each_column() -> None:
     assert [field.name for field in fields(Counts)] == names(COUNTS)
     assert list(Spreads._fields) == names(SPREADS)
-    of_receivers = [*names(OF_RECEIVERS), REASONS.name, *names(APART)]
+    of_receivers = [*names(OF_RECEIVERS), REASONS.name, *names(APART), *names(SAMPLED)]
     assert [field.name for field in fields(Figures)][-len(of_receivers) :] == of_receivers
     of_window = {field.name for field in fields(WindowReliability)}
     assert of_window.issuperset(names((RELIABILITY, *UNSEEN)))
@@ -76,7 +77,7 @@ def test_what_has_a_name_in_json_stands_there_under_it() -> None:
     counts = Counts(*range(10, 10 + len(COUNTS)))
     of_receivers: dict[str, Any] = {
         column.name: 0.5 + at / 100 for at, column in enumerate(OF_RECEIVERS)
-    } | {column.name: 70 + at for at, column in enumerate(APART)}
+    } | {column.name: 70 + at for at, column in enumerate((*APART, *SAMPLED))}
     start = datetime(2026, 3, 2, 10, tzinfo=UTC)
     window = WindowReliability(
         "1h",

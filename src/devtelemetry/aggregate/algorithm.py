@@ -10,11 +10,14 @@ from typing import Any
 from devtelemetry.aggregate.dimensions import OF_AUTHORS, OUTCOMES, of_table
 from devtelemetry.aggregate.rollup import computed
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
+from devtelemetry.aggregate.sampled import coarse_of, restricted, with_estimates
 from devtelemetry.aggregate.stays import stays_of_membership
 from devtelemetry.model import AUDIT_CHANNELS, Dimension, Source, Window
+from devtelemetry.model.sampling import Sampling
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
+from devtelemetry.store.sampling import read_sampling
 from devtelemetry.store.sql import arrays, load, queries
 
 MOST_KINDS = 20
@@ -101,6 +104,19 @@ async def run_algorithm(
 
     table  groups by these two at once take the place of those by author and path
     """
+    sampling = await read_sampling(connection)
+    async with restricted(connection, sampling, window):
+        found = await _run(connection, rules, window, sampling, table)
+    return with_estimates(found, sampling, window)
+
+
+async def _run(
+    connection: Connection,
+    rules: AggregateRules,
+    window: Window,
+    sampling: Sampling,
+    table: tuple[Dimension, Dimension] | None,
+) -> Computed:
     unmeasured = await not_measured(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     quorum: dict[str, Any] = {"quorum": rules.quorum}
@@ -119,7 +135,8 @@ async def run_algorithm(
     said: dict[str, Any] = await stays_of(connection, window, channels)
     await connection.execute(_FOR_THE_REST)
     await connection.execute(_CORROBORATED)
-    await connection.execute(_COUNTED, **span, **membership, **fewest, **holes, **said)
+    coarse: dict[str, Any] = await coarse_of(connection, sampling, window)
+    await connection.execute(_COUNTED, **span, **membership, **fewest, **holes, **said, **coarse)
     await connection.execute(_CLAIMED, **quorum, **fewest, weight_cap=rules.weight_cap)
     of_authors = OF_AUTHORS if table is None else of_table(*table)
     await connection.execute(

@@ -4,7 +4,7 @@
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
 --      membership               present | window | bracketed
 --      fewest_installations     with fewer that count in a channel all of them are believed
---      those of spans.sql
+--      those of spans.sql and counting.sql
 create temp table counted on commit drop as
 with
 -- The first and last receipt of each receiver of the channel within the window, measured or not.

@@ -3,6 +3,7 @@
 -- its first and last receipt in the window.
 --
 -- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql: as in counted.sql
+--      coarse_channels, coarse_receivers   who of which channel recorded less than the window's sample
 
 reporting as (
     select receiver_id
@@ -36,6 +37,9 @@ candidate as materialized (
     left join stay_of_receiver s using (channel_id, receiver_id)
     left join part_stay using (channel_id, receiver_id)
     where receiver_id in (select receiver_id from reporting)
+      and (channel_id, receiver_id) not in (
+          select * from unnest($coarse_channels::bigint[], $coarse_receivers::bigint[])
+      )
       and case $membership::text
           when 'present' then m.channel_id is not null and (s.channel_id is not null or not m.has_said)
           when 'bracketed'

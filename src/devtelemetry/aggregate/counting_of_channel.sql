@@ -1,7 +1,7 @@
 -- Who counts in one channel and one window, in which span of sentAt each is expected to hold messages, and within which
 -- holes nobody can say. Source: docs/algorithm.md, "One window, one channel"; counting.sql decides, as for the figures.
 --
--- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql: as in counted.sql
+-- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql and counting.sql: as in counted.sql
 --      channel_id
 --      receiver_ids       bigint[]: who has receipts or marks in the window and the channel; and of each
 --      have_measured      boolean[]: whether it holds or sent a measured message

@@ -37,16 +37,17 @@ def summarize(
         ChannelReliability(names[row["channel_id"]], counts_of(row), figures_of_channel(row))
         for row in found.channels
     ]
-    taking_part = [one.counts for one in channels if one.comparable and not one.is_audit]
+    taking_part = [one for one in channels if one.comparable and not one.is_audit]
+    counts = [one.counts for one in taking_part]
     of_users = [one.figures for one in channels if not one.is_audit]
-    ratios = [counts.reliability for counts in taking_part if counts.reliability is not None]
+    ratios = [one.reliability for one in counts if one.reliability is not None]
     return WindowReliability(
         timeframe=timeframe.name,
         window=window,
         membership=rules.membership,
         state=state_at(window, rules.settle_time, now),
         reliability=sum(ratios) / len(ratios) if ratios else None,
-        counts=sum_of_channels(taking_part),
+        counts=sum_of_channels(counts),
         revision=1,
         computed_at=now,
         channels=tuple(channels),
@@ -54,6 +55,8 @@ def summarize(
             figures_of_window(found.window),
             unconfirmed=sum(figures.unconfirmed for figures in of_users),
             silent_members=sum(figures.silent_members for figures in of_users),
+            one_in=max((one.figures.one_in for one in taking_part), default=1),
+            estimated_messages=sum(one.figures.estimated_messages for one in taking_part),
         ),
         groups=tuple(group_of(row) for row in found.groups if row["channel_id"] == OF_WINDOW),
         unseen=window_unseen(channels),

@@ -10,7 +10,15 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from devtelemetry.model import DELAY_CLASSES, MembershipPolicy, WindowState
-from devtelemetry.results.columns import APART, COUNTS, OF_RECEIVERS, RELIABILITY, UNSEEN, Column
+from devtelemetry.results.columns import (
+    APART,
+    COUNTS,
+    OF_RECEIVERS,
+    RELIABILITY,
+    SAMPLED,
+    UNSEEN,
+    Column,
+)
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _TYPES = {"bigint": int, "double precision": float | None}
@@ -75,7 +83,7 @@ class ReasonFigures(BaseModel):
     pairs: int
 
 
-@_with_fields_of((*OF_RECEIVERS, *APART, *UNSEEN))
+@_with_fields_of((*OF_RECEIVERS, *APART, *SAMPLED, *UNSEEN))
 class _FiguresOfMany(_Figures):
     """What only a window or a channel has."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from devtelemetry.aggregate.algorithm import holes_of, not_measured, stays_of
 from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.aggregate.sampled import coarse_of
 from devtelemetry.causes.classify import (
     PATTERN_OF,
     Classified,
@@ -41,12 +42,15 @@ from devtelemetry.model import (
     window_starting,
 )
 from devtelemetry.model.errors import UnknownName, unknown_channel
+from devtelemetry.model.sampling import Sampling
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import counts_of
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.keyring import receiver_name
 from devtelemetry.store.repair import repaired_snapshot
+from devtelemetry.store.sampling import read_sampling
 from devtelemetry.store.sql import load, queries
+from devtelemetry.v1.sampling import is_in_sample
 from devtelemetry.words import WAYS
 
 MOST_MESSAGES = 100_000  # of a channel in a window: some 30 MB
@@ -243,8 +247,9 @@ async def _look(
     channel: int,
     window: Window,
 ) -> DrillDown:
-    seen = await _read_messages(connection, rules, channel, window)
-    members = await _read_counting(connection, rules, channel, window, seen)
+    sampling = await read_sampling(connection)
+    seen = await _read_messages(connection, rules, sampling, asked.channel_id, channel, window)
+    members = await _read_counting(connection, rules, sampling, channel, window, seen)
     hands = await _read_hands(connection, seen)
     left_out = left_out_of(rules, seen, hands, members)
     _refuse_beyond(MOST_PAIRS, len(members) * len(seen.times), "pairs of a message and a receiver")
@@ -286,9 +291,14 @@ def _refuse_beyond(most: int, number: int, what: str) -> None:
 
 
 async def _read_messages(
-    connection: Connection, rules: AggregateRules, channel: int, window: Window
+    connection: Connection,
+    rules: AggregateRules,
+    sampling: Sampling,
+    channel_name: str,
+    channel: int,
+    window: Window,
 ) -> Seen:
-    messages = await connection.fetch(
+    messages: Sequence[Mapping[str, Any]] = await connection.fetch(
         _QUERIES["messages"],
         channel_id=channel,
         start_ms=window.start_ms,
@@ -297,6 +307,13 @@ async def _read_messages(
         most=MOST_MESSAGES + 1,
     )
     _refuse_beyond(MOST_MESSAGES, len(messages), "messages")
+    one_in = sampling.coarsest(channel, window.start_ms, window.end_ms)
+    if one_in > 1:
+        messages = [
+            row
+            for row in messages
+            if is_in_sample(one_in, sampling.salt, channel_name, row["external_id"])
+        ]
     seen = Seen()
     receipts = connection.slices(
         _QUERIES["receipts"],
@@ -329,7 +346,12 @@ async def _read_hands(connection: Connection, seen: Seen) -> Hands:
 
 
 async def _read_counting(
-    connection: Connection, rules: AggregateRules, channel: int, window: Window, seen: Seen
+    connection: Connection,
+    rules: AggregateRules,
+    sampling: Sampling,
+    channel: int,
+    window: Window,
+    seen: Seen,
 ) -> Sequence[Mapping[str, Any]]:
     held = seen.held
     rows: Sequence[Mapping[str, Any]] = await connection.fetch(
@@ -341,6 +363,7 @@ async def _read_counting(
         channel_id=channel,
         **await stays_of(connection, window, [channel]),
         **await holes_of(connection, window),
+        **await coarse_of(connection, sampling, window),
         receiver_ids=list(held),
         have_measured=[one.has_measured for one in held.values()],
         first_sent_at=[one.first_sent_at for one in held.values()],

@@ -32,6 +32,7 @@ unmeasured_channel as (
 
 select
     message_id,
+    external_id,
     sent_at,
     went_out,
     kind <> all ($unmeasured_kinds::integer[])

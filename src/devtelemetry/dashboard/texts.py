@@ -101,6 +101,10 @@ TERMS: Mapping[str, str] = {
         "How many messages reached no receiver that reports. It is estimated from how many were "
         "seen once and how many twice."
     ),
+    "one in": (
+        "Clients report one message in so many, the same ones at all receivers. All counts but the "
+        "estimated one are of those."
+    ),
     "unconfirmed": (
         "One installation, or all behind one network, alone says more than a tenth of a channel's "
         "messages. That may be a broken uplink, or an invention. These messages are not counted."

@@ -25,7 +25,7 @@ from devtelemetry.model import (
     LossReason,
     WindowReliability,
 )
-from devtelemetry.results.columns import APART, COUNTS, OF_RECEIVERS, UNSEEN, Column
+from devtelemetry.results.columns import APART, COUNTS, OF_RECEIVERS, SAMPLED, UNSEEN, Column
 
 
 async def document(
@@ -56,7 +56,7 @@ def window_as_json(
         "state": window.state.value,
         "reliability": window.reliability,
         **totals_as_json(totals_of(window)),
-        **_as_json((*OF_RECEIVERS, *APART), window.figures),
+        **_as_json((*OF_RECEIVERS, *APART, *SAMPLED), window.figures),
         **_as_json(UNSEEN, window),
         "reasons": _reasons_as_json(window.figures.reasons),
         "delays": _delays_as_json(window.figures.delays),
@@ -78,7 +78,7 @@ def channel_as_json(channel: ChannelReliability) -> dict[str, Any]:
         "comparable": comparable,
         "reliability": channel.counts.reliability if comparable else None,
         **totals_as_json(totals_of(channel), has_ratio=comparable),
-        **_as_json((*OF_RECEIVERS, *APART), figures),
+        **_as_json((*OF_RECEIVERS, *APART, *SAMPLED), figures),
         "unseen": unseen_messages(channel.counts, figures.captures) if comparable else None,
         "sample_coverage": sample_coverage(channel.counts, figures.captures)
         if comparable

@@ -110,6 +110,16 @@ _OF_WINDOW = (
         "How far leaving out one installation could move devtelemetry_reliability, at most.",
         lambda window: window.figures.influence,
     ),
+    _OfWindow(
+        "devtelemetry_one_in",
+        "Of how many messages clients were to report one; absent where that was all of them.",
+        lambda window: window.figures.one_in if window.figures.one_in > 1 else None,
+    ),
+    _OfWindow(
+        "devtelemetry_estimated_messages",
+        "Messages that were sent, estimated from their sample; absent where there is none.",
+        lambda window: window.figures.estimated_messages if window.figures.one_in > 1 else None,
+    ),
 )
 
 ALL_SERIES: tuple[Series, ...] = (*_OF_TOTALS, *_PARTS, *_OF_WINDOW)

@@ -43,6 +43,7 @@ from devtelemetry.model import (
 from devtelemetry.store.keyring import Keyring, ReceiverIds
 
 MembershipKey = tuple[int, int]  # channel_id, receiver_id
+CoarseKey = tuple[int, int, int, int]  # channel_id, receiver_id, since_at, one_in
 MessageEnvelopeKey = tuple[int, int, int]  # channel_id, message_id, envelope_id
 UnnamedKey = tuple[int, int, int]  # envelope_id, channel_id (0: any), receiver_id
 EventKey = tuple[int, int, int, int]  # envelope_id, event, installation_id, receiver_id (0: none)
@@ -103,6 +104,7 @@ class Batch:
     membership_reports: dict[MembershipKey, set[MembershipReport]] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
+    coarse: dict[CoarseKey, int] = field(default_factory=dict)  # and until when it was so
     wrong_times: Counter[tuple[str, str]] = field(default_factory=Counter)  # platform, app version
     named: dict[Named, int] = field(default_factory=dict)  # by clients, and who is answerable
     brought: Mapping[int, int] = field(default_factory=dict)  # bytes, of who brings many
@@ -207,7 +209,7 @@ class Batch:
         self.unnamed[key] = min(new, self.unnamed.get(key, new))
 
     def add_heartbeat(self, keyring: Keyring, beat: Heartbeat) -> None:
-        ids = keyring.receiver(beat.receiver_public_key, beat.installation_id)
+        ids = keyring.receiver(beat.receiver_public_key, beat.installation_id, beat.source)
         receiver = self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
         _describe(receiver, beat.platform, beat.app_version, beat.server, beat.created_at)
         minute = floor_to_minute(beat.created_at)
@@ -245,6 +247,9 @@ class Batch:
             if installation_id is not None:
                 run = NewRun(first, last, first_sent_at, last_sent_at)
                 self.runs.setdefault(installation_id, []).append(run)
+
+    def add_coarse(self, key: CoarseKey, sent_at: int) -> None:
+        self.coarse[key] = max(sent_at, self.coarse.get(key, sent_at))
 
     def add_lost(self, keyring: Keyring, lost: Iterable[LostReports]) -> None:
         for installation, *said, source in lost:
@@ -292,6 +297,7 @@ class Batch:
                 for key, said in self.membership_reports.items()
                 if key[1] not in receivers and (CHANNEL, key[1], key[0]) not in refused
             },
+            coarse={key: until for key, until in self.coarse.items() if key[1] not in receivers},
             runs=self.runs,  # the statements that write these leave out what is forgotten
             lost=self.lost,
         )

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import grpc
 import structlog
@@ -37,6 +37,7 @@ from devtelemetry.ingest.pushed import (
     wrong_times_of,
 )
 from devtelemetry.ingest.said import Heartbeat, OriginSaid
+from devtelemetry.ingest.sampled import told
 from devtelemetry.ingest.submission import Submission
 from devtelemetry.ingest.writer import GroupCommit
 from devtelemetry.model import Rejection, Sample
@@ -47,10 +48,12 @@ from devtelemetry.runtime.network import network_of
 from devtelemetry.runtime.rates import RateLimit
 from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import telemetry_pb2
+from devtelemetry.v1.sampling import is_rate
 
 FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest now and then, and reads much
 # Of a request, that the rate of one sample pays for; what cannot be decoded costs as much.
 BYTES_A_SAMPLE = 1_024
+_BUSY = 0.25  # of the queue
 
 _log = structlog.get_logger(__name__)
 
@@ -64,6 +67,23 @@ class Access:
 
     tokens: TokenBook
     rate: RateLimit
+
+
+@dataclass(frozen=True, slots=True)
+class PushInterval:
+    """How long clients are told to wait between two pushes.
+
+    least_seconds  0: as they like
+    busy_seconds   while the queue is full, and in proportion from a quarter on; no window is
+                   computed before what waits so long came
+    """
+
+    least_seconds: int = 0
+    busy_seconds: int = 0
+
+    def seconds(self, fullness: float) -> int:
+        busy = round(self.busy_seconds * min(fullness, 1)) if fullness >= _BUSY else 0
+        return max(self.least_seconds, busy)
 
 
 class Answer(NamedTuple):
@@ -153,7 +173,9 @@ class PushService:
         now_ms: Callable[[], int],
         forget: Callable[[str], Awaitable[None]],
         hear: Hear | None = None,
+        interval: PushInterval = PushInterval(),
     ) -> None:
+        self._interval = interval
         self._writer = writer
         self._access = access
         self._age_limits = age_limits
@@ -288,9 +310,13 @@ class PushService:
                     grpc.StatusCode.INVALID_ARGUMENT,
                     f"heartbeat: reporter.{turned.heartbeat.detail}",
                 )
-            return telemetry_pb2.PushResponse()
+            return telemetry_pb2.PushResponse(**await self._told(request, now_ms))
 
         said, ignored_fields = to_samples(request, now_ms, self._age_limits)
+        one_in = request.one_in or 1
+        if not is_rate(one_in):
+            one_in = 1
+            ignored_fields["one_in"] += 1
         samples, rejections = self._check(said, decoded.faults, now_ms)
         runs = numbered(request, samples)
         memberships, ignored = reported_memberships(request, now_ms)
@@ -307,6 +333,7 @@ class PushService:
                     lost=lost,
                     clocks=clocks_said(request, keys, now_ms),
                     origins=origins(keys),
+                    one_in=one_in,
                     size_bytes=size_bytes,
                 )
             )
@@ -329,7 +356,22 @@ class PushService:
                 )
                 for rejection in rejections
             ],
+            **await self._told(request, now_ms),
         )
+
+    async def _told(self, request: telemetry_pb2.PushRequest, now_ms: int) -> Mapping[str, Any]:
+        """What a response says of how much, and how often, the client is to report."""
+        channels = {sample.channel_id for sample in request.samples}
+        channels.update(said.channel_id for said in request.memberships)
+        return {
+            "sampling": told(
+                await self._writer.sampling.current(),
+                self._writer.keyring,
+                channels,
+                self._age_limits.oldest_day_kept(now_ms),
+            ),
+            "push_interval_seconds": self._interval.seconds(self._writer.fullness),
+        }
 
     async def _time_of(self, request: telemetry_pb2.PushRequest) -> int:
         """Unix ms. Raises ClockInDoubt, if what the request says of the time does not end that."""

@@ -8,6 +8,7 @@ answer has a place to say it in. Why this is not json_format: docs/adr/0033-a-do
 import base64
 import binascii
 import contextlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -77,11 +78,13 @@ def read_push(body: bytes) -> Decoded:
 
 def write_response(response: telemetry_pb2.PushResponse) -> bytes:
     """With the fields that are 0: a page without a library reads an `index` that is not there as
-    undefined. Ends with a line break, for who reads it on a terminal."""
-    text: str = json_format.MessageToJson(
-        response, always_print_fields_with_no_presence=True, indent=None
-    )
-    return text.encode() + b"\n"
+    undefined. What asks nothing of the client is left out. Ends with a line break, for who reads it
+    on a terminal."""
+    said = json_format.MessageToDict(response, always_print_fields_with_no_presence=True)
+    for name in ("sampling", "pushIntervalSeconds"):
+        if not said[name]:
+            del said[name]
+    return json.dumps(said).encode() + b"\n"
 
 
 def _refused(details: str) -> Refused:

@@ -58,6 +58,17 @@ async def write_lost(writing: Writing) -> None:
     )
 
 
+async def write_coarse(writing: Writing) -> None:
+    """Who recorded one message in so many while more was wanted."""
+    if not writing.batch.coarse:
+        return
+    rows = [(*key, until) for key, until in sorted(writing.batch.coarse.items())]
+    await writing.connection.execute(
+        _QUERIES["write_coarse"],
+        **arrays(rows, "channel_ids", "receiver_ids", "since_at", "one_in", "until_at"),
+    )
+
+
 async def write_wrong_times(
     connection: Connection, times: Mapping[tuple[str, str], int], now_ms: int
 ) -> None:

@@ -70,6 +70,16 @@ set first_sent_at = least(report_run.first_sent_at, excluded.first_sent_at),
         else coalesce(report_run.last_sent_at, excluded.last_sent_at) end,
     last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
 
+-- name: write_coarse
+insert into coarse_receiver (channel_id, receiver_id, since_at, one_in, until_at)
+select *
+from unnest(
+    $channel_ids::bigint[], $receiver_ids::bigint[], $since_at::bigint[], $one_in::integer[], $until_at::bigint[]
+) as n (channel_id, receiver_id, since_at, one_in, until_at)
+order by channel_id, receiver_id, since_at, one_in
+on conflict (channel_id, receiver_id, since_at, one_in) do update
+set until_at = excluded.until_at where coarse_receiver.until_at < excluded.until_at
+
 -- name: write_lost
 -- Not of who opted out or is being forgotten, as above.
 insert into lost_report (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)

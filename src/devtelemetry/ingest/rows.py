@@ -15,6 +15,7 @@ from devtelemetry.ingest.merged import CLOCKS, RECEIVERS_CLOCK
 from devtelemetry.ingest.messages import write_messages
 from devtelemetry.ingest.receipts import doubt_messages, write_receipts
 from devtelemetry.ingest.reported import (
+    write_coarse,
     write_lost,
     write_membership_reports,
     write_runs,
@@ -107,6 +108,7 @@ class RowWriter:
                 await write_membership_reports(writing)
                 await write_runs(writing)
                 await write_lost(writing)
+                await write_coarse(writing)
                 await write_types(connection, writing.learned.names, now_ms)
                 brought = await add_bytes(connection, batch.brought, now_ms)
                 # Last: its rows are those of all who write.

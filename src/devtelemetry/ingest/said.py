@@ -42,6 +42,7 @@ class Heartbeat(NamedTuple):
     app_version: str
     created_at: int
     server: str = ""
+    source: Source = Source.GRPC
 
 
 class ClockSaid(NamedTuple):

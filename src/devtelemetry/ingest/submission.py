@@ -27,6 +27,7 @@ class Submission:
     # By platform and app version, how many times were refused as they are no milliseconds.
     wrong_times: Mapping[tuple[str, str], int] = field(default_factory=dict)
     origins: Sequence[OriginSaid] = ()  # likewise
+    one_in: int = 1  # under which sampling the samples were recorded
     size_bytes: int = 0  # of the request, as it was sent
 
     @property

@@ -17,11 +17,13 @@ import structlog
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.caps import Bytes, Caps, TurnedAway, named_by, turned_away
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
+from devtelemetry.ingest.sampled import add_wanted
 from devtelemetry.ingest.submission import Submission
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import Keyring
+from devtelemetry.store.sampling import SamplingBook
 
 GROUP_SAMPLES = 10_000  # one transaction: ~0.2 s of work, so that a queue is answered in slices
 RETRY_SECONDS = 10.0  # how long a group is tried again before its clients are told to
@@ -61,6 +63,7 @@ class GroupCommit:
         caps: Caps = Caps(),  # noqa: B008 - it cannot be changed
         now_ms: Callable[[], int],
     ) -> None:
+        self.sampling = SamplingBook(database)
         self._database = database
         self._rows = RowWriter(keyring, settle_rule, caps)
         self._caps = caps
@@ -74,6 +77,19 @@ class GroupCommit:
         self._closing = False
         self._trouble: tuple[str, float] | None = None  # and when
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def keyring(self) -> Keyring:
+        """The one that rows are written with."""
+        return self._rows.keyring
+
+    @property
+    def fullness(self) -> float:
+        """Of the queue: 0 empty, 1 full."""
+        return max(
+            self._queued_samples / self._limits.samples,
+            self._queued_bytes / self._limits.size_bytes,
+        )
 
     @property
     def trouble(self) -> str | None:
@@ -179,8 +195,10 @@ class GroupCommit:
     async def _commit(self, submissions: Sequence[Submission]) -> Stored:
         batch = Batch()
         keyring = self._rows.keyring
+        sampling = await self.sampling.current()
+        unsampled = 0
         for submission in submissions:
-            batch.add_samples(keyring, submission.samples)
+            unsampled += add_wanted(batch, sampling, keyring, submission.samples, submission.one_in)
             for beat in submission.heartbeats:
                 batch.add_heartbeat(keyring, beat)
             batch.add_said_of_envelopes(keyring, submission.said_of_envelopes)
@@ -216,6 +234,7 @@ class GroupCommit:
             else:
                 self._trouble = None
                 self._bytes.told(batch.brought, stored.brought, now_ms)
+                metrics.SAMPLES_UNSAMPLED.inc(unsampled)
                 metrics.COMMIT_SECONDS.observe(time.monotonic() - started)
                 metrics.COMMIT_SAMPLES.observe(sum(s.weight for s in submissions))
                 return stored

@@ -231,6 +231,9 @@ class Figures:
     unconfirmed      messages shown apart: more than one alone is believed; of a window those of all
                      its channels but audits, comparable or not
     silent_members   likewise receivers that say that they are in, of whom nothing else is known
+    one_in           of how many messages one was to be reported; of a window the most of its
+                     channels. All counts are of those
+    estimated_messages  how many were sent; exact where `one_in` is 1
     """
 
     spreads: Spreads = NO_SPREADS
@@ -242,6 +245,8 @@ class Figures:
     reasons: tuple[LossReason, ...] = ()
     unconfirmed: int = 0
     silent_members: int = 0
+    one_in: int = 1
+    estimated_messages: int = 0
 
 
 NO_FIGURES = Figures()

@@ -54,6 +54,11 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
             f"About {words.count(unseen)} more messages reached no receiver that reports "
             "(estimated)."
         )
+    if sampled := words.sampled(
+        max((window.figures.one_in for window in windows), default=1),
+        sum(window.figures.estimated_messages for window in windows),
+    ):
+        yield Text(sampled)
     apart = words.apart(
         sum(window.figures.unconfirmed for window in windows),
         max((window.figures.silent_members for window in windows), default=0),

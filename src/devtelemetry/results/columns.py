@@ -136,6 +136,24 @@ APART = (
     ),
 )
 
+SAMPLED = (
+    Column(
+        "one_in",
+        "bigint",
+        Level.WINDOW | Level.CHANNEL,
+        json="one_in",
+        meaning="Of how many messages one was to be reported, and all counts are of these; of a "
+        "window the most of its channels. 1: all messages.",
+    ),
+    Column(
+        "estimated_messages",
+        "bigint",
+        Level.WINDOW | Level.CHANNEL,
+        json="estimated_messages",
+        meaning="How many messages were sent, estimated from those in the sample.",
+    ),
+)
+
 REASONS = Column("reasons", "jsonb", Level.WINDOW | Level.CHANNEL)
 
 # Stored of a window; a channel has them too, made of its captures when it is read.
@@ -161,6 +179,7 @@ COLUMNS = (
     CAPTURES,
     *OF_RECEIVERS,
     *APART,
+    *SAMPLED,
     REASONS,
     *UNSEEN,
 )

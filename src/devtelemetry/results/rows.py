@@ -27,7 +27,14 @@ from devtelemetry.model import (
     Spread,
     Spreads,
 )
-from devtelemetry.results.columns import APART, COLUMNS, COUNTS, OF_RECEIVERS, Level, of_level
+from devtelemetry.results.columns import (
+    APART,
+    COLUMNS,
+    COUNTS,
+    OF_RECEIVERS,
+    Level,
+    of_level,
+)
 
 OF_WINDOW = 0
 """Stands for a channel's id in the groups of the window itself"""
@@ -136,6 +143,9 @@ def _of_receivers(row: Row) -> dict[str, Any]:
     return {
         **{column.name: row[column.name] for column in OF_RECEIVERS},
         **{column.name: row[column.name] or 0 for column in APART},
+        # Before they were kept, all messages were to be reported.
+        "one_in": row["one_in"] or 1,
+        "estimated_messages": row["estimated_messages"] or row["messages"],
         "reasons": reasons,
     }
 

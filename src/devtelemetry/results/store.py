@@ -6,7 +6,7 @@ from operator import itemgetter
 from typing import Any
 
 from devtelemetry.model import WindowReliability
-from devtelemetry.results.columns import APART, RELIABILITY, SQL, UNSEEN, Level, of_level
+from devtelemetry.results.columns import APART, RELIABILITY, SAMPLED, SQL, UNSEEN, Level, of_level
 from devtelemetry.results.rows import CHANNEL_ROW, GROUP_ROW, Computed, Row
 from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import queries
@@ -35,7 +35,7 @@ async def store(connection: Connection, window: WindowReliability, found: Comput
         **found.window,
         **asdict(window.counts),
         **{column.name: getattr(window, column.name) for column in (RELIABILITY, *UNSEEN)},
-        **{column.name: getattr(window.figures, column.name) for column in APART},
+        **{column.name: getattr(window.figures, column.name) for column in (*APART, *SAMPLED)},
     }
     before = await connection.fetchrow(_QUERIES["window"], **key)
     has_changed = [

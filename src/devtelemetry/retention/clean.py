@@ -114,6 +114,8 @@ async def clean(
         await connection.execute(
             _QUERIES["delete_opt_outs"], before_ms=unix_ms(now()) - limits.retention_ms
         )
+        for name in ("delete_sampling_rules", "delete_coarse_receivers"):
+            await connection.execute(_QUERIES[name], before_ms=day_start_ms(oldest_day))
         await connection.execute(_QUERIES["delete_bytes"], before_ms=unix_ms(now()) - 2 * DAY_MS)
     metrics.DAYS_DROPPED.inc(len(dropped))
     for day in dropped:

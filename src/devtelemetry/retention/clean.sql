@@ -87,6 +87,17 @@ on conflict do nothing
 -- name: delete_opt_outs
 delete from opt_out where forgotten_at < $before_ms::bigint
 
+-- name: delete_sampling_rules
+-- Those that another one of their channel took the place of before the first day that is kept.
+delete from sampling_rule r
+where exists (
+    select from sampling_rule later
+    where later.channel_id = r.channel_id and later.from_at > r.from_at and later.from_at <= $before_ms::bigint
+)
+
+-- name: delete_coarse_receivers
+delete from coarse_receiver where until_at < $before_ms::bigint
+
 -- name: delete_bytes
 delete from installation_bytes where day_start < $before_ms::bigint
 
@@ -111,6 +122,9 @@ with reports as (
 ),
 kinds as (
     delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
+),
+coarse as (
+    delete from coarse_receiver where receiver_id = any ($receiver_ids::bigint[])
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
 

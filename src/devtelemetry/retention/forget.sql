@@ -115,6 +115,9 @@ with reports as (
 ),
 kinds as (
     delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
+),
+coarse as (
+    delete from coarse_receiver where receiver_id = any ($receiver_ids::bigint[])
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
 

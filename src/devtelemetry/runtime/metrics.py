@@ -45,6 +45,11 @@ SAMPLES_DROPPED = Counter(
     "Samples accepted and not stored: who sent them opted out or is being forgotten.",
     registry=REGISTRY,
 )
+SAMPLES_UNSAMPLED = Counter(
+    "devtelemetry_samples_unsampled_total",
+    "Samples accepted and not stored: their messages are not in the sample that clients were told.",
+    registry=REGISTRY,
+)
 SAMPLES_REJECTED = Counter(
     "devtelemetry_samples_rejected_total",
     "Samples refused, by reason.",

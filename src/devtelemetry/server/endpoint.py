@@ -14,7 +14,13 @@ from devtelemetry.retention.forget import forget_installation
 from devtelemetry.runtime.clock import Hear
 from devtelemetry.runtime.hosts import is_loopback
 from devtelemetry.runtime.rates import RateLimit
-from devtelemetry.server.wiring import age_limits, caps, queue_limits, settle_rule
+from devtelemetry.server.wiring import (
+    age_limits,
+    caps,
+    push_interval,
+    queue_limits,
+    settle_rule,
+)
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
@@ -73,6 +79,7 @@ async def ingest_endpoint(
         now_ms=now_ms,
         hear=hear,
         forget=forget,
+        interval=push_interval(settings),
     )
     server, health = make_server(
         service,

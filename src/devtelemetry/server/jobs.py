@@ -20,7 +20,14 @@ from devtelemetry.model.errors import ClockInDoubt, ConfigurationError, Database
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
 from devtelemetry.runtime import metrics
-from devtelemetry.server.wiring import age_limits, aggregate_rules, published_series, remote_write
+from devtelemetry.sampling.decide import decide
+from devtelemetry.server.wiring import (
+    age_limits,
+    aggregate_rules,
+    published_series,
+    remote_write,
+    sampling_wish,
+)
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.locks import watch_locks
@@ -63,6 +70,9 @@ async def running_jobs(
         async with database.acquire() as connection:
             await watch_locks(connection)
 
+    async def sample() -> None:
+        await decide(database, sampling_wish(settings), now=now)
+
     async def make_days() -> None:
         await make_days_ahead(database, limits, now=now)
 
@@ -70,6 +80,7 @@ async def running_jobs(
         ("make_days", make_days, CLEAN_INTERVAL),
         ("aggregate", aggregate, settings.job_interval),
         ("clean", sweep, CLEAN_INTERVAL),
+        ("sample", sample, settings.job_interval),
         ("locks", locks, LOCKS_INTERVAL),
     ]
     async with contextlib.AsyncExitStack() as stack:

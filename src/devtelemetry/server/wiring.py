@@ -11,6 +11,7 @@ from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.api.access import Access
 from devtelemetry.ingest.caps import Caps
 from devtelemetry.ingest.check import AgeLimits
+from devtelemetry.ingest.push import PushInterval
 from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.writer import QueueLimits
 from devtelemetry.model import Source
@@ -18,6 +19,7 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.publish.publisher import PublishedSeries
 from devtelemetry.publish.remote_write import RemoteWrite
 from devtelemetry.runtime.hosts import KnownHosts, is_loopback
+from devtelemetry.sampling.decide import Wish
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.clock import AgreedClock
 from devtelemetry.store.database import Database
@@ -93,6 +95,21 @@ def caps(settings: Settings) -> Caps:
         settings.installation_types,
         settings.installation_bytes,
     )
+
+
+def push_interval(settings: Settings) -> PushInterval:
+    """How long clients are told to wait between two pushes."""
+    lateness = min(timeframe.allowed_lateness for timeframe in settings.timeframes)
+    return PushInterval(
+        settings.push_interval // timedelta(seconds=1), lateness // timedelta(seconds=2)
+    )
+
+
+def sampling_wish(settings: Settings) -> Wish:
+    """Of how many messages clients are to report one."""
+    said = settings.sampling
+    one_in = 1 if said == "off" else None if said == "auto" else int(said)
+    return Wish(one_in, settings.sampling_width, settings.sampling_notice, settings.membership)
 
 
 def remote_write(settings: Settings) -> RemoteWrite:

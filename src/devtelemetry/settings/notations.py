@@ -26,6 +26,7 @@ from devtelemetry.model import (
     parse_timeframe,
     write_duration,
 )
+from devtelemetry.v1.sampling import MOST_ONE_IN, is_rate
 
 LONGEST = timedelta(days=3650)
 """Ten years: dates that are computed with it stay in the calendar"""
@@ -168,6 +169,22 @@ def _one_of(values: Iterable[str], refused: str = "is not known") -> Notation:
     return Notation("|".join(values), " or ".join(values), refused)
 
 
+def _parse_sampling(value: object) -> str | int:
+    if value in ("off", "auto"):
+        return str(value)
+    one_in = int(value) if isinstance(value, str) and re.fullmatch(r"\d{1,7}", value) else value
+    if not isinstance(one_in, int) or isinstance(one_in, bool) or not is_rate(one_in):
+        raise ValueError("is none of these")
+    return one_in
+
+
+SamplingWish: TypeAlias = Annotated[
+    str | int,
+    PlainValidator(_parse_sampling),
+    Notation(
+        "off|auto|NUMBER", f"off, auto, or a power of two up to {MOST_ONE_IN}", "is none of these"
+    ),
+]
 Duration: TypeAlias = Annotated[
     timedelta,
     BeforeValidator(parse_duration),

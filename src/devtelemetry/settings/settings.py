@@ -42,6 +42,7 @@ from devtelemetry.settings.notations import (
     Names,
     Origins,
     Rate,
+    SamplingWish,
     Share,
     Size,
     StoreUrl,
@@ -50,6 +51,9 @@ from devtelemetry.settings.notations import (
     WholeNumber,
     written,
 )
+
+_ON_THE_WAY = timedelta(minutes=5)
+"""What a push may take beyond the time that clients are told to wait"""
 
 
 def default_data_dir() -> Path:
@@ -195,6 +199,32 @@ class Settings(BaseSettings):
         ge=timedelta(seconds=1),
         le=LONGEST,
         description="How often the scheduler looks for windows to compute and days to clean.",
+    )
+    sampling: SamplingWish = Field(
+        "off",
+        description="Of how many messages clients report one, the same one at all receivers. auto: "
+        "of each channel as few as keep the interval of a day within `sampling_width`. It saves "
+        "work where there are very many messages; docs/algorithm.md says what figures then mean.",
+    )
+    sampling_width: Share = Field(
+        0.005,
+        description="How wide the interval of a day's delivery ratio may be, of a channel and of "
+        "all, where `sampling` is auto.",
+    )
+    sampling_notice: Duration = Field(
+        timedelta(hours=24),
+        ge=timedelta(minutes=5),
+        le=LONGEST,
+        description="How long before it holds clients are told of a change of the sampling. Who "
+        "hears of it later does not count until then, if more was wanted.",
+    )
+    push_interval: Duration = Field(
+        timedelta(0),
+        ge=timedelta(0),
+        le=timedelta(hours=12),
+        description="How long clients are to wait between two pushes, to spare phones and this "
+        "server; 0s: as they like. Windows are first computed later than that after their end. "
+        "While the server is busy it tells them to wait longer.",
     )
     unmeasured_channels: Annotated[Globs, DefaultText("none")] = Field(
         (),
@@ -374,8 +404,18 @@ class Settings(BaseSettings):
                 f"{given}: {getattr(self, given)} is given without {missing}; allowed: both or none"
             )
         # Frozen for everyone else: the override belongs to the value.
+        # Who is told to wait is not silent.
+        waited = self.push_interval + _ON_THE_WAY if self.push_interval else timedelta(0)
         self.__dict__["timeframes"] = tuple(
-            parse_timeframe(one.name, self.allowed_lateness.get(one.name, one.allowed_lateness))
+            parse_timeframe(
+                one.name,
+                max(waited, self.allowed_lateness.get(one.name, one.allowed_lateness)),
+            )
             for one in self.timeframes
         )
+        if self.sampling == "auto" and "1d" not in {one.name for one in self.timeframes}:
+            raise ConfigurationError(
+                "sampling: auto goes by windows of a day; allowed: auto where 1d is one of the "
+                "timeframes"
+            )
         return self

@@ -257,6 +257,7 @@ class _App:
         while True:
             status = self._file.status()
             stored = status.waiting + status.acknowledged + status.set_aside + status.dropped
+            stored += sum(status.not_in_sample.values())
             if stored >= self._recorded:
                 return
             if time.monotonic() > deadline:

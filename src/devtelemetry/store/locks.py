@@ -29,6 +29,7 @@ class Lock(IntEnum):
     FORGET = 8  # one server deletes what a forgotten receiver reported
     PUBLISH = 9  # one server sends windows to the store of time series
     RULES = 10  # shared by all who compute by the same rules; exclusive for who sets them
+    SAMPLING = 11  # one server makes rules of sampling
 
 
 async def watch_locks(connection: Connection) -> None:

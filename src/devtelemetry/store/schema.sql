@@ -18,7 +18,16 @@ create table deployment (
     singleton         boolean primary key default true check (singleton),
     id_key            bytea   not null check (length(id_key) = 32),  -- key of every *_id; lose it and no id matches any more
     ingest_epoch      bigint  not null default 0,  -- goes up when rows that ingest may hold in memory were changed by another job
-    publishing_since  timestamptz                  -- when remote write was first on; NULL: it never was
+    publishing_since  timestamptz,                 -- when remote write was first on; NULL: it never was
+    sampling_salt     bytea   not null default uuid_send(gen_random_uuid())  -- by it clients tell which messages are in a sample
+);
+
+-- Of which messages clients are to report: one in so many. Made ahead of from_at, and never changed.
+create table sampling_rule (
+    channel_id  bigint  not null,  -- 0: every channel that has no rule of its own
+    from_at     bigint  not null,  -- Unix ms, of sent_at, from which on it holds
+    one_in      integer not null,  -- a power of two; 1: all messages
+    primary key (channel_id, from_at)
 );
 
 -- By which rules windows are computed, by whoever holds the lock RULES. One row.
@@ -274,6 +283,17 @@ create table lost_report (
     primary key (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
 );
 
+-- Receivers that recorded one message in so many while more was wanted, since they had not heard of it. They do not count
+-- in windows of that time.
+create table coarse_receiver (
+    channel_id   bigint  not null,
+    receiver_id  bigint  not null,
+    since_at     bigint  not null,  -- from_at of the rule they had not heard of
+    one_in       integer not null,
+    until_at     bigint  not null,  -- sent_at of the last sample that they recorded so
+    primary key (channel_id, receiver_id, since_at, one_in)
+);
+
 -- Runs that touch or overlap, since pushes come in any order: an island. Between two islands reports are missing.
 create view report_island as
 select
@@ -405,6 +425,8 @@ create table reliability_window (
     reasons           jsonb,                      -- why pairs are missing: [class, reason, pairs], most first; the rest: nulls
     unconfirmed       bigint           not null,  -- messages shown apart, in no count: one alone says too many
     silent_members    bigint           not null,  -- receivers shown apart, likewise: of whom nothing else is known
+    one_in            bigint,                     -- of how many messages one was wanted; the most of its channels
+    estimated_messages  bigint,                   -- how many there were, of which `messages` are a sample
     primary key (timeframe, window_start, membership)
 );
 create index reliability_window_unpublished on reliability_window (membership, window_end)
@@ -449,6 +471,8 @@ create table reliability_channel (
     reasons           jsonb,
     unconfirmed       bigint      not null,
     silent_members    bigint      not null,
+    one_in            bigint,
+    estimated_messages  bigint,
     primary key (timeframe, window_start, membership, channel_id)
 );
 create index reliability_channel_history on reliability_channel (channel_id, timeframe, window_start);

@@ -8,7 +8,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import queries
 from devtelemetry.store.states import FIRST_SAID_AT
-from devtelemetry.transfer.write import membership_line, run_line, sample_line
+from devtelemetry.transfer.write import membership_line, rule_line, run_line, sample_line
 
 CURSOR_ROWS = 5_000
 
@@ -28,9 +28,10 @@ async def export_samples(
     receivers: Sequence[int] | None = None,
     said_between: tuple[int, int] | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """All samples, or those of these receivers, some thousand lines at a time, by event time, then
-    the runs of numbers, what is said to be lost, and the memberships that were reported: one state
-    of the database.
+    """What there is, some thousand lines at a time; one state of the database.
+
+    The rules of sampling; all samples, or those of these receivers, by event time; the runs of
+    numbers; what is said to be lost; and the memberships that were reported.
 
     said_between  only what was taken then first: Unix ms, half-open; numbers tell no such time
 
@@ -38,6 +39,10 @@ async def export_samples(
     """
     async with repaired_snapshot(database) as connection:
         since_ms, before_ms = said_between or (None, None)
+        # First: whoever reads the samples must know which there should be.
+        rules = await connection.fetch(_QUERIES["rules"])
+        if rules:
+            yield b"".join(map(rule_line, rules))
         for query, as_line, is_dated in _EXPORTED:
             if said_between is not None and not is_dated:
                 continue

@@ -12,6 +12,7 @@ import orjson
 
 from devtelemetry.ingest.check import MAX_SEQUENCE, is_milliseconds, is_reason
 from devtelemetry.model import Outcome, ReportRun, SentAtClock, Source, Via
+from devtelemetry.v1.sampling import MOST_ONE_IN, is_rate
 
 _GREATEST_SIZE = 2**32 - 1  # the wire's uint32
 _Named = TypeVar("_Named", bound=IntEnum)
@@ -56,6 +57,12 @@ def _time(value: object) -> int:
 def sequence(value: object) -> int:
     if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
         raise BadLine(f"{show(value)} is no number of a sample; allowed: 1 to {MAX_SEQUENCE}")
+    return value
+
+
+def one_in(value: object) -> int:
+    if type(value) is not int or not is_rate(value):
+        raise BadLine(f"{show(value)}; allowed: a power of two up to {MOST_ONE_IN}")
     return value
 
 
@@ -141,6 +148,14 @@ FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "sentAtClock": ("sent_at_clock", _named(SentAtClock)),
     "server": ("server", _text),
 }
+# Of a line that says of how many messages clients were to report one, from when on.
+RULE_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
+    "samplingSalt": ("salt", _bytes),
+    "oneIn": ("one_in", one_in),
+    "from": ("from_ms", _time),
+    "channelId": ("channel_id", _text),
+}
+RULE_REQUIRED = ("samplingSalt", "oneIn", "from")
 # Of a line that says which numbers of an installation's samples arrived, or are lost.
 RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "installationId": ("installation_id", _text),
@@ -164,4 +179,7 @@ MEMBERSHIP_REQUIRED = ("channelId", "receiverPublicKey")
 RUN_REQUIRED = ("installationId", "firstSequence", "lastSequence")
 REQUIRED = ("channelId", "receiverPublicKey", "sentAt", "createdAt")
 NAMES = {attribute: name for name, (attribute, _) in FIELDS.items()}
-SPELLINGS = {name.lower(): name for name in (*FIELDS, *RUN_FIELDS, *MEMBERSHIP_FIELDS, "sequence")}
+SPELLINGS = {
+    name.lower(): name
+    for name in (*FIELDS, *RUN_FIELDS, *MEMBERSHIP_FIELDS, *RULE_FIELDS, "sequence")
+}

@@ -3,22 +3,28 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
+from devtelemetry.ingest.sampled import add_wanted
 from devtelemetry.ingest.typed import NEVER
+from devtelemetry.model import Sample
 from devtelemetry.model.errors import DatabaseAway, Unavailable
+from devtelemetry.model.sampling import Change, Sampling
 from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.repair import rewriting
+from devtelemetry.store.sampling import OF_ALL, adopt_rule, read_sampling
 from devtelemetry.store.sql import queries
 from devtelemetry.transfer.fields import BadLine, show
 from devtelemetry.transfer.files import MAX_LINE_BYTES, TransferError
-from devtelemetry.transfer.parse import Line, is_json, parse_line
+from devtelemetry.transfer.parse import Line, Rule, is_json, parse_line
 
 BATCH_SAMPLES = 5_000  # lines of one transaction
 RETRY_SECONDS = 60.0  # how long a batch is tried again: a database that restarts is back by then
@@ -66,11 +72,20 @@ async def import_samples(
     reader = _Reader(iter(lines), limits, on_rejected, on_note)
     rows = RowWriter(await database.keyring(knows_pseudonyms=True), settle_rule)
     total = Imported()
-    forgotten = 0
+    forgotten = unsampled = 0
+    sampling: Sampling | None = None
     async with _Session(database, on_note) as session:
         while lines_read := reader.batch():
             batch = Batch()
-            batch.add_samples(rows.keyring, [said.sample for said in lines_read if said.sample])
+            rules = [said.rule for said in lines_read if said.rule]
+            if rules or sampling is None:
+                sampling = await session.sampling(rules, rows.keyring)
+            by_rate = defaultdict[int, list[Sample]](list)
+            for said in lines_read:
+                if said.sample:
+                    by_rate[said.one_in].append(said.sample)
+            for one_in, samples in by_rate.items():
+                unsampled += add_wanted(batch, sampling, rows.keyring, samples, one_in)
             batch.add_memberships(
                 rows.keyring, [one for said in lines_read for one in said.memberships]
             )
@@ -87,6 +102,8 @@ async def import_samples(
                 on_note(f"{dropped} lines without createdAt are of messages that no sample reports")
                 total.imported -= dropped
                 reader.rejected += dropped
+    if unsampled:
+        on_note(f"{unsampled} lines are of messages that are not in the sample of their time")
     if forgotten:
         on_note(f"{forgotten} lines are of who opted out or is being forgotten")
     total.rejected = reader.rejected + forgotten
@@ -126,6 +143,19 @@ class _Session:
                 await self._leave()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
+
+    async def sampling(self, rules: Sequence[Rule], keyring: Keyring) -> Sampling:
+        """The rules of this deployment, with those of the file, if both choose alike."""
+        connection = self._connection or await self._join()
+        for rule in rules:
+            channel_id = keyring.channel(rule.channel_id) if rule.channel_id else OF_ALL
+            change = Change(rule.from_ms, rule.one_in)
+            if not await adopt_rule(connection, rule.salt, channel_id, change):
+                raise TransferError(
+                    "samplingSalt: the file has a sample of the messages and this database another "
+                    "one; allowed: a database without rules of sampling, or with the same salt"
+                )
+        return await read_sampling(connection)
 
     async def drop_unreported(self) -> int:
         """Takes out the authors of messages that nobody reports: they are nothing.

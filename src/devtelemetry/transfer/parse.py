@@ -21,10 +21,13 @@ from devtelemetry.transfer.fields import (
     MEMBERSHIP_REQUIRED,
     NAMES,
     REQUIRED,
+    RULE_FIELDS,
+    RULE_REQUIRED,
     RUN_FIELDS,
     RUN_REQUIRED,
     SPELLINGS,
     BadLine,
+    one_in,
     sequence,
     show,
 )
@@ -33,14 +36,31 @@ _OF_AGE = (Reason.TOO_OLD, Reason.IN_THE_FUTURE)
 PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
 
 
+class Rule(NamedTuple):
+    """Of how many messages clients were to report one.
+
+    channel_id  as clients send it; empty: every channel that has no rule of its own
+    """
+
+    salt: bytes
+    one_in: int
+    from_ms: int
+    channel_id: str = ""
+
+
 class Line(NamedTuple):
     """What one line says: a sample, perhaps with its number, a run of numbers that arrived or are
-    lost, or once or twice something of a membership."""
+    lost, once or twice something of a membership, or a rule of sampling.
+
+    one_in  of how many messages who recorded the sample took one
+    """
 
     sample: Sample | None = None
     run: ReportRun | None = None
     lost: LostReports | None = None
     memberships: tuple[ReportedMembership, ...] = ()
+    one_in: int = 1
+    rule: Rule | None = None
 
 
 def parse_line(
@@ -62,7 +82,10 @@ def parse_line(
         return _parse_run(values, on_unknown)
     if "joinedSaidAt" in values or "leftSaidAt" in values:
         return Line(memberships=_parse_memberships(values, on_unknown))
+    if "samplingSalt" in values:
+        return Line(rule=Rule(**_said(values, RULE_FIELDS, RULE_REQUIRED, on_unknown)))
     number = _parse("sequence", values.pop("sequence"), sequence) if "sequence" in values else 0
+    rate = _parse("oneIn", values.pop("oneIn"), one_in) if "oneIn" in values else 1
     said = _said(values, FIELDS, REQUIRED, on_unknown)
     if said.get("outcome") is Outcome.UNREADABLE:
         said.setdefault("message_id", "")  # then its envelope names it
@@ -91,7 +114,7 @@ def parse_line(
         sample = sample._replace(sent_at=sample.received_at, sent_at_clock=SentAtClock.RECEIVER)
         refusal = check(sample, limits, age_judged_at)
     if refusal is None or (refusal.reason in _OF_AGE and _was_exported(sample)):
-        return Line(sample, run)
+        return Line(sample, run, one_in=rate)
     attribute, _, why = refusal.detail.partition(":")
     raise BadLine(
         f"{NAMES.get(attribute, attribute)}:{why} ({refusal.reason.label})",

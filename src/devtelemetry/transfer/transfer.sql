@@ -54,7 +54,13 @@ select
     m.external_id as message, m.envelope_id, m.topics, m.message_size,
     c.external_id as channel,
     r.receiver_id, v.owner_id, v.installation_id, v.platform, v.app_version, v.server,
-    k.source, k.message_type
+    k.source, k.message_type,
+    (
+        select max(one_in)
+        from coarse_receiver x
+        where x.channel_id = r.channel_id and x.receiver_id = r.receiver_id
+          and r.sent_at >= x.since_at and r.sent_at <= x.until_at
+    ) as one_in
 from told r
 join message m on m.channel_id = r.channel_id and m.message_id = r.message_id
 join channel c on c.channel_id = r.channel_id
@@ -64,6 +70,15 @@ where (r.created_at is not null or r.outcome = 0 or not m.went_out)
   and ($receiver_ids::bigint[] is null or r.receiver_id = any ($receiver_ids::bigint[]))
   and ($since_ms::bigint is null or r.first_said_at >= $since_ms::bigint and r.first_said_at < $before_ms::bigint)
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.outcome
+
+-- name: rules
+-- Of how many messages clients were to report one.
+select d.sampling_salt, r.one_in, r.from_at, c.external_id as channel
+from sampling_rule r
+cross join deployment d
+left join channel c on c.channel_id = r.channel_id
+where r.channel_id = 0 or c.channel_id is not null
+order by r.channel_id <> 0, r.channel_id, r.from_at
 
 -- name: islands
 -- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.

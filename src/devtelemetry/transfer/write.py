@@ -51,8 +51,20 @@ def sample_line(row: Mapping[str, Any]) -> bytes:
         values["via"] = Via(row["via"]).name.lower()
     if row["clock"] in _CLOCKS:
         values["sentAtClock"] = _CLOCKS[row["clock"]]
+    if row["one_in"]:
+        values["oneIn"] = row["one_in"]
     if row["source"] != Source.GRPC:
         values["source"] = row["source"]
+    return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def rule_line(row: Mapping[str, Any]) -> bytes:
+    values = {
+        "samplingSalt": base64.b64encode(row["sampling_salt"]).decode(),
+        "oneIn": row["one_in"],
+        "from": row["from_at"],
+        **({"channelId": row["channel"]} if row["channel"] else {}),
+    }
     return orjson.dumps(values, option=orjson.OPT_APPEND_NEWLINE)
 
 

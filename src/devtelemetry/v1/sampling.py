@@ -1,4 +1,4 @@
-"""Which messages are in a sample: a client and a server decide it alike (proto/…/telemetry.proto)."""
+"""Which messages are in a sample: clients and servers decide it alike. Source: the proto."""
 
 from hashlib import blake2b
 

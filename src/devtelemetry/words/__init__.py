@@ -10,7 +10,7 @@ texts    what clients sent
 tables   tables of a terminal; imported by itself, since it needs rich
 """
 
-from devtelemetry.words.apart import apart, failed
+from devtelemetry.words.apart import apart, failed, sampled
 from devtelemetry.words.losses import LOSS_CLASSES, WAYS, losses, losses_of, ways, ways_of
 from devtelemetry.words.names import (
     DIMENSIONS,
@@ -68,6 +68,7 @@ __all__ = [
     "mean",
     "percent",
     "points",
+    "sampled",
     "short_count",
     "shorten",
     "side",

@@ -22,6 +22,16 @@ def apart(unconfirmed: int, silent_members: int) -> str:
     return f"Not counted: {', and '.join(said)}." if said else ""
 
 
+def sampled(one_in: int, estimated_messages: int) -> str:
+    """A sentence of the messages that clients were not to report; empty where there are none."""
+    if one_in == 1:
+        return ""
+    return (
+        f"Clients report a sample, one message in {count(one_in)} where it is smallest: all counts "
+        f"are of it. About {count(estimated_messages)} messages were sent."
+    )
+
+
 def failed(timeframe: str, start: datetime, failures: int, error: str) -> str:
     """A sentence of a window that could not be computed."""
     times = "once" if failures == 1 else f"{failures} times"

@@ -117,6 +117,11 @@ def _middle_facts(window: WindowReliability) -> list[Fact]:
             Fact("Sample coverage", words.percent(window.sample_coverage), "estimated",
                  "sample coverage")
         )  # fmt: skip
+    if figures.one_in > 1:
+        facts.append(
+            Fact("Reported", f"1 in {words.count(figures.one_in)}",
+                 f"of ≈ {words.count(figures.estimated_messages)} messages", "one in")
+        )  # fmt: skip
     if figures.unconfirmed:
         facts.append(
             Fact("Unconfirmed", words.count(figures.unconfirmed), "messages, not counted",
