@@ -316,9 +316,17 @@ def test_beyond_loopback_nothing_starts_without_tokens_and_tls(
     assert refused.returncode == 1
     assert "token create" in error_line(refused.stderr)
 
+    for wrong in (f"--tls-key={certificate}", "--tls-key=/nowhere"):
+        refused = run("serve", where, *open_to_all, *tls, wrong, check=False)
+        assert refused.returncode == 1
+        assert "tls_cert, tls_key: " in error_line(refused.stderr)
+    # As some editors save a file.
+    for file in (certificate, key):
+        file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+
     token = in_process("token", "create", "app", where).out.split()[-1]
     with ServerProcess(tmp_path / "data", where, *tls, grpc_listen="0.0.0.0:0") as server:
-        credentials = grpc.ssl_channel_credentials(certificate.read_bytes())
+        credentials = grpc.ssl_channel_credentials(certificate.read_bytes()[3:])
         port = server.grpc.rpartition(":")[2]
         with grpc.secure_channel(f"localhost:{port}", credentials) as channel:
             push: Any = channel.unary_unary(PUSH)

@@ -1,5 +1,6 @@
 """One ingest process: a group commit, and a gRPC server in front of it."""
 
+import codecs
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -104,12 +105,12 @@ def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
     try:
         if settings.tls_cert is None or settings.tls_key is None:
             return server.add_insecure_port(address)
-        credentials = grpc.ssl_server_credentials(
-            [(settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())]
+        key, chain = (
+            # As OpenSSL reads them, by which HTTP does.
+            path.read_bytes().removeprefix(codecs.BOM_UTF8)
+            for path in (settings.tls_key, settings.tls_cert)
         )
-        return server.add_secure_port(address, credentials)
-    except OSError as error:
-        raise ConfigurationError(f"tls_cert, tls_key: {error}") from error
+        return server.add_secure_port(address, grpc.ssl_server_credentials([(key, chain)]))
     except RuntimeError as error:
         raise ConfigurationError(
             f"grpc_listen: cannot listen on {address}: is another program listening there?"

@@ -5,6 +5,7 @@ import contextlib
 import resource
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import AsyncIterator, Mapping
 
@@ -60,8 +61,9 @@ async def serve(settings: Settings) -> None:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
             loop.add_signal_handler(number, stop.set)
 
+    # Before a database is started or migrated, which may take long.
+    _check_tls(settings)
     for name, listen in _places(settings).items():
-        # Before a database is started or migrated, which may take long.
         _socket(listen, name).close()
 
     # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
@@ -131,6 +133,23 @@ async def serve(settings: Settings) -> None:
 
 def _places(settings: Settings) -> Mapping[str, Listen]:
     return {"grpc_listen": settings.grpc_listen, "http_listen": settings.http_listen}
+
+
+def _check_tls(settings: Settings) -> None:
+    """Raises ConfigurationError if the files of TLS are not what they should be."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    try:
+        # A password would be asked for at the terminal.
+        context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
+    except ssl.SSLError as error:
+        raise ConfigurationError(
+            f"tls_cert, tls_key: {settings.tls_cert} and {settings.tls_key} are no certificate "
+            f"with its key ({error.reason or 'no PEM'}); allowed: PEM, the key without a password"
+        ) from error
+    except OSError as error:
+        raise ConfigurationError(f"tls_cert, tls_key: {error.strerror}") from error
 
 
 def _take_descriptors() -> None:
