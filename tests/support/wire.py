@@ -22,6 +22,7 @@ class Wire:
     """
 
     def __init__(self, address: str, service: PushService) -> None:
+        self.address = address
         self.service = service
         self.channel = grpc.aio.insecure_channel(address)
         self._push: Any = self.channel.unary_unary(
