@@ -9,6 +9,7 @@ import pytest
 from devtelemetry.client import Timing, blind_channel, blind_envelope, blind_message, pseudonym
 from devtelemetry.client.blind import short_id
 from devtelemetry.ingest import check
+from devtelemetry.v1.sampling import is_in_sample
 
 PAGE = (Path(__file__).parents[1] / "docs" / "integrate.md").read_text(encoding="utf-8")
 SECRET = bytes(range(32))
@@ -95,3 +96,18 @@ def test_a_limit_is_the_programs(told: str) -> None:
 def test_the_times_that_the_page_has_in_words_are_the_librarys() -> None:
     assert (Timing().batch, Timing().heartbeat, Timing().rare_retry) == (60.0, 1800.0, 1800.0)
     assert check.AgeLimits().clock_skew_ms == 3_600_000
+
+
+def test_the_sample_of_the_page_is_the_programs() -> None:
+    said = re.search(
+        r"With the salt `(\w+)`.*?`(general)`.*?in 2 are (.*?),\s+one in 4", PAGE, re.S
+    )
+    assert said is not None
+    salt = bytes.fromhex(said[1])
+    ids = [f"m{number}" for number in range(1, 9)]
+    for one_in, named in ((2, said[3]), (4, "`m4` and `m6`"), (8, "`m4`")):
+        assert f"one in {one_in}" in PAGE
+        of_page = re.findall(r"`(m\d)`", named)
+        assert [one for one in ids if is_in_sample(one_in, salt, said[2], one)] == of_page
+    digest = blake2b(salt + b"general\0m4", digest_size=8).hexdigest()
+    assert f"`0x{digest}`" in PAGE
