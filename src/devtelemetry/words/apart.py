@@ -27,8 +27,8 @@ def sampled(one_in: int, estimated_messages: int) -> str:
     if one_in == 1:
         return ""
     return (
-        f"Clients report a sample, one message in {count(one_in)} where it is smallest: all counts "
-        f"are of it. About {count(estimated_messages)} messages were sent."
+        f"Clients report a sample of the messages, down to one in {count(one_in)}; all counts are "
+        f"of it. About {count(estimated_messages)} messages were sent."
     )
 
 
