@@ -42,12 +42,18 @@ def url(authority: trustme.CA) -> Iterator[str]:
 
 
 def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
-    url: str, authority: trustme.CA, tmp_path: Path
+    url: str, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     named = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(named)
     with pytest.raises(NoFigures, match="certificate"):
         fetch_report(url, "1h", "a", "b")
     assert fetch_report(url, "1h", "a", "b", tls_ca=named)["windows"] == []
+    for name in ("http_proxy", "https_proxy"):  # they do not reach this machine
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert fetch_report(url, "1h", "a", "b", tls_ca=named)["windows"] == []
+    named.write_text("")
+    with pytest.raises(NoFigures, match="allowed: PEM"):
+        fetch_report(url, "1h", "a", "b", tls_ca=named)
     with pytest.raises(NoFigures, match="No such file"):
         fetch_report(url, "1h", "a", "b", tls_ca=tmp_path / "none.pem")

@@ -9,12 +9,30 @@ from pathlib import Path
 from typing import Any
 
 from devtelemetry.model.errors import DevTelemetryError
+from devtelemetry.runtime.hosts import is_loopback
 
 TIMEOUT_SECONDS = 30.0
 
 
 class NoFigures(DevTelemetryError):
     """The server did not give its figures; the text says why."""
+
+
+def check_address(url: str) -> None:
+    """Raises NoFigures if no server can be there."""
+    if not url.startswith(("http://", "https://")):
+        raise NoFigures(f"{url} is no address of a server; allowed: http://HOST:PORT")
+
+
+def trust(tls_ca: Path | None) -> ssl.SSLContext | None:
+    """None: the system's authorities. Raises NoFigures if the file holds none."""
+    if tls_ca is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=tls_ca)
+    except OSError as error:
+        why = "no PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise NoFigures(f"{tls_ca}: {why}; allowed: PEM with authorities to trust") from error
 
 
 def fetch_report(
@@ -39,15 +57,17 @@ def fetch_report(
     asked = {"timeframe": timeframe, "from": start, "to": end, "channel": channel}
     query = urllib.parse.urlencode({k: text for k, text in asked.items() if text is not None})
     address = f"{url.rstrip('/')}/api/v1/reliability?{query}"
-    if not address.startswith(("http://", "https://")):
-        raise NoFigures(f"{url} is no address of a server; allowed: http://HOST:PORT")
+    check_address(url)
+    context = trust(tls_ca)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked above
+    handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
+    if is_loopback(urllib.parse.urlsplit(url).hostname or ""):
+        # From a proxy that the environment names this machine cannot be reached.
+        handlers.append(urllib.request.ProxyHandler({}))
+    opener = urllib.request.build_opener(*handlers)
     try:
-        context = None if tls_ca is None else ssl.create_default_context(cafile=tls_ca)
-        with urllib.request.urlopen(  # noqa: S310
-            request, timeout=TIMEOUT_SECONDS, context=context
-        ) as response:
+        with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             document: dict[str, Any] = json.load(response)
     except urllib.error.HTTPError as error:
         raise NoFigures(f"{url} answered {error.code} {error.reason}") from error

@@ -150,8 +150,12 @@ def simulate(
 ) -> None:
     """Run a network of messengers with known losses against a server."""
     from devtelemetry.simulator import simulate as room
+    from devtelemetry.simulator.fetch import check_address, trust
     from devtelemetry.simulator.node import Target
 
+    trust(tls_ca)
+    if compare is not None:
+        check_address(compare)
     given = {name for name in (*_WORLDS_OWN, *_AUDITS_OWN) if is_given(context, name)}
     if audit:
         _refuse(given.intersection(_WORLDS_OWN), "not with --audit, which injects what it needs")
