@@ -35,7 +35,8 @@ _QUERIES = queries(__package__, "caps.sql")
 _REPORTER = itemgetter(
     *map(Sample._fields.index, ("receiver_public_key", "installation_id", "source"))
 )
-_NAMES = itemgetter(*map(Sample._fields.index, ("channel_id", "message_type")))
+_CHANNEL = itemgetter(Sample._fields.index("channel_id"))
+_TYPE = itemgetter(Sample._fields.index("message_type"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +100,11 @@ def named_in(keyring: Keyring, samples: Iterable[Sample]) -> dict[Named, int]:
         ids = keyring.receiver(key, installation, source)
         receiver_id, whose = ids.receiver_id, answerable(ids)
         named[KEY, receiver_id, 0] = whose
-        for channel, message_type in dict.fromkeys(map(_NAMES, of_reporter)):
-            if channel:
-                named[CHANNEL, receiver_id, keyring.channel(channel)] = whose
-            if message_type:
-                named[TYPE, receiver_id, keyring.kind(source, message_type)] = whose
+        said = list(of_reporter)
+        for channel in filter(None, dict.fromkeys(map(_CHANNEL, said))):
+            named[CHANNEL, receiver_id, keyring.channel(channel)] = whose
+        for message_type in filter(None, dict.fromkeys(map(_TYPE, said))):
+            named[TYPE, receiver_id, keyring.kind(source, message_type)] = whose
     return named
 
 

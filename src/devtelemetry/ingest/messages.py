@@ -127,10 +127,9 @@ async def _replace_types(writing: Writing) -> None:
     Receipts stand under another kind then (and are going to, by transactions that run now).
     """
     rows = []
-    for key, new in sorted(writing.batch.messages.items(), key=lambda item: item[0]):
-        if key in writing.new_messages:
-            continue
-        typed, stored = new.typed, writing.message(key)
+    for key in sorted(writing.batch.messages.keys() - writing.new_messages):
+        new, stored = writing.batch.messages[key], writing.message(key)
+        typed = new.typed
         if typed >= await _stored_type(writing, stored):
             continue
         kind = _kind(writing, new)

@@ -3,7 +3,7 @@
 A field of a sample is spelt here once, for reading and for writing.
 """
 
-import base64
+import binascii
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -85,7 +85,7 @@ def _yes_or_no(value: object) -> bool:
 def _bytes(value: object) -> bytes:
     text = _text(value)
     try:
-        return base64.b64decode(text, validate=True)
+        return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:  # binascii.Error is one, and so is a letter beyond ASCII
         raise BadLine(f"{show(value)} is no base64; allowed: base64 with padding") from None
 
@@ -125,6 +125,12 @@ def show(value: object) -> str:
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
+# What these would return as it is, by its type: told without a call, ten times a line.
+PLAIN: Mapping[Callable[[object], Any], type] = {
+    _text: str,
+    _whole_number: int,
+    _yes_or_no: bool,
+}
 # Names in a file, the fields of Sample that they fill, and how.
 FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "messageId": ("message_id", _text),

@@ -244,6 +244,8 @@ def _parts(line: bytes) -> list[bytes]:
 
     In the middle of a line where the file before it has no newline at its end.
     """
+    if _MARK not in line:
+        return [line]
     line = line.removeprefix(_MARK)
     first, mark, rest = line.partition(b"}" + _MARK + b"{")
     if not mark or is_json(line):  # then it is in a text

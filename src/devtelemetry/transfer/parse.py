@@ -20,6 +20,7 @@ from devtelemetry.transfer.fields import (
     MEMBERSHIP_FIELDS,
     MEMBERSHIP_REQUIRED,
     NAMES,
+    PLAIN,
     REQUIRED,
     RULE_FIELDS,
     RULE_REQUIRED,
@@ -193,7 +194,8 @@ def _said(
             _take_note_of(name, on_unknown)
             continue
         attribute, take = known
-        said[attribute] = _parse(name, value, take)
+        is_plain = type(value) is PLAIN.get(take)
+        said[attribute] = value if is_plain else _parse(name, value, take)
     for name in required:
         if fields[name][0] not in said:
             raise BadLine(f"{name}: missing; every line needs {', '.join(required)}")
