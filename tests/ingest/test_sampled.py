@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import pytest
 
 from devtelemetry.ingest.push import PushInterval
-from devtelemetry.model import HOUR_MS
+from devtelemetry.model import AUDIT_CHANNELS, HOUR_MS
 from devtelemetry.model.sampling import Change, Sampling
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.database import Database
-from devtelemetry.store.sampling import OF_ALL, add_rules
+from devtelemetry.store.sampling import OF_ALL, add_rules, read_sampling
 from devtelemetry.v1 import telemetry_pb2
 from devtelemetry.v1.sampling import is_in_sample
 from support.wire import count, request, sample, served
@@ -77,6 +77,18 @@ async def test_what_is_not_in_the_sample_is_accepted_and_not_stored(database: Da
         run = await connection.fetchrow("select first_sequence, last_sequence from report_run")
     assert run is not None
     assert tuple(run) == (1, len(IDS))
+
+
+async def test_of_an_audit_all_messages_are_wanted(database: Database) -> None:
+    await make_rules(database, ("", 64, 0))
+    audit = f"{AUDIT_CHANNELS}2026-03-02T10:00:00Z"
+    async with served(database) as wire:
+        await wire.push(request(*of(IDS, channel_id=audit)))
+    assert await count(database, "receipt") == len(IDS)
+    async with database.acquire() as connection:
+        sampling = await read_sampling(connection)
+    channel_id = (await database.keyring()).channel(audit)
+    assert (sampling.one_in(channel_id, 5), sampling.one_in(1, 5)) == (1, 64)
 
 
 async def test_who_sends_only_what_is_not_wanted_reports_all_the_same(database: Database) -> None:

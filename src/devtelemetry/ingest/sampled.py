@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.said import Heartbeat
-from devtelemetry.model import Sample
+from devtelemetry.model import AUDIT_CHANNELS, Sample
 from devtelemetry.model.sampling import Change, Sampling
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.v1 import telemetry_pb2
@@ -32,8 +32,10 @@ def add_wanted(
     for sample in samples:
         channel_id = keyring.channel(sample.channel_id)
         here = sampling.one_in(channel_id, sample.sent_at)
-        if not sample.message_id or is_in_sample(
-            here, sampling.salt, sample.channel_id, sample.message_id
+        if (
+            not sample.message_id
+            or sample.channel_id.startswith(AUDIT_CHANNELS)
+            or is_in_sample(here, sampling.salt, sample.channel_id, sample.message_id)
         ):
             kept.append(sample)
         elif sample.created_at is not None:

@@ -5,6 +5,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 
+from devtelemetry.model import AUDIT_CHANNELS
 from devtelemetry.model.errors import Unavailable
 from devtelemetry.model.sampling import Change, Sampling
 from devtelemetry.store.database import Connection, Database
@@ -18,11 +19,14 @@ _QUERIES = queries(__package__, "sampling.sql")
 
 
 async def read_sampling(connection: Connection) -> Sampling:
-    """All rules that are stored."""
+    """All rules that are stored. Of an audit all messages are wanted: its losses are known."""
     by_channel = defaultdict[int, list[Change]](list)
     for row in await connection.fetch(_QUERIES["rules"]):
         by_channel[row["channel_id"]].append(Change(row["from_at"], row["one_in"]))
     of_all = by_channel.pop(OF_ALL, [])
+    if of_all:
+        audits = await connection.fetch(_QUERIES["audits"], begins=AUDIT_CHANNELS)
+        by_channel |= {row["channel_id"]: [Change(0, 1)] for row in audits}
     return Sampling(await connection.fetchval(_QUERIES["salt"]), of_all, by_channel)
 
 

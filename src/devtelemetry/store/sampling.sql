@@ -6,6 +6,10 @@ select sampling_salt from deployment
 -- name: rules
 select channel_id, from_at, one_in from sampling_rule order by channel_id, from_at
 
+-- name: audits
+-- The channels of audits. begins: how their ids do.
+select channel_id from channel where starts_with(external_id, $begins::text)
+
 -- name: add
 insert into sampling_rule (channel_id, from_at, one_in)
 select channel_id, $from_at::bigint, one_in
