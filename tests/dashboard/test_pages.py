@@ -293,6 +293,19 @@ def test_by_keyboard_alone_one_gets_from_the_overview_to_a_window(
         clean(seen)
 
 
+def test_a_time_of_another_year_says_so(browser: Browser, month: str) -> None:
+    told = (
+        "(year) => dt.tooltip([{ data: [`${year}-03-02T10:00:00Z`, 0.5, , 0.5, null, 0, 1, 2] }])"
+    )
+    with visit(browser, month) as seen:
+        seen.go("/")
+        mine, utc, *_ = seen.page.evaluate(told, 2019).splitlines()
+        assert "2019" in mine
+        assert "2019" in utc
+        year = seen.page.evaluate("new Date().getFullYear()")
+        assert str(year) not in seen.page.evaluate(told, year)
+
+
 def test_the_line_says_in_words_what_it_shows(browser: Browser, month: str) -> None:
     with visit(browser, month) as seen:
         seen.go("/?timeframe=1d&span=7d")

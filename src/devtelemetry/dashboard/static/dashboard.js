@@ -35,12 +35,16 @@ const dt = (() => {
   // ---- times
 
   const zoneIsUtc = new Intl.DateTimeFormat().resolvedOptions().timeZone === "UTC";
-  const local = new Intl.DateTimeFormat(undefined, {
-    weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
+  const withYear = (year) => ({
+    local: new Intl.DateTimeFormat(undefined, {
+      weekday: "short", day: "numeric", month: "short", year, hour: "2-digit", minute: "2-digit",
+    }),
+    utcTime: new Intl.DateTimeFormat("en-GB", {
+      timeZone: "UTC", day: "numeric", month: "short", year, hour: "2-digit", minute: "2-digit",
+    }),
   });
-  const utcTime = new Intl.DateTimeFormat("en-GB", {
-    timeZone: "UTC", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit",
-  });
+  // What was imported may be years old.
+  const ofThisYear = withYear(undefined), ofOthers = withYear("numeric");
   const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
 
   function zoneOf(moment) {
@@ -48,6 +52,8 @@ const dt = (() => {
   }
 
   function inBoth(moment) {
+    const isThisYear = moment.getFullYear() === new Date().getFullYear();
+    const { local, utcTime } = isThisYear ? ofThisYear : ofOthers;
     const utc = `${utcTime.format(moment)} UTC`;
     return zoneIsUtc ? [utc, ""] : [`${local.format(moment)} ${zoneOf(moment)}`, utc];
   }
