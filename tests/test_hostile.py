@@ -171,6 +171,7 @@ def test_calls_that_are_held_open_starve_nobody(
         for channel in held:
             if isinstance(channel, grpc.Channel):
                 channel.close()
+    assert "never awaited" not in open_server.log_path.read_text()
 
 
 @pytest.mark.slow

@@ -86,7 +86,11 @@ class _Health(health.aio.HealthServicer):
     _watchers = Slots("health_watch", crowded=32, most=64, seconds=3_600)
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802
-        await _held(self._watchers, super().Watch(request, context), context)
+        try:
+            async with self._watchers.hold():
+                await super().Watch(request, context)
+        except (Busy, TimeoutError):
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch at once")
 
 
 class _Reflection(reflection.aio.ReflectionServicer):
@@ -104,14 +108,6 @@ class _Reflection(reflection.aio.ReflectionServicer):
                     yield answer
         except (Busy, TimeoutError):
             await unused_context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many ask at once")
-
-
-async def _held(slots: Slots, call: Awaitable[None], context: Any) -> None:
-    try:
-        async with slots.hold():
-            await call
-    except (Busy, TimeoutError):
-        await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch at once")
 
 
 def make_server(
