@@ -41,11 +41,13 @@ from devtelemetry.model import (
     WindowState,
     parse_timeframe,
 )
+from devtelemetry.problems.problem import Problems
 
 FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
 PRESENT = MembershipPolicy.PRESENT
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 ASKED = PageState(FRAMES[0], "24h", PRESENT)
+NO_PROBLEMS = Problems(FRAMES[0], PRESENT, START)
 
 
 def spreads(missing: int, pairs: int, clusters: int = 40) -> Spreads:
@@ -298,7 +300,7 @@ def shown(
 ) -> Overview:
     anchor = windows[-1].window.end if windows else None
     reading = OverviewReading(
-        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, (), (), has_samples
+        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, (), (), NO_PROBLEMS, has_samples
     )
     return overview(reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01)
 
@@ -322,7 +324,7 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
 
 def test_a_timeframe_without_a_window_yet_says_so() -> None:
     frames = [(FRAMES[0], [window()]), (FRAMES[1], [])]
-    reading = OverviewReading(ASKED, None, frames, [], None, None, (), (), True)
+    reading = OverviewReading(ASKED, None, frames, [], None, None, (), (), NO_PROBLEMS, True)
     view = overview(reading, FRAMES, now=START, influence_limit=0.01)
     assert view.empty == ""
     assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")

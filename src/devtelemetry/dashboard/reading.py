@@ -36,6 +36,8 @@ from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.findings.read import Finding, newest_findings, read_findings
 from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
 from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
+from devtelemetry.problems.problem import Problems
+from devtelemetry.problems.read import LatestProblems
 from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 
@@ -80,6 +82,7 @@ class OverviewReading:
     worst: Worst | None
     findings: Sequence[Finding]
     failed: Sequence[FailedWindow]
+    problems: Problems
     has_samples: bool
 
 
@@ -118,6 +121,7 @@ class Reader:
         self._rules = rules
         self._now = now
         self._drilling = asyncio.Semaphore(1)
+        self._problems = LatestProblems(database, timeframes)
         self._shared = Shared().get
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._kept_of: Hashable = None  # the state that it is of
@@ -194,6 +198,7 @@ class Reader:
             worst,
             await read_findings(self._database),
             await read_failed_windows(self._database, asked.membership),
+            await self._problems.read(asked.membership),
             # PageState for where there is nothing else to say.
             any(found for _, found in latest) or await has_samples(self._database),
         )

@@ -1,6 +1,6 @@
 """What counts say beyond themselves: how sure a ratio is, and what nobody saw. Pure.
 
-    student            quantiles of Student's t distribution
+    student            quantiles and tails of Student's t distribution
     interval, verdict  how sure a delivery ratio is; whether one is better than another
     delay              how much arrived in time
     unseen             messages that nobody received

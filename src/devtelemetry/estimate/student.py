@@ -1,4 +1,4 @@
-"""Quantiles of Student's t distribution. Pure."""
+"""Quantiles and tails of Student's t distribution. Pure."""
 
 import math
 from functools import lru_cache
@@ -33,6 +33,21 @@ def t_quantile(probability: float, degrees_of_freedom: int) -> float:
         else:
             high = angle
     return math.sqrt(degrees_of_freedom) * math.tan((low + high) / 2)
+
+
+def t_tail(t: float, degrees_of_freedom: int) -> float:
+    """The probability that a variable is above `t`, for t ≥ 0 and to 1e-14.
+
+    degrees_of_freedom  ≥ 1, whole; of more than 200 that of 200, which is a little more
+
+    Raises ValueError for any other.
+    """
+    if t < 0:
+        raise ValueError(f"t is {t}; it must not be negative")
+    if degrees_of_freedom < 1:
+        raise ValueError(f"degrees_of_freedom is {degrees_of_freedom}; it must be at least 1")
+    degrees = min(degrees_of_freedom, _SERIES_UP_TO)
+    return max(0.0, (1 - _probability_within(math.atan(t / math.sqrt(degrees)), degrees)) / 2)
 
 
 def _probability_within(angle: float, degrees_of_freedom: int) -> float:

@@ -1,6 +1,6 @@
 """The documents of docs/protocol.md, "Reliability as JSON", as values and as bytes."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,12 +33,16 @@ async def document(
     windows: AsyncIterator[WindowReliability],
     by: Dimension | None = None,
     versus: str | None = None,
+    head: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[bytes]:
     """The document, a window a piece: a year of hours need not fit into memory.
 
+    head  what stands before the windows
+
     The first piece comes with the first window: what goes wrong mostly goes wrong before it.
     """
-    begin = b'{"timeframe": ' + orjson.dumps(timeframe) + b', "windows": [\n'
+    first = orjson.dumps({"timeframe": timeframe, **(head or {})})
+    begin = first[:-1] + b', "windows": [\n'
     async for window in windows:
         yield begin + orjson.dumps(window_as_json(window, by, versus))
         begin = b",\n"

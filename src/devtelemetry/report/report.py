@@ -1,4 +1,5 @@
-"""The figures for a person: windows with the newest last, sentences, groups, worst channels."""
+"""The figures for a person: problems, windows with the newest last, sentences, groups, worst
+channels."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -20,9 +21,16 @@ from devtelemetry.figures.read import (
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.findings.read import read_findings
-from devtelemetry.model import MembershipPolicy, WindowReliability, WindowState
+from devtelemetry.model import (
+    MembershipPolicy,
+    WindowReliability,
+    WindowState,
+    parse_timeframe,
+)
+from devtelemetry.problems.problem import Problems
+from devtelemetry.problems.read import read_problems
 from devtelemetry.report.request import ReportRequest
-from devtelemetry.report.sentences import of_clocks, of_findings, together
+from devtelemetry.report.sentences import of_clocks, of_findings, of_problems, together
 from devtelemetry.report.tables import groups_table, windows_table, worst_channels_table
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.database import Database
@@ -37,13 +45,17 @@ _NO_SAMPLES = (
 
 
 async def print_report(database: Database, console: Console, asked: ReportRequest) -> None:
-    """One section per timeframe and membership policy; what to do next where there is none.
+    """What is wrong, and a section per timeframe and membership policy; what to do next where there
+    is none.
 
     Raises UnknownName if nobody ever named the channel.
     """
     await check_names(database, Selection("", channel=asked.channel))
     timeframes = await stored_timeframes(database)
     shown = 0
+    if asked.channel is None and asked.timeframe in {None, *timeframes}:
+        for line in of_problems(await _problems(database, timeframes, asked)):
+            console.print(line)
     for timeframe in timeframes if asked.timeframe is None else [asked.timeframe]:
         selection = Selection(
             timeframe,
@@ -74,12 +86,17 @@ async def print_report(database: Database, console: Console, asked: ReportReques
     if not shown:
         console.print(await _what_next(database, timeframes))
         return
+    await _print_what_to_know(database, console, asked)
+
+
+async def _print_what_to_know(database: Database, console: Console, asked: ReportRequest) -> None:
+    """Behind the figures: how good they are."""
     clocks = await read_clocks(database, now_ms=now_ms())
     if clocks.told:
         console.print(of_clocks(clocks))
     for line in of_findings(await read_findings(database)):
         console.print(line)
-    for one in await read_failed_windows(database, asked.membership or MembershipPolicy.PRESENT):
+    for one in await read_failed_windows(database, asked.membership or asked.policy):
         said = words.failed(one.timeframe, one.start, one.failures, one.error)
         console.print(Text(said, style="yellow"))
 
@@ -107,6 +124,17 @@ def render(
             yield worst
     if any(window.state is WindowState.PROVISIONAL for window in windows):
         yield Text("A provisional window is computed again when samples come for it.", style="dim")
+
+
+async def _problems(
+    database: Database, timeframes: Sequence[str], asked: ReportRequest
+) -> Problems:
+    return await read_problems(
+        database,
+        [parse_timeframe(name) for name in timeframes],
+        asked.membership or asked.policy,
+        until=asked.end,
+    )
 
 
 async def _what_next(database: Database, timeframes: Sequence[str]) -> str:

@@ -8,7 +8,10 @@ from devtelemetry.model import Dimension, MembershipPolicy
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """None: everything; of the time: the latest windows."""
+    """None: everything; of the time: the latest windows.
+
+    policy  what is configured: of problems where none is asked for
+    """
 
     timeframe: str | None = None
     start: datetime | None = None
@@ -18,3 +21,4 @@ class ReportRequest:
     by: Dimension | None = None
     versus: str | None = None
     influence_limit: float = 0.01  # a window is marked beyond
+    policy: MembershipPolicy = MembershipPolicy.PRESENT

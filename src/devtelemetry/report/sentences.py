@@ -10,6 +10,7 @@ from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, reasons_of, sum_o
 from devtelemetry.figures.sides import sentence, suspects
 from devtelemetry.findings.read import Finding
 from devtelemetry.model import WindowReliability
+from devtelemetry.problems.problem import Problems
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -108,6 +109,18 @@ def of_clocks(clocks: Clocks) -> Text:
         + f": {clocks.ahead:,} ahead, {clocks.behind:,} behind. Delays are corrected for it.",
         style="dim",
     )
+
+
+def of_problems(problems: Problems) -> Iterable[Text]:
+    """What loses more than before, on top of all; nothing where no window is computed."""
+    if problems.timeframe is None or problems.until is None:
+        return
+    until = words.utc(problems.until)
+    yield Text(f"Problems ({problems.timeframe.name} windows until {until})", style="bold")
+    for one in problems.found:
+        yield Text(f"{one.name}: {one.what}", style="red")
+        yield Text(f"  {one.how_sure}", style="dim")
+    yield Text(f"{problems.nothing}\n" if problems.nothing else "")
 
 
 def of_findings(findings: Sequence[Finding]) -> Iterable[Text]:

@@ -51,7 +51,7 @@ def send(spec: Spec, nodes: Sequence[Node], message: Message, dice: random.Rando
     if message.author is None:
         return message
     author = nodes[message.author]
-    if luck >= spec.loss.of_sending(author.app_version):
+    if luck >= spec.loss_at(message.at_ms).of_sending(author.app_version):
         return message
     return message._replace(
         # A server that never saw it stamps nothing.
@@ -75,6 +75,7 @@ def deliver(
 ) -> list[Delivery]:
     deliveries = []
     for message in messages:
+        loss = spec.loss_at(message.at_ms)
         reaches_nobody = dice.random() < spec.loss.everyone
         author_server = "" if message.author is None else nodes[message.author].server
         for membership in members[message.channel_id]:
@@ -84,11 +85,12 @@ def deliver(
             if not membership.joined_ms <= message.at_ms < membership.left_ms:
                 continue
             node = nodes[number]
-            is_lost = dice.random() < spec.loss.of_pair(
+            is_lost = dice.random() < loss.of_pair(
                 node.platform,
                 node.app_version,
                 message.message_type,
                 path_of(author_server, node.server),
+                message.channel_id,
             )
             delay_ms = dice.randint(50, LONGEST_DELAY_MS)
             if delays_dice.random() < spec.slow:

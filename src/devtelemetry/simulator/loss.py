@@ -59,6 +59,8 @@ class LossModel:
     by_version         of each pair whose receiver runs that version of the app, likewise
     by_type            of each pair whose message is of that type, likewise
     by_path            of each pair that takes that path between two servers, likewise
+    by_channel         of each pair of that channel, likewise
+    by_release         of each pair whose receiver runs that version on that platform, likewise
     offline            that a node is offline at a given moment; in spans, and what others send
                        meanwhile does not reach it
     everyone           of a message to reach nobody but its author
@@ -81,6 +83,8 @@ class LossModel:
     by_version: Mapping[str, float] = field(default_factory=dict)
     by_type: Mapping[str, float] = field(default_factory=dict)
     by_path: Mapping[str, float] = field(default_factory=dict)
+    by_channel: Mapping[str, float] = field(default_factory=dict)
+    by_release: Mapping[tuple[str, str], float] = field(default_factory=dict)
     offline: float = 0.0
     everyone: float = 0.0
     history: float = 0.0
@@ -93,7 +97,9 @@ class LossModel:
         """The probability that a message of such an author never leaves its device."""
         return 1 - (1 - self.not_sent) * (1 - self.by_author_version.get(version, 0.0))
 
-    def of_pair(self, platform: str, version: str, message_type: str, path: str = "") -> float:
+    def of_pair(
+        self, platform: str, version: str, message_type: str, path: str = "", channel: str = ""
+    ) -> float:
         """The probability that a pair of such a receiver and message is lost by itself."""
         kept = (
             (1 - self.independent)
@@ -101,6 +107,8 @@ class LossModel:
             * (1 - self.by_version.get(version, 0.0))
             * (1 - self.by_type.get(message_type, 0.0))
             * (1 - self.by_path.get(path, 0.0))
+            * (1 - self.by_channel.get(channel, 0.0))
+            * (1 - self.by_release.get((platform, version), 0.0))
         )
         return 1 - kept
 

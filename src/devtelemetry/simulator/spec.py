@@ -38,6 +38,7 @@ class Spec:
     start_ms, end_ms   what is to be measured
     lead_ms            the network talks for so long before and after it too: as a real one does
     loss               why messages get lost
+    fault              what loses them instead from `fault_from_ms` on: a sending, a pair's own loss
     burst_ms           how long a node is offline at a time, on average
     nodes              devices; each is a receiver
     second_devices     share of the users with two
@@ -68,6 +69,8 @@ class Spec:
     start_ms: int
     end_ms: int
     loss: LossModel = NO_LOSS
+    fault: LossModel = NO_LOSS
+    fault_from_ms: int | None = None
     lead_ms: int = 15 * MINUTE_MS
     burst_ms: int = 5 * MINUTE_MS
     nodes: int = 200
@@ -102,6 +105,11 @@ class Spec:
         assert self.skew_ms <= CLOCK_SKEW_MS, "a sentAt could lie before an opt-in"
         assert self.wrong_by_ms <= self.lead_ms, "what is measured could lie before an opt-in"
         assert self.slowest_ms >= LONGEST_DELAY_MS, "what is slow takes longer than the rest"
+
+    def loss_at(self, at_ms: int) -> LossModel:
+        """Why what is sent then does not leave, or is lost by itself on its way."""
+        is_faulty = self.fault_from_ms is not None and at_ms >= self.fault_from_ms
+        return self.fault if is_faulty else self.loss
 
     @property
     def opt_in_ms(self) -> int:

@@ -96,7 +96,8 @@ def report(
     if versus is not None and by is None:
         raise BadOption("--versus names a group; allowed: with --by, which says of what")
     limit = settings.influence_limit
-    asked = ReportRequest(name, start, end, channel, membership, by, versus, limit)
+    policy = settings.membership
+    asked = ReportRequest(name, start, end, channel, membership, by, versus, limit, policy)
     run(work.as_json(settings, asked) if json else work.as_tables(settings, asked))
 
 
@@ -208,6 +209,26 @@ def findings(
     from devtelemetry.cli.work import report as work
 
     run(work.findings(settings, as_json=json))
+
+
+@app.command("problems")
+@with_settings()
+def problems(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+    to: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="As of the latest window that had ended by then."),
+    ] = None,
+    membership: Annotated[
+        MembershipPolicy | None, typer.Option(help="Windows of this policy; else that of `serve`.")
+    ] = None,
+) -> None:
+    """Show what loses more than in the same hours of earlier days, and since when."""
+    from devtelemetry.cli.work import report as work
+
+    until = None if to is None else moment("--to", to)
+    run(work.problems(settings, membership or settings.membership, until, as_json=json))
 
 
 def _receiver_id(text: str | None) -> int | None:

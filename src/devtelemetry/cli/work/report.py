@@ -11,10 +11,12 @@ from devtelemetry.figures.document import document
 from devtelemetry.figures.grid import table_as_json
 from devtelemetry.figures.read import Selection, check_names, read_windows
 from devtelemetry.findings.read import findings_as_json, read_findings
-from devtelemetry.model import Dimension
+from devtelemetry.model import Dimension, MembershipPolicy
+from devtelemetry.problems.problem import problems_as_json
+from devtelemetry.problems.read import read_problems
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
-from devtelemetry.report.sentences import of_findings
+from devtelemetry.report.sentences import of_findings, of_problems
 from devtelemetry.report.tables import print_table
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.server.wiring import aggregate_rules, opened_database
@@ -65,8 +67,32 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
     )
     async with opened_database(settings) as database:
         await check_names(database, selection, asked.versus)
+        found = await read_problems(
+            database, settings.timeframes, asked.membership or asked.policy, until=asked.end
+        )
         windows = read_windows(database, selection)
-        await write_all(document(selection.timeframe, windows, asked.by, asked.versus))
+        head = {"problems": problems_as_json(found)}
+        await write_all(document(selection.timeframe, windows, asked.by, asked.versus, head))
+
+
+async def problems(
+    settings: Settings,
+    membership: MembershipPolicy,
+    until: datetime | None,
+    *,
+    as_json: bool,
+) -> None:
+    """What loses more than before."""
+    async with opened_database(settings) as database:
+        found = await read_problems(database, settings.timeframes, membership, until=until)
+    if as_json:
+        write(orjson.dumps(problems_as_json(found)) + b"\n")
+        return
+    console = Console(highlight=False)
+    for line in of_problems(found):
+        console.print(line)
+    if found.until is None:
+        console.print(f"{found.nothing.capitalize()}: there is no window to look at.")
 
 
 async def findings(settings: Settings, *, as_json: bool) -> None:

@@ -23,7 +23,14 @@ from devtelemetry.dashboard.views.parts import (
     two_groups,
     why_no_ratio,
 )
-from devtelemetry.dashboard.views.values import ChannelRow, Fact, FindingRow, Now, Overview
+from devtelemetry.dashboard.views.values import (
+    ChannelRow,
+    Fact,
+    FindingRow,
+    Now,
+    Overview,
+    ProblemRow,
+)
 from devtelemetry.estimate.verdict import compare
 from devtelemetry.figures.derive import Totals, sum_of, totals_of
 from devtelemetry.model import MembershipPolicy, Timeframe, Window, WindowReliability, WindowState
@@ -45,6 +52,9 @@ def overview(
     return Overview(
         asked,
         choices(asked, timeframes),
+        [ProblemRow(one.name, one.page, one.what, one.how_sure) for one in reading.problems.found],
+        reading.problems.nothing,
+        reading.problems.until,
         latest,
         _overview_facts(reading, total),
         [

@@ -130,9 +130,22 @@ class FindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ProblemRow:
+    """What loses more than before."""
+
+    name: str
+    href: str
+    what: str
+    how_sure: str
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     asked: PageState
     choices: Sequence[Choice]
+    problems: Sequence[ProblemRow]
+    no_problem: str  # why there is none
+    problems_until: datetime | None  # None: nothing was looked at
     now: Sequence[Now]
     facts: Sequence[Fact]
     notes: Sequence[str]  # what the viewer should know before believing: stale, influence, …

@@ -1,0 +1,214 @@
+"""Counts of one unit, window after window, and what earlier days let expect. Pure."""
+
+from collections.abc import Sequence
+from itertools import accumulate, chain
+from math import inf
+from operator import mul, sub
+from typing import NamedTuple
+
+from devtelemetry.model import NO_SPREADS, Spread, Spreads
+
+BASE_DAYS = 28
+"""Of so many days before a span its same hours are the baseline; of fewer, if there are no more"""
+
+_INCIDENT = 3.0  # a window that lost so many times more than the whole line may be an incident
+
+
+class Part(NamedTuple):
+    """A unit in one window.
+
+    missing  of `pairs`; of telemetry the pairs of which nothing is known
+    by_class  missing by LossClass, in its order
+    clusters  receivers, or authors where the unit is one of authors
+    """
+
+    missing: int
+    pairs: int
+    messages: int = 0
+    by_class: tuple[int, ...] = ()
+    clusters: int = 0
+    spreads: Spreads = NO_SPREADS
+
+
+NOTHING = Part(0, 0)
+
+
+class Expectation(NamedTuple):
+    """What a span would lose as before.
+
+    missing, variance  of as many independent pairs
+    growth             1, and by how much more it may be off since earlier days are a sample too
+    """
+
+    missing: float
+    variance: float
+    growth: float
+
+
+class Line:
+    """`parts` are the windows in their order without a gap, `per_day` of them a day.
+
+    Sums of any span cost a look at the windows of a day at most. What lost far more than the rest
+    is no baseline: an earlier incident must not hide the next one.
+    """
+
+    def __init__(self, parts: Sequence[Part], per_day: int) -> None:
+        self.parts = parts
+        self.per_day = per_day
+        missing = [part.missing for part in parts]
+        pairs = [part.pairs for part in parts]
+        self._missing = [0, *accumulate(missing)]
+        self._pairs = [0, *accumulate(pairs)]
+        self._messages = [0, *accumulate(part.messages for part in parts)]
+        self._windows = [0, *accumulate(part.pairs > 0 for part in parts)]
+        self._spreads: list[list[int]] = []
+        self._pairs_by_hour = _strided(pairs, per_day)
+        self._baselines: dict[int, _Hours | None] = {}
+        self._base(missing, pairs)
+
+    def _base(self, missing: Sequence[int], pairs: Sequence[int]) -> None:
+        self.base_missing, self.base_pairs = list(missing), list(pairs)
+        for at in _incidents(missing, pairs, self.pairs_of_a_message(0, len(pairs))):
+            self.base_missing[at] = self.base_pairs[at] = 0
+        self._base_missing = [0, *accumulate(self.base_missing)]
+        self._base_pairs = [0, *accumulate(self.base_pairs)]
+        self._base_missing_by_hour = _strided(self.base_missing, self.per_day)
+        self._base_pairs_by_hour = _strided(self.base_pairs, self.per_day)
+
+    def missing(self, start: int, end: int) -> int:
+        return self._missing[end] - self._missing[start]
+
+    def pairs(self, start: int, end: int) -> int:
+        return self._pairs[end] - self._pairs[start]
+
+    def windows(self, start: int, end: int) -> int:
+        """Those with pairs."""
+        return self._windows[end] - self._windows[start]
+
+    def spreads(self, start: int, end: int) -> Spreads:
+        if not self._spreads:  # most lines are never asked
+            columns = zip(*(chain(*part.spreads) for part in self.parts), strict=True)
+            self._spreads = [[0, *accumulate(column)] for column in columns]
+        sums = [column[end] - column[start] for column in self._spreads]
+        return Spreads(Spread(*sums[:4]), Spread(*sums[4:8]), Spread(*sums[8:]))
+
+    def pairs_of_a_message(self, start: int, end: int) -> float:
+        """As many are lost at once if a message is lost by everyone."""
+        messages = self._messages[end] - self._messages[start]
+        return max(1.0, self.pairs(start, end) / messages) if messages else 1.0
+
+    def earliest(self, before: int) -> int:
+        """Where the baseline of a span that starts at `before` starts."""
+        return max(0, before - BASE_DAYS * self.per_day)
+
+    def base_windows(self, before: int) -> int:
+        """Windows with pairs in it."""
+        return sum(pairs > 0 for pairs in self.base_pairs[self.earliest(before) : before])
+
+    def rate(self, before: int) -> float | None:
+        """What the baseline loses of its pairs; None: it has none."""
+        earliest = self.earliest(before)
+        pairs = self._base_pairs[before] - self._base_pairs[earliest]
+        if not pairs:
+            return None
+        # Half a loss more: what lost nothing so far may lose something.
+        return (self._base_missing[before] - self._base_missing[earliest] + 0.5) / (pairs + 1)
+
+    def expectation(
+        self, start: int, end: int, before: int, base: "Line | None" = None
+    ) -> Expectation | None:
+        """Of the pairs in [start, end), by the same hours of the days before `before`.
+
+        base  the line that these hours are of, if not its own
+        None where there is no baseline.
+        """
+        hours = (base or self)._hours(before)
+        if hours is None:
+            return None
+        per_day = self.per_day
+        whole = start + (end - start) // per_day * per_day
+        sums = self._pairs_by_hour
+        pairs = list(map(sub, sums[whole : whole + per_day], sums[start : start + per_day]))
+        for at in range(end - whole):
+            pairs[at] += self.parts[whole + at].pairs
+        first = start % per_day
+        shares = hours.shares[first:] + hours.shares[:first]
+        of_base = hours.pairs[first:] + hours.pairs[:first]
+        missing = sum(map(mul, pairs, shares))
+        used = sum(of_base) if end - start >= per_day else sum(of_base[: end - start])
+        return Expectation(
+            missing,
+            missing - sum(map(mul, map(mul, pairs, shares), shares)),
+            1 + sum(pairs) / used if used else inf,
+        )
+
+    def _hours(self, before: int) -> "_Hours | None":
+        """What is kept of the baseline of spans that start at `before`."""
+        if before not in self._baselines:
+            self._baselines[before] = self._read_hours(before)
+        return self._baselines[before]
+
+    def _read_hours(self, before: int) -> "_Hours | None":
+        rate = self.rate(before)
+        if rate is None:
+            return None
+        earliest, per_day = self.earliest(before), self.per_day
+        # An hour with few pairs says little of itself: it leans on the whole with a window's worth.
+        lean = (self._base_pairs[before] - self._base_pairs[earliest]) / (before - earliest)
+        shares, pairs = [0.0] * per_day, [0] * per_day
+        for phase in range(per_day):
+            at = before - 1 - (before - 1 - phase) % per_day  # the last window of that hour
+            lost = of = 0
+            if at >= earliest:
+                # That before the first one of the baseline.
+                until = at - ((at - earliest) // per_day + 1) * per_day
+                ends, begins = at + per_day, until + per_day
+                lost = self._base_missing_by_hour[ends] - self._base_missing_by_hour[begins]
+                of = self._base_pairs_by_hour[ends] - self._base_pairs_by_hour[begins]
+            shares[phase] = (lost + lean * rate) / (of + lean)
+            pairs[phase] = of
+        return _Hours(shares, pairs)
+
+
+class _Hours(NamedTuple):
+    """By hour of the day: what share is lost, and of how many pairs that is known."""
+
+    shares: list[float]
+    pairs: list[int]
+
+
+def _strided(values: Sequence[int], per_day: int) -> list[int]:
+    """Sums over the windows of the same hour, up to and with each; `per_day` zeros before."""
+    sums = [0] * per_day
+    for at, value in enumerate(values):
+        sums.append(sums[at] + value)
+    return sums
+
+
+def _incidents(missing: Sequence[int], pairs: Sequence[int], clump: float) -> list[int]:
+    """Windows that are no baseline, of all others' spread; the worst hundredth at most."""
+    total, of = sum(missing), sum(pairs)
+    if not total:
+        return []
+    rate = total / of
+    suspects = sorted(
+        (at for at, lost in enumerate(missing) if lost > 3 * clump + _INCIDENT * rate * pairs[at]),
+        key=lambda at: missing[at] - rate * pairs[at],
+    )[-max(1, len(missing) // 100) :]
+    found: list[int] = []
+    left_out = set(suspects)
+    for at in suspects:
+        # Beside all but the suspects and, once it is cleared, beside it too.
+        others = [one for one in range(len(missing)) if one not in left_out and pairs[one]]
+        if len(others) < 24:
+            return found
+        share = (sum(missing[one] for one in others) + 0.5) / (
+            sum(pairs[one] for one in others) + 1
+        )
+        spread = sum((missing[one] - share * pairs[one]) ** 2 / pairs[one] for one in others)
+        scale = (spread + clump * clump) / len(others)
+        if (missing[at] - share * pairs[at]) ** 2 > 64 * pairs[at] * scale:
+            found.append(at)
+        else:
+            left_out.discard(at)
+    return found

@@ -1,0 +1,219 @@
+"""A problem as a value, in words and as JSON. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from devtelemetry import words
+from devtelemetry.figures.document import iso
+from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Timeframe
+from devtelemetry.problems.explain import Cause, Kind, Unit
+from devtelemetry.problems.judge import MIN_BASE_DAYS
+
+NO_PROBLEM = "No change beyond chance."
+_ID_WIDTH = 48
+_SUREST = 1_000  # beyond it a number would promise more than the method holds
+
+_NAMES: Mapping[Kind, str] = {
+    Kind.EVERYTHING: "Everywhere",
+    Kind.APP_VERSION: "App version {}",
+    Kind.PLATFORM: "Platform {}",
+    Kind.PLATFORM_VERSION: "App version {1} on {0}",
+    Kind.AUTHOR_APP_VERSION: "Messages of authors with app version {}",
+    Kind.AUTHOR_PLATFORM: "Messages of authors on {}",
+    Kind.AUTHOR_PLATFORM_VERSION: "Messages of authors with app version {1} on {0}",
+    Kind.PATH: "Path {}",
+    Kind.MESSAGE_TYPE: "Messages of type {}",
+    Kind.CHANNEL: "Channel {}",
+    Kind.LOSS_CLASS: "Losses that are {}",
+    Kind.REPORTS: "Reports",
+}
+_BY = {Kind(dimension.value) for dimension in Dimension if dimension is not Dimension.PLATFORM}
+_OF_AUTHORS = {
+    Kind.AUTHOR_APP_VERSION,
+    Kind.AUTHOR_PLATFORM,
+    Kind.AUTHOR_PLATFORM_VERSION,
+    Kind.PATH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What loses more than before, since when.
+
+    unit        where
+    began       the start of the window in which it most likely began; with a probability of 95 % it
+                is one from `earliest` to `latest`
+    now, before delivery ratio since then, and in the same hours of earlier days; of reports the
+                share of pairs of which something is known
+    deliveries  since then
+    lost        of them, and `lost_more` those beyond what was to be expected
+    clusters    receivers, or authors, as many as the fullest window has
+    chance      that anything like it is found in four weeks without a cause: at most so much
+    of          the class of most of what is lost more; None: several
+    is_new      a group without earlier days: `before` is what all have
+    page        where the dashboard shows it
+    """
+
+    unit: Unit
+    began: datetime
+    earliest: datetime
+    latest: datetime
+    now: float
+    before: float
+    deliveries: int
+    lost: int
+    lost_more: int
+    clusters: int
+    chance: float
+    of: LossClass | None
+    is_new: bool
+    page: str
+
+    @property
+    def name(self) -> str:
+        """`App version 2.36.0 on ios`"""
+        of_class = self.unit.kind is Kind.LOSS_CLASS
+        values = (
+            [words.LOSS_CLASSES[LossClass(self.unit.value)]]
+            if of_class
+            else [words.shorten(value, _ID_WIDTH) for value in self.unit[1:]]
+        )
+        return _NAMES[self.unit.kind].format(*values)
+
+    @property
+    def what(self) -> str:
+        """A sentence or two, to be read behind the name."""
+        since = f"since {words.utc(self.began)}"
+        if self.unit.kind is Kind.REPORTS:
+            return (
+                f"something is known of {words.percent(self.now)} of the deliveries {since}, of "
+                f"{words.percent(self.before)} before. Of {words.count(self.lost)} of "
+                f"{words.count(self.deliveries)} the reports are missing."
+            )
+        who = "authors" if self.unit.kind in _OF_AUTHORS else "receivers"
+        before = "of all others before" if self.is_new else "before"
+        mostly = f", most of them {words.LOSS_CLASSES[self.of]}" if self.of else ""
+        return (
+            f"{words.percent(self.now)} delivered {since}, {words.percent(self.before)} {before}. "
+            f"{words.count(self.lost_more)} more of {words.count(self.deliveries)} deliveries are "
+            f"lost than expected{mostly}; {words.count(self.clusters)} {who}."
+        )
+
+    @property
+    def how_sure(self) -> str:
+        """`By chance in fewer than 1 of 1,000 such months.`"""
+        one_in = min(_SUREST, int(1 / self.chance)) if self.chance > 0 else _SUREST
+        return f"By chance in fewer than 1 of {words.count(one_in)} such months."
+
+
+@dataclass(frozen=True, slots=True)
+class Problems:
+    """What is wrong at the end of the latest window.
+
+    timeframe     of the windows that are looked at; None: none tiles a day
+    until         where the latest one ends, aware UTC; None: there is none
+    earlier_days  before it that have windows with pairs
+    found         the most general first
+    """
+
+    timeframe: Timeframe | None
+    membership: MembershipPolicy
+    until: datetime | None
+    earlier_days: float = 0.0
+    found: Sequence[Problem] = ()
+
+    @property
+    def nothing(self) -> str:
+        """What to say where nothing was found; empty where something was."""
+        if self.found:
+            return ""
+        if self.timeframe is None:
+            return "Problems are looked for in windows that divide a day; there are none."
+        if self.until is None:
+            return words.NOT_COMPUTED
+        if self.earlier_days < MIN_BASE_DAYS:
+            return (
+                f"Too early to say what is a problem: {MIN_BASE_DAYS} earlier days are needed, "
+                f"there are {self.earlier_days:.1f}."
+            )
+        return NO_PROBLEM
+
+
+def problem_of(
+    cause: Cause, start: datetime, timeframe: Timeframe, membership: MembershipPolicy
+) -> Problem:
+    """start: of the first window of the lines."""
+    began, earliest, latest = (
+        start + at * timeframe.length
+        for at in (cause.onset.start, cause.onset.earliest, cause.onset.latest)
+    )
+    found = cause.evidence
+    return Problem(
+        cause.unit,
+        began,
+        earliest,
+        latest,
+        1 - found.missing / found.pairs,
+        1 - found.expected / found.pairs,
+        found.pairs,
+        found.missing,
+        round(cause.excess),
+        cause.clusters,
+        cause.chance,
+        cause.of,
+        cause.is_new,
+        page_of(cause.unit, began, timeframe, membership),
+    )
+
+
+def page_of(unit: Unit, began: datetime, timeframe: Timeframe, membership: MembershipPolicy) -> str:
+    """The dashboard's address that shows a unit best."""
+    query = {"timeframe": timeframe.name}
+    path = "/"
+    if unit.kind is Kind.CHANNEL:
+        path, query["id"] = "/channel", unit.value
+    elif unit.kind in _BY:
+        query["by"] = unit.kind.value
+    elif unit.kind is Kind.AUTHOR_PLATFORM_VERSION:
+        query["by"] = Dimension.AUTHOR_APP_VERSION.value
+    elif unit.kind in {Kind.EVERYTHING, Kind.REPORTS, Kind.LOSS_CLASS}:
+        path, query["start"] = "/window", iso(began)
+    query["membership"] = membership.value
+    # An id may hold half a character pair where a client sent one; it then leads nowhere.
+    return f"{path}?{urlencode(query, errors='replace')}"
+
+
+def problems_as_json(problems: Problems) -> dict[str, Any]:
+    """Source: docs/protocol.md, "Problems as JSON"."""
+    return {
+        "timeframe": problems.timeframe and problems.timeframe.name,
+        "membership": problems.membership.value,
+        "until": problems.until and iso(problems.until),
+        "nothing": problems.nothing or None,
+        "problems": [
+            {
+                "kind": one.unit.kind.value,
+                "value": one.unit.value or None,
+                "app_version": one.unit.other or None,
+                "what": f"{one.name}: {one.what} {one.how_sure}",
+                "began": iso(one.began),
+                "began_earliest": iso(one.earliest),
+                "began_latest": iso(one.latest),
+                "now": one.now,
+                "before": one.before,
+                "deliveries": one.deliveries,
+                "lost": one.lost,
+                "lost_more": one.lost_more,
+                "receivers": None if one.unit.kind in _OF_AUTHORS else one.clusters,
+                "authors": one.clusters if one.unit.kind in _OF_AUTHORS else None,
+                "loss_class": one.of and one.of.value,
+                "chance": one.chance,
+                "is_new": one.is_new,
+                "page": one.page,
+            }
+            for one in problems.found
+        ],
+    }

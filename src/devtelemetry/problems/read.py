@@ -1,0 +1,236 @@
+"""The stored windows of the last weeks as lines of counts, and what is wrong in them.
+
+It reads no samples: a few thousand rows, and of channels their sums of a week.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from operator import attrgetter
+
+from devtelemetry.figures.read import newest_computation
+from devtelemetry.model import (
+    AUDIT_CHANNELS,
+    DAY,
+    HOUR,
+    NO_SPREADS,
+    Counts,
+    Dimension,
+    MembershipPolicy,
+    Spread,
+    Spreads,
+    Timeframe,
+)
+from devtelemetry.problems.explain import CLASSES, EVERYTHING, REPORTS, Kind, Unit, find_causes
+from devtelemetry.problems.judge import MIN_BASE_DAYS, lengths
+from devtelemetry.problems.line import BASE_DAYS, NOTHING, Line, Part
+from devtelemetry.problems.problem import Problems, problem_of
+from devtelemetry.results.columns import SQL
+from devtelemetry.results.rows import Row, counts_of
+from devtelemetry.runtime.shared import Shared
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.sql import queries
+
+MOST_CHANNELS = 20  # looked at as lines, of each split
+MOST_WINDOWS = 3_000  # of shorter windows than half an hour fewer days are looked at
+_SPLITS = (4, 24)  # windows before the end
+
+_QUERIES = queries(__package__, "read.sql", **SQL)
+
+
+def looked_at(timeframes: Sequence[Timeframe]) -> Timeframe | None:
+    """The longest windows of up to an hour that tile a day, else the shortest; None: none does."""
+    tiling = [one for one in timeframes if DAY % one.length == timedelta(0)]
+    short = [one for one in tiling if one.length <= HOUR]
+    return short[-1] if short else next(iter(tiling), None)
+
+
+async def read_problems(
+    database: Database,
+    timeframes: Sequence[Timeframe],
+    membership: MembershipPolicy,
+    *,
+    until: datetime | None = None,
+) -> Problems:
+    """What is wrong at the end of the latest window, or of the latest that ended by `until`.
+
+    timeframes  those that are configured, the shortest first
+    """
+    timeframe = looked_at(timeframes)
+    if timeframe is None:
+        return Problems(None, membership, None)
+    key = {"timeframe": timeframe.name, "membership": membership.value}
+    async with (
+        database.read() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        end = await connection.fetchval(_QUERIES["end"], **key, until=until)
+        if end is None:
+            return Problems(timeframe, membership, None)
+        per_day = DAY // timeframe.length
+        days = BASE_DAYS + lengths(per_day)[-1] // per_day
+        days = max(2 * MIN_BASE_DAYS, min(days, MOST_WINDOWS // per_day))
+        span = {"start": end - days * DAY, "end": end}
+        reading = _Reading(timeframe, span["start"], days * per_day)
+        reading.windows(await connection.fetch(_QUERIES["windows"], **key, **span))
+        reading.groups(await connection.fetch(_QUERIES["groups"], **key, **span))
+        channels = await _channels(connection, reading, key, end, timeframe)
+    # Beside the loop, which serves others and takes samples.
+    return await asyncio.to_thread(_problems, reading, channels, end, timeframe, membership)
+
+
+def _problems(
+    reading: "_Reading",
+    channels: int,
+    end: datetime,
+    timeframe: Timeframe,
+    membership: MembershipPolicy,
+) -> Problems:
+    per_day = DAY // timeframe.length
+    lines = reading.lines(per_day)
+    earlier = lines[EVERYTHING].base_windows(reading.count - 1) / per_day
+    causes = find_causes(lines, reading.count, len(lines) + channels)
+    return Problems(
+        timeframe,
+        membership,
+        end.astimezone(UTC),
+        earlier,
+        [problem_of(cause, reading.start, timeframe, membership) for cause in causes],
+    )
+
+
+async def _channels(
+    connection: Connection,
+    reading: "_Reading",
+    key: Mapping[str, str],
+    end: datetime,
+    timeframe: Timeframe,
+) -> int:
+    """Reads those that may have a problem; returns how many others were compared."""
+    rows = await connection.fetch(
+        _QUERIES["rising_channels"],
+        **key,
+        start=end - 8 * DAY,
+        end=end,
+        splits=[end - windows * timeframe.length for windows in _SPLITS],
+        audits=AUDIT_CHANNELS,
+        most=MOST_CHANNELS,
+    )
+    if not rows:
+        return 0
+    names = {row["channel_id"]: row["external_id"] for row in rows}
+    found = await connection.fetch(
+        _QUERIES["channels"], **key, start=reading.start, end=end, channel_ids=list(names)
+    )
+    reading.channels(found, names)
+    compared: int = max(row["channels"] for row in rows)
+    return compared - len(names)
+
+
+class LatestProblems:
+    """What is wrong at the end of the latest window, read once for all who ask until another window
+    is computed."""
+
+    def __init__(self, database: Database, timeframes: Sequence[Timeframe]) -> None:
+        self._database = database
+        self._timeframes = timeframes
+        self._shared = Shared()
+        self._kept: dict[MembershipPolicy, tuple[datetime | None, Problems]] = {}
+
+    async def read(self, membership: MembershipPolicy) -> Problems:
+        newest = await newest_computation(self._database)
+        kept = self._kept.get(membership)
+        if kept is None or kept[0] != newest:
+            found = await self._shared.get(
+                (membership, newest),
+                lambda: read_problems(self._database, self._timeframes, membership),
+            )
+            kept = self._kept[membership] = newest, found
+        return kept[1]
+
+
+class _Reading:
+    """Rows by unit and window; `count` windows from `start` on."""
+
+    def __init__(self, timeframe: Timeframe, start: datetime, count: int) -> None:
+        self.start = start
+        self.count = count
+        self._length = timeframe.length
+        self._parts: dict[Unit, list[Part]] = defaultdict(lambda: [NOTHING] * count)
+
+    def windows(self, rows: Iterable[Row]) -> None:
+        self._parts[EVERYTHING], self._parts[REPORTS]
+        for row in rows:
+            at, counts, part = self._at(row), counts_of(row), _part(row)
+            self._parts[EVERYTHING][at] = part
+            pairs = counts.expected + counts.unknown
+            self._parts[REPORTS][at] = part_of_reports(
+                counts.unknown, pairs, counts.messages, part.spreads
+            )
+            for of, number in zip(CLASSES, part.by_class, strict=True):
+                self._parts[Unit(Kind.LOSS_CLASS, of.value)][at] = part._replace(
+                    missing=number, by_class=()
+                )
+
+    def groups(self, rows: Iterable[Row]) -> None:
+        for row in rows:
+            if row["value"]:  # what was never said is no group of anything
+                unit = Unit(Kind(Dimension(row["dimension"]).value), row["value"])
+                self._parts[unit][self._at(row)] = _part(row)
+
+    def channels(self, rows: Iterable[Row], names: Mapping[int, str]) -> None:
+        for row in rows:
+            unit = Unit(Kind.CHANNEL, names[row["channel_id"]])
+            self._parts[unit][self._at(row)] = _part(row)
+
+    def lines(self, per_day: int) -> dict[Unit, Line]:
+        return {unit: Line(parts, per_day) for unit, parts in self._parts.items()}
+
+    def _at(self, row: Row) -> int:
+        at: int = (row["window_start"] - self.start) // self._length
+        return at
+
+
+_losses = attrgetter(*(of.value for of in CLASSES))
+
+
+def _part(row: Row) -> Part:
+    counts = counts_of(row)
+    spreads = Spreads(
+        *(_spread(row[name]) for name in ("over_channels", "over_receivers", "over_memberships"))
+    )
+    return Part(
+        counts.missing,
+        counts.corroborated,
+        counts.messages or _messages(counts),
+        _losses(counts),
+        spreads.over_receivers.clusters,
+        spreads,
+    )
+
+
+def _messages(counts: Counts) -> int:
+    """By path it is not counted; as if each message went to all of its receivers."""
+    return counts.corroborated // max(1, counts.receivers)
+
+
+def _spread(sums: Sequence[float] | None) -> Spread:
+    return Spread() if sums is None else Spread(*map(int, sums))
+
+
+def part_of_reports(unknown: int, pairs: int, messages: int, spreads: Spreads) -> Part:
+    """The pairs of which nothing is known: all those of some receivers, as far as one can tell.
+
+    pairs    known or not
+    spreads  of the known ones
+    """
+    of = spreads.over_receivers
+    known = pairs - unknown
+    if not known or not of.corroborated_squared:
+        return Part(unknown, pairs, messages)
+    each = max(1, round(of.corroborated_squared / known))
+    spread = Spread(of.clusters, unknown * each, unknown * each, pairs * each)
+    return Part(
+        unknown, pairs, messages, (), of.clusters, NO_SPREADS._replace(over_receivers=spread)
+    )

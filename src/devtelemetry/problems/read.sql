@@ -1,0 +1,71 @@
+-- Stored figures of one timeframe and policy as lines of counts. The list of columns is results/columns.py.
+
+-- name: end
+-- Where the latest window ends; until: not after it, NULL for any.
+select max(window_end)
+from reliability_window
+where timeframe = $timeframe::text and membership = $membership::text
+  and ($until::timestamptz is null or window_end <= $until::timestamptz)
+
+-- name: windows
+-- Those that start in [start, end).
+select
+    window_start, {counts}, over_channels::float8[] as over_channels, over_receivers::float8[] as over_receivers,
+    over_memberships::float8[] as over_memberships
+from reliability_window
+where timeframe = $timeframe::text and membership = $membership::text
+  and window_start >= $start::timestamptz and window_start < $end::timestamptz
+
+-- name: groups
+-- The groups of these windows, without what was put together.
+select
+    window_start, dimension, value, {counts}, over_channels::float8[] as over_channels,
+    over_receivers::float8[] as over_receivers, over_memberships::float8[] as over_memberships
+from reliability_group
+where timeframe = $timeframe::text and membership = $membership::text and channel_id = 0 and not is_rest
+  and window_start >= $start::timestamptz and window_start < $end::timestamptz
+
+-- name: rising_channels
+-- The channels that may have a problem: those that lost most since a split, beside what they would have lost as before,
+-- and how many were compared. Spans of one length alone would miss what is short, or slow.
+-- in   start, end; splits: some moments between; audits: how their ids begin; most: how many for each split
+with summed as (
+    select
+        s.split, c.channel_id,
+        sum(c.missing) filter (where c.window_start >= s.split) as missing,
+        sum(c.corroborated) filter (where c.window_start >= s.split) as corroborated,
+        sum(c.missing) filter (where c.window_start < s.split) as missing_before,
+        sum(c.corroborated) filter (where c.window_start < s.split) as corroborated_before
+    from reliability_channel c
+    cross join unnest($splits::timestamptz[]) as s (split)
+    where c.timeframe = $timeframe::text and c.membership = $membership::text
+      and c.window_start >= $start::timestamptz and c.window_start < $end::timestamptz
+      and c.receivers >= 2 and c.expected > 0
+    group by s.split, c.channel_id
+),
+expected as (
+    select
+        s.*, n.external_id, (missing_before + 0.5::float8) * corroborated / corroborated_before as expected,
+        count(*) over (partition by s.split) as channels
+    from summed s
+    join channel n on n.channel_id = s.channel_id
+    where corroborated > 0 and corroborated_before > 0 and not starts_with(n.external_id, $audits::text)
+),
+ranked as (
+    select *, row_number() over (partition by split order by (missing - expected) ^ 2 / expected desc, external_id) as place
+    from expected
+    where missing > expected
+)
+select channel_id, max(external_id) as external_id, max(channels) as channels
+from ranked
+where place <= $most::integer
+group by channel_id
+
+-- name: channels
+-- These channels in the windows that start in [start, end), where they are comparable.
+select
+    window_start, channel_id, {counts}, null::float8[] as over_channels, over_memberships::float8[] as over_receivers,
+    over_memberships::float8[] as over_memberships
+from reliability_channel
+where timeframe = $timeframe::text and membership = $membership::text and channel_id = any ($channel_ids::bigint[])
+  and window_start >= $start::timestamptz and window_start < $end::timestamptz and receivers >= 2 and expected > 0

@@ -1,0 +1,162 @@
+"""What is wrong is told on top of all figures, the same everywhere."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import pytest_asyncio
+from bench.months import Made, make_months
+from rich.console import Console
+
+from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.api.problems import ProblemsDocument
+from devtelemetry.dashboard.reading import Reader
+from devtelemetry.dashboard.render import render
+from devtelemetry.dashboard.state import PageState, read_asked, read_asked_window
+from devtelemetry.dashboard.views.overview import overview
+from devtelemetry.model import DAY, MembershipPolicy, parse_timeframe
+from devtelemetry.problems.explain import EVERYTHING, REPORTS, Kind, Unit
+from devtelemetry.problems.problem import NO_PROBLEM, Problem, Problems, page_of, problems_as_json
+from devtelemetry.problems.read import LatestProblems, looked_at, read_problems
+from devtelemetry.report.report import print_report
+from devtelemetry.report.request import ReportRequest
+from devtelemetry.store.database import Database
+from support.program import run
+from test_api import get
+
+PRESENT = MembershipPolicy.PRESENT
+END = datetime(2026, 3, 9, 5, tzinfo=UTC)
+FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
+CHANNELS = [f"c{number}" for number in range(60)]
+BAD = Unit(Kind.APP_VERSION, "2.30.1")  # of the made months' last day
+
+
+@pytest_asyncio.fixture
+async def months(database: Database) -> AsyncIterator[Database]:
+    await make_months(database, Made(CHANNELS, END, timedelta(days=12)))
+    yield database
+
+
+async def test_the_same_problem_stands_on_top_everywhere(
+    months: Database, database_url: str
+) -> None:
+    found = await read_problems(months, FRAMES, PRESENT)
+    (problem,) = found.found
+    assert problem.unit == BAD
+    assert abs(problem.began - (END - DAY)) <= FRAMES[0].length
+    assert problem.now < problem.before
+    assert (await read_problems(months, FRAMES, PRESENT, until=END - DAY)).nothing == NO_PROBLEM
+
+    console = Console(file=io.StringIO(), width=300, highlight=False)
+    await print_report(months, console, ReportRequest(timeframe="1d"))
+    assert isinstance(console.file, io.StringIO)
+    top, what, sure, *_ = console.file.getvalue().splitlines()
+    assert top == "Problems (1h windows until 2026-03-09 05:00 UTC)"
+    assert what == f"App version 2.30.1: {problem.what}"
+    assert sure.strip() == problem.how_sure
+
+    answer = await get(months, "/api/v1/problems")
+    assert answer.json() == problems_as_json(found)
+    (one,) = ProblemsDocument.model_validate(answer.json()).problems
+    assert (one.kind, one.value, one.receivers) == (Kind.APP_VERSION, "2.30.1", problem.clusters)
+
+    reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
+    reading = await reader.overview(PageState(FRAMES[0], "24h", PRESENT))
+    page = overview(reading, FRAMES, now=END, influence_limit=0.01)
+    drawn = render("overview_top.html", page=page)
+    assert drawn.index("<bdi>App version 2.30.1</bdi>") < drawn.index('aria-label="Now"')
+    assert f'href="{problem.page.replace("&", "&amp;")}"' in drawn
+
+    where = f"--database={database_url}"
+    shown = await asyncio.to_thread(run, "report", "problems", where, "--json")
+    assert json.loads(shown.stdout) == problems_as_json(found)
+    shown = await asyncio.to_thread(run, "report", where, "--json", "--timeframe=1w")
+    assert json.loads(shown.stdout)["problems"] == problems_as_json(found)
+    shown = await asyncio.to_thread(run, "report", "problems", where, "--to=2026-03-08T05:00:00Z")
+    assert shown.stdout.splitlines() == [
+        "Problems (1h windows until 2026-03-08 05:00 UTC)",
+        NO_PROBLEM,
+        "",
+    ]
+
+
+async def test_it_is_read_once_until_a_window_is_computed(
+    months: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest = LatestProblems(months, FRAMES)
+    first = await latest.read(PRESENT)
+    assert await latest.read(PRESENT) is first
+    async with months.acquire() as connection:
+        await connection.execute("update reliability_window set computed_at = now()")
+    assert await latest.read(PRESENT) is not first
+
+
+async def test_where_there_is_no_window_nothing_is_said(database: Database) -> None:
+    found = await read_problems(database, FRAMES, PRESENT)
+    assert (found.until, list(found.found)) == (None, [])
+    answer = await get(database, "/api/v1/problems")
+    assert answer.json()["nothing"] == "not yet computed"
+
+
+def test_the_windows_that_are_looked_at_tile_a_day() -> None:
+    assert looked_at(FRAMES) == FRAMES[0]
+    assert looked_at(FRAMES[1:]) == FRAMES[1]
+    assert looked_at(FRAMES[2:]) is None
+    short = [parse_timeframe(name) for name in ("1m", "10m", "7h", "1d")]
+    assert looked_at(short) == short[1]
+    assert Problems(None, PRESENT, None).nothing.startswith("Problems are looked for in windows")
+
+
+def problem(unit: Unit, **fields: object) -> Problem:
+    given = {
+        "page": "/", "of": None, "is_new": False, "chance": 0.0004, "clusters": 54,
+        "lost_more": 1_043, "lost": 1_893, "deliveries": 22_863, "before": 0.9628, "now": 0.9172,
+        "latest": END, "earliest": END, "began": END,
+    } | fields  # fmt: skip
+    return Problem(unit, **given)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("unit", "name"),
+    [
+        (EVERYTHING, "Everywhere"),
+        (Unit(Kind.PLATFORM_VERSION, "ios", "2.1"), "App version 2.1 on ios"),
+        (Unit(Kind.LOSS_CLASS, "not_sent"), "Losses that are not sent"),
+        (Unit(Kind.CHANNEL, "c\u202e"), "Channel c\\u202e"),
+        (Unit(Kind.PLATFORM, "{0}"), "Platform {0}"),
+        (REPORTS, "Reports"),
+    ],
+)
+def test_a_problem_has_a_name(unit: Unit, name: str) -> None:
+    assert problem(unit).name == name
+
+
+def test_a_problem_is_told_in_a_sentence_or_two() -> None:
+    assert problem(EVERYTHING).what == (
+        "91.72 % delivered since 2026-03-09 05:00 UTC, 96.28 % before. 1,043 more of 22,863 "
+        "deliveries are lost than expected; 54 receivers."
+    )
+    assert "; 54 authors." in problem(Unit(Kind.PATH, "a → b")).what
+    assert "96.28 % of all others before" in problem(BAD, is_new=True).what
+    assert problem(REPORTS, lost=9).what.endswith("Of 9 of 22,863 the reports are missing.")
+    assert problem(EVERYTHING, chance=0.0).how_sure == (
+        "By chance in fewer than 1 of 1,000 such months."
+    )
+    assert problem(EVERYTHING, chance=0.05).how_sure == (
+        "By chance in fewer than 1 of 20 such months."
+    )
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_page_of_a_problem_is_understood(kind: Kind) -> None:
+    page = urlsplit(page_of(Unit(kind, "a&b c", "2"), END, FRAMES[0], PRESENT))
+    query = dict(parse_qsl(page.query))
+    if page.path == "/window":
+        assert read_asked_window(query, FRAMES, PRESENT).start == END
+    else:
+        asked = read_asked(query, FRAMES, PRESENT, names_channel=page.path == "/channel")
+        assert asked.channel == ("a&b c" if kind is Kind.CHANNEL else None)
