@@ -320,6 +320,8 @@ def oracle_form_of_channel(channel: OracleChannel) -> Form:
         "influence": close(channel.influence),
         "unconfirmed": channel.unconfirmed,
         "silent_members": len(channel.silent),
+        "one_in": 1,
+        "estimated_messages": channel.messages,
         "reasons": reasons_of(channel),
     }
 
@@ -353,6 +355,8 @@ def oracle_form_of_window(window: OracleWindow) -> Form:
         "influence": close(window.influence),
         "unconfirmed": window.unconfirmed,
         "silent_members": window.silent_members,
+        "one_in": 1,
+        "estimated_messages": window.messages,
         "reasons": reasons_of(window),
         "groups": in_order(groups_of(window)),
     }

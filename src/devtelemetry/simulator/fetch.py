@@ -43,6 +43,8 @@ def fetch_report(
     token: str | None = None,
     channel: str | None = None,
     tls_ca: Path | None = None,
+    *,
+    channels: bool = True,
 ) -> dict[str, Any]:
     """The document of `GET /api/v1/reliability` for the windows in [start, end).
 
@@ -51,10 +53,13 @@ def fetch_report(
     token      with the scope `read`, if it asks for one
     channel    its figures alone; None: those of all
     tls_ca     PEM with the authorities to trust; None: the system's
+    channels   whether the windows come with their channels
 
     Raises NoFigures.
     """
     asked = {"timeframe": timeframe, "from": start, "to": end, "channel": channel}
+    if not channels:
+        asked["channels"] = "false"
     query = urllib.parse.urlencode({k: text for k, text in asked.items() if text is not None})
     address = f"{url.rstrip('/')}/api/v1/reliability?{query}"
     check_address(url)

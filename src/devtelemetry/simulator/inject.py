@@ -23,7 +23,7 @@ from devtelemetry import __version__
 from devtelemetry.client.connection import Connection, told_delay_seconds
 from devtelemetry.figures.audits import COUNT_NAMES, RECENT_MS, Audit, parse_audit
 from devtelemetry.figures.document import iso
-from devtelemetry.model import AUDIT_CHANNELS, Timeframe, WindowState, parse_timeframe
+from devtelemetry.model import Timeframe, WindowState, parse_timeframe
 from devtelemetry.model.errors import DevTelemetryError
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.simulator.audit import (
@@ -130,8 +130,8 @@ def _its_timeframe(asked: AuditRequest) -> str:
         iso(now - timedelta(hours=1)),
         iso(now),
         asked.compare_token,
-        AUDIT_CHANNELS,  # there is none of that name: the answer is short
-        asked.target.tls_ca,
+        tls_ca=asked.target.tls_ca,
+        channels=False,
     )
     return str(report["timeframe"])
 
