@@ -248,6 +248,41 @@ def test_lateness_is_overridden_for_the_timeframes_that_are_named() -> None:
     ]
 
 
+def test_no_window_is_computed_before_those_reported_who_are_told_to_wait() -> None:
+    settings = Settings(push_interval="2h")
+    assert [(one.name, one.allowed_lateness) for one in settings.timeframes] == [
+        ("1h", timedelta(hours=2, minutes=5)),
+        ("1d", 6 * HOUR),
+        ("1w", 24 * HOUR),
+    ]
+    # A busy server tells to wait for half of the shortest at most.
+    assert wiring.push_interval(settings).seconds(1.0) == 7_200
+    assert wiring.push_interval(Settings()).seconds(1.0) == 1_800
+    assert wiring.push_interval(Settings()).seconds(0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("sampling", "one_in"), [("off", 1), ("auto", None), ("8", 8), (64, 64), (2**20, 2**20)]
+)
+def test_sampling_is_off_a_power_of_two_or_by_intervals(
+    sampling: object, one_in: int | None
+) -> None:
+    assert wiring.sampling_wish(Settings(sampling=sampling)).one_in == one_in
+
+
+@pytest.mark.parametrize("sampling", ["on", "3", 0, -2, 2**21, 2.0, True, ""])
+def test_sampling_that_cannot_be_is_refused(sampling: object) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"sampling: .*allowed: off, auto, or a power of two"
+    ):
+        Settings(sampling=sampling)
+
+
+def test_intervals_of_a_day_need_windows_of_a_day() -> None:
+    with pytest.raises(ConfigurationError, match="sampling: auto goes by windows of a day"):
+        Settings(sampling="auto", timeframes="1h")
+
+
 def test_lateness_of_a_timeframe_that_is_not_computed_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="allowed_lateness: 2d is not computed; allowed"):
         Settings(allowed_lateness="2d=1h")

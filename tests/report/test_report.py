@@ -188,6 +188,18 @@ def test_what_the_windows_come_to_is_said_in_words() -> None:
     assert "Together" not in printed([made_window(0, Counts(0, 0, 0, 0, 0))], 80)
 
 
+def test_of_a_sample_it_is_said_how_small_it_is_and_how_many_messages_there_were() -> None:
+    group = a_group("ios", 100)
+    whole = replace(made_window(0, group.counts), figures=Figures(estimated_messages=500))
+    sample = replace(
+        made_window(1, group.counts), figures=Figures(one_in=8, estimated_messages=4_000)
+    )
+    said = " ".join(printed([whole, sample], 80).split())
+    assert "Clients report a sample of the messages, down to one in 8" in said
+    assert "About 4,500 messages were sent." in said
+    assert "sample of the messages" not in printed([whole], 80)
+
+
 @pytest.mark.parametrize(
     ("ratios", "line"),
     [
