@@ -15,6 +15,7 @@ from support.wire import served
 
 MESSAGES = 200
 ONE_IN = 4
+SALT = b"salt1"
 
 
 async def test_clients_that_hear_a_rule_report_its_sample_alone(
@@ -23,7 +24,8 @@ async def test_clients_that_hear_a_rule_report_its_sample_alone(
     hour = now_ms() // HOUR_MS * HOUR_MS - HOUR_MS  # has ended
     async with database.acquire() as connection:
         await add_rules(connection, {OF_ALL: ONE_IN}, 0)
-        salt: bytes = await connection.fetchval("select sampling_salt from deployment")
+        # With this one the sample has `first` and `last`, between which all are expected.
+        await connection.execute("update deployment set sampling_salt = $1", SALT)
 
     def talk(name: str, address: str, *, misses: int) -> int:
         """Returns how many messages it left out."""
@@ -48,8 +50,9 @@ async def test_clients_that_hear_a_rule_report_its_sample_alone(
             for name, misses in (("ann", -1), ("ben", 3))
         ]
 
-    wanted = {n for n in range(MESSAGES) if is_in_sample(ONE_IN, salt, "c1", f"m{n}")}
-    assert left_out[0] - (not is_in_sample(ONE_IN, salt, "c1", "last")) == MESSAGES - len(wanted)
+    wanted = {n for n in range(MESSAGES) if is_in_sample(ONE_IN, SALT, "c1", f"m{n}")}
+    assert all(is_in_sample(ONE_IN, SALT, "c1", one) for one in ("first", "last"))
+    assert left_out[0] == MESSAGES - len(wanted)
     window = await compute_window(database, hour, now=from_unix_ms(now_ms()))
     (channel,) = window.channels
     assert (channel.figures.one_in, channel.counts.messages) == (ONE_IN, len(wanted))
