@@ -3,12 +3,10 @@
 const url = "http://127.0.0.1:8080/devtelemetry.v1.Telemetry/Push";
 const headers = { "content-type": "application/json" };
 const id = () => crypto.randomUUID().replaceAll("-", "");
-const done = (asked) => new Promise((resolve, reject) =>
-  Object.assign(asked, { onsuccess: () => resolve(asked.result), onerror: () => reject(asked.error) }));
+const done = (ask) => new Promise((yes, no) => { ask.onsuccess = () => yes(ask.result); ask.onerror = no; });
 // Of each opt-in a request, which grows until it is sent. A transaction is done as a whole, or not at all.
-const opening = indexedDB.open("reports"), opened = done(opening);
-opening.onupgradeneeded = () =>
-  opening.result.createObjectStore("kept", { keyPath: "reporter.installation_id" });
+const file = indexedDB.open("reports"), opened = done(file);
+file.onupgradeneeded = () => file.result.createObjectStore("kept", { keyPath: "reporter.installation_id" });
 const open = async () => (await opened).transaction("kept", "readwrite").objectStore("kept");
 const current = async (kept) => (await done(kept.getAll())).find((one) => !one.forget);
 async function change(how) {
@@ -20,8 +18,8 @@ export const waiting = async () => (await current(await open()))?.samples.length
 export const optIn = async () => done((await open()).put({ since: Date.now(), samples: [], first_sequence: 1,
   reporter: { receiver_public_key: id(), installation_id: id(), platform: "web", app_version: "1.0" } }));
 export const optOut = () => change(() => ({ samples: [], forget: true }));
-export const held = (sample) => // { message_id, channel_id, sent_at, … }, times in milliseconds
-  change((one) => sample.sent_at >= one.since && { samples: [...one.samples, sample] });
+// A message: { message_id, channel_id, sent_at, … }, times in milliseconds.
+export const held = (one) => change((is) => one.sent_at >= is.since && { samples: [...is.samples, one] });
 
 async function push() {
   for (const { since, samples, ...request } of await done((await open()).getAll())) {
@@ -36,6 +34,4 @@ async function push() {
 }
 // One tab at a time. What fails is tried again when the next report is due, or when the network is back.
 export const report = () => navigator.locks.request("reports", push).catch(console.debug);
-addEventListener("online", report);
-setInterval(report, 300_000);
-report();
+addEventListener("online", report), setInterval(report, 300_000), report();
