@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, NamedTuple
 
 import grpc
@@ -361,8 +362,11 @@ class PushService:
 
     async def _told(self, request: telemetry_pb2.PushRequest, now_ms: int) -> Mapping[str, Any]:
         """What a response says of how much, and how often, the client is to report."""
-        channels = {sample.channel_id for sample in request.samples}
-        channels.update(said.channel_id for said in request.memberships)
+        # Not looked at where there are no rules: this is done for each push.
+        channels = chain(
+            (sample.channel_id for sample in request.samples),
+            (said.channel_id for said in request.memberships),
+        )
         return {
             "sampling": told(
                 await self._writer.sampling.current(),
