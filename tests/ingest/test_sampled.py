@@ -139,6 +139,15 @@ async def test_who_records_less_than_is_wanted_is_noted_once(database: Database)
     assert tuple(row) == (start, 8, start + len(ids) - 1)
 
 
+async def test_of_a_channel_that_may_not_be_named_nothing_is_noted(database: Database) -> None:
+    async with served(database, installation_channels=1) as wire:
+        response = await wire.push(
+            request(*(sample(channel_id=f"c{number}") for number in range(5)), one_in=8)
+        )
+    assert response.accepted == 1
+    assert await count(database, "coarse_receiver") == 1
+
+
 def test_what_is_in_force() -> None:
     sampling = Sampling(
         b"", [Change(10, 4), Change(20, 1), Change(30, 8)], {7: [Change(25, 2), Change(40, 16)]}

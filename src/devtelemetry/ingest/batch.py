@@ -297,7 +297,11 @@ class Batch:
                 for key, said in self.membership_reports.items()
                 if key[1] not in receivers and (CHANNEL, key[1], key[0]) not in refused
             },
-            coarse={key: until for key, until in self.coarse.items() if key[1] not in receivers},
+            coarse={
+                key: until
+                for key, until in self.coarse.items()
+                if key[1] not in receivers and (CHANNEL, key[1], key[0]) not in refused
+            },
             runs=self.runs,  # the statements that write these leave out what is forgotten
             lost=self.lost,
         )
