@@ -1,7 +1,8 @@
 """A real PostgreSQL for every test that needs one: started once, a fresh database cloned per test.
 
 DEVTELEMETRY_TEST_POSTGRES_URL names a server to use instead of the bundled one: the whole suite
-runs on it too.
+runs on it too. DEVTELEMETRY_TEST_CITUS_URL names a database of a cluster's coordinator: databases
+of the tests' own are on that cluster.
 """
 
 import contextlib
@@ -25,6 +26,7 @@ from devtelemetry.settings.names import environment_name
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
+from support.citus import VARIABLE, citus_database, drop_citus_databases
 from support.program import Run, in_process
 from support.server import postmaster_pid
 
@@ -108,18 +110,26 @@ def database_of(url: str, name: str) -> str:
 
 
 @pytest_asyncio.fixture(scope="session")
-async def template_name(postgres_url: str) -> str:
+async def template_name(postgres_url: str) -> AsyncIterator[str]:
     """A migrated database that others are cloned from."""
     name = f"devtelemetry_template_{os.getpid()}"
     await _execute(postgres_url, f"create database {name}")
     async with Database(database_of(postgres_url, name)):
         pass
-    return name
+    yield name
+    cluster = os.environ.get(VARIABLE)
+    if cluster:
+        await drop_citus_databases(cluster)
 
 
 @contextlib.asynccontextmanager
 async def clone(postgres_url: str, template_name: str) -> AsyncIterator[str]:
     """The URL of a fresh, migrated database, dropped after the block."""
+    cluster = os.environ.get(VARIABLE)
+    if cluster:
+        async with citus_database(cluster) as url:
+            yield url
+        return
     name = f"devtelemetry_test_{os.getpid()}_{next(_numbers)}"
     # By copying files: there is no disk to spare, and through the log each page goes twice.
     await _execute(

@@ -5,9 +5,11 @@ are several.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from devtelemetry.aggregate.dimensions import OF_AUTHORS, OUTCOMES, of_table
+from devtelemetry.aggregate.pulled import pulled
 from devtelemetry.aggregate.rollup import computed
 from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.aggregate.sampled import coarse_of, restricted, with_estimates
@@ -17,6 +19,7 @@ from devtelemetry.model.sampling import Sampling
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed
 from devtelemetry.store.database import Connection
+from devtelemetry.store.distribution import is_distributed
 from devtelemetry.store.sampling import read_sampling
 from devtelemetry.store.sql import arrays, load, queries
 
@@ -32,6 +35,7 @@ MOST_CLASSES = 200
 MOST_REASONS = 20
 """Why pairs are missing: so many reasons of a window or channel are told apart"""
 
+_MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
 _CORROBORATED = load(__package__, "corroborated.sql")
 _COUNTED = load(__package__, "counted.sql")
@@ -117,26 +121,33 @@ async def _run(
     sampling: Sampling,
     table: tuple[Dimension, Dimension] | None,
 ) -> Computed:
-    unmeasured = await not_measured(connection, rules)
+    unmeasured = await _not_measured_here(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     quorum: dict[str, Any] = {"quorum": rules.quorum}
     fewest: dict[str, Any] = {"fewest_installations": rules.fewest_installations}
     membership: dict[str, Any] = {"membership": rules.membership.value}
     holes: dict[str, Any] = await holes_of(connection, window)
     memberships = await connection.fetchval(_QUERIES["memberships"], **span)
+    pull = partial(pulled, connection, is_distributed=await is_distributed(connection))
     held_kb = min(max(_HELD_KB_A_MEMBERSHIP * memberships, _LEAST_HELD_KB), _MOST_HELD_KB)
-    measured = load(__package__, "measured.sql", **await hands_of(connection, rules))
+    kind_of_window = load(__package__, "kind_of_window.sql", **await hands_of(connection, rules))
     await connection.execute(_FOR_MEASURED)
-    await connection.execute(measured, **span, **unmeasured, **quorum)
+    await connection.execute(kind_of_window, **span, **unmeasured, **quorum)
+    async with pull({"receipt": {"suspects": span}}):
+        await connection.execute(_MEASURED)
     channels = [row["channel_id"] for row in await connection.fetch(_QUERIES["measured_channels"])]
     await connection.execute(_FOR_HELD.format(kb=held_kb))
     await connection.execute(_HELD, **span)
     told = await _put_rare_kinds_together(connection)
     said: dict[str, Any] = await stays_of(connection, window, channels)
     await connection.execute(_FOR_THE_REST)
-    await connection.execute(_CORROBORATED)
+    async with pull({"receipt": {"neighbors": span}}):
+        await connection.execute(_CORROBORATED)
     coarse: dict[str, Any] = await coarse_of(connection, sampling, window)
-    await connection.execute(_COUNTED, **span, **membership, **fewest, **holes, **said, **coarse)
+    async with pull({"membership": {"memberships": span}}):
+        await connection.execute(
+            _COUNTED, **span, **membership, **fewest, **holes, **said, **coarse
+        )
     await connection.execute(_CLAIMED, **quorum, **fewest, weight_cap=rules.weight_cap)
     of_authors = OF_AUTHORS if table is None else of_table(*table)
     await connection.execute(
@@ -165,23 +176,37 @@ async def _run(
         ),
     )
     await connection.execute(_FOR_THE_REST)
-    rows = await connection.fetch(
-        load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_authors, **told),
-        **span,
-        **quorum,
-        **fewest,
-        **holes,
-        **said,
-        first_hole_after=max(min(holes["hole_after"], default=window.end_ms), window.start_ms - 1),
-        last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
-        smallest_group=rules.smallest_group,
-        most_reasons=MOST_REASONS,
-        most_values=MOST_VALUES,
-        audit_channels=_like(AUDIT_CHANNELS + "*"),
-    )
+    spans = span | holes | said
+    async with pull(
+        {
+            "receipt": {
+                "of_messages": span,
+                "not_held": span,
+                "outside_stay": spans,
+                "in_hole": spans,
+            },
+            "failure": {"failures": span},
+            "message": {"seen_messages": {}},
+            "channel": {"channels": {}},
+        }
+    ):
+        rows = await connection.fetch(
+            load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_authors, **told),
+            **spans,
+            **quorum,
+            **fewest,
+            first_hole_after=max(
+                min(holes["hole_after"], default=window.end_ms), window.start_ms - 1
+            ),
+            last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
+            smallest_group=rules.smallest_group,
+            most_reasons=MOST_REASONS,
+            most_values=MOST_VALUES,
+            audit_channels=_like(AUDIT_CHANNELS + "*"),
+        )
     # A transaction may compute once more.
     await connection.execute(
-        "drop table measured, held, rare_kind, counted, claimed, member, authored"
+        "drop table kind_of_window, measured, held, rare_kind, counted, claimed, member, authored"
     )
     return computed(rows)
 
@@ -206,6 +231,17 @@ async def not_measured(connection: Connection, rules: AggregateRules) -> dict[st
         "unmeasured_patterns": [pattern for pattern, _ in patterns],
         "pattern_is_status_go": [is_status_go for _, is_status_go in patterns],
     }
+
+
+async def _not_measured_here(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
+    """The same as is_measured.sql takes it: for patterns the channels that there are."""
+    unmeasured = await not_measured(connection, rules)
+    found = await connection.fetch(
+        _QUERIES["unmeasured_channels"],
+        patterns=unmeasured.pop("unmeasured_patterns"),
+        pattern_is_status_go=unmeasured.pop("pattern_is_status_go"),
+    )
+    return unmeasured | arrays(found, "unmeasured_channels", "channel_is_status_go")
 
 
 async def _put_rare_kinds_together(connection: Connection) -> Mapping[str, str]:

@@ -40,12 +40,12 @@ candidate as materialized (
       and (channel_id, receiver_id) not in (
           select * from unnest($coarse_channels::bigint[], $coarse_receivers::bigint[])
       )
-      and case $membership::text
-          when 'present' then m.channel_id is not null and (s.channel_id is not null or not m.has_said)
-          when 'bracketed'
+      and case
+          when $membership::text = 'present' then m.channel_id is not null and (s.channel_id is not null or not m.has_said)
+          when $membership::text = 'bracketed'
           then case when m.has_said then s.is_whole
                else m.first_sent_at < $start_ms::bigint and m.last_sent_minute >= $end_ms::bigint end
-          when 'window' then r.has_measured and (s.channel_id is not null or m.has_said is not true)
+          when $membership::text = 'window' then r.has_measured and (s.channel_id is not null or m.has_said is not true)
       end
 ),
 

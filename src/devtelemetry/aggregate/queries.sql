@@ -24,12 +24,18 @@ select kind, source, message_type from sample_kind
 -- Whether installations have several receivers, and whether enough networks are known to hold one against the others.
 select
     exists (
-        select from receiver where installation_id is not null group by installation_id having count(*) > 1
+        select 1 from receiver where installation_id is not null group by installation_id having count(*) > 1
     ) as has_shared_installations,
     (
         select count(*)
         from (select distinct bucket_id from receiver where bucket_id is not null limit $fewest::integer) b
     ) >= $fewest::integer as has_many_buckets
+
+-- name: unmeasured_channels
+select channel_id, is_status_go
+from channel
+join unnest($patterns::text[], $pattern_is_status_go::boolean[]) as pattern (text, is_status_go)
+    on external_id like pattern.text
 
 -- name: holes
 -- Which receivers lost reports of what was sent in the window: between two islands of an installation's numbers reports

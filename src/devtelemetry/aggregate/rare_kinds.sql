@@ -15,7 +15,7 @@ from (
 where rank > $most_kinds::integer
 
 -- name: any
-select exists (select from rare_kind)
+select exists (select 1 from rare_kind)
 
 -- name: put_measured_together
 with rare as (

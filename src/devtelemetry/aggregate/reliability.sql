@@ -183,7 +183,7 @@ unsent_message as materialized (
     ) failure
     where (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
       and not exists (
-          select
+          select 1
           from message
           where message.channel_id = measured.channel_id and message.message_id = unsent.message_id and went_out
       )

@@ -24,7 +24,7 @@ select *
 from receipt r
 where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
   and not exists (
-      select from unsampled_message u where u.channel_id = r.channel_id and u.message_id = r.message_id
+      select 1 from unsampled_message u where u.channel_id = r.channel_id and u.message_id = r.message_id
   )
 
 -- name: call_it_receipt

@@ -1,7 +1,7 @@
 -- One channel in one window, message by message. Source: docs/causes.md, docs/algorithm.md.
 
 -- name: channel
-select exists (select from channel where channel_id = $channel_id::bigint)
+select exists (select 1 from channel where channel_id = $channel_id::bigint)
 
 -- name: latest_window
 -- Where the latest computed window starts in which the channel has figures.
@@ -75,7 +75,7 @@ select
     (
         select reason
         from failure
-        where failure.sent_at = message.sent_at and failure.channel_id = message.channel_id
+        where failure.sent_at = message.sent_at and failure.channel_id = $channel_id::bigint
           and failure.message_id = message.message_id and outcome >= 3
         order by created_at nulls last, reason
         limit 1

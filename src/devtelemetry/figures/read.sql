@@ -66,7 +66,7 @@ where membership = $membership::text
 order by timeframe, state, window_start desc
 
 -- name: has_channel
-select exists (select from channel where channel_id = $channel_id::bigint)
+select exists (select 1 from channel where channel_id = $channel_id::bigint)
 
 -- name: group_values
 -- The groups that windows of a timeframe that overlap [start, end) have by one dimension, without the rest.
@@ -83,7 +83,7 @@ order by g.value
 
 -- name: has_samples
 -- For who asks for figures where there are none.
-select exists (select from message)
+select exists (select 1 from message)
 
 -- name: newest_computation
 -- When a window was computed last: as long as it is the same, nothing that is shown has changed.
@@ -118,15 +118,16 @@ worst as (
     order by 1 - s.missing::float8 / nullif(s.corroborated, 0), s.missing desc, c.external_id
     limit $most::integer
 )
-select w.*, p.*
+select *
 from worst w
-cross join lateral (
-    select count(*) filter (where f.corroborated > 0) as windows, {summed_spreads_of_channel}
-    from reliability_channel f
-    where f.channel_id = w.channel_id and f.timeframe = $timeframe::text and f.window_start >= $start::timestamptz
-      and f.window_start < $end::timestamptz and f.membership = $membership::text
-      and f.receivers >= 2 and f.expected > 0
-) p
+join (
+    select channel_id, count(*) filter (where corroborated > 0) as windows, {summed_spreads_of_channel}
+    from reliability_channel
+    where timeframe = $timeframe::text and window_start >= $start::timestamptz and window_start < $end::timestamptz
+      and membership = $membership::text and receivers >= 2 and expected > 0
+      and channel_id = any (array(select channel_id from worst))
+    group by channel_id
+) p using (channel_id)
 order by 1 - w.missing::float8 / nullif(w.corroborated, 0), w.missing desc, w.external_id
 
 -- name: moved_channels

@@ -111,12 +111,12 @@ with_twin as (
         platform, app_version, sent_by_receiver, channel_id,
         count(*) as looked_at,
         count(*) filter (where exists (
-            select
+            select 1
             from looked other
             where other.channel_id = one.channel_id
               and other.sent_at between one.at - $twin_ms::bigint and one.at + $twin_ms::bigint
               and not exists (
-                  select from looked own
+                  select 1 from looked own
                   where own.message_id = other.message_id and own.receiver_id = one.receiver_id
                     and own.channel_id = other.channel_id
               )
@@ -180,7 +180,7 @@ group by platform, app_version
 -- of nine in ten of them.
 with claim as (
     select m.*, exists (
-        select from looked l
+        select 1 from looked l
         where l.channel_id = m.channel_id and l.receiver_id = m.receiver_id
     ) as knows_something
     from looked_membership m
@@ -314,7 +314,7 @@ gone as (
     delete from finding g
     where found_until <= $end::timestamptz
       and not exists (
-          select from found f
+          select 1 from found f
           where (f.kind, f.platform, f.app_version) = (g.kind, g.platform, g.app_version)
       )
 )

@@ -2,27 +2,48 @@
 
 -- name: named_before
 -- Those of these names that are stored, by their position: 0 keys, 1 channels of a key, 2 types.
-select n.position
-from unnest($whats::smallint[], $receiver_ids::bigint[], $name_ids::bigint[])
-    with ordinality as n (what, receiver_id, name_id, position)
-where case n.what
-    when 0 then exists (select from receiver r where r.receiver_id = n.receiver_id)
-    when 1 then
-        exists (select from membership m where m.channel_id = n.name_id and m.receiver_id = n.receiver_id)
-    else exists (select from receiver_kind k where k.receiver_id = n.receiver_id and k.kind = n.name_id)
-end
+with named as materialized (
+    select *
+    from unnest($whats::smallint[], $receiver_ids::bigint[], $name_ids::bigint[])
+        with ordinality as n (what, receiver_id, name_id, position)
+)
+select position from named join receiver using (receiver_id) where what = 0
+union all
+select position
+from named n
+join membership m on m.channel_id = n.name_id and m.receiver_id = n.receiver_id
+where what = 1
+union all
+select position from named n join receiver_kind k on k.receiver_id = n.receiver_id and k.kind = n.name_id where what = 2
 
 -- name: count_named
-select i.installation_id, named.*
+with own as materialized (
+    select i.installation_id, r.receiver_id
+    from unnest($installation_ids::bigint[]) as i (installation_id)
+    join receiver r on r.installation_id = i.installation_id or r.receiver_id = i.installation_id
+),
+channels_of as (
+    select receiver_id, count(*) as channels
+    from membership
+    where receiver_id = any (array(select receiver_id from own))
+    group by receiver_id
+),
+types_of as (
+    select receiver_id, count(*) as types
+    from receiver_kind
+    where receiver_id = any (array(select receiver_id from own))
+    group by receiver_id
+)
+select
+    installation_id,
+    count(own.receiver_id) as keys,
+    coalesce(sum(channels), 0)::bigint as channels,
+    coalesce(sum(types), 0)::bigint as types
 from unnest($installation_ids::bigint[]) as i (installation_id)
-cross join lateral (
-    select
-        count(*) as keys,
-        coalesce(sum((select count(*) from membership m where m.receiver_id = r.receiver_id)), 0)::bigint as channels,
-        coalesce(sum((select count(*) from receiver_kind k where k.receiver_id = r.receiver_id)), 0)::bigint as types
-    from receiver r
-    where r.installation_id = i.installation_id or r.receiver_id = i.installation_id
-) named
+left join own using (installation_id)
+left join channels_of using (receiver_id)
+left join types_of using (receiver_id)
+group by installation_id
 
 -- name: write_types
 insert into receiver_kind (receiver_id, kind, named_at)
@@ -35,6 +56,6 @@ on conflict do nothing
 insert into installation_bytes as b (installation_id, day_start, size_bytes)
 select installation_id, $day_start::bigint, size_bytes
 from unnest($installation_ids::bigint[], $sizes::bigint[]) as n (installation_id, size_bytes)
-where not exists (select from opt_out o where o.installation_id = n.installation_id)
+where not exists (select 1 from opt_out o where o.installation_id = n.installation_id)
 on conflict (installation_id, day_start) do update set size_bytes = b.size_bytes + excluded.size_bytes
 returning installation_id, size_bytes

@@ -5,7 +5,8 @@ Each half waits in a table of its own for the other one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from devtelemetry.ingest.batch import MessageEnvelopeKey
 from devtelemetry.ingest.known import Writing
@@ -17,17 +18,28 @@ from devtelemetry.ingest.merged import (
     NewReceipt,
     least,
 )
-from devtelemetry.ingest.messages import known_message
+from devtelemetry.ingest.messages import stored_messages
 from devtelemetry.ingest.receipts import doubt_receivers, store_receipts
 from devtelemetry.model import EnvelopeEvent, Outcome
 from devtelemetry.store import states
-from devtelemetry.store.database import Row
+from devtelemetry.store.database import Connection, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import arrays, queries
 
 _QUERIES = queries(__package__, "envelopes.sql")
 
 _Receipts = defaultdict[MessageKey, dict[int, NewReceipt]]  # by receiver_id
+
+
+class _Told(NamedTuple):
+    """What a receiver (0: nobody knows which) says of an envelope, of a message that came in it."""
+
+    event: EnvelopeEvent
+    message: MessageKey
+    receiver_id: int
+    envelope_id: int
+    created_at: int
+    reason: str
 
 
 async def lock_envelopes(writing: Writing) -> None:
@@ -89,22 +101,34 @@ def _new_envelopes(writing: Writing) -> Sequence[MessageEnvelopeKey]:
 
 async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int]:
     """Each sample without a message's id is one of each message that came in its envelope."""
-    envelope_ids = sorted(envelopes)
+    connection, envelope_ids = writing.connection, sorted(envelopes)
     if not envelope_ids:
         return []
-    rows = await writing.connection.fetch(_QUERIES["unnamed"], envelope_ids=envelope_ids)
+    unnamed = await connection.fetch(_QUERIES["unnamed"], envelope_ids=envelope_ids)
+    if not unnamed:
+        return []
+    messages: defaultdict[int, list[MessageKey]] = defaultdict(list)
+    for row in await connection.fetch(_QUERIES["messages_in"], envelope_ids=envelope_ids):
+        messages[row["envelope_id"]].append((row["channel_id"], row["message_id"]))
+    forgotten = await _forgotten(connection, {row["receiver_id"] for row in unnamed})
     receipts: _Receipts = defaultdict(dict)
-    for row in rows:
-        receipt = receipts[row["channel_id"], row["message_id"]].setdefault(
-            row["receiver_id"], NewReceipt(None, None, sent_by_receiver=False)
-        )
-        vote = (row["said_clock"], row["said_created_at"], row["said_sent_at"])
-        receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
-        receipt.said |= SAID[Outcome.UNREADABLE]
-        receipt.fail(Outcome.UNREADABLE, Failure(row["said_created_at"], row["reason"]))
+    for row in unnamed:
+        if row["receiver_id"] in forgotten:
+            continue
+        for key in messages[row["envelope_id"]]:
+            if row["of_channel"] not in (0, key[0]):
+                continue
+            receipt = receipts[key].setdefault(
+                row["receiver_id"], NewReceipt(None, None, sent_by_receiver=False)
+            )
+            vote = (row["clock"], row["created_at"], row["sent_at"])
+            receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
+            receipt.said |= SAID[Outcome.UNREADABLE]
+            receipt.fail(Outcome.UNREADABLE, Failure(row["created_at"], row["reason"]))
     # Until it stood for a message, each showed that its receiver reports. Said again it is no news.
-    await doubt_receivers(writing, {row["receiver_id"] for row in rows})
-    return await _store(writing, rows, receipts)
+    told = {receiver_id for of_message in receipts.values() for receiver_id in of_message}
+    await doubt_receivers(writing, told)
+    return await _store(writing, receipts)
 
 
 async def _apply_events(writing: Writing) -> list[int]:
@@ -112,28 +136,25 @@ async def _apply_events(writing: Writing) -> list[int]:
     batch, connection = writing.batch, writing.connection
     if not (batch.events or batch.with_events):
         return []
-    rows = await connection.fetch(
-        _QUERIES["events"],
-        **arrays(sorted(batch.with_events), "channel_ids", "message_ids"),
-        envelope_ids=sorted({key[0] for key in batch.events}),
-    )
     receipts: _Receipts = defaultdict(dict)
-    of_event: defaultdict[EnvelopeEvent, list[Row]] = defaultdict(list)
-    for row in rows:
-        of_event[EnvelopeEvent(row["event"])].append(row)
+    of_event: defaultdict[EnvelopeEvent, list[_Told]] = defaultdict(list)
+    for told in await _told(writing):
+        of_event[told.event].append(told)
     for event in (EnvelopeEvent.SENT, EnvelopeEvent.SEND_FAILED):
-        for row in of_event[event]:
-            receipt = receipts[row["channel_id"], row["message_id"]].setdefault(
-                row["receiver_id"], NewReceipt(None, None, sent_by_receiver=True)
+        for told in of_event[event]:
+            receipt = receipts[told.message].setdefault(
+                told.receiver_id, NewReceipt(None, None, sent_by_receiver=True)
             )
-            receipt.authored_at = least(receipt.authored_at, row["told_at"])
+            receipt.authored_at = least(receipt.authored_at, told.created_at)
             if event is EnvelopeEvent.SEND_FAILED:
                 receipt.said |= states.ENVELOPE_FAILED
-                receipt.fail(OF_ENVELOPE, Failure(row["told_at"], row["reason"]))
-    changed = await _store(writing, rows, receipts)
+                receipt.fail(OF_ENVELOPE, Failure(told.created_at, told.reason))
+    changed = await _store(writing, receipts)
     for event in (EnvelopeEvent.WENT_OUT, EnvelopeEvent.FROM_STORE):
         if of_event[event]:
-            keys = sorted({tuple(row[name] for name in _EVENT_KEY) for row in of_event[event]})
+            keys = sorted(
+                {(*told.message, told.receiver_id, told.envelope_id) for told in of_event[event]}
+            )
             done = await connection.fetch(
                 _QUERIES[event.name.lower()],
                 **arrays(keys, *(f"{name}s" for name in _EVENT_KEY)),
@@ -142,13 +163,98 @@ async def _apply_events(writing: Writing) -> list[int]:
     return changed
 
 
+async def _told(writing: Writing) -> list[_Told]:
+    """What is said of the envelopes that messages of the batch came in, and of the messages that
+    came in its envelopes, of stored messages.
+
+    Who does not say which receiver it is, is each receiver of its installation that reports the
+    message or sent it. Not who is being forgotten.
+    """
+    batch, connection = writing.batch, writing.connection
+    rows = await connection.fetch(
+        _QUERIES["messages_in"], envelope_ids=sorted({key[0] for key in batch.events})
+    )
+    touched = {(row["channel_id"], row["message_id"]) for row in rows} | batch.with_events
+    rows = await connection.fetch(
+        _QUERIES["envelopes_of"], **arrays(sorted(touched), "channel_ids", "message_ids")
+    )
+    messages: defaultdict[int, list[MessageKey]] = defaultdict(list)
+    for row in rows:
+        messages[row["envelope_id"]].append((row["channel_id"], row["message_id"]))
+    events = await connection.fetch(_QUERIES["events"], envelope_ids=sorted(messages))
+    receivers = await _receivers(connection, events, messages)
+    forgotten = await _forgotten(
+        connection, {one for of_message in receivers.values() for one in of_message}
+    )
+    return [
+        _Told(
+            EnvelopeEvent(row["event"]),
+            key,
+            one,
+            row["envelope_id"],
+            row["created_at"],
+            row["reason"],
+        )
+        for row in events
+        for key in messages[row["envelope_id"]]
+        for one in _named(row, receivers[*key, row["installation_id"]])
+        if one not in forgotten
+    ]
+
+
+def _named(event: Row, receivers: Iterable[int]) -> Iterable[int]:
+    """Of which receivers it is. receivers: of its installation that have to do with the message."""
+    if event["receiver_id"] or event["event"] == EnvelopeEvent.WENT_OUT:
+        return (event["receiver_id"],)
+    return receivers
+
+
+async def _receivers(
+    connection: Connection,
+    events: Sequence[Row],
+    messages: Mapping[int, Sequence[MessageKey]],
+) -> Mapping[tuple[int, int, int], set[int]]:
+    """By message and installation the receivers that name themselves, and where one does not those
+    that report the message."""
+    receivers: defaultdict[tuple[int, int, int], set[int]] = defaultdict(set)
+    unnamed: set[MessageKey] = set()
+    installations = set()
+    for row in events:
+        for key in messages[row["envelope_id"]]:
+            if row["receiver_id"]:
+                receivers[*key, row["installation_id"]].add(row["receiver_id"])
+            elif row["event"] != EnvelopeEvent.WENT_OUT:
+                unnamed.add(key)
+                installations.add(row["installation_id"])
+    if unnamed:
+        rows = await connection.fetch(
+            _QUERIES["receivers_of"], installation_ids=sorted(installations)
+        )
+        installation_of = {row["receiver_id"]: row["installation_id"] for row in rows}
+        rows = await connection.fetch(
+            _QUERIES["reporters"],
+            **arrays(sorted(unnamed), "channel_ids", "message_ids"),
+            receiver_ids=sorted(installation_of),
+        )
+        for channel_id, message_id, receiver_id in rows:
+            receivers[channel_id, message_id, installation_of[receiver_id]].add(receiver_id)
+    return receivers
+
+
+async def _forgotten(connection: Connection, receivers: Iterable[int]) -> set[int]:
+    """Those of `receivers` that are being forgotten."""
+    rows = await connection.fetch(_QUERIES["forgotten"], receiver_ids=sorted(receivers))
+    return {row["receiver_id"] for row in rows}
+
+
 _EVENT_KEY = ("channel_id", "message_id", "receiver_id", "envelope_id")
 
 
-async def _store(writing: Writing, rows: Sequence[Row], receipts: _Receipts) -> list[int]:
-    """rows: they name the message of each receipt"""
-    for row in rows:
-        key: MessageKey = (row["channel_id"], row["message_id"])
-        if key not in writing.learned.messages and key not in writing.known.messages:
-            writing.learned.messages[key] = known_message(row)
-    return (await store_receipts(writing, receipts)).changed
+async def _store(writing: Writing, receipts: _Receipts) -> list[int]:
+    """Of messages that are stored; what others say of waits for them."""
+    known, learned = writing.known.messages, writing.learned.messages
+    unknown = sorted(key for key in receipts if key not in learned and key not in known)
+    if unknown:
+        learned |= await stored_messages(writing, unknown)
+    stored = {key: of for key, of in receipts.items() if key in learned or key in known}
+    return (await store_receipts(writing, stored)).changed

@@ -35,65 +35,42 @@ where (excluded.created_at, excluded.sent_at, excluded.clock, excluded.reason co
     < (unreadable_envelope.created_at, unreadable_envelope.sent_at, unreadable_envelope.clock,
        unreadable_envelope.reason collate "C")
 
+-- What was said and which messages it is said of is read apart, and put together in envelopes.py: a cluster cannot join in
+-- one transaction what it wrote on the coordinator and on shards.
+
 -- name: unnamed
--- Samples without a message's id, with each message that came in their envelope. Not of who is being forgotten: its
--- receipts may be gone already.
-select
-    u.receiver_id, u.created_at as said_created_at, u.sent_at as said_sent_at, u.clock as said_clock, u.reason,
-    m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at, author_offset
-from unreadable_envelope u
-join message_envelope me on me.envelope_id = u.envelope_id and u.channel_id in (0, me.channel_id)
-join message m on m.channel_id = me.channel_id and m.message_id = me.message_id
-cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as author_offset
-where u.envelope_id = any ($envelope_ids::bigint[])
-  and not exists (select from forgotten_receiver f where f.receiver_id = u.receiver_id)
+-- Samples without a message's id. of_channel: 0: whichever the envelope came in.
+select receiver_id, envelope_id, channel_id as of_channel, created_at, sent_at, clock, reason
+from unreadable_envelope
+where envelope_id = any ($envelope_ids::bigint[])
+
+-- name: messages_in
+select channel_id, message_id, envelope_id from message_envelope where envelope_id = any ($envelope_ids::bigint[])
+
+-- name: envelopes_of
+select channel_id, message_id, envelope_id
+from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
+join message_envelope using (channel_id, message_id)
 
 -- name: events
--- What is said of the envelopes that these messages came in, and of the messages that came in these envelopes. Who does
--- not say which receiver it is, is each receiver of its installation that reports the message or sent it. Not who is
--- being forgotten.
--- in   channel_ids, message_ids; envelope_ids
-with
-touched as materialized (
-    select * from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
-    union
-    select channel_id, message_id from message_envelope where envelope_id = any ($envelope_ids::bigint[])
-),
+select envelope_id, event, installation_id, receiver_id, created_at, reason
+from envelope_event
+where envelope_id = any ($envelope_ids::bigint[])
 
-told as materialized (
-    select channel_id, message_id, e.*
-    from touched
-    join message_envelope using (channel_id, message_id)
-    join envelope_event e using (envelope_id)
-),
+-- name: receivers_of
+select receiver_id, installation_id from receiver where installation_id = any ($installation_ids::bigint[])
 
-named as (
-    select channel_id, message_id, event, installation_id, receiver_id, envelope_id, created_at, reason
-    from told
-    where receiver_id <> 0 or event = 2
-    union all
-    select t.channel_id, t.message_id, t.event, t.installation_id, i.receiver_id, t.envelope_id, t.created_at, t.reason
-    from told t
-    join (
-        select t.channel_id, t.message_id, t.installation_id, r.receiver_id
-        from told t
-        join message m using (channel_id, message_id)
-        join receipt r on r.sent_at = m.sent_at and r.channel_id = t.channel_id and r.message_id = t.message_id
-        join receiver v on v.receiver_id = r.receiver_id and v.installation_id = t.installation_id
-        where t.receiver_id = 0
-        union
-        select channel_id, message_id, installation_id, receiver_id from told where receiver_id <> 0
-    ) i using (channel_id, message_id, installation_id)
-    where t.receiver_id = 0 and t.event <> 2
-)
-
-select
-    n.event, n.receiver_id, n.envelope_id, n.created_at as told_at, n.reason,
-    m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at, author_offset
-from named n
+-- name: reporters
+-- Which of these receivers report these messages or sent them.
+select r.channel_id, r.message_id, r.receiver_id
+from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
 join message m using (channel_id, message_id)
-cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as author_offset
-where not exists (select from forgotten_receiver f where f.receiver_id = n.receiver_id)
+join receipt r using (channel_id, message_id, sent_at)
+where r.receiver_id = any ($receiver_ids::bigint[])
+
+-- name: forgotten
+-- Who is being forgotten: its receipts may be gone already.
+select receiver_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: went_out
 -- in   also receiver_ids, envelope_ids: of who says so

@@ -7,7 +7,7 @@ from devtelemetry.ingest.known import KnownMessage, Writing
 from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewMessage
 from devtelemetry.ingest.typed import Typed, typed_of
 from devtelemetry.model import Source
-from devtelemetry.store.database import Row
+from devtelemetry.store.author_clocks import author_offsets
 from devtelemetry.store.sql import arrays, queries
 
 _QUERIES = queries(__package__, "messages.sql")
@@ -61,20 +61,26 @@ async def stored_messages(
     rows = await writing.connection.fetch(
         _QUERIES["stored_messages"], **arrays(keys, "channel_ids", "message_ids")
     )
-    return {(row["channel_id"], row["message_id"]): known_message(row) for row in rows}
-
-
-def known_message(row: Row) -> KnownMessage:
-    """Of a row of `message` with author_offset, which author_clock_offset told."""
-    is_authors = row["clock"] == AUTHORS_CLOCK
-    return KnownMessage(
-        row["sent_at"],
-        row["clock"],
-        row["created_at"],
-        row["kind"],
-        None if row["typed_at"] is None else (row["typed_at"], row["typed_sent_at"]),
-        (row["author_offset"] or 0) if is_authors else 0,
+    offsets = await author_offsets(
+        writing.connection,
+        {
+            (row["sent_at"], row["channel_id"], row["message_id"])
+            for row in rows
+            if row["clock"] == AUTHORS_CLOCK
+        },
     )
+    keys = [(row["channel_id"], row["message_id"]) for row in rows]
+    return {
+        key: KnownMessage(
+            row["sent_at"],
+            row["clock"],
+            row["created_at"],
+            row["kind"],
+            None if row["typed_at"] is None else (row["typed_at"], row["typed_sent_at"]),
+            offsets.get(key, 0),
+        )
+        for key, row in zip(keys, rows, strict=True)
+    }
 
 
 async def _write_channels(writing: Writing) -> None:

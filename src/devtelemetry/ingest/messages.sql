@@ -12,10 +12,9 @@ on conflict do nothing
 select kind, source, message_type from sample_kind
 
 -- name: stored_messages
-select m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at, author_offset
+select m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at
 from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
 join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
-cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as author_offset
 
 -- name: insert_messages
 -- Returns those that were not there; another server may have been faster with the others.

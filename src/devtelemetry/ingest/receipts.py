@@ -13,7 +13,7 @@ from devtelemetry.store import states
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
 
-# From where on delays are corrected by the author's clock: as in author_clock_offset of the schema.
+# From where on delays are corrected by the author's clock: as in store/author_clocks.sql.
 _CLOCK_IS_OFF_MS = 1_000
 
 _QUERIES = queries(__package__, "receipts.sql")
@@ -180,7 +180,6 @@ async def _write_failures(writing: Writing, found: Sequence[_OfMessage]) -> Sequ
     return await writing.connection.fetch(
         _QUERIES["write_failures"],
         **arrays(rows, *_KEY, "outcomes", "created_at", "reasons"),
-        never=NEVER,
     )
 
 

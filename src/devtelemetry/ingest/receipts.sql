@@ -82,23 +82,18 @@ select * from unnest(
 )
 on conflict (sent_at, channel_id, message_id, receiver_id, outcome) do update
 set created_at = excluded.created_at, reason = excluded.reason
-where (coalesce(excluded.created_at, $never::bigint), excluded.reason collate "C")
-    < (coalesce(failure.created_at, $never::bigint), failure.reason collate "C")
+where (excluded.created_at is null, coalesce(excluded.created_at, 0), excluded.reason collate "C")
+    < (failure.created_at is null, coalesce(failure.created_at, 0), failure.reason collate "C")
 returning receiver_id, xmax <> 0 as was_there
 
 -- name: last_created_at
 -- When the receivers of these receipts last reported one of them, after merging.
-select receiver_id, max(greatest(r.created_at, failed_at)) as created_at
+select receiver_id, max(greatest(r.created_at, f.created_at)) as created_at
 from unnest(
     $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[]
 ) as n (sent_at, channel_id, message_id, receiver_id)
 join receipt r using (sent_at, channel_id, message_id, receiver_id)
-cross join lateral (
-    select max(f.created_at) as failed_at
-    from failure f
-    where f.sent_at = n.sent_at and f.channel_id = n.channel_id and f.message_id = n.message_id
-      and f.receiver_id = n.receiver_id and f.outcome < 4
-) failed
+left join (select * from failure where outcome < 4) f using (sent_at, channel_id, message_id, receiver_id)
 where r.state < 4096
 group by receiver_id
 

@@ -25,8 +25,8 @@ with arrived as (
         $installation_ids::bigint[], $first_sequences::bigint[], $last_sequences::bigint[], $first_sent_at::bigint[],
         $last_sent_at::bigint[]
     ) as n (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
-    where not exists (select from opt_out o where o.installation_id = n.installation_id)
-      and not exists (select from forgotten_receiver f where f.installation_id = n.installation_id)
+    where not exists (select 1 from opt_out o where o.installation_id = n.installation_id)
+      and not exists (select 1 from forgotten_receiver f where f.installation_id = n.installation_id)
 ),
 grown as (
     update report_run r
@@ -56,7 +56,7 @@ insert into report_run (installation_id, first_sequence, last_sequence, first_se
 select a.installation_id, a.first_sequence, a.last_sequence, a.first_sent_at, a.last_sent_at
 from arrived a
 where not exists (
-    select from grown g where g.installation_id = a.installation_id and g.first_sequence = a.first_sequence
+    select 1 from grown g where g.installation_id = a.installation_id and g.first_sequence = a.first_sequence
 )
 order by a.installation_id, a.first_sequence
 -- Another server may have been faster.
@@ -88,8 +88,8 @@ from unnest(
     $installation_ids::bigint[], $first_sequences::bigint[], $last_sequences::bigint[], $first_sent_at::bigint[],
     $last_sent_at::bigint[]
 ) as n (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
-where not exists (select from opt_out o where o.installation_id = n.installation_id)
-  and not exists (select from forgotten_receiver f where f.installation_id = n.installation_id)
+where not exists (select 1 from opt_out o where o.installation_id = n.installation_id)
+  and not exists (select 1 from forgotten_receiver f where f.installation_id = n.installation_id)
 on conflict do nothing
 
 -- name: write_wrong_times
@@ -104,7 +104,7 @@ from (
     from unnest($platforms::text[], $app_versions::text[], $times::bigint[]) as n (platform, app_version, times)
     cross join lateral (
         select (select count(*) from wrong_time) >= $most::integer and not exists (
-            select from wrong_time k
+            select 1 from wrong_time k
             where (k.day_start, k.platform, k.app_version) = ($day_start::bigint, n.platform, n.app_version)
         ) as is_full
     ) known

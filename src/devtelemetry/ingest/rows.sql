@@ -11,8 +11,8 @@ select ingest_epoch from deployment
 -- Of these receivers, those whose installation opted out and those that are being forgotten.
 select n.receiver_id
 from unnest($receiver_ids::bigint[], $installation_ids::bigint[]) as n (receiver_id, installation_id)
-where exists (select from opt_out o where o.installation_id = n.installation_id)
-   or exists (select from forgotten_receiver f where f.receiver_id = n.receiver_id)
+where exists (select 1 from opt_out o where o.installation_id = n.installation_id)
+   or exists (select 1 from forgotten_receiver f where f.receiver_id = n.receiver_id)
 
 -- name: upsert_arrivals
 insert into arrival (sent_minute, arrived_at, arrived_on_time_at)

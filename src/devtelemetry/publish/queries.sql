@@ -8,7 +8,7 @@ with first as (
 )
 update reliability_window
 set published_settled = 0
-where exists (select from first) and state = 'settled' and published_settled is null
+where exists (select 1 from first) and state = 'settled' and published_settled is null
 
 -- name: waiting
 -- Windows of a policy whose state was not delivered yet, oldest first, a slice of them. A series says nothing of the

@@ -36,6 +36,9 @@ _LAST_HEARD_OF = (
     "platform_minute, app_version_minute, server_minute, origin_minute, coalesce(clock_said_at, 0))"
 )
 _QUERIES = queries(__package__, "clean.sql", last_heard_of=_LAST_HEARD_OF)
+_OF_ENVELOPES = (
+    *("delete_message_envelopes", "delete_unreadable_envelopes", "delete_envelope_events"),
+)
 _log = structlog.get_logger(__name__)
 
 
@@ -94,9 +97,8 @@ async def clean(
                     oldest_day = min(oldest_day, day)
         if dropped:
             async with connection.transaction():
-                await connection.execute(
-                    _QUERIES["delete_envelopes"], before_ms=day_start_ms(oldest_kept)
-                )
+                for name in _OF_ENVELOPES:
+                    await connection.execute(_QUERIES[name], before_ms=day_start_ms(oldest_kept))
             # Ingest must not make a run longer that is about to go.
             async with holding_ingest_out(connection, lock_timeout=LOCK_TIMEOUT):
                 for name in ("settle_lost", "delete_runs"):
@@ -135,7 +137,8 @@ async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) 
         if gone:
             receivers = [row["receiver_id"] for row in gone]
             installations = [row["installation_id"] or row["receiver_id"] for row in gone]
-            await connection.execute(_QUERIES["expire_memberships"], receiver_ids=receivers)
+            for name in ("expire_memberships", "expire_named"):
+                await connection.execute(_QUERIES[name], receiver_ids=receivers)
             await connection.execute(
                 _QUERIES["expire_installations"], installation_ids=sorted(set(installations))
             )

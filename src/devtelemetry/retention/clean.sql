@@ -1,5 +1,5 @@
 -- name: has_receipts
-select exists (select from receipt where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
+select exists (select 1 from receipt where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
 -- name: delete_messages
 delete from message where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
@@ -10,14 +10,15 @@ delete from failure where sent_at >= $start_ms::bigint and sent_at < $end_ms::bi
 -- name: delete_arrivals
 delete from arrival where sent_minute >= $start_ms::bigint and sent_minute < $end_ms::bigint
 
--- name: delete_envelopes
--- Both halves are of no use without the message, whose samples are gone.
-with of_messages as (
-    delete from message_envelope where created_at < $before_ms::bigint
-),
-unnamed as (
-    delete from unreadable_envelope where created_at < $before_ms::bigint
-)
+-- Both halves of what is said of envelopes are of no use without the message, whose samples are gone.
+
+-- name: delete_message_envelopes
+delete from message_envelope where created_at < $before_ms::bigint
+
+-- name: delete_unreadable_envelopes
+delete from unreadable_envelope where created_at < $before_ms::bigint
+
+-- name: delete_envelope_events
 delete from envelope_event where created_at < $before_ms::bigint
 
 -- name: settle_lost
@@ -34,7 +35,7 @@ with arrived as (
 gone as (
     delete from lost_report l
     where exists (
-            select
+            select 1
             from arrived a
             where a.installation_id = l.installation_id
               and a.numbers @> int8range(l.first_sequence, l.last_sequence, '[]')
@@ -42,7 +43,7 @@ gone as (
         or (
             l.last_sent_at < $oldest_day_kept::bigint
             and not exists (
-                select
+                select 1
                 from lost_report other
                 where other.installation_id = l.installation_id and other.last_sent_at >= $oldest_day_kept::bigint
                   and other.first_sequence <= l.last_sequence and other.last_sequence >= l.first_sequence
@@ -91,7 +92,7 @@ delete from opt_out where forgotten_at < $before_ms::bigint
 -- Those that another one of their channel took the place of before the first day that is kept.
 delete from sampling_rule r
 where exists (
-    select from sampling_rule later
+    select 1 from sampling_rule later
     where later.channel_id = r.channel_id and later.from_at > r.from_at and later.from_at <= $before_ms::bigint
 )
 
@@ -108,7 +109,7 @@ set bucket_id = null, token = '', origin_minute = 0
 where origin_minute > 0 and origin_minute < $before_ms::bigint
 
 -- name: has_silent_receivers
-select exists (select from receiver where {last_heard_of} < $before_ms::bigint)
+select exists (select 1 from receiver where {last_heard_of} < $before_ms::bigint)
 
 -- name: expire_receivers
 -- Receivers that nobody heard of since then; no samples of theirs are kept. A cluster counts rows sent: returns them.
@@ -120,20 +121,20 @@ returning receiver_id, installation_id
 with reports as (
     delete from membership_report where receiver_id = any ($receiver_ids::bigint[])
 ),
-kinds as (
-    delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
-),
 coarse as (
     delete from coarse_receiver where receiver_id = any ($receiver_ids::bigint[])
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
+
+-- name: expire_named
+delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: expire_installations
 -- What is known of installations beside their receivers, if none is left.
 with gone as (
     select installation_id
     from unnest($installation_ids::bigint[]) as n (installation_id)
-    where not exists (select from receiver where receiver.installation_id = n.installation_id)
+    where not exists (select 1 from receiver where receiver.installation_id = n.installation_id)
 ),
 runs as (
     delete from report_run where installation_id in (select installation_id from gone)

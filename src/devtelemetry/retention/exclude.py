@@ -70,12 +70,11 @@ async def take_out_since(
     async with database.acquire() as connection, deleting(connection):
         deleted = await delete_receipts(connection, receivers, said_between)
         async with rewriting(connection):
-            await connection.execute(
-                _QUERIES["delete_between"],
-                receiver_ids=receivers,
-                since_ms=since_ms,
-                before_ms=before_ms,
-            )
+            await connection.execute(_QUERIES["delete_failures"], receiver_ids=receivers)
+            for name in ("delete_unnamed", "delete_told", "delete_reports"):
+                await connection.execute(
+                    _QUERIES[name], receiver_ids=receivers, since_ms=since_ms, before_ms=before_ms
+                )
             days = await existing_days(connection)
             await connection.execute(
                 _QUERIES["respan"],
@@ -83,6 +82,8 @@ async def take_out_since(
                 oldest_day_kept=day_start_ms(min(days)) if days else 0,
             )
             await connection.execute(_QUERIES["delete_unspanned"], receiver_ids=receivers)
+            await connection.execute(_QUERIES["silence"], receiver_ids=receivers, since_ms=since_ms)
+            await connection.execute(_QUERIES["doubt"], receiver_ids=receivers)
         await connection.execute(
             _QUERIES["reopen_windows"], now_minute=now_ms // MINUTE_MS * MINUTE_MS
         )

@@ -5,10 +5,10 @@
 select other.receiver_id
 from receiver one
 join receiver other
-    on case $hand::text
-        when 'installation' then
+    on case
+        when $hand::text = 'installation' then
             coalesce(other.installation_id, other.receiver_id) = coalesce(one.installation_id, one.receiver_id)
-        when 'network' then other.receiver_id = one.receiver_id or other.bucket_id = one.bucket_id
+        when $hand::text = 'network' then other.receiver_id = one.receiver_id or other.bucket_id = one.bucket_id
         else other.receiver_id = one.receiver_id
     end
 where one.receiver_id = $receiver_id::bigint
@@ -39,39 +39,41 @@ lost as (
 )
 delete from report_run where installation_id in (select installation_id from gone)
 
--- name: delete_between
--- What stands beside receipts. Failures go with their receipt; what came of an envelope has its own time.
-with failures as (
-    delete from failure f
-    where f.receiver_id = any ($receiver_ids::bigint[]) and not exists (
-        select
-        from receipt r
-        where r.sent_at = f.sent_at and r.channel_id = f.channel_id and r.message_id = f.message_id
-          and r.receiver_id = f.receiver_id
-    )
-),
-unnamed as (
-    delete from unreadable_envelope
-    where receiver_id = any ($receiver_ids::bigint[])
-      and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
-),
-told as (
-    delete from envelope_event
-    where receiver_id = any ($receiver_ids::bigint[])
-      and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
-),
-silenced as (
-    update receiver
-    set last_heartbeat_minute = null
-    where receiver_id = any ($receiver_ids::bigint[]) and last_heartbeat_minute >= $since_ms::bigint / 60000 * 60000
-),
-doubted as (
-    insert into doubted_receiver (receiver_id) select unnest($receiver_ids::bigint[])
-    on conflict do nothing
+-- What stands beside receipts: failures go with their receipt, what came of an envelope has its own time. One table a
+-- statement: on a cluster they are of several kinds.
+
+-- name: delete_failures
+delete from failure f
+where f.receiver_id = any ($receiver_ids::bigint[]) and not exists (
+    select 1
+    from receipt r
+    where r.sent_at = f.sent_at and r.channel_id = f.channel_id and r.message_id = f.message_id
+      and r.receiver_id = f.receiver_id
 )
+
+-- name: delete_unnamed
+delete from unreadable_envelope
+where receiver_id = any ($receiver_ids::bigint[])
+  and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
+
+-- name: delete_told
+delete from envelope_event
+where receiver_id = any ($receiver_ids::bigint[])
+  and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
+
+-- name: delete_reports
 delete from membership_report
 where receiver_id = any ($receiver_ids::bigint[])
   and created_at >= $since_ms::bigint and created_at < $before_ms::bigint
+
+-- name: silence
+update receiver
+set last_heartbeat_minute = null
+where receiver_id = any ($receiver_ids::bigint[]) and last_heartbeat_minute >= $since_ms::bigint / 60000 * 60000
+
+-- name: doubt
+insert into doubted_receiver (receiver_id) select unnest($receiver_ids::bigint[])
+on conflict do nothing
 
 -- name: respan
 -- From when to when they hold messages of channels, by what is left; what was cleaned (before oldest_day_kept) is not known
@@ -83,7 +85,7 @@ set first_sent_at = case when m.first_sent_at < $oldest_day_kept::bigint then m.
         case when m.first_sent_at < $oldest_day_kept::bigint then least(m.last_sent_minute, $oldest_day_kept::bigint) end
     ),
     has_said = m.had_stays or exists (
-        select from membership_report s where s.channel_id = m.channel_id and s.receiver_id = m.receiver_id
+        select 1 from membership_report s where s.channel_id = m.channel_id and s.receiver_id = m.receiver_id
     )
 from membership k
 left join (

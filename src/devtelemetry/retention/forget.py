@@ -31,7 +31,7 @@ _KEY = ("sent_at", "channel_id", "message_id", "receiver_id")  # of a receipt
 _QUERIES = queries(__package__, "forget.sql", first_said_at=FIRST_SAID_AT)
 # After the receipts, in this order.
 _LAST = (
-    *("delete_memberships", "delete_failures", "delete_unreadable_envelopes"),
+    *("delete_memberships", "delete_named", "delete_failures", "delete_unreadable_envelopes"),
     *("delete_envelope_events", "delete_of_installations", "release_receivers"),
 )
 

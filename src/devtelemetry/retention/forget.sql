@@ -41,7 +41,7 @@ select receiver_id from forgotten_receiver
 select
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
     exists (
-        select
+        select 1
         from receipt other
         where other.sent_at = r.sent_at and other.channel_id = r.channel_id and other.message_id = r.message_id
           and other.receiver_id <> all ($receiver_ids::bigint[]) and other.state < 4096
@@ -69,18 +69,16 @@ with deleted as (
 ),
 doubted as (
     insert into doubted_delay (sent_at, channel_id, message_id)
-    select distinct sent_at, channel_id, message_id
+    select sent_at, channel_id, message_id
+    from deleted
+    where sent_by_receiver and abs(received_at - sent_at) >= 1000
+    union
+    -- Nobody contradicts this one any more.
+    select d.sent_at, d.channel_id, d.message_id
     from deleted d
-    where sent_by_receiver and (
-        abs(received_at - sent_at) >= 1000
-        -- Nobody contradicts this one any more.
-        or exists (
-            select
-            from receipt r
-            where r.sent_at = d.sent_at and r.channel_id = d.channel_id and r.message_id = d.message_id
-              and r.receiver_id <> d.receiver_id and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000
-        )
-    )
+    join receipt r on r.sent_at = d.sent_at and r.channel_id = d.channel_id and r.message_id = d.message_id
+    where d.sent_by_receiver and r.receiver_id <> d.receiver_id and r.sent_by_receiver
+      and abs(r.received_at - r.sent_at) >= 1000
     on conflict do nothing
 )
 select count(*) filter (where state < 4096) from deleted
@@ -93,7 +91,7 @@ with orphaned as (
     using unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
     where m.channel_id = n.channel_id and m.message_id = n.message_id
       and not exists (
-          select
+          select 1
           from receipt r
           where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
             and r.state < 4096
@@ -113,13 +111,13 @@ where me.channel_id = o.channel_id and me.message_id = o.message_id
 with reports as (
     delete from membership_report where receiver_id = any ($receiver_ids::bigint[])
 ),
-kinds as (
-    delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
-),
 coarse as (
     delete from coarse_receiver where receiver_id = any ($receiver_ids::bigint[])
 )
 delete from membership where receiver_id = any ($receiver_ids::bigint[])
+
+-- name: delete_named
+delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: delete_failures
 delete from failure where receiver_id = any ($receiver_ids::bigint[])

@@ -16,10 +16,29 @@ async def drop_names(connection: Connection, before_ms: int, *, lock_timeout: st
     """
     async with rewriting(connection, lock_timeout=lock_timeout):
         await connection.execute(_QUERIES["mark_shared"])
-        channels = await connection.fetch(_QUERIES["channels_to_drop"], before_ms=before_ms)
+        channels = await _channels_to_drop(connection, before_ms)
         if channels:
-            await connection.execute(
-                _QUERIES["drop_channels"], channel_ids=[row["channel_id"] for row in channels]
-            )
-        await connection.execute(_QUERIES["drop_types"], before_ms=before_ms)
-        await connection.execute(_QUERIES["drop_numbers"])
+            await connection.execute(_QUERIES["drop_channels"], channel_ids=sorted(channels))
+        await connection.execute(_QUERIES["drop_named"], before_ms=before_ms)
+        in_use = await connection.fetch(_QUERIES["kinds_in_use"])
+        await connection.execute(_QUERIES["drop_types"], in_use=[row["kind"] for row in in_use])
+        numbers = await connection.fetch(_QUERIES["numbers_to_drop"])
+        await connection.execute(
+            _QUERIES["drop_numbers"], installation_ids=[row["installation_id"] for row in numbers]
+        )
+
+
+async def _channels_to_drop(connection: Connection, before_ms: int) -> set[int]:
+    """Those without samples that no receiver is known in, unless they have figures and two
+    installations ever named them; and those that one alone ever named, not since `before_ms`."""
+    without_samples = await connection.fetch(_QUERIES["without_samples"])
+    by_shared: dict[bool, list[int]] = {True: [], False: []}
+    for row in without_samples:
+        by_shared[row["is_shared"]].append(row["channel_id"])
+    kept = await connection.fetch(
+        _QUERIES["still_needed"],
+        shared=by_shared[True],
+        alone=by_shared[False],
+        before_ms=before_ms,
+    )
+    return {row["channel_id"] for row in without_samples} - {row["channel_id"] for row in kept}

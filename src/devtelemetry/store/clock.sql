@@ -8,7 +8,7 @@ select
     (select seen_at from clock_seen) as seen_at,
     count(*) filter (where abs(offset_ms) <= $leap_ms::bigint) as agreeing,
     count(*) filter (where abs(offset_ms) > $leap_ms::bigint) as disagreeing,
-    (select greatest(1, count(*)) from (select from receiver limit $most_needed::bigint) known) as needed
+    (select greatest(1, count(*)) from (select 1 from receiver limit $most_needed::bigint) known) as needed
 from clock_witness
 
 -- name: note_witness

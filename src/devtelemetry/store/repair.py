@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from devtelemetry.model import MINUTE_MS, Window
 from devtelemetry.model.errors import Unavailable
+from devtelemetry.store.author_clocks import author_offsets
 from devtelemetry.store.database import Connection, Database, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
@@ -103,7 +104,10 @@ async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> Asy
         if await connection.fetchval(_QUERIES["needs_repair"]):
             while await _settle_messages(connection):
                 pass
-            await connection.execute(_QUERIES["redate_receivers"])
+            doubted = await connection.fetch(_QUERIES["last_reports"])
+            await connection.execute(
+                _QUERIES["redate_receivers"], **arrays(doubted, "receiver_ids", "created_at")
+            )
             await connection.execute(_QUERIES["forget_doubts"])
         yield
         await raise_epoch(connection)
@@ -121,11 +125,20 @@ async def _needs_repair(connection: Connection, sent_between: tuple[int, int]) -
 async def _correct_delays(connection: Connection) -> int:
     """Of some of the messages that are noted; returns of how many."""
     noted = await connection.fetch(_QUERIES["take_doubted_delays"], most=CORRECTED_MESSAGES)
-    if noted:
-        await connection.execute(
-            _QUERIES["correct_delays"],
-            **arrays(noted, "channel_ids", "message_ids"),
+    if not noted:
+        return 0
+    dated = [
+        tuple(row)
+        for row in await connection.fetch(
+            _QUERIES["dated_by_authors"], **arrays(noted, "channel_ids", "message_ids")
         )
+    ]
+    offsets = await author_offsets(connection, dated)
+    rows = [(*message, offsets.get(message[1:], 0)) for message in dated]
+    await connection.execute(
+        _QUERIES["correct_delays"],
+        **arrays(rows, "sent_at", "channel_ids", "message_ids", "clock_offsets"),
+    )
     return len(noted)
 
 

@@ -10,11 +10,11 @@ update deployment set ingest_epoch = ingest_epoch + 1
 
 -- name: needs_repair
 -- Whether rows are noted that everyone reads.
-select exists (select from doubted_message) or exists (select from doubted_receiver)
+select exists (select 1 from doubted_message) or exists (select 1 from doubted_receiver)
 
 -- name: doubts_delays
 -- Whether such are noted as only a computation of this window reads.
-select exists (select from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
+select exists (select 1 from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
 -- name: take_doubted_messages
 -- No transaction stores under an old sentAt or kind any more once this one ends: the epoch goes up with it.
@@ -139,7 +139,7 @@ from unnest(
     sent_at, clock, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, state,
     authored_at, envelope_id, vote_clock, vote_created_at, vote_sent_at
 )
-where not exists (select from forgotten_receiver f where f.receiver_id = n.receiver_id)
+where not exists (select 1 from forgotten_receiver f where f.receiver_id = n.receiver_id)
 
 -- name: doubt_moved_delays
 insert into doubted_delay (sent_at, channel_id, message_id)
@@ -156,18 +156,19 @@ where (sent_at, channel_id, message_id) in (
 )
 returning channel_id, message_id
 
+-- name: dated_by_authors
+-- Those of these messages whose sentAt is by the author's clock. What was forgotten or cleaned meanwhile is not there.
+select distinct m.sent_at, m.channel_id, m.message_id
+from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
+join message m using (channel_id, message_id)
+where m.clock = 1
+
 -- name: correct_delays
--- Of all receipts of these messages but their authors', by the author's clock as far as it is known. A message that was
--- forgotten or cleaned meanwhile is not there.
+-- Of all receipts of these messages but their authors', by the author's clock as far as it is known (0: it is not).
 update receipt r
 set state = receipt_state(r.sent_at + m.clock_offset, r.received_at, r.created_at, r.state & 2016)
-from (
-    select m.sent_at, m.channel_id, m.message_id, coalesce(clock_offset, 0) as clock_offset
-    from (select distinct * from unnest($channel_ids::bigint[], $message_ids::bigint[])) as n (channel_id, message_id)
-    join message m using (channel_id, message_id)
-    cross join lateral author_clock_offset(m.sent_at, m.channel_id, m.message_id) as clock_offset
-    where m.clock = 1
-) m
+from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $clock_offsets::bigint[])
+    as m (sent_at, channel_id, message_id, clock_offset)
 where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
   and not r.sent_by_receiver
   and r.state <> receipt_state(r.sent_at + m.clock_offset, r.received_at, r.created_at, r.state & 2016)
@@ -191,31 +192,38 @@ from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_sent_at::big
     as n (channel_id, receiver_id, first_sent_at, last_minute)
 where m.channel_id = n.channel_id and m.receiver_id = n.receiver_id
 
--- name: redate_receivers
--- When those that ingest doubts last reported, by what is kept. What was cleaned is older than every window that is still
--- computed.
-with told as (
-    select receiver_id, created_at from receipt
+-- name: last_reports
+-- When those that ingest doubts last reported, by what is kept (NULL: of them nothing is). What was cleaned is older than
+-- every window that is still computed.
+with doubted as materialized (
+    select receiver_id from doubted_receiver
+),
+told as (
+    select receiver_id, max(created_at) as created_at
+    from receipt
+    where receiver_id in (select receiver_id from doubted)
+    group by receiver_id
     union all
-    select receiver_id, created_at from failure where outcome < 4
+    select receiver_id, max(created_at)
+    from failure
+    where outcome < 4 and receiver_id in (select receiver_id from doubted)
+    group by receiver_id
     union all
     -- Those that stand for messages are in `failure`, with the first of them.
-    select receiver_id, created_at
+    select u.receiver_id, u.created_at
     from unreadable_envelope u
-    where not exists (
-        select
-        from message_envelope e
-        where e.envelope_id = u.envelope_id and u.channel_id in (0, e.channel_id)
-    )
+    left join message_envelope e on e.envelope_id = u.envelope_id and u.channel_id in (0, e.channel_id)
+    where e.envelope_id is null and u.receiver_id in (select receiver_id from doubted)
 )
+select receiver_id, max(created_at) as created_at
+from doubted
+left join told using (receiver_id)
+group by receiver_id
+
+-- name: redate_receivers
 update receiver v
-set last_receipt_minute = n.last_created_at / 60000 * 60000
-from (
-    select receiver_id, max(created_at) as last_created_at
-    from doubted_receiver
-    left join told using (receiver_id)
-    group by receiver_id
-) n
+set last_receipt_minute = n.created_at / 60000 * 60000
+from unnest($receiver_ids::bigint[], $created_at::bigint[]) as n (receiver_id, created_at)
 where v.receiver_id = n.receiver_id
 
 -- name: forget_doubts

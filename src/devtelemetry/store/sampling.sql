@@ -20,5 +20,5 @@ on conflict do nothing
 -- Returns it if it is the one that rules go by from now on; no row if there are rules by another one.
 update deployment
 set sampling_salt = $salt::bytea
-where sampling_salt = $salt::bytea or not exists (select from sampling_rule)
+where sampling_salt = $salt::bytea or not exists (select 1 from sampling_rule)
 returning sampling_salt

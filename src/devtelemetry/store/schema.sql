@@ -215,28 +215,6 @@ create table failure (
 );
 create index failure_receiver on failure (receiver_id);
 
--- By how much the clock of a message's author is off, in ms: the server's less its own. NULL: by less than a second, or it
--- is not known. If several say that they wrote it, all must tell of the same clock, to a second: else it is not known.
-create function author_clock_offset(sent_at bigint, channel_id bigint, message_id bigint) returns setof bigint
-stable parallel safe language sql
-begin atomic
-    select case
-        when not exists (
-            select
-            from receipt other
-            where other.sent_at = $1 and other.channel_id = $2 and other.message_id = $3 and other.sent_by_receiver
-              and (abs(other.received_at - least_offset - $1) < 1000) is not true
-        )
-        then least_offset
-    end
-    from (
-        select min(r.received_at) - $1 as least_offset
-        from receipt r
-        where r.sent_at = $1 and r.channel_id = $2 and r.message_id = $3
-          and r.sent_by_receiver and abs(r.received_at - r.sent_at) >= 1000
-    ) off;
-end;
-
 -- From when to when a receiver is known in a channel, by what it held. Outlives the samples.
 create table membership (
     channel_id         bigint  not null,

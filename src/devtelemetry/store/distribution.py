@@ -1,0 +1,147 @@
+"""Spreads the tables of a database over a Citus cluster, in place: docs/scaling.md.
+
+What grows with the messages is sharded by channel; what has no channel and is joined with it is on
+every node; the rest stays on the coordinator.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.store.connection import Connection
+from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.store.sql import queries
+
+SHARDED = (
+    *("channel", "message", "receipt", "failure", "membership", "membership_report"),
+    *("coarse_receiver", "message_envelope", "doubted_message", "doubted_delay"),
+    *("reliability_channel", "reliability_group"),
+)
+"""By channel_id; the first one says how many shards all have"""
+
+REFERENCE = ("receiver", "forgotten_receiver", "sample_kind")
+"""On every node"""
+
+LOCAL = (
+    *("report_run", "lost_report", "opt_out", "corroborated_installation", "installation_bytes"),
+    *("doubted_receiver", "receiver_kind", "envelope_event", "unreadable_envelope"),
+)
+"""On the coordinator, and known to the cluster: statements change them by what is on every node"""
+
+SHARDS_A_NODE = 2
+"""Each transaction of ingest touches all shards: few are faster"""
+
+MOST_SHARDS = 1_024
+
+# Shards call them.
+_FUNCTIONS = ("delay_class(bigint)", "receipt_state(bigint,bigint,bigint,integer)")
+
+_ATTEMPTS = 15
+
+_QUERIES = queries(__package__, "distribution.sql")
+
+
+async def is_distributed(connection: Connection) -> bool:
+    """Whether `distribute` was here, if only for a part."""
+    if not await connection.fetchval(_QUERIES["has_citus"]):
+        return False
+    return bool(await _kinds(connection))
+
+
+async def distribute(connection: Connection, *, shards: int | None = None) -> AsyncIterator[str]:
+    """Spreads what is not spread yet, a table at a time; yields what was done, a line each.
+
+    shards  None: SHARDS_A_NODE for each node that holds shards
+
+    Does nothing a second time, and goes on where it broke off. Raises ConfigurationError with what
+    to do where it cannot be done.
+    """
+    nodes = await _check_place(connection)
+    number = SHARDS_A_NODE * nodes if shards is None else shards
+    # Ingest would wait for each table, and a statement that was planned before would not find it.
+    held = await connection.fetchval("select pg_try_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
+    for _ in range(_ATTEMPTS):
+        # Those of this command, which are closed, may be there for a moment.
+        others = await connection.fetchval(_QUERIES["others"])
+        if not others:
+            break
+        await asyncio.sleep(0.2)
+    if others or not held:
+        raise ConfigurationError(
+            f"{others} sessions of Dev-Telemetry are open on this database: stop its servers and "
+            "commands first"
+        )
+    try:
+        async for line in spread(connection, number):
+            yield line
+        await connection.execute(await connection.fetchval(_QUERIES["settings"]))
+    finally:
+        await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
+
+
+async def spread(connection: Connection, shards: int | None = None) -> AsyncIterator[str]:
+    """The work of it, without its checks. shards: of the first table, if that is not spread yet."""
+    kinds = await _kinds(connection)
+    _check_kinds(kinds)
+    if kinds.keys() >= {*SHARDED, *REFERENCE, *LOCAL}:
+        return
+    for function in _FUNCTIONS:
+        await connection.execute(_QUERIES["distribute_function"], name=function)
+    for name in (*REFERENCE, *SHARDED, *LOCAL):
+        if name in kinds:
+            continue
+        if name in LOCAL:
+            await connection.execute(_QUERIES["keep"], name=name)
+            yield f"{name}: on the coordinator"
+            continue
+        async with connection.transaction():
+            if name in REFERENCE:
+                await connection.execute(_QUERIES["replicate"], name=name)
+            elif name == SHARDED[0]:
+                await connection.execute(_QUERIES["set_shards"], shards=str(shards))
+                await connection.execute(_QUERIES["begin_colocation"], name=name)
+            else:
+                await connection.execute(_QUERIES["distribute"], name=name)
+        await connection.execute(_QUERIES["drop_local_rows"], name=name)
+        yield f"{name}: {'on every node' if name in REFERENCE else 'by channel'}"
+
+
+async def _check_place(connection: Connection) -> int:
+    """Returns how many nodes hold shards."""
+    if not await connection.fetchval(_QUERIES["has_citus"]):
+        raise ConfigurationError(
+            "the database has no extension citus: run `create extension citus` in it on every "
+            "node, and citus_add_node() for each worker; one PostgreSQL needs no `distribute`"
+        )
+    place = await connection.fetchrow(_QUERIES["place"])
+    assert place is not None, "it has one row"
+    name = place["database"]
+    if not place["is_coordinator"]:
+        raise ConfigurationError(
+            f"this is not the coordinator of the cluster of {name}: connect to that"
+        )
+    if not place["nodes"]:
+        raise ConfigurationError(
+            f"no node of the cluster of {name} holds shards: run citus_add_node() for each worker"
+        )
+    if not place["owns_database"]:
+        raise ConfigurationError(
+            f"{place['role']} does not own the database {name}, which has to be set: run "
+            f"`alter database {name} owner to {place['role']}`"
+        )
+    nodes: int = place["nodes"]
+    return nodes
+
+
+async def _kinds(connection: Connection) -> dict[str, str]:
+    return {row["name"]: row["method"] for row in await connection.fetch(_QUERIES["kinds"])}
+
+
+def _check_kinds(kinds: dict[str, str]) -> None:
+    for name, method in kinds.items():
+        wanted = "h" if name in SHARDED else "n"
+        if method != wanted:
+            raise ConfigurationError(
+                f"the table {name} is spread in another way than this version does: undo that with "
+                f"undistribute_table('{name}'), and try again"
+            )

@@ -1,0 +1,61 @@
+-- Spreading the tables over a Citus cluster: distribution.py.
+
+-- name: has_citus
+select exists (select 1 from pg_extension where extname = 'citus')
+
+-- name: place
+-- Of a database with Citus: whether this is its coordinator, how many nodes hold shards, and whether this role may change
+-- how the database is set and own the tables.
+select
+    current_database() as database,
+    current_user as role,
+    citus_is_coordinator() as is_coordinator,
+    (
+        select count(*) from pg_dist_node where shouldhaveshards and isactive and noderole = 'primary'
+    ) as nodes,
+    (
+        select pg_has_role(datdba, 'USAGE') from pg_database where datname = current_database()
+    ) as owns_database
+
+-- name: settings
+-- The statement that gives each new session what it needs: the driver looks up types as it connects, which takes seconds
+-- where shards are hidden from it one by one; and ingest writes to all shards at once.
+select format(
+    'alter database %1$I set citus.override_table_visibility = off; '
+    'alter database %1$I set citus.max_cached_conns_per_worker = 16',
+    current_database()
+)
+
+-- name: others
+-- The sessions of servers and commands that are open on this database, but for this one.
+select count(*)
+from pg_stat_activity
+where datname = current_database() and application_name = 'devtelemetry' and pid <> pg_backend_pid()
+
+-- name: kinds
+-- How each table is spread: h by a column, n the same on every node.
+select logicalrelid::text as name, partmethod::text as method
+from pg_dist_partition
+where logicalrelid not in (select inhrelid from pg_inherits)
+
+-- name: distribute_function
+select create_distributed_function($name::text::regprocedure)
+
+-- name: set_shards
+select set_config('citus.shard_count', $shards::text, true)
+
+-- name: begin_colocation
+select create_distributed_table($name::text::regclass, 'channel_id', colocate_with => 'none')
+
+-- name: distribute
+select create_distributed_table($name::text::regclass, 'channel_id', colocate_with => 'channel')
+
+-- name: replicate
+select create_reference_table($name::text::regclass)
+
+-- name: keep
+select citus_add_local_table_to_metadata($name::text::regclass)
+
+-- name: drop_local_rows
+-- What was copied to the shards: its rows stand on the coordinator, where nobody sees them.
+select truncate_local_data_after_distributing_table($name::text::regclass)
