@@ -44,7 +44,7 @@ async def citus_database(url: str) -> AsyncIterator[str]:
 
 async def drop_citus_databases(url: str) -> None:
     for name in _made:
-        for node in await _nodes(url):
+        for node in await nodes_of(url):
             await _execute(node, f"drop database {name} with (force)")
     _made.clear()
     _free.clear()
@@ -62,7 +62,7 @@ def at(url: str, name: str, *, host: str | None = None, port: int | None = None)
 async def bare_citus_database(url: str) -> AsyncIterator[str]:
     """The URL of a database with the extension and all nodes, that nobody has opened yet."""
     name = f"devtelemetry_citus_{os.getpid()}_{next(_numbers)}"
-    nodes = await _nodes(url)
+    nodes = await nodes_of(url)
     for node in nodes:
         await _execute(node, f"create database {name}")
         await _execute(at(node, name), "create extension citus")
@@ -90,7 +90,7 @@ async def _make(url: str) -> str:
     return name
 
 
-async def _nodes(url: str) -> list[str]:
+async def nodes_of(url: str) -> list[str]:
     """Their URLs, that of the coordinator first."""
     connection = await asyncpg.connect(url)
     try:

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from devtelemetry import __version__
 from devtelemetry.cli.commands import (
+    cluster,
     machine,
     plan,
     publish,
@@ -88,6 +89,7 @@ app.command("clean")(windows.clean)
 app.command("clock")(windows.clock)
 app.command("exclude")(samples.exclude)
 app.command("forget")(samples.forget)
+app.command("distribute")(cluster.distribute)
 app.command("plan")(plan.plan)
 app.command("demo")(simulate.demo)
 app.command("simulate")(simulate.simulate)

@@ -5,7 +5,8 @@ every node; the rest stays on the coordinator.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.connection import Connection
@@ -31,7 +32,7 @@ LOCAL = (
 SHARDS_A_NODE = 2
 """Each transaction of ingest touches all shards: few are faster"""
 
-MOST_SHARDS = 1_024
+_WHERE = ((SHARDED, "by channel"), (REFERENCE, "on every node"), (LOCAL, "on the coordinator"))
 
 # Shards call them.
 _FUNCTIONS = ("delay_class(bigint)", "receipt_state(bigint,bigint,bigint,integer)")
@@ -48,62 +49,84 @@ async def is_distributed(connection: Connection) -> bool:
     return bool(await _kinds(connection))
 
 
-async def distribute(connection: Connection, *, shards: int | None = None) -> AsyncIterator[str]:
-    """Spreads what is not spread yet, a table at a time; yields what was done, a line each.
+async def distribute(
+    connection: Connection, *, shards: int | None = None
+) -> AsyncGenerator[str, None]:
+    """Spreads what is not spread yet, a table at a time; yields which one is next, a line each.
 
-    shards  None: SHARDS_A_NODE for each node that holds shards
+    shards  of each table; None: SHARDS_A_NODE for each node that holds shards
 
     Does nothing a second time, and goes on where it broke off. Raises ConfigurationError with what
     to do where it cannot be done.
     """
     nodes = await _check_place(connection)
-    number = SHARDS_A_NODE * nodes if shards is None else shards
-    # Ingest would wait for each table, and a statement that was planned before would not find it.
-    held = await connection.fetchval("select pg_try_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
-    for _ in range(_ATTEMPTS):
-        # Those of this command, which are closed, may be there for a moment.
-        others = await connection.fetchval(_QUERIES["others"])
-        if not others:
-            break
-        await asyncio.sleep(0.2)
-    if others or not held:
-        raise ConfigurationError(
-            f"{others} sessions of Dev-Telemetry are open on this database: stop its servers and "
-            "commands first"
-        )
-    try:
-        async for line in spread(connection, number):
+    async with _alone(connection):
+        async for line in spread(connection, SHARDS_A_NODE * nodes if shards is None else shards):
             yield line
         await connection.execute(await connection.fetchval(_QUERIES["settings"]))
-    finally:
-        await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
 
 
-async def spread(connection: Connection, shards: int | None = None) -> AsyncIterator[str]:
+async def spread(connection: Connection, shards: int | None = None) -> AsyncGenerator[str, None]:
     """The work of it, without its checks. shards: of the first table, if that is not spread yet."""
-    kinds = await _kinds(connection)
-    _check_kinds(kinds)
-    if kinds.keys() >= {*SHARDED, *REFERENCE, *LOCAL}:
-        return
-    for function in _FUNCTIONS:
-        await connection.execute(_QUERIES["distribute_function"], name=function)
-    for name in (*REFERENCE, *SHARDED, *LOCAL):
-        if name in kinds:
-            continue
-        if name in LOCAL:
-            await connection.execute(_QUERIES["keep"], name=name)
-            yield f"{name}: on the coordinator"
-            continue
+    there = await _kinds(connection)
+    missing = [name for name in (*REFERENCE, *SHARDED, *LOCAL) if name not in there]
+    if missing:
+        for function in _FUNCTIONS:
+            await connection.execute(_QUERIES["distribute_function"], name=function)
+    for number, name in enumerate(missing, 1):
+        where = next(where for tables, where in _WHERE if name in tables)
+        yield f"{number} of {len(missing)}: {name}, {where}"
         async with connection.transaction():
-            if name in REFERENCE:
+            if name in LOCAL:
+                await connection.execute(_QUERIES["keep"], name=name)
+            elif name in REFERENCE:
                 await connection.execute(_QUERIES["replicate"], name=name)
             elif name == SHARDED[0]:
                 await connection.execute(_QUERIES["set_shards"], shards=str(shards))
                 await connection.execute(_QUERIES["begin_colocation"], name=name)
             else:
                 await connection.execute(_QUERIES["distribute"], name=name)
-        await connection.execute(_QUERIES["drop_local_rows"], name=name)
-        yield f"{name}: {'on every node' if name in REFERENCE else 'by channel'}"
+        if name not in LOCAL:
+            await connection.execute(_QUERIES["drop_local_rows"], name=name)
+
+
+async def shards_of(connection: Connection) -> int:
+    """How many shards each sharded table has."""
+    number: int = await connection.fetchval(_QUERIES["shards"], name=SHARDED[0])
+    return number
+
+
+@contextlib.asynccontextmanager
+async def _alone(connection: Connection) -> AsyncIterator[None]:
+    """Raises ConfigurationError if anybody else of ours is on the database.
+
+    Ingest would wait for each table, and statements that were planned before would not find it.
+    """
+    held = await connection.fetchval("select pg_try_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
+    for _ in range(_ATTEMPTS):
+        others = await connection.fetchval(_QUERIES["others"])
+        if held and not others:
+            break
+        await asyncio.sleep(0.2)  # those of this command, which are closed, are there for a moment
+    else:
+        raise ConfigurationError(
+            f"{others} sessions of Dev-Telemetry are open on this database: stop its servers and "
+            "commands first"
+        )
+    try:
+        yield
+    finally:
+        await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
+
+
+async def check_coordinator(connection: Connection) -> None:
+    """Raises ConfigurationError on another node of a cluster: its tables are the coordinator's."""
+    if await connection.fetchval(_QUERIES["has_citus"]) and not await connection.fetchval(
+        _QUERIES["is_coordinator"]
+    ):
+        raise ConfigurationError(
+            "the database is a worker of a cluster: connect to its coordinator"
+        )
 
 
 async def _check_place(connection: Connection) -> int:
@@ -116,9 +139,10 @@ async def _check_place(connection: Connection) -> int:
     place = await connection.fetchrow(_QUERIES["place"])
     assert place is not None, "it has one row"
     name = place["database"]
-    if not place["is_coordinator"]:
+    if not place["knows_itself"]:
         raise ConfigurationError(
-            f"this is not the coordinator of the cluster of {name}: connect to that"
+            f"the cluster of {name} does not know its coordinator: run "
+            "`select citus_set_coordinator_host('HOST', PORT)` here, with what workers reach it by"
         )
     if not place["nodes"]:
         raise ConfigurationError(
@@ -133,15 +157,15 @@ async def _check_place(connection: Connection) -> int:
     return nodes
 
 
-async def _kinds(connection: Connection) -> dict[str, str]:
-    return {row["name"]: row["method"] for row in await connection.fetch(_QUERIES["kinds"])}
-
-
-def _check_kinds(kinds: dict[str, str]) -> None:
-    for name, method in kinds.items():
-        wanted = "h" if name in SHARDED else "n"
-        if method != wanted:
+async def _kinds(connection: Connection) -> set[str]:
+    """The tables that are spread. Raises ConfigurationError if one is in another way than ours."""
+    there = set()
+    for row in await connection.fetch(_QUERIES["kinds"]):
+        name = row["name"]
+        if row["is_sharded"] != (name in SHARDED):
             raise ConfigurationError(
-                f"the table {name} is spread in another way than this version does: undo that with "
-                f"undistribute_table('{name}'), and try again"
+                f"the table {name} is spread in another way than this version does: run `select "
+                f"undistribute_table('{name}')`, and try again"
             )
+        there.add(name)
+    return there

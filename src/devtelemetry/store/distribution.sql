@@ -3,13 +3,16 @@
 -- name: has_citus
 select exists (select 1 from pg_extension where extname = 'citus')
 
+-- name: is_coordinator
+select citus_is_coordinator()
+
 -- name: place
--- Of a database with Citus: whether this is its coordinator, how many nodes hold shards, and whether this role may change
--- how the database is set and own the tables.
+-- Of the database of a coordinator: whether the cluster knows where that is, how many nodes hold shards, and whether this
+-- role may change how the database is set.
 select
     current_database() as database,
     current_user as role,
-    citus_is_coordinator() as is_coordinator,
+    exists (select 1 from pg_dist_node where groupid = 0) as knows_itself,
     (
         select count(*) from pg_dist_node where shouldhaveshards and isactive and noderole = 'primary'
     ) as nodes,
@@ -33,8 +36,8 @@ from pg_stat_activity
 where datname = current_database() and application_name = 'devtelemetry' and pid <> pg_backend_pid()
 
 -- name: kinds
--- How each table is spread: h by a column, n the same on every node.
-select logicalrelid::text as name, partmethod::text as method
+-- How each table is spread: by a column, or the whole of it in one place or in all.
+select logicalrelid::text as name, partmethod = 'h' as is_sharded
 from pg_dist_partition
 where logicalrelid not in (select inhrelid from pg_inherits)
 
@@ -52,6 +55,9 @@ select create_distributed_table($name::text::regclass, 'channel_id', colocate_wi
 
 -- name: replicate
 select create_reference_table($name::text::regclass)
+
+-- name: shards
+select count(*) from pg_dist_shard where logicalrelid = $name::text::regclass
 
 -- name: keep
 select citus_add_local_table_to_metadata($name::text::regclass)

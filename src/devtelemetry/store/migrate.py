@@ -9,7 +9,7 @@ import structlog
 
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.connection import Connection
-from devtelemetry.store.distribution import is_distributed, spread
+from devtelemetry.store.distribution import check_coordinator, is_distributed, spread
 from devtelemetry.store.locks import NAMESPACE, Lock
 
 HEAD = "0023"  # of migrations/versions; a test holds it to the files
@@ -43,6 +43,7 @@ async def migrate(connection: Connection, url: str) -> None:
                     f"the database has schema {revision}, this version knows up to {HEAD}: "
                     "install the version that made it, or a later one"
                 )
+            await check_coordinator(connection)
             await asyncio.to_thread(_upgrade, url)
             if await is_distributed(connection):
                 async for line in spread(connection):

@@ -4,11 +4,14 @@ A day is a whole number of days since 1970-01-01 UTC. `receipt` has one partitio
 it: receipt_20260302.
 """
 
+import asyncio
+import random
 import re
 from collections.abc import Iterable
 from datetime import date, timedelta
 
 from devtelemetry.model import DAY_MS
+from devtelemetry.model.errors import DatabaseAway
 from devtelemetry.store.database import Connection
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import queries
@@ -16,6 +19,9 @@ from devtelemetry.store.sql import queries
 # Rows are only ever added: vacuum has nothing to clean, but only what it has seen can be counted
 # from the index alone. So it comes after every 5 % more rows instead of every 20 %.
 _STORAGE = "autovacuum_vacuum_insert_scale_factor = 0.05"
+
+_LOCK_TIMEOUT = "2s"  # of one attempt to add days
+_ATTEMPTS = 5
 
 _QUERIES = queries(__package__, "partitions.sql")
 _EPOCH = date(1970, 1, 1)
@@ -48,13 +54,26 @@ async def existing_days(connection: Connection) -> set[int]:
 async def make_days(connection: Connection, days: Iterable[int]) -> None:
     """Adds the partitions that are missing. Must not run inside a transaction.
 
-    Built aside and attached: that needs no lock which waits for open inserts.
+    Built aside and attached: that needs no lock which waits for open inserts. On a cluster it waits
+    for them, and who inserts next waits behind it: not for long, and then it is tried again. Raises
+    DatabaseAway if that does not help.
     """
     missing = sorted(set(days) - await existing_days(connection))
     if not missing:
         return
+    for attempts_left in reversed(range(_ATTEMPTS)):
+        try:
+            return await _make_days(connection, missing)
+        except DatabaseAway:
+            if not attempts_left:
+                raise
+            await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - no secret
+
+
+async def _make_days(connection: Connection, missing: Iterable[int]) -> None:
     async with connection.transaction():
         await connection.execute(_QUERIES["lock"], namespace=NAMESPACE, lock=Lock.PARTITIONS)
+        await connection.execute(f"set local lock_timeout = '{_LOCK_TIMEOUT}'")
         for day in sorted(set(missing) - await existing_days(connection)):
             name = _partition(day)
             bounds = f"from ({day * DAY_MS}) to ({(day + 1) * DAY_MS})"
