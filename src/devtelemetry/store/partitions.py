@@ -63,11 +63,13 @@ async def make_days(connection: Connection, days: Iterable[int]) -> None:
         return
     for attempts_left in reversed(range(_ATTEMPTS)):
         try:
-            return await _make_days(connection, missing)
+            await _make_days(connection, missing)
         except DatabaseAway:
             if not attempts_left:
                 raise
             await asyncio.sleep(random.uniform(0.1, 0.5))  # noqa: S311 - no secret
+        else:
+            return
 
 
 async def _make_days(connection: Connection, missing: Iterable[int]) -> None:
