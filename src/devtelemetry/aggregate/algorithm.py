@@ -212,7 +212,7 @@ async def _run(
 
 
 async def not_measured(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
-    """What is not measured: the parameters of measured.sql that say so."""
+    """What is not measured: kinds, and patterns of channels."""
     kinds = await connection.fetch(_QUERIES["kinds"])
     none = Unmeasured()
     unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}

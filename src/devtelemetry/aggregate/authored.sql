@@ -9,7 +9,7 @@
 --                             sent; those of a member are apart
 --      {cell_kind}, {tells_authors}   as in authors.sql
 --
--- A statement of its own, as measured.sql is, for the same workers. They see no temporary tables, so what they need of
+-- A statement of its own, as kind_of_window.sql is, for the same workers. They see no temporary tables, so what they need of
 -- these comes in. The receipts of a message lie together in the key: no message is looked up, and no table of hashes has
 -- more than what comes out.
 create temp table authored on commit drop as

@@ -1,4 +1,4 @@
--- One of the {of} slices of time that measured.sql reads.
+-- One of the {of} slices of time that kind_of_window.sql reads.
     select
         {slice} as slice,
         channel_id,

@@ -13,7 +13,7 @@
 --      audit_channels           LIKE pattern of the channels that take part in no total
 -- out  rows of rollup.sql
 --
--- The receipts of the window were read before: by message (measured.sql), by receiver (held.sql) and by author
+-- The receipts of the window were read before: by message (kind_of_window.sql), by receiver (held.sql) and by author
 -- (authored.sql), and who counts (counted.sql, member.sql) and what is not believed (claimed.sql) is known. What is joined
 -- here has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by
 -- binary search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is

@@ -20,7 +20,7 @@ where channel_id = $channel_id::bigint and timeframe = $timeframe::text and wind
 -- The messages of a channel that were sent in the window, in the order of their time, whether each is measured, and
 -- whether an envelope of it was seen in the network.
 -- in   channel_id; start_ms, end_ms: of the window; unmeasured_kinds, status_go_kinds, unmeasured_patterns,
---      pattern_is_status_go: as in measured.sql; most: at most so many
+--      pattern_is_status_go: LIKE patterns, and whether each is for status-go's messages; most: at most so many
 with
 unmeasured_channel as (
     select pattern.is_status_go
