@@ -19,6 +19,7 @@ from bench import (
     kills,
     messengers,
     nodes,
+    pages,
     problems,
     sampled,
     sides,
@@ -47,6 +48,7 @@ BENCHMARKS = {
     "problems": problems,
     "sampled": sampled,
     "dashboard": dashboard,
+    "pages": pages,
     "fuzz": fuzz,
     "soak": soak,
 }

@@ -186,7 +186,7 @@ def _browser(origin: str, url: str, times: int) -> list[Took]:
             _forget(url)
             started = time.perf_counter()
             page.goto(origin)
-            page.wait_for_selector(".chart canvas")
+            page.wait_for_selector(".drawing path.line", state="attached")
             page.wait_for_selector(".tile .figure")
             seconds.append(time.perf_counter() - started)
             context.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, Route, sync_playwright
+from playwright.sync_api import Browser, sync_playwright
 
 from bench.months import Made, make_months
 from bench.postgres import fresh_database, temporary_server
@@ -71,8 +71,7 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
                 device_scale_factor=1,
             )
             page.goto(origin + path)
-            page.wait_for_selector(".card")
-            page.wait_for_timeout(1000)  # the chart is drawn after it
+            page.wait_for_selector("html[data-script]")
             page.screenshot(path=into / f"{name}.png", full_page="phone" not in name)
             print(into / f"{name}.png")
             page.close()
@@ -84,20 +83,12 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
 
 def _draw(browser: Browser, origin: str, into: Path) -> None:
     """The overview down to its line, by way of a printed page."""
-
-    def draws_lines(route: Route) -> None:
-        answer = route.fetch()
-        body = answer.text().replace("renderer: this.renderer", "renderer: 'svg'")
-        route.fulfill(response=answer, body=body)
-
     width, height = DESKTOP
     page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
     page.emulate_media(media="screen", color_scheme="light")
-    page.route(re.compile(r"/echart\.js"), draws_lines)
     page.goto(origin)
-    page.wait_for_selector(".chart svg")
-    page.wait_for_timeout(1000)  # it is drawn bit by bit
-    bottom = page.evaluate("document.querySelector('.chart').getBoundingClientRect().bottom + 16")
+    page.wait_for_selector("html[data-script]")
+    bottom = page.evaluate("document.querySelector('.plot').getBoundingClientRect().bottom + 36")
     page.add_style_tag(
         content=f"html, body {{ height: {bottom}px !important; overflow: hidden !important }}"
     )

@@ -14,6 +14,7 @@ import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -60,8 +61,11 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         )
     )
 
+    _WITH = MappingProxyType({"tests/dashboard/test_charts.py": "tests/dashboard/test_pages.py"})
+
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")
+        file = self._WITH.get(file, file)
         return file if file in self._TOGETHER else nodeid
 
 

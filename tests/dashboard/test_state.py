@@ -9,24 +9,35 @@ from starlette.datastructures import QueryParams
 
 from devtelemetry.dashboard.state import (
     BREAKDOWNS,
+    MOST_FINE,
     MOST_POINTS,
     SPANS,
     BadState,
     PageState,
     WindowPageState,
     address,
+    address_of_part,
     fitting,
     read_asked,
     read_asked_window,
     summed_timeframe,
 )
-from devtelemetry.model import MembershipPolicy, parse_timeframe
+from devtelemetry.model import MembershipPolicy, Window, parse_timeframe
 
 TIMEFRAMES = [parse_timeframe(name) for name in ("15m", "1h", "1d", "1w")]
 PRESENT = MembershipPolicy.PRESENT
 
 ids = st.text(min_size=1, max_size=60).filter(
     lambda text: "\0" not in text and not any(0xD800 <= ord(letter) < 0xE000 for letter in text)
+)
+
+
+spans = st.builds(
+    lambda seconds, minutes: Window(
+        datetime.fromtimestamp(seconds, UTC), datetime.fromtimestamp(seconds + 60 * minutes, UTC)
+    ),
+    st.integers(40_000_000, 4_000_000_000),
+    st.integers(1, 1_000_000),
 )
 
 
@@ -40,9 +51,12 @@ def query_of(link: str) -> dict[str, str]:
     membership=st.sampled_from(MembershipPolicy),
     by=st.sampled_from(BREAKDOWNS),
     channel=st.none() | ids,
+    fixed=st.none() | spans,
 )
-def test_a_shared_link_shows_the_same_page(timeframe, span, membership, by, channel) -> None:  # type: ignore[no-untyped-def]
-    asked = PageState(timeframe, span, membership, by, channel)
+def test_a_shared_link_shows_the_same_page(  # type: ignore[no-untyped-def]
+    timeframe, span, membership, by, channel, fixed
+) -> None:
+    asked = PageState(timeframe, "" if fixed else span, membership, by, channel, fixed)
     link = address(asked)
     assert link.isascii()
     read = read_asked(query_of(link), TIMEFRAMES, PRESENT, names_channel=channel is not None)
@@ -66,6 +80,12 @@ def test_a_shared_link_of_a_window_shows_that_window(channel: str | None, hour: 
         {"membership": "all"},
         {"chanel": "x"},
         {"timeframe": "0h"},
+        {"from": "2026-03-02"},
+        {"to": "2026-03-02"},
+        {"from": "yesterday", "to": "2026-03-02"},
+        {"from": "2026-03-02", "to": "2026-03-02"},
+        {"from": "1971-01-01", "to": "2026-03-02"},
+        {"from": "2026-03-01", "to": "2026-03-02", "span": "7d"},
     ],
 )
 def test_what_is_not_understood_is_said(query: dict[str, str]) -> None:
@@ -96,3 +116,34 @@ def test_a_line_never_has_more_windows_than_fit(timeframe, span) -> None:  # typ
     few = summed_timeframe(fitted, TIMEFRAMES, 200)
     assert few.length >= fitted.timeframe.length
     assert SPANS[span] // few.length <= 200
+
+
+@given(timeframe=st.sampled_from(TIMEFRAMES), fixed=spans)
+def test_a_fixed_span_is_shown_in_whole_windows_and_as_many_as_fit(timeframe, fixed) -> None:  # type: ignore[no-untyped-def]
+    asked = PageState(timeframe, "", PRESENT, fixed=fixed)
+    bounds = asked.bounds(None)
+    assert bounds is not None
+    assert bounds.start <= fixed.start < bounds.start + timeframe.length
+    assert bounds.end - timeframe.length < fixed.end <= bounds.end
+    assert fitting(asked, TIMEFRAMES).points <= MOST_POINTS
+
+
+@given(fixed=spans)
+def test_a_part_of_a_span_comes_in_the_shortest_windows_there_is_room_for(fixed: Window) -> None:
+    link = address_of_part(PageState(TIMEFRAMES[2], "1y", PRESENT), fixed)
+    asked = read_asked(query_of(link), TIMEFRAMES, PRESENT)
+    assert asked.fixed == fixed
+    assert asked.points <= MOST_FINE + 1
+    shorter = [one for one in TIMEFRAMES if one.length < asked.timeframe.length]
+    assert all((fixed.end - fixed.start) // one.length >= MOST_FINE for one in shorter)
+
+
+def test_a_script_ends_the_link_to_a_part() -> None:
+    link = address_of_part(PageState(TIMEFRAMES[1], "7d", PRESENT, channel="a&b"), None)
+    asked = read_asked(
+        query_of(f"{link}&from=2026-03-02T10:00:00Z&to=2026-03-02T11:00:00Z"),
+        TIMEFRAMES,
+        PRESENT,
+        names_channel=True,
+    )
+    assert (asked.channel, asked.timeframe, asked.points) == ("a&b", TIMEFRAMES[0], 4)

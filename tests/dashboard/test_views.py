@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from devtelemetry import words
-from devtelemetry.dashboard import charts
+from devtelemetry.dashboard.charts.axes import time_ticks
+from devtelemetry.dashboard.charts.line import drawn_of, in_words, line_chart
+from devtelemetry.dashboard.charts.losses import losses_chart, losses_in_words, shares_of
 from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
-from devtelemetry.dashboard.state import PageState, WindowPageState
+from devtelemetry.dashboard.state import PageState, WindowPageState, read_asked
+from devtelemetry.dashboard.texts import ago
 from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.parts import (
@@ -39,6 +43,7 @@ from devtelemetry.model import (
     Window,
     WindowReliability,
     WindowState,
+    parse_moment,
     parse_timeframe,
 )
 from devtelemetry.problems.problem import Problems
@@ -107,7 +112,7 @@ def days(
 
 
 def column(points: Sequence[Point], name: str) -> list[float | None]:
-    return [row[charts.COLUMNS.index(name)] for row in charts.rows_of(points)]
+    return [getattr(drawn, name) for drawn in drawn_of(points)]
 
 
 def texts(found: Days | None) -> list[tuple[str, str]]:
@@ -149,27 +154,29 @@ def test_a_window_that_was_never_computed_is_a_gap_of_the_line() -> None:
     assert [point.reason for point in points[-3:]] == ["", words.NOT_COMPUTED, words.NOT_COMPARABLE]
     assert column(points, "settled")[-3:] == [0.98, None, None]
     assert column(points, "alone")[-3:] == [0.98, None, None], "a lone window is a point"
-    assert "22 windows" not in charts.in_words(points)
-    assert "1 windows" in charts.in_words(points)
+    assert "22 windows" not in in_words(points)
+    assert "1 windows" in in_words(points)
 
 
 def test_no_line_at_all_is_said() -> None:
-    assert charts.line([])["dataset"]["source"] == []
-    assert charts.in_words([]) == "No window of the span has a delivery ratio."
+    assert in_words([]) == "No window of the span has a delivery ratio."
 
 
 def test_losses_are_shares_of_what_could_be_noticed() -> None:
     counts = Counts(1, 2, 1_000, 20, 1_000, unreadable=7, dropped=1, not_sent=4)
     windows = [replace(window(0), counts=counts), window(1, pairs=0)]
     points = points_of(windows, ASKED, START + 2 * HOUR)[-2:]
-    assert [row[1:] for row in charts.loss_rows_of(points)] == [
-        [0.008, 0.007, 0.004, 0.001, 20, 1_000],
-        [None, None, None, None, 0, 0],
-    ]
-    assert charts.losses_in_words(points).endswith(
-        ": 8 not arrived, 7 unreadable, 4 not sent, 1 dropped."
-    )
-    assert charts.losses_in_words([]) == "Nothing was lost in the span."
+    assert shares_of(points) == [(0.008, 0.007, 0.004, 0.001), ()]
+    chart = losses_chart(points, ASKED)
+    assert [tick.text for tick in chart.y] == ["2 %", "1.6 %", "1.2 %", "0.8 %", "0.4 %", "0 %"]
+    assert [path.look for path in chart.paths] == [f"loss {of.value}" for of in words.LOSS_CLASSES]
+    assert [piece.said.splitlines()[1:] for piece in chart.pieces] == [
+        ["20 of 1,000 missing", "not arrived 8 (0.80 %)", "unreadable 7 (0.70 %)",
+         "not sent 4 (0.40 %)", "dropped 1 (0.10 %)"],
+        [words.NOTHING_TO_COMPARE],
+    ]  # fmt: skip
+    assert losses_in_words(points).endswith(": 8 not arrived, 7 unreadable, 4 not sent, 1 dropped.")
+    assert losses_in_words([]) == "Nothing was lost in the span."
 
 
 def test_the_provisional_part_of_the_line_is_dashed_and_joins_the_settled_one() -> None:
@@ -181,10 +188,74 @@ def test_the_provisional_part_of_the_line_is_dashed_and_joins_the_settled_one() 
 
 
 def test_what_is_not_all_is_drawn_below_all() -> None:
-    (row,) = charts.rows_of(
-        [points_of([window(missing=1, pairs=10_000_000)], ASKED, START + HOUR)[-1]]
-    )
-    assert row[charts.COLUMNS.index("settled")] == 0.999999
+    point = points_of([window(missing=1, pairs=10_000_000)], ASKED, START + HOUR)[-1]
+    assert column([point], "settled") == [0.999999]
+
+
+def test_each_part_of_a_line_says_what_it_is_and_leads_on() -> None:
+    windows = [window(0), window(1, pairs=0), window(2, state=WindowState.PROVISIONAL)]
+    chart = line_chart(points_of(windows, ASKED, START + 3 * HOUR), ASKED)
+    assert [path.look for path in chart.paths] == ["band", "line", "line dashed", "dots"]
+    first, gap, last = chart.pieces[-3:]
+    assert first.said.splitlines() == [
+        "2026-03-02 10:00 UTC", "98.00 % delivered", "95 % interval 96.89–98.72 %",
+        "20 of 1,000 missing",
+    ]  # fmt: skip
+    assert gap.said.splitlines() == ["2026-03-02 11:00 UTC", words.NOT_COMPARABLE]
+    assert last.said.splitlines()[-1] == "provisional"
+    assert first.href.startswith("/window?timeframe=1h&start=2026-03-02T10%3A00%3A00Z")
+    assert sum(piece.width for piece in chart.pieces) == pytest.approx(100, abs=0.1)
+
+
+def test_where_windows_are_too_narrow_to_hit_several_lead_to_a_part_of_the_span() -> None:
+    asked = replace(ASKED, span="30d")
+    windows = [window(hour, missing=10 + hour) for hour in range(4)]
+    chart = line_chart(points_of(windows, asked, START + 4 * HOUR), asked)
+    assert len(chart.pieces) == 180
+    last = chart.pieces[-1]
+    assert last.said.splitlines() == [
+        "2026-03-02 10:00 UTC to 2026-03-02 14:00 UTC", "98.85 % delivered",
+        "46 of 4,000 missing",
+    ]  # fmt: skip
+    part = read_asked(dict(parse_qsl(urlsplit(last.href).query)), FRAMES, PRESENT)
+    assert part.fixed == Window(START, START + 4 * HOUR)
+    assert part.timeframe == FRAMES[0]
+
+
+@pytest.mark.parametrize(
+    ("start", "length", "labels"),
+    [
+        ("2026-03-02T10:00", timedelta(hours=24),
+         ["12:00 · 2 Mar 2026", "15:00", "18:00", "21:00", "3 Mar", "03:00", "06:00", "09:00"]),
+        ("2026-12-30T05:00", timedelta(days=7),
+         ["31 Dec 2026", "1 Jan 2027", "2 Jan", "3 Jan", "4 Jan", "5 Jan", "6 Jan"]),
+        ("2026-03-03T00:00", timedelta(days=30),
+         ["9 Mar 2026", "16 Mar", "23 Mar", "30 Mar"]),
+        ("2025-11-15T00:00", timedelta(days=366),
+         ["Jan 2026", "Mar", "May", "Jul", "Sep", "Nov"]),
+    ],
+)  # fmt: skip
+def test_the_axis_of_time_has_months_and_where_it_begins_the_year(
+    start: str, length: timedelta, labels: list[str]
+) -> None:
+    began = parse_moment(start)
+    ticks = time_ticks(began, began + length)
+    assert [tick.text for tick in ticks] == labels
+    assert all(0 <= tick.at < 100 for tick in ticks)
+
+
+@pytest.mark.parametrize(
+    ("length", "said"),
+    [
+        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(minutes=7), "7 min"),
+        (timedelta(minutes=83), "1 h 23 min"),
+        (timedelta(days=3, hours=4, minutes=5), "3 d 4 h"),
+        (timedelta(days=400), "400 d"),
+    ],
+)
+def test_how_old_data_are_is_said_in_two_units(length: timedelta, said: str) -> None:
+    assert ago(length) == said
 
 
 def test_delays_that_nobody_told_are_no_distribution() -> None:
@@ -329,6 +400,11 @@ def test_a_timeframe_without_a_window_yet_says_so() -> None:
     assert view.empty == ""
     assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")
     assert view.now[1].reason.startswith(words.NOT_COMPUTED)
+
+
+def test_what_ended_long_ago_is_not_called_the_last() -> None:
+    assert shown([window()], now=START + 3 * HOUR).now[0].title == "Last hour"
+    assert shown([window()], now=START + timedelta(days=400)).now[0].title == "Latest hour"
 
 
 def test_who_has_nothing_is_told_what_to_do() -> None:

@@ -6,8 +6,8 @@ import pytest
 from rich.console import Console
 
 from devtelemetry.api.findings import FindingsDocument
+from devtelemetry.dashboard.drawing import draw_overview
 from devtelemetry.dashboard.reading import Reader
-from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.findings.look import look
@@ -51,9 +51,7 @@ async def test_the_overview_shows_it_and_changes_when_it_changes(found: Database
     reader = Reader(found, RULES.timeframes, RULES, lambda: LATER)
     asked = PageState(HOUR, "24h", MembershipPolicy.PRESENT)
     page = overview(await reader.overview(asked), RULES.timeframes, now=LATER, influence_limit=0.01)
-    assert "<bdi>android 2.1, most in channel c&lt;1&gt;</bdi>" in render(
-        "overview_top.html", page=page
-    )
+    assert "<bdi>android 2.1, most in channel c&lt;1&gt;</bdi>" in draw_overview(page)
     before = await reader.state()
     async with found.acquire() as connection:
         await connection.execute("delete from finding")

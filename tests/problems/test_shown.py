@@ -14,8 +14,8 @@ from rich.console import Console
 
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.problems import ProblemsDocument
+from devtelemetry.dashboard.drawing import draw_overview
 from devtelemetry.dashboard.reading import Reader
-from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState, read_asked, read_asked_window
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.model import DAY, MembershipPolicy, parse_timeframe
@@ -67,7 +67,7 @@ async def test_the_same_problem_stands_on_top_everywhere(
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
     reading = await reader.overview(PageState(FRAMES[0], "24h", PRESENT))
     page = overview(reading, FRAMES, now=END, influence_limit=0.01)
-    drawn = render("overview_top.html", page=page)
+    drawn = draw_overview(page)
     assert drawn.index("<bdi>App version 2.30.1</bdi>") < drawn.index('aria-label="Now"')
     assert f'href="{problem.page.replace("&", "&amp;")}"' in drawn
 

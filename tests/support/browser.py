@@ -41,10 +41,11 @@ class Visit:
     def go(self, path: str, *, ready: str = ".card") -> None:
         self.page.goto(self.origin + path)
         self.page.wait_for_selector(ready)
-        self.page.wait_for_function("window.did_handshake === true")
+        self.page.wait_for_selector("html[data-script]")
 
     def text(self, selector: str) -> str:
-        return self.page.locator(selector).first.inner_text()
+        """As it is written, without what keeps a number and its unit on one line."""
+        return self.page.locator(selector).first.inner_text().replace("\xa0", " ")
 
 
 @contextlib.contextmanager
@@ -55,6 +56,7 @@ def visit(
     size: tuple[int, int] = DESKTOP,
     dark: bool = False,
     zone: str = "Europe/Berlin",
+    scripts: bool = True,
 ) -> Iterator[Visit]:
     """A new viewer. Nothing but `origin` can be reached from it."""
     context = browser.new_context(
@@ -64,6 +66,7 @@ def visit(
         locale="en-GB",
         ignore_https_errors=True,
         reduced_motion="reduce",
+        java_script_enabled=scripts,
     )
     page = context.new_page()
     visited = Visit(page, origin)

@@ -6,15 +6,20 @@ In the order of the data's way:
     reading   from the stored figures (devtelemetry.figures), once for all viewers of one state
     views     what a page says, as values: headline, trend, what changed, why nothing is said. Pure
     texts     texts of the pages alone; others are in the room `words`. Pure
-    charts    the charts' options. Pure
-    render    views as HTML, by templates that escape all they are given
-    drawing   a view as what a page holds, made once for all viewers. Pure
-    pages     the pages themselves (NiceGUI), kept up to date by live
-    export    what is shown, as CSV and JSON
+    charts    the charts: what an SVG is made of. Pure
+    render    values as HTML, by templates that escape all they are given
+    drawing   a view as the main part of a page, made once for all viewers. Pure
+    frame     a whole page around it. Pure
+    assets    the styles in each page, and the script beside it
+    pages     the pages: read, drawn, framed
+    export    what is shown, as CSV and JSON; exports serves it
 
     guard     who may come in: hosts, origins, sign-in, headers. All requests pass it first
     session   the cookie of who signed in. Pure
     serving   adds all of it to the HTTP server
+
+Pages are whole without a script. static/dashboard.js adds the browser's own times, fresh figures,
+what a pointer on a chart is told, parts of a span by dragging, copies and pictures.
 
 docs/dashboard.md has the pages, the addresses and the rules of safety.
 """

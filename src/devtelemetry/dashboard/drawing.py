@@ -1,75 +1,29 @@
-"""A view as what a page holds: sections of HTML, and the chart. Pure.
+"""A view as the main part of a page: HTML, made once for all viewers of a view. Pure."""
 
-Made once for all viewers of a view: a page in memory then holds little of its own.
-"""
-
+import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
-from devtelemetry.dashboard import charts, texts
+from devtelemetry.dashboard.charts.line import line_chart
+from devtelemetry.dashboard.charts.losses import losses_chart
 from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState, WindowPageState, address
-from devtelemetry.dashboard.views.values import ChannelPage, Fact, Link, Overview, Point, WindowPage
-
-_LINE = "Delivery ratio over time"
-
-
-@dataclass(frozen=True, slots=True)
-class DrawnChart:
-    """points  of its windows, oldest first
-    head  HTML over the chart
-    options  of the chart; nobody may change them
-    in_words  for who does not see it
-    table  the template of the same as a table
-    """
-
-    points: Sequence[Point]
-    head: str
-    options: dict[str, Any]
-    in_words: str
-    table: str
+from devtelemetry.dashboard.views.parts import span_text
+from devtelemetry.dashboard.views.values import ChannelPage, Fact, Link, Overview, WindowPage
+from devtelemetry.v1 import PUSH
 
 
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """top, bottom  HTML over and under the charts
-    empty  why there is nothing to draw: `first`, `waiting`; else nothing
-    """
-
-    top: str
-    line: DrawnChart
-    losses: DrawnChart
-    bottom: str
-    empty: str
+def draw_overview(view: Overview) -> str:
+    return _draw("overview", view, view.span)
 
 
-def draw_overview(view: Overview) -> Drawn:
-    links = _export_links("overview", view.asked)
-    return Drawn(
-        render("overview_top.html", page=view),
-        _line(view.points, view.span),
-        _losses(view.points),
-        render("overview_bottom.html", page=view, links=links),
-        view.empty,
-    )
-
-
-def draw_channel(view: ChannelPage) -> Drawn:
+def draw_channel(view: ChannelPage) -> str:
     span = Fact(
-        f"{texts.SPANS[view.asked.span]}, windows of {view.asked.timeframe.name}",
+        f"{span_text(view.asked)}, windows of {view.asked.timeframe.name}",
         view.headline or view.reason.partition(":")[0],
         f"95 % interval {view.interval}" if view.headline else "",
     )
-    links = _export_links("channel", view.asked)
-    return Drawn(
-        render("channel_top.html", page=view),
-        _line(view.points, span),
-        _losses(view.points),
-        render("channel_bottom.html", page=view, links=links),
-        view.empty,
-    )
+    return _draw("channel", view, span)
 
 
 def draw_window(view: WindowPage) -> str:
@@ -77,23 +31,35 @@ def draw_window(view: WindowPage) -> str:
     return render("window.html", page=view, links=links)
 
 
-def _line(points: Sequence[Point], span: Fact) -> DrawnChart:
-    return DrawnChart(
-        points,
-        render("line_head.html", title=_LINE, span=span),
-        charts.line(points),
-        charts.in_words(points),
-        "points.html",
+def draw_empty(why: str, *, grpc_at: str, origin: str, asks_for_token: bool) -> str:
+    """What to do where there is no figure.
+
+    why     `first`, `waiting`, or `policy`
+    origin  of the page, as http://127.0.0.1:8080
+    """
+    curl = curl_command(origin, token=asks_for_token)
+    return render("empty.html", why=why, grpc_at=grpc_at, curl=curl)
+
+
+def curl_command(origin: str, *, token: bool) -> str:
+    """A first sample, to be pasted into a shell."""
+    asked = "-H 'authorization: Bearer dt_…' " if token else ""
+    return (
+        f"curl {asked}-H 'content-type: application/json' "
+        '-d \'{"reporter": {"receiver_public_key": "0x04aa"}, "samples": ['
+        '{"message_id": "m1", "channel_id": "general", "sent_at": \'$(date +%s000)\'}]}\' '
+        + shlex.quote(origin + PUSH)
     )
 
 
-def _losses(points: Sequence[Point]) -> DrawnChart:
-    return DrawnChart(
-        points,
-        render("losses_head.html"),
-        charts.losses(points),
-        charts.losses_in_words(points),
-        "losses_points.html",
+def _draw(page: str, view: Overview | ChannelPage, span: Fact) -> str:
+    return render(
+        f"{page}.html",
+        page=view,
+        span=span,
+        line=line_chart(view.points, view.asked) if view.points else None,
+        losses=losses_chart(view.points, view.asked) if view.points else None,
+        links=_export_links(page, view.asked),
     )
 
 

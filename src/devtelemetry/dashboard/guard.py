@@ -5,19 +5,13 @@ In this order, each an answer of its own:
     path     only what the dashboard has; all else is 404, and makes no page
     host     on loopback a name of loopback: a page elsewhere that points its own name here (DNS
              rebinding) is refused
-    origin   a WebSocket, and a form, must come from a page of this very host: a page elsewhere
-             cannot use a viewer's browser to look at figures (cross-site WebSocket hijacking)
+    origin   a form must come from a page of this very host
     sign-in  where the API asks for a token, a viewer has to sign in
-    rate     so many pages and exports an address
-    viewers  so many at a time, since each keeps a page in memory
+    rate     so many pages and exports an address, and looks whether they are fresh
 
-What goes out carries strict headers. Scripts run only with the nonce of their page: NiceGUI writes
-inline ones, so the nonce is put in here. It also compiles templates in the browser, which needs
-'unsafe-eval'; docs/adr/0021 has what that costs.
+What goes out carries strict headers: one script, the styles that the hash names, nothing else.
 """
 
-import re
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import parse_qs, quote
@@ -26,7 +20,8 @@ from starlette.datastructures import Headers
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from devtelemetry.dashboard import texts
+from devtelemetry.dashboard import assets, texts
+from devtelemetry.dashboard.frame import OVERVIEW, Frame, framed, problem, theme_of
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.session import (
     SESSION_SECONDS,
@@ -37,25 +32,39 @@ from devtelemetry.dashboard.session import (
 )
 from devtelemetry.model.errors import Busy, Unavailable
 from devtelemetry.runtime.hosts import KnownHosts
-from devtelemetry.runtime.rates import AddressRate, address_key, retry_after
+from devtelemetry.runtime.rates import AddressRate, retry_after
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
 
 PAGES = frozenset({"/", "/channel", "/window"})
-ASSETS = "/dashboard-assets/"
+FAVICON = "/favicon.ico"
+FRESH = "/fresh"  # the state of the figures, which open pages ask for every 5 seconds
 EXPORTS = "/export/"
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
 PAGES_PER_SECOND = 6.0  # of an address on the long run; each takes some 50 ms to make
 ATTEMPTS_PER_SECOND = 0.5  # to sign in, of an address on the long run; five at once
+LOOKS_PER_SECOND = 60.0  # of an address: as of 300 open pages
 FORM_BYTES = 4096
 
-_FRAMEWORK = "/_nicegui/"
-_SOCKET = "/_nicegui_ws/"
 _COOKIE = "devtelemetry_session"
 _SECURE_COOKIE = "__Host-devtelemetry_session"
-_SCRIPT = re.compile(rb"<script(?=[\s>])")
+
+# Nothing from elsewhere, no script in a page, no frame around it.
+_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        f"style-src 'sha256-{assets.STYLE_HASH}'",
+        "img-src 'self' data: blob:",  # a chart that is saved is a picture first
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
 
 _HEADERS = {
+    "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     # `no-referrer` would take the origin from the sign-in form, too.
@@ -64,27 +73,6 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
 }
-
-
-def content_security_policy(nonce: str) -> str:
-    """Nothing from elsewhere, no script without the nonce, no frame around it.
-
-    'unsafe-eval': Vue compiles NiceGUI's templates in the browser. 'unsafe-inline' of styles: Vue
-    and Quasar set the attribute `style`, which no nonce covers.
-    """
-    return "; ".join(
-        (
-            "default-src 'none'",
-            f"script-src 'self' 'nonce-{nonce}' 'unsafe-eval'",
-            "style-src 'self' 'unsafe-inline'",
-            "img-src 'self' data: blob:",
-            "font-src 'self'",
-            "connect-src 'self'",
-            "form-action 'self'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        )
-    )
 
 
 class SignIn:
@@ -127,8 +115,7 @@ class SignIn:
 class Guard:
     """The ASGI middleware; see the top of the file.
 
-    sign_in    None: everybody may look
-    make_room  for one more page of this address; False: there is none
+    sign_in  None: everybody may look
     """
 
     def __init__(
@@ -137,31 +124,18 @@ class Guard:
         *,
         hosts: KnownHosts,
         sign_in: SignIn | None,
-        make_room: Callable[[str], bool],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._app = app
         self._hosts = hosts
         self._sign_in = sign_in
-        self._make_room = make_room
         self._pages = AddressRate(PAGES_PER_SECOND, monotonic=monotonic)
+        self._looks = AddressRate(LOOKS_PER_SECOND, monotonic=monotonic)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] not in {"http", "websocket"}:
-            await self._app(scope, receive, send)
-            return
-        nonce = secrets.token_urlsafe(16)
-        if scope["type"] == "http":
-            send = _Outgoing(send, scope["path"], nonce)
+        send = _with_headers(send, is_asset=_is_asset(scope["path"]))
         answer = await self._answer(scope, receive)
-        if answer is not None:
-            await _refuse(answer, scope, receive, send)
-            return
-        # A prefix is written into the page; nobody but who runs the server could mean one.
-        scope["headers"] = [
-            pair for pair in scope["headers"] if pair[0].lower() != b"x-forwarded-prefix"
-        ]
-        await self._app(scope, receive, send)
+        await (self._app if answer is None else answer)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
         """What is said instead of what was asked for; None: it may pass."""
@@ -171,46 +145,44 @@ class Guard:
             return refused
         if path in {SIGN_IN, SIGN_OUT}:
             return await self._sign(scope, receive)
-        if self._sign_in is not None and not path.startswith((ASSETS, "/favicon.ico")):
+        if self._sign_in is not None and not _is_asset(path):
             try:
                 if not await self._sign_in.holds(session_cookie(headers.get("cookie"))):
                     return self._please_sign_in(scope, headers)
             except Unavailable as error:
-                return _unavailable(error)
-        return self._crowded(scope) if path in PAGES or path.startswith(EXPORTS) else None
+                return _unavailable(error, headers)
+        return self._crowded(scope, headers)
 
-    def _crowded(self, scope: Scope) -> Response | None:
-        """Where too many pages are asked for, or are open."""
-        host = _client_host(scope)
+    def _crowded(self, scope: Scope, headers: Headers) -> Response | None:
+        """Where too much is asked for."""
+        path = scope["path"]
+        if _is_asset(path):
+            return None
         try:
-            self._pages.count(host)
+            (self._looks if path == FRESH else self._pages).count(_client_host(scope))
         except Busy as busy:
-            return PlainTextResponse(f"{busy}\n", 429, headers=retry_after(busy))
-        if scope["path"] in PAGES and not self._make_room(address_key(host)):
-            return PlainTextResponse(
-                "Too many pages are open here; try again in a minute.\n",
-                503,
-                headers={"Retry-After": "60"},
-            )
+            answer = _said("Too many pages at once", str(busy), 429, headers)
+            answer.headers.update(retry_after(busy))
+            return answer
         return None
 
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:
         """By path, host or origin."""
         if not _is_ours(scope["path"]):
-            return _not_found()
+            return _not_found(headers)
         may_change = _may_change(scope)
         refusal = self._hosts.refusal(
             headers.get("host"), headers.get("origin") if may_change else None
         )
         if refusal is not None:
             return PlainTextResponse(f"{refusal.text}\n", refusal.status)
-        if may_change and not _says_whence(scope, headers):
+        if may_change and not _says_whence(headers):
             return PlainTextResponse("This must come from a page of this server.\n", 403)
         return None
 
     def _please_sign_in(self, scope: Scope, headers: Headers) -> Response:
         path = scope["path"]
-        if scope["type"] != "http" or path not in PAGES:
+        if path not in PAGES:
             return PlainTextResponse("Sign in first: open the dashboard's page.\n", 401)
         if headers.get("sec-fetch-site") == "cross-site":
             # Who follows a link from elsewhere sends no SameSite=Strict cookie; coming from this
@@ -221,8 +193,8 @@ class Guard:
 
     async def _sign(self, scope: Scope, receive: Receive) -> Response:
         """In or out."""
-        if self._sign_in is None or scope["type"] != "http":
-            return _not_found()
+        if self._sign_in is None:
+            return _not_found(Headers(scope=scope))
         method, signs_in = scope["method"], scope["path"] == SIGN_IN
         if method == "POST" and not signs_in:
             return _with_cookie(RedirectResponse(SIGN_IN, 303), scope, "", 0)
@@ -247,7 +219,7 @@ class Guard:
         try:
             cookie = await sign_in.cookie_for(form.get("token", "").strip())
         except Unavailable as error:
-            return _unavailable(error)
+            return _unavailable(error, Headers(scope=scope))
         if cookie is None:
             return _sign_in_page(after, texts.BAD_SIGN_IN, 401)
         return _with_cookie(
@@ -257,75 +229,61 @@ class Guard:
 
 def session_cookie(header: str | None) -> str | None:
     """The session's cookie of a `Cookie` header."""
-    if not header:
-        return None
-    # By hand: other programs on this host set cookies too, some of which no strict parser takes.
-    cookies = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    cookies = cookies_of(header)
     return cookies.get(_SECURE_COOKIE) or cookies.get(_COOKIE)
 
 
-class _Outgoing:
-    """Sends on, with the headers; a page is held until its scripts have their nonce."""
+def cookies_of(header: str | None) -> dict[str, str]:
+    # By hand: other programs on this host set cookies too, some of which no strict parser takes.
+    return dict(part.strip().partition("=")[::2] for part in (header or "").split(";"))
 
-    def __init__(self, send: Send, path: str, nonce: str) -> None:
-        self._send = send
-        self._is_asset = path.startswith((ASSETS, _FRAMEWORK, "/favicon.ico"))
-        self._nonce = nonce
-        self._start: Message | None = None
-        self._body: list[bytes] = []
 
-    async def __call__(self, message: Message) -> None:
+def _with_headers(send: Send, *, is_asset: bool) -> Send:
+    """Sends on, with the headers."""
+    own: Mapping[str, str] = {**_HEADERS, **({} if is_asset else {"Cache-Control": "no-store"})}
+    names = {name.lower().encode() for name in own}
+
+    async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            headers = self._own_headers(message["headers"])
-            started = {**message, "headers": headers}
-            kind = dict(headers).get(b"content-type", b"")
-            if not kind.startswith(b"text/html"):
-                await self._send(started)
-                return
-            self._start = started
-        elif message["type"] == "http.response.body" and self._start is not None:
-            self._body.append(message.get("body", b""))
-            if not message.get("more_body", False):
-                await self._send_page(self._start)
-        else:
-            await self._send(message)
+            kept = [pair for pair in message["headers"] if pair[0].lower() not in names]
+            added = [(name.lower().encode(), value.encode()) for name, value in own.items()]
+            message = {**message, "headers": [*kept, *added]}
+        await send(message)
 
-    def _own_headers(self, sent: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-        own: Mapping[str, str] = {
-            **_HEADERS,
-            "Content-Security-Policy": content_security_policy(self._nonce),
-            **({} if self._is_asset else {"Cache-Control": "no-store"}),
-        }
-        names = {name.lower().encode() for name in own}
-        kept = [(name.lower(), value) for name, value in sent if name.lower() not in names]
-        return [*kept, *((name.lower().encode(), value.encode()) for name, value in own.items())]
-
-    async def _send_page(self, start: Message) -> None:
-        page = _SCRIPT.sub(b'<script nonce="%s"' % self._nonce.encode(), b"".join(self._body))
-        headers = [pair for pair in start["headers"] if pair[0] != b"content-length"]
-        headers.append((b"content-length", str(len(page)).encode()))
-        await self._send({**start, "headers": headers})
-        await self._send({"type": "http.response.body", "body": page})
+    return with_headers
 
 
-async def _refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
-    else:
-        await answer(scope, receive, send)
+def _is_asset(path: str) -> bool:
+    return path == FAVICON or path.startswith(assets.AT)
 
 
 def _is_ours(path: str) -> bool:
     return (
         path in PAGES
-        or path in {SIGN_IN, SIGN_OUT, "/favicon.ico"}
-        or path.startswith((ASSETS, EXPORTS, _FRAMEWORK, _SOCKET))
+        or path in {SIGN_IN, SIGN_OUT, FRESH}
+        or path.startswith(EXPORTS)
+        or _is_asset(path)
     )
 
 
-def _not_found() -> Response:
+def _not_found(headers: Headers) -> Response:
+    if _is_for_people(headers):
+        return _said("There is no such page", texts.NO_PAGE, 404, headers)
     # As FastAPI says it: status-go's clients and scripts saw this here before there were pages.
     return Response('{"detail":"Not Found"}', 404, media_type="application/json")
+
+
+def _said(title: str, text: str, status: int, headers: Headers) -> Response:
+    """As a page where a browser asks for one, else as a line."""
+    if not _is_for_people(headers):
+        return PlainTextResponse(f"{text}\n", status)
+    theme = theme_of(cookies_of(headers.get("cookie")))
+    frame = Frame(title, [OVERVIEW], theme, tries_again=status == 503)
+    return problem(title, text, frame, status)
+
+
+def _is_for_people(headers: Headers) -> bool:
+    return "text/html" in headers.get("accept", "")
 
 
 def _client_host(scope: Scope) -> str:
@@ -333,20 +291,15 @@ def _client_host(scope: Scope) -> str:
     return client[0] if client else ""
 
 
-def _says_whence(scope: Scope, headers: Headers) -> bool:
+def _says_whence(headers: Headers) -> bool:
     """Whether a browser that names no origin says in another way that it is on a page from here."""
     if headers.get("origin") is not None:
         return True
-    if scope["type"] == "websocket":  # every browser names the origin of one
-        return False
     return headers.get("sec-fetch-site", "same-origin") == "same-origin"
 
 
 def _may_change(scope: Scope) -> bool:
-    """What carries something here: a form, a WebSocket, or its frames by long polling."""
-    path: str = scope["path"]
-    # A WebSocket has no method.
-    return path.startswith(_SOCKET) or scope.get("method") not in {"GET", "HEAD"}
+    return scope["method"] not in {"GET", "HEAD"}
 
 
 def _own_address(text: str) -> str:
@@ -376,13 +329,15 @@ async def _form(receive: Receive) -> dict[str, str] | None:
     return {name: values[0] for name, values in fields.items()}
 
 
-def _sign_in_page(after: str, problem: str = "", status: int = 200) -> Response:
-    page = render("sign_in.html", next=_own_address(after), problem=problem)
-    return HTMLResponse(page, status)
+def _sign_in_page(after: str, said: str = "", status: int = 200) -> Response:
+    form = render("sign_in.html", next=_own_address(after), problem=said)
+    return framed(form, Frame("Sign in"), status)
 
 
-def _unavailable(error: Unavailable) -> Response:
-    return PlainTextResponse(f"{error}\n", 503, headers={"Retry-After": "5"})
+def _unavailable(error: Unavailable, headers: Headers) -> Response:
+    answer = _said("The database cannot be reached", str(error), 503, headers)
+    answer.headers["Retry-After"] = "5"
+    return answer
 
 
 def _with_cookie(response: Response, scope: Scope, value: str, seconds: int) -> Response:

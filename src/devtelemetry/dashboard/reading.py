@@ -14,11 +14,11 @@ from devtelemetry.causes.document import page
 from devtelemetry.causes.read import drill_down
 from devtelemetry.causes.request import DrillDownError, MissingRequest
 from devtelemetry.dashboard.state import (
-    SPANS,
     PageState,
     WindowPageState,
     fitting,
     summed_timeframe,
+    windows_around,
 )
 from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.read import (
@@ -34,7 +34,15 @@ from devtelemetry.figures.read import (
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
 from devtelemetry.findings.read import Finding, newest_findings, read_findings
-from devtelemetry.model import DAY, HOUR, Dimension, MembershipPolicy, Timeframe, WindowReliability
+from devtelemetry.model import (
+    DAY,
+    HOUR,
+    Dimension,
+    MembershipPolicy,
+    Timeframe,
+    Window,
+    WindowReliability,
+)
 from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
 from devtelemetry.problems.problem import Problems
 from devtelemetry.problems.read import LatestProblems
@@ -134,6 +142,14 @@ class Reader:
             return await has_samples(self._database)
         return newest, await newest_findings(self._database)
 
+    async def until(self, membership: MembershipPolicy) -> datetime | None:
+        """Where the latest window of the shortest timeframe that has one ends."""
+        for timeframe in self._timeframes:
+            end = await latest_end(self._database, timeframe.name, membership)
+            if end is not None:
+                return end
+        return None
+
     async def overview(self, asked: PageState) -> OverviewReading:
         newest = await newest_computation(self._database)
         return await self._shared((asked, newest), lambda: self._read_overview(asked))
@@ -176,19 +192,19 @@ class Reader:
         ]
         windows: Sequence[WindowReliability] = ()
         worst = None
-        if anchor is not None:
-            start = anchor - SPANS[asked.span]
+        bounds = asked.bounds(anchor)
+        if anchor is not None and bounds is not None:
             windows = await self._windows(
                 Selection(
                     asked.timeframe.name,
-                    start,
-                    anchor,
+                    bounds.start,
+                    bounds.end,
                     membership=asked.membership,
                     by=(Dimension.PLATFORM, asked.by),
                     channels=False,
                 )
             )
-            worst = await self._worst(asked, anchor)
+            worst = await self._worst(asked, bounds)
         return OverviewReading(
             asked,
             anchor,
@@ -219,15 +235,19 @@ class Reader:
             windows[-1:] = await self._windows(only)
         return windows
 
-    async def _worst(self, asked: PageState, anchor: datetime) -> Worst | None:
+    async def _worst(self, asked: PageState, bounds: Window) -> Worst | None:
         timeframe = summed_timeframe(asked, self._timeframes, MOST_SUMMED)
-        end = anchor
+        start, end = bounds.start, bounds.end
         if timeframe != asked.timeframe:
-            end = (
-                await latest_end(self._database, timeframe.name, asked.membership)
-                or anchor  # no such window yet: there is nothing to sum
-            )
-        start = end - SPANS[asked.span]
+            if asked.fixed is None:
+                end = (
+                    await latest_end(self._database, timeframe.name, asked.membership)
+                    or end  # no such window yet: there is nothing to sum
+                )
+                start = end - asked.length
+            else:
+                around = windows_around(timeframe, asked.fixed)
+                start, end = around.start, around.end
         channels = await worst_channels(
             self._database, timeframe.name, start, end, asked.membership, WORST_CHANNELS
         )
@@ -274,10 +294,9 @@ class Reader:
         await check_names(self._database, selection)
         anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
         windows: Sequence[WindowReliability] = ()
-        if anchor is not None:
-            windows = await self._windows(
-                replace(selection, start=anchor - SPANS[asked.span], end=anchor)
-            )
+        bounds = asked.bounds(anchor)
+        if anchor is not None and bounds is not None:
+            windows = await self._windows(replace(selection, start=bounds.start, end=bounds.end))
         return ChannelReading(
             asked, anchor, windows, bool(windows) or await has_samples(self._database)
         )

@@ -1,5 +1,7 @@
 """Views as HTML. Every value is escaped by the templates; ids come in bdi elements besides."""
 
+import re
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -8,6 +10,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from devtelemetry import words
 from devtelemetry.dashboard import texts
 from devtelemetry.figures.document import iso
+from devtelemetry.model import unix_ms
+
+MOST_ROWS = 200  # of a chart as a table; all of them are in the export
 
 
 @cache
@@ -15,13 +20,17 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("devtelemetry.dashboard"),
         autoescape=True,
+        auto_reload=False,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(words=words, texts=texts, spark=spark)
+    environment.globals.update(words=words, texts=texts, spark=spark, most_rows=MOST_ROWS)
     environment.filters.update(
         iso=iso,
+        local=_local,
+        unix_ms=unix_ms,
+        whole=whole,
         interval=words.interval,
         utc=words.utc,
         percent=words.percent,
@@ -33,6 +42,19 @@ def _environment() -> Environment:
 def render(template: str, **values: Any) -> str:
     """HTML of a file of `templates/`."""
     return _environment().get_template(template).render(**values)
+
+
+def _local(moment: datetime) -> str:
+    """As a field of a form has it, without a zone: it is in UTC."""
+    return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M}"
+
+
+def whole(text: str) -> str:
+    """The same, with no line's end between a number and its unit."""
+    return _UNIT.sub("\N{NO-BREAK SPACE}", text)
+
+
+_UNIT = re.compile(r"(?<=\d) (?=(?:%|points|min|h|UTC)(?:\W|$))")
 
 
 def spark(values: list[float | None], width: int = 120, height: int = 28) -> str:

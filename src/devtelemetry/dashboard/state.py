@@ -1,6 +1,7 @@
 """What is asked: a page's address, so that every view can be shared as a link. Pure.
 
     /         ?timeframe=1h &span=7d &by=app_version &membership=present
+              or, for a span that stays what it is, &from=2026-03-02T10:00:00Z &to=… for span
     /channel  ?id=…  and the same
     /window   ?timeframe=1h &start=2026-03-02T10:00:00Z &channel=… &membership=present
 
@@ -21,6 +22,7 @@ from devtelemetry.model import (
     Dimension,
     MembershipPolicy,
     Timeframe,
+    Window,
     parse_moment,
     parse_timeframe,
     window_at,
@@ -39,6 +41,8 @@ BREAKDOWNS = tuple(dimension for dimension in Dimension if dimension is not Dime
 """What the second breakdown of a page may be by; the first is by platform"""
 
 MOST_POINTS = 800  # of a line: more than a screen has columns, and each costs a row to read
+MOST_FINE = 400  # of a line whose timeframe nobody chose
+MOST_SPAN = 3660 * DAY
 MOST_ID_BYTES = 512  # of a channel's id, as the wire has it
 
 
@@ -51,9 +55,10 @@ class PageState:
     """What the overview and a channel's page show.
 
     timeframe   of the windows of the line and of all that is summed
-    span        a name of SPANS
+    span        a name of SPANS: so far back from the latest window. Empty: it is `fixed`
     by          what the second breakdown is by: one of BREAKDOWNS
     channel     None: all of them
+    fixed       from when to when, as it was asked for; None: `span` says it
     """
 
     timeframe: Timeframe
@@ -61,11 +66,34 @@ class PageState:
     membership: MembershipPolicy
     by: Dimension = Dimension.APP_VERSION
     channel: str | None = None
+    fixed: Window | None = None
+
+    @property
+    def length(self) -> timedelta:
+        if self.fixed is None:
+            return SPANS[self.span]
+        around = windows_around(self.timeframe, self.fixed)
+        return around.end - around.start
 
     @property
     def points(self) -> int:
         """How many windows that are, at most."""
-        return SPANS[self.span] // self.timeframe.length
+        return self.length // self.timeframe.length
+
+    def bounds(self, anchor: datetime | None) -> Window | None:
+        """From where to where windows are shown; None: there is none.
+
+        anchor  where the latest window ends
+        """
+        if self.fixed is not None:
+            return windows_around(self.timeframe, self.fixed)
+        return None if anchor is None else Window(anchor - self.length, anchor)
+
+
+def windows_around(timeframe: Timeframe, span: Window) -> Window:
+    """The least whole windows that hold `span`."""
+    start, last = window_at(timeframe, span.start), window_at(timeframe, span.end)
+    return Window(start.start, last.start if last.start == span.end else last.end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +122,18 @@ def read_asked(
     timeframes  those that are configured, the shortest first
     membership  the policy that is configured
     """
-    known = {"timeframe", "span", "by", "membership", *(["id"] if names_channel else [])}
+    known = {
+        *("timeframe", "span", "from", "to", "by", "membership"),
+        *(["id"] if names_channel else []),
+    }
     _no_others(query, known)
-    timeframe = _timeframe(query.get("timeframe"), timeframes)
-    span = query.get("span") or _span_for(timeframe)
-    if span not in SPANS:
+    fixed = _fixed(query)
+    if fixed is not None and not query.get("timeframe"):
+        timeframe = _finest(fixed, timeframes)
+    else:
+        timeframe = _timeframe(query.get("timeframe"), timeframes)
+    span = "" if fixed is not None else query.get("span") or _span_for(timeframe)
+    if fixed is None and span not in SPANS:
         raise BadState(f"span: {span!r} is not known; allowed: {', '.join(SPANS)}")
     return PageState(
         timeframe,
@@ -106,6 +141,7 @@ def read_asked(
         _membership(query.get("membership")) or membership,
         _dimension(query.get("by")) or Dimension.APP_VERSION,
         _channel(query, "id") if names_channel else None,
+        fixed,
     )
 
 
@@ -139,10 +175,13 @@ def fitting(asked: PageState, timeframes: Sequence[Timeframe]) -> PageState:
     """The same with longer windows, or else a shorter span, if its own are too many for a line."""
     if asked.points <= MOST_POINTS:
         return asked
-    longer = [one for one in timeframes if SPANS[asked.span] // one.length <= MOST_POINTS]
+    longer = [one for one in timeframes if asked.length // one.length <= MOST_POINTS]
     if longer:
         return replace(asked, timeframe=longer[0])
     longest = max([asked.timeframe, *timeframes], key=lambda one: one.length)
+    if asked.fixed is not None:
+        start = asked.fixed.end - MOST_POINTS // 2 * longest.length
+        return replace(asked, timeframe=longest, fixed=Window(start, asked.fixed.end))
     spans = [name for name, span in SPANS.items() if span // longest.length <= MOST_POINTS]
     return replace(asked, timeframe=longest, span=max(spans or SPANS, key=lambda one: SPANS[one]))
 
@@ -153,29 +192,52 @@ def summed_timeframe(
     """The shortest timeframe from that asked for up whose windows of the span are few enough to
     sum all channels of."""
     longer = [one for one in timeframes if one.length >= asked.timeframe.length]
-    few = [one for one in longer if SPANS[asked.span] // one.length <= most_windows]
+    few = [one for one in longer if asked.length // one.length <= most_windows]
     return few[0] if few else (longer or [asked.timeframe])[-1]
 
 
 def address(asked: PageState | WindowPageState, path: str | None = None) -> str:
     """The link to it; `path`: where it is not the page's own, as for exports."""
+    return _link(path or _own_path(asked), _query(asked))
+
+
+def address_of_part(asked: PageState, part: Window | None) -> str:
+    """The link to a part of its span, in windows as short as there is room for; None: of a part
+    that is not known yet, so `from` and `to` are still to be added."""
+    query = _query(asked if part is None else replace(asked, fixed=part))
+    left_out = {"timeframe", *(("span", "from", "to") if part is None else ())}
+    return _link(_own_path(asked), {k: v for k, v in query.items() if k not in left_out})
+
+
+def _own_path(asked: PageState | WindowPageState) -> str:
+    if isinstance(asked, WindowPageState):
+        return "/window"
+    return "/" if asked.channel is None else "/channel"
+
+
+def _link(path: str, query: Mapping[str, str]) -> str:
+    # An id may hold half a character pair where a client sent one; it then leads nowhere.
+    return f"{path}?{urlencode(query, errors='replace')}"
+
+
+def _query(asked: PageState | WindowPageState) -> dict[str, str]:
     query: dict[str, str] = {"timeframe": asked.timeframe.name}
     if isinstance(asked, WindowPageState):
-        own = "/window"
         query["start"] = iso(asked.start)
         if asked.channel is not None:
             query["channel"] = asked.channel
         if asked.versions:
             query["versions"] = "1"
     else:
-        own = "/" if asked.channel is None else "/channel"
-        query["span"] = asked.span
+        if asked.fixed is None:
+            query["span"] = asked.span
+        else:
+            query |= {"from": iso(asked.fixed.start), "to": iso(asked.fixed.end)}
         query["by"] = asked.by.value
         if asked.channel is not None:
             query["id"] = asked.channel
     query["membership"] = asked.membership.value
-    # An id may hold half a character pair where a client sent one; it then leads nowhere.
-    return f"{path or own}?{urlencode(query, errors='replace')}"
+    return query
 
 
 def _no_others(query: Mapping[str, str], known: set[str]) -> None:
@@ -193,6 +255,30 @@ def _timeframe(text: str | None, timeframes: Sequence[Timeframe]) -> Timeframe:
     except ValueError as error:
         raise BadState(f"timeframe: {error}") from None
     return next((one for one in timeframes if one.length == asked.length), asked)
+
+
+def _fixed(query: Mapping[str, str]) -> Window | None:
+    if not (query.get("from") or query.get("to")):
+        return None
+    if query.get("span"):
+        raise BadState("span: stands beside from and to; allowed: one or the other")
+    found = {}
+    for name in ("from", "to"):
+        if not query.get(name):
+            raise BadState(f"{name}: is missing; allowed: both from and to, or neither")
+        try:
+            found[name] = parse_moment(query[name])
+        except ValueError as error:
+            raise BadState(f"{name}: {error}") from None
+    if not timedelta(0) < found["to"] - found["from"] <= MOST_SPAN:
+        raise BadState(f"to: is not after from; allowed: up to {MOST_SPAN.days:,} days after it")
+    return Window(found["from"], found["to"])
+
+
+def _finest(fixed: Window, timeframes: Sequence[Timeframe]) -> Timeframe:
+    """The shortest of which a line has room for the windows of the span."""
+    length = fixed.end - fixed.start
+    return next((one for one in timeframes if length // one.length < MOST_FINE), timeframes[-1])
 
 
 def _span_for(timeframe: Timeframe) -> str:

@@ -1,10 +1,13 @@
 """Texts of the pages alone; what a terminal says too is in the room `words`. Pure."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from devtelemetry import words
 
 PRODUCT = "Dev-Telemetry"
+
+NO_PAGE = "There is no such page here. What there is begins at the overview."
 
 NO_DATABASE = "This page tries again by itself and shows figures as soon as the database answers."
 
@@ -13,6 +16,9 @@ BAD_SIGN_IN = (
 )
 
 TIMEFRAMES: Mapping[str, str] = {"1h": "Last hour", "1d": "Last day", "1w": "Last week"}
+
+OLD_TIMEFRAMES: Mapping[str, str] = {"1h": "Latest hour", "1d": "Latest day", "1w": "Latest week"}
+"""Of windows that are the last ones no more"""
 
 SPANS: Mapping[str, str] = {
     "24h": "24 hours",
@@ -145,3 +151,13 @@ TERMS: Mapping[str, str] = {
 def short_identifier(text: str, width: int = 48) -> str:
     """What a client sent, short enough for a line of a table."""
     return words.shorten(text, width)
+
+
+def ago(length: timedelta) -> str:
+    """`1 h 23 min`, `3 d 4 h`: the two greatest units, since when data are there."""
+    minutes = int(length.total_seconds()) // 60
+    if minutes < 1:
+        return "less than a minute"
+    parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
+    first = next(number for number, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)

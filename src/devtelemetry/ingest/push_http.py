@@ -183,9 +183,6 @@ class PushApp:
         self._bodies = Bodies(_WIRE_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008, "reason": "refused"})
-            return
         request = Request(scope, receive)
         response = await self._answer(request)
         origin = request.headers.get("origin")

@@ -56,10 +56,8 @@ def limited_protocol(proxies: Collection[str]) -> type[H11Protocol]:
             elif self._deadline is None and self._address is not None:
                 self._await_request()
 
-        def handle_websocket_upgrade(self, event: h11.Request) -> None:
-            # Another protocol has the connection from here on.
-            self._release()
-            super().handle_websocket_upgrade(event)
+        def _unsupported_upgrade_warning(self) -> None:
+            """Nothing: the request is answered, and whoever sends it shall not fill the log."""
 
         def on_response_complete(self) -> None:
             self._stop_waiting()

@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from devtelemetry.api.app import create_app
-from devtelemetry.dashboard.serving import dashboard
+from devtelemetry.dashboard.serving import add_dashboard
 from devtelemetry.ingest.push_http import PushApp
 from devtelemetry.ingest.statusgo_http import statusgo_router
 from devtelemetry.model import Listen
@@ -110,17 +110,16 @@ async def serve(settings: Settings) -> None:
                     )
                 )
             grpc_at = Listen(settings.grpc_listen.host, endpoint.port)
+            await add_dashboard(
+                app,
+                database,
+                rules,
+                access,
+                str(grpc_at),
+                influence_limit=settings.influence_limit,
+                now=utc_now,
+            )
             async with (
-                # What the paths before it do not take is the dashboard's.
-                dashboard(
-                    app,
-                    database,
-                    rules,
-                    access,
-                    str(grpc_at),
-                    influence_limit=settings.influence_limit,
-                    now=utc_now,
-                ),
                 _http(app, settings) as http_port,
                 running_jobs(settings, database, now=clock.now),
             ):
@@ -237,8 +236,8 @@ async def _http(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
         timeout_graceful_shutdown=int(GRACE_SECONDS),
         # h11, whatever else is installed: clients of old see the same answers.
         http=limited_protocol(settings.trusted_proxies),
-        ws="websockets-sansio",
-        lifespan="on",  # of the dashboard
+        ws="none",
+        lifespan="off",
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
     )

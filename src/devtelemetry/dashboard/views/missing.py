@@ -36,6 +36,7 @@ def _missing_row(message: Mapping[str, Any]) -> MissingRow:
     return MissingRow(
         from_unix_ms(message["sent_at"]),
         texts.short_identifier(message["message_id"]),
+        message["message_id"],
         words.visible(message["message_type"]) or words.NOT_SAID,
         words.visible(", ".join(sorted(on))) or words.NOT_SAID,
         f"{words.count(message['held'])} of {words.count(message['expected'])}",

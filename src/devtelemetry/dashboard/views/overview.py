@@ -19,6 +19,7 @@ from devtelemetry.dashboard.views.parts import (
     mark_on,
     points_of,
     scale_of,
+    span_text,
     tone_of,
     two_groups,
     why_no_ratio,
@@ -47,7 +48,9 @@ def overview(
 ) -> Overview:
     asked = reading.asked
     total = sum_of(reading.windows)
-    latest = [_now(timeframe, windows, asked.membership) for timeframe, windows in reading.latest]
+    latest = [
+        _now(timeframe, windows, asked.membership, now) for timeframe, windows in reading.latest
+    ]
     has_windows = any(windows for _, windows in reading.latest)
     return Overview(
         asked,
@@ -67,6 +70,7 @@ def overview(
         ],
         [FindingRow(one.where, one.what, one.remedy, one.see) for one in reading.findings],
         changes(reading.days, asked),
+        _changes_title(reading, now),
         _span_fact(asked, total),
         points_of(reading.windows, asked, reading.anchor),
         two_groups(reading.windows, asked),
@@ -76,10 +80,20 @@ def overview(
     )
 
 
+def _is_old(timeframe: Timeframe, end: datetime, now: datetime) -> bool:
+    """Whether the window after the next should have been computed: this is not the last one."""
+    return is_due(timeframe, Window(end, end + timeframe.length), now - timeframe.length)
+
+
 def _now(
-    timeframe: Timeframe, windows: Sequence[WindowReliability], membership: MembershipPolicy
+    timeframe: Timeframe,
+    windows: Sequence[WindowReliability],
+    membership: MembershipPolicy,
+    now: datetime,
 ) -> Now:
     title = texts.TIMEFRAMES.get(timeframe.name, f"Latest {timeframe.name}")
+    if windows and _is_old(timeframe, windows[-1].window.end, now):
+        title = texts.OLD_TIMEFRAMES.get(timeframe.name, title)
     if not windows:
         reason = f"{words.NOT_COMPUTED}: no {timeframe.name} window has ended long enough ago"
         return Now(title, None, None, "", "", reason, "", "", "", False, [])
@@ -163,7 +177,7 @@ def _channels_fact(windows: Sequence[WindowReliability]) -> Fact:
 
 def _span_fact(asked: PageState, total: Totals) -> Fact:
     ratio = total.counts.delivery_ratio
-    label = f"{texts.SPANS[asked.span]}, windows of {asked.timeframe.name}"
+    label = f"{span_text(asked)}, windows of {asked.timeframe.name}"
     if ratio is None:
         return Fact(label, words.NOT_COMPARABLE, "no window of the span has a ratio")
     return Fact(
@@ -180,8 +194,7 @@ def _stale(reading: OverviewReading, now: datetime) -> list[str]:
     if reading.anchor is None:
         return []
     asked = reading.asked
-    due = Window(reading.anchor, reading.anchor + asked.timeframe.length)
-    if not is_due(asked.timeframe, due, now - asked.timeframe.length):
+    if not _is_old(asked.timeframe, reading.anchor, now):
         return []
     return [
         (
@@ -191,6 +204,15 @@ def _stale(reading: OverviewReading, now: datetime) -> list[str]:
             "computes them running?"
         )
     ]
+
+
+def _changes_title(reading: OverviewReading, now: datetime) -> str:
+    if reading.days is None or not reading.days.after:
+        return "Since yesterday"
+    end = reading.days.after[-1].window.end
+    if _is_old(reading.days.timeframe, end, now):
+        return f"In the 24 hours until {words.utc(end)}"
+    return "Since yesterday"
 
 
 def _worst_rows(worst: Worst, asked: PageState) -> list[ChannelRow]:

@@ -110,6 +110,10 @@ def empty(has_samples: bool) -> str:
     return "waiting" if has_samples else "first"
 
 
+LINE, BREAKDOWN = "#line", "#breakdown"
+"""Where a page goes on after a choice, so that who chose is where they were"""
+
+
 def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[GroupTable]:
     """By platform, and by what was asked for."""
     return [
@@ -121,7 +125,7 @@ def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[G
                 [
                     Link(
                         words.DIMENSIONS[by].capitalize(),
-                        address(replace(asked, by=by)),
+                        address(replace(asked, by=by)) + BREAKDOWN,
                         by is asked.by,
                     )
                     for by in BREAKDOWNS
@@ -199,12 +203,13 @@ def points_of(
     windows: Sequence[WindowReliability], asked: PageState, anchor: datetime | None
 ) -> list[Point]:
     """All windows of the span, oldest first; those that were never computed are gaps."""
-    if anchor is None:
+    bounds = asked.bounds(anchor)
+    if anchor is None or bounds is None:
         return []
     by_start = {one.window.start: one for one in windows}
     found = []
-    start = anchor - asked.points * asked.timeframe.length
-    while start < anchor:
+    start = bounds.end - asked.points * asked.timeframe.length
+    while start < bounds.end:
         end = start + asked.timeframe.length
         found.append(_point(Window(start, end), by_start.get(start), asked))
         start = end
@@ -320,14 +325,18 @@ def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
         Choice(
             "Windows",
             [
-                Link(one.name, address(_of_timeframe(asked, one)), one == asked.timeframe)
+                Link(one.name, address(_of_timeframe(asked, one)) + LINE, one == asked.timeframe)
                 for one in timeframes
             ],
         ),
         Choice(
             "Span",
             [
-                Link(texts.SPANS[name], address(replace(asked, span=name)), name == asked.span)
+                Link(
+                    texts.SPANS[name],
+                    address(replace(asked, span=name, fixed=None)) + LINE,
+                    name == asked.span,
+                )
                 for name, length in SPANS.items()
                 if length >= 2 * asked.timeframe.length or name == asked.span
             ],
@@ -337,12 +346,22 @@ def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
 
 def _of_timeframe(asked: PageState, timeframe: Timeframe) -> PageState:
     """With a span that holds some of its windows."""
+    if asked.fixed is not None:
+        return replace(asked, timeframe=timeframe)
     span = asked.span
     for name, length in SPANS.items():
         if SPANS[span] >= 2 * timeframe.length:
             break
         span = name if length >= 2 * timeframe.length else span
     return replace(asked, timeframe=timeframe, span=span)
+
+
+def span_text(asked: PageState) -> str:
+    """`7 days`, or from when to when."""
+    bounds = asked.bounds(None)
+    if bounds is None:
+        return texts.SPANS[asked.span]
+    return f"{words.utc(bounds.start)} to {words.utc(bounds.end)}"
 
 
 def ratio_or(ratio: float | None, otherwise: str) -> str:

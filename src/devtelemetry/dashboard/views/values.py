@@ -151,6 +151,7 @@ class Overview:
     notes: Sequence[str]  # what the viewer should know before believing: stale, influence, …
     findings: Sequence[FindingRow]
     changes: Sequence[Change]
+    changes_title: str
     span: Fact  # the sum over the span
     points: Sequence[Point]
     groups: Sequence[GroupTable]
@@ -201,7 +202,8 @@ class MissingRow:
     """A message that somebody lacks; ids as they are, for the template to show them."""
 
     sent_at: datetime
-    message_id: str
+    message_id: str  # short enough for a line
+    whole_id: str
     kind: str
     written_on: str
     held: str

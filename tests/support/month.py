@@ -1,0 +1,58 @@
+"""A month of figures of 500 channels, some of whose names are hostile, and the API over it."""
+
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+
+from devtelemetry.words import percent
+from support.browser import Visit
+
+HOSTILE = (
+    "<img src=x onerror=alert(1)>",
+    '"><script>alert(2)</script>',
+    "\u202egnp.exe\u2066",
+    "a\nb\tc\x1b[31m",
+    "x" * 512,
+    "{{7*7}}${7*7}<!--",
+    '=HYPERLINK("http://evil.example")&amp;\'',
+)
+
+
+CHANNELS = 500
+
+
+def channel_names() -> list[str]:
+    """The hostile ones are among those that lose most: they are on every page that names some."""
+    names = [f"community-{number // 8}/channel-{number:04}" for number in range(CHANNELS)]
+    for number, name in enumerate(HOSTILE):
+        names[1 + 60 * number] = name
+    return names
+
+
+PATHS = ("/", "/channel?id=" + quote(channel_names()[3]), "/window?timeframe=1d&start=DAY")
+
+
+def figures(origin: str, **query: Any) -> list[dict[str, Any]]:
+    answer = httpx.get(f"{origin}/api/v1/reliability", params=query, timeout=60)
+    answer.raise_for_status()
+    windows: list[dict[str, Any]] = answer.json()["windows"]
+    return windows
+
+
+def interval(of: dict[str, Any]) -> str:
+    if of["delivery_ratio_lower"] is None:
+        return "too few to say"
+    lower, upper = of["delivery_ratio_lower"], of["delivery_ratio_upper"]
+    return f"{percent(lower)[:-2]}–{percent(upper)}"
+
+
+def together(windows: list[dict[str, Any]]) -> str:
+    missing = sum(window["missing"] for window in windows)
+    corroborated = sum(window["corroborated"] for window in windows)
+    return percent((corroborated - missing) / corroborated)
+
+
+def clean(found: Visit) -> None:
+    assert found.complaints == []
+    assert found.elsewhere == []
