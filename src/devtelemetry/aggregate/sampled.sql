@@ -20,12 +20,10 @@ select * from unnest($channel_ids::bigint[], $message_ids::bigint[])
 
 -- name: copy
 create temp table sampled_receipt on commit drop as
-select *
+select r.*
 from receipt r
-where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
-  and not exists (
-      select 1 from unsampled_message u where u.channel_id = r.channel_id and u.message_id = r.message_id
-  )
+left join (select channel_id, message_id from unsampled_message) u using (channel_id, message_id)
+where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and u.message_id is null
 
 -- name: call_it_receipt
 alter table sampled_receipt rename to receipt
