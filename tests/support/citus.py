@@ -13,6 +13,7 @@ import pytest
 
 from devtelemetry.store.database import Database
 from devtelemetry.store.distribution import distribute
+from devtelemetry.store.migrate import HEAD
 
 VARIABLE = "DEVTELEMETRY_TEST_CITUS_URL"
 SHARDS = 4
@@ -120,6 +121,7 @@ async def _empty(url: str) -> None:
         await connection.execute(
             "update deployment set ingest_epoch = ingest_epoch + 1, publishing_since = null"
         )
+        await connection.execute("update alembic_version set version_num = $1", HEAD)
     finally:
         await connection.close()
 
