@@ -4,9 +4,10 @@ docs/algorithm.md defines what they compute; docs/adr/0022-each-pass-a-statement
 are several.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from devtelemetry.aggregate.dimensions import OF_AUTHORS, OUTCOMES, of_table
 from devtelemetry.aggregate.pulled import pulled
@@ -17,7 +18,7 @@ from devtelemetry.aggregate.stays import stays_of_membership
 from devtelemetry.model import AUDIT_CHANNELS, Dimension, Source, Window
 from devtelemetry.model.sampling import Sampling
 from devtelemetry.results.columns import SQL
-from devtelemetry.results.rows import Computed
+from devtelemetry.results.rows import Computed, Row
 from devtelemetry.store.database import Connection
 from devtelemetry.store.distribution import is_distributed
 from devtelemetry.store.sampling import read_sampling
@@ -91,6 +92,9 @@ _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 _CURSOR_MEMBERSHIPS = 5_000
 
 
+# A transaction may compute once more.
+_DROP = "drop table kind_of_window, measured, held, rare_kind, counted, claimed, member"
+
 _WITH_RECEIVERS = "receipt left join receiver using (receiver_id)"
 _WITH_VOUCHERS = (
     "left join receiver first_one on first_one.receiver_id = voucher "
@@ -114,6 +118,50 @@ async def run_algorithm(
     return with_estimates(found, sampling, window)
 
 
+async def count_versions(
+    connection: Connection,
+    rules: AggregateRules,
+    window: Window,
+    versions: Sequence[str],
+    platform: str | None,
+) -> Sequence[Row]:
+    """What was expected of each receiver that has one of two versions of apps: rows of
+    versions.sql. In a transaction as for run_algorithm.
+
+    platform  receivers of this one alone; None: of any
+    """
+    sampling = await read_sampling(connection)
+    async with restricted(connection, sampling, window):
+        texts = of_table(Dimension.PLATFORM, Dimension.APP_VERSION)
+        counted = await _count(connection, rules, window, sampling, texts)
+        async with counted.pulled_for_pairs():
+            rows: Sequence[Row] = await connection.fetch(
+                load(
+                    __package__, "reliability.sql", end="versions.sql", **OUTCOMES, **counted.told
+                ),
+                **counted.named,
+                audit_channels=_like(AUDIT_CHANNELS + "*"),
+                versions=list(versions),
+                platform=platform,
+            )
+        await connection.execute(_DROP)
+    return rows
+
+
+class _Counted(NamedTuple):
+    """What the statements behind `member` are given.
+
+    told   texts of reliability.sql: the kind that a receipt counts for
+    named  parameters of reliability.sql
+    pulled_for_pairs  a block in which it can run
+    """
+
+    told: Mapping[str, str]
+    named: dict[str, Any]
+    unmeasured: dict[str, Any]
+    pulled_for_pairs: Callable[[], AbstractAsyncContextManager[None]]
+
+
 async def _run(
     connection: Connection,
     rules: AggregateRules,
@@ -121,6 +169,50 @@ async def _run(
     sampling: Sampling,
     table: tuple[Dimension, Dimension] | None,
 ) -> Computed:
+    of_authors = OF_AUTHORS if table is None else of_table(*table)
+    counted = await _count(connection, rules, window, sampling, of_authors)
+    await connection.execute(_FOR_AUTHORED)
+    await connection.execute(
+        load(__package__, "authored.sql", **of_authors),
+        start_ms=window.start_ms,
+        end_ms=window.end_ms,
+        **counted.unmeasured,
+        **arrays(
+            await connection.fetch(_QUERIES["left_out"]), "left_out_channels", "left_out_messages"
+        ),
+        **arrays(
+            await connection.fetch(_QUERIES["members"]),
+            "member_channels",
+            "member_receivers",
+            "member_classes",
+            "member_begins",
+            "member_ends",
+        ),
+    )
+    await connection.execute(_FOR_THE_REST)
+    texts = {**SQL, **OUTCOMES, **of_authors, **counted.told}
+    async with counted.pulled_for_pairs():
+        rows = await connection.fetch(
+            load(__package__, "reliability.sql", end="figures.sql", **texts),
+            **counted.named,
+            fewest_installations=rules.fewest_installations,
+            smallest_group=rules.smallest_group,
+            most_reasons=MOST_REASONS,
+            most_values=MOST_VALUES,
+            audit_channels=_like(AUDIT_CHANNELS + "*"),
+        )
+    await connection.execute(f"{_DROP}, authored")
+    return computed(rows)
+
+
+async def _count(
+    connection: Connection,
+    rules: AggregateRules,
+    window: Window,
+    sampling: Sampling,
+    of_authors: Mapping[str, str],
+) -> _Counted:
+    """Up to `member`: which messages there are, who holds them, and what is expected of whom."""
     unmeasured = await _not_measured_here(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     quorum: dict[str, Any] = {"quorum": rules.quorum}
@@ -149,7 +241,6 @@ async def _run(
             _COUNTED, **span, **membership, **fewest, **holes, **said, **coarse
         )
     await connection.execute(_CLAIMED, **quorum, **fewest, weight_cap=rules.weight_cap)
-    of_authors = OF_AUTHORS if table is None else of_table(*table)
     await connection.execute(
         load(__package__, "member.sql", **of_authors),
         **span,
@@ -158,57 +249,27 @@ async def _run(
         **said,
         most_classes=MOST_CLASSES,
     )
-    await connection.execute(_FOR_AUTHORED)
-    await connection.execute(
-        load(__package__, "authored.sql", **of_authors),
-        **span,
-        **unmeasured,
-        **arrays(
-            await connection.fetch(_QUERIES["left_out"]), "left_out_channels", "left_out_messages"
-        ),
-        **arrays(
-            await connection.fetch(_QUERIES["members"]),
-            "member_channels",
-            "member_receivers",
-            "member_classes",
-            "member_begins",
-            "member_ends",
-        ),
-    )
-    await connection.execute(_FOR_THE_REST)
     spans = span | holes | said
-    async with pull(
-        {
-            "receipt": {
-                "of_messages": span,
-                "not_held": span,
-                "outside_stay": spans,
-                "in_hole": spans,
-            },
-            "failure": {"failures": span},
-            "message": {"seen_messages": {}},
-            "channel": {"channels": {}},
-        }
-    ):
-        rows = await connection.fetch(
-            load(__package__, "reliability.sql", **SQL, **OUTCOMES, **of_authors, **told),
-            **spans,
-            **quorum,
-            **fewest,
-            first_hole_after=max(
-                min(holes["hole_after"], default=window.end_ms), window.start_ms - 1
-            ),
-            last_hole_before=min(max(holes["hole_before"], default=window.start_ms), window.end_ms),
-            smallest_group=rules.smallest_group,
-            most_reasons=MOST_REASONS,
-            most_values=MOST_VALUES,
-            audit_channels=_like(AUDIT_CHANNELS + "*"),
-        )
-    # A transaction may compute once more.
-    await connection.execute(
-        "drop table kind_of_window, measured, held, rare_kind, counted, claimed, member, authored"
-    )
-    return computed(rows)
+    first_hole_after = min(holes["hole_after"], default=window.end_ms)
+    last_hole_before = max(holes["hole_before"], default=window.start_ms)
+    named = {
+        **spans,
+        **quorum,
+        "first_hole_after": max(first_hole_after, window.start_ms - 1),
+        "last_hole_before": min(last_hole_before, window.end_ms),
+    }
+    for_pairs = {
+        "receipt": {
+            "of_messages": span,
+            "not_held": span,
+            "outside_stay": spans,
+            "in_hole": spans,
+        },
+        "failure": {"failures": span},
+        "message": {"seen_messages": {}},
+        "channel": {"channels": {}},
+    }
+    return _Counted(told, named, unmeasured, partial(pull, for_pairs))
 
 
 async def not_measured(connection: Connection, rules: AggregateRules) -> dict[str, Any]:

@@ -10,8 +10,9 @@
 --      most_reasons             why pairs are missing: so many reasons are told apart
 --      most_values              so many values of a dimension are told apart
 --      fewest_installations     as in claimed.sql
+--      {end}                    what is made of kind_of_membership: figures.sql, or versions.sql, which takes fewer of these
 --      audit_channels           LIKE pattern of the channels that take part in no total
--- out  rows of rollup.sql
+-- out  rows of what is made of it
 --
 -- The receipts of the window were read before: by message (kind_of_window.sql), by receiver (held.sql) and by author
 -- (authored.sql), and who counts (counted.sql, member.sql) and what is not believed (claimed.sql) is known. What is joined
@@ -367,6 +368,4 @@ reason_of_membership as materialized (
     having sum(missing - unreadable - dropped - not_sent) > 0
 ),
 
--- include: authors.sql
-
--- include: rollup.sql
+-- include: {end}

@@ -25,6 +25,7 @@ from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.api.problems import add_problems
+from devtelemetry.api.releases import add_releases
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.figures.document import document
@@ -133,6 +134,7 @@ def create_app(
     add_missing(app, database, rules, may_read)
     add_findings(app, database, may_read)
     add_problems(app, database, rules, may_read)
+    add_releases(app, database, rules, may_read)
     _add_health(app, database, trouble)
     _add_metrics(app, database, rules.membership)
     return app

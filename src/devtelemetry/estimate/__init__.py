@@ -2,6 +2,7 @@
 
     student            quantiles and tails of Student's t distribution
     interval, verdict  how sure a delivery ratio is; whether one is better than another
+    matched            two kinds of receivers compared where both are
     delay              how much arrived in time
     unseen             messages that nobody received
 

@@ -28,6 +28,7 @@ from devtelemetry.ingest.said import (
     Heartbeat,
     Origin,
     OriginSaid,
+    before,
 )
 from devtelemetry.model import (
     MINUTE_MS,
@@ -69,12 +70,14 @@ class Told(NamedTuple):
 class NewReceiver:
     """What is to be remembered of a reporter. Minutes are Unix ms; None: nothing new.
 
-    described_by  what was said last of the three, and in which minute
+    version_before  the latest of its versions that is another one than app_version
+    described_by    what was said last of the three, and in which minute
     """
 
     ids: ReceiverIds
     platform: Description = NOT_SAID
     app_version: Description = NOT_SAID
+    version_before: Description = NOT_SAID
     server: Description = NOT_SAID
     described_by: tuple[str, str, str, int] | None = None
     last_heartbeat_minute: int | None = None
@@ -369,7 +372,10 @@ def _describe(
     minute = floor_to_minute(created_at)
     if platform and (said := Description(minute, storable(platform))) > receiver.platform:
         receiver.platform = said
-    if app_version and (said := Description(minute, storable(app_version))) > receiver.app_version:
-        receiver.app_version = said
+    if app_version:
+        said = Description(minute, storable(app_version))
+        known = receiver.app_version, receiver.version_before
+        receiver.app_version = max(said, known[0])
+        receiver.version_before = before(receiver.app_version, said, *known)
     if server and (said := Description(minute, storable(server))) > receiver.server:
         receiver.server = said

@@ -39,12 +39,13 @@ class KnownReceiver(NamedTuple):
 
     platform: Description
     app_version: Description
+    version_before: Description
     server: Description
     origin: Origin
     last_receipt_minute: int
 
 
-UNKNOWN_RECEIVER = KnownReceiver(NOT_SAID, NOT_SAID, NOT_SAID, NOWHERE, 0)
+UNKNOWN_RECEIVER = KnownReceiver(*(NOT_SAID,) * 4, NOWHERE, 0)
 
 
 @dataclass(slots=True)

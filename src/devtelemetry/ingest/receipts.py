@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from devtelemetry.ingest.batch import floor_to_minute
 from devtelemetry.ingest.known import UNKNOWN_RECEIVER, KnownMessage, KnownReceiver, Writing
 from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewReceipt, Vote
+from devtelemetry.ingest.said import NOT_SAID, before
 from devtelemetry.ingest.typed import NEVER
 from devtelemetry.store import states
 from devtelemetry.store.database import Row
@@ -296,16 +297,20 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
             and (receipt_minute or 0) <= known.last_receipt_minute
             and receiver.platform <= known.platform
             and receiver.app_version <= known.app_version
+            and receiver.app_version.name in {known.app_version.name, NOT_SAID.name}
+            and receiver.version_before <= known.version_before
             and receiver.server <= known.server
             and receiver.origin <= known.origin
         ):
             continue
         known = known or UNKNOWN_RECEIVER
+        app_version = max(receiver.app_version, known.app_version)
         rows.append(
             (
                 *receiver.ids,
                 *receiver.platform,
                 *receiver.app_version,
+                *receiver.version_before,
                 *receiver.server,
                 receipt_minute,
                 receiver.last_heartbeat_minute,
@@ -315,7 +320,12 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
         )
         writing.learned.receivers[receiver_id] = KnownReceiver(
             max(receiver.platform, known.platform),
-            max(receiver.app_version, known.app_version),
+            app_version,
+            before(
+                app_version,
+                *(receiver.app_version, receiver.version_before),
+                *(known.app_version, known.version_before),
+            ),
             max(receiver.server, known.server),
             max(receiver.origin, known.origin),
             max(receipt_minute or 0, known.last_receipt_minute),
@@ -327,6 +337,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
                 rows,
                 *("receiver_ids", "owner_ids", "installation_ids"),
                 *("platform_minutes", "platforms", "app_version_minutes", "app_versions"),
+                *("before_minutes", "versions_before"),
                 *("server_minutes", "servers"),
                 *("last_receipt_minutes", "last_heartbeat_minutes"),
                 *("clock_said_at", "clock_offsets"),

@@ -128,20 +128,23 @@ on conflict do nothing
 -- when it last reported only grows.
 insert into receiver (
     receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
-    server_minute, server, last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at,
-    origin_minute, bucket_id, token
+    app_version_before_minute, app_version_before, server_minute, server, last_receipt_minute, last_heartbeat_minute,
+    clock_offset, clock_said_at, origin_minute, bucket_id, token
 )
 select
-    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version, server_minute, server,
-    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at, origin_minute, nullif(bucket_id, 0), token
+    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
+    before_minute, version_before, server_minute, server, last_receipt_minute, last_heartbeat_minute,
+    clock_offset, clock_said_at, origin_minute, nullif(bucket_id, 0), token
 from unnest(
     $receiver_ids::bigint[], $owner_ids::bigint[], $installation_ids::bigint[], $platform_minutes::bigint[],
-    $platforms::text[], $app_version_minutes::bigint[], $app_versions::text[], $server_minutes::bigint[], $servers::text[],
+    $platforms::text[], $app_version_minutes::bigint[], $app_versions::text[],
+    $before_minutes::bigint[], $versions_before::text[], $server_minutes::bigint[], $servers::text[],
     $last_receipt_minutes::bigint[], $last_heartbeat_minutes::bigint[], $clock_offsets::bigint[], $clock_said_at::bigint[],
     $origin_minutes::bigint[], $bucket_ids::bigint[], $tokens::text[]
 ) as n (
-    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version, server_minute, server,
-    last_receipt_minute, last_heartbeat_minute, clock_offset, clock_said_at, origin_minute, bucket_id, token
+    receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
+    before_minute, version_before, server_minute, server, last_receipt_minute, last_heartbeat_minute,
+    clock_offset, clock_said_at, origin_minute, bucket_id, token
 )
 on conflict (receiver_id) do update
 set platform = case
@@ -149,11 +152,32 @@ set platform = case
              > (receiver.platform_minute, receiver.platform collate "C")
         then excluded.platform else receiver.platform end,
     platform_minute = greatest(receiver.platform_minute, excluded.platform_minute),
-    app_version = case
-        when (excluded.app_version_minute, excluded.app_version collate "C")
-             > (receiver.app_version_minute, receiver.app_version collate "C")
-        then excluded.app_version else receiver.app_version end,
-    app_version_minute = greatest(receiver.app_version_minute, excluded.app_version_minute),
+    (app_version_minute, app_version, app_version_before_minute, app_version_before) = (
+        select a.minute, a.name, coalesce(b.minute, 0), coalesce(b.name, '')
+        from (
+            select *
+            from (
+                values
+                    (receiver.app_version_minute, receiver.app_version),
+                    (excluded.app_version_minute, excluded.app_version)
+            ) as said (minute, name)
+            order by minute desc, name collate "C" desc
+            limit 1
+        ) a
+        left join lateral (
+            select *
+            from (
+                values
+                    (receiver.app_version_minute, receiver.app_version),
+                    (receiver.app_version_before_minute, receiver.app_version_before),
+                    (excluded.app_version_minute, excluded.app_version),
+                    (excluded.app_version_before_minute, excluded.app_version_before)
+            ) as said (minute, name)
+            where said.name <> a.name
+            order by minute desc, name collate "C" desc
+            limit 1
+        ) b on true
+    ),
     server = case
         when (excluded.server_minute, excluded.server collate "C")
              > (receiver.server_minute, receiver.server collate "C")

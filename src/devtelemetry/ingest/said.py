@@ -15,6 +15,11 @@ class Description(NamedTuple):
 NOT_SAID = Description(0, "")
 
 
+def before(now: Description, *said: Description) -> Description:
+    """The latest of what was said that is another name than that of `now`."""
+    return max((one for one in said if one.name != now.name), default=NOT_SAID)
+
+
 class Clock(NamedTuple):
     """How far a receiver's clock is off. The greatest is believed: the latest."""
 

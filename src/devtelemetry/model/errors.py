@@ -40,10 +40,21 @@ def unknown_channel(channel_id: str) -> UnknownName:
 
 def unknown_group(dimension: str, value: str, known: Sequence[str]) -> UnknownName:
     """known: what these windows are broken down into; empty: what did not say it."""
+    return UnknownName(
+        f"there is no {dimension} {value[:_SHOWN]!r} in these windows{_there_are(known)}"
+    )
+
+
+def unknown_version(version: str, known: Sequence[str]) -> UnknownName:
+    """known: those that receivers have, the most frequent first."""
+    return UnknownName(f"no receiver has app version {version[:_SHOWN]!r}{_there_are(known)}")
+
+
+def _there_are(known: Sequence[str]) -> str:
     named = [repr(one[:_SHOWN]) for one in known if one]
     some = f"; there are {', '.join(named[:_NAMED])}" if named else ""
     more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
-    return UnknownName(f"there is no {dimension} {value[:_SHOWN]!r} in these windows{some}{more}")
+    return some + more
 
 
 class Unavailable(DevTelemetryError):

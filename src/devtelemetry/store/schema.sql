@@ -81,7 +81,9 @@ create table receiver (
     bucket_id               bigint,                -- keyed hash of the network (/24 or /48) that its latest push came from;
                                                    -- NULL: not known. It goes with the samples
     token                   text   not null default '',  -- the name of the token of that push; empty: none
-    origin_minute           bigint not null default 0    -- of these two, as platform_minute
+    origin_minute           bigint not null default 0,   -- of these two, as platform_minute
+    app_version_before      text   not null default '',  -- the last one that it said and that is another one; empty: none
+    app_version_before_minute  bigint not null default 0 -- as platform_minute: so long it had that
 );
 create index receiver_owner on receiver (owner_id);
 create index receiver_installation on receiver (installation_id);

@@ -6,7 +6,8 @@ server, where pg_stat_activity shows them.
 A parameter is written `$window_start`, wherever it stands; PostgreSQL is sent `$1`, `$2` … What two
 statements share, or what makes one too long to read, is a file of its own that a line
 `-- include: FILE NAME=VALUE …` brings in, with each value in the place of `{NAME}`. In the same way
-`{NAME}` stands for a text that the caller of `load` or `queries` gives, such as a list of columns.
+`{NAME}` stands for a text that the caller of `load` or `queries` gives, such as a list of columns,
+or the FILE.
 """
 
 import re
@@ -48,13 +49,13 @@ class Query:
 @cache
 def load(package: str, file: str, **texts: str) -> Query:
     """The one statement of `file` in `package` (a dotted module name), with what it includes."""
-    return _query(file, _filled(_text(package, file), texts))
+    return _query(file, _text(package, file, texts))
 
 
 @cache
 def queries(package: str, file: str = "queries.sql", **texts: str) -> Mapping[str, Query]:
     """The queries of `file`, by name."""
-    parts = _NAME.split(_filled(_text(package, file), texts))
+    parts = _NAME.split(_text(package, file, texts))
     return {
         name: _query(name, text.strip())
         for name, text in zip(parts[1::2], parts[2::2], strict=True)
@@ -76,13 +77,15 @@ def _query(name: str, text: str) -> Query:
     return Query(name, _PARAMETER.sub(number, text), tuple(numbers))
 
 
-def _text(package: str, file: str) -> str:
+def _text(package: str, file: str, texts: Mapping[str, str]) -> str:
     text = resources.files(package).joinpath(file).read_text(encoding="utf-8")
-    return _INCLUDE.sub(lambda line: _included(package, line[1], line[2].split()), text)
+    return _INCLUDE.sub(
+        lambda line: _included(package, line[1], line[2].split(), texts), _filled(text, texts)
+    )
 
 
-def _included(package: str, file: str, values: Sequence[str]) -> str:
-    return _filled(_text(package, file), dict(given.split("=") for given in values))
+def _included(package: str, file: str, values: Sequence[str], texts: Mapping[str, str]) -> str:
+    return _filled(_text(package, file, texts), dict(given.split("=") for given in values))
 
 
 def _filled(text: str, texts: Mapping[str, str]) -> str:

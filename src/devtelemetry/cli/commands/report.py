@@ -13,6 +13,8 @@ from devtelemetry.cli.options import WINDOWS, is_given, with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment, span, timeframe_name
 from devtelemetry.model import Dimension, MembershipPolicy
+from devtelemetry.releases.comparison import Asked
+from devtelemetry.releases.decide import MARGIN, Decision
 from devtelemetry.report.request import ReportRequest
 from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
@@ -24,6 +26,8 @@ _DRILL_DOWN = tuple(
     for name in WINDOWS
     if name in {"timeframes", "membership", "quorum", "weight_cap"} or "unmeasured" in name
 )
+
+_STATUS = {Decision.SHIP: 0, Decision.HOLD: 3, Decision.NEEDS_MORE: 4}  # 1 and 2 are errors
 
 app = typer.Typer()
 
@@ -87,10 +91,37 @@ def report(
             help="With --by: the group that the others are compared with; else the largest.",
         ),
     ] = None,
+    compare: Annotated[
+        tuple[str, str] | None,
+        typer.Option(
+            metavar="OLD NEW",
+            help="Two app versions: may the new one be shipped? Status 0: ship, 3: hold, 4: it "
+            "needs more receivers.",
+        ),
+    ] = None,
+    platform: Annotated[
+        str | None, typer.Option(metavar="NAME", help="With --compare: of this platform alone.")
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(
+            metavar="POINTS",
+            min=0,
+            max=100,
+            help="With --compare: percentage points that the new one may deliver less.",
+        ),
+    ] = 100 * MARGIN,
 ) -> None:
     """Show the figures that were computed."""
     from devtelemetry.cli.work import report as work
 
+    if compare is not None:
+        _alone_with_compare(timeframe=timeframe, channel=channel, by=by, versus=versus)
+        beside = Asked(*compare, platform, *span(from_, to), margin / 100)
+        decision = run(work.compare(settings, beside, membership, as_json=json))
+        raise typer.Exit(_STATUS[decision])
+    if platform is not None:
+        raise BadOption("--platform: is of releases; allowed: with --compare")
     name = timeframe_name(timeframe)
     start, end = span(from_, to)
     if versus is not None and by is None:
@@ -229,6 +260,27 @@ def problems(
 
     until = None if to is None else moment("--to", to)
     run(work.problems(settings, membership or settings.membership, until, as_json=json))
+
+
+@app.command("releases")
+@with_settings("timeframes", "membership", "smallest_group")
+def releases(
+    settings: Settings,
+    json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Show since when each app version is there, and what share has it."""
+    from devtelemetry.cli.work import report as work
+
+    run(work.releases(settings, as_json=json))
+
+
+def _alone_with_compare(**others: object) -> None:
+    given = [f"--{name}" for name, value in others.items() if value is not None]
+    if given:
+        raise BadOption(
+            f"{', '.join(given)}: not with --compare; allowed: --platform, --margin, --from, --to, "
+            "--membership"
+        )
 
 
 def _receiver_id(text: str | None) -> int | None:

@@ -1,5 +1,6 @@
 """Shows the figures, as tables or as JSON."""
 
+from dataclasses import replace
 from datetime import datetime
 
 import orjson
@@ -14,11 +15,15 @@ from devtelemetry.findings.read import findings_as_json, read_findings
 from devtelemetry.model import Dimension, MembershipPolicy
 from devtelemetry.problems.problem import problems_as_json
 from devtelemetry.problems.read import read_problems
+from devtelemetry.releases.adoption import read_releases, releases_as_json
+from devtelemetry.releases.comparison import Asked, compare_releases, comparison_as_json
+from devtelemetry.releases.decide import Decision
+from devtelemetry.report.releases import of_comparison, releases_table
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
 from devtelemetry.report.sentences import of_findings, of_problems
 from devtelemetry.report.tables import print_table
-from devtelemetry.runtime.clock import utc_now
+from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.server.wiring import aggregate_rules, opened_database
 from devtelemetry.settings.settings import Settings
 
@@ -93,6 +98,42 @@ async def problems(
         console.print(line)
     if found.until is None:
         console.print(f"{found.nothing.capitalize()}: there is no window to look at.")
+
+
+async def compare(
+    settings: Settings, asked: Asked, membership: MembershipPolicy | None, *, as_json: bool
+) -> Decision:
+    """Whether a version may be shipped."""
+    rules = aggregate_rules(settings)
+    if membership is not None:
+        rules = replace(rules, membership=membership)
+    async with opened_database(settings) as database:
+        found = await compare_releases(database, rules, asked, now=utc_now)
+    if as_json:
+        write(orjson.dumps(comparison_as_json(found)) + b"\n")
+    else:
+        console = Console(highlight=False)
+        for line in of_comparison(found):
+            console.print(line)
+    return found.decided.decision
+
+
+async def releases(settings: Settings, *, as_json: bool) -> None:
+    """Since when each version is there, and what share has it."""
+    async with opened_database(settings) as database:
+        found = await read_releases(
+            database,
+            settings.timeframes,
+            settings.membership,
+            smallest_group=settings.smallest_group,
+            now_ms=now_ms(),
+        )
+    if as_json:
+        write(orjson.dumps(releases_as_json(found)) + b"\n")
+        return
+    console = Console(highlight=False)
+    for part in releases_table(found):
+        console.print(part)
 
 
 async def findings(settings: Settings, *, as_json: bool) -> None:

@@ -1,0 +1,163 @@
+"""When each version was first seen, and what share has it; from the stored results alone."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from devtelemetry.figures.document import iso
+from devtelemetry.model import DAY, DAY_MS, MembershipPolicy, Timeframe
+from devtelemetry.store.database import Database
+from devtelemetry.store.sql import queries
+
+MOST_WINDOWS = 60  # of the adoption: two months of days
+REPORTED_DAYS = 7  # who reported within so many days has a platform and a version now
+
+_QUERIES = queries(__package__)
+_BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """A version in one window.
+
+    receivers, deliveries  of it; with the shares of those of all versions
+    """
+
+    start: datetime
+    receivers: int
+    receivers_share: float
+    deliveries: int
+    deliveries_share: float
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """first_seen  start of the first window that shows it; None: it is in the first one of all, so
+               nobody knows since when it is there
+    platforms   platform → receivers that have it now, most first
+    adoption    window by window, the oldest first; those in which it is not shown are left out
+    """
+
+    version: str
+    first_seen: datetime | None
+    platforms: Mapping[str, int]
+    adoption: Sequence[Adopted]
+
+
+@dataclass(frozen=True, slots=True)
+class Releases:
+    """timeframe  of the windows; None: there are none
+    until      where the latest one ends
+    found      the newest first
+    """
+
+    timeframe: Timeframe | None
+    membership: MembershipPolicy
+    until: datetime | None = None
+    found: Sequence[Release] = ()
+
+
+def windows_of_releases(timeframes: Sequence[Timeframe]) -> Timeframe | None:
+    """The longest up to a day, else the shortest: enough receivers, and a date."""
+    short = [one for one in timeframes if one.length <= DAY]
+    return short[-1] if short else next(iter(timeframes), None)
+
+
+async def read_releases(
+    database: Database,
+    timeframes: Sequence[Timeframe],
+    membership: MembershipPolicy,
+    *,
+    smallest_group: int,
+    now_ms: int,
+) -> Releases:
+    """Of versions of receivers' apps that the stored windows tell apart.
+
+    timeframes  those that are configured, the shortest first
+    """
+    timeframe = windows_of_releases(timeframes)
+    if timeframe is None:
+        return Releases(None, membership)
+    key = {"timeframe": timeframe.name, "membership": membership.value}
+    async with (
+        database.read() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        windows = await connection.fetch(_QUERIES["windows"], **key, most=MOST_WINDOWS)
+        if not windows:
+            return Releases(timeframe, membership)
+        first = await connection.fetch(_QUERIES["first_windows"], **key)
+        groups = await connection.fetch(
+            _QUERIES["versions_by_window"], **key, start=windows[0]["window_start"]
+        )
+        now = await connection.fetch(
+            _QUERIES["platforms"],
+            smallest_group=smallest_group,
+            since=now_ms - REPORTED_DAYS * DAY_MS,
+        )
+    totals = {row["window_start"]: row for row in windows}
+    adoption: dict[str, list[Adopted]] = defaultdict(list)
+    for row in sorted(groups, key=lambda row: row["window_start"]):
+        total = totals[row["window_start"]]
+        adoption[row["value"]].append(
+            Adopted(
+                row["window_start"].astimezone(UTC),
+                row["receivers"],
+                _share(row["receivers"], total["receivers"]),
+                row["corroborated"],
+                _share(row["corroborated"], total["corroborated"]),
+            )
+        )
+    platforms: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in now:
+        platforms[row["app_version"]][row["platform"]] = row["receivers"]
+    found = [
+        Release(
+            row["value"],
+            None
+            if row["window_start"] == row["first_of_all"]
+            else row["window_start"].astimezone(UTC),
+            platforms[row["value"]],
+            adoption[row["value"]],
+        )
+        for row in first
+        if row["value"]
+    ]
+    found.sort(key=lambda one: (one.first_seen or _BEFORE_ALL, one.version), reverse=True)
+    return Releases(timeframe, membership, windows[-1]["window_end"].astimezone(UTC), found)
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0
+
+
+def releases_as_json(releases: Releases) -> dict[str, Any]:
+    """Source: docs/protocol.md, "Releases as JSON"."""
+    return {
+        "timeframe": releases.timeframe and releases.timeframe.name,
+        "membership": releases.membership.value,
+        "until": releases.until and iso(releases.until),
+        "releases": [
+            {
+                "version": one.version,
+                "first_seen": one.first_seen and iso(one.first_seen),
+                "platforms": [
+                    {"platform": platform, "receivers": receivers}
+                    for platform, receivers in one.platforms.items()
+                ],
+                "adoption": [
+                    {
+                        "start": iso(adopted.start),
+                        "receivers": adopted.receivers,
+                        "receivers_share": adopted.receivers_share,
+                        "deliveries": adopted.deliveries,
+                        "deliveries_share": adopted.deliveries_share,
+                    }
+                    for adopted in one.adoption
+                ],
+            }
+            for one in releases.found
+        ],
+    }
