@@ -29,7 +29,7 @@ CHANNELS_OF_RECEIVER = 3
 PLATFORM_LOSS = np.array([0.01, 0.05, 0.02])
 ADOPTED = np.array([0.2, 0.8, 0.5])  # of each platform's receivers, by the end of the day
 OUTAGE = (3, 5, 0.2)  # hours, and what is lost more by everyone
-RECEIVERS = (60, 300)
+RECEIVERS = (60, 300, 1_000)
 LOSSES = (0.0, MARGIN, 4 * MARGIN)  # what the new version loses more
 
 
@@ -139,7 +139,7 @@ def _compared(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--worlds", type=int, default=200, help="of each row")
+    parser.add_argument("--worlds", type=int, default=20, help="of each row")
     parser.add_argument("--seed", type=int, default=1)
 
 
@@ -159,7 +159,7 @@ def run(options: argparse.Namespace) -> Result:
                     (
                         layout.name,
                         f"{receivers:,}",
-                        f"{-100 * more:.1f}",
+                        f"{0 - 100 * more:.1f}",
                         f"{100 * row['naive']:+.2f}",
                         f"{100 * row['error']:+.2f}",
                         f"{row['covered']:.1%}",

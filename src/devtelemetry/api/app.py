@@ -23,6 +23,7 @@ from devtelemetry.api.access import Access
 from devtelemetry.api.findings import add_findings
 from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument
+from devtelemetry.api.notes import add_notes
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.api.problems import add_problems
 from devtelemetry.api.releases import add_releases
@@ -135,6 +136,7 @@ def create_app(
     add_findings(app, database, may_read)
     add_problems(app, database, rules, may_read)
     add_releases(app, database, rules, may_read)
+    add_notes(app, database, may_read)
     _add_health(app, database, trouble)
     _add_metrics(app, database, rules.membership)
     return app

@@ -10,6 +10,7 @@ from typer.exceptions import TyperException
 
 from devtelemetry import __version__
 from devtelemetry.cli.commands import (
+    annotate,
     cluster,
     machine,
     plan,
@@ -90,6 +91,7 @@ app.command("clock")(windows.clock)
 app.command("exclude")(samples.exclude)
 app.command("forget")(samples.forget)
 app.command("distribute")(cluster.distribute)
+app.command("annotate")(annotate.annotate)
 app.command("plan")(plan.plan)
 app.command("demo")(simulate.demo)
 app.command("simulate")(simulate.simulate)

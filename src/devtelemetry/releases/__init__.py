@@ -3,6 +3,7 @@
     adoption    when versions were first seen and what share has them, from the stored results
     comparison  a version beside another one in the same windows, channels and platforms, from
                 the samples
+    notes       what the team noted
     decide      ship, hold, or wait for more receivers. Pure
 
 docs/releases.md says what it rests on, docs/evidence/releases.md how often it is right.

@@ -4,6 +4,7 @@ channels."""
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from rich.console import Console, RenderableType
 from rich.text import Text
@@ -29,13 +30,15 @@ from devtelemetry.model import (
 )
 from devtelemetry.problems.problem import Problems
 from devtelemetry.problems.read import read_problems
+from devtelemetry.releases.notes import read_notes
 from devtelemetry.report.request import ReportRequest
-from devtelemetry.report.sentences import of_clocks, of_findings, of_problems, together
+from devtelemetry.report.sentences import of_clocks, of_findings, of_notes, of_problems, together
 from devtelemetry.report.tables import groups_table, windows_table, worst_channels_table
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.database import Database
 from devtelemetry.words.tables import ID_WIDTH
 
+_LATEST_NOTES = 10
 LATEST_WINDOWS = 24  # shown where no start is given: a day of hours, and they fit on a screen
 
 _NO_SAMPLES = (
@@ -53,6 +56,7 @@ async def print_report(database: Database, console: Console, asked: ReportReques
     await check_names(database, Selection("", channel=asked.channel))
     timeframes = await stored_timeframes(database)
     shown = 0
+    firsts: list[datetime] = []
     if asked.channel is None and asked.timeframe in {None, *timeframes}:
         for line in of_problems(await _problems(database, timeframes, asked)):
             console.print(line)
@@ -83,14 +87,22 @@ async def print_report(database: Database, console: Console, asked: ReportReques
             if earlier:
                 console.print(f"{earlier:,} earlier windows are stored; --from shows them.")
             shown += 1
+            firsts.append(windows[0].window.start)
     if not shown:
         console.print(await _what_next(database, timeframes))
         return
-    await _print_what_to_know(database, console, asked)
+    await _print_what_to_know(database, console, asked, min(firsts))
 
 
-async def _print_what_to_know(database: Database, console: Console, asked: ReportRequest) -> None:
-    """Behind the figures: how good they are."""
+async def _print_what_to_know(
+    database: Database, console: Console, asked: ReportRequest, since: datetime
+) -> None:
+    """Behind the figures: what the team noted since then, and how good they are."""
+    notes = await read_notes(database, start=since, end=asked.end, limit=_LATEST_NOTES)
+    if notes:
+        console.print(Text("Notes", style="bold"))
+    for line in of_notes(notes):
+        console.print(line)
     clocks = await read_clocks(database, now_ms=now_ms())
     if clocks.told:
         console.print(of_clocks(clocks))

@@ -11,6 +11,7 @@ from devtelemetry.figures.sides import sentence, suspects
 from devtelemetry.findings.read import Finding
 from devtelemetry.model import WindowReliability
 from devtelemetry.problems.problem import Problems
+from devtelemetry.releases.notes import Note
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -121,6 +122,13 @@ def of_problems(problems: Problems) -> Iterable[Text]:
         yield Text(f"{one.name}: {one.what}", style="red")
         yield Text(f"  {one.how_sure}", style="dim")
     yield Text(f"{problems.nothing}\n" if problems.nothing else "")
+
+
+def of_notes(notes: Sequence[Note]) -> Iterable[Text]:
+    """What the team noted, the oldest first."""
+    for one in notes:
+        of_version = f" [{words.visible(one.version)}]" if one.version else ""
+        yield Text(f"{one.note_id:>5}  {words.utc(one.at)}{of_version} {words.visible(one.text)}")
 
 
 def of_findings(findings: Sequence[Finding]) -> Iterable[Text]:

@@ -511,6 +511,15 @@ create table finding (
     primary key (kind, platform, app_version)
 );
 
+-- What the team noted of a moment, such as a deployment: releases/.
+create table note (
+    note_id      bigint      primary key generated always as identity,
+    noted_at     timestamptz not null,  -- the moment that it is of
+    app_version  text        not null,  -- empty: it is of none
+    text         text        not null,
+    created_at   timestamptz not null
+);
+
 create table token (
     name        text        primary key,
     scope       text        not null check (scope in ('ingest', 'read')),

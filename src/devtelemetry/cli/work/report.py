@@ -18,6 +18,7 @@ from devtelemetry.problems.read import read_problems
 from devtelemetry.releases.adoption import read_releases, releases_as_json
 from devtelemetry.releases.comparison import Asked, compare_releases, comparison_as_json
 from devtelemetry.releases.decide import Decision
+from devtelemetry.releases.notes import notes_as_json, read_notes
 from devtelemetry.report.releases import of_comparison, releases_table
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
@@ -76,7 +77,8 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
             database, settings.timeframes, asked.membership or asked.policy, until=asked.end
         )
         windows = read_windows(database, selection)
-        head = {"problems": problems_as_json(found)}
+        notes = await read_notes(database, start=asked.start, end=asked.end)
+        head = {"problems": problems_as_json(found), "notes": notes_as_json(notes)}
         await write_all(document(selection.timeframe, windows, asked.by, asked.versus, head))
 
 

@@ -1,0 +1,51 @@
+"""What the team noted, as it is answered: docs/protocol.md, "Notes as JSON"."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from devtelemetry.api.parameters import Moment, Problem
+from devtelemetry.releases.notes import MOST_NOTES, MOST_SHOWN, notes_as_json, read_notes
+from devtelemetry.store.database import Database
+
+
+class NoteFigures(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    id: int
+    at: datetime = Field(description="The moment that it is of.")
+    version: str | None = Field(description="The app version that it is of; null: of none.")
+    text: str
+
+
+class NotesDocument(BaseModel):
+    """The oldest first."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    notes: list[NoteFigures]
+
+
+class _Query(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    start: Moment | None = Field(None, alias="from", description="Only of this time or later.")
+    end: Moment | None = Field(None, alias="to", description="Only of times before this one.")
+    limit: int = Field(MOST_SHOWN, ge=1, le=MOST_NOTES, description="The newest; so many.")
+
+
+def add_notes(app: FastAPI, database: Database, may_read: list[Any]) -> None:
+    @app.get(
+        "/api/v1/notes",
+        summary="What the team noted",
+        tags=["figures"],
+        response_model=NotesDocument,
+        responses={401: {"model": Problem}, 503: {"model": Problem}},
+        dependencies=may_read,
+    )
+    async def notes(query: Annotated[_Query, Query()]) -> dict[str, Any]:
+        """Deployments, incidents and the like; `devtelemetry annotate` makes them."""
+        found = await read_notes(database, start=query.start, end=query.end, limit=query.limit)
+        return {"notes": notes_as_json(found)}

@@ -1,0 +1,92 @@
+"""What the team noted of a moment, such as a deployment or an incident."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from devtelemetry.figures.document import iso
+from devtelemetry.model.errors import ConfigurationError, UnknownName
+from devtelemetry.store.database import Database
+from devtelemetry.store.sql import queries
+
+LONGEST_TEXT = 500  # characters
+LONGEST_VERSION = 256  # as of a version that a client says
+MOST_NOTES = 10_000  # of a deployment
+MOST_SHOWN = 100  # at once, if not asked for otherwise
+
+_QUERIES = queries(__package__, "notes.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """at  the moment that it is of, aware UTC; version: of apps, empty: of none"""
+
+    note_id: int
+    at: datetime
+    version: str
+    text: str
+
+
+async def add_note(
+    database: Database, text: str, *, at: datetime, version: str = "", now: datetime
+) -> Note:
+    """Raises ConfigurationError for a text or version that does not do, or too many notes."""
+    text, version = " ".join(text.split()), version.strip()
+    _check("text", text, LONGEST_TEXT)
+    _check("version", version, LONGEST_VERSION)
+    if not text:
+        raise ConfigurationError("text: it is empty; allowed: 1 to 500 characters")
+    async with database.acquire() as connection:
+        note_id = await connection.fetchval(
+            _QUERIES["add"], at=at, version=version, text=text, now=now, most=MOST_NOTES
+        )
+    if note_id is None:
+        raise ConfigurationError(
+            f"there are {MOST_NOTES:,} notes; allowed: no more than that, so remove some first"
+        )
+    return Note(note_id, at, version, text)
+
+
+def _check(name: str, value: str, longest: int) -> None:
+    if len(value) > longest:
+        raise ConfigurationError(
+            f"{name}: it has {len(value):,} characters; allowed: up to {longest}"
+        )
+    if "\0" in value or any(0xD800 <= ord(letter) < 0xE000 for letter in value):
+        raise ConfigurationError(f"{name}: it is no Unicode text; allowed: letters, no NUL")
+
+
+async def remove_note(database: Database, note_id: int) -> None:
+    """Raises UnknownName if there is none of that number."""
+    async with database.acquire() as connection:
+        removed = await connection.fetchval(_QUERIES["remove"], note_id=note_id)
+    if removed is None:
+        raise UnknownName(
+            f"there is no note {note_id}; allowed: a number that `devtelemetry annotate --list` "
+            "shows"
+        )
+
+
+async def read_notes(
+    database: Database,
+    *,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    limit: int = MOST_SHOWN,
+) -> Sequence[Note]:
+    """Those of a moment in [start, end), the newest of them, the oldest first; None: no bound."""
+    async with database.read() as connection:
+        rows = await connection.fetch(_QUERIES["read"], start=start, end=end, most=limit)
+    return [
+        Note(row["note_id"], row["noted_at"].astimezone(UTC), row["app_version"], row["text"])
+        for row in rows
+    ]
+
+
+def notes_as_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
+    """Source: docs/protocol.md, "Notes as JSON"."""
+    return [
+        {"id": one.note_id, "at": iso(one.at), "version": one.version or None, "text": one.text}
+        for one in notes
+    ]

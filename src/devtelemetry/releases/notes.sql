@@ -1,0 +1,25 @@
+-- name: add
+-- Returns the number of the note; NULL: there are `most` of them.
+insert into note (noted_at, app_version, text, created_at)
+select $at::timestamptz, $version::text, $text::text, $now::timestamptz
+where (select count(*) from note) < $most::integer
+returning note_id
+
+-- name: remove
+-- Returns the number; NULL: there is no such note.
+delete from note
+where note_id = $note_id::bigint
+returning note_id
+
+-- name: read
+-- The newest `most` of those of a moment in [start, end), the oldest first; NULL: no bound.
+select *
+from (
+    select note_id, noted_at, app_version, text
+    from note
+    where ($start::timestamptz is null or noted_at >= $start::timestamptz)
+      and ($end::timestamptz is null or noted_at < $end::timestamptz)
+    order by noted_at desc, note_id desc
+    limit $most::integer
+) newest
+order by noted_at, note_id
