@@ -12,6 +12,7 @@ from devtelemetry.causes.classify import LossPattern
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.audits import audit_metrics
 from devtelemetry.ingest.statusgo import Refused
+from devtelemetry.figures.budget import OBJECTIVE, objective_metrics
 from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Reason, WindowState
 from devtelemetry.results.columns import COLUMNS
 from devtelemetry.runtime import metrics
@@ -48,9 +49,15 @@ def metric_rows() -> list[str]:
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = ", ".join(f"`{label}`" for label in metric._labelnames)
         rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
-    for family in (*window_metrics([]), *clock_metrics(None), *audit_metrics([])):
+    for family in (
+        *window_metrics([]),
+        *clock_metrics(None),
+        *audit_metrics([]),
+        *objective_metrics(OBJECTIVE, None),
+    ):
+        name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = ", ".join(f"`{label}`" for label in family._labelnames)
-        rows.append(f"| `{family.name}` | {family.type} | {labels} | {family.documentation} |")
+        rows.append(f"| `{name}` | {family.type} | {labels} | {family.documentation} |")
     return rows
 
 

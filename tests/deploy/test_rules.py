@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
+from devtelemetry.figures.budget import BURNS, LEAST_LOST, OBJECTIVE
+from devtelemetry.model import write_duration
+from devtelemetry.publish.slo import Format, slo_file
 from support.ci import missing_part
 from support.monitoring import PROMETHEUS, ROOT, metric_names, names_in
 from test_docs import anchor
@@ -93,8 +96,48 @@ def test_every_metric_in_an_expression_exists(path: Path) -> None:
     recorded = {rule["record"] for rule in rules(RULES) if "record" in rule}
     for rule in rules(path):
         names = names_in(rule["expr"])
-        assert names or rule.get("alert") == "DevTelemetryDown" or rule["expr"] == "vector(0.99)"
+        assert names or rule.get("alert") == "DevTelemetryDown"
         assert names <= metric_names() | recorded, rule
+
+
+def test_the_objective_and_the_burn_rates_are_those_of_the_program() -> None:
+    (objective,) = (
+        rule["expr"]
+        for rule in rules(RULES)
+        if rule.get("record") == "devtelemetry:delivery_ratio:objective"
+    )
+    assert objective.endswith(f"or vector({OBJECTIVE})")
+    found = []
+    for alert in alerts():
+        if alert["alert"] == "DevTelemetryErrorBudgetBurn":
+            rates = re.findall(r"loss_ratio:(\w+) > ([\d.]+) \* \(1 - ", alert["expr"])
+            (long, rate), (short, same) = rates
+            assert rate == same
+            least = re.search(r"missing_deliveries:sum(\w+) >= (\d+)", alert["expr"])
+            assert least is not None
+            assert least.groups() == (long, str(LEAST_LOST))
+            assert alert["labels"]["span"] == long
+            found.append((long, short, float(rate), alert["labels"]["severity"]))
+    assert found == [
+        (write_duration(burn.long), write_duration(burn.short), burn.rate, burn.severity)
+        for burn in BURNS
+    ]
+
+
+@pytest.mark.parametrize("objective", [0.99, 0.9995])
+def test_files_for_other_tools_have_the_objective_and_counters_that_exist(objective: float) -> None:
+    sloth = yaml.safe_load(slo_file(Format.SLOTH, objective))
+    (slo,) = sloth["slos"]
+    assert slo["objective"] == pytest.approx(100 * objective)
+    openslo = yaml.safe_load(slo_file(Format.OPENSLO, objective))
+    assert openslo["spec"]["objectives"][0]["target"] == objective
+    ratio = openslo["spec"]["indicator"]["spec"]["ratioMetric"]
+    for query in [
+        *(text.replace("{{.window}}", "1h") for text in slo["sli"]["events"].values()),
+        *(ratio[part]["metricSource"]["spec"]["query"] for part in ("good", "total")),
+    ]:
+        assert names_in(query)
+        assert names_in(query) <= metric_names()
 
 
 def test_both_ways_of_recording_have_the_same_names() -> None:

@@ -24,10 +24,18 @@ from devtelemetry.api.findings import add_findings
 from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.api.notes import add_notes
+from devtelemetry.api.objective import add_objective
 from devtelemetry.api.parameters import Moment, Problem, TimeframeName
 from devtelemetry.api.problems import add_problems
 from devtelemetry.api.releases import add_releases
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
+from devtelemetry.figures.budget import (
+    OBJECTIVE,
+    Settled,
+    budget_timeframe,
+    objective_metrics,
+    read_settled,
+)
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.figures.document import document
 from devtelemetry.figures.read import Selection, check_names, latest_windows, read_windows
@@ -107,11 +115,13 @@ def create_app(
     access: Access,
     *,
     trouble: Callable[[], str | None] = lambda: None,
+    objective: float = OBJECTIVE,
 ) -> FastAPI:
     """The HTTP server.
 
     rules    name the timeframes and the policy where a request does not
     trouble  why nothing is taken in for now; None: it is
+    objective  what share of deliveries is to be made
     """
     app = FastAPIOffline(
         title="Dev-Telemetry",
@@ -137,8 +147,9 @@ def create_app(
     add_problems(app, database, rules, may_read)
     add_releases(app, database, rules, may_read)
     add_notes(app, database, may_read)
+    add_objective(app, database, rules, objective, may_read)
     _add_health(app, database, trouble)
-    _add_metrics(app, database, rules.membership)
+    _add_metrics(app, database, rules, objective)
     return app
 
 
@@ -279,8 +290,10 @@ async def _not_ready(database: Database) -> str | None:
 # ----------------------------------------------------------------------------------- /metrics
 
 
-def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy) -> None:
+def _add_metrics(app: FastAPI, database: Database, rules: AggregateRules, objective: float) -> None:
     shared = Shared()
+    membership = rules.membership
+    counted = budget_timeframe(rules.timeframes)
 
     async def read() -> _Stored:
         async with asyncio.timeout(PROBE_SECONDS):
@@ -288,6 +301,7 @@ def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy)
                 await latest_windows(database, membership),
                 await read_clocks(database, now_ms=now_ms()),
                 await read_latest_audits(database, membership, now_ms=now_ms()),
+                await read_settled(database, counted, membership),
             )
 
     @app.get(
@@ -299,7 +313,7 @@ def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy)
         response_class=PlainTextResponse,
     )
     async def metrics(request: Request) -> Response:
-        stored = _Stored((), None, ())
+        stored = _Stored((), None, (), None)
         try:
             stored = await shared.get(None, read)
         except Exception as error:  # its own metrics matter most then
@@ -307,27 +321,32 @@ def _add_metrics(app: FastAPI, database: Database, membership: MembershipPolicy)
                 "/metrics without what is stored", error=str(error) or type(error).__name__
             )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encode(_WithStored(stored)), headers={"Content-Type": content_type})
+        return Response(
+            encode(_WithStored(stored, objective)), headers={"Content-Type": content_type}
+        )
 
 
 class _Stored(NamedTuple):
     windows: Sequence[WindowReliability]
     clocks: Clocks | None
     audits: Sequence[AuditResult]
+    settled: Settled | None
 
 
 class _WithStored(CollectorRegistry):
     """The service's own metrics and those of what was read before: nothing waits here."""
 
-    def __init__(self, stored: _Stored) -> None:
+    def __init__(self, stored: _Stored, objective: float) -> None:
         super().__init__()
         self._stored = stored
+        self._objective = objective
 
     def collect(self) -> Iterator[Metric]:
         yield from exposed_registry().collect()
         yield from window_metrics(self._stored.windows)
         yield from clock_metrics(self._stored.clocks)
         yield from audit_metrics(self._stored.audits)
+        yield from objective_metrics(self._objective, self._stored.settled)
 
 
 def window_metrics(windows: Sequence[WindowReliability]) -> Iterator[GaugeMetricFamily]:

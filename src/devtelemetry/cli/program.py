@@ -20,6 +20,7 @@ from devtelemetry.cli.commands import (
     serve,
     settings,
     simulate,
+    slo,
     tokens,
     windows,
 )
@@ -92,6 +93,7 @@ app.command("exclude")(samples.exclude)
 app.command("forget")(samples.forget)
 app.command("distribute")(cluster.distribute)
 app.command("annotate")(annotate.annotate)
+app.command("slo")(slo.slo)
 app.command("plan")(plan.plan)
 app.command("demo")(simulate.demo)
 app.command("simulate")(simulate.simulate)

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from devtelemetry import words
 from devtelemetry.aggregate.failed import read_failed_windows
+from devtelemetry.figures.budget import read_budget
 from devtelemetry.figures.clocks import read_clocks
 from devtelemetry.figures.read import (
     Selection,
@@ -28,11 +29,17 @@ from devtelemetry.model import (
     WindowState,
     parse_timeframe,
 )
-from devtelemetry.problems.problem import Problems
 from devtelemetry.problems.read import read_problems
 from devtelemetry.releases.notes import read_notes
 from devtelemetry.report.request import ReportRequest
-from devtelemetry.report.sentences import of_clocks, of_findings, of_notes, of_problems, together
+from devtelemetry.report.sentences import (
+    of_budget,
+    of_clocks,
+    of_findings,
+    of_notes,
+    of_problems,
+    together,
+)
 from devtelemetry.report.tables import groups_table, windows_table, worst_channels_table
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.database import Database
@@ -58,8 +65,7 @@ async def print_report(database: Database, console: Console, asked: ReportReques
     shown = 0
     firsts: list[datetime] = []
     if asked.channel is None and asked.timeframe in {None, *timeframes}:
-        for line in of_problems(await _problems(database, timeframes, asked)):
-            console.print(line)
+        await _print_first(database, console, asked, timeframes)
     for timeframe in timeframes if asked.timeframe is None else [asked.timeframe]:
         selection = Selection(
             timeframe,
@@ -138,15 +144,18 @@ def render(
         yield Text("A provisional window is computed again when samples come for it.", style="dim")
 
 
-async def _problems(
-    database: Database, timeframes: Sequence[str], asked: ReportRequest
-) -> Problems:
-    return await read_problems(
-        database,
-        [parse_timeframe(name) for name in timeframes],
-        asked.membership or asked.policy,
-        until=asked.end,
-    )
+async def _print_first(
+    database: Database, console: Console, asked: ReportRequest, timeframes: Sequence[str]
+) -> None:
+    """What is wrong now, and what is left of the budget."""
+    configured = [parse_timeframe(name) for name in timeframes]
+    policy = asked.membership or asked.policy
+    for line in of_problems(await read_problems(database, configured, policy, until=asked.end)):
+        console.print(line)
+    if configured and asked.start is None and asked.end is None:
+        budget = await read_budget(database, configured, policy, asked.objective)
+        for line in of_budget(budget):
+            console.print(line)
 
 
 async def _what_next(database: Database, timeframes: Sequence[str]) -> str:

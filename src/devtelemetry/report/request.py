@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from devtelemetry.figures.budget import OBJECTIVE
 from devtelemetry.model import Dimension, MembershipPolicy
 
 
@@ -22,3 +23,4 @@ class ReportRequest:
     versus: str | None = None
     influence_limit: float = 0.01  # a window is marked beyond
     policy: MembershipPolicy = MembershipPolicy.PRESENT
+    objective: float = OBJECTIVE

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from rich.text import Text
 
 from devtelemetry import words
+from devtelemetry.figures.budget import Budget
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks
 from devtelemetry.figures.derive import ON_TIME_MS, QUANTILES, reasons_of, sum_of
 from devtelemetry.figures.sides import sentence, suspects
@@ -122,6 +123,13 @@ def of_problems(problems: Problems) -> Iterable[Text]:
         yield Text(f"{one.name}: {one.what}", style="red")
         yield Text(f"  {one.how_sure}", style="dim")
     yield Text(f"{problems.nothing}\n" if problems.nothing else "")
+
+
+def of_budget(budget: Budget) -> Iterable[Text]:
+    """What is left of the losses that the objective allows; nothing where nothing is delivered."""
+    if budget.what:
+        is_bad = budget.burning or (budget.left or 0) < 0
+        yield Text(f"{budget.what}\n", style="red" if is_bad else "")
 
 
 def of_notes(notes: Sequence[Note]) -> Iterable[Text]:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from operator import itemgetter
 from typing import Any
 
-from devtelemetry.model import WindowReliability
+from devtelemetry.model import WindowReliability, WindowState
 from devtelemetry.results.columns import APART, RELIABILITY, SAMPLED, SQL, UNSEEN, Level, of_level
 from devtelemetry.results.rows import CHANNEL_ROW, GROUP_ROW, Computed, Row
 from devtelemetry.store.database import Connection
@@ -13,6 +13,7 @@ from devtelemetry.store.sql import queries
 
 _QUERIES = queries(__package__, "store.sql", **SQL)
 
+_SETTLES = WindowState.PROVISIONAL.value, WindowState.SETTLED
 _WINDOW_ROW = of_level(Level.WINDOW)
 _figures = itemgetter(*_WINDOW_ROW)
 
@@ -43,6 +44,16 @@ async def store(connection: Connection, window: WindowReliability, found: Comput
         await _replace(connection, "channel", CHANNEL_ROW, key, found.channels),
         await _replace(connection, "group", GROUP_ROW, key, found.groups),
     ]
+    # What is settled at once is history, such as an import: it is no news of today.
+    if before is not None and (before["state"], window.state) == _SETTLES:
+        counts = window.counts
+        await connection.execute(
+            _QUERIES["count_settled"],
+            timeframe=window.timeframe,
+            membership=window.membership.value,
+            deliveries=counts.corroborated,
+            good=counts.corroborated - counts.missing,
+        )
     revision = 1 if before is None else before["revision"] + any(has_changed)
     await connection.execute(
         _QUERIES["store_window"],

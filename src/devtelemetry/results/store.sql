@@ -1,7 +1,7 @@
 -- The results of one window: a timeframe, a window_start and a membership policy.
 
 -- name: window
-select revision, {window_columns}
+select revision, state, {window_columns}
 from reliability_window
 where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text
 
@@ -25,6 +25,14 @@ insert into reliability_window (
 on conflict (timeframe, window_start, membership) do update
 set (window_end, state, revision, computed_at, {window_columns})
     = row ($window_end, $state, $revision, $computed_at, {window_values})
+
+-- name: count_settled
+-- Of a window that was not settled before.
+insert into settled_deliveries (timeframe, membership, deliveries, good)
+values ($timeframe::text, $membership::text, $deliveries::bigint, $good::bigint)
+on conflict (timeframe, membership) do update
+set deliveries = settled_deliveries.deliveries + excluded.deliveries,
+    good = settled_deliveries.good + excluded.good
 
 -- name: delete_channels
 delete from reliability_channel

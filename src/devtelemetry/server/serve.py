@@ -86,7 +86,11 @@ async def serve(settings: Settings) -> None:
             ingest_workers(settings, database.url, endpoint.port, count=settings.workers - 1),
         ):
             app = create_app(
-                database, rules, access, trouble=lambda: clock.doubt or endpoint.writer.trouble
+                database,
+                rules,
+                access,
+                trouble=lambda: clock.doubt or endpoint.writer.trouble,
+                objective=settings.objective,
             )
             app.mount(
                 f"/{SERVICE}",

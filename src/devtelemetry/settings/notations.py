@@ -143,6 +143,9 @@ Rate: TypeAlias = Annotated[
 Share: TypeAlias = Annotated[
     _Number, Le(1), Notation("SHARE", "a number from 0 to 1, but not 0", "is no number")
 ]
+Objective: TypeAlias = Annotated[
+    _Number, Lt(1), Notation("SHARE", "a number between 0 and 1, as in 0.995", "is no number")
+]
 Size: TypeAlias = Annotated[
     int,
     PlainValidator(_parse_size),

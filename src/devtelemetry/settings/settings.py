@@ -40,6 +40,7 @@ from devtelemetry.settings.notations import (
     LogLevel,
     Membership,
     Names,
+    Objective,
     Origins,
     Rate,
     SamplingWish,
@@ -268,6 +269,12 @@ class Settings(BaseSettings):
         le=1000,
         description="How many receivers a platform, app version or message type must have to be "
         "shown. Smaller ones are put together.",
+    )
+    objective: Objective = Field(
+        0.99,
+        description="What share of deliveries is to be made. The rest are the losses that 30 days "
+        "may have: `report` says how much of them is left, alerts say when they are spent too "
+        "fast.",
     )
     influence_limit: Share = Field(
         0.01,

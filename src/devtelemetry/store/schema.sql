@@ -412,6 +412,15 @@ create table reliability_window (
 create index reliability_window_unpublished on reliability_window (membership, window_end)
 where case state when 'settled' then published_settled else published_provisional end is null;
 
+-- What settled windows came to, each counted when it was settled first: these numbers never fall, whatever is computed again.
+create table settled_deliveries (
+    timeframe   text   not null,
+    membership  text   not null,
+    deliveries  bigint not null,  -- those that can be judged: corroborated
+    good        bigint not null,  -- those of them that were made
+    primary key (timeframe, membership)
+);
+
 -- Windows that could not be computed. They are tried again, each time twice as long after.
 create table failed_window (
     timeframe     text        not null,

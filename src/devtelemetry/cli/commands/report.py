@@ -59,7 +59,7 @@ def _unless_invoked(command: Callable[..., None]) -> Callable[..., None]:
 
 @app.callback(invoke_without_command=True)
 @_unless_invoked
-@with_settings("influence_limit")
+@with_settings("influence_limit", "objective")
 def report(
     settings: Settings,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
@@ -128,7 +128,9 @@ def report(
         raise BadOption("--versus names a group; allowed: with --by, which says of what")
     limit = settings.influence_limit
     policy = settings.membership
-    asked = ReportRequest(name, start, end, channel, membership, by, versus, limit, policy)
+    asked = ReportRequest(
+        *(name, start, end, channel, membership, by, versus, limit, policy), settings.objective
+    )
     run(work.as_json(settings, asked) if json else work.as_tables(settings, asked))
 
 

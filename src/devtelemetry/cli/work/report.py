@@ -8,6 +8,7 @@ from rich.console import Console
 
 from devtelemetry.aggregate.table import cross_table
 from devtelemetry.cli.output import write, write_all
+from devtelemetry.figures.budget import budget_as_json, read_budget
 from devtelemetry.figures.document import document
 from devtelemetry.figures.grid import table_as_json
 from devtelemetry.figures.read import Selection, check_names, read_windows
@@ -78,7 +79,14 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
         )
         windows = read_windows(database, selection)
         notes = await read_notes(database, start=asked.start, end=asked.end)
-        head = {"problems": problems_as_json(found), "notes": notes_as_json(notes)}
+        budget = await read_budget(
+            database, settings.timeframes, asked.membership or asked.policy, asked.objective
+        )
+        head = {
+            "problems": problems_as_json(found),
+            "objective": budget_as_json(budget),
+            "notes": notes_as_json(notes),
+        }
         await write_all(document(selection.timeframe, windows, asked.by, asked.versus, head))
 
 

@@ -1,0 +1,218 @@
+"""The objective: what share of deliveries is to be made, how much of the losses that it allows is
+left, and how fast they are spent. From the stored windows.
+
+The alert rules of deploy/prometheus compute the same; a test holds their numbers to these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from devtelemetry import words
+from devtelemetry.figures.document import iso
+from devtelemetry.model import DAY, HOUR, MembershipPolicy, Timeframe, write_duration
+from devtelemetry.store.database import Database
+from devtelemetry.store.sql import queries
+
+OBJECTIVE = 0.99
+BUDGET_OF = 30 * DAY
+"""The losses that are allowed are those of so long a time"""
+
+LEAST_LOST = 20
+"""Of a long span; fewer wake nobody, whatever their share"""
+
+
+class Burn(NamedTuple):
+    """An alert: over both spans the budget is spent more than `rate` times as fast as allowed."""
+
+    long: timedelta
+    short: timedelta
+    rate: float
+    severity: str
+
+
+BURNS = (
+    Burn(3 * HOUR, HOUR, 14.4, "critical"),
+    Burn(6 * HOUR, HOUR, 6, "critical"),
+    Burn(DAY, 3 * HOUR, 3, "warning"),
+    Burn(3 * DAY, 6 * HOUR, 1, "warning"),
+)
+SPANS = (HOUR, 3 * HOUR, 6 * HOUR, DAY, 3 * DAY, BUDGET_OF)
+
+_QUERIES = queries(__package__, "budget.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """missing of `deliveries` in the latest windows of a span.
+
+    burn_rate  how many times as fast as the objective allows; None: there are no deliveries
+    """
+
+    span: timedelta
+    deliveries: int
+    missing: int
+    burn_rate: float | None
+
+    @property
+    def name(self) -> str:
+        return write_duration(self.span)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """until  where the latest window ends, aware UTC; None: there is none
+    spent  by span, the shortest first; the last one is that of the budget
+    """
+
+    objective: float
+    timeframe: Timeframe
+    membership: MembershipPolicy
+    until: datetime | None = None
+    spent: Sequence[Spent] = ()
+
+    @property
+    def left(self) -> float | None:
+        """Of the losses that are allowed in 30 days, the share that is left; below 0: the objective
+        was missed. None: there are no deliveries."""
+        rate = self.spent[-1].burn_rate if self.spent else None
+        return None if rate is None else 1 - rate
+
+    @property
+    def burning(self) -> Sequence[Burn]:
+        """The alerts that hold, the fastest first."""
+        of = {one.span: one for one in self.spent}
+        return [
+            burn
+            for burn in BURNS
+            if of
+            and of[burn.long].missing >= LEAST_LOST
+            and all((of[span].burn_rate or 0.0) > burn.rate for span in (burn.long, burn.short))
+        ]
+
+    @property
+    def what(self) -> str:
+        """A sentence or two for a person; empty where there are no deliveries."""
+        left = self.left
+        if left is None:
+            return ""
+        whole = self.spent[-1]
+        said = (
+            f"Objective {words.percent(self.objective)}: "
+            f"{words.percent(1 - whole.missing / whole.deliveries)} delivered in 30 days. "
+        )
+        if left < 0:
+            said += f"{whole.burn_rate:.1f} times the losses that it allows."
+        else:
+            said += f"{words.percent(left)} of the losses that it allows are left."
+        for burn in self.burning[:1]:
+            said += (
+                f" Now they are spent over {burn.rate:g} times as fast as allowed, over "
+                f"{write_duration(burn.long)} and over {write_duration(burn.short)}."
+            )
+        return said
+
+
+def budget_timeframe(timeframes: Sequence[Timeframe]) -> Timeframe:
+    """Windows of an hour, as the alert rules take; else the shortest."""
+    return next((one for one in timeframes if one.length == HOUR), timeframes[0])
+
+
+async def read_budget(
+    database: Database,
+    timeframes: Sequence[Timeframe],
+    membership: MembershipPolicy,
+    objective: float,
+) -> Budget:
+    """As of the end of the latest window. timeframes: those that are configured"""
+    timeframe = budget_timeframe(timeframes)
+    async with database.read() as connection:
+        rows = await connection.fetch(
+            _QUERIES["spent"],
+            timeframe=timeframe.name,
+            membership=membership.value,
+            spans=list(SPANS),
+        )
+    return Budget(
+        objective,
+        timeframe,
+        membership,
+        rows[0]["until"].astimezone(UTC) if rows else None,
+        [_spent(row["span"], row["deliveries"], row["missing"], objective) for row in rows],
+    )
+
+
+def _spent(span: timedelta, deliveries: int, missing: int, objective: float) -> Spent:
+    rate = missing / deliveries / (1 - objective) if deliveries else None
+    return Spent(span, deliveries, missing, rate)
+
+
+def budget_as_json(budget: Budget) -> dict[str, Any]:
+    """Source: docs/protocol.md, "Objective as JSON"."""
+    return {
+        "objective": budget.objective,
+        "timeframe": budget.timeframe.name,
+        "membership": budget.membership.value,
+        "until": budget.until and iso(budget.until),
+        "budget_left": budget.left,
+        "spent": [
+            {
+                "span": one.name,
+                "deliveries": one.deliveries,
+                "lost": one.missing,
+                "burn_rate": one.burn_rate,
+            }
+            for one in budget.spent
+        ],
+        "burning": [
+            {
+                "long": write_duration(burn.long),
+                "short": write_duration(burn.short),
+                "rate": burn.rate,
+                "severity": burn.severity,
+            }
+            for burn in budget.burning
+        ],
+        "what": budget.what or None,
+    }
+
+
+class Settled(NamedTuple):
+    """What was counted of settled windows since there is a count; it never falls."""
+
+    deliveries: int
+    good: int
+
+
+async def read_settled(
+    database: Database, timeframe: Timeframe, membership: MembershipPolicy
+) -> Settled:
+    async with database.read() as connection:
+        row = await connection.fetchrow(
+            _QUERIES["settled"], timeframe=timeframe.name, membership=membership.value
+        )
+    return Settled(0, 0) if row is None else Settled(row["deliveries"], row["good"])
+
+
+def objective_metrics(objective: float, settled: Settled | None) -> Sequence[Metric]:
+    """For tools that watch objectives. None: not known, no series."""
+    metrics: list[Metric] = [
+        GaugeMetricFamily(
+            "devtelemetry_delivery_ratio_objective",
+            "What share of deliveries is to be made.",
+            objective,
+        )
+    ]
+    for name, text, value in (
+        ("deliveries", "Deliveries that can be judged, of settled windows.", 0),
+        ("good_deliveries", "Those of devtelemetry_deliveries_total that were made.", 1),
+    ):
+        metrics.append(
+            CounterMetricFamily(
+                f"devtelemetry_{name}", text, None if settled is None else settled[value]
+            )
+        )
+    return metrics
