@@ -113,6 +113,16 @@ ASKED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "limit": TEXTS,
         "offset": TEXTS,
     },
+    "/api/v1/releases/compare": {
+        "baseline": TEXTS,
+        "candidate": TEXTS,
+        "platform": TEXTS,
+        "margin": TEXTS,
+        "membership": TEXTS,
+        "from": TIMES,
+        "to": TIMES,
+    },
+    "/api/v1/notes": {"from": TIMES, "to": TIMES, "limit": TEXTS},
     "/sign-in": {"next": TEXTS},
 }
 OTHERS: Mapping[str, Mapping[str, str]] = {
@@ -122,6 +132,7 @@ OTHERS: Mapping[str, Mapping[str, str]] = {
     "/export/window.csv": {"start": "2026-03-02", "timeframe": "1d"},
     "/api/v1/missing": {"channel": "general", "timeframe": "9999w"},
     "/api/v1/reliability": {"by": "platform"},
+    "/api/v1/releases/compare": {"baseline": "1", "candidate": "2"},
 }
 
 

@@ -3,16 +3,19 @@
 import asyncio
 import io
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 import pytest_asyncio
 from bench.months import Made, make_months
 from rich.console import Console
 
 from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.api.app import create_app
 from devtelemetry.api.problems import ProblemsDocument
 from devtelemetry.dashboard.drawing import draw_overview
 from devtelemetry.dashboard.reading import Reader
@@ -24,6 +27,8 @@ from devtelemetry.problems.problem import NO_PROBLEM, Problem, Problems, page_of
 from devtelemetry.problems.read import LatestProblems, looked_at, read_problems
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
+from devtelemetry.server.wiring import aggregate_rules, http_access
+from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from support.program import run
 from test_api import get
@@ -55,7 +60,7 @@ async def test_the_same_problem_stands_on_top_everywhere(
     await print_report(months, console, ReportRequest(timeframe="1d"))
     assert isinstance(console.file, io.StringIO)
     top, what, sure, *_ = console.file.getvalue().splitlines()
-    assert top == "Problems (1h windows until 2026-03-09 05:00 UTC)"
+    assert re.fullmatch(r"Problems \(1h windows until 2026-03-09 05:00 UTC, \d+ d \d+ h ago\)", top)
     assert what == f"App version 2.30.1: {problem.what}"
     assert sure.strip() == problem.how_sure
 
@@ -77,11 +82,11 @@ async def test_the_same_problem_stands_on_top_everywhere(
     shown = await asyncio.to_thread(run, "report", where, "--json", "--timeframe=1w")
     assert json.loads(shown.stdout)["problems"] == problems_as_json(found)
     shown = await asyncio.to_thread(run, "report", "problems", where, "--to=2026-03-08T05:00:00Z")
-    assert shown.stdout.splitlines() == [
-        "Problems (1h windows until 2026-03-08 05:00 UTC)",
-        NO_PROBLEM,
-        "",
-    ]
+    head, *rest = shown.stdout.splitlines()
+    assert head.startswith("Problems (1h windows until 2026-03-08 05:00 UTC, ")
+    assert rest == [NO_PROBLEM, ""]
+    shown = await asyncio.to_thread(run, "report", where, "--json", f"--channel={CHANNELS[0]}")
+    assert "problems" not in json.loads(shown.stdout)  # nor are they shown there to a person
 
 
 async def test_it_is_read_once_until_a_window_is_computed(
@@ -93,6 +98,24 @@ async def test_it_is_read_once_until_a_window_is_computed(
     async with months.acquire() as connection:
         await connection.execute("update reliability_window set computed_at = now()")
     assert await latest.read(PRESENT) is not first
+
+
+async def test_the_page_and_the_api_read_one_list(months: Database) -> None:
+    latest = LatestProblems(months, FRAMES)
+    settings = Settings(http_listen="127.0.0.1:8080")
+    rules = aggregate_rules(settings)
+    app = create_app(months, rules, http_access(settings), problems=latest)
+    found = await latest.read(PRESENT)
+    async with months.acquire() as connection:
+        # Whoever read anew would find nothing.
+        await connection.execute("delete from reliability_group")
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
+        answer = await client.get("/api/v1/problems")
+    assert answer.json() == problems_as_json(found)
+    reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END, latest)
+    reading = await reader.overview(PageState(FRAMES[0], "24h", PRESENT))
+    assert reading.problems is found
 
 
 async def test_where_there_is_no_window_nothing_is_said(database: Database) -> None:

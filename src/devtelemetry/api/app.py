@@ -42,6 +42,7 @@ from devtelemetry.figures.read import Selection, check_names, latest_windows, re
 from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, UnknownName
+from devtelemetry.problems.read import LatestProblems
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
@@ -116,11 +117,13 @@ def create_app(
     *,
     trouble: Callable[[], str | None] = lambda: None,
     objective: float = OBJECTIVE,
+    problems: LatestProblems | None = None,
 ) -> FastAPI:
     """The HTTP server.
 
     rules    name the timeframes and the policy where a request does not
     trouble  why nothing is taken in for now; None: it is
+    problems  what is wrong now, where others read it too; None: it is read for this one alone
     objective  what share of deliveries is to be made
     """
     app = FastAPIOffline(
@@ -144,7 +147,7 @@ def create_app(
     _add_figures(app, database, rules, may_read)
     add_missing(app, database, rules, may_read)
     add_findings(app, database, may_read)
-    add_problems(app, database, rules, may_read)
+    add_problems(app, problems or LatestProblems(database, rules.timeframes), rules, may_read)
     add_releases(app, database, rules, may_read)
     add_notes(app, database, may_read)
     add_objective(app, database, rules, objective, may_read)

@@ -12,7 +12,6 @@ from devtelemetry.model import LossClass, MembershipPolicy
 from devtelemetry.problems.explain import Kind
 from devtelemetry.problems.problem import problems_as_json
 from devtelemetry.problems.read import LatestProblems
-from devtelemetry.store.database import Database
 
 
 class ProblemFigures(BaseModel):
@@ -78,10 +77,8 @@ class _Query(BaseModel):
 
 
 def add_problems(
-    app: FastAPI, database: Database, rules: AggregateRules, may_read: list[Any]
+    app: FastAPI, latest: LatestProblems, rules: AggregateRules, may_read: list[Any]
 ) -> None:
-    latest = LatestProblems(database, rules.timeframes)
-
     @app.get(
         "/api/v1/problems",
         summary="What is wrong now",

@@ -123,13 +123,14 @@ class Reader:
         timeframes: Sequence[Timeframe],
         rules: AggregateRules,
         now: Callable[[], datetime],
+        problems: LatestProblems | None = None,
     ) -> None:
         self._database = database
         self._timeframes = timeframes
         self._rules = rules
         self._now = now
         self._drilling = asyncio.Semaphore(1)
-        self._problems = LatestProblems(database, timeframes)
+        self._problems = problems or LatestProblems(database, timeframes)
         self._shared = Shared().get
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._kept_of: Hashable = None  # the state that it is of

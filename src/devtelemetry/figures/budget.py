@@ -7,9 +7,9 @@ The alert rules of deploy/prometheus compute the same; a test holds their number
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from devtelemetry import words
 from devtelemetry.figures.document import iso
@@ -41,6 +41,8 @@ BURNS = (
     Burn(3 * DAY, 6 * HOUR, 1, "warning"),
 )
 SPANS = (HOUR, 3 * HOUR, 6 * HOUR, DAY, 3 * DAY, BUDGET_OF)
+
+_Family: TypeAlias = GaugeMetricFamily | CounterMetricFamily
 
 _QUERIES = queries(__package__, "budget.sql")
 
@@ -197,9 +199,9 @@ async def read_settled(
     return Settled(0, 0) if row is None else Settled(row["deliveries"], row["good"])
 
 
-def objective_metrics(objective: float, settled: Settled | None) -> Sequence[Metric]:
+def objective_metrics(objective: float, settled: Settled | None) -> Sequence[_Family]:
     """For tools that watch objectives. None: not known, no series."""
-    metrics: list[Metric] = [
+    metrics: list[_Family] = [
         GaugeMetricFamily(
             "devtelemetry_delivery_ratio_objective",
             "What share of deliveries is to be made.",

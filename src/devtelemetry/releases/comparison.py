@@ -19,7 +19,7 @@ from devtelemetry.model.errors import ConfigurationError, unknown_version
 from devtelemetry.releases.decide import MARGIN, Decided, Decision, decide
 from devtelemetry.store.database import Connection, Database, Row
 from devtelemetry.store.repair import repaired_snapshot
-from devtelemetry.store.sql import queries
+from devtelemetry.store.sql import is_text, queries
 
 MOST_WINDOWS = 200  # of a comparison: a week of hours. Each is computed anew
 
@@ -138,9 +138,10 @@ def _windows(timeframe: Timeframe, asked: Asked, now: datetime) -> Sequence[Wind
 
 
 async def _check_versions(connection: Connection, rules: AggregateRules, asked: Asked) -> None:
-    rows = await connection.fetch(
-        _QUERIES["known_versions"], versions=[asked.baseline, asked.candidate]
-    )
+    if not is_text(asked.platform or ""):
+        raise ConfigurationError("platform: it is no Unicode text; allowed: letters, no NUL")
+    named = [one for one in (asked.baseline, asked.candidate) if is_text(one)]
+    rows = await connection.fetch(_QUERIES["known_versions"], versions=named)
     known = {row["app_version"]: row["receivers"] for row in rows}
     for version in (asked.baseline, asked.candidate):
         if version not in known:

@@ -8,7 +8,7 @@ from typing import Any
 from devtelemetry.figures.document import iso
 from devtelemetry.model.errors import ConfigurationError, UnknownName
 from devtelemetry.store.database import Database
-from devtelemetry.store.sql import queries
+from devtelemetry.store.sql import is_text, queries
 
 LONGEST_TEXT = 500  # characters
 LONGEST_VERSION = 256  # as of a version that a client says
@@ -53,7 +53,7 @@ def _check(name: str, value: str, longest: int) -> None:
         raise ConfigurationError(
             f"{name}: it has {len(value):,} characters; allowed: up to {longest}"
         )
-    if "\0" in value or any(0xD800 <= ord(letter) < 0xE000 for letter in value):
+    if not is_text(value):
         raise ConfigurationError(f"{name}: it is no Unicode text; allowed: letters, no NUL")
 
 

@@ -41,7 +41,7 @@ from devtelemetry.report.sentences import (
     together,
 )
 from devtelemetry.report.tables import groups_table, windows_table, worst_channels_table
-from devtelemetry.runtime.clock import now_ms
+from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.store.database import Database
 from devtelemetry.words.tables import ID_WIDTH
 
@@ -150,7 +150,8 @@ async def _print_first(
     """What is wrong now, and what is left of the budget."""
     configured = [parse_timeframe(name) for name in timeframes]
     policy = asked.membership or asked.policy
-    for line in of_problems(await read_problems(database, configured, policy, until=asked.end)):
+    problems = await read_problems(database, configured, policy, until=asked.end)
+    for line in of_problems(problems, utc_now()):
         console.print(line)
     if configured and asked.start is None and asked.end is None:
         budget = await read_budget(database, configured, policy, asked.objective)

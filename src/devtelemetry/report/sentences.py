@@ -1,6 +1,7 @@
 """What the figures come to, in sentences. Pure."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 
 from rich.text import Text
 
@@ -113,11 +114,11 @@ def of_clocks(clocks: Clocks) -> Text:
     )
 
 
-def of_problems(problems: Problems) -> Iterable[Text]:
+def of_problems(problems: Problems, now: datetime) -> Iterable[Text]:
     """What loses more than before, on top of all; nothing where no window is computed."""
     if problems.timeframe is None or problems.until is None:
         return
-    until = words.utc(problems.until)
+    until = f"{words.utc(problems.until)}, {words.age(now - problems.until)} ago"
     yield Text(f"Problems ({problems.timeframe.name} windows until {until})", style="bold")
     for one in problems.found:
         yield Text(f"{one.name}: {one.what}", style="red")

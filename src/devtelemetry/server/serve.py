@@ -19,6 +19,7 @@ from devtelemetry.ingest.push_http import PushApp
 from devtelemetry.ingest.statusgo_http import statusgo_router
 from devtelemetry.model import Listen
 from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.problems.read import LatestProblems
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.runtime.garbage import relax
 from devtelemetry.runtime.hosts import is_loopback
@@ -85,12 +86,14 @@ async def serve(settings: Settings) -> None:
             ) as endpoint,
             ingest_workers(settings, database.url, endpoint.port, count=settings.workers - 1),
         ):
+            problems = LatestProblems(database, rules.timeframes)
             app = create_app(
                 database,
                 rules,
                 access,
                 trouble=lambda: clock.doubt or endpoint.writer.trouble,
                 objective=settings.objective,
+                problems=problems,
             )
             app.mount(
                 f"/{SERVICE}",
@@ -122,6 +125,7 @@ async def serve(settings: Settings) -> None:
                 str(grpc_at),
                 influence_limit=settings.influence_limit,
                 now=utc_now,
+                problems=problems,
             )
             async with (
                 _http(app, settings) as http_port,

@@ -68,6 +68,11 @@ def arrays(rows: Iterable[Sequence[object]], *names: str) -> dict[str, Any]:
     return dict(zip(names, columns, strict=True))
 
 
+def is_text(value: str) -> bool:
+    """Whether PostgreSQL's text takes it: no NUL, and no half of a character pair."""
+    return "\0" not in value and not any(0xD800 <= ord(letter) < 0xE000 for letter in value)
+
+
 def _query(name: str, text: str) -> Query:
     numbers: dict[str, int] = {}
 

@@ -34,7 +34,7 @@ from devtelemetry.words.names import (
 from devtelemetry.words.numbers import count, interval, mean, percent, points, short_count
 from devtelemetry.words.sides import side
 from devtelemetry.words.texts import escaped, shorten, visible
-from devtelemetry.words.times import DELAY_CLASSES, ago, delay, duration, utc
+from devtelemetry.words.times import DELAY_CLASSES, age, ago, delay, duration, utc
 
 __all__ = [
     "DELAY_CLASSES",
@@ -54,6 +54,7 @@ __all__ = [
     "NO_TABLE",
     "TOO_FEW",
     "WAYS",
+    "age",
     "ago",
     "apart",
     "count",

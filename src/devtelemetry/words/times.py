@@ -37,6 +37,15 @@ def utc(moment: datetime) -> str:
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
+def age(length: timedelta) -> str:
+    """`1 h 23 min`, `3 d 4 h`: in whole numbers of the two greatest units."""
+    minutes = max(0, int(length.total_seconds()) // 60)
+    hours, days = minutes // 60, minutes // 1440
+    if days:
+        return f"{days} d {hours % 24} h"
+    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+
+
 def ago(length: timedelta) -> str:
     """`3 hours`, in whole numbers of the greatest unit."""
     seconds = int(length.total_seconds())

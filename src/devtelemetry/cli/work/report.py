@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import orjson
 from rich.console import Console
@@ -74,19 +75,18 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
     )
     async with opened_database(settings) as database:
         await check_names(database, selection, asked.versus)
-        found = await read_problems(
-            database, settings.timeframes, asked.membership or asked.policy, until=asked.end
-        )
         windows = read_windows(database, selection)
         notes = await read_notes(database, start=asked.start, end=asked.end)
-        budget = await read_budget(
-            database, settings.timeframes, asked.membership or asked.policy, asked.objective
-        )
-        head = {
-            "problems": problems_as_json(found),
-            "objective": budget_as_json(budget),
-            "notes": notes_as_json(notes),
-        }
+        head: dict[str, Any] = {"notes": notes_as_json(notes)}
+        if asked.channel is None:  # these are of all channels
+            policy = asked.membership or asked.policy
+            found = await read_problems(database, settings.timeframes, policy, until=asked.end)
+            budget = await read_budget(database, settings.timeframes, policy, asked.objective)
+            head = {
+                "problems": problems_as_json(found),
+                "objective": budget_as_json(budget),
+                **head,
+            }
         await write_all(document(selection.timeframe, windows, asked.by, asked.versus, head))
 
 
@@ -104,7 +104,7 @@ async def problems(
         write(orjson.dumps(problems_as_json(found)) + b"\n")
         return
     console = Console(highlight=False)
-    for line in of_problems(found):
+    for line in of_problems(found, utc_now()):
         console.print(line)
     if found.until is None:
         console.print(f"{found.nothing.capitalize()}: there is no window to look at.")
