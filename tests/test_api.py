@@ -11,6 +11,7 @@ import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from devtelemetry.api import app as api_app
 from devtelemetry.api.app import create_app
 from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.figures.document import window_as_json
@@ -69,8 +70,13 @@ async def test_the_document_is_that_of_the_page_and_of_the_openapi_models(
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     windows = [window async for window in read_windows(database, Selection("1h"))]
     assert len(windows) == 3
-    assert answer.json() == {
+    document = answer.json()
+    assert document.pop("age_seconds") > 0
+    assert document == {
         "timeframe": "1h",
+        "until": "2026-03-02T13:00:00Z",
+        "earlier": 0,
+        "next": None,
         "windows": [window_as_json(window) for window in windows],
     }
 
@@ -83,7 +89,14 @@ async def test_the_document_is_that_of_the_page_and_of_the_openapi_models(
 
 async def test_an_empty_database_has_no_windows(database: Database) -> None:
     answer = await get(database, RELIABILITY)
-    assert answer.json() == {"timeframe": "1h", "windows": []}
+    assert answer.json() == {
+        "timeframe": "1h",
+        "until": None,
+        "age_seconds": None,
+        "earlier": 0,
+        "next": None,
+        "windows": [],
+    }
 
 
 async def test_without_a_timeframe_it_is_the_shortest_that_is_computed(database: Database) -> None:
@@ -114,6 +127,37 @@ async def test_windows_are_selected_as_by_report(
     assert [(hours[w["start"]], w["membership"]) for w in document["windows"]] == expected
 
 
+def starts(document: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(one["start"][11:13], one["membership"]) for one in document["windows"]]
+
+
+async def test_what_is_answered_is_a_page(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await store_hours(database, 5)
+    for hour in range(5):
+        await compute_window(database, START + hour * HOUR_MS)
+    await compute_window(database, START + HOUR_MS, membership="window")
+    latest = (await get(database, RELIABILITY, limit="2")).json()
+    assert starts(latest) == [("13", "present"), ("14", "present")]
+    assert (latest["earlier"], latest["next"]) == (3, None)
+    before = (await get(database, RELIABILITY, limit="2", to="2026-03-02T12:00")).json()
+    both = [("11", "present"), ("11", "window")]  # of one window: never on two pages
+    assert starts(before) == [("10", "present"), *both]
+
+    monkeypatch.setattr(api_app, "LATEST_WINDOWS", 2)
+    first = (await get(database, RELIABILITY, **{"from": "2026-03-02"})).json()
+    assert starts(first) == [("10", "present"), *both]
+    second = (await get(database, RELIABILITY, **{"from": first["next"]})).json()
+    assert starts(second) == [("12", "present"), ("13", "present")]
+    third = (await get(database, RELIABILITY, **{"from": second["next"]})).json()
+    assert (starts(third), third["next"]) == ([("14", "present")], None)
+    # Without the channels of each there are more on a page.
+    for narrow in ({"channels": "false"}, {"channel": "c1"}):
+        whole = (await get(database, RELIABILITY, **narrow)).json()
+        assert len(whole["windows"]) == 6
+
+
 async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
     await store_hours(database, 3, ["c1", "c2"])
     await compute_window(database)
@@ -131,6 +175,7 @@ async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
         ({"membership": "most"}, "membership", "'present', 'window' or 'bracketed'"),
         ({"channel": ""}, "channel", "at least 1 character"),
         ({"by": "weather"}, "by", "'platform', 'app_version', 'message_type', "),
+        ({"limit": "1001"}, "limit", "less than or equal to 1000"),
         ({"size": "1"}, "size", "Extra inputs are not permitted"),
         ({"versus": "ios"}, None, "`versus` names a group: `by` must say of what"),
         ({"from": "2026-03-02", "to": "2026-03-02"}, None, "`from` must lie before `to`"),

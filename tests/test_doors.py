@@ -103,6 +103,7 @@ ASKED: Mapping[str, Mapping[str, Sequence[str]]] = {
         "by": TEXTS,
         "versus": TEXTS,
         "channels": TEXTS,
+        "limit": TEXTS,
     },
     "/api/v1/missing": {
         "start": TIMES,

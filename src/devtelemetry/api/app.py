@@ -37,13 +37,20 @@ from devtelemetry.figures.budget import (
     read_settled,
 )
 from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
-from devtelemetry.figures.document import document
-from devtelemetry.figures.read import Selection, check_names, latest_windows, read_windows
+from devtelemetry.figures.document import document, iso
+from devtelemetry.figures.read import (
+    Selection,
+    check_names,
+    latest_end,
+    latest_windows,
+    page_of,
+    read_windows,
+)
 from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, UnknownName
 from devtelemetry.problems.read import LatestProblems
-from devtelemetry.runtime.clock import now_ms
+from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
 from devtelemetry.runtime.rates import AddressRate, retry_after
@@ -54,6 +61,8 @@ from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
 _QUERIES = queries(__package__, "app.sql")
+LATEST_WINDOWS = 24  # with channels: 26 MB where there are 5,000
+MOST_WINDOWS = 1_000
 READS_PER_SECOND = 50.0  # of an address on the long run; five hundred at once
 PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
 
@@ -97,6 +106,13 @@ class _Query(BaseModel):
     )
     versus: str | None = Field(None, description="With `by`: the group to hold the others against.")
     channels: bool = Field(True, description="`false` leaves the channels out.")
+    limit: int | None = Field(
+        None,
+        ge=1,
+        le=MOST_WINDOWS,
+        description="So many windows at most: the first ones after `from`, or without `from` the "
+        f"latest. Default: {LATEST_WINDOWS} with their channels, else {MOST_WINDOWS:,}.",
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> "_Query":
@@ -223,8 +239,9 @@ def _add_figures(
         dependencies=may_read,
     )
     async def reliability(query: Annotated[_Query, Query()]) -> Response:
-        """The stored windows of a timeframe, oldest first, then by membership.
+        """The stored windows of a timeframe, oldest first, then by membership: a page of them.
 
+        With `from` go on with `from` = `next` until that is `null`.
         `docs/algorithm.md` defines every figure.
         """
         selection = Selection(
@@ -237,8 +254,24 @@ def _add_figures(
             channels=query.channels,
         )
         await check_names(database, selection, query.versus)
+        has_channels = selection.channels and selection.channel is None
+        most = LATEST_WINDOWS if has_channels else MOST_WINDOWS
+        page = await page_of(database, selection, query.limit or most)
+        until = await latest_end(
+            database, selection.timeframe, query.membership or rules.membership
+        )
+        head = {
+            "until": until and iso(until),
+            "age_seconds": until and round((utc_now() - until).total_seconds()),
+            "earlier": page.earlier,
+            "next": page.next_from and iso(page.next_from),
+        }
         pieces = document(
-            selection.timeframe, read_windows(database, selection), query.by, query.versus
+            selection.timeframe,
+            read_windows(database, page.selection),
+            query.by,
+            query.versus,
+            head,
         )
         # The first one before the status goes out: that is when most goes wrong.
         first = await anext(pieces)

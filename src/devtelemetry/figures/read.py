@@ -120,6 +120,36 @@ async def start_of_latest(
     return row["start"], row["windows"]
 
 
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a selection.
+
+    selection  whose windows are on it
+    earlier    so many windows of the whole lie before it
+    next_from  `start` of the page after it; None: it is the last one
+    """
+
+    selection: Selection
+    earlier: int
+    next_from: datetime | None
+
+
+async def page_of(database: Database, selection: Selection, windows: int) -> Page:
+    """The first `windows` from its start on; where it has none the latest ones. Policies share
+    their windows."""
+    if selection.start is None:
+        start, stored = await start_of_latest(database, selection, windows)
+        return Page(replace(selection, start=start), max(0, stored - windows), None)
+    async with database.read() as connection:
+        row = await connection.fetchrow(
+            _QUERIES["end_of_first"], **_bounds(selection), first=windows
+        )
+    assert row is not None, "an aggregate has one row"
+    if row["windows"] <= windows:
+        return Page(selection, 0, None)
+    return Page(replace(selection, end=row["end"]), 0, row["end"].astimezone(UTC))
+
+
 async def stored_timeframes(database: Database) -> list[str]:
     """The names of the timeframes that have windows, the shortest first."""
     async with database.read() as connection:

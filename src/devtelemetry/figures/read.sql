@@ -53,6 +53,22 @@ from (
     group by window_start
 ) w
 
+-- name: end_of_first
+-- Where the first windows of a selection end, and how many there are in all.
+-- in   timeframe, start, end, membership: as for `windows`; first: how many
+select
+    count(*) as windows,
+    max(window_end) filter (where number <= $first::integer) as end
+from (
+    select window_end, row_number() over (order by window_start) as number
+    from reliability_window
+    where timeframe = $timeframe::text
+      and ($start::timestamptz is null or window_end > $start::timestamptz)
+      and ($end::timestamptz is null or window_start < $end::timestamptz)
+      and ($membership::text is null or membership = $membership::text)
+    group by window_start, window_end
+) w
+
 -- name: timeframes
 -- Those that have windows.
 select distinct timeframe from reliability_window

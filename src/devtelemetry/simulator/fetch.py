@@ -5,6 +5,7 @@ import ssl
 import urllib.error
 import urllib.parse
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,17 +61,30 @@ def fetch_report(
     asked = {"timeframe": timeframe, "from": start, "to": end, "channel": channel}
     if not channels:
         asked["channels"] = "false"
-    query = urllib.parse.urlencode({k: text for k, text in asked.items() if text is not None})
-    address = f"{url.rstrip('/')}/api/v1/reliability?{query}"
     check_address(url)
     context = trust(tls_ca)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked above
     handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
     if is_loopback(urllib.parse.urlsplit(url).hostname or ""):
         # From a proxy that the environment names this machine cannot be reached.
         handlers.append(urllib.request.ProxyHandler({}))
     opener = urllib.request.build_opener(*handlers)
+    document = _page(opener, url, asked, headers)
+    while document.get("next"):
+        page = _page(opener, url, {**asked, "from": document["next"]}, headers)
+        document = {**page, "windows": document["windows"] + page["windows"]}
+    return document
+
+
+def _page(
+    opener: urllib.request.OpenerDirector,
+    url: str,
+    asked: Mapping[str, str | None],
+    headers: dict[str, str],
+) -> dict[str, Any]:
+    query = urllib.parse.urlencode({k: text for k, text in asked.items() if text is not None})
+    address = f"{url.rstrip('/')}/api/v1/reliability?{query}"
+    request = urllib.request.Request(address, headers=headers)  # noqa: S310 - checked above
     try:
         with opener.open(request, timeout=TIMEOUT_SECONDS) as response:
             document: dict[str, Any] = json.load(response)
