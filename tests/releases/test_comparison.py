@@ -205,6 +205,10 @@ def test_the_exit_status_tells_a_pipeline(run: Run) -> None:
     for wrong in (["--by=platform"], ["--timeframe=1h"], ["--channel=general"]):
         assert run(*COMPARE, *wrong, check=False).status == 2
     assert run("report", "--platform=ios", check=False).status == 2
+    several = ("report", "--by=platform", "--by=app_version")
+    assert run(*several).status == 0
+    assert run(*several, "--json", check=False).status == 2
+    assert run(*several, "--versus=ios", check=False).status == 2
 
 
 async def get(database: Database, path: str, params: Iterable[tuple[str, str]]) -> httpx.Response:

@@ -151,7 +151,7 @@ def test_groups_are_held_against_the_greatest_or_the_one_asked_for() -> None:
         made_window(0, counts),
         groups=(a_group("android", 200), a_group("ios", 20), a_group(None, 0, clusters=3)),
     )
-    text = printed([window, window], 80, by=Dimension.PLATFORM)
+    text = printed([window, window], 80, by=(Dimension.PLATFORM,))
     assert max(map(len, text.splitlines())) <= 80
     assert "These windows by platform, compared with android\n" in text
     rows = {line.split()[0]: line for line in text.splitlines() if line}
@@ -160,13 +160,15 @@ def test_groups_are_held_against_the_greatest_or_the_one_asked_for() -> None:
     assert "better" in rows["ios"]
     assert "too few to say" in rows["(other)"]
     assert "2,000" in rows["ios"]  # of both windows
-    against = printed([window], 80, by=Dimension.PLATFORM, versus="ios")
+    against = printed([window], 80, by=(Dimension.PLATFORM,), versus="ios")
     assert re.search(r"^android .* worse", against, re.MULTILINE)
     assert "There is no platform 'nokia' here; there are android, ios." in printed(
-        [window], 80, by=Dimension.PLATFORM, versus="nokia"
+        [window], 80, by=(Dimension.PLATFORM,), versus="nokia"
     )
+    both = printed([window], 80, by=(Dimension.PLATFORM, Dimension.APP_VERSION))
+    assert both.index("by platform, compared") < both.index("No window has been broken down")
     assert "No window has been broken down" in printed(
-        [made_window(0, counts)], 80, by=Dimension.PLATFORM
+        [made_window(0, counts)], 80, by=(Dimension.PLATFORM,)
     )
 
 

@@ -73,7 +73,7 @@ async def print_report(database: Database, console: Console, asked: ReportReques
             asked.end,
             asked.channel,
             asked.membership,
-            (*DIMENSIONS_OF_SIDES, *([] if asked.by is None else [asked.by])),
+            (*DIMENSIONS_OF_SIDES, *asked.by),
         )
         earlier = 0
         if asked.start is None:
@@ -133,8 +133,8 @@ def render(
     yield Text(f"{timeframe} windows{of_channel}, membership {membership}, UTC", style="bold")
     yield windows_table(timeframe, windows, width)
     yield from together(windows, asked.influence_limit)
-    if asked.by is not None:
-        yield from groups_table(windows, asked.by, asked.versus)
+    for dimension in asked.by:
+        yield from groups_table(windows, dimension, asked.versus)
     if asked.channel is None:
         worst = worst_channels_table(windows)
         if worst is not None:

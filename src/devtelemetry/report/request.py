@@ -11,6 +11,8 @@ from devtelemetry.model import Dimension, MembershipPolicy
 class ReportRequest:
     """None: everything; of the time: the latest windows.
 
+    by      a table of each
+    versus  of one dimension: beside which group the others are judged
     policy  what is configured: of problems where none is asked for
     """
 
@@ -19,7 +21,7 @@ class ReportRequest:
     end: datetime | None = None
     channel: str | None = None
     membership: MembershipPolicy | None = None
-    by: Dimension | None = None
+    by: tuple[Dimension, ...] = ()
     versus: str | None = None
     influence_limit: float = 0.01  # a window is marked beyond
     policy: MembershipPolicy = MembershipPolicy.PRESENT

@@ -83,7 +83,10 @@ def report(
     membership: Annotated[
         MembershipPolicy | None, typer.Option(help="Windows of this policy; all if not said.")
     ] = None,
-    by: Annotated[Dimension | None, typer.Option(help="Break the figures down by this.")] = None,
+    by: Annotated[
+        list[Dimension] | None,
+        typer.Option(help="Break the figures down by this; several times: by each."),
+    ] = None,
     versus: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +119,7 @@ def report(
     from devtelemetry.cli.work import report as work
 
     if compare is not None:
-        _alone_with_compare(timeframe=timeframe, channel=channel, by=by, versus=versus)
+        _alone_with_compare(timeframe=timeframe, channel=channel, by=by or None, versus=versus)
         beside = Asked(*compare, platform, *span(from_, to), margin / 100)
         decision = run(work.compare(settings, beside, membership, as_json=json))
         raise typer.Exit(_STATUS[decision])
@@ -124,12 +127,16 @@ def report(
         raise BadOption("--platform: is of releases; allowed: with --compare")
     name = timeframe_name(timeframe)
     start, end = span(from_, to)
-    if versus is not None and by is None:
-        raise BadOption("--versus names a group; allowed: with --by, which says of what")
+    by = by or []
+    if versus is not None and len(by) != 1:
+        raise BadOption("--versus names a group; allowed: with one --by, which says of what")
+    if json and len(by) > 1:
+        raise BadOption("--by: several are given; allowed: one with --json")
     limit = settings.influence_limit
     policy = settings.membership
     asked = ReportRequest(
-        *(name, start, end, channel, membership, by, versus, limit, policy), settings.objective
+        *(name, start, end, channel, membership, tuple(by), versus, limit, policy),
+        settings.objective,
     )
     run(work.as_json(settings, asked) if json else work.as_tables(settings, asked))
 

@@ -71,11 +71,12 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
         asked.end,
         asked.channel,
         asked.membership,
-        () if asked.by is None else (asked.by,),
+        asked.by,
     )
     async with opened_database(settings) as database:
         await check_names(database, selection, asked.versus)
         windows = read_windows(database, selection)
+        by = next(iter(asked.by), None)
         notes = await read_notes(database, start=asked.start, end=asked.end)
         head: dict[str, Any] = {"notes": notes_as_json(notes)}
         if asked.channel is None:  # these are of all channels
@@ -87,7 +88,7 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
                 "objective": budget_as_json(budget),
                 **head,
             }
-        await write_all(document(selection.timeframe, windows, asked.by, asked.versus, head))
+        await write_all(document(selection.timeframe, windows, by, asked.versus, head))
 
 
 async def problems(
