@@ -104,12 +104,12 @@ class Budget:
         whole = self.spent[-1]
         said = (
             f"Objective {words.percent(self.objective)}: "
-            f"{words.percent(1 - whole.missing / whole.deliveries)} delivered in 30 days. "
+            f"{words.percent(1 - whole.missing / whole.deliveries)} delivered in 30 days"
         )
         if left < 0:
-            said += f"{whole.burn_rate:.1f} times the losses that it allows."
+            said += f", which is {whole.burn_rate:.1f} times the losses that it allows."
         else:
-            said += f"{words.percent(left)} of the losses that it allows are left."
+            said += f". {words.percent(left)} of the losses that it allows are left."
         for burn in self.burning[:1]:
             said += (
                 f" Now they are spent over {burn.rate:g} times as fast as allowed, over "
