@@ -61,6 +61,35 @@ def test_the_report_says_what_is_missing_in_80_columns(
     assert "have changed since" not in text
 
 
+LONG_IDS = [f"0x{number:064x}" for number in range(10)]
+
+
+@pytest_asyncio.fixture
+async def long_ids(database: Database) -> None:
+    """The fifth message is missing at ben."""
+    await store(
+        database,
+        [
+            Sample(name, "c" * 70, who, at, at + 1_000)
+            for number, name in enumerate([*LONG_IDS, "after"])
+            for at in [START + number * HOUR_MS // 10]
+            for who in ("ann", "ben", "cleo")
+            if (who, number) != ("ben", 4)
+        ],
+    )
+
+
+@pytest.mark.usefixtures("long_ids")
+def test_a_pipe_gets_whole_ids(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("report", "missing", f"--channel={'c' * 70}", AT)
+    monkeypatch.delenv("COLUMNS", raising=False)
+    piped = run(*asked).out
+    assert LONG_IDS[4] in piped
+    assert "c" * 70 in piped
+    monkeypatch.setenv("COLUMNS", "80")
+    assert LONG_IDS[4] not in run(*asked).out
+
+
 @pytest_asyncio.fixture
 async def outcomes(database: Database) -> None:
     await store(database, worked_outcomes())

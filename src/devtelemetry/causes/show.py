@@ -22,25 +22,33 @@ _NARROW = 12  # columns of a type, a platform or a version
 
 
 async def print_missing(
-    console: Console, found: DrillDown, *, only: int | None = None, limit: int = WORST
+    console: Console,
+    found: DrillDown,
+    *,
+    only: int | None = None,
+    limit: int = WORST,
+    id_width: int = ID_WIDTH,
 ) -> None:
-    """Raises UnknownName if `only` does not count in the window."""
+    """Raises UnknownName if `only` does not count in the window.
+
+    id_width  of channels' and messages' ids; longer ones are shortened in the middle
+    """
     positions = found.missing_messages(only)
     receivers = found.lossy_receivers(only)
-    for line in _summary(found):
+    for line in _summary(found, id_width):
         console.print(line)
     if positions:
         console.print(_title(words.MISSING_MESSAGES, len(positions), limit))
         shown = [message async for message in found.details(positions[:limit])]
-        console.print(_messages_table(found, shown))
+        console.print(_messages_table(found, shown, id_width))
         console.print(_title(words.LOSSY_RECEIVERS, len(receivers), limit))
         console.print(_receivers_table(found, receivers[:limit]))
 
 
-def _summary(found: DrillDown) -> Iterable[Text]:
+def _summary(found: DrillDown, id_width: int) -> Iterable[Text]:
     counts, name = found.counts, found.asked.timeframe.name
     yield Text(
-        f"{words.shorten(found.asked.channel_id, ID_WIDTH)}, {name} window of "
+        f"{words.shorten(found.asked.channel_id, id_width)}, {name} window of "
         f"{words.utc(found.window.start)}, membership {found.membership}",
         style="bold",
     )
@@ -76,7 +84,7 @@ def _title(what: str, total: int, limit: int) -> Text:
     return Text(f"{what}{more}", style="bold")
 
 
-def _messages_table(found: DrillDown, messages: Sequence[MissingMessage]) -> Table:
+def _messages_table(found: DrillDown, messages: Sequence[MissingMessage], id_width: int) -> Table:
     table = bare_table()
     for name in ("sent", "message", "type", "written on", "held by", "lost", "became of it"):
         is_number = name == "held by"
@@ -89,7 +97,7 @@ def _messages_table(found: DrillDown, messages: Sequence[MissingMessage]) -> Tab
         platforms = {author.platform for author in message.authors if author.platform}
         table.add_row(
             _clock(found, message.sent_at),
-            Text(words.shorten(message.message_id, ID_WIDTH), no_wrap=True, overflow="ellipsis"),
+            Text(words.shorten(message.message_id, id_width), no_wrap=True, overflow="ellipsis"),
             Text(words.shorten(message.message_type, _NARROW)),
             Text(words.shorten(", ".join(sorted(platforms)), _NARROW)),
             f"{narrow_count(message.pairs.held)} of {narrow_count(message.pairs.expected)}",

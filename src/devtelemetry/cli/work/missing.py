@@ -1,5 +1,6 @@
 """Shows what is missing in a channel, in the form that is asked for."""
 
+import os
 import sys
 from datetime import datetime
 from typing import Literal
@@ -13,6 +14,9 @@ from devtelemetry.cli.output import write, write_all
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.server.wiring import aggregate_rules, opened_database
 from devtelemetry.settings.settings import Settings
+from devtelemetry.words.tables import ID_WIDTH
+
+_PIPED_WIDTH = 10_000
 
 
 async def missing(
@@ -42,7 +46,14 @@ async def missing(
         match form:
             case "tables":
                 console = Console(highlight=False, markup=False)
-                await show.print_missing(console, found, only=only, limit=limit or show.WORST)
+                id_width = ID_WIDTH
+                if not console.is_terminal and "COLUMNS" not in os.environ:
+                    # What reads it searches for ids: whole ones, each on one line.
+                    console = Console(highlight=False, markup=False, width=_PIPED_WIDTH)
+                    id_width = _PIPED_WIDTH
+                await show.print_missing(
+                    console, found, only=only, limit=limit or show.WORST, id_width=id_width
+                )
             case "json":
                 page = await document.page(found, only=only, limit=limit or document.LISTED)
                 write(document.as_bytes(page))
