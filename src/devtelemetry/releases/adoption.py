@@ -88,9 +88,12 @@ async def read_releases(
         windows = await connection.fetch(_QUERIES["windows"], **key, most=MOST_WINDOWS)
         if not windows:
             return Releases(timeframe, membership)
-        first = await connection.fetch(_QUERIES["first_windows"], **key)
+        starts = [row["window_start"] for row in await connection.fetch(_QUERIES["starts"], **key)]
+        first = await connection.fetch(_QUERIES["first_windows"], **key, window_starts=starts)
         groups = await connection.fetch(
-            _QUERIES["versions_by_window"], **key, start=windows[0]["window_start"]
+            _QUERIES["versions_by_window"],
+            **key,
+            window_starts=[row["window_start"] for row in windows],
         )
         now = await connection.fetch(
             _QUERIES["platforms"],
@@ -116,9 +119,7 @@ async def read_releases(
     found = [
         Release(
             row["value"],
-            None
-            if row["window_start"] == row["first_of_all"]
-            else row["window_start"].astimezone(UTC),
+            None if row["window_start"] == starts[0] else row["window_start"].astimezone(UTC),
             platforms[row["value"]],
             adoption[row["value"]],
         )

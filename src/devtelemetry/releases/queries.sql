@@ -29,31 +29,29 @@ from (
 ) latest
 order by window_start
 
+-- name: starts
+-- Of all windows of a timeframe and policy, the oldest first.
+select window_start
+from reliability_window
+where timeframe = $timeframe::text and membership = $membership::text
+order by window_start
+
 -- name: versions_by_window
--- Of the windows that start then or later their groups by version. A window at a time, by the key: channels have groups
--- too.
-select w.window_start, g.value, g.receivers, g.corroborated
-from reliability_window w
-cross join lateral (
-    select value, over_receivers[1]::bigint as receivers, corroborated
-    from reliability_group g
-    where g.timeframe = w.timeframe and g.window_start = w.window_start and g.membership = w.membership
-      and g.channel_id = 0 and g.dimension = 'app_version' and not g.is_rest
-) g
-where w.timeframe = $timeframe::text and w.membership = $membership::text and w.window_start >= $start::timestamptz
+-- Of these windows their groups by version; those of a window stand in one place of the key.
+-- in   timeframe, membership, window_starts
+select g.window_start, g.value, g.over_receivers[1]::bigint as receivers, g.corroborated
+from unnest($window_starts::timestamptz[]) as w (window_start)
+join reliability_group g on g.timeframe = $timeframe::text and g.window_start = w.window_start
+    and g.membership = $membership::text and g.channel_id = 0 and g.dimension = 'app_version' and not g.is_rest
 
 -- name: first_windows
--- The first window in which each version is shown, of all that are stored, and the first of all.
-select distinct on (g.value) g.value, w.window_start, min(w.window_start) over () as first_of_all
-from reliability_window w
-cross join lateral (
-    select value
-    from reliability_group g
-    where g.timeframe = w.timeframe and g.window_start = w.window_start and g.membership = w.membership
-      and g.channel_id = 0 and g.dimension = 'app_version' and not g.is_rest
-) g
-where w.timeframe = $timeframe::text and w.membership = $membership::text
-order by g.value, w.window_start
+-- The first of these windows in which each version is shown.
+-- in   timeframe, membership, window_starts
+select g.value, min(g.window_start) as window_start
+from unnest($window_starts::timestamptz[]) as w (window_start)
+join reliability_group g on g.timeframe = $timeframe::text and g.window_start = w.window_start
+    and g.membership = $membership::text and g.channel_id = 0 and g.dimension = 'app_version' and not g.is_rest
+group by g.value
 
 -- name: platforms
 -- On which platforms receivers have which version now; groups that are too small are not told.

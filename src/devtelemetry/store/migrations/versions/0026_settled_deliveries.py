@@ -2,8 +2,8 @@
 
 from devtelemetry.store.migrate import execute_beside
 
-revision = "0025"
-down_revision = "0024"
+revision = "0026"
+down_revision = "0025"
 
 
 def upgrade() -> None:
