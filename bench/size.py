@@ -21,6 +21,7 @@ from devtelemetry.ingest.said import OriginSaid
 from devtelemetry.ingest.submission import Submission
 from devtelemetry.model import DAY_MS, HOUR_MS, ReportRun, Sample
 from devtelemetry.store.database import Database
+from devtelemetry.store.partitions import existing_days, pack_day
 
 SAMPLES_PER_REQUEST = 100
 _OVERHEAD_BYTES = 150  # of a request: the reporter, times, and what protobuf takes
@@ -74,6 +75,7 @@ async def _run(options: argparse.Namespace) -> Result:
         for receivers in options.receivers:
             async with fresh_database(url, "sizes") as database:
                 found.append(await _fill(database, receivers, options.samples))
+                found.append(await _pack(database, found[-1]))
             print(f"size: {receivers} receivers: {found[-1].total:.0f} B", file=sys.stderr)
         if options.hostile:
             async with fresh_database(url, "sizes") as database:
@@ -136,6 +138,14 @@ async def _fill(database: Database, receivers: int, samples: int) -> Sizes:
             stored == workload.samples == await connection.fetchval("select count(*) from receipt")
         )
     return await _sizes(database, str(receivers), stored)
+
+
+async def _pack(database: Database, filled: Sizes) -> Sizes:
+    """As the days are two days after their end."""
+    async with database.acquire() as connection:
+        for day in await existing_days(connection):
+            await pack_day(connection, day, lock_timeout="60s")
+    return await _sizes(database, f"{filled.receivers}, packed", filled.samples)
 
 
 async def _fill_hostile(database: Database, samples: int) -> Sizes:

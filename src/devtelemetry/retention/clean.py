@@ -10,11 +10,13 @@ from devtelemetry.aggregate.find_due import unsettled
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.model import DAY_MS, from_unix_ms, unix_ms
+from devtelemetry.model.errors import DatabaseAway
 from devtelemetry.retention.forget import finish_forgetting
 from devtelemetry.retention.names import drop_names
 from devtelemetry.retention.reports import drop_outdated, drop_surplus
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database, try_lock
+from devtelemetry.store.distribution import is_distributed
 from devtelemetry.store.locks import Lock
 from devtelemetry.store.partitions import (
     day_name,
@@ -23,6 +25,8 @@ from devtelemetry.store.partitions import (
     drop_day,
     existing_days,
     make_days,
+    pack_day,
+    packed_days,
 )
 from devtelemetry.store.repair import holding_ingest_out, rewriting
 from devtelemetry.store.sql import queries
@@ -30,6 +34,8 @@ from devtelemetry.words import utc
 
 SILENT_AFTER = timedelta(days=90)
 LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
+PACKED_AFTER_DAYS = 2  # from a day's end: nearly all of its samples are there
+PACK_LOCK_TIMEOUT = "60s"  # packing holds nobody up
 
 _LAST_HEARD_OF = (
     "greatest(coalesce(last_receipt_minute, 0), coalesce(last_heartbeat_minute, 0), "
@@ -119,11 +125,25 @@ async def clean(
         for name in ("delete_sampling_rules", "delete_coarse_receivers"):
             await connection.execute(_QUERIES[name], before_ms=day_start_ms(oldest_day))
         await connection.execute(_QUERIES["delete_bytes"], before_ms=unix_ms(now()) - 2 * DAY_MS)
+        if not await is_distributed(connection):
+            await _pack(connection, day_of(unix_ms(now())))
     metrics.DAYS_DROPPED.inc(len(dropped))
     for day in dropped:
         _log.info("cleaned", day=day_name(day))
     await finish_forgetting(database)
     return CleanResult(tuple(map(day_name, dropped)), tuple(kept))
+
+
+async def _pack(connection: Connection, today: int) -> None:
+    """Days that are nearly complete take less room from here on."""
+    unpacked = await existing_days(connection) - await packed_days(connection)
+    for day in sorted(day for day in unpacked if day + PACKED_AFTER_DAYS < today):
+        try:
+            await pack_day(connection, day, lock_timeout=PACK_LOCK_TIMEOUT)
+        except DatabaseAway as error:  # some transaction takes long
+            _log.info("day not packed yet", day=day_name(day), error=error.detail)
+        else:
+            _log.info("packed", day=day_name(day))
 
 
 async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) -> None:

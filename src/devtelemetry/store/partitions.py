@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from datetime import date, timedelta
 
 from devtelemetry.model import DAY_MS
-from devtelemetry.model.errors import DatabaseAway
+from devtelemetry.model.errors import DatabaseAway, DatabaseError
 from devtelemetry.store.database import Connection
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import queries
@@ -91,6 +91,38 @@ async def _make_days(connection: Connection, missing: Iterable[int]) -> None:
 async def drop_day(connection: Connection, day: int) -> None:
     """Drops one day's partition, inside the caller's transaction. No error if it is gone."""
     await connection.execute(f"drop table if exists {_partition(day)}")
+
+
+async def packed_days(connection: Connection) -> set[int]:
+    """The days that `pack_day` was here for."""
+    keys = {row["name"] for row in await connection.fetch(_QUERIES["packed_keys"])}
+    return {day for day in await existing_days(connection) if _key(day) in keys}
+
+
+async def pack_day(connection: Connection, day: int, *, lock_timeout: str) -> None:
+    """Makes the key's index of a day anew, beside the old one, with full pages.
+
+    What comes in from many sides leaves the pages of an index two thirds full. For a day to which
+    little comes any more. Ingest and readers go on meanwhile. Must not run inside a transaction.
+    Raises DatabaseAway if a transaction that began before goes on for longer than `lock_timeout`.
+    """
+    key = _key(day)
+    # What one that was broken off has left.
+    await connection.execute(f"drop index if exists {key}_ccnew, {key}_ccold")
+    await connection.execute(f"alter index {key} set (fillfactor = 100)")
+    await connection.execute(f"set lock_timeout = '{lock_timeout}'")
+    try:
+        await connection.execute(f"reindex index concurrently {key}")
+    except (DatabaseAway, DatabaseError):
+        await connection.execute(f"alter index {key} reset (fillfactor)")
+        raise
+    finally:
+        await connection.execute("reset lock_timeout")
+
+
+def _key(day: int) -> str:
+    """The name of the index of a day's key, as PostgreSQL gives it."""
+    return f"{_partition(day)}_pkey"
 
 
 def _partition(day: int) -> str:

@@ -6,3 +6,11 @@ where inhparent = 'receipt'::regclass
 
 -- name: lock
 select pg_advisory_xact_lock($namespace, $lock)
+
+-- name: packed_keys
+-- Keys of days that are packed. One that is being packed, or was when its server went, has an index beside it.
+select relname as name
+from pg_class
+where relname ~ '^receipt_[0-9]{8}_pkey$' and relnamespace = current_schema()::regnamespace
+  and 'fillfactor=100' = any (reloptions)
+  and to_regclass(quote_ident(relname || '_ccnew')) is null
