@@ -1,34 +1,61 @@
-"""What is remembered is bounded, and is the newest."""
+"""What is remembered is bounded, all kinds together, and is the newest of each."""
 
-import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from devtelemetry.store import recent
-from devtelemetry.store.recent import Recent
+from devtelemetry.store.keyring import Keyring
+from devtelemetry.store.recent import LONGEST, Memory, Recent
 
-ENTRIES = 10
-
-
-@pytest.fixture(autouse=True)
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recent, "ENTRIES", ENTRIES)
+ENTRIES = 100
+STEP = ENTRIES // 10
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.integers(0, 3 * ENTRIES)))
-def test_at_least_the_newest_half_is_known_and_never_more_than_is_allowed(sizes: list[int]) -> None:
-    known: Recent[int, str] = Recent()
-    said = 0
-    for size in sizes:
-        known.remember({number: str(number) for number in range(said, said + size)})
-        said += size
-        assert min(said, ENTRIES // 2) <= len(known) <= ENTRIES
-        assert known == {number: str(number) for number in range(said - len(known), said)}
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * ENTRIES))))
+def test_all_kinds_together_have_no_more_than_is_allowed(grows: list[tuple[int, int]]) -> None:
+    memory = Memory(ENTRIES)
+    kinds: list[Recent[int, str]] = [Recent(memory) for _ in range(3)]
+    said = [0, 0, 0]
+    for which, size in grows:
+        rows = {number: str(number) for number in range(said[which], said[which] + size)}
+        kinds[which].remember(rows)
+        said[which] += size
+        assert sum(map(len, kinds)) < ENTRIES + len(kinds) * STEP
+        for kind, count in zip(kinds, said, strict=True):
+            assert list(kind) == list(range(count - len(kind), count))  # the newest
+
+
+def test_a_kind_that_is_used_alone_has_all_of_it() -> None:
+    memory = Memory(ENTRIES)
+    used: Recent[int, None] = Recent(memory)
+    unused: Recent[int, None] = Recent(memory)
+    unused.remember({1: None})
+    used.remember(dict.fromkeys(range(ENTRIES - 1)))
+    assert len(used) == ENTRIES - 1
+    used.remember(dict.fromkeys(range(ENTRIES, ENTRIES + STEP)))
+    assert ENTRIES // 2 <= len(used) <= ENTRIES
+    assert unused  # only the largest gives
+
+
+def test_a_kind_that_is_gone_takes_no_room() -> None:
+    memory = Memory(ENTRIES)
+    gone: Recent[int, None] = Recent(memory)
+    gone.remember(dict.fromkeys(range(ENTRIES)))
+    del gone
+    kind: Recent[int, None] = Recent(memory)
+    kind.remember(dict.fromkeys(range(ENTRIES)))
+    assert len(kind) == ENTRIES
 
 
 def test_what_was_said_last_of_a_thing_is_known() -> None:
-    known: Recent[str, int] = Recent()
+    known: Recent[str, int] = Recent(Memory())
     known.remember({"a": 1})
     known.remember({"a": 2})
     assert known == {"a": 2}
+
+
+def test_a_text_that_is_too_long_is_not_remembered_and_has_its_id_all_the_same() -> None:
+    keyring = Keyring(bytes(32))
+    for text in ("c" * LONGEST, "c" * (LONGEST + 1)):
+        assert keyring.channel(text) == keyring.channel(text) == Keyring(bytes(32)).channel(text)
+        assert keyring.receiver(text, "").owner_id == keyring.owner(text)
+    assert sum(map(len, keyring.memory.kinds())) == 2  # a channel and a receiver

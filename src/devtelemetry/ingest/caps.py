@@ -17,7 +17,7 @@ from devtelemetry.ingest.submission import Submission
 from devtelemetry.model import DAY_MS, MINUTE_MS, Reason, Sample, Source, from_unix_ms
 from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring, ReceiverIds
-from devtelemetry.store.recent import Recent
+from devtelemetry.store.recent import Memory, Recent
 from devtelemetry.store.sql import arrays, queries
 
 LEAST_BYTES = 256  # that anything brought counts as: about what its row takes
@@ -124,9 +124,9 @@ class _Counts:
 class Names:
     """Lets installations name as much as they may."""
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, memory: Memory, caps: Caps) -> None:
         self._caps = caps
-        self._counts: Recent[int, _Counts] = Recent()
+        self._counts: Recent[int, _Counts] = Recent(memory)
 
     async def refuse(
         self, connection: Connection, named: Mapping[Named, int], now_ms: int
@@ -207,9 +207,9 @@ class _Day:
 class Bytes:
     """Lets installations bring as much as they may a day."""
 
-    def __init__(self, caps: Caps) -> None:
+    def __init__(self, memory: Memory, caps: Caps) -> None:
         self._limit = caps.size_bytes
-        self._days: Recent[int, _Day] = Recent()
+        self._days: Recent[int, _Day] = Recent(memory)
 
     def fit(
         self, keyring: Keyring, submission: Submission, now_ms: int

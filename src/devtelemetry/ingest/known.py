@@ -14,7 +14,7 @@ from devtelemetry.ingest.said import NOT_SAID, NOWHERE, Description, Origin
 from devtelemetry.model import Source
 from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring
-from devtelemetry.store.recent import Recent
+from devtelemetry.store.recent import Memory, Recent
 
 
 class KnownMessage(NamedTuple):
@@ -65,29 +65,29 @@ class Learned:
 class Known:
     """Committed rows, the latest ones of each kind.
 
-    channels     external id, by channel_id
-    kinds        message type and source, by kind
+    channels     channel_id
+    kinds        kind: a message type and its source
     memberships  the first sentAt and the last minute, Unix ms
     arrivals     arrived_at and arrived_on_time_at, by minute of event time
     names        that their installations may name
     days         those that have a partition
     """
 
-    def __init__(self, epoch: int = -1) -> None:
+    def __init__(self, memory: Memory, epoch: int = -1) -> None:
         self.epoch = epoch
-        self.channels: Recent[int, str] = Recent()
-        self.kinds: Recent[int, tuple[str, Source]] = Recent()
-        self.messages: Recent[MessageKey, KnownMessage] = Recent()
-        self.message_envelopes: Recent[MessageEnvelopeKey, None] = Recent()
-        self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent()
-        self.receivers: Recent[int, KnownReceiver] = Recent()
-        self.arrivals: Recent[int, tuple[int, int | None]] = Recent()
-        self.names: Recent[Named, None] = Recent()
+        self.channels: Recent[int, None] = Recent(memory)
+        self.kinds: Recent[int, None] = Recent(memory)
+        self.messages: Recent[MessageKey, KnownMessage] = Recent(memory)
+        self.message_envelopes: Recent[MessageEnvelopeKey, None] = Recent(memory)
+        self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent(memory)
+        self.receivers: Recent[int, KnownReceiver] = Recent(memory)
+        self.arrivals: Recent[int, tuple[int, int | None]] = Recent(memory)
+        self.names: Recent[Named, None] = Recent(memory)
         self.days: set[int] = set()
 
     def remember(self, learned: Learned) -> None:
-        self.channels.remember(learned.channels)
-        self.kinds.remember(learned.kinds)
+        self.channels.remember(dict.fromkeys(learned.channels))
+        self.kinds.remember(dict.fromkeys(learned.kinds))
         self.messages.remember(learned.messages)
         self.message_envelopes.remember(learned.message_envelopes)
         self.memberships.remember(learned.memberships)

@@ -76,9 +76,9 @@ class RowWriter:
         caps: Caps = Caps(),  # noqa: B008 - it cannot be changed
     ) -> None:
         self.keyring = keyring
-        self._names = Names(caps)
+        self._names = Names(keyring.memory, caps)
         self._settle_rule = settle_rule
-        self._known = Known()
+        self._known = Known(keyring.memory)
 
     async def write(self, connection: Connection, batch: Batch, *, now_ms: int) -> Stored:
         """Commits `batch`, or raises and leaves nothing of it.
@@ -139,7 +139,7 @@ class RowWriter:
         epoch: int = await connection.fetchval(_QUERIES["epoch"])
         if epoch == self._known.epoch:
             return True
-        self._known = Known(epoch)
+        self._known = Known(self.keyring.memory, epoch)
         return False
 
     async def _without_forgotten(self, connection: Connection, batch: Batch) -> Batch:

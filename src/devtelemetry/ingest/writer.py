@@ -67,7 +67,7 @@ class GroupCommit:
         self._database = database
         self._rows = RowWriter(keyring, settle_rule, caps)
         self._caps = caps
-        self._bytes = Bytes(caps)
+        self._bytes = Bytes(keyring.memory, caps)
         self._limits = limits
         self._now_ms = now_ms
         self._queue: deque[_Waiting] = deque()

@@ -6,7 +6,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from devtelemetry.model import Source
-from devtelemetry.store.recent import Recent
+from devtelemetry.store.recent import LONGEST, Memory, Recent
 
 _PSEUDONYM = re.compile(r"dt-receiver:([0-9a-f]{16}):([0-9a-f]{16}):([0-9a-f]{16}|-)")
 
@@ -34,15 +34,13 @@ class Keyring:
             raise ValueError(f"the id key has {len(key)} bytes; it must have 32")
         self._key = key
         self._knows_pseudonyms = knows_pseudonyms
+        self.memory = Memory()
         self.channel = self._cached(b"channel")
         self.message = self._cached(b"message")
         self.envelope = self._cached(b"envelope")
-        self.owner = self._cached(b"owner")
-        self.installation = self._cached(b"installation")
-        self._peer = self._cached(b"peer")
         self.bucket = self._cached(b"bucket")
-        self._receivers: Recent[tuple[str, str, Source], ReceiverIds] = Recent()
-        self._kinds: Recent[tuple[Source, str], int] = Recent()
+        self._receivers: Recent[tuple[str, str, Source], ReceiverIds] = Recent(self.memory)
+        self._kinds: Recent[tuple[Source, str], int] = Recent(self.memory)
 
     def receiver(
         self, public_key: str, installation_id: str, source: Source = Source.GRPC
@@ -52,8 +50,15 @@ class Keyring:
         ids = self._receivers.get(names)
         if ids is None:
             ids = self._receiver(public_key, installation_id, source)
-            self._receivers.remember({names: ids})
+            if len(public_key) + len(installation_id) <= LONGEST:
+                self._receivers.remember({names: ids})
         return ids
+
+    def owner(self, public_key: str) -> int:
+        return self._hash(b"owner", public_key.encode())
+
+    def installation(self, installation_id: str) -> int:
+        return self._hash(b"installation", installation_id.encode())
 
     def installed(self, installation_id: str, source: Source) -> int | None:
         """The id of an installation; None where it has no name.
@@ -67,8 +72,9 @@ class Keyring:
         known = self._knows_pseudonyms and _INSTALLATION_PSEUDONYM.fullmatch(installation_id)
         if known:
             return _from_hex(known[1])
-        hashed = self._peer if source is Source.STATUS_GO else self.installation
-        return hashed(installation_id)
+        if source is Source.STATUS_GO:
+            return self._hash(b"peer", installation_id.encode())
+        return self.installation(installation_id)
 
     def kind(self, source: Source, message_type: str) -> int:
         """The signed 32-bit key of sample_kind."""
@@ -106,13 +112,14 @@ class Keyring:
         return int.from_bytes(digest, "big", signed=True)
 
     def _cached(self, person: bytes) -> Callable[[str], int]:
-        cache: Recent[str, int] = Recent()
+        cache: Recent[str, int] = Recent(self.memory)
 
         def lookup(text: str) -> int:
             value = cache.get(text)
             if value is None:
                 value = self._hash(person, text.encode())
-                cache.remember({text: value})
+                if len(text) <= LONGEST:
+                    cache.remember({text: value})
             return value
 
         return lookup

@@ -1,26 +1,63 @@
-"""A dictionary that remembers the newest entries only, for what can be looked up again."""
+"""What a process remembers, so that it need not look it up again: the newest of it, and no more
+than has room."""
 
+import weakref
 from collections.abc import Mapping
 from itertools import islice
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
-ENTRIES = 200_000  # at ~150 to 250 bytes each, 30 to 50 MB when full
+ENTRIES = 250_000  # of all kinds together: 70 MiB (docs/flow.md)
+LONGEST = 200  # characters of a text that is remembered; no honest id that we know is longer
+_STEP = 1024  # new entries of a kind, after which all are counted
+
+
+class Memory:
+    """The room that all kinds share, so that the one that is used most may have most of it."""
+
+    def __init__(self, entries: int = ENTRIES) -> None:
+        self._entries = entries
+        self._step = min(_STEP, max(1, entries // 10))
+        self._kinds: list[weakref.ref[Recent[Any, Any]]] = []
+
+    def add(self, kind: "Recent[Any, Any]") -> None:
+        self._kinds.append(weakref.ref(kind, self._kinds.remove))
+
+    def kinds(self) -> "list[Recent[Any, Any]]":
+        return [kind for one in self._kinds if (kind := one()) is not None]
+
+    def make_room(self, before: int, after: int) -> None:
+        """After a kind grew from `before` to `after` entries: halves the largest kinds until all
+        have room."""
+        if before // self._step == after // self._step:
+            return
+        kinds = self.kinds()
+        while sum(map(len, kinds)) > self._entries:
+            max(kinds, key=len).halve()
 
 
 class Recent(dict[_K, _V]):
-    """Keeps the newest half of ENTRIES whenever there are more than ENTRIES.
+    """One kind of it. Once there is no room it keeps the newer half, if it is the largest kind.
 
-    Not one for each new one: a dict that does so skips over every slot it has deleted to find its
-    oldest, and is made anew again and again at several times the size that it needs, which leaves
-    holes of that size in the memory of the process.
+    Not one less for each new one: a dict that does so skips over every slot it has deleted to find
+    its oldest, and is made anew again and again at several times the size that it needs, which
+    leaves holes of that size in the memory of the process.
     """
 
+    def __init__(self, memory: Memory) -> None:
+        super().__init__()
+        self._memory = memory
+        memory.add(self)
+
     def remember(self, rows: Mapping[_K, _V]) -> None:
+        before = len(self)
         self.update(rows)
-        if len(self) > ENTRIES:
-            newest = dict(islice(self.items(), len(self) - ENTRIES // 2, None))
-            self.clear()
-            self.update(newest)
+        self._memory.make_room(before, len(self))
+
+    def halve(self) -> None:
+        """Forgets the older half."""
+        newest = dict(islice(self.items(), -(-len(self) // 2), None))
+        self.clear()
+        self.update(newest)
