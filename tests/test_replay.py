@@ -44,7 +44,7 @@ from support.server import ServerProcess
 
 pytestmark = pytest.mark.slow
 
-CLIENTS = 8  # that report at the same time
+CLIENTS = 32  # that report at the same time
 
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated")
 OUTCOMES = ("unreadable", "dropped", "not_sent", "not_arrived", "recovered", "by_history")

@@ -7,7 +7,6 @@ from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.recent import LONGEST, Memory, Recent
 
 ENTRIES = 100
-STEP = ENTRIES // 10
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * ENTRIES))))
@@ -16,10 +15,14 @@ def test_all_kinds_together_have_no_more_than_is_allowed(grows: list[tuple[int, 
     kinds: list[Recent[int, str]] = [Recent(memory) for _ in range(3)]
     said = [0, 0, 0]
     for which, size in grows:
+        others = [len(kind) for kind in kinds if kind is not kinds[which]]
         rows = {number: str(number) for number in range(said[which], said[which] + size)}
         kinds[which].remember(rows)
         said[which] += size
-        assert sum(map(len, kinds)) < ENTRIES + len(kinds) * STEP
+        assert len(kinds[which]) <= ENTRIES
+        assert others == [len(kind) for kind in kinds if kind is not kinds[which]]
+        memory.make_room()
+        assert sum(map(len, kinds)) <= ENTRIES
         for kind, count in zip(kinds, said, strict=True):
             assert list(kind) == list(range(count - len(kind), count))  # the newest
 
@@ -30,9 +33,11 @@ def test_a_kind_that_is_used_alone_has_all_of_it() -> None:
     unused: Recent[int, None] = Recent(memory)
     unused.remember({1: None})
     used.remember(dict.fromkeys(range(ENTRIES - 1)))
+    memory.make_room()
     assert len(used) == ENTRIES - 1
-    used.remember(dict.fromkeys(range(ENTRIES, ENTRIES + STEP)))
-    assert ENTRIES // 2 <= len(used) <= ENTRIES
+    used.remember({ENTRIES: None})
+    memory.make_room()
+    assert len(used) == ENTRIES // 2
     assert unused  # only the largest gives
 
 
@@ -43,6 +48,7 @@ def test_a_kind_that_is_gone_takes_no_room() -> None:
     del gone
     kind: Recent[int, None] = Recent(memory)
     kind.remember(dict.fromkeys(range(ENTRIES)))
+    memory.make_room()
     assert len(kind) == ENTRIES
 
 

@@ -66,7 +66,7 @@ class Known:
     """Committed rows, the latest ones of each kind.
 
     channels     channel_id
-    kinds        kind: a message type and its source
+    kinds        message type and source, by kind
     memberships  the first sentAt and the last minute, Unix ms
     arrivals     arrived_at and arrived_on_time_at, by minute of event time
     names        that their installations may name
@@ -76,7 +76,7 @@ class Known:
     def __init__(self, memory: Memory, epoch: int = -1) -> None:
         self.epoch = epoch
         self.channels: Recent[int, None] = Recent(memory)
-        self.kinds: Recent[int, None] = Recent(memory)
+        self.kinds: Recent[int, tuple[str, Source]] = Recent(memory)
         self.messages: Recent[MessageKey, KnownMessage] = Recent(memory)
         self.message_envelopes: Recent[MessageEnvelopeKey, None] = Recent(memory)
         self.memberships: Recent[MembershipKey, tuple[int, int]] = Recent(memory)
@@ -87,7 +87,7 @@ class Known:
 
     def remember(self, learned: Learned) -> None:
         self.channels.remember(dict.fromkeys(learned.channels))
-        self.kinds.remember(dict.fromkeys(learned.kinds))
+        self.kinds.remember(learned.kinds)
         self.messages.remember(learned.messages)
         self.message_envelopes.remember(learned.message_envelopes)
         self.memberships.remember(learned.memberships)

@@ -1,11 +1,11 @@
 """Writes channels, kinds and messages: what the receipts of a batch refer to."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 
 from devtelemetry.ingest.batch import storable
 from devtelemetry.ingest.known import KnownMessage, Writing
 from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewMessage
-from devtelemetry.ingest.typed import Typed, typed_of
+from devtelemetry.ingest.typed import typed_of
 from devtelemetry.model import Source
 from devtelemetry.store.author_clocks import author_offsets
 from devtelemetry.store.sql import arrays, queries
@@ -132,11 +132,13 @@ async def _replace_types(writing: Writing) -> None:
 
     Receipts stand under another kind then (and are going to, by transactions that run now).
     """
+    old = sorted(writing.batch.messages.keys() - writing.new_messages)
+    kinds = await _stored_kinds(writing, {writing.message(key).kind for key in old})
     rows = []
-    for key in sorted(writing.batch.messages.keys() - writing.new_messages):
+    for key in old:
         new, stored = writing.batch.messages[key], writing.message(key)
-        typed = new.typed
-        if typed >= await _stored_type(writing, stored):
+        typed, (message_type, source) = new.typed, kinds[stored.kind]
+        if typed >= typed_of(source, message_type, stored.typed):
             continue
         kind = _kind(writing, new)
         writing.learned.messages[key] = stored._replace(kind=kind, typed=typed.at)
@@ -150,13 +152,13 @@ async def _replace_types(writing: Writing) -> None:
         )
 
 
-async def _stored_type(writing: Writing, stored: KnownMessage) -> Typed:
+async def _stored_kinds(writing: Writing, kinds: Set[int]) -> Mapping[int, tuple[str, Source]]:
     known, learned = writing.known.kinds, writing.learned.kinds
-    if stored.kind not in known and stored.kind not in learned:
-        for row in await writing.connection.fetch(_QUERIES["kinds"]):
+    unknown = [kind for kind in kinds if kind not in known and kind not in learned]
+    if unknown:
+        for row in await writing.connection.fetch(_QUERIES["stored_kinds"], kinds=unknown):
             learned[row["kind"]] = (row["message_type"], Source(row["source"]))
-    message_type, source = known.get(stored.kind) or learned[stored.kind]
-    return typed_of(source, message_type, stored.typed)
+    return {kind: known.get(kind) or learned[kind] for kind in kinds}
 
 
 def _kind(writing: Writing, message: NewMessage) -> int:

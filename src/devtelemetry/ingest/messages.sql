@@ -8,8 +8,8 @@ insert into sample_kind (kind, source, message_type)
 select * from unnest($kinds::integer[], $sources::text[], $message_types::text[])
 on conflict do nothing
 
--- name: kinds
-select kind, source, message_type from sample_kind
+-- name: stored_kinds
+select kind, source, message_type from sample_kind where kind = any ($kinds::integer[])
 
 -- name: stored_messages
 select m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at

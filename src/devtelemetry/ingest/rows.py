@@ -114,6 +114,7 @@ class RowWriter:
                 # Last: its rows are those of all who write.
                 await write_wrong_times(connection, batch.wrong_times, now_ms)
             self._known.remember(writing.learned)
+            self.keyring.memory.make_room()  # not before: the batch relies on what is known of it
             return Stored(
                 new=new,
                 duplicates=kept.samples - new,

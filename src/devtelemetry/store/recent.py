@@ -11,15 +11,13 @@ _V = TypeVar("_V")
 
 ENTRIES = 250_000  # of all kinds together: 70 MiB (docs/flow.md)
 LONGEST = 200  # characters of a text that is remembered; no honest id that we know is longer
-_STEP = 1024  # new entries of a kind, after which all are counted
 
 
 class Memory:
     """The room that all kinds share, so that the one that is used most may have most of it."""
 
     def __init__(self, entries: int = ENTRIES) -> None:
-        self._entries = entries
-        self._step = min(_STEP, max(1, entries // 10))
+        self.entries = entries
         self._kinds: list[weakref.ref[Recent[Any, Any]]] = []
 
     def add(self, kind: "Recent[Any, Any]") -> None:
@@ -28,18 +26,15 @@ class Memory:
     def kinds(self) -> "list[Recent[Any, Any]]":
         return [kind for one in self._kinds if (kind := one()) is not None]
 
-    def make_room(self, before: int, after: int) -> None:
-        """After a kind grew from `before` to `after` entries: halves the largest kinds until all
-        have room."""
-        if before // self._step == after // self._step:
-            return
+    def make_room(self) -> None:
+        """Halves the largest kinds until all have room. When nobody relies on what is there."""
         kinds = self.kinds()
-        while sum(map(len, kinds)) > self._entries:
+        while sum(map(len, kinds)) > self.entries:
             max(kinds, key=len).halve()
 
 
 class Recent(dict[_K, _V]):
-    """One kind of it. Once there is no room it keeps the newer half, if it is the largest kind.
+    """One kind of it. Keeps the newer half of it where it must give.
 
     Not one less for each new one: a dict that does so skips over every slot it has deleted to find
     its oldest, and is made anew again and again at several times the size that it needs, which
@@ -52,9 +47,10 @@ class Recent(dict[_K, _V]):
         memory.add(self)
 
     def remember(self, rows: Mapping[_K, _V]) -> None:
-        before = len(self)
+        """No other kind gives for it before `make_room`."""
         self.update(rows)
-        self._memory.make_room(before, len(self))
+        while len(self) > self._memory.entries:
+            self.halve()
 
     def halve(self) -> None:
         """Forgets the older half."""
