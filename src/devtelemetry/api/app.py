@@ -40,6 +40,7 @@ from devtelemetry.figures.clocks import OFF_BY_MS, Clocks, read_clocks
 from devtelemetry.figures.document import document, iso
 from devtelemetry.figures.read import (
     Selection,
+    channels_of_latest,
     check_names,
     latest_end,
     latest_windows,
@@ -50,7 +51,7 @@ from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, UnknownName
 from devtelemetry.problems.read import LatestProblems
-from devtelemetry.runtime.clock import now_ms, utc_now
+from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
 from devtelemetry.runtime.rates import AddressRate, retry_after
@@ -61,8 +62,8 @@ from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
 _QUERIES = queries(__package__, "app.sql")
-LATEST_WINDOWS = 24  # with channels: 26 MB where there are 5,000
-MOST_WINDOWS = 1_000
+MOST_WINDOWS = 1_000  # of a page
+MOST_CHANNELS = 100_000  # of them all together: some 22 MB
 READS_PER_SECOND = 50.0  # of an address on the long run; five hundred at once
 PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
 
@@ -111,7 +112,8 @@ class _Query(BaseModel):
         ge=1,
         le=MOST_WINDOWS,
         description="So many windows at most: the first ones after `from`, or without `from` the "
-        f"latest. Default: {LATEST_WINDOWS} with their channels, else {MOST_WINDOWS:,}.",
+        f"latest. Default: {MOST_WINDOWS:,}; with their channels as many as have "
+        f"{MOST_CHANNELS:,} in all, if each has as many as the latest.",
     )
 
     @model_validator(mode="after")
@@ -255,14 +257,16 @@ def _add_figures(
         )
         await check_names(database, selection, query.versus)
         has_channels = selection.channels and selection.channel is None
-        most = LATEST_WINDOWS if has_channels else MOST_WINDOWS
+        most = MOST_WINDOWS
+        if has_channels:
+            each = await channels_of_latest(database, selection.timeframe)
+            most = min(most, max(1, MOST_CHANNELS // max(1, each)))
         page = await page_of(database, selection, query.limit or most)
         until = await latest_end(
             database, selection.timeframe, query.membership or rules.membership
         )
         head = {
             "until": until and iso(until),
-            "age_seconds": until and round((utc_now() - until).total_seconds()),
             "earlier": page.earlier,
             "next": page.next_from and iso(page.next_from),
         }

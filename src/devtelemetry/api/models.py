@@ -172,7 +172,6 @@ class ReliabilityDocument(BaseModel):
     until: datetime | None = Field(
         description="Where the latest window ends, asked for or not; null: there is none."
     )
-    age_seconds: int | None = Field(description="How long that is ago.")
     earlier: int = Field(description="Windows before these, where no `from` is asked for.")
     next: datetime | None = Field(
         description="`from` of what comes after these; null: that is all."

@@ -206,6 +206,15 @@ async def latest_end(
     return end
 
 
+async def channels_of_latest(database: Database, timeframe: str) -> int:
+    """How many channels the latest window of a timeframe has, of all policies together."""
+    async with database.read() as connection:
+        channels: int = await connection.fetchval(
+            _QUERIES["channels_of_latest"], timeframe=timeframe
+        )
+    return channels
+
+
 async def worst_channels(
     database: Database,
     timeframe: str,

@@ -113,6 +113,13 @@ where timeframe = $timeframe::text and membership = $membership::text
 order by window_start desc
 limit 1
 
+-- name: channels_of_latest
+-- How many channels the latest window of a timeframe has, of all policies together.
+select count(*)
+from reliability_channel
+where timeframe = $timeframe::text
+  and window_start = (select max(window_start) from reliability_window where timeframe = $timeframe::text)
+
 -- name: worst_channels
 -- The channels with the least delivery ratio, of the sums over the windows that start in [start, end) and in which they
 -- are comparable; those that lost nothing are left out.
