@@ -171,6 +171,8 @@ async def _run(
 ) -> Computed:
     of_authors = OF_AUTHORS if table is None else of_table(*table)
     counted = await _count(connection, rules, window, sampling, of_authors)
+    members = await connection.fetchrow(_QUERIES["members"])
+    assert members is not None, "an aggregate has one row"
     await connection.execute(_FOR_AUTHORED)
     await connection.execute(
         load(__package__, "authored.sql", **of_authors),
@@ -180,14 +182,7 @@ async def _run(
         **arrays(
             await connection.fetch(_QUERIES["left_out"]), "left_out_channels", "left_out_messages"
         ),
-        **arrays(
-            await connection.fetch(_QUERIES["members"]),
-            "member_channels",
-            "member_receivers",
-            "member_classes",
-            "member_begins",
-            "member_ends",
-        ),
+        **members,
     )
     await connection.execute(_FOR_THE_REST)
     texts = {**SQL, **OUTCOMES, **of_authors, **counted.told}

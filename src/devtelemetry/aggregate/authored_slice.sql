@@ -25,8 +25,8 @@
         )
     ) pair
     join unnest(
-        $member_channels::bigint[], $member_receivers::bigint[], $member_classes::integer[], $member_begins::bigint[],
-        $member_ends::bigint[]
+        $member_channels::text::bigint[], $member_receivers::text::bigint[], $member_classes::text::integer[],
+        $member_begins::text::bigint[], $member_ends::text::bigint[]
     ) as member (channel_id, receiver_id, class, begins, ends) using (channel_id, receiver_id)
     where sent_at >= begins and sent_at < ends
     group by channel_id, kind, author_id, class, state

@@ -95,13 +95,14 @@ select distinct channel_id from measured
 select channel_id, message_id from claimed where is_left_out
 
 -- name: members
--- In which spans of sentAt it can be said of them whether they hold what was sent, half-open.
+-- In which spans of sentAt it can be said of them whether they hold what was sent, half-open. Arrays as texts: what only
+-- passes through takes a quarter of the memory of its numbers.
 select
-    channel_id,
-    receiver_id,
-    class,
-    coalesce(lower(span), '-9223372036854775808'::bigint) as begins,
-    coalesce(upper(span), 9223372036854775807) as ends
+    coalesce(array_agg(channel_id), '{}')::text as member_channels,
+    coalesce(array_agg(receiver_id), '{}')::text as member_receivers,
+    coalesce(array_agg(class), '{}')::text as member_classes,
+    coalesce(array_agg(coalesce(lower(span), '-9223372036854775808'::bigint)), '{}')::text as member_begins,
+    coalesce(array_agg(coalesce(upper(span), 9223372036854775807)), '{}')::text as member_ends
 from member
 cross join lateral unnest(spans - coalesce(holes, '{}')) as span
 
