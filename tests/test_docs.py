@@ -11,9 +11,16 @@ from devtelemetry.api.app import clock_metrics, window_metrics
 from devtelemetry.causes.classify import LossPattern
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.audits import audit_metrics
-from devtelemetry.figures.budget import OBJECTIVE, objective_metrics
+from devtelemetry.figures.budget import objective_metrics
 from devtelemetry.ingest.statusgo import Refused
-from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Reason, WindowState
+from devtelemetry.model import (
+    OBJECTIVE,
+    Dimension,
+    LossClass,
+    MembershipPolicy,
+    Reason,
+    WindowState,
+)
 from devtelemetry.results.columns import COLUMNS
 from devtelemetry.runtime import metrics
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from devtelemetry.figures.budget import BURNS, LEAST_LOST, OBJECTIVE
-from devtelemetry.model import write_duration
+from devtelemetry.figures.budget import BURNS, LEAST_LOST
+from devtelemetry.model import OBJECTIVE, write_duration
 from devtelemetry.publish.slo import Format, slo_file
 from support.ci import missing_part
 from support.monitoring import PROMETHEUS, ROOT, metric_names, names_in

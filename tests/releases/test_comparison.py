@@ -12,7 +12,8 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.app import create_app
 from devtelemetry.model import HOUR_MS, Sample, from_unix_ms, parse_timeframe
 from devtelemetry.model.errors import ConfigurationError, UnknownName
-from devtelemetry.releases.comparison import Asked, Comparison, compare_releases
+from devtelemetry.releases.asked import Asked
+from devtelemetry.releases.comparison import Comparison, compare_releases
 from devtelemetry.releases.decide import Decision
 from devtelemetry.server.wiring import aggregate_rules, http_access
 from devtelemetry.settings.settings import Settings

@@ -30,7 +30,6 @@ from devtelemetry.api.problems import add_problems
 from devtelemetry.api.releases import add_releases
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
 from devtelemetry.figures.budget import (
-    OBJECTIVE,
     Settled,
     budget_timeframe,
     objective_metrics,
@@ -48,7 +47,7 @@ from devtelemetry.figures.read import (
     read_windows,
 )
 from devtelemetry.figures.series import ALL_SERIES, points_of
-from devtelemetry.model import Dimension, MembershipPolicy, WindowReliability
+from devtelemetry.model import OBJECTIVE, Dimension, MembershipPolicy, WindowReliability
 from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, UnknownName
 from devtelemetry.problems.read import LatestProblems
 from devtelemetry.runtime.clock import now_ms

@@ -13,7 +13,8 @@ from devtelemetry.api.parameters import Moment, Problem
 from devtelemetry.model import MembershipPolicy
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.releases.adoption import Releases, read_releases, releases_as_json
-from devtelemetry.releases.comparison import Asked, compare_releases, comparison_as_json
+from devtelemetry.releases.asked import Asked
+from devtelemetry.releases.comparison import compare_releases, comparison_as_json
 from devtelemetry.releases.decide import MARGIN, Decision
 from devtelemetry.runtime.clock import now_ms, utc_now
 from devtelemetry.runtime.shared import Shared

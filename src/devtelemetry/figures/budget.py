@@ -17,7 +17,6 @@ from devtelemetry.model import DAY, HOUR, MembershipPolicy, Timeframe, write_dur
 from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
-OBJECTIVE = 0.99
 BUDGET_OF = 30 * DAY
 """The losses that are allowed are those of so long a time"""
 

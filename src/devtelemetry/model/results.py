@@ -251,6 +251,9 @@ class Figures:
 
 NO_FIGURES = Figures()
 
+OBJECTIVE = 0.99
+"""What share of deliveries is to be made, where the setting says nothing else."""
+
 AUDIT_CHANNELS = "devtelemetry-audit/"
 """How the ids of channels begin whose losses are known: figures of their own, part of no total."""
 

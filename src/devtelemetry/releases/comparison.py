@@ -16,7 +16,8 @@ from devtelemetry.estimate.matched import Compared, Matched, Pairs
 from devtelemetry.figures.document import iso
 from devtelemetry.model import DAY, Timeframe, Window, window_at, windows_between
 from devtelemetry.model.errors import ConfigurationError, unknown_version
-from devtelemetry.releases.decide import MARGIN, Decided, Decision, decide
+from devtelemetry.releases.asked import Asked
+from devtelemetry.releases.decide import Decided, Decision, decide
 from devtelemetry.store.database import Connection, Database, Row
 from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import is_text, queries
@@ -24,23 +25,6 @@ from devtelemetry.store.sql import is_text, queries
 MOST_WINDOWS = 200  # of a comparison: a week of hours. Each is computed anew
 
 _QUERIES = queries(__package__)
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which two versions, and where.
-
-    platform    receivers of this one alone; None: of all
-    start, end  windows that overlap [start, end); None: the latest day that can be computed
-    margin      of the delivery ratio: so much less would be held for
-    """
-
-    baseline: str
-    candidate: str
-    platform: str | None = None
-    start: datetime | None = None
-    end: datetime | None = None
-    margin: float = MARGIN
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from devtelemetry.figures.budget import OBJECTIVE
-from devtelemetry.model import Dimension, MembershipPolicy
+from devtelemetry.model import OBJECTIVE, Dimension, MembershipPolicy
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from devtelemetry.model import Listen, MembershipPolicy, parse_timeframe
+from devtelemetry.model import OBJECTIVE, Listen, MembershipPolicy, parse_timeframe
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.settings.errors import wrong_value
 from devtelemetry.settings.file import read_file
@@ -271,7 +271,7 @@ class Settings(BaseSettings):
         "shown. Smaller ones are put together.",
     )
     objective: Objective = Field(
-        0.99,
+        OBJECTIVE,
         description="What share of deliveries is to be made. The rest are the losses that 30 days "
         "may have: `report` says how much of them is left, alerts say when they are spent too "
         "fast.",

@@ -13,7 +13,7 @@ from devtelemetry.cli.options import WINDOWS, is_given, with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment, span, timeframe_name
 from devtelemetry.model import Dimension, MembershipPolicy
-from devtelemetry.releases.comparison import Asked
+from devtelemetry.releases.asked import Asked
 from devtelemetry.releases.decide import MARGIN, Decision
 from devtelemetry.report.request import ReportRequest
 from devtelemetry.settings.errors import BadOption

@@ -18,7 +18,8 @@ from devtelemetry.model import Dimension, MembershipPolicy
 from devtelemetry.problems.problem import problems_as_json
 from devtelemetry.problems.read import read_problems
 from devtelemetry.releases.adoption import read_releases, releases_as_json
-from devtelemetry.releases.comparison import Asked, compare_releases, comparison_as_json
+from devtelemetry.releases.asked import Asked
+from devtelemetry.releases.comparison import compare_releases, comparison_as_json
 from devtelemetry.releases.decide import Decision
 from devtelemetry.releases.notes import notes_as_json, read_notes
 from devtelemetry.report.releases import of_comparison, releases_table
