@@ -219,3 +219,24 @@ async def test_a_failed_computation_leaves_the_stored_row_alone(database: Databa
     after = await compute_window(database)
     assert (after.revision, after.counts) == (before.revision, before.counts)
     assert after.computed_at - before.computed_at == timedelta(0)
+
+
+async def test_what_could_not_be_read_and_is_said_again_is_no_news_of_its_receiver(
+    database: Database,
+) -> None:
+    """Else who was last heard of within the window would count as one that still reports."""
+
+    def unread(created_at: int) -> OracleSample:
+        return OracleSample(
+            "", "other", "b", START, created_at, envelope_id="e", outcome="unreadable"
+        )
+
+    batches = [
+        [unread(START + 1), OracleSample("m1", "c", "b", START, START + 1)],
+        [unread(END + 1), OracleSample("m2", "c", "a", START, END + 1)],
+    ]
+    await store(database, *map(as_samples, batches))
+    window = await compute_window(database)
+    expected = compute([*batches[0], *batches[1]], START, END, "present")
+    assert figures(window) == oracle_figures(expected)
+    assert window.channels[0].counts.receivers == 1  # a alone: b may have gone

@@ -79,6 +79,12 @@ async def write_envelopes(writing: Writing) -> list[int]:
             ),
         )
     if batch.unnamed:
+        # Said again it is no news of its receiver: the first of them counts.
+        before = await connection.fetch(
+            _QUERIES["unnamed_before"],
+            **arrays(sorted(batch.unnamed), "envelope_ids", "channel_ids", "receiver_ids"),
+        )
+        await doubt_receivers(writing, {row["receiver_id"] for row in before})
         unnamed = sorted((*key, *of_it) for key, of_it in batch.unnamed.items())
         await connection.execute(
             _QUERIES["write_unnamed"],

@@ -22,6 +22,13 @@ on conflict (envelope_id, event, installation_id, receiver_id) do update
 set created_at = excluded.created_at, reason = excluded.reason
 where (excluded.created_at, excluded.reason collate "C") < (envelope_event.created_at, envelope_event.reason collate "C")
 
+-- name: unnamed_before
+-- Whose of these samples without a message's id are there already.
+select distinct receiver_id
+from unnest($envelope_ids::bigint[], $channel_ids::bigint[], $receiver_ids::bigint[])
+    as n (envelope_id, channel_id, receiver_id)
+join unreadable_envelope using (envelope_id, channel_id, receiver_id)
+
 -- name: write_unnamed
 -- The first one counts.
 insert into unreadable_envelope (envelope_id, channel_id, receiver_id, created_at, sent_at, clock, reason)
