@@ -6,7 +6,8 @@
 --      left_out_channels, left_out_messages   bigint[]: what is measured and not in M
 --      member_channels, member_receivers, member_classes, member_begins, member_ends
 --                             the spans of sentAt, half-open, in which it can be said of members whether they hold what was
---                             sent; those of a member are apart. Arrays, written out
+--                             sent; those of a member are apart. Arrays, written out, and all
+--                             of bigint: a cluster takes the third for one in any case
 --      {cell_kind}, {tells_authors}   as in authors.sql
 --
 -- A statement of its own, as kind_of_window.sql is, for the same workers. They see no temporary tables, so what they need of

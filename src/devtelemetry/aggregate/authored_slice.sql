@@ -1,5 +1,5 @@
 -- One of the {of} slices of time that authored.sql reads.
-    select channel_id, kind, author_id, class, state, count(*) as n
+    select channel_id, kind, author_id, class::integer as class, state, count(*) as n
     from (
         select
             channel_id, {cell_kind} as kind, author_id, sent_at, unnest(receivers) as receiver_id, unnest(states) as state
@@ -25,7 +25,7 @@
         )
     ) pair
     join unnest(
-        $member_channels::text::bigint[], $member_receivers::text::bigint[], $member_classes::text::integer[],
+        $member_channels::text::bigint[], $member_receivers::text::bigint[], $member_classes::text::bigint[],
         $member_begins::text::bigint[], $member_ends::text::bigint[]
     ) as member (channel_id, receiver_id, class, begins, ends) using (channel_id, receiver_id)
     where sent_at >= begins and sent_at < ends
