@@ -15,7 +15,7 @@ from fastapi_offline import FastAPIOffline
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from devtelemetry import __version__
 from devtelemetry.aggregate.rules import AggregateRules
@@ -25,7 +25,7 @@ from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument
 from devtelemetry.api.notes import add_notes
 from devtelemetry.api.objective import add_objective
-from devtelemetry.api.parameters import Moment, Problem, TimeframeName
+from devtelemetry.api.parameters import Moment, Problem, Strict, TimeframeName
 from devtelemetry.api.problems import add_problems
 from devtelemetry.api.releases import add_releases
 from devtelemetry.figures.audits import AuditResult, audit_metrics, read_latest_audits
@@ -79,10 +79,8 @@ windows: add up the counts instead.
 # ----------------------------------------------------------------------------- what may be asked
 
 
-class _Query(BaseModel):
+class _Query(Strict):
     """A parameter that is not known is an error: an answer that ignores it would mislead."""
-
-    model_config = ConfigDict(extra="forbid")
 
     timeframe: TimeframeName | None = Field(
         None, description="Length of the windows; default: the shortest that is computed."

@@ -4,18 +4,16 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import FastAPI
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from devtelemetry.api.parameters import Problem
+from devtelemetry.api.parameters import Problem, Strict
 from devtelemetry.findings.kinds import Kind
 from devtelemetry.findings.read import findings_as_json, read_findings
 from devtelemetry.store.database import Database
 
 
-class FindingFigures(BaseModel):
+class FindingFigures(Strict):
     """What is wrong in how one platform and version of an app report."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Kind
     platform: str = Field(description="Of the app; empty: it does not say.")
@@ -31,10 +29,8 @@ class FindingFigures(BaseModel):
     found_until: datetime = Field(description="The end of the day that was looked at last.")
 
 
-class FindingsDocument(BaseModel):
+class FindingsDocument(Strict):
     """As of the latest look; by kind, platform and version."""
-
-    model_config = ConfigDict(extra="forbid")
 
     findings: list[FindingFigures]
 

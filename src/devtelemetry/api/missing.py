@@ -8,10 +8,10 @@ from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.api.parameters import Moment, Problem, TimeframeName
+from devtelemetry.api.parameters import Moment, Problem, Strict, TimeframeName
 from devtelemetry.causes.classify import BURST_MESSAGES, LossPattern
 from devtelemetry.causes.document import LISTED, as_bytes, page
 from devtelemetry.causes.read import MOST_MESSAGES, drill_down
@@ -37,11 +37,7 @@ _STATUS: Mapping[type[DrillDownError], int] = {
 }
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Losses(_Strict):
+class Losses(Strict):
     """Missing pairs by class; they sum up to `missing`."""
 
     not_arrived: int = Field(description="Those of `missing` of which nobody says what became.")
@@ -52,7 +48,7 @@ class Losses(_Strict):
     dropped: int = Field(description="Those that arrived and that the app threw away.")
 
 
-class Ways(_Strict):
+class Ways(Strict):
     """How a message came to those who hold it and did not write it."""
 
     live: int
@@ -61,7 +57,7 @@ class Ways(_Strict):
     not_said: int
 
 
-class LossPatterns(_Strict):
+class LossPatterns(Strict):
     """Missing pairs, each in the first pattern that fits."""
 
     lost_by_everyone: int = Field(description="Nobody but its author holds it.")
@@ -80,12 +76,12 @@ class PairFigures(Losses):
     unknown: int = Field(description="Pairs of which nothing can be said; not in `expected`.")
 
 
-class Device(_Strict):
+class Device(Strict):
     platform: str = Field(description="The last one it said; empty: it never did.")
     app_version: str = Field(description="The same.")
 
 
-class LackingReceiver(_Strict):
+class LackingReceiver(Strict):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     receiver: str
@@ -125,7 +121,7 @@ class MissingMessageFigures(Losses):
     )
 
 
-class RunFigures(_Strict):
+class RunFigures(Strict):
     first_sent_at: int = Field(description="Unix ms: sentAt of the first message lost.")
     last_sent_at: int = Field(description="Of the last one.")
     length: int = Field(description="Messages lost.")
@@ -187,7 +183,7 @@ class MissingDocument(PairFigures):
 _Receiver = Annotated[int, BeforeValidator(parse_receiver, json_schema_input_type=str)]
 
 
-class _Query(_Strict):
+class _Query(Strict):
     """A parameter that is not known is an error: an answer that ignores it would mislead."""
 
     channel: str = Field(min_length=1, description="The channel, as clients name it.")

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, Field, create_model
 
+from devtelemetry.api.parameters import Strict
 from devtelemetry.model import DELAY_CLASSES, MembershipPolicy, WindowState
 from devtelemetry.results.columns import (
     APART,
@@ -39,9 +40,7 @@ def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[
 
 
 @_with_fields_of(COUNTS)
-class _Ratios(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Ratios(Strict):
     reliability: float | None = Field(description=RELIABILITY.meaning)
     delivery_ratio: float | None = Field(
         description="1 − missing / corroborated: unbiased where losses are independent. Of a "
@@ -69,10 +68,8 @@ class _Figures(_Ratios):
     )
 
 
-class ReasonFigures(BaseModel):
+class ReasonFigures(Strict):
     """Why pairs are missing."""
-
-    model_config = ConfigDict(extra="forbid")
 
     of: Literal["unreadable", "dropped", "not_sent", "not_arrived"] | None = Field(
         alias="class", description="What became of them; null, and the reason: the rest."
@@ -104,11 +101,9 @@ class ChannelFigures(_FiguresOfMany):
 _DelayCounts = Annotated[list[int], Field(min_length=DELAY_CLASSES, max_length=DELAY_CLASSES)]
 
 
-class DelayFigures(BaseModel):
+class DelayFigures(Strict):
     """Delivered pairs by class of delay: unknown; below −1 s; up to 1 s, 2 s, 5 s, 10 s, 30 s,
     1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; beyond. They add up over windows and groups."""
-
-    model_config = ConfigDict(extra="forbid")
 
     delivery: _DelayCounts = Field(
         description="From sentAt to when the receiver got it, where it says so."
@@ -118,10 +113,8 @@ class DelayFigures(BaseModel):
     )
 
 
-class VerdictFigures(BaseModel):
+class VerdictFigures(Strict):
     """A group beside another one, by the interval of the difference of their delivery ratios."""
-
-    model_config = ConfigDict(extra="forbid")
 
     platform: str | None = Field(None, description="The group that it is held against.")
     app_version: str | None = Field(None, description="The same.")
@@ -163,10 +156,8 @@ class WindowFigures(_FiguresOfMany):
     )
 
 
-class ReliabilityDocument(BaseModel):
+class ReliabilityDocument(Strict):
     """Windows of one timeframe, oldest first, then by membership."""
-
-    model_config = ConfigDict(extra="forbid")
 
     timeframe: str = Field(examples=["1h"])
     until: datetime | None = Field(

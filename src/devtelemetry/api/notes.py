@@ -4,33 +4,27 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from devtelemetry.api.parameters import Moment, Problem
+from devtelemetry.api.parameters import Moment, Problem, Strict
 from devtelemetry.releases.notes import MOST_NOTES, MOST_SHOWN, notes_as_json, read_notes
 from devtelemetry.store.database import Database
 
 
-class NoteFigures(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class NoteFigures(Strict):
     id: int
     at: datetime = Field(description="The moment that it is of.")
     version: str | None = Field(description="The app version that it is of; null: of none.")
     text: str
 
 
-class NotesDocument(BaseModel):
+class NotesDocument(Strict):
     """The oldest first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     notes: list[NoteFigures]
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Query(Strict):
     start: Moment | None = Field(None, alias="from", description="Only of this time or later.")
     end: Moment | None = Field(None, alias="to", description="Only of times before this one.")
     limit: int = Field(MOST_SHOWN, ge=1, le=MOST_NOTES, description="The newest; so many.")

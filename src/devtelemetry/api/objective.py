@@ -4,20 +4,16 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.api.parameters import Problem
+from devtelemetry.api.parameters import Problem, Strict
 from devtelemetry.figures.budget import budget_as_json, read_budget
 from devtelemetry.model import MembershipPolicy
 from devtelemetry.store.database import Database
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class SpentFigures(_Strict):
+class SpentFigures(Strict):
     span: str = Field(description="The latest windows of so long a time.", examples=["3h"])
     deliveries: int = Field(description="Those that can be judged.")
     lost: int
@@ -26,14 +22,14 @@ class SpentFigures(_Strict):
     )
 
 
-class BurnFigures(_Strict):
+class BurnFigures(Strict):
     long: str = Field(examples=["3h"])
     short: str = Field(examples=["1h"])
     rate: float = Field(description="Over both spans it is more than so many times as fast.")
     severity: str
 
 
-class ObjectiveDocument(_Strict):
+class ObjectiveDocument(Strict):
     """As of the end of the latest window."""
 
     objective: float
@@ -48,7 +44,7 @@ class ObjectiveDocument(_Strict):
     what: str | None = Field(description="The same for a person.")
 
 
-class _Query(_Strict):
+class _Query(Strict):
     membership: MembershipPolicy | None = Field(
         None, description="Windows of this policy; default: the one that is configured."
     )

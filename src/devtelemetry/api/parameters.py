@@ -3,9 +3,15 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from devtelemetry.model import parse_moment, parse_timeframe
+
+
+class Strict(BaseModel):
+    """Has the fields that it names, and no others."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class Problem(BaseModel):

@@ -4,20 +4,18 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.api.parameters import Problem
+from devtelemetry.api.parameters import Problem, Strict
 from devtelemetry.model import LossClass, MembershipPolicy
 from devtelemetry.problems.explain import Kind
 from devtelemetry.problems.problem import problems_as_json
 from devtelemetry.problems.read import LatestProblems
 
 
-class ProblemFigures(BaseModel):
+class ProblemFigures(Strict):
     """What loses more than in the same hours of earlier days."""
-
-    model_config = ConfigDict(extra="forbid")
 
     kind: Kind
     value: str | None = Field(
@@ -54,10 +52,8 @@ class ProblemFigures(BaseModel):
     page: str = Field(description="Where the dashboard shows it.")
 
 
-class ProblemsDocument(BaseModel):
+class ProblemsDocument(Strict):
     """At the end of the latest window; the most general first."""
-
-    model_config = ConfigDict(extra="forbid")
 
     timeframe: str | None = Field(description="Of the windows that were looked at.")
     membership: MembershipPolicy
@@ -68,9 +64,7 @@ class ProblemsDocument(BaseModel):
     problems: list[ProblemFigures]
 
 
-class _Query(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _Query(Strict):
     membership: MembershipPolicy | None = Field(
         None, description="Windows of this policy; default: the one that is configured."
     )

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import FastAPI, HTTPException, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.api.parameters import Moment, Problem
+from devtelemetry.api.parameters import Moment, Problem, Strict
 from devtelemetry.model import MembershipPolicy
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.releases.adoption import Releases, read_releases, releases_as_json
@@ -21,11 +21,7 @@ from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class AdoptedFigures(_Strict):
+class AdoptedFigures(Strict):
     start: datetime = Field(description="Of the window.")
     receivers: int
     receivers_share: float = Field(description="Of all receivers of the window.")
@@ -33,12 +29,12 @@ class AdoptedFigures(_Strict):
     deliveries_share: float = Field(description="Of all of the window.")
 
 
-class PlatformFigures(_Strict):
+class PlatformFigures(Strict):
     platform: str = Field(description="As clients say; empty: never said.")
     receivers: int = Field(description="That have the version now.")
 
 
-class ReleaseFigures(_Strict):
+class ReleaseFigures(Strict):
     version: str
     first_seen: datetime | None = Field(
         description="Start of the first window that shows it; null: it is in the first one of all."
@@ -47,7 +43,7 @@ class ReleaseFigures(_Strict):
     adoption: list[AdoptedFigures] = Field(description="Window by window, the oldest first.")
 
 
-class ReleasesDocument(_Strict):
+class ReleasesDocument(Strict):
     """App versions of receivers, the newest first."""
 
     timeframe: str | None = Field(description="Of the windows; null: there are none.")
@@ -56,7 +52,7 @@ class ReleasesDocument(_Strict):
     releases: list[ReleaseFigures]
 
 
-class SideFigures(_Strict):
+class SideFigures(Strict):
     delivery_ratio: float | None = Field(
         description="Standardised over the strata; null: there are none, or too few receivers."
     )
@@ -66,7 +62,7 @@ class SideFigures(_Strict):
     matched_share: float | None
 
 
-class ComparisonDocument(_Strict):
+class ComparisonDocument(Strict):
     """A candidate beside a baseline, in the windows, channels and platforms that both are in."""
 
     baseline: str
@@ -91,7 +87,7 @@ class ComparisonDocument(_Strict):
     what: str = Field(description="The same for a person.")
 
 
-class _Query(_Strict):
+class _Query(Strict):
     membership: MembershipPolicy | None = Field(
         None, description="Windows of this policy; default: the one that is configured."
     )
