@@ -27,8 +27,8 @@ from devtelemetry.publish.publisher import (
 )
 from devtelemetry.publish.remote_write import RemoteWrite, Stamped
 from devtelemetry.runtime import metrics
-from devtelemetry.store.database import Database, try_lock
-from devtelemetry.store.locks import Lock
+from devtelemetry.store.database import Database
+from devtelemetry.store.locks import Lock, try_lock
 from support.receiver import TAKEN, Answer, Point, Receiver, receiving
 from support.store import LATER, START, compute_window, store_hours
 

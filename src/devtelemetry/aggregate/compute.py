@@ -24,8 +24,8 @@ from devtelemetry.model.errors import ConfigurationError, DatabaseAway, Unavaila
 from devtelemetry.results.rows import Computed
 from devtelemetry.results.store import store
 from devtelemetry.runtime import metrics
-from devtelemetry.store.database import Connection, Database, try_lock
-from devtelemetry.store.locks import Lock
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.repair import repair, repaired_snapshot
 from devtelemetry.store.sql import queries
 from devtelemetry.words import utc

@@ -30,8 +30,8 @@ from devtelemetry.publish.remote_write import (
     labels_of,
 )
 from devtelemetry.runtime import metrics
-from devtelemetry.store.database import Connection, Database, try_lock
-from devtelemetry.store.locks import Lock
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.sql import queries
 
 SLICE_WINDOWS = 200  # names of windows read at a time; their figures are read one by one

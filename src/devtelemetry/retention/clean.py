@@ -15,9 +15,9 @@ from devtelemetry.retention.forget import finish_forgetting
 from devtelemetry.retention.names import drop_names
 from devtelemetry.retention.reports import drop_outdated, drop_surplus
 from devtelemetry.runtime import metrics
-from devtelemetry.store.database import Connection, Database, try_lock
+from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.distribution import is_distributed
-from devtelemetry.store.locks import Lock
+from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.partitions import (
     day_name,
     day_of,

@@ -17,8 +17,8 @@ from typing import Any
 
 from devtelemetry.model import HOUR_MS
 from devtelemetry.model.errors import Busy
-from devtelemetry.store.database import Connection, Database, try_lock
-from devtelemetry.store.locks import Lock
+from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
 from devtelemetry.store.repair import holding_ingest_out, raise_epoch, rewriting
 from devtelemetry.store.sql import queries

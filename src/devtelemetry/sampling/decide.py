@@ -14,8 +14,8 @@ from devtelemetry.figures.derive import Totals, totals_of
 from devtelemetry.figures.read import Selection, read_windows, start_of_latest
 from devtelemetry.model import HOUR_MS, MembershipPolicy, WindowReliability, from_unix_ms, unix_ms
 from devtelemetry.model.sampling import Change, Sampling
-from devtelemetry.store.database import Database, try_lock
-from devtelemetry.store.locks import Lock
+from devtelemetry.store.database import Database
+from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.sampling import OF_ALL, add_rules, read_sampling
 from devtelemetry.v1.sampling import MOST_ONE_IN
 from devtelemetry.words import utc

@@ -10,7 +10,6 @@ import asyncpg
 from devtelemetry.model.errors import (
     ConfigurationError,
     DatabaseAway,
-    DatabaseError,
     DatabaseReadOnly,
     DevTelemetryError,
     Unavailable,
@@ -26,10 +25,9 @@ from devtelemetry.store.driver import (
 )
 from devtelemetry.store.fitness import check_database, check_sessions
 from devtelemetry.store.keyring import Keyring
-from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.migrate import migrate
 
-__all__ = ["Connection", "Database", "Row", "try_lock"]
+__all__ = ["Connection", "Database", "Row"]
 
 CONNECTIONS = 8  # ingest uses one, each running job one or two, the rest answers readers
 READERS = 4  # how many of them may read figures at a time
@@ -143,26 +141,6 @@ async def _connected(url: str) -> AsyncIterator[Connection]:
     finally:
         with contextlib.suppress(*DRIVER_ERRORS):
             await driver.close()
-
-
-@contextlib.asynccontextmanager
-async def try_lock(
-    connection: Connection, lock: Lock, *, shared: bool = False
-) -> AsyncIterator[bool]:
-    """Tries a session's advisory lock for the block; yields whether it was to be had."""
-    suffix = "_shared" if shared else ""
-    held = await connection.fetchval(
-        f"select pg_try_advisory_lock{suffix}($1, $2)", NAMESPACE, int(lock)
-    )
-    try:
-        yield held
-    finally:
-        if held:
-            # A lost connection has released it already.
-            with contextlib.suppress(DatabaseAway, DatabaseError):
-                await connection.execute(
-                    f"select pg_advisory_unlock{suffix}($1, $2)", NAMESPACE, int(lock)
-                )
 
 
 def _cannot_connect(error: BaseException) -> DevTelemetryError:

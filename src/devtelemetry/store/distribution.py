@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.connection import Connection
-from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.sql import queries
 
 SHARDED = (
@@ -102,21 +102,18 @@ async def _alone(connection: Connection) -> AsyncIterator[None]:
 
     Ingest would wait for each table, and statements that were planned before would not find it.
     """
-    held = await connection.fetchval("select pg_try_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
-    for _ in range(_ATTEMPTS):
-        others = await connection.fetchval(_QUERIES["others"])
-        if held and not others:
-            break
-        await asyncio.sleep(0.2)  # those of this command, which are closed, are there for a moment
-    else:
-        raise ConfigurationError(
-            f"{others} sessions of Dev-Telemetry are open on this database: stop its servers and "
-            "commands first"
-        )
-    try:
+    async with try_lock(connection, Lock.MIGRATE) as is_ours:
+        for _ in range(_ATTEMPTS):
+            others = await connection.fetchval(_QUERIES["others"])
+            if is_ours and not others:
+                break
+            await asyncio.sleep(0.2)  # this command's own, which are closed, are there for a moment
+        else:
+            raise ConfigurationError(
+                f"{others} sessions of Dev-Telemetry are open on this database: stop its servers "
+                "and commands first"
+            )
         yield
-    finally:
-        await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
 
 
 async def check_coordinator(connection: Connection) -> None:

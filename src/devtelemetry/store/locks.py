@@ -3,10 +3,13 @@
 Each is a pair of 32-bit integers; the first says "Dev-Telemetry" to other users of the database.
 """
 
+import contextlib
+from collections.abc import AsyncIterator
 from enum import IntEnum
 
 import structlog
 
+from devtelemetry.model.errors import DatabaseAway, DatabaseError
 from devtelemetry.runtime import metrics
 from devtelemetry.store.connection import Connection
 from devtelemetry.store.sql import queries
@@ -30,6 +33,26 @@ class Lock(IntEnum):
     PUBLISH = 9  # one server sends windows to the store of time series
     RULES = 10  # shared by all who compute by the same rules; exclusive for who sets them
     SAMPLING = 11  # one server makes rules of sampling
+
+
+@contextlib.asynccontextmanager
+async def try_lock(
+    connection: Connection, lock: Lock, *, shared: bool = False
+) -> AsyncIterator[bool]:
+    """Tries a session's advisory lock for the block; yields whether it was to be had."""
+    suffix = "_shared" if shared else ""
+    held = await connection.fetchval(
+        f"select pg_try_advisory_lock{suffix}($1, $2)", NAMESPACE, int(lock)
+    )
+    try:
+        yield held
+    finally:
+        if held:
+            # A lost connection has released it already.
+            with contextlib.suppress(DatabaseAway, DatabaseError):
+                await connection.execute(
+                    f"select pg_advisory_unlock{suffix}($1, $2)", NAMESPACE, int(lock)
+                )
 
 
 async def watch_locks(connection: Connection) -> None:
