@@ -153,6 +153,7 @@ class _Counted(NamedTuple):
 
     told   texts of reliability.sql: the kind that a receipt counts for
     named  parameters of reliability.sql
+    unmeasured  those of is_measured.sql
     pulled_for_pairs  a block in which it can run
     """
 

@@ -1,6 +1,5 @@
 """From the stored figures to what a page rests on. Samples are read to drill down, never else."""
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,6 +41,7 @@ from devtelemetry.model import (
     Timeframe,
     Window,
     WindowReliability,
+    longest_up_to,
 )
 from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
 from devtelemetry.problems.problem import Problems
@@ -129,7 +129,6 @@ class Reader:
         self._timeframes = timeframes
         self._rules = rules
         self._now = now
-        self._drilling = asyncio.Semaphore(1)
         self._problems = problems or LatestProblems(database, timeframes)
         self._shared = Shared().get
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
@@ -256,9 +255,8 @@ class Reader:
 
     async def _days(self, membership: MembershipPolicy) -> Days | None:
         """By the longest windows of up to an hour: the end of a day need not be midnight."""
-        short = [one for one in self._timeframes if one.length <= HOUR]
-        timeframe = short[-1] if short else self._timeframes[0]
-        if DAY % timeframe.length:
+        timeframe = longest_up_to(self._timeframes, HOUR)
+        if timeframe is None or DAY % timeframe.length:
             return None
         end = await latest_end(self._database, timeframe.name, membership)
         if end is None:
@@ -324,17 +322,14 @@ class Reader:
 
     async def _drill_down(self, reading: WindowReading) -> WindowReading:
         """Which messages of a channel are missing. It and `_versions` are all of the dashboard that
-        reads samples: one look at a time, since each may take seconds."""
+        reads samples, for seconds: such pages wait for each other (pages.py)."""
         asked = reading.asked
         if asked.channel is None or reading.window is None:
             return reading
         rules = replace(self._rules, membership=asked.membership)
         look = MissingRequest(asked.channel, asked.timeframe, asked.start)
         try:
-            async with (
-                self._drilling,
-                drill_down(self._database, rules, look, now=self._now) as found,
-            ):
+            async with drill_down(self._database, rules, look, now=self._now) as found:
                 return replace(reading, missing=await page(found, limit=MOST_MISSING))
         except (DrillDownError, UnknownName, Unavailable) as error:
             return replace(reading, missing_problem=str(error))
@@ -344,16 +339,15 @@ class Reader:
         if not asked.versions or reading.window is None:
             return reading
         try:
-            async with self._drilling:
-                table = await cross_table(
-                    self._database,
-                    replace(self._rules, membership=asked.membership),
-                    asked.timeframe,
-                    (Dimension.AUTHOR_APP_VERSION, Dimension.APP_VERSION),
-                    start=asked.start,
-                    channel_id=asked.channel,
-                    now=self._now,
-                )
+            table = await cross_table(
+                self._database,
+                replace(self._rules, membership=asked.membership),
+                asked.timeframe,
+                (Dimension.AUTHOR_APP_VERSION, Dimension.APP_VERSION),
+                start=asked.start,
+                channel_id=asked.channel,
+                now=self._now,
+            )
         except (ConfigurationError, UnknownName, Unavailable) as error:
             return replace(reading, versions_problem=str(error))
         return replace(reading, versions=table)

@@ -113,9 +113,9 @@ async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int
     unnamed = await connection.fetch(_QUERIES["unnamed"], envelope_ids=envelope_ids)
     if not unnamed:
         return []
-    messages: defaultdict[int, list[MessageKey]] = defaultdict(list)
-    for row in await connection.fetch(_QUERIES["messages_in"], envelope_ids=envelope_ids):
-        messages[row["envelope_id"]].append((row["channel_id"], row["message_id"]))
+    messages = _by_envelope(
+        await connection.fetch(_QUERIES["messages_in"], envelope_ids=envelope_ids)
+    )
     forgotten = await _forgotten(connection, {row["receiver_id"] for row in unnamed})
     receipts: _Receipts = defaultdict(dict)
     for row in unnamed:
@@ -184,9 +184,7 @@ async def _told(writing: Writing) -> list[_Told]:
     rows = await connection.fetch(
         _QUERIES["envelopes_of"], **arrays(sorted(touched), "channel_ids", "message_ids")
     )
-    messages: defaultdict[int, list[MessageKey]] = defaultdict(list)
-    for row in rows:
-        messages[row["envelope_id"]].append((row["channel_id"], row["message_id"]))
+    messages = _by_envelope(rows)
     events = await connection.fetch(_QUERIES["events"], envelope_ids=sorted(messages))
     receivers = await _receivers(connection, events, messages)
     forgotten = await _forgotten(
@@ -206,6 +204,14 @@ async def _told(writing: Writing) -> list[_Told]:
         for one in _named(row, receivers[*key, row["installation_id"]])
         if one not in forgotten
     ]
+
+
+def _by_envelope(rows: Iterable[Row]) -> defaultdict[int, list[MessageKey]]:
+    """The messages that came in each."""
+    messages: defaultdict[int, list[MessageKey]] = defaultdict(list)
+    for row in rows:
+        messages[row["envelope_id"]].append((row["channel_id"], row["message_id"]))
+    return messages
 
 
 def _named(event: Row, receivers: Iterable[int]) -> Iterable[int]:

@@ -4,7 +4,7 @@ Source: docs/algorithm.md, "Terms".
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -70,6 +70,15 @@ class Window:
     @property
     def end_ms(self) -> int:
         return unix_ms(self.end)
+
+
+def longest_up_to(timeframes: Sequence[Timeframe], length: timedelta) -> Timeframe | None:
+    """The longest that is no longer than that, else the shortest; None: there is none.
+
+    timeframes  the shortest first
+    """
+    short = [one for one in timeframes if one.length <= length]
+    return short[-1] if short else next(iter(timeframes), None)
 
 
 def parse_timeframe(name: str, allowed_lateness: timedelta | None = None) -> Timeframe:

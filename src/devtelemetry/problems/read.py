@@ -21,6 +21,7 @@ from devtelemetry.model import (
     Spread,
     Spreads,
     Timeframe,
+    longest_up_to,
 )
 from devtelemetry.problems.explain import CLASSES, EVERYTHING, REPORTS, Kind, Unit, find_causes
 from devtelemetry.problems.judge import MIN_BASE_DAYS, lengths
@@ -42,8 +43,7 @@ _QUERIES = queries(__package__, "read.sql", **SQL)
 def looked_at(timeframes: Sequence[Timeframe]) -> Timeframe | None:
     """The longest windows of up to an hour that tile a day, else the shortest; None: none does."""
     tiling = [one for one in timeframes if DAY % one.length == timedelta(0)]
-    short = [one for one in tiling if one.length <= HOUR]
-    return short[-1] if short else next(iter(tiling), None)
+    return longest_up_to(tiling, HOUR)
 
 
 async def read_problems(

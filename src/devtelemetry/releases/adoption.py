@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devtelemetry.figures.document import iso
-from devtelemetry.model import DAY, DAY_MS, MembershipPolicy, Timeframe
+from devtelemetry.model import DAY, DAY_MS, MembershipPolicy, Timeframe, longest_up_to
 from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
@@ -60,9 +60,8 @@ class Releases:
 
 
 def windows_of_releases(timeframes: Sequence[Timeframe]) -> Timeframe | None:
-    """The longest up to a day, else the shortest: enough receivers, and a date."""
-    short = [one for one in timeframes if one.length <= DAY]
-    return short[-1] if short else next(iter(timeframes), None)
+    """Of up to a day: enough receivers, and a date."""
+    return longest_up_to(timeframes, DAY)
 
 
 async def read_releases(

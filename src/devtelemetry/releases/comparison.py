@@ -165,21 +165,25 @@ def comparison_as_json(found: Comparison) -> dict[str, Any]:
         "difference_interval": of.difference and [of.difference.lower, of.difference.upper],
         "confidence": CONFIDENCE,
         "strata": of.strata,
-        "of_baseline": _side_as_json(of.ratio_a, of.receivers_a, of.pairs_a, found.all_pairs_a),
-        "of_candidate": _side_as_json(of.ratio_b, of.receivers_b, of.pairs_b, found.all_pairs_b),
+        "of_baseline": _side_as_json(
+            of.ratio_a, of.receivers_a, of.pairs_a, found.all_pairs_a, found.matched_a
+        ),
+        "of_candidate": _side_as_json(
+            of.ratio_b, of.receivers_b, of.pairs_b, found.all_pairs_b, found.matched_b
+        ),
         "what": " ".join(sentences(found)),
     }
 
 
 def _side_as_json(
-    ratio: float | None, receivers: int, matched: int, pairs: int
+    ratio: float | None, receivers: int, matched: int, pairs: int, matched_share: float | None
 ) -> dict[str, int | float | None]:
     return {
         "delivery_ratio": ratio,
         "receivers": receivers,
         "deliveries": pairs,
         "matched_deliveries": matched,
-        "matched_share": matched / pairs if pairs else None,
+        "matched_share": matched_share,
     }
 
 

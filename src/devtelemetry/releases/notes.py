@@ -11,7 +11,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.sql import is_text, queries
 
 LONGEST_TEXT = 500  # characters
-LONGEST_VERSION = 256  # as of a version that a client says
+LONGEST_VERSION = 256  # characters; what a client says is shorter (ingest/check.py)
 MOST_NOTES = 10_000  # of a deployment
 MOST_SHOWN = 100  # at once, if not asked for otherwise
 
@@ -36,7 +36,7 @@ async def add_note(
     _check("text", text, LONGEST_TEXT)
     _check("version", version, LONGEST_VERSION)
     if not text:
-        raise ConfigurationError("text: it is empty; allowed: 1 to 500 characters")
+        raise ConfigurationError(f"text: it is empty; allowed: 1 to {LONGEST_TEXT} characters")
     async with database.acquire() as connection:
         note_id = await connection.fetchval(
             _QUERIES["add"], at=at, version=version, text=text, now=now, most=MOST_NOTES

@@ -12,7 +12,7 @@ from datetime import date, timedelta
 
 from devtelemetry.model import DAY_MS
 from devtelemetry.model.errors import DatabaseAway, DatabaseError
-from devtelemetry.store.database import Connection
+from devtelemetry.store.database import Connection, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import queries
 
@@ -25,6 +25,7 @@ _ATTEMPTS = 5
 
 _QUERIES = queries(__package__, "partitions.sql")
 _EPOCH = date(1970, 1, 1)
+_KEY = "_pkey"
 
 
 def day_of(unix_ms: int) -> int:
@@ -42,13 +43,7 @@ def day_start_ms(day: int) -> int:
 
 async def existing_days(connection: Connection) -> set[int]:
     """The days that have a partition."""
-    days = set()
-    for row in await connection.fetch(_QUERIES["partitions_of_receipt"]):
-        match = re.fullmatch(r"receipt_(\d{4})(\d\d)(\d\d)", row["name"])
-        if match:
-            year, month, day = map(int, match.groups())
-            days.add((date(year, month, day) - _EPOCH).days)
-    return days
+    return _days_named(await connection.fetch(_QUERIES["partitions_of_receipt"]))
 
 
 async def make_days(connection: Connection, days: Iterable[int]) -> None:
@@ -95,8 +90,7 @@ async def drop_day(connection: Connection, day: int) -> None:
 
 async def packed_days(connection: Connection) -> set[int]:
     """The days that `pack_day` was here for."""
-    keys = {row["name"] for row in await connection.fetch(_QUERIES["packed_keys"])}
-    return {day for day in await existing_days(connection) if _key(day) in keys}
+    return _days_named(await connection.fetch(_QUERIES["packed_keys"]), _KEY)
 
 
 async def pack_day(connection: Connection, day: int, *, lock_timeout: str) -> None:
@@ -122,8 +116,15 @@ async def pack_day(connection: Connection, day: int, *, lock_timeout: str) -> No
 
 def _key(day: int) -> str:
     """The name of the index of a day's key, as PostgreSQL gives it."""
-    return f"{_partition(day)}_pkey"
+    return f"{_partition(day)}{_KEY}"
 
 
 def _partition(day: int) -> str:
     return f"receipt_{_EPOCH + timedelta(days=day):%Y%m%d}"
+
+
+def _days_named(rows: Iterable[Row], ending: str = "") -> set[int]:
+    """The days whose partition `name` is, or what belongs to it and so ends."""
+    name = re.compile(rf"receipt_(\d{{4}})(\d\d)(\d\d){ending}")
+    matches = filter(None, (name.fullmatch(row["name"]) for row in rows))
+    return {(date(*map(int, match.groups())) - _EPOCH).days for match in matches}
