@@ -37,3 +37,25 @@ async def test_what_was_the_primary_takes_nothing_until_it_is_one_again(tmp_path
         until(lambda: push(server, 1, now_ms() - MINUTE_MS) is grpc.StatusCode.OK)
         until(lambda: ready(server)[0] == 200)
         assert "Traceback" not in server.log_path.read_text()
+
+
+async def test_a_server_that_a_newer_one_overtook_takes_nothing_and_its_jobs_rest(
+    tmp_path: Path,
+) -> None:
+    """As in a rolling upgrade: the new server migrates while the old one still runs."""
+    with (
+        system_postgres() as url,
+        ServerProcess(tmp_path / "data", f"--database={url}", "--job-interval=1s") as server,
+    ):
+        assert push(server, 0, now_ms() - MINUTE_MS) is grpc.StatusCode.OK
+        admin = await asyncpg.connect(url)
+        # Whatever the newer version makes of the samples, the old one must not add to it.
+        await admin.execute("update alembic_version set version_num = '9999'")
+        assert push(server, 1, now_ms() - MINUTE_MS) is grpc.StatusCode.UNAVAILABLE
+        status, text = ready(server)
+        assert status == 503
+        assert "schema 9999" in text
+        assert await admin.fetchval("select count(*) from receipt") == 1
+        until(lambda: "schema 9999" in server.log_path.read_text())
+        assert "Traceback" not in server.log_path.read_text()
+        await admin.close()

@@ -14,6 +14,7 @@ from conftest import database_of
 from devtelemetry.model import DAY_MS, HOUR_MS
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.database import Connection, Database
+from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.migrate import HEAD
 from devtelemetry.store.partitions import day_name, day_of, day_start_ms, drop_day, make_days
 from devtelemetry.store.repair import repair
@@ -88,18 +89,47 @@ async def test_a_database_of_an_earlier_version_becomes_the_same_and_keeps_what_
     empty_url: str, database_url: str, versions: int
 ) -> None:
     connection = await asyncpg.connect(empty_url)
-    for script in SCRIPTS[:versions]:
-        await connection.execute(script.read_text("utf-8"))
-    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
-    await connection.execute(
-        "insert into alembic_version values ($1)", SCRIPTS[versions - 1].name[: len(HEAD)]
-    )
+    await _migrate_by_hand(connection, versions)
     await connection.execute("insert into channel values (1, 'kept')")
     async with Database(empty_url):
         pass
     assert await described(empty_url) == await described(database_url)
     assert await connection.fetchval("select external_id from channel") == "kept"
     await connection.close()
+
+
+async def _migrate_by_hand(connection: Any, versions: int) -> None:
+    """With the first `versions` scripts."""
+    for script in SCRIPTS[:versions]:
+        await connection.execute(script.read_text("utf-8"))
+    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+    await connection.execute(
+        "insert into alembic_version values ($1)", SCRIPTS[versions - 1].name[: len(HEAD)]
+    )
+
+
+async def test_a_migration_waits_for_what_is_being_written(empty_url: str) -> None:
+    """An old server may still be at work. What it begins later it finds out of date."""
+    writer, watcher = await asyncpg.connect(empty_url), await asyncpg.connect(empty_url)
+    await _migrate_by_hand(writer, len(SCRIPTS) - 1)
+    before = await watcher.fetchval("select version_num from alembic_version")
+
+    async def start() -> None:
+        async with Database(empty_url):
+            pass
+
+    async with writer.transaction():
+        await writer.execute("select pg_advisory_xact_lock_shared($1, $2)", NAMESPACE, Lock.INGEST)
+        starting = asyncio.create_task(start())
+        while not await watcher.fetchval("select count(*) from pg_locks where not granted"):
+            assert not starting.done()
+            await asyncio.sleep(0.01)
+        assert await watcher.fetchval("select version_num from alembic_version") == before
+    await starting
+    assert await watcher.fetchval("select version_num from alembic_version") == HEAD
+    assert not await watcher.fetchval("select count(*) from pg_locks where locktype = 'advisory'")
+    await writer.close()
+    await watcher.close()
 
 
 async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) -> None:

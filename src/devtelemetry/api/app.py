@@ -48,7 +48,14 @@ from devtelemetry.figures.read import (
 )
 from devtelemetry.figures.series import ALL_SERIES, points_of
 from devtelemetry.model import OBJECTIVE, Dimension, MembershipPolicy, WindowReliability
-from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, UnknownName
+from devtelemetry.model.errors import (
+    Busy,
+    DatabaseAway,
+    Overtaken,
+    Unavailable,
+    UnknownName,
+    for_operator,
+)
 from devtelemetry.problems.read import LatestProblems
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import KnownHosts
@@ -56,7 +63,7 @@ from devtelemetry.runtime.metrics import exposed_registry
 from devtelemetry.runtime.rates import AddressRate, retry_after
 from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
-from devtelemetry.store.migrate import HEAD
+from devtelemetry.store.migrate import check_schema
 from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
@@ -312,15 +319,13 @@ def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | No
 async def _not_ready(database: Database) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS), database.acquire() as connection:
-            revision = await connection.fetchval(_QUERIES["revision"])
-            if revision == HEAD:
-                # What can be read cannot always be written: a standby, a full disk.
-                await connection.execute(_QUERIES["write"])
+            await check_schema(connection)
+            # What can be read cannot always be written: a standby, a full disk.
+            await connection.execute(_QUERIES["write"])
+    except Overtaken as error:
+        return error.detail
     except Exception as error:  # whatever it is, the server is not ready
-        why = error.detail if isinstance(error, DatabaseAway) else str(error)
-        return f"the database cannot be used: {why or type(error).__name__}"
-    if revision != HEAD:
-        return f"the database has schema {revision}, this version needs {HEAD}"
+        return f"the database cannot be used: {for_operator(error)}"
     return None
 
 

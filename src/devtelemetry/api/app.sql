@@ -1,8 +1,5 @@
 -- Whether the server is ready.
 
--- name: revision
-select version_num from alembic_version
-
 -- name: write
 -- Changes nothing, and is written to the disk all the same.
 update clock_seen set seen_at = seen_at

@@ -25,6 +25,7 @@ from devtelemetry.model import HOUR_MS
 from devtelemetry.store.database import Connection
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.locks import NAMESPACE, Lock
+from devtelemetry.store.migrate import check_revision
 from devtelemetry.store.partitions import day_of, make_days
 from devtelemetry.store.sql import arrays, queries
 
@@ -137,10 +138,12 @@ class RowWriter:
     async def _enter(self, connection: Connection) -> bool:
         """Whether what memory knows still holds, from here to the end of the transaction."""
         await connection.execute(_QUERIES["enter"], namespace=NAMESPACE, lock=Lock.INGEST)
-        epoch: int = await connection.fetchval(_QUERIES["epoch"])
-        if epoch == self._known.epoch:
+        now = await connection.fetchrow(_QUERIES["epoch"])
+        assert now is not None, "a deployment has one row"
+        check_revision(now["revision"])
+        if now["ingest_epoch"] == self._known.epoch:
             return True
-        self._known = Known(self.keyring.memory, epoch)
+        self._known = Known(self.keyring.memory, now["ingest_epoch"])
         return False
 
     async def _without_forgotten(self, connection: Connection, batch: Batch) -> Batch:

@@ -3,9 +3,9 @@
 select pg_advisory_xact_lock_shared($namespace, $lock)
 
 -- name: epoch
--- Whether one of them has been at work since. A statement of its own: one that had waited for the lock would still see
--- the rows as they were before it waited.
-select ingest_epoch from deployment
+-- Whether one of them has been at work since, or another version migrated the schema. A statement of its own: one that had
+-- waited for the lock would still see the rows as they were before it waited.
+select ingest_epoch, (select version_num from alembic_version) as revision from deployment
 
 -- name: forgotten_receivers
 -- Of these receivers, those whose installation opted out and those that are being forgotten.

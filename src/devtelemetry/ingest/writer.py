@@ -19,7 +19,7 @@ from devtelemetry.ingest.caps import Bytes, Caps, TurnedAway, named_by, turned_a
 from devtelemetry.ingest.rows import RowWriter, SettleRule, Stored
 from devtelemetry.ingest.sampled import add_wanted
 from devtelemetry.ingest.submission import Submission
-from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable
+from devtelemetry.model.errors import Busy, DatabaseAway, Unavailable, for_operator
 from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import Keyring
@@ -223,7 +223,7 @@ class GroupCommit:
                     stored = await self._rows.write(connection, batch, now_ms=now_ms)
             except (DatabaseAway, TimeoutError) as error:
                 # The commit may have succeeded; writing once more is harmless.
-                why = error.detail if isinstance(error, DatabaseAway) else "it took too long"
+                why = for_operator(error) if isinstance(error, DatabaseAway) else "it took too long"
                 self._trouble = f"samples cannot be written: {why}", time.monotonic()
                 if self._closing or time.monotonic() + delay > give_up:
                     raise Unavailable("the database cannot be reached; send again later") from error

@@ -7,7 +7,8 @@ DevTelemetryError
 ├── Unavailable          retry later: the database cannot be reached, or the server stops
 │   ├── DatabaseAway     it is the database
 │   │   └── DatabaseReadOnly  it takes no writes, as after a failover
-│   └── ClockInDoubt     it is the server's clock, which no other one agrees with
+│   ├── ClockInDoubt     it is the server's clock, which no other one agrees with
+│   └── Overtaken        a newer version of this program changed the database's schema
 ├── DatabaseError        us: a statement failed that will fail again
 ├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be had
 └── transfer.TransferError, …   errors of one module, declared there
@@ -86,6 +87,22 @@ class ClockInDoubt(Unavailable):
     def __init__(self, detail: str) -> None:
         super().__init__("the server does not know the time; send again later")
         self.detail = detail
+
+
+class Overtaken(Unavailable):
+    """A newer version of this program changed the schema: another server must be asked.
+
+    detail  which schema there is and which is known, for the operator; clients are not told
+    """
+
+    def __init__(self, revision: str | None, known: str) -> None:
+        super().__init__("this server waits to be replaced by a newer one; send again")
+        self.detail = f"the database has schema {revision}, this version needs {known}"
+
+
+def for_operator(error: BaseException) -> str:
+    """What is wrong, in one line, with what clients are not told."""
+    return getattr(error, "detail", "") or str(error) or type(error).__name__
 
 
 class DatabaseError(DevTelemetryError):

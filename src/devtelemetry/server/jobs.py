@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 
@@ -16,7 +17,12 @@ from devtelemetry.aggregate.compute import compute_due
 from devtelemetry.aggregate.in_force import RulesInForce
 from devtelemetry.findings.look import look
 from devtelemetry.model import WindowReliability
-from devtelemetry.model.errors import ClockInDoubt, ConfigurationError, DatabaseAway, Unavailable
+from devtelemetry.model.errors import (
+    ClockInDoubt,
+    ConfigurationError,
+    Unavailable,
+    for_operator,
+)
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
 from devtelemetry.runtime import metrics
@@ -31,6 +37,7 @@ from devtelemetry.server.wiring import (
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.locks import watch_locks
+from devtelemetry.store.migrate import check_schema
 
 CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the rest are second tries
 LOCKS_INTERVAL = timedelta(seconds=15)
@@ -76,6 +83,11 @@ async def running_jobs(
     async def make_days() -> None:
         await make_days_ahead(database, limits, now=now)
 
+    async def unless_overtaken(job: Callable[[], Awaitable[object]]) -> None:
+        async with database.acquire() as connection:
+            await check_schema(connection)
+        await job()
+
     jobs: list[tuple[str, Callable[[], Awaitable[object]], timedelta]] = [
         ("make_days", make_days, CLEAN_INTERVAL),
         ("aggregate", aggregate, settings.job_interval),
@@ -90,7 +102,12 @@ async def running_jobs(
             publisher = Publisher(database, store, published_series(settings), now=now)
             interval = min(PUBLISH_INTERVAL, settings.job_interval)
             jobs.append(("publish", publisher.run, interval))
-        tasks = [asyncio.create_task(_run_often(*job), name=f"job-{job[0]}") for job in jobs]
+        tasks = [
+            asyncio.create_task(
+                _run_often(name, partial(unless_overtaken, job), interval), name=f"job-{name}"
+            )
+            for name, job, interval in jobs
+        ]
         try:
             yield
         finally:
@@ -119,8 +136,7 @@ async def _run_once(name: str, job: Callable[[], Awaitable[object]]) -> None:
         _log.debug("no job by a clock that is in doubt", job=name)  # which is said elsewhere
     except (Unavailable, ConfigurationError) as error:
         metrics.JOB_FAILURES.labels(name).inc()
-        why = error.detail if isinstance(error, DatabaseAway) else str(error)
-        _log.warning("job failed, it runs again", job=name, error=why)
+        _log.warning("job failed, it runs again", job=name, error=for_operator(error))
     except Exception:
         metrics.JOB_FAILURES.labels(name).inc()
         _log.exception("job failed, it runs again", job=name)

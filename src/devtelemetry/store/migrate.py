@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError, Overtaken
 from devtelemetry.store.connection import Connection
 from devtelemetry.store.distribution import check_coordinator, is_distributed, spread
 from devtelemetry.store.locks import NAMESPACE, Lock
@@ -44,10 +44,18 @@ async def migrate(connection: Connection, url: str) -> None:
                     "install the version that made it, or a later one"
                 )
             await check_coordinator(connection)
-            await asyncio.to_thread(_upgrade, url)
-            if await is_distributed(connection):
-                async for line in spread(connection):
-                    _log.info("distributed", table=line)
+            # What servers of the version before write now was begun before, and what they begin
+            # later they find out of date: `check_revision`.
+            await connection.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
+            try:
+                await asyncio.to_thread(_upgrade, url)
+                if await is_distributed(connection):
+                    async for line in spread(connection):
+                        _log.info("distributed", table=line)
+            finally:
+                await connection.execute(
+                    "select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.INGEST
+                )
     finally:
         await connection.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.MIGRATE)
 
@@ -64,6 +72,17 @@ def execute_beside(migration: str) -> None:
     ).read_text(encoding="utf-8")
     driver: Any = op.get_bind().connection.driver_connection
     await_only(driver.execute(sql))
+
+
+async def check_schema(connection: Connection) -> None:
+    """Raises Overtaken if another version migrated the database since this one was started."""
+    check_revision(await connection.fetchval("select version_num from alembic_version"))
+
+
+def check_revision(revision: str | None) -> None:
+    """Of the schema that there is. Raises Overtaken if it is not the one that is known."""
+    if revision != HEAD:
+        raise Overtaken(revision, HEAD)
 
 
 async def _revision(connection: Connection) -> str | None:
