@@ -1,33 +1,33 @@
 """Lines a second that `import` stores, and the memory it takes, however long the file is.
 
-The real command, a process of its own, reads lines from a pipe while they are made. Every line is a
-new sample.
+The real command, processes of its own, reads a file that was made before, into an empty database.
+Every line is a new sample.
 """
 
 import argparse
 import asyncio
-import contextlib
+import resource
 import subprocess
 import sys
 import time
-from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import asyncpg
 
-from bench.machine import Memory, conditions, cpu_seconds, memory
+from bench.machine import conditions, cpu_seconds, family, memory
 from bench.postgres import server_version
 from bench.report import Result, Table
 from bench.workload import RECEIVERS, Workload
+from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00Z
 LINES_A_DAY = 1_000_000  # of event time: ten million lines fill ten partitions
 
-_LOOK_SECONDS = 0.05  # between two looks at the memory of a process that ends by itself
+_LOOK_SECONDS = 0.2  # between two looks at the memory of the processes
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -37,144 +37,146 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[300_000, 1_000_000],
         metavar="N",
-        help="of one file; memory is read after each of them",
+        help="of a file each, into a database each",
     )
     parser.add_argument(
         "--receivers", type=int, default=5, help=f"of a message, up to {RECEIVERS} in all"
     )
+    parser.add_argument(
+        "--workers", type=int, nargs="+", default=[2], metavar="N", help="processes that store"
+    )
+    parser.add_argument("--rounds", type=int, default=1, help="of all; each is shown")
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """The importing process when it had taken so many lines."""
+class Imported:
+    """One file. CPU in seconds, memory in MiB: of all processes of the command at once."""
 
+    workers: int
     lines: int
-    seconds: float  # since its start
-    cpu_seconds: float
-    memory_mib: Memory
+    seconds: float
+    import_cpu: float
+    postgres_cpu: float
+    peak_mib: float
+    database_bytes: int
 
 
 def run(options: argparse.Namespace) -> Result:
-    with (
-        TemporaryDirectory(prefix="devtelemetry-bench-") as directory,
-        # Running already: what is measured does not start PostgreSQL.
-        EmbeddedServer(Path(directory) / "data") as server,
-    ):
-        before = conditions(asyncio.run(server_version(server.url)))
-        marks = _import(Path(directory), options.receivers, sorted(set(options.lines)))
-        stored_bytes = asyncio.run(_database_bytes(server.url))
+    before: dict[str, str] = {}
+    found = []
+    with TemporaryDirectory(prefix="devtelemetry-bench-") as name:
+        for lines in sorted(set(options.lines)):
+            file = Path(name) / "lines.ndjson"
+            with file.open("wb") as written:
+                written.writelines(_lines(lines, options.receivers))
+            for _ in range(options.rounds):
+                for workers in options.workers:
+                    with TemporaryDirectory(prefix="devtelemetry-bench-") as data:
+                        one, version = _import(file, Path(data), lines, workers)
+                    before = before or conditions(version)
+                    found.append(one)
+                    _tell(one)
     return Result(
         "Import",
         before,
-        [_table(marks)],
+        [_table(found)],
         notes=(
-            f"one file of {marks[-1].lines:,} lines, {options.receivers} receivers a message",
-            f"the database has {stored_bytes / 2**30:.1f} GiB afterwards",
+            f"{options.receivers} receivers a message",
+            "import and PostgreSQL share the cores",
         ),
-        figures={"marks": [asdict(mark) for mark in marks], "database_bytes": stored_bytes},
+        figures={"files": [asdict(one) for one in found]},
     )
 
 
-def _import(directory: Path, receivers: int, counts: list[int]) -> list[Mark]:
-    messages = -(-counts[-1] // receivers)
-    workload = Workload(
+def _lines(lines: int, receivers: int) -> Iterator[bytes]:
+    return Workload(
         first_message=0,
-        messages=messages,
+        messages=lines // receivers,
         samples_per_request=1,
         start_ms=START_MS,
         messages_per_second=LINES_A_DAY / receivers / 86_400,
         receivers=receivers,
-    )
-    log = directory / "import.log"
-    with log.open("wb") as errors:
+    ).lines()
+
+
+def _import(file: Path, data: Path, lines: int, workers: int) -> tuple[Imported, str]:
+    """And the version of PostgreSQL, which is running already, with its tables made."""
+    with EmbeddedServer(data) as server:
+        version = asyncio.run(_prepare(server.url))
+        postmaster = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
+        postgres_before = cpu_seconds(family(postmaster))
+        ended_before = _ended_seconds()
         started = time.perf_counter()
         process = subprocess.Popen(
             [
-                sys.executable,
-                "-m",
-                "devtelemetry",
-                "import",
-                f"--data-dir={directory / 'data'}",
-                "-",
+                *(sys.executable, "-m", "devtelemetry", "import"),
+                *(f"--data-dir={data}", f"--workers={workers}", str(file)),
             ],
-            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            text=True,
         )
-    marks = []
+        peak = 0.0
+        try:
+            while process.poll() is None:
+                peak = max(peak, _resident(process.pid))
+                time.sleep(_LOOK_SECONDS)
+            seconds = time.perf_counter() - started
+            assert process.stdout is not None
+            said = process.stdout.read().strip()
+        finally:
+            process.kill()
+            process.wait()
+        assert said == f"imported {lines}, duplicates 0, rejected 0", said
+        imported = Imported(
+            workers,
+            lines,
+            seconds,
+            _ended_seconds() - ended_before,
+            cpu_seconds(family(postmaster)) - postgres_before,
+            peak,
+            asyncio.run(_database_bytes(server.url)),
+        )
+    return imported, version
+
+
+async def _prepare(url: str) -> str:
+    async with Database(url):
+        return await server_version(url)
+
+
+def _ended_seconds() -> float:
+    """CPU of our children that ended, and of theirs."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def _resident(pid: int) -> float:
     try:
-        for mark in _feed(process, workload, counts, started):
-            marks.append(mark)
-            _tell(mark)
-        assert process.stdout is not None
-        said = process.stdout.read().decode().strip()
-    finally:
-        process.kill()
-        process.wait()
-    expected = f"imported {workload.samples}, duplicates 0, rejected 0"
-    assert said == expected, f"{said}\n{log.read_text()}"
-    return marks
+        return memory(family(pid)).resident
+    except OSError:  # one of them has just ended
+        return 0.0
 
 
-def _feed(
-    process: "subprocess.Popen[bytes]", workload: Workload, counts: list[int], started: float
-) -> Iterator[Mark]:
-    """Writes all lines. Yields a mark after each of `counts`, the last one when the process ends.
-
-    A pipe holds little: what is written is read, but for a fraction of a batch.
-    """
-    assert process.stdin is not None
-    waiting = deque(counts[:-1])
-    written = 0
-    with contextlib.suppress(BrokenPipeError):  # its log says why it ended
-        for lines in workload.lines():
-            process.stdin.write(lines)
-            written += workload.receivers
-            if waiting and written >= waiting[0]:
-                waiting.popleft()
-                yield _mark(process.pid, written, started)
-        process.stdin.close()
-    last = _mark(process.pid, written, started)
-    resident = last.memory_mib.resident  # of the import, not of its leaving
-    while process.poll() is None:
-        time.sleep(_LOOK_SECONDS)
-        mark = _mark(process.pid, written, started)
-        if mark.memory_mib.peak > 0:  # else it has just ended, and has no memory any more
-            last = mark
-    yield replace(last, memory_mib=Memory(resident, last.memory_mib.peak))
-
-
-def _mark(pid: int, lines: int, started: float) -> Mark:
-    return Mark(lines, time.perf_counter() - started, cpu_seconds([pid]), memory([pid]))
-
-
-def _table(marks: list[Mark]) -> Table:
-    rows = []
-    before = Mark(0, 0.0, 0.0, Memory(0.0, 0.0))
-    for mark in marks:
-        lines = mark.lines - before.lines
-        rows.append(
-            (
-                f"{mark.lines:,}",
-                f"{mark.seconds:,.0f}",
-                f"{lines / (mark.seconds - before.seconds):,.0f}",
-                f"{(mark.cpu_seconds - before.cpu_seconds) / lines * 1e6:.1f}",
-                f"{mark.memory_mib.resident:.0f}",
-                f"{mark.memory_mib.peak:.0f}",
-            )
-        )
-        before = mark
+def _table(found: list[Imported]) -> Table:
     return Table(
-        "The importing process after so many lines of one file",
+        "One file each, into an empty database",
         (
-            "lines",
-            "seconds",
-            "lines/s since the row before",
-            "µs/line",
-            "resident MiB",
-            "peak MiB",
+            *("lines", "workers", "seconds", "lines/s"),
+            *("import µs/line", "PostgreSQL µs/line", "peak MiB", "database GiB"),
         ),
-        rows,
+        [
+            (
+                f"{one.lines:,}",
+                f"{one.workers}",
+                f"{one.seconds:,.1f}",
+                f"{one.lines / one.seconds:,.0f}",
+                f"{one.import_cpu / one.lines * 1e6:.1f}",
+                f"{one.postgres_cpu / one.lines * 1e6:.1f}",
+                f"{one.peak_mib:.0f}",
+                f"{one.database_bytes / 2**30:.1f}",
+            )
+            for one in found
+        ],
     )
 
 
@@ -187,9 +189,10 @@ async def _database_bytes(url: str) -> int:
     return size
 
 
-def _tell(mark: Mark) -> None:
+def _tell(one: Imported) -> None:
     print(
-        f"import: {mark.lines:,} lines in {mark.seconds:.0f} s, {mark.memory_mib.resident:.0f} MiB",
+        f"import: {one.lines:,} lines by {one.workers} in {one.seconds:.1f} s, "
+        f"{one.peak_mib:.0f} MiB",
         file=sys.stderr,
         flush=True,
     )

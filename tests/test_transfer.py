@@ -46,8 +46,10 @@ from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.transfer.exporting import export_samples
 from devtelemetry.transfer.fields import BadLine
 from devtelemetry.transfer.files import MAX_LINE_BYTES, InputFile, TransferError
-from devtelemetry.transfer.importing import BATCH_SAMPLES, Imported, import_samples
+from devtelemetry.transfer.importing import Imported, import_samples
 from devtelemetry.transfer.parse import PSEUDONYM_PREFIX, Line, parse_line
+from devtelemetry.transfer.plain import plain_line
+from devtelemetry.transfer.reading import BATCH_LINES
 from support.store import LATER, START, compute_window, empty
 from support.worlds import prefix_of
 
@@ -326,6 +328,66 @@ def test_whatever_the_line_is_it_is_a_sample_or_a_bad_line(text: bytes) -> None:
         assert parse_line(text, LIMITS) != Line()
 
 
+ODD_TEXTS = (
+    *("", "\0", "é", "\ud800", "x" * 513, "held", "HELD", "live", "grpc"),
+    *("YQ==", "YQ=", "YQ", "YR==", "Y Q==", "YQ==\n", "=YQ=", "a-_b"),
+)
+ODD_NUMBERS = (0, 1, -1, 2**31, 2**32 - 1, 2**32, 2**53, 2**53 + 1, 2**64, 10**30, START)
+ODD_VALUES = st.sampled_from(
+    [*ODD_TEXTS, *ODD_NUMBERS, None, True, 1.0, -0.0, float(START), [], {}, [1], {"a": 1}]
+)
+ODD_BYTES = st.sampled_from(
+    (
+        *(
+            b" ",
+            b"\x0c",
+            b"\0",
+            b"0",
+            b"-",
+            b".0",
+            b"e0",
+            b",",
+            b"\n",
+            b"//",
+            b"x",
+            b"{}",
+            b'"',
+            b"",
+        ),
+        *(b"\\u0000", b"\\ud800", b"\xff", b"\xed\xa0\x80", b"\xef\xbb\xbf"),
+        *(b'"sentAt":1,', b'"oneIn":8,'),
+    )
+)
+NUMBERED = FULL | {"sequence": 4, "oneIn": 8}
+
+
+@settings(max_examples=1_000)
+@given(
+    st.sets(st.sampled_from(list(NUMBERED)), max_size=5),
+    st.dictionaries(st.sampled_from([*NUMBERED, "mood"]), ODD_VALUES, max_size=2),
+    st.lists(st.tuples(st.integers(0, 600), st.integers(0, 3), ODD_BYTES), max_size=2),
+)
+def test_what_is_read_at_once_means_what_the_line_means(
+    left_out: set[str], odd: dict[str, Any], spoilt: list[tuple[int, int, bytes]]
+) -> None:
+    values = {name: value for name, value in NUMBERED.items() if name not in left_out} | odd
+    text = json.dumps(values, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    for at, gone, more in spoilt:
+        text = text[:at] + more + text[at + gone :]
+    read = plain_line(text, LIMITS)
+    if read is None:
+        return
+    sample, run, one_in = read
+    meant = parse_line(text, LIMITS)
+    assert meant == Line(sample, run, one_in=one_in)
+    assert [*map(type, sample)] == [*map(type, meant.sample or ())]
+
+
+def test_most_lines_are_read_at_once() -> None:
+    for values in (SAMPLE, FULL, NUMBERED, {name: FULL[name] for name in [*SAMPLE, "topics"]}):
+        assert plain_line(json.dumps(values).encode() + b"\r\n", LIMITS) is not None
+
+
 def test_age_is_judged_by_the_recorded_created_at_and_not_by_the_clock() -> None:
     limits = AgeLimits(retention_ms=DAY_MS, clock_skew_ms=HOUR_MS)
     created_at = START + 3 * DAY_MS
@@ -526,13 +588,13 @@ async def test_import_reads_no_more_than_a_batch_ahead_of_what_is_committed(
 
     def many() -> Iterator[bytes]:
         nonlocal read
-        for number in range(2 * BATCH_SAMPLES + 10):
+        for number in range(2 * BATCH_LINES + 10):
             read += 1
             yield line(messageId=f"m{number}")
 
     result = await run_import(database, many(), on_batch=lambda: read_at_commit.append(read))
-    assert result == Imported(imported=2 * BATCH_SAMPLES + 10)
-    assert read_at_commit == [BATCH_SAMPLES, 2 * BATCH_SAMPLES, 2 * BATCH_SAMPLES + 10]
+    assert result == Imported(imported=2 * BATCH_LINES + 10)
+    assert read_at_commit == [BATCH_LINES, 2 * BATCH_LINES, 2 * BATCH_LINES + 10]
 
 
 async def test_an_authors_mark_takes_the_author_out_of_what_is_expected(database: Database) -> None:
@@ -667,7 +729,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 async def test_what_comes_before_the_damage_of_a_file_is_imported(
     database: Database, tmp_path: Path
 ) -> None:
-    text = b"".join(line(messageId=f"m{n}") for n in range(BATCH_SAMPLES + 1_000))
+    text = b"".join(line(messageId=f"m{n}") for n in range(BATCH_LINES + 1_000))
     path = tmp_path / "cut.ndjson.gz"
     path.write_bytes(gzip.compress(text)[:-10])
     with (
@@ -676,7 +738,7 @@ async def test_what_comes_before_the_damage_of_a_file_is_imported(
     ):
         await run_import(database, opened.lines())
     read_lines = int(str(caught.value).partition("after line ")[2].partition(":")[0])
-    assert read_lines > BATCH_SAMPLES
+    assert read_lines > BATCH_LINES
     assert await count(database) == read_lines
 
 

@@ -121,9 +121,9 @@ class Batch:
 
     def add_samples(self, keyring: Keyring, samples: Iterable[Sample]) -> None:
         by_name = self.by_name
-        # What is said of who reports, alike in all samples of a request.
-        reporter: tuple[object, ...] | None = None
-        receiver_id = 0
+        # What is said of who reports, alike in all samples of a request; in a file said again by
+        # one line in so many.
+        reporters: dict[tuple[object, ...], int] = {}
         for sample in samples:
             # Unpacked at once: to ask for one field after the other costs a microsecond.
             (
@@ -131,10 +131,11 @@ class Batch:
                 envelope, received_at, _, _, platform, app_version, source, outcome, _, via, clock,
                 server,
             ) = sample  # fmt: skip
-            says = (public_key, installation, source, platform, app_version, server, created_at)
-            if says != reporter:
-                reporter = says
-                receiver_id = self._add_reporter(keyring, sample)
+            minute = created_at and created_at // MINUTE_MS
+            says = (public_key, installation, source, platform, app_version, server, minute)
+            receiver_id = reporters.get(says)
+            if receiver_id is None:
+                receiver_id = reporters[says] = self._add_reporter(keyring, sample)
             if not message_name:
                 self._add_unnamed(keyring, sample, receiver_id)
                 continue

@@ -13,6 +13,9 @@ new messages was still there, are no samples and are not in it.
     parse      what a line says, checked. Pure
     write      rows as lines. Pure
     files      a file of lines, packed or not
-    importing  lines into the database
+    plain      lines that say a sample and nothing odd, at once. Pure
+    reading    lines to what they say, batch by batch
+    importing  what they say into the database
+    processes  the same by several processes
     exporting  all samples out of it
 """

@@ -14,7 +14,7 @@ from devtelemetry.ingest.check import MAX_SEQUENCE, is_milliseconds, is_reason
 from devtelemetry.model import Outcome, ReportRun, SentAtClock, Source, Via
 from devtelemetry.v1.sampling import MOST_ONE_IN, is_rate
 
-_GREATEST_SIZE = 2**32 - 1  # the wire's uint32
+GREATEST_SIZE = 2**32 - 1  # the wire's uint32
 _Named = TypeVar("_Named", bound=IntEnum)
 _SHOWN = 60  # characters of a bad value in an error
 
@@ -71,8 +71,8 @@ def _left_at(value: object) -> int:
 
 
 def _size(value: object) -> int:
-    if type(value) is not int or not 0 <= value <= _GREATEST_SIZE:
-        raise BadLine(f"{show(value)} is no size; allowed: 0 to {_GREATEST_SIZE} bytes")
+    if type(value) is not int or not 0 <= value <= GREATEST_SIZE:
+        raise BadLine(f"{show(value)} is no size; allowed: 0 to {GREATEST_SIZE} bytes")
     return value
 
 

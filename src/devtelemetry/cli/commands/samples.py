@@ -9,6 +9,7 @@ from devtelemetry.cli.options import with_settings
 from devtelemetry.cli.running import run
 from devtelemetry.cli.values import moment
 from devtelemetry.model import Hand
+from devtelemetry.runtime.machine import cores
 from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
@@ -17,11 +18,18 @@ _File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON; .gz is unpac
 
 
 @with_settings("retention", "clock_skew", "timeframes", "settle_time")
-def import_samples(settings: Settings, file: _File) -> None:
+def import_samples(
+    settings: Settings,
+    file: _File,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, max=64, help="Processes that store the lines. One a core if not said."),
+    ] = None,
+) -> None:
     """Store samples from a file of one JSON object a line."""
     from devtelemetry.cli.work import samples
 
-    if run(samples.import_from(settings, file)):
+    if run(samples.import_from(settings, file, workers or cores())):
         raise typer.Exit(1)
 
 

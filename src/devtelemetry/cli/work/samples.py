@@ -16,18 +16,20 @@ from devtelemetry.retention.exclude import (
 )
 from devtelemetry.retention.forget import forget_key
 from devtelemetry.runtime.clock import now_ms
-from devtelemetry.runtime.garbage import relax
 from devtelemetry.server import wiring
 from devtelemetry.settings.settings import Settings
 from devtelemetry.transfer.exporting import export_samples
 from devtelemetry.transfer.files import InputFile
-from devtelemetry.transfer.importing import import_samples
+from devtelemetry.transfer.processes import Storing, import_by_processes
 
 SHOWN_REJECTIONS = 20  # of one file; more of them say nothing new
 
 
-async def import_from(settings: Settings, path: str) -> int:
-    """Says what became of the file's lines; returns how many were rejected."""
+async def import_from(settings: Settings, path: str, workers: int) -> int:
+    """Says what became of the file's lines; returns how many were rejected.
+
+    workers  how many processes store them
+    """
     shown = 0
 
     def on_rejected(number: int, why: str) -> None:
@@ -36,15 +38,19 @@ async def import_from(settings: Settings, path: str) -> int:
         if shown <= SHOWN_REJECTIONS:
             tell(f"line {number}: {why}")
 
-    relax()
     with InputFile(path) as file, bytes_bar("import", file.size_bytes) as advance:
         async with wiring.opened_database(settings) as database:
-            result = await import_samples(
+            result = await import_by_processes(
                 database,
                 file.lines(),
-                wiring.age_limits(settings),
-                wiring.settle_rule(settings),
-                now_ms=now_ms,
+                Storing(
+                    settings.database_url,
+                    settings.data_dir,
+                    wiring.age_limits(settings),
+                    wiring.settle_rule(settings),
+                    now_ms,
+                ),
+                workers,
                 on_rejected=on_rejected,
                 on_note=tell,
                 on_batch=lambda: advance(file.position_bytes),
