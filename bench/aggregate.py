@@ -33,7 +33,7 @@ from devtelemetry.model import (
     window_starting,
 )
 from devtelemetry.store.database import Connection, Database
-from devtelemetry.store.partitions import day_of, make_days
+from devtelemetry.store.partitions import day_name, day_of, make_days
 from devtelemetry.store.repair import repair
 
 _T = TypeVar("_T")
@@ -45,7 +45,7 @@ DAY = datetime(2026, 3, 2, tzinfo=UTC)
 NOW = DAY + timedelta(days=2)  # long after each window: it is computed as settled
 
 # With a cap, what one receiver alone vouches for is looked at again.
-_RULES = AggregateRules(timeframes=(parse_timeframe("1h"),), weight_cap=0.1)
+RULES = AggregateRules(timeframes=(parse_timeframe("1h"),), weight_cap=0.1)
 
 _BARE = """
 select channel_id, receiver_id, count(*)
@@ -147,11 +147,12 @@ select sent_at, hashint8extended(c, 1), hashint8extended(number, 7)
 from ({_SENT_SQL}) sent
 where {_IS_OFF}
 """
+# $4: whether reports of that hour are missing
 _TRUTH_SQL = f"""
 select
     count(*) filter (where is_missing) as lost,
-    count(*) filter (where not is_author and not is_unknown) as expected,
-    count(*) filter (where is_missing and not is_unknown) as missing
+    count(*) filter (where not is_author and not (is_unknown and $4)) as expected,
+    count(*) filter (where is_missing and not (is_unknown and $4)) as missing
 from ({_PAIRS_SQL}) pair
 """
 
@@ -174,13 +175,22 @@ def run(options: argparse.Namespace) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What lies in an hour, as its generator knows it."""
+    """What lies in an hour, or in several, as its generator knows it."""
 
     start: datetime
     receipts: int
     messages: int
     expected: int
     missing: int
+
+    def __add__(self, later: "Hour") -> "Hour":
+        return Hour(
+            self.start,
+            self.receipts + later.receipts,
+            self.messages + later.messages,
+            self.expected + later.expected,
+            self.missing + later.missing,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,13 +214,14 @@ async def _run(options: argparse.Namespace) -> Result:
         before = conditions(await server_version(url))
         for receipts in [share, *sorted(options.receipts)]:
             async with fresh_database(url, "one_hour") as database:
-                _, hour = await _fill(database, receipts, hours=1)
+                [hour] = await fill(database, receipts, first=12, hours=1)
                 name = f"{receipts / 1e6:.2f} M, alone in its day"
                 measured.append(await _measure(database, name, hour, options.repeats))
         async with fresh_database(url, "full_day") as database:
-            total, hour = await _fill(database, share, hours=24)
+            day = await fill(database, share, first=0, hours=24)
+            total = sum(hour.receipts for hour in day)
             name = f"{share / 1e6:.2f} M, in a day of {total / 1e6:.2f} M"
-            measured.append(await _measure(database, name, hour, options.repeats))
+            measured.append(await _measure(database, name, day[len(day) // 2], options.repeats))
     return Result(
         "Aggregation",
         before,
@@ -250,42 +261,35 @@ def _table(measured: list[Measured]) -> Table:
     )
 
 
-async def _fill(database: Database, receipts: int, *, hours: int) -> tuple[int, Hour]:
-    """Fills `hours` hours of one day with about `receipts` each.
+async def fill(database: Database, receipts: int, *, first: int, hours: int) -> list[Hour]:
+    """Fills `hours` hours, from the `first` one of DAY on, with about `receipts` each.
 
-    Returns how many there are in all, and the hour in the middle.
+    The reports of the one in the middle have holes.
     """
     messages = round(receipts / 0.9904 / CHANNELS / RECEIVERS_OF_CHANNEL)
-    first_hour = 12 if hours == 1 else 0
-    middle = first_hour + hours // 2
+    made = []
     async with database.acquire() as connection:
-        await make_days(connection, {day_of(unix_ms(DAY))})
+        starts = [DAY + number * HOUR for number in range(first, first + hours)]
+        days = {day_of(unix_ms(start)) for start in starts}
+        await make_days(connection, days)
         await connection.execute(_KINDS_SQL)
         await connection.execute(_CHANNELS_SQL)
-        await connection.execute(_RECEIVERS_SQL, unix_ms(NOW))
+        now = max(NOW, starts[-1] + timedelta(days=2))
+        await connection.execute(_RECEIVERS_SQL, unix_ms(now))
         # Known in their channels since long before, and still.
-        await connection.execute(_MEMBERSHIPS_SQL, unix_ms(DAY - timedelta(days=5)), unix_ms(NOW))
-        total = 0
-        hour: Hour | None = None
-        for number in range(first_hour, first_hour + hours):
-            start = DAY + number * HOUR
+        await connection.execute(_MEMBERSHIPS_SQL, unix_ms(DAY - timedelta(days=5)), unix_ms(now))
+        for number, start in enumerate(starts, first):
+            has_hole = number == first + hours // 2
             arguments = (unix_ms(start), number * messages, messages)
             await connection.execute(_MESSAGES_SQL, *arguments)
             stored = int((await connection.execute(_RECEIPTS_SQL, *arguments)).split()[-1])
             await connection.execute(_DOUBTED_SQL, *arguments)
-            total += stored
-            if number == middle:
-                truth = await connection.fetchrow(_TRUTH_SQL, *arguments)
-                assert truth is not None, "an aggregate has one row"
-                sent = CHANNELS * messages
-                hour = Hour(
-                    start=start,
-                    receipts=stored,
-                    messages=sent,
-                    expected=truth["expected"],
-                    missing=truth["missing"],
-                )
-                assert stored == sent * RECEIVERS_OF_CHANNEL - truth["lost"]
+            truth = await connection.fetchrow(_TRUTH_SQL, *arguments, has_hole)
+            assert truth is not None, "an aggregate has one row"
+            sent = CHANNELS * messages
+            made.append(Hour(start, stored, sent, truth["expected"], truth["missing"]))
+            assert stored == sent * RECEIVERS_OF_CHANNEL - truth["lost"]
+            if has_hole:
                 await connection.execute(_RUNS_SQL, unix_ms(start))
         doubted = await connection.fetchval("select count(*) from doubted_delay")
         seconds, _ = await _timed(lambda: repair(database))
@@ -295,14 +299,14 @@ async def _fill(database: Database, receipts: int, *, hours: int) -> tuple[int, 
             flush=True,
         )
         # What autovacuum has done by the time an hour is computed; it leaves parents alone.
-        partition = f"receipt_{DAY:%Y%m%d}"
-        await connection.execute(f"vacuum (analyze) {partition}")
-        for table in ("message", "membership", "receiver", "channel", "sample_kind", "report_run"):
+        partitions = [f"receipt_{day_name(day).replace('-', '')}" for day in days]
+        tables = ("message", "membership", "receiver", "channel", "sample_kind", "report_run")
+        for table in (*partitions, *tables):
             await connection.execute(f"vacuum (analyze) {table}")
         await connection.execute("checkpoint")
-    assert hour is not None
+    total = sum(hour.receipts for hour in made)
     print(f"aggregate: {total:,} receipts made", file=sys.stderr, flush=True)
-    return total, hour
+    return made
 
 
 async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> Measured:
@@ -320,7 +324,7 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
             return await _query(connection, window)
 
     async def whole() -> WindowReliability:
-        return await compute_one(database, _RULES, timeframe, hour.start, now=lambda: NOW)
+        return await compute_one(database, RULES, timeframe, hour.start, now=lambda: NOW)
 
     try:
         for repeat in range(repeats + 1):
@@ -348,7 +352,7 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
 async def _query(connection: Connection, window: Window) -> tuple[int, int, int]:
     """The algorithm's step alone, with the settings that it runs with."""
     async with connection.transaction(isolation="repeatable_read"):
-        found = await run_algorithm(connection, _RULES, window)
+        found = await run_algorithm(connection, RULES, window)
     assert {group["dimension"] for group in found.groups} == set(Dimension)
     return (
         sum(channel["messages"] for channel in found.channels),
