@@ -47,8 +47,11 @@ lock:            ## pin all dependencies anew, with hashes (needs uv)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
 	  --extra desktop --output-file requirements/desktop.txt pyproject.toml requirements/build.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
-	  --extra server --extra desktop --group dev --output-file requirements/dev.txt pyproject.toml \
-	  requirements/build.in
+	  --extra apprise --constraint requirements/server.txt --output-file requirements/apprise.txt \
+	  pyproject.toml requirements/build.in
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	  --extra server --extra desktop --extra apprise --group dev --output-file requirements/dev.txt \
+	  pyproject.toml requirements/build.in
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
 	  --output-file .ci/synapse.txt .ci/synapse.in
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from devtelemetry.api.app import clock_metrics, window_metrics
+from devtelemetry.api.app import clock_metrics, public_metrics, window_metrics
 from devtelemetry.causes.classify import LossPattern
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.audits import audit_metrics
@@ -21,6 +21,7 @@ from devtelemetry.model import (
     Reason,
     WindowState,
 )
+from devtelemetry.problems.series import problem_metrics
 from devtelemetry.results.columns import COLUMNS
 from devtelemetry.runtime import metrics
 
@@ -61,6 +62,8 @@ def metric_rows() -> list[str]:
         *clock_metrics(None),
         *audit_metrics([]),
         *objective_metrics(OBJECTIVE, None),
+        *problem_metrics(None),
+        *public_metrics(None),
     ):
         name = f"{family.name}_total" if family.type == "counter" else family.name
         labels = ", ".join(f"`{label}`" for label in family._labelnames)

@@ -156,12 +156,22 @@ def test_every_alert_says_how_bad_it_is_and_what_to_do() -> None:
     ]
     for alert in alerts():
         assert alert["labels"]["severity"] in {"critical", "warning", "info"}, alert
-        assert {"summary", "description", "runbook"} == alert["annotations"].keys(), alert
+        said = alert["annotations"].keys() - {"page"}
+        assert said == {"summary", "description", "runbook"}, alert
         page, _, fragment = alert["annotations"]["runbook"].partition("#")
         assert ROOT / page == OPERATIONS
         assert fragment == alert["alert"].lower()
         assert fragment in headings, alert["alert"]
         assert "for" in alert, alert
+
+
+def test_an_alert_on_deliveries_names_the_address_of_the_page() -> None:
+    groups = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
+    (of_deliveries,) = [one for one in groups if one["name"] == "devtelemetry-deliveries"]
+    for rule in of_deliveries["rules"]:
+        names = re.findall(r"devtelemetry_\w+", rule["annotations"]["page"])
+        assert names == ["devtelemetry_public_url_info"], rule
+        assert set(names) <= metric_names()
 
 
 def test_no_alert_stands_on_the_page_that_does_not_exist() -> None:

@@ -148,7 +148,7 @@ _TABLES = (
     "doubted_receiver, doubted_delay, opt_out, forgotten_receiver, report_run, lost_report, "
     "corroborated_installation, receiver_kind, installation_bytes, failed_window, "
     "reliability_window, reliability_channel, reliability_group, finding, wrong_time, "
-    "sampling_rule, coarse_receiver, note, settled_deliveries"
+    "sampling_rule, coarse_receiver, note, settled_deliveries, notice"
 )
 
 

@@ -56,7 +56,9 @@ from devtelemetry.model.errors import (
     UnknownName,
     for_operator,
 )
+from devtelemetry.problems.problem import Problems
 from devtelemetry.problems.read import LatestProblems
+from devtelemetry.problems.series import problem_metrics
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.metrics import exposed_registry
@@ -140,6 +142,7 @@ def create_app(
     trouble: Callable[[], str | None] = lambda: None,
     objective: float = OBJECTIVE,
     problems: LatestProblems | None = None,
+    public_url: str | None = None,
 ) -> FastAPI:
     """The HTTP server.
 
@@ -147,6 +150,7 @@ def create_app(
     trouble  why nothing is taken in for now; None: it is
     problems  what is wrong now, where others read it too; None: it is read for this one alone
     objective  what share of deliveries is to be made
+    public_url  where people open the pages, for alerts; None: it is not said
     """
     app = FastAPIOffline(
         title="Dev-Telemetry",
@@ -169,12 +173,13 @@ def create_app(
     _add_figures(app, database, rules, may_read)
     add_missing(app, database, rules, may_read)
     add_findings(app, database, may_read)
-    add_problems(app, problems or LatestProblems(database, rules.timeframes), rules, may_read)
+    problems = problems or LatestProblems(database, rules.timeframes)
+    add_problems(app, problems, rules, may_read)
     add_releases(app, database, rules, may_read)
     add_notes(app, database, may_read)
     add_objective(app, database, rules, objective, may_read)
     _add_health(app, database, trouble)
-    _add_metrics(app, database, rules, objective)
+    _add_metrics(app, database, rules, problems, objective, public_url)
     return app
 
 
@@ -332,7 +337,14 @@ async def _not_ready(database: Database) -> str | None:
 # ----------------------------------------------------------------------------------- /metrics
 
 
-def _add_metrics(app: FastAPI, database: Database, rules: AggregateRules, objective: float) -> None:
+def _add_metrics(
+    app: FastAPI,
+    database: Database,
+    rules: AggregateRules,
+    problems: LatestProblems,
+    objective: float,
+    public_url: str | None,
+) -> None:
     shared = Shared()
     membership = rules.membership
     counted = budget_timeframe(rules.timeframes)
@@ -344,18 +356,19 @@ def _add_metrics(app: FastAPI, database: Database, rules: AggregateRules, object
                 await read_clocks(database, now_ms=now_ms()),
                 await read_latest_audits(database, membership, now_ms=now_ms()),
                 await read_settled(database, counted, membership),
+                await problems.within(membership, PROBE_SECONDS / 2),
             )
 
     @app.get(
         "/metrics",
         summary="Prometheus exposition",
         description="The service's own metrics, the latest window of each timeframe and state, "
-        "how far the clocks of clients are off, and how the latest audits came out.",
+        "how far the clocks of clients are off, how the latest audits came out, and problems.",
         tags=["health"],
         response_class=PlainTextResponse,
     )
     async def metrics(request: Request) -> Response:
-        stored = _Stored((), None, (), None)
+        stored = _Stored((), None, (), None, None)
         try:
             stored = await shared.get(None, read)
         except Exception as error:  # its own metrics matter most then
@@ -364,7 +377,8 @@ def _add_metrics(app: FastAPI, database: Database, rules: AggregateRules, object
             )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(
-            encode(_WithStored(stored, objective)), headers={"Content-Type": content_type}
+            encode(_WithStored(stored, objective, public_url)),
+            headers={"Content-Type": content_type},
         )
 
 
@@ -373,13 +387,15 @@ class _Stored(NamedTuple):
     clocks: Clocks | None
     audits: Sequence[AuditResult]
     settled: Settled | None
+    problems: Problems | None
 
 
 class _WithStored(CollectorRegistry):
     """The service's own metrics and those of what was read before: nothing waits here."""
 
-    def __init__(self, stored: _Stored, objective: float) -> None:
+    def __init__(self, stored: _Stored, objective: float, public_url: str | None) -> None:
         super().__init__()
+        self._public_url = public_url
         self._stored = stored
         self._objective = objective
 
@@ -389,6 +405,8 @@ class _WithStored(CollectorRegistry):
         yield from clock_metrics(self._stored.clocks)
         yield from audit_metrics(self._stored.audits)
         yield from objective_metrics(self._objective, self._stored.settled)
+        yield from problem_metrics(self._stored.problems)
+        yield from public_metrics(self._public_url)
 
 
 def window_metrics(windows: Sequence[WindowReliability]) -> Iterator[GaugeMetricFamily]:
@@ -404,6 +422,18 @@ def window_metrics(windows: Sequence[WindowReliability]) -> Iterator[GaugeMetric
             # Without a platform where it is of all: add_metric would want one.
             families[name].add_sample(name, dict(labels), value)
     yield from families.values()
+
+
+def public_metrics(public_url: str | None) -> Iterator[GaugeMetricFamily]:
+    """Where people open the pages: alerts take it from here. None: no series."""
+    family = GaugeMetricFamily(
+        "devtelemetry_public_url_info",
+        "1, with the address where people open the pages, as it is configured.",
+        labels=["url"],
+    )
+    if public_url is not None:
+        family.add_metric([public_url], 1)
+    yield family
 
 
 def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:

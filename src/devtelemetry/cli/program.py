@@ -13,6 +13,7 @@ from devtelemetry.cli.commands import (
     annotate,
     cluster,
     machine,
+    notify,
     plan,
     publish,
     report,
@@ -87,6 +88,7 @@ app.command("import")(samples.import_samples)
 app.command("export")(samples.export_samples)
 app.command("aggregate")(windows.aggregate)
 app.command("publish")(publish.publish)
+app.command("notify")(notify.notify)
 app.command("clean")(windows.clean)
 app.command("clock")(windows.clock)
 app.command("exclude")(samples.exclude)

@@ -126,6 +126,11 @@ class Problems:
     found: Sequence[Problem] = ()
 
     @property
+    def can_tell(self) -> bool:
+        """Whether no problem means that none was found."""
+        return bool(self.found) or self.nothing == NO_PROBLEM
+
+    @property
     def nothing(self) -> str:
         """What to say where nothing was found; empty where something was."""
         if self.found:
@@ -193,27 +198,30 @@ def problems_as_json(problems: Problems) -> dict[str, Any]:
         "membership": problems.membership.value,
         "until": problems.until and iso(problems.until),
         "nothing": problems.nothing or None,
-        "problems": [
-            {
-                "kind": one.unit.kind.value,
-                "value": one.unit.value or None,
-                "app_version": one.unit.other or None,
-                "what": f"{one.name}: {one.what} {one.how_sure}",
-                "began": iso(one.began),
-                "began_earliest": iso(one.earliest),
-                "began_latest": iso(one.latest),
-                "now": one.now,
-                "before": one.before,
-                "deliveries": one.deliveries,
-                "lost": one.lost,
-                "lost_more": one.lost_more,
-                "receivers": None if one.unit.kind in _OF_AUTHORS else one.clusters,
-                "authors": one.clusters if one.unit.kind in _OF_AUTHORS else None,
-                "loss_class": one.of and one.of.value,
-                "chance": one.chance,
-                "is_new": one.is_new,
-                "page": one.page,
-            }
-            for one in problems.found
-        ],
+        "problems": [problem_as_json(one) for one in problems.found],
+    }
+
+
+def problem_as_json(one: Problem) -> dict[str, Any]:
+    """One of these `problems`."""
+    of_authors = one.unit.kind in _OF_AUTHORS
+    return {
+        "kind": one.unit.kind.value,
+        "value": one.unit.value or None,
+        "app_version": one.unit.other or None,
+        "what": f"{one.name}: {one.what} {one.how_sure}",
+        "began": iso(one.began),
+        "began_earliest": iso(one.earliest),
+        "began_latest": iso(one.latest),
+        "now": one.now,
+        "before": one.before,
+        "deliveries": one.deliveries,
+        "lost": one.lost,
+        "lost_more": one.lost_more,
+        "receivers": None if of_authors else one.clusters,
+        "authors": one.clusters if of_authors else None,
+        "loss_class": one.of and one.of.value,
+        "chance": one.chance,
+        "is_new": one.is_new,
+        "page": one.page,
     }

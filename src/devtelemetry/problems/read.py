@@ -141,13 +141,25 @@ class LatestProblems:
     async def read(self, membership: MembershipPolicy) -> Problems:
         newest = await newest_computation(self._database)
         kept = self._kept.get(membership)
-        if kept is None or kept[0] != newest:
-            found = await self._shared.get(
-                (membership, newest),
-                lambda: read_problems(self._database, self._timeframes, membership),
-            )
-            kept = self._kept[membership] = newest, found
-        return kept[1]
+        if kept is not None and kept[0] == newest:
+            return kept[1]
+
+        async def renew() -> Problems:
+            found = await read_problems(self._database, self._timeframes, membership)
+            self._kept[membership] = newest, found
+            return found
+
+        return await self._shared.get((membership, newest), renew)
+
+    async def within(self, membership: MembershipPolicy, seconds: float) -> Problems | None:
+        """The same; where it takes longer, what was read last, and it is read on. None: nothing was
+        read yet."""
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.read(membership)
+        except TimeoutError:
+            kept = self._kept.get(membership)
+            return None if kept is None else kept[1]
 
 
 class _Reading:

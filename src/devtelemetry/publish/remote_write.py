@@ -31,6 +31,7 @@ from devtelemetry.publish.answer import (
     rejected_for,
     retry_after_seconds,
 )
+from devtelemetry.publish.outgoing import client_for, place_of
 from devtelemetry.publish.remote_write_pb2 import WriteRequest
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.runtime.hosts import is_loopback
@@ -168,17 +169,15 @@ class RemoteWrite:
     ) -> None:
         self._url = url
         parts = urlsplit(url)
-        # Query and path may hold a secret.
-        self.place = f"{parts.scheme}://{parts.netloc}"
+        self.place = place_of(url)
         self._headers = headers
         self._now = now
-        is_here = is_loopback(str(parts.hostname))
         said = {} if headers is None else read_headers(headers)
         if (
             any(name.lower() in _LOGINS for name in said)
             and parts.scheme == "http"
             and not insecure
-            and not is_here
+            and not is_loopback(str(parts.hostname))
         ):
             raise ConfigurationError(
                 f"remote_write_headers: a login would go to {self.place} in clear; allowed: a URL "
@@ -191,18 +190,9 @@ class RemoteWrite:
                 f"remote_write_ca: {ca} cannot be used: {error.strerror or error}; allowed: "
                 "certificates in PEM"
             ) from error
-        # What goes to this machine goes by no proxy, which may stand elsewhere.
-        try:
-            self._client = httpx.AsyncClient(
-                verify=context, timeout=REQUEST_SECONDS, trust_env=not is_here
-            )
-        except (ImportError, ValueError, httpx.InvalidURL) as error:
-            # What it says of a proxy may hold a login.
-            raise ConfigurationError(
-                "remote_write_url: a proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY "
-                "names cannot be used; allowed: http://HOST:PORT, and in NO_PROXY host names and "
-                "addresses, IPv6 ones without brackets"
-            ) from error
+        self._client = client_for(
+            url, setting="remote_write_url", verify=context, seconds=REQUEST_SECONDS
+        )
 
     async def __aenter__(self) -> Self:
         await self._client.__aenter__()

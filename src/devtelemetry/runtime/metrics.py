@@ -172,6 +172,18 @@ PUBLISH_LAST_SUCCESS = Gauge(
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
+NOTIFY_MESSAGES = Counter(
+    "devtelemetry_notify_messages_total",
+    "Messages of new and ended problems that were taken.",
+    ["way"],
+    registry=REGISTRY,
+)
+NOTIFY_FAILURES = Counter(
+    "devtelemetry_notify_failures_total",
+    "Messages of problems that were not taken and that are tried again.",
+    ["way"],
+    registry=REGISTRY,
+)
 JOB_FAILURES = Counter(
     "devtelemetry_job_failures_total",
     "Runs of a background job that failed; it runs again.",

@@ -1,5 +1,5 @@
-"""The background jobs of a server: compute what is due, publish it, clean, make days ahead, and
-look who waits for a lock.
+"""The background jobs of a server: compute what is due, publish it, tell of problems, clean, make
+days ahead, and look who waits for a lock.
 
 Each may run on every server of a deployment: an advisory lock lets one of them work. A run that
 fails is logged and counted, and the next one takes up where it left.
@@ -23,6 +23,8 @@ from devtelemetry.model.errors import (
     Unavailable,
     for_operator,
 )
+from devtelemetry.notify.notifier import Notifier
+from devtelemetry.problems.read import LatestProblems
 from devtelemetry.publish.publisher import Publisher
 from devtelemetry.retention.clean import clean, make_days_ahead
 from devtelemetry.runtime import metrics
@@ -33,6 +35,8 @@ from devtelemetry.server.wiring import (
     published_series,
     remote_write,
     sampling_wish,
+    services,
+    webhook,
 )
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
@@ -42,13 +46,18 @@ from devtelemetry.store.migrate import check_schema
 CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the rest are second tries
 LOCKS_INTERVAL = timedelta(seconds=15)
 PUBLISH_INTERVAL = timedelta(seconds=5)  # to ask costs an index that is mostly empty
+NOTIFY_INTERVAL = timedelta(seconds=5)  # likewise: it asks when a window was computed
 
 _log = structlog.get_logger(__name__)
 
 
 @contextlib.asynccontextmanager
 async def running_jobs(
-    settings: Settings, database: Database, *, now: Callable[[], datetime]
+    settings: Settings,
+    database: Database,
+    problems: LatestProblems,
+    *,
+    now: Callable[[], datetime],
 ) -> AsyncIterator[None]:
     """Runs the jobs until the block is left; a window under way is then computed again later."""
     rules = aggregate_rules(settings)
@@ -102,6 +111,18 @@ async def running_jobs(
             publisher = Publisher(database, store, published_series(settings), now=now)
             interval = min(PUBLISH_INTERVAL, settings.job_interval)
             jobs.append(("publish", publisher.run, interval))
+        if settings.notify_webhook_url or settings.notify_apprise:
+            to = webhook(settings)
+            notifier = Notifier(
+                database,
+                problems,
+                settings.membership,
+                webhook=None if to is None else await stack.enter_async_context(to),
+                services=services(settings),
+                public_url=settings.public_url,
+                now=now,
+            )
+            jobs.append(("notify", notifier.run, min(NOTIFY_INTERVAL, settings.job_interval)))
         tasks = [
             asyncio.create_task(
                 _run_often(name, partial(unless_overtaken, job), interval), name=f"job-{name}"

@@ -94,6 +94,7 @@ async def serve(settings: Settings) -> None:
                 trouble=lambda: clock.doubt or endpoint.writer.trouble,
                 objective=settings.objective,
                 problems=problems,
+                public_url=settings.public_url,
             )
             app.mount(
                 f"/{SERVICE}",
@@ -129,7 +130,7 @@ async def serve(settings: Settings) -> None:
             )
             async with (
                 _http(app, settings) as http_port,
-                running_jobs(settings, database, now=clock.now),
+                running_jobs(settings, database, problems, now=clock.now),
             ):
                 http_at = Listen(settings.http_listen.host, http_port)
                 sys.stdout.write(f"ready grpc={grpc_at} http={http_at}\n")

@@ -16,6 +16,7 @@ from devtelemetry.ingest.rows import SettleRule
 from devtelemetry.ingest.writer import QueueLimits
 from devtelemetry.model import Source
 from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.notify.targets import Services, Webhook
 from devtelemetry.publish.publisher import PublishedSeries
 from devtelemetry.publish.remote_write import RemoteWrite
 from devtelemetry.runtime.hosts import KnownHosts, is_loopback
@@ -125,6 +126,16 @@ def remote_write(settings: Settings) -> RemoteWrite:
         ca=settings.remote_write_ca,
         insecure=settings.insecure,
     )
+
+
+def webhook(settings: Settings) -> Webhook | None:
+    """What is told of problems by HTTP. Raises ConfigurationError if it cannot be used so."""
+    return None if settings.notify_webhook_url is None else Webhook(settings.notify_webhook_url)
+
+
+def services(settings: Settings) -> Services | None:
+    """What is told of problems by Apprise. Raises ConfigurationError likewise."""
+    return None if settings.notify_apprise is None else Services(settings.notify_apprise)
 
 
 def published_series(settings: Settings) -> PublishedSeries:

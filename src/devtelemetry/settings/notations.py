@@ -325,7 +325,7 @@ def _parse_listen(value: object) -> Listen:
     return Listen(match["v6"] or match["host"], int(match["port"]))
 
 
-def _check_store_url(value: str) -> str:
+def _check_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         is_whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
@@ -334,8 +334,23 @@ def _check_store_url(value: str) -> str:
     if not is_whole or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("is no URL of HTTP")
     if "@" in parts.netloc:
-        raise ValueError("holds a login, which belongs into the file of remote_write_headers")
+        raise ValueError("holds a login")
     return value
+
+
+def _check_store_url(value: str) -> str:
+    try:
+        return _check_url(value)
+    except ValueError as error:
+        hint = ", which belongs into the file of remote_write_headers"
+        raise ValueError(f"{error}{hint if 'login' in str(error) else ''}") from None
+
+
+def _check_public_url(value: str) -> str:
+    parts = urlsplit(_check_url(value.removesuffix("/")))
+    if parts.path or parts.query or parts.fragment:
+        raise ValueError("has a path; pages are served from the root of a host")
+    return f"{parts.scheme}://{parts.netloc}"
 
 
 def _at_home(path: Path) -> Path:
@@ -370,4 +385,18 @@ StoreUrl: TypeAlias = Annotated[
         "http:// or https:// and so on, as in http://127.0.0.1:9090/api/v1/write, without a login",
         "is no URL",
     ),
+]
+WebhookUrl: TypeAlias = Annotated[
+    Annotated[str, AfterValidator(_check_url)] | None,
+    BeforeValidator(_none_if_empty),
+    Notation(
+        "URL",
+        "http:// or https:// and so on, as in https://hooks.example/secret, without a login",
+        "is no URL",
+    ),
+]
+PublicUrl: TypeAlias = Annotated[
+    Annotated[str, AfterValidator(_check_public_url)] | None,
+    BeforeValidator(_none_if_empty),
+    Notation("URL", "http:// or https:// and a host, as in https://telemetry.example", "is no URL"),
 ]

@@ -42,6 +42,7 @@ from devtelemetry.settings.notations import (
     Names,
     Objective,
     Origins,
+    PublicUrl,
     Rate,
     SamplingWish,
     Share,
@@ -49,6 +50,7 @@ from devtelemetry.settings.notations import (
     StoreUrl,
     Switch,
     Timeframes,
+    WebhookUrl,
     WholeNumber,
     written,
 )
@@ -120,6 +122,11 @@ class Settings(BaseSettings):
         description="Host names by which browsers may open the dashboard, in addition to those of "
         "loopback. A server on loopback refuses all others, so behind a proxy name the public "
         "one.",
+    )
+    public_url: Annotated[PublicUrl, DefaultText("none")] = Field(
+        None,
+        description="Where people open the dashboard. Links in notifications and alerts begin with "
+        "it; without it there are none.",
     )
     cors_origins: Annotated[Origins, DefaultText("none")] = Field(
         (),
@@ -280,6 +287,17 @@ class Settings(BaseSettings):
         0.01,
         description="A window is marked if leaving out one installation could move its "
         "reliability by more than this.",
+    )
+    notify_webhook_url: Annotated[WebhookUrl, DefaultText("none")] = Field(
+        None,
+        repr=False,  # its path may hold a secret
+        description="Where new and ended problems are sent, as JSON by POST; docs/problems.md says "
+        "what is in it. Without a URL nothing is sent.",
+    )
+    notify_apprise: Annotated[File, DefaultText("none")] = Field(
+        None,
+        description="A file for Apprise, a URL a line, that names whom to tell of new and ended "
+        "problems: Matrix, Slack, mail and others. It is read again when it has changed.",
     )
     remote_write_url: Annotated[StoreUrl, DefaultText("none")] = Field(
         None,

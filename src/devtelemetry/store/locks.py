@@ -33,6 +33,7 @@ class Lock(IntEnum):
     PUBLISH = 9  # one server sends windows to the store of time series
     RULES = 10  # shared by all who compute by the same rules; exclusive for who sets them
     SAMPLING = 11  # one server makes rules of sampling
+    NOTIFY = 12  # one server tells people of problems
 
 
 @contextlib.asynccontextmanager

@@ -529,6 +529,22 @@ create table note (
     created_at   timestamptz not null
 );
 
+-- What people were told of problems, and still are to be: notify/. Rows go once it is told that the problem ended.
+create table notice (
+    target        text        not null,  -- a webhook, or a service of Apprise
+    membership    text        not null,
+    kind          text        not null,  -- problems.explain.Unit
+    value         text        not null,
+    app_version   text        not null,
+    listed_at     timestamptz not null,  -- the end of the window at which it was listed first
+    document      text        not null,  -- JSON: the problem as it was listed last
+    is_told       boolean     not null,  -- that it is there
+    absent_since  timestamptz,           -- the end of the first window at which it was not; NULL: it is listed
+    ended_at      timestamptz,           -- that again, once it did not come back; NULL: it has not ended
+    looked_until  timestamptz not null,  -- the end of the window that was looked at last
+    primary key (target, membership, kind, value, app_version)
+);
+
 create table token (
     name        text        primary key,
     scope       text        not null check (scope in ('ingest', 'read')),

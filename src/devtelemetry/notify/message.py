@@ -1,0 +1,122 @@
+"""What is told at once: a title and a text for people, and the same as JSON. Pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from devtelemetry import words
+from devtelemetry.figures.document import iso
+from devtelemetry.problems.problem import Problem, problem_as_json
+
+MOST_TOLD = 10  # of a message; the others are counted
+
+# A name is what clients say. In a chat nothing of it shall be a link, a mention or a style.
+_ODD = re.compile(r"[^\w .+→…-]|\.(?=\w*[^\W\d_])")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What is to be told of one problem.
+
+    unit      kind, value and app version, as in problems.explain.Unit
+    document  the problem as JSON, as it was listed last, with its name
+    ended     the end of the first window at which it was listed no more; None: it is listed
+    """
+
+    unit: tuple[str, str, str]
+    document: Mapping[str, Any]
+    ended: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """kind  as Apprise has it: `warning`, `success` or `info`
+    document  what a webhook gets
+    """
+
+    title: str
+    body: str
+    kind: str
+    document: Mapping[str, Any]
+
+
+def document_of(problem: Problem) -> dict[str, Any]:
+    """What a notice keeps of it: JSON without loss."""
+    return {"name": problem.name, **problem_as_json(problem)}
+
+
+def message_of(notices: Sequence[Notice], public_url: str | None) -> Message:
+    """notices  at least one
+
+    public_url  where people open the pages; None: there are no links
+    """
+    new = [one for one in notices if one.ended is None]
+    ended = [one for one in notices if one.ended is not None]
+    told = [*new, *ended][:MOST_TOLD]
+    more = len(notices) - len(told)
+    paragraphs = [_paragraph(one, public_url) for one in told]
+    if more:
+        paragraphs.append(f"And {words.count(more)} more.")
+    if public_url is not None:
+        paragraphs.append(f"All: {public_url}/")
+    return _message(
+        _title(new, ended),
+        "\n\n".join(paragraphs),
+        "warning" if new else "success",
+        new=[_as_json(one, public_url) for one in told if one.ended is None],
+        ended=[_as_json(one, public_url) for one in told if one.ended is not None],
+        more=more,
+    )
+
+
+def trial(public_url: str | None) -> Message:
+    """What is sent to see whether it comes."""
+    link = "" if public_url is None else f"\n\n{public_url}/"
+    text = "This is a trial. New and ended problems will be told here."
+    return _message("Dev-Telemetry: a trial", text + link, "info", new=[], ended=[], more=0)
+
+
+def plain(name: str) -> str:
+    """A name in which nothing is a link, a mention or a style: `2.30.1`, `evil․example`."""
+    return _ODD.sub(lambda odd: "․" if odd[0] == "." else "_", name)
+
+
+def _message(title: str, body: str, kind: str, **news: object) -> Message:
+    return Message(title, body, kind, {"title": title, "body": body, "type": kind, **news})
+
+
+def _title(new: Sequence[Notice], ended: Sequence[Notice]) -> str:
+    match new, ended:
+        case [one], []:
+            return f"New problem: {plain(one.document['name'])}"
+        case [], [one]:
+            return f"Problem ended: {plain(one.document['name'])}"
+    said = [
+        f"{number} {'problem' if number == 1 else 'problems'} {what}"
+        for number, what in ((len(new), "new"), (len(ended), "ended"))
+        if number
+    ]
+    return ", ".join(said)
+
+
+def _paragraph(one: Notice, public_url: str | None) -> str:
+    name = plain(one.document["name"])
+    began = words.utc(datetime.fromisoformat(one.document["began"]))
+    if one.ended is None:
+        said = f"New: {name}: {one.document['what'].removeprefix(one.document['name'] + ': ')}"
+    else:
+        said = (
+            f"Ended: {name}. It began {began} and is not listed any more since "
+            f"{words.utc(one.ended)}."
+        )
+    return said if public_url is None else f"{said}\n{public_url}{one.document['page']}"
+
+
+def _as_json(one: Notice, public_url: str | None) -> dict[str, Any]:
+    return {
+        **one.document,
+        "ended": one.ended and iso(one.ended),
+        "link": public_url and public_url + one.document["page"],
+    }

@@ -1,0 +1,33 @@
+"""The problems as metrics. Which version or channel it is no label says: clients name those."""
+
+from collections.abc import Iterator
+
+from prometheus_client.core import GaugeMetricFamily
+
+from devtelemetry.problems.explain import Kind
+from devtelemetry.problems.problem import Problems
+
+
+def problem_metrics(problems: Problems | None) -> Iterator[GaugeMetricFamily]:
+    """By kind. None, or too early to say: there are no series."""
+    listed = GaugeMetricFamily(
+        "devtelemetry_problems", "Problems that are listed now.", labels=["kind"]
+    )
+    lost = GaugeMetricFamily(
+        "devtelemetry_problems_lost_more_deliveries",
+        "Deliveries that they lost beyond what was to be expected, since they began.",
+        labels=["kind"],
+    )
+    began = GaugeMetricFamily(
+        "devtelemetry_problems_began_timestamp_seconds",
+        "When the first of them began, Unix time; absent where there is none.",
+        labels=["kind"],
+    )
+    if problems is not None and problems.can_tell:
+        for kind in Kind:
+            found = [one for one in problems.found if one.unit.kind is kind]
+            listed.add_metric([kind.value], len(found))
+            lost.add_metric([kind.value], sum(one.lost_more for one in found))
+            if found:
+                began.add_metric([kind.value], min(one.began for one in found).timestamp())
+    yield from (listed, lost, began)
