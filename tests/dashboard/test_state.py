@@ -1,5 +1,7 @@
 """A page's address: what is written is read back, and nothing is guessed."""
 
+import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,11 +20,14 @@ from devtelemetry.dashboard.state import (
     address,
     address_of_part,
     fitting,
+    narrow,
+    path_of,
     read_asked,
     read_asked_window,
     summed_timeframe,
+    widen,
 )
-from devtelemetry.model import MembershipPolicy, Window, parse_timeframe
+from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Window, parse_timeframe
 
 TIMEFRAMES = [parse_timeframe(name) for name in ("15m", "1h", "1d", "1w")]
 PRESENT = MembershipPolicy.PRESENT
@@ -52,15 +57,59 @@ def query_of(link: str) -> dict[str, str]:
     by=st.sampled_from(BREAKDOWNS),
     channel=st.none() | ids,
     fixed=st.none() | spans,
+    where=st.dictionaries(st.sampled_from(Dimension), st.just("") | ids, max_size=2),
+    loss=st.none() | st.sampled_from(LossClass),
+    across=st.none() | st.sampled_from(Dimension),
 )
 def test_a_shared_link_shows_the_same_page(  # type: ignore[no-untyped-def]
-    timeframe, span, membership, by, channel, fixed
+    timeframe, span, membership, by, channel, fixed, where, loss, across
 ) -> None:
-    asked = PageState(timeframe, "" if fixed else span, membership, by, channel, fixed)
+    asked = PageState(timeframe, "" if fixed else span, membership, by, channel, fixed, loss=loss)
+    for dimension, value in where.items():
+        asked = narrow(asked, dimension, value)
+    if len(where) == 1 and across not in where:
+        asked = replace(asked, across=across)
     link = address(asked)
     assert link.isascii()
-    read = read_asked(query_of(link), TIMEFRAMES, PRESENT, names_channel=channel is not None)
-    assert read == asked
+    path = link.partition("?")[0]
+    assert read_asked(query_of(link), TIMEFRAMES, PRESENT, path=path) == asked
+
+
+def test_a_page_is_narrowed_and_widened_group_by_group() -> None:
+    asked = PageState(TIMEFRAMES[1], "7d", PRESENT)
+    ios = narrow(asked, Dimension.PLATFORM, "ios")
+    both = narrow(ios, Dimension.APP_VERSION, "2")
+    assert narrow(both, Dimension.PLATFORM, "web").where == (
+        (Dimension.PLATFORM, "web"),
+        (Dimension.APP_VERSION, "2"),
+    )
+    assert narrow(narrow(asked, Dimension.APP_VERSION, "2"), Dimension.PLATFORM, "ios") == both
+    assert widen(both, Dimension.APP_VERSION) == ios
+    assert (path_of(asked), path_of(ios)) == ("/", "/group")
+    assert path_of(replace(ios, channel="c")) == "/channel"
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ({}, "no group is named; allowed: one of platform"),
+        ({"platform": "a", "app_version": "b", "path": "c"}, "allowed: up to 2 at once"),
+        ({"platform": "a\0"}, "platform: is no such value"),
+        ({"platform": "x" * 1001}, "platform: is no such value"),
+        ({"loss_class": "lost"}, "loss_class: 'lost' is not known; allowed: not_arrived"),
+        ({"platform": "a", "across": "platform"}, "allowed beside one group: app_version"),
+        ({"platform": "a", "app_version": "b", "across": "path"}, "allowed beside one group: none"),
+        ({"id": "c"}, "'id' is not known here"),
+    ],
+)
+def test_a_group_that_is_none_is_said_to_be_none(query: dict[str, str], said: str) -> None:
+    with pytest.raises(BadState, match=re.escape(said)):
+        read_asked(query, TIMEFRAMES, PRESENT, path="/group")
+
+
+def test_the_overview_is_of_everything() -> None:
+    with pytest.raises(BadState, match="'platform' is not known here"):
+        read_asked({"platform": "ios"}, TIMEFRAMES, PRESENT)
 
 
 @given(channel=st.none() | ids, hour=st.integers(0, 100_000))
@@ -96,7 +145,7 @@ def test_what_is_not_understood_is_said(query: dict[str, str]) -> None:
 @pytest.mark.parametrize("channel", ["", "a\0b", "x" * 513, "€" * 171])
 def test_no_channel_s_id_is_said_to_be_none(channel: str) -> None:
     with pytest.raises(BadState, match="id: "):
-        read_asked({"id": channel}, TIMEFRAMES, PRESENT, names_channel=True)
+        read_asked({"id": channel}, TIMEFRAMES, PRESENT, path="/channel")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +193,6 @@ def test_a_script_ends_the_link_to_a_part() -> None:
         query_of(f"{link}&from=2026-03-02T10:00:00Z&to=2026-03-02T11:00:00Z"),
         TIMEFRAMES,
         PRESENT,
-        names_channel=True,
+        path="/channel",
     )
     assert (asked.channel, asked.timeframe, asked.points) == ("a&b", TIMEFRAMES[0], 4)

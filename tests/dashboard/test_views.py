@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 
 from devtelemetry import words
+from devtelemetry.dashboard.beside import NOTHING_BESIDE, Beside
 from devtelemetry.dashboard.charts.axes import time_ticks
 from devtelemetry.dashboard.charts.line import drawn_of, in_words, line_chart
 from devtelemetry.dashboard.charts.losses import losses_chart, losses_in_words, shares_of
@@ -19,17 +20,19 @@ from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.parts import (
     delay_bars,
     influence_notes,
+    line_beside,
     loss_bars,
     points_of,
     reason_rows,
     why_no_ratio,
 )
-from devtelemetry.dashboard.views.values import Overview, Point
+from devtelemetry.dashboard.views.values import LineBeside, Overview, Point
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.figures.derive import Totals
 from devtelemetry.model import (
     HOUR,
     NO_COUNTS,
+    WEEK,
     ChannelReliability,
     Counts,
     Delays,
@@ -47,11 +50,13 @@ from devtelemetry.model import (
     parse_timeframe,
 )
 from devtelemetry.problems.problem import Problems
+from devtelemetry.releases.notes import Note
 
 FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
 PRESENT = MembershipPolicy.PRESENT
 START = datetime(2026, 3, 2, 10, tzinfo=UTC)
 ASKED = PageState(FRAMES[0], "24h", PRESENT)
+ALONE = LineBeside(None, [], [])
 NO_PROBLEMS = Problems(FRAMES[0], PRESENT, START)
 
 
@@ -116,7 +121,10 @@ def column(points: Sequence[Point], name: str) -> list[float | None]:
 
 
 def texts(found: Days | None) -> list[tuple[str, str]]:
-    return [(change.tone, change.text) for change in changes(found, ASKED)]
+    return [
+        (change.tone, f"{change.link_text} {change.text}".strip())
+        for change in changes(found, ASKED)
+    ]
 
 
 # ------------------------------------------------------------------------------- what is not known
@@ -154,12 +162,12 @@ def test_a_window_that_was_never_computed_is_a_gap_of_the_line() -> None:
     assert [point.reason for point in points[-3:]] == ["", words.NOT_COMPUTED, words.NOT_COMPARABLE]
     assert column(points, "settled")[-3:] == [0.98, None, None]
     assert column(points, "alone")[-3:] == [0.98, None, None], "a lone window is a point"
-    assert "22 windows" not in in_words(points)
-    assert "1 windows" in in_words(points)
+    assert "22 windows" not in in_words(points, ALONE)
+    assert "1 windows" in in_words(points, ALONE)
 
 
 def test_no_line_at_all_is_said() -> None:
-    assert in_words([]) == "No window of the span has a delivery ratio."
+    assert in_words([], ALONE) == "No window of the span has a delivery ratio."
 
 
 def test_losses_are_shares_of_what_could_be_noticed() -> None:
@@ -194,7 +202,7 @@ def test_what_is_not_all_is_drawn_below_all() -> None:
 
 def test_each_part_of_a_line_says_what_it_is_and_leads_on() -> None:
     windows = [window(0), window(1, pairs=0), window(2, state=WindowState.PROVISIONAL)]
-    chart = line_chart(points_of(windows, ASKED, START + 3 * HOUR), ASKED)
+    chart = line_chart(points_of(windows, ASKED, START + 3 * HOUR), ASKED, ALONE)
     assert [path.look for path in chart.paths] == ["band", "line", "line dashed", "dots"]
     first, gap, last = chart.pieces[-3:]
     assert first.said.splitlines() == [
@@ -210,7 +218,7 @@ def test_each_part_of_a_line_says_what_it_is_and_leads_on() -> None:
 def test_where_windows_are_too_narrow_to_hit_several_lead_to_a_part_of_the_span() -> None:
     asked = replace(ASKED, span="30d")
     windows = [window(hour, missing=10 + hour) for hour in range(4)]
-    chart = line_chart(points_of(windows, asked, START + 4 * HOUR), asked)
+    chart = line_chart(points_of(windows, asked, START + 4 * HOUR), asked, ALONE)
     assert len(chart.pieces) == 180
     last = chart.pieces[-1]
     assert last.said.splitlines() == [
@@ -263,9 +271,43 @@ def test_delays_that_nobody_told_are_no_distribution() -> None:
     assert delay_bars(Totals(Counts(1, 2, 1000, 20, 1000), delays=Delays(counts, counts))) == []
 
 
+def test_the_line_has_its_target_the_week_before_and_what_happened_meanwhile() -> None:
+    windows = [window(hour, 20) for hour in range(3)]
+    points = points_of(windows, ASKED, START + 3 * HOUR)[-3:]
+    beside = Beside(
+        [replace(window(1), window=Window(START + HOUR - WEEK, START + 2 * HOUR - WEEK))],
+        [(START + HOUR, "2.36.0")],
+        [Note(1, START + 2 * HOUR, "2.36.0", "rolled\nback"), Note(2, START, "", "a <b>")],
+    )
+    found = line_beside(points, beside, 0.9)
+    assert found.week_before == [None, 0.98, None]
+    assert [(one.letter, one.at, one.text) for one in found.moments] == [
+        ("A", START, "a <b>"),
+        ("B", START + HOUR, "version 2.36.0 first seen"),
+        ("C", START + 2 * HOUR, "2.36.0: rolled\\u000aback"),
+    ]
+    chart = line_chart(points, ASKED, found)
+    assert [path.look for path in chart.paths][:3] == ["before", "target", "moment"]
+    assert [(tick.at, tick.text) for tick in chart.letters] == [
+        (0, "A"),
+        (33.33, "B"),
+        (66.67, "C"),
+    ]
+    assert "0 are below the target of 90 %." in chart.in_words
+    assert float(chart.y[-1].text.removesuffix(" %")) <= 90
+
+
+def test_a_target_far_below_the_line_does_not_make_it_flat() -> None:
+    points = points_of([window(0, 1)], ASKED, START + HOUR)[-1:]
+    chart = line_chart(points, ASKED, LineBeside(0.5, [], []))
+    assert chart.y[-1].text == "99 %"
+    assert "target" not in {path.look for path in chart.paths}
+    assert chart.keys[-1].text == "target 50 %, below this part"
+
+
 def test_all_pairs_are_in_the_losses_by_kind() -> None:
     counts = Counts(1, 2, 1000, 20, 990, 30, unreadable=7, dropped=1, not_sent=4)
-    bars = loss_bars(counts)
+    bars = loss_bars(counts, ASKED)
     assert [(bar.name, bar.count) for bar in bars] == [
         ("delivered", 980),
         ("not arrived", 8),
@@ -371,9 +413,21 @@ def shown(
 ) -> Overview:
     anchor = windows[-1].window.end if windows else None
     reading = OverviewReading(
-        ASKED, anchor, [(FRAMES[0], windows)], windows, None, None, (), (), NO_PROBLEMS, has_samples
+        ASKED,
+        anchor,
+        [(FRAMES[0], windows)],
+        windows,
+        NOTHING_BESIDE,
+        None,
+        None,
+        (),
+        (),
+        NO_PROBLEMS,
+        has_samples,
     )
-    return overview(reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01)
+    return overview(
+        reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01, objective=0.99
+    )
 
 
 def test_a_trend_is_told_only_beyond_chance() -> None:
@@ -395,8 +449,10 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
 
 def test_a_timeframe_without_a_window_yet_says_so() -> None:
     frames = [(FRAMES[0], [window()]), (FRAMES[1], [])]
-    reading = OverviewReading(ASKED, None, frames, [], None, None, (), (), NO_PROBLEMS, True)
-    view = overview(reading, FRAMES, now=START, influence_limit=0.01)
+    reading = OverviewReading(
+        ASKED, None, frames, [], NOTHING_BESIDE, None, None, (), (), NO_PROBLEMS, True
+    )
+    view = overview(reading, FRAMES, now=START, influence_limit=0.01, objective=0.99)
     assert view.empty == ""
     assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")
     assert view.now[1].reason.startswith(words.NOT_COMPUTED)

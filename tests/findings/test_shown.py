@@ -50,7 +50,13 @@ async def test_the_api_answers_with_it(found: Database) -> None:
 async def test_the_overview_shows_it_and_changes_when_it_changes(found: Database) -> None:
     reader = Reader(found, RULES.timeframes, RULES, lambda: LATER)
     asked = PageState(HOUR, "24h", MembershipPolicy.PRESENT)
-    page = overview(await reader.overview(asked), RULES.timeframes, now=LATER, influence_limit=0.01)
+    page = overview(
+        await reader.overview(asked),
+        RULES.timeframes,
+        now=LATER,
+        influence_limit=0.01,
+        objective=0.99,
+    )
     assert "<bdi>android 2.1, most in channel c&lt;1&gt;</bdi>" in draw_overview(page)
     before = await reader.state()
     async with found.acquire() as connection:

@@ -23,7 +23,14 @@ from devtelemetry.dashboard.state import PageState, read_asked, read_asked_windo
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.model import DAY, MembershipPolicy, parse_timeframe
 from devtelemetry.problems.explain import EVERYTHING, REPORTS, Kind, Unit
-from devtelemetry.problems.problem import NO_PROBLEM, Problem, Problems, page_of, problems_as_json
+from devtelemetry.problems.problem import (
+    NO_PROBLEM,
+    Problem,
+    Problems,
+    page_of,
+    problems_as_json,
+    subject_of,
+)
 from devtelemetry.problems.read import LatestProblems, looked_at, read_problems
 from devtelemetry.report.report import print_report
 from devtelemetry.report.request import ReportRequest
@@ -71,7 +78,7 @@ async def test_the_same_problem_stands_on_top_everywhere(
 
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
     reading = await reader.overview(PageState(FRAMES[0], "24h", PRESENT))
-    page = overview(reading, FRAMES, now=END, influence_limit=0.01)
+    page = overview(reading, FRAMES, now=END, influence_limit=0.01, objective=0.99)
     drawn = draw_overview(page)
     assert drawn.index("<bdi>App version 2.30.1</bdi>") < drawn.index('aria-label="Now"')
     assert f'href="{problem.page.replace("&", "&amp;")}"' in drawn
@@ -176,10 +183,17 @@ def test_a_problem_is_told_in_a_sentence_or_two() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_the_page_of_a_problem_is_understood(kind: Kind) -> None:
-    page = urlsplit(page_of(Unit(kind, "a&b c", "2"), END, FRAMES[0], PRESENT))
+    unit = Unit(kind, "dropped" if kind is Kind.LOSS_CLASS else "a&b c", "2")
+    page = urlsplit(page_of(unit, END, FRAMES[0], PRESENT))
     query = dict(parse_qsl(page.query))
     if page.path == "/window":
         assert read_asked_window(query, FRAMES, PRESENT).start == END
     else:
-        asked = read_asked(query, FRAMES, PRESENT, names_channel=page.path == "/channel")
+        asked = read_asked(query, FRAMES, PRESENT, path=page.path)
         assert asked.channel == ("a&b c" if kind is Kind.CHANNEL else None)
+        named = {dimension.value: value for dimension, value in asked.where}
+        if asked.channel is not None:
+            named["channel"] = asked.channel
+        if asked.loss is not None:
+            named["loss_class"] = asked.loss.value
+        assert named == subject_of(unit)

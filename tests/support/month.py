@@ -30,7 +30,17 @@ def channel_names() -> list[str]:
     return names
 
 
-PATHS = ("/", "/channel?id=" + quote(channel_names()[3]), "/window?timeframe=1d&start=DAY")
+SUBJECTS = (
+    "/group?app_version=2.30.1",
+    "/group?platform=ios&app_version=2.30.1",
+    "/group?path=&loss_class=unreadable",
+)
+PATHS = (
+    "/",
+    "/channel?id=" + quote(channel_names()[3]),
+    *SUBJECTS,
+    "/window?timeframe=1d&start=DAY",
+)
 
 
 def figures(origin: str, **query: Any) -> list[dict[str, Any]]:

@@ -3,7 +3,9 @@
 In the order of the data's way:
 
     state     what is asked: a page's address, read and written. Pure
-    reading   from the stored figures (devtelemetry.figures), once for all viewers of one state
+    reading   from the stored figures (devtelemetry.figures), once for all viewers of one state;
+              subjects: of a channel, a group, a class of losses; beside: what stands beside a line;
+              drilling: what is computed from samples when somebody asks
     views     what a page says, as values: headline, trend, what changed, why nothing is said. Pure
     texts     texts of the pages alone; others are in the room `words`. Pure
     charts    the charts: what an SVG is made of. Pure

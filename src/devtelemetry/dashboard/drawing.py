@@ -7,9 +7,9 @@ from devtelemetry.dashboard.charts.line import line_chart
 from devtelemetry.dashboard.charts.losses import losses_chart
 from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
-from devtelemetry.dashboard.state import PageState, WindowPageState, address
+from devtelemetry.dashboard.state import PageState, WindowPageState, address, path_of
 from devtelemetry.dashboard.views.parts import span_text
-from devtelemetry.dashboard.views.values import ChannelPage, Fact, Link, Overview, WindowPage
+from devtelemetry.dashboard.views.values import Fact, Link, Overview, SubjectPage, WindowPage
 from devtelemetry.v1 import PUSH
 
 
@@ -17,17 +17,17 @@ def draw_overview(view: Overview) -> str:
     return _draw("overview", view, view.span)
 
 
-def draw_channel(view: ChannelPage) -> str:
+def draw_subject(view: SubjectPage) -> str:
     span = Fact(
         f"{span_text(view.asked)}, windows of {view.asked.timeframe.name}",
         view.headline or view.reason.partition(":")[0],
-        f"95 % interval {view.interval}" if view.headline else "",
+        f"95 % interval {view.interval}" if view.headline and view.interval else "",
     )
-    return _draw("channel", view, span)
+    return _draw("subject", view, span)
 
 
 def draw_window(view: WindowPage) -> str:
-    links = _export_links("window", view.asked) if view.computed_at else []
+    links = _export_links(view.asked) if view.computed_at else []
     return render("window.html", page=view, links=links)
 
 
@@ -52,18 +52,19 @@ def curl_command(origin: str, *, token: bool) -> str:
     )
 
 
-def _draw(page: str, view: Overview | ChannelPage, span: Fact) -> str:
+def _draw(page: str, view: Overview | SubjectPage, span: Fact) -> str:
     return render(
         f"{page}.html",
         page=view,
         span=span,
-        line=line_chart(view.points, view.asked) if view.points else None,
+        line=line_chart(view.points, view.asked, view.beside) if view.points else None,
         losses=losses_chart(view.points, view.asked) if view.points else None,
-        links=_export_links(page, view.asked),
+        links=_export_links(view.asked),
     )
 
 
-def _export_links(page: str, asked: PageState | WindowPageState) -> Sequence[Link]:
+def _export_links(asked: PageState | WindowPageState) -> Sequence[Link]:
+    page = path_of(asked).removeprefix("/") or "overview"
     return [
         Link(kind.upper(), address(asked, f"{EXPORTS}{page}.{kind}")) for kind in ("csv", "json")
     ]

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import orjson
 
 from devtelemetry.causes.document import cell
-from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, WindowReading
+from devtelemetry.dashboard.reading import OverviewReading, WindowReading
+from devtelemetry.dashboard.subjects import SubjectReading
 from devtelemetry.figures.document import window_as_json
 from devtelemetry.model import WindowReliability
 from devtelemetry.results.columns import COUNTS
@@ -18,7 +19,7 @@ _WINDOW_COLUMNS = ("start", "end", "timeframe", "membership", "state", *_RATIOS,
 _CHANNEL_COLUMNS = ("channel_id", "comparable", *_RATIOS, *_COUNTS)
 
 
-def as_json(reading: OverviewReading | ChannelReading | WindowReading) -> bytes:
+def as_json(reading: OverviewReading | SubjectReading | WindowReading) -> bytes:
     """The document of /api/v1/reliability of the windows that are shown."""
     windows = _shown(reading)
     document = {
@@ -28,7 +29,7 @@ def as_json(reading: OverviewReading | ChannelReading | WindowReading) -> bytes:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2) + b"\n"
 
 
-def as_csv(reading: OverviewReading | ChannelReading | WindowReading) -> str:
+def as_csv(reading: OverviewReading | SubjectReading | WindowReading) -> str:
     """A line a window; of a window's page a line a channel."""
     if isinstance(reading, WindowReading) and reading.asked.channel is None:
         found = reading.window
@@ -38,7 +39,7 @@ def as_csv(reading: OverviewReading | ChannelReading | WindowReading) -> str:
 
 
 def _shown(
-    reading: OverviewReading | ChannelReading | WindowReading,
+    reading: OverviewReading | SubjectReading | WindowReading,
 ) -> Sequence[WindowReliability]:
     if isinstance(reading, WindowReading):
         return [] if reading.window is None else [reading.window]

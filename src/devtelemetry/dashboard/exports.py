@@ -9,12 +9,13 @@ from starlette.routing import Route
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard.export import as_csv, as_json
 from devtelemetry.dashboard.guard import EXPORTS
-from devtelemetry.dashboard.reading import ChannelReading, OverviewReading, Reader, WindowReading
+from devtelemetry.dashboard.reading import OverviewReading, Reader, WindowReading
 from devtelemetry.dashboard.state import BadState, read_asked, read_asked_window
+from devtelemetry.dashboard.subjects import SubjectReading
 from devtelemetry.model.errors import Unavailable, UnknownName
 
 _KINDS = {"csv": "text/csv", "json": "application/json"}
-_PAGES = ("overview", "channel", "window")
+_PAGES = ("overview", "channel", "group", "window")
 
 
 def exports(reader: Reader, rules: AggregateRules) -> Route:
@@ -39,9 +40,10 @@ def exports(reader: Reader, rules: AggregateRules) -> Route:
 
 async def _read(
     reader: Reader, rules: AggregateRules, page: str, query: Mapping[str, str]
-) -> OverviewReading | ChannelReading | WindowReading:
+) -> OverviewReading | SubjectReading | WindowReading:
     timeframes, membership = rules.timeframes, rules.membership
     if page == "window":
         return await reader.window(read_asked_window(query, timeframes, membership), drill=False)
-    asked = read_asked(query, timeframes, membership, names_channel=page == "channel")
-    return await (reader.overview(asked) if page == "overview" else reader.channel(asked))
+    if page == "overview":
+        return await reader.overview(read_asked(query, timeframes, membership))
+    return await reader.subject(read_asked(query, timeframes, membership, path=f"/{page}"))

@@ -15,11 +15,13 @@ from starlette.routing import Route
 from devtelemetry import words
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard import assets, texts
-from devtelemetry.dashboard.drawing import draw_channel, draw_empty, draw_overview, draw_window
+from devtelemetry.dashboard.drawing import draw_empty, draw_overview, draw_subject, draw_window
 from devtelemetry.dashboard.frame import OVERVIEW, Frame, framed, problem, theme_of
 from devtelemetry.dashboard.guard import FRESH
 from devtelemetry.dashboard.reading import Reader
 from devtelemetry.dashboard.state import (
+    CHANNEL,
+    GROUP,
     BadState,
     PageState,
     WindowPageState,
@@ -27,8 +29,8 @@ from devtelemetry.dashboard.state import (
     read_asked,
     read_asked_window,
 )
-from devtelemetry.dashboard.views.channel import channel_page
 from devtelemetry.dashboard.views.overview import overview
+from devtelemetry.dashboard.views.subject import name_of, subject_page, way_to
 from devtelemetry.dashboard.views.values import Link
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.model.errors import Unavailable, UnknownName
@@ -59,11 +61,13 @@ class Pages:
     """What all pages rest on.
 
     influence_limit  a window is marked if one installation could move its reliability by more
+    objective        what share of deliveries is to be made
     grpc_at          where the server listens for gRPC, HOST:PORT
     """
 
     rules: AggregateRules
     influence_limit: float
+    objective: float
     grpc_at: str
     reader: Reader
     now: Callable[[], datetime]
@@ -76,7 +80,8 @@ class Pages:
     def routes(self) -> list[Route]:
         return [
             Route("/", self.overview),
-            Route("/channel", self.channel),
+            Route(CHANNEL, self.subject),
+            Route(GROUP, self.subject),
             Route("/window", self.window),
             Route(FRESH, self.fresh),
         ]
@@ -94,37 +99,44 @@ class Pages:
             reading = await self.reader.overview(asked)
 
             def draw() -> Made:
-                limit = self.influence_limit
-                view = overview(reading, rules.timeframes, now=now, influence_limit=limit)
+                view = overview(
+                    reading,
+                    rules.timeframes,
+                    now=now,
+                    influence_limit=self.influence_limit,
+                    objective=self.objective,
+                )
                 return Made("", view.empty) if view.empty else Made(draw_overview(view))
 
             return await asyncio.to_thread(draw)
 
         return await self._page(request, asked, "Overview", [Link("Overview", "")], (now,), make)
 
-    async def channel(self, request: Request) -> Response:
-        rules = self.rules
+    async def subject(self, request: Request) -> Response:
+        """Of a channel, a group, a class of losses."""
+        rules, path = self.rules, request.url.path
         try:
-            asked = read_asked(
-                request.query_params, rules.timeframes, rules.membership, names_channel=True
-            )
+            asked = read_asked(request.query_params, rules.timeframes, rules.membership, path=path)
         except BadState as error:
-            return _not_understood(request, "Channel", error)
+            return _not_understood(request, path.removeprefix("/").capitalize(), error)
 
         async def make() -> Made:
-            reading = await self.reader.channel(asked)
+            reading = await self.reader.subject(asked)
 
             def draw() -> Made:
-                limit = self.influence_limit
-                view = channel_page(reading, rules.timeframes, influence_limit=limit)
-                return Made("", view.empty) if view.empty else Made(draw_channel(view))
+                view = subject_page(
+                    reading,
+                    rules.timeframes,
+                    influence_limit=self.influence_limit,
+                    objective=self.objective,
+                )
+                return Made("", view.empty) if view.empty else Made(draw_subject(view))
 
             return await asyncio.to_thread(draw)
 
-        name = texts.short_identifier(asked.channel or "")
-        return await self._page(
-            request, asked, f"{name} · Channel", [OVERVIEW, Link(name, "")], (), make
-        )
+        crumbs = [OVERVIEW, *way_to(asked)]
+        drills = asked.is_pair or asked.across is not None
+        return await self._page(request, asked, name_of(asked), crumbs, (), make, drills=drills)
 
     async def window(self, request: Request) -> Response:
         rules = self.rules
@@ -160,7 +172,7 @@ class Pages:
             {"id": asked.channel, "timeframe": asked.timeframe.name},
             self.rules.timeframes,
             asked.membership,
-            names_channel=True,
+            path=CHANNEL,
         )
         name = texts.short_identifier(asked.channel, 28)
         crumbs = [OVERVIEW, Link(name, address(of_channel)), Link(title, "")]

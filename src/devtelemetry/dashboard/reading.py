@@ -8,10 +8,9 @@ from typing import Any, TypeVar
 
 from devtelemetry.aggregate.failed import FailedWindow, read_failed_windows
 from devtelemetry.aggregate.rules import AggregateRules
-from devtelemetry.aggregate.table import CrossTable, cross_table
-from devtelemetry.causes.document import page
-from devtelemetry.causes.read import drill_down
-from devtelemetry.causes.request import DrillDownError, MissingRequest
+from devtelemetry.aggregate.table import CrossTable
+from devtelemetry.dashboard.beside import NOTHING_BESIDE, Beside, read_beside
+from devtelemetry.dashboard.drilling import Drilling
 from devtelemetry.dashboard.state import (
     PageState,
     WindowPageState,
@@ -19,6 +18,7 @@ from devtelemetry.dashboard.state import (
     summed_timeframe,
     windows_around,
 )
+from devtelemetry.dashboard.subjects import SubjectReader, SubjectReading
 from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.read import (
     Selection,
@@ -43,9 +43,9 @@ from devtelemetry.model import (
     WindowReliability,
     longest_up_to,
 )
-from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
 from devtelemetry.problems.problem import Problems
 from devtelemetry.problems.read import LatestProblems
+from devtelemetry.releases.notes import state_of_notes
 from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 
@@ -54,7 +54,6 @@ WORST_CHANNELS = 8
 MOVED_CHANNELS = 3
 MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
 REMEMBERED = 64  # pages as they are drawn, 100 to 300 kB each
-MOST_MISSING = 50  # messages, and receivers, on a page; the API has the others
 
 _T = TypeVar("_T")
 
@@ -86,19 +85,12 @@ class OverviewReading:
     anchor: datetime | None  # where the latest window ends; None: there is none
     latest: Sequence[tuple[Timeframe, Sequence[WindowReliability]]]  # oldest first
     windows: Sequence[WindowReliability]
+    beside: Beside
     days: Days | None
     worst: Worst | None
     findings: Sequence[Finding]
     failed: Sequence[FailedWindow]
     problems: Problems
-    has_samples: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelReading:
-    asked: PageState
-    anchor: datetime | None
-    windows: Sequence[WindowReliability]  # with the channel alone
     has_samples: bool
 
 
@@ -127,9 +119,9 @@ class Reader:
     ) -> None:
         self._database = database
         self._timeframes = timeframes
-        self._rules = rules
-        self._now = now
         self._problems = problems or LatestProblems(database, timeframes)
+        self._drilling = Drilling(database, rules, now)
+        self._subjects = SubjectReader(database, timeframes, self._problems, self._drilling)
         self._shared = Shared().get
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
         self._kept_of: Hashable = None  # the state that it is of
@@ -140,7 +132,8 @@ class Reader:
         if newest is None:
             # An empty page tells how to send a first sample until there is one.
             return await has_samples(self._database)
-        return newest, await newest_findings(self._database)
+        findings = await newest_findings(self._database)
+        return newest, findings, await state_of_notes(self._database)
 
     async def until(self, membership: MembershipPolicy) -> datetime | None:
         """Where the latest window of the shortest timeframe that has one ends."""
@@ -154,10 +147,10 @@ class Reader:
         newest = await newest_computation(self._database)
         return await self._shared((asked, newest), lambda: self._read_overview(asked))
 
-    async def channel(self, asked: PageState) -> ChannelReading:
+    async def subject(self, asked: PageState) -> SubjectReading:
         """Raises UnknownName, as `window` does of a channel."""
         newest = await newest_computation(self._database)
-        return await self._shared((asked, newest), lambda: self._read_channel(asked))
+        return await self._shared((asked, newest), lambda: self._subjects.read(asked))
 
     async def window(self, asked: WindowPageState, *, drill: bool = True) -> WindowReading:
         """`drill`: of a channel with its missing messages, which may take seconds."""
@@ -191,7 +184,7 @@ class Reader:
             for timeframe in self._timeframes
         ]
         windows: Sequence[WindowReliability] = ()
-        worst = None
+        beside, worst = NOTHING_BESIDE, None
         bounds = asked.bounds(anchor)
         if anchor is not None and bounds is not None:
             windows = await self._windows(
@@ -204,12 +197,14 @@ class Reader:
                     channels=False,
                 )
             )
+            beside = await read_beside(self._database, self._timeframes, asked, bounds)
             worst = await self._worst(asked, bounds)
         return OverviewReading(
             asked,
             anchor,
             latest,
             windows,
+            beside,
             await self._days(asked.membership),
             worst,
             await read_findings(self._database),
@@ -282,24 +277,6 @@ class Reader:
             ),
         )
 
-    async def _read_channel(self, asked: PageState) -> ChannelReading:
-        asked = fitting(asked, self._timeframes)
-        selection = Selection(
-            asked.timeframe.name,
-            channel=asked.channel,
-            membership=asked.membership,
-            by=(Dimension.PLATFORM, asked.by),
-        )
-        await check_names(self._database, selection)
-        anchor = await latest_end(self._database, asked.timeframe.name, asked.membership)
-        windows: Sequence[WindowReliability] = ()
-        bounds = asked.bounds(anchor)
-        if anchor is not None and bounds is not None:
-            windows = await self._windows(replace(selection, start=bounds.start, end=bounds.end))
-        return ChannelReading(
-            asked, anchor, windows, bool(windows) or await has_samples(self._database)
-        )
-
     async def _read_window(self, asked: WindowPageState, *, drill: bool) -> WindowReading:
         length = asked.timeframe.length
         selection = Selection(
@@ -318,39 +295,26 @@ class Reader:
         )
         found = await self._windows(selection)
         reading = WindowReading(asked, found[0] if found else None, neighbours)
-        return await self._versions(await self._drill_down(reading)) if drill else reading
+        return await self._drill_down(reading) if drill and found else reading
 
     async def _drill_down(self, reading: WindowReading) -> WindowReading:
-        """Which messages of a channel are missing. It and `_versions` are all of the dashboard that
-        reads samples, for seconds: such pages wait for each other (pages.py)."""
+        """Which messages of a channel are missing; and versions, if they are asked for."""
         asked = reading.asked
-        if asked.channel is None or reading.window is None:
-            return reading
-        rules = replace(self._rules, membership=asked.membership)
-        look = MissingRequest(asked.channel, asked.timeframe, asked.start)
-        try:
-            async with drill_down(self._database, rules, look, now=self._now) as found:
-                return replace(reading, missing=await page(found, limit=MOST_MISSING))
-        except (DrillDownError, UnknownName, Unavailable) as error:
-            return replace(reading, missing_problem=str(error))
-
-    async def _versions(self, reading: WindowReading) -> WindowReading:
-        asked = reading.asked
-        if not asked.versions or reading.window is None:
-            return reading
-        try:
-            table = await cross_table(
-                self._database,
-                replace(self._rules, membership=asked.membership),
-                asked.timeframe,
-                (Dimension.AUTHOR_APP_VERSION, Dimension.APP_VERSION),
-                start=asked.start,
-                channel_id=asked.channel,
-                now=self._now,
+        if asked.channel is not None:
+            missing, problem = await self._drilling.missing(
+                asked.channel, asked.timeframe, asked.start, asked.membership
             )
-        except (ConfigurationError, UnknownName, Unavailable) as error:
-            return replace(reading, versions_problem=str(error))
-        return replace(reading, versions=table)
+            reading = replace(reading, missing=missing, missing_problem=problem)
+        if asked.versions:
+            table, problem = await self._drilling.table(
+                (Dimension.AUTHOR_APP_VERSION, Dimension.APP_VERSION),
+                asked.timeframe,
+                asked.start,
+                asked.membership,
+                asked.channel,
+            )
+            reading = replace(reading, versions=table, versions_problem=problem)
+        return reading
 
     async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
         return [window async for window in read_windows(self._database, selection)]

@@ -1,6 +1,7 @@
 """Views as HTML. Every value is escaped by the templates; ids come in bdi elements besides."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -9,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from devtelemetry import words
 from devtelemetry.dashboard import texts
+from devtelemetry.dashboard.state import address, kept_of, path_of
+from devtelemetry.dashboard.views.values import Overview, SubjectPage
 from devtelemetry.figures.document import iso
-from devtelemetry.model import unix_ms
+from devtelemetry.model import Window, unix_ms
 
 MOST_ROWS = 200  # of a chart as a table; all of them are in the export
 
@@ -26,6 +29,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(words=words, texts=texts, spark=spark, most_rows=MOST_ROWS)
+    environment.globals.update(path_of=path_of, kept_of=kept_of, fixed_of=_fixed_of)
     environment.filters.update(
         iso=iso,
         local=_local,
@@ -47,6 +51,12 @@ def render(template: str, **values: Any) -> str:
 def _local(moment: datetime) -> str:
     """As a field of a form has it, without a zone: it is in UTC."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M}"
+
+
+def _fixed_of(page: Overview | SubjectPage) -> str:
+    """The address of what it shows, also when there are newer windows."""
+    shown = Window(page.points[0].start, page.points[-1].end)
+    return address(replace(page.asked, fixed=shown))
 
 
 def whole(text: str) -> str:

@@ -17,6 +17,7 @@ from devtelemetry.dashboard.exports import exports
 from devtelemetry.dashboard.guard import FAVICON, Guard, SignIn
 from devtelemetry.dashboard.pages import Pages
 from devtelemetry.dashboard.reading import Reader
+from devtelemetry.model import OBJECTIVE
 from devtelemetry.problems.read import LatestProblems
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
@@ -33,6 +34,7 @@ async def add_dashboard(
     grpc_at: str,
     *,
     influence_limit: float,
+    objective: float = OBJECTIVE,
     now: Callable[[], datetime],
     problems: LatestProblems | None = None,
 ) -> None:
@@ -43,7 +45,7 @@ async def add_dashboard(
             id_key = await connection.fetchval("select id_key from deployment")
         sign_in = SignIn(TokenBook(database, Scope.READ), id_key)
     reader = Reader(database, rules.timeframes, rules, now, problems)
-    pages = Pages(rules, influence_limit, grpc_at, reader, now, access.asks_for_token)
+    pages = Pages(rules, influence_limit, objective, grpc_at, reader, now, access.asks_for_token)
     site = Starlette(
         routes=[
             *pages.routes(),

@@ -3,6 +3,8 @@
     /         ?timeframe=1h &span=7d &by=app_version &membership=present
               or, for a span that stays what it is, &from=2026-03-02T10:00:00Z &to=… for span
     /channel  ?id=…  and the same
+    /group    the same; of it and of /channel also what they are narrowed to: &platform=ios
+              &app_version=… &loss_class=unreadable, and another dimension beside it: &across=path
     /window   ?timeframe=1h &start=2026-03-02T10:00:00Z &channel=… &membership=present
 
 What stands in the address and is not understood is an error that the page tells, never something
@@ -20,6 +22,7 @@ from devtelemetry.model import (
     HOUR,
     WEEK,
     Dimension,
+    LossClass,
     MembershipPolicy,
     Timeframe,
     Window,
@@ -44,6 +47,10 @@ MOST_POINTS = 800  # of a line: more than a screen has columns, and each costs a
 MOST_FINE = 400  # of a line whose timeframe nobody chose
 MOST_SPAN = 3660 * DAY
 MOST_ID_BYTES = 512  # of a channel's id, as the wire has it
+MOST_VALUE = 1000  # letters of a group's: a path has two names
+MOST_DIMENSIONS = 2  # a page is narrowed to; of two a window at a time is computed
+
+LOSS_CLASS = "loss_class"
 
 
 class BadState(ValueError):
@@ -59,6 +66,9 @@ class PageState:
     by          what the second breakdown is by: one of BREAKDOWNS
     channel     None: all of them
     fixed       from when to when, as it was asked for; None: `span` says it
+    where       groups that it is narrowed to, each of a dimension of its own, in their order
+    loss        the class of losses that alone counts as missing; None: all do
+    across      a dimension that the group is broken down by, in one window
     """
 
     timeframe: Timeframe
@@ -67,6 +77,19 @@ class PageState:
     by: Dimension = Dimension.APP_VERSION
     channel: str | None = None
     fixed: Window | None = None
+    where: tuple[tuple[Dimension, str], ...] = ()
+    loss: LossClass | None = None
+    across: Dimension | None = None
+
+    @property
+    def is_narrowed(self) -> bool:
+        """To a group or a class of losses, whether of one channel or of all."""
+        return bool(self.where) or self.loss is not None
+
+    @property
+    def is_pair(self) -> bool:
+        """Of two groups at once nothing is stored."""
+        return len(self.where) > 1
 
     @property
     def length(self) -> timedelta:
@@ -88,6 +111,10 @@ class PageState:
         if self.fixed is not None:
             return windows_around(self.timeframe, self.fixed)
         return None if anchor is None else Window(anchor - self.length, anchor)
+
+
+OVERVIEW, CHANNEL, GROUP = "/", "/channel", "/group"
+"""Where a page of such a state is"""
 
 
 def windows_around(timeframe: Timeframe, span: Window) -> Window:
@@ -115,18 +142,23 @@ def read_asked(
     timeframes: Sequence[Timeframe],
     membership: MembershipPolicy,
     *,
-    names_channel: bool = False,
+    path: str = "/",
 ) -> PageState:
-    """The query of `/`, or with `names_channel` of `/channel`. Raises BadState.
+    """The query of a page at `path`: `/`, `/channel` or `/group`. Raises BadState.
 
     timeframes  those that are configured, the shortest first
     membership  the policy that is configured
     """
     known = {
         *("timeframe", "span", "from", "to", "by", "membership"),
-        *(["id"] if names_channel else []),
+        *(["id"] if path == CHANNEL else []),
+        *([*Dimension, LOSS_CLASS, "across"] if path != OVERVIEW else []),
     }
     _no_others(query, known)
+    where, loss = _where(query), _loss(query)
+    if path == GROUP and not where and loss is None:
+        allowed = ", ".join((*Dimension, LOSS_CLASS))
+        raise BadState(f"no group is named; allowed: one of {allowed}, or two of them")
     fixed = _fixed(query)
     if fixed is not None and not query.get("timeframe"):
         timeframe = _finest(fixed, timeframes)
@@ -140,8 +172,11 @@ def read_asked(
         span,
         _membership(query.get("membership")) or membership,
         _dimension(query.get("by")) or Dimension.APP_VERSION,
-        _channel(query, "id") if names_channel else None,
+        _channel(query, "id") if path == CHANNEL else None,
         fixed,
+        where,
+        loss,
+        _across(query.get("across"), where),
     )
 
 
@@ -196,23 +231,59 @@ def summed_timeframe(
     return few[0] if few else (longer or [asked.timeframe])[-1]
 
 
+def narrow(asked: PageState, dimension: Dimension, value: str) -> PageState:
+    """To a group too; of its dimension it takes the place of another one."""
+    groups = {**dict(asked.where), dimension: value}
+    where = tuple((one, groups[one]) for one in Dimension if one in groups)
+    return replace(asked, where=where, across=None)
+
+
+def widen(asked: PageState, dimension: Dimension) -> PageState:
+    """Without the group of that dimension."""
+    where = tuple(one for one in asked.where if one[0] is not dimension)
+    return replace(asked, where=where, across=None)
+
+
+def around_window(asked: WindowPageState) -> PageState:
+    """The pages of all its groups: a span that ends with the window."""
+    span = _span_for(asked.timeframe)
+    end = asked.start + asked.timeframe.length
+    return PageState(
+        asked.timeframe,
+        "",
+        asked.membership,
+        channel=asked.channel,
+        fixed=Window(end - SPANS[span], end),
+    )
+
+
 def address(asked: PageState | WindowPageState, path: str | None = None) -> str:
     """The link to it; `path`: where it is not the page's own, as for exports."""
-    return _link(path or _own_path(asked), _query(asked))
+    return _link(path or path_of(asked), _query(asked))
 
 
 def address_of_part(asked: PageState, part: Window | None) -> str:
     """The link to a part of its span, in windows as short as there is room for; None: of a part
     that is not known yet, so `from` and `to` are still to be added."""
-    query = _query(asked if part is None else replace(asked, fixed=part))
-    left_out = {"timeframe", *(("span", "from", "to") if part is None else ())}
-    return _link(_own_path(asked), {k: v for k, v in query.items() if k not in left_out})
+    query = kept_of(asked)
+    if part is not None:
+        query |= {"from": iso(part.start), "to": iso(part.end)}
+    return _link(path_of(asked), query)
 
 
-def _own_path(asked: PageState | WindowPageState) -> str:
+def kept_of(asked: PageState) -> dict[str, str]:
+    """What stays in the query where another span is chosen."""
+    left_out = {"timeframe", "span", "from", "to"}
+    return {name: value for name, value in _query(asked).items() if name not in left_out}
+
+
+def path_of(asked: PageState | WindowPageState) -> str:
+    """Of its page."""
     if isinstance(asked, WindowPageState):
         return "/window"
-    return "/" if asked.channel is None else "/channel"
+    if asked.channel is not None:
+        return CHANNEL
+    return GROUP if asked.is_narrowed else OVERVIEW
 
 
 def _link(path: str, query: Mapping[str, str]) -> str:
@@ -236,6 +307,11 @@ def _query(asked: PageState | WindowPageState) -> dict[str, str]:
         query["by"] = asked.by.value
         if asked.channel is not None:
             query["id"] = asked.channel
+        query |= {dimension.value: value for dimension, value in asked.where}
+        if asked.loss is not None:
+            query[LOSS_CLASS] = asked.loss.value
+        if asked.across is not None:
+            query["across"] = asked.across.value
     query["membership"] = asked.membership.value
     return query
 
@@ -304,6 +380,44 @@ def _dimension(text: str | None) -> Dimension | None:
         return None
     if text not in BREAKDOWNS:
         raise BadState(f"by: {text!r} is not known here; allowed: {', '.join(BREAKDOWNS)}")
+    return Dimension(text)
+
+
+def _where(query: Mapping[str, str]) -> tuple[tuple[Dimension, str], ...]:
+    """An empty value is that of who never said one."""
+    found = tuple((dimension, query[dimension]) for dimension in Dimension if dimension in query)
+    if len(found) > MOST_DIMENSIONS:
+        named = ", ".join(dimension for dimension, _ in found)
+        raise BadState(
+            f"{named}: figures are stored of one of them, and computed of two; "
+            f"allowed: up to {MOST_DIMENSIONS} at once"
+        )
+    for dimension, value in found:
+        if "\0" in value or len(value) > MOST_VALUE:
+            raise BadState(f"{dimension}: is no such value; allowed: {MOST_VALUE} letters, no NUL")
+    return found
+
+
+def _loss(query: Mapping[str, str]) -> LossClass | None:
+    text = query.get(LOSS_CLASS)
+    try:
+        return LossClass(text) if text else None
+    except ValueError:
+        raise BadState(
+            f"{LOSS_CLASS}: {text!r} is not known; allowed: {', '.join(LossClass)}"
+        ) from None
+
+
+def _across(text: str | None, where: Sequence[tuple[Dimension, str]]) -> Dimension | None:
+    if not text:
+        return None
+    named = [dimension for dimension, _ in where]
+    allowed = [one for one in Dimension if len(named) == 1 and one not in named]
+    if text not in allowed:
+        raise BadState(
+            f"across: {text!r} does not do here; allowed beside one group: "
+            f"{', '.join(allowed) or 'none'}"
+        )
     return Dimension(text)
 
 

@@ -238,6 +238,46 @@ async def worst_channels(
     return [(row["external_id"], _summed_totals(row)) for row in rows]
 
 
+async def lossy_channels(
+    database: Database,
+    timeframe: str,
+    membership: MembershipPolicy,
+    window_starts: Sequence[datetime],
+    end: datetime,
+    most: int,
+    group: tuple[Dimension, str] | None = None,
+) -> list[tuple[str, Totals]]:
+    """The `most` channels that lack most deliveries in these windows, and their sums. Delays are
+    not in them.
+
+    window_starts  in their order; `end`: of the last one
+    group  the sums are of its share of each channel, where it is shown. The channels are the same
+    """
+    key = {"timeframe": timeframe, "membership": membership.value}
+    if not window_starts:
+        return []
+    async with database.read() as connection:
+        found = await connection.fetch(
+            _QUERIES["lossy_channels"],
+            **key,
+            start=window_starts[0],
+            end=end,
+            audits=AUDIT_CHANNELS,
+            most=most,
+        )
+        names = {row["channel_id"]: row["external_id"] for row in found}
+        of = {**key, "window_starts": window_starts, "channel_ids": list(names)}
+        if group is None:
+            rows = await connection.fetch(_QUERIES["sums_of_channels"], **of)
+        else:
+            dimension, value = group
+            rows = await connection.fetch(
+                _QUERIES["groups_of_channels"], **of, dimension=dimension.value, value=value
+            )
+    totals = {row["channel_id"]: _summed_totals(row) for row in rows}
+    return [(name, totals[number]) for number, name in names.items() if number in totals]
+
+
 async def moved_channels(
     database: Database,
     timeframe: str,

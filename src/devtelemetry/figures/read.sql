@@ -191,3 +191,42 @@ join reliability_channel f on f.channel_id = s.channel_id and f.timeframe = $tim
     and f.membership = $membership::text and f.receivers >= 2 and f.expected > 0
 group by s.channel_id, s.external_id, s.more, is_after
 order by abs(s.more) desc, s.external_id, is_after
+
+-- name: lossy_channels
+-- The channels that lack most deliveries, of the sums over the windows that start in [start, end) and in which they are
+-- comparable; those that lost nothing are left out.
+-- in   as for `worst_channels`
+with summed as (
+    select channel_id, sum(missing)::bigint as missing
+    from reliability_channel
+    where timeframe = $timeframe::text and window_start >= $start::timestamptz and window_start < $end::timestamptz
+      and membership = $membership::text and receivers >= 2 and expected > 0
+    group by channel_id
+    having sum(missing) > 0
+)
+select s.channel_id, c.external_id
+from summed s
+join channel c on c.channel_id = s.channel_id
+where not starts_with(c.external_id, $audits::text)
+order by s.missing desc, c.external_id
+limit $most::integer
+
+-- name: sums_of_channels
+-- Of these channels the sums over the windows that start then and in which they are comparable.
+-- in   timeframe, membership; window_starts; channel_ids
+select f.channel_id, count(*) filter (where corroborated > 0) as windows, {summed_counts}, {summed_spreads_of_channel}
+from unnest($window_starts::timestamptz[]) as w (window_start)
+join reliability_channel f on f.timeframe = $timeframe::text and f.window_start = w.window_start
+    and f.membership = $membership::text and f.channel_id = any ($channel_ids::bigint[])
+where receivers >= 2 and expected > 0
+group by f.channel_id
+
+-- name: groups_of_channels
+-- The same of a group within each, where it is shown.
+-- in   further dimension, value
+select f.channel_id, count(*) filter (where corroborated > 0) as windows, {summed_counts}, {summed_spreads_of_channel}
+from unnest($window_starts::timestamptz[]) as w (window_start)
+join reliability_group f on f.timeframe = $timeframe::text and f.window_start = w.window_start
+    and f.membership = $membership::text and f.channel_id = any ($channel_ids::bigint[])
+    and f.dimension = $dimension::text and not f.is_rest and f.value = $value::text
+group by f.channel_id

@@ -30,7 +30,11 @@ _NAMES: Mapping[Kind, str] = {
     Kind.LOSS_CLASS: "Losses that are {}",
     Kind.REPORTS: "Reports",
 }
-_BY = {Kind(dimension.value) for dimension in Dimension if dimension is not Dimension.PLATFORM}
+_ONE = {Kind(dimension.value) for dimension in Dimension}
+_TWO = {
+    Kind.PLATFORM_VERSION: (Dimension.PLATFORM, Dimension.APP_VERSION),
+    Kind.AUTHOR_PLATFORM_VERSION: (Dimension.AUTHOR_PLATFORM, Dimension.AUTHOR_APP_VERSION),
+}
 _OF_AUTHORS = {
     Kind.AUTHOR_APP_VERSION,
     Kind.AUTHOR_PLATFORM,
@@ -174,17 +178,24 @@ def problem_of(
     )
 
 
+def subject_of(unit: Unit) -> dict[str, str]:
+    """What a unit is, by name: dimensions with values, `channel`, `loss_class`; of everything, and
+    of the reports, nothing."""
+    if unit.kind in _TWO:
+        platform, version = _TWO[unit.kind]
+        return {platform.value: unit.value, version.value: unit.other}
+    if unit.kind in _ONE or unit.kind in {Kind.CHANNEL, Kind.LOSS_CLASS}:
+        return {unit.kind.value: unit.value}
+    return {}
+
+
 def page_of(unit: Unit, began: datetime, timeframe: Timeframe, membership: MembershipPolicy) -> str:
-    """The dashboard's address that shows a unit best."""
-    query = {"timeframe": timeframe.name}
-    path = "/"
+    """The dashboard's address of it; of everything that of the window in which it began."""
+    query = {"timeframe": timeframe.name, **subject_of(unit)}
+    path = "/group"
     if unit.kind is Kind.CHANNEL:
-        path, query["id"] = "/channel", unit.value
-    elif unit.kind in _BY:
-        query["by"] = unit.kind.value
-    elif unit.kind is Kind.AUTHOR_PLATFORM_VERSION:
-        query["by"] = Dimension.AUTHOR_APP_VERSION.value
-    elif unit.kind in {Kind.EVERYTHING, Kind.REPORTS, Kind.LOSS_CLASS}:
+        path, query["id"] = "/channel", query.pop("channel")
+    elif unit.kind in {Kind.EVERYTHING, Kind.REPORTS}:
         path, query["start"] = "/window", iso(began)
     query["membership"] = membership.value
     # An id may hold half a character pair where a client sent one; it then leads nowhere.

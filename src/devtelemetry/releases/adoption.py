@@ -8,7 +8,7 @@ from typing import Any
 
 from devtelemetry.figures.document import iso
 from devtelemetry.model import DAY, DAY_MS, MembershipPolicy, Timeframe, longest_up_to
-from devtelemetry.store.database import Database
+from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
 MOST_WINDOWS = 60  # of the adoption: two months of days
@@ -87,8 +87,7 @@ async def read_releases(
         windows = await connection.fetch(_QUERIES["windows"], **key, most=MOST_WINDOWS)
         if not windows:
             return Releases(timeframe, membership)
-        starts = [row["window_start"] for row in await connection.fetch(_QUERIES["starts"], **key)]
-        first = await connection.fetch(_QUERIES["first_windows"], **key, window_starts=starts)
+        first = await _first_windows(connection, key)
         groups = await connection.fetch(
             _QUERIES["versions_by_window"],
             **key,
@@ -116,17 +115,40 @@ async def read_releases(
     for row in now:
         platforms[row["app_version"]][row["platform"]] = row["receivers"]
     found = [
-        Release(
-            row["value"],
-            None if row["window_start"] == starts[0] else row["window_start"].astimezone(UTC),
-            platforms[row["value"]],
-            adoption[row["value"]],
-        )
-        for row in first
-        if row["value"]
+        Release(version, seen, platforms[version], adoption[version])
+        for version, seen in first.items()
     ]
     found.sort(key=lambda one: (one.first_seen or _BEFORE_ALL, one.version), reverse=True)
     return Releases(timeframe, membership, windows[-1]["window_end"].astimezone(UTC), found)
+
+
+async def read_first_seen(
+    database: Database, timeframes: Sequence[Timeframe], membership: MembershipPolicy
+) -> Mapping[str, datetime | None]:
+    """Version → `first_seen`, as of Release, without all else."""
+    timeframe = windows_of_releases(timeframes)
+    if timeframe is None:
+        return {}
+    key = {"timeframe": timeframe.name, "membership": membership.value}
+    async with (
+        database.read() as connection,
+        connection.transaction(isolation="repeatable_read", readonly=True),
+    ):
+        return await _first_windows(connection, key)
+
+
+async def _first_windows(
+    connection: Connection, key: Mapping[str, str]
+) -> Mapping[str, datetime | None]:
+    starts = [row["window_start"] for row in await connection.fetch(_QUERIES["starts"], **key)]
+    rows = await connection.fetch(_QUERIES["first_windows"], **key, window_starts=starts)
+    return {
+        row["value"]: None
+        if row["window_start"] == starts[0]
+        else row["window_start"].astimezone(UTC)
+        for row in rows
+        if row["value"]
+    }
 
 
 def _share(part: int, whole: int) -> float:

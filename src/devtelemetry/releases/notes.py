@@ -84,6 +84,12 @@ async def read_notes(
     ]
 
 
+async def state_of_notes(database: Database) -> tuple[int, ...]:
+    """Another one when there are other notes."""
+    async with database.read() as connection:
+        return tuple(await connection.fetchval(_QUERIES["state"]))
+
+
 def notes_as_json(notes: Sequence[Note]) -> list[dict[str, Any]]:
     """Source: docs/protocol.md, "Notes as JSON"."""
     return [

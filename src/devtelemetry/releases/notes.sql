@@ -23,3 +23,7 @@ from (
     limit $most::integer
 ) newest
 order by noted_at, note_id
+
+-- name: state
+-- Another one when there are others.
+select array[count(*), coalesce(max(note_id), 0)] from note

@@ -125,6 +125,7 @@ async def serve(settings: Settings) -> None:
                 access,
                 str(grpc_at),
                 influence_limit=settings.influence_limit,
+                objective=settings.objective,
                 now=utc_now,
                 problems=problems,
             )

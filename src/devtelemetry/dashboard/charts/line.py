@@ -1,23 +1,22 @@
 """The delivery ratio over time, with the band of its interval. Pure."""
 
 from collections.abc import Iterator, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple, TypeVar
 
 from devtelemetry import words
 from devtelemetry.dashboard.charts.axes import share_ticks, time_ticks
 from devtelemetry.dashboard.charts.pieces import pieces_of
-from devtelemetry.dashboard.charts.values import HEIGHT, WIDTH, Chart, Key, Path
+from devtelemetry.dashboard.charts.values import HEIGHT, WIDTH, Chart, Key, Path, Tick
 from devtelemetry.dashboard.state import PageState, address_of_part
-from devtelemetry.dashboard.views.values import Point
+from devtelemetry.dashboard.views.values import LineBeside, Point
 from devtelemetry.estimate.interval import Interval
 
 _MS = timedelta(milliseconds=1)
-_KEYS = (
-    Key("line", "settled"),
-    Key("line dashed", "provisional", "provisional"),
-    Key("band", "95 % interval", "interval"),
-)
+_SETTLED = Key("line", "settled")
+_PROVISIONAL = Key("line dashed", "provisional", "provisional")
+_BAND = Key("band", "95 % interval", "interval")
 
 
 class Drawn(NamedTuple):
@@ -29,25 +28,67 @@ class Drawn(NamedTuple):
     interval: Interval | None
 
 
-def line_chart(points: Sequence[Point], asked: PageState) -> Chart:
+def line_chart(points: Sequence[Point], asked: PageState, beside: LineBeside) -> Chart:
     """The line; provisional parts are dashed. `points`: one at least."""
-    floor = _floor(points)
+    floor = _floor(points, beside.target)
+    start, end = points[0].start, points[-1].end
+    has_intervals = asked.loss is None
     return Chart(
         "delivery-ratio.png",
-        in_words(points),
-        points[0].start,
-        points[-1].end,
+        in_words(points, beside),
+        start,
+        end,
         asked.timeframe.length // _MS,
         address_of_part(asked, None),
-        time_ticks(points[0].start, points[-1].end),
+        time_ticks(start, end),
         share_ticks(floor, 1.0),
-        _paths(drawn_of(points), floor),
-        pieces_of(points, asked, _said),
-        _KEYS,
+        [*_paths_beside(beside, floor, start, end), *_paths(drawn_of(points), floor)],
+        pieces_of(points, asked, partial(_said, asked.loss is not None)),
+        [_SETTLED, _PROVISIONAL, *([_BAND] if has_intervals else []), *_keys(beside, floor)],
         "gaps: no ratio",
         False,
         points,
         "points.html",
+        [Tick(_place(one.at, start, end), one.letter) for one in beside.moments],
+        beside.moments,
+        has_intervals,
+    )
+
+
+def _place(moment: datetime, start: datetime, end: datetime) -> float:
+    return round(100 * ((moment - start) / (end - start)), 2)
+
+
+def _keys(beside: LineBeside, floor: float) -> Iterator[Key]:
+    if beside.week_before:
+        yield Key("before", "a week before")
+    if beside.target is not None:
+        low = "" if beside.target >= floor else ", below this part"
+        yield Key("target", f"target {100 * beside.target:.10g} %{low}", "target")
+
+
+def _paths_beside(
+    beside: LineBeside, floor: float, start: datetime, end: datetime
+) -> Iterator[Path]:
+    if beside.week_before:
+        yield Path("before", _line_of(beside.week_before, floor))
+    if beside.target is not None and beside.target >= floor:
+        yield Path("target", f"M0 {_height(beside.target, floor):.1f}H{WIDTH}")
+    if beside.moments:
+        at = (WIDTH * _place(one.at, start, end) / 100 for one in beside.moments)
+        yield Path("moment", "".join(f"M{x:.1f} 0V{HEIGHT}" for x in at))
+
+
+def _height(ratio: float, floor: float) -> float:
+    return HEIGHT * min(1.0, (1 - ratio) / (1 - floor))
+
+
+def _line_of(ratios: Sequence[float | None], floor: float) -> str:
+    def spot(number: int, ratio: float) -> str:
+        return f"{WIDTH * (number + 0.5) / len(ratios):.1f} {_height(ratio, floor):.1f}"
+
+    return "".join(
+        "M" + "L".join(spot(number, ratio) for number, ratio in run) for run in _runs(ratios)
     )
 
 
@@ -77,14 +118,7 @@ def _below_all(ratio: float | None) -> float | None:
 
 def _paths(drawn: Sequence[Drawn], floor: float) -> list[Path]:
     def spot(number: int, ratio: float) -> str:
-        x = WIDTH * (number + 0.5) / len(drawn)
-        y = HEIGHT * min(1.0, (1 - ratio) / (1 - floor))
-        return f"{x:.1f} {y:.1f}"
-
-    def line(of: Sequence[float | None]) -> str:
-        return "".join(
-            "M" + "L".join(spot(number, ratio) for number, ratio in run) for run in _runs(of)
-        )
+        return f"{WIDTH * (number + 0.5) / len(drawn):.1f} {_height(ratio, floor):.1f}"
 
     band = []
     for run in _runs([one.interval for one in drawn]):
@@ -96,8 +130,8 @@ def _paths(drawn: Sequence[Drawn], floor: float) -> list[Path]:
     )
     found = (
         Path("band", "".join(band)),
-        Path("line", line([one.settled for one in drawn])),
-        Path("line dashed", line([one.provisional for one in drawn])),
+        Path("line", _line_of([one.settled for one in drawn], floor)),
+        Path("line dashed", _line_of([one.provisional for one in drawn], floor)),
         Path("dots", dots),
     )
     return [path for path in found if path.d]
@@ -119,15 +153,16 @@ def _runs(of: Sequence[_T | None]) -> Iterator[list[tuple[int, _T]]]:
         yield run
 
 
-def _said(some: Sequence[Point]) -> Sequence[str]:
+def _said(of_a_loss: bool, some: Sequence[Point]) -> Sequence[str]:
     missing = sum(point.counts.missing for point in some)
     corroborated = sum(point.counts.corroborated for point in some)
     if len(some) == 1 and some[0].ratio is None:
         return (some[0].reason or "no ratio",)
     if not corroborated:
         return ("no ratio",)
-    said = [f"{words.percent(1 - missing / corroborated)} delivered"]
-    if len(some) == 1:
+    what = "not lost so" if of_a_loss else "delivered"
+    said = [f"{words.percent(1 - missing / corroborated)} {what}"]
+    if len(some) == 1 and not of_a_loss:
         said.append(f"95 % interval {words.interval(some[0].interval)}")
     said.append(f"{words.count(missing)} of {words.count(corroborated)} missing")
     if any(point.provisional for point in some):
@@ -135,7 +170,7 @@ def _said(some: Sequence[Point]) -> Sequence[str]:
     return said
 
 
-def in_words(points: Sequence[Point]) -> str:
+def in_words(points: Sequence[Point], beside: LineBeside) -> str:
     """What who does not see the line is told of it."""
     known = [point for point in points if point.ratio is not None]
     if not known:
@@ -144,25 +179,32 @@ def in_words(points: Sequence[Point]) -> str:
     most = max(known, key=lambda point: point.ratio or 0.0)
     gaps = len(points) - len(known)
     provisional = sum(point.provisional for point in points)
+    target = ""
+    if beside.target is not None:
+        below = sum((point.ratio or 0.0) < beside.target for point in known)
+        target = f" {below:,} are below the target of {100 * beside.target:.10g} %."
     return (
         f"Delivery ratio of {len(known):,} windows from {words.utc(points[0].start)} to "
         f"{words.utc(points[-1].end)}: lowest {words.percent(least.ratio)} in that of "
         f"{words.utc(least.start)}, highest {words.percent(most.ratio)} in that of "
         f"{words.utc(most.start)}, last {words.percent(known[-1].ratio)}. "
-        f"{gaps:,} windows have no ratio, {provisional:,} are provisional."
+        f"{gaps:,} windows have no ratio, {provisional:,} are provisional.{target}"
     )
 
 
-def _floor(points: Sequence[Point]) -> float:
-    """Where the axis begins: below the line, and as far down as most of the band needs, but not so
-    far that the line is flat."""
+def _floor(points: Sequence[Point], target: float | None) -> float:
+    """Where the axis begins: below the line and the target, and as far down as most of the band
+    needs, but not so far that the line is flat."""
     ratios = [point.ratio for point in points if point.ratio is not None]
     if not ratios:
         return 0.0
     lows = sorted(point.interval.lower for point in points if point.interval is not None)
     least = min(ratios)
     low = max(min(least, lows[len(lows) // 20] if lows else least), 1 - 3 * (1 - least), 0.0)
+    if target is not None and low > target >= 1 - _TARGET_WITHIN * (1 - low):
+        low = target
     return next(edge for edge in _FLOORS if edge <= low)
 
 
+_TARGET_WITHIN = 4  # times as far from 1 as the axis would end
 _FLOORS = (0.99, 0.98, 0.975, 0.95, 0.9, 0.8, 0.75, 0.5, 0.0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from devtelemetry.dashboard.views.values import Point
+from devtelemetry.dashboard.views.values import Moment, Point
 
 WIDTH, HEIGHT = 1000, 300  # of the box that paths are in
 
@@ -58,6 +58,7 @@ class Chart:
     zoom         the address of a part of it, without `from` and `to`
     points       of its windows, oldest first
     table        the template of the same as a table
+    letters      of the moments, where they stand
     """
 
     name: str
@@ -75,3 +76,6 @@ class Chart:
     has_textures: bool  # beside colours
     points: Sequence[Point]
     table: str
+    letters: Sequence[Tick] = ()
+    moments: Sequence[Moment] = ()
+    has_intervals: bool = True

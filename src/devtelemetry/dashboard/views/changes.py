@@ -5,7 +5,7 @@ from dataclasses import replace
 from devtelemetry import words
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.reading import Days
-from devtelemetry.dashboard.state import PageState, address
+from devtelemetry.dashboard.state import PageState, address, narrow
 from devtelemetry.dashboard.views.parts import clusters, known_share, tone_of
 from devtelemetry.dashboard.views.values import Change
 from devtelemetry.estimate.verdict import Word, compare
@@ -39,8 +39,8 @@ def changes(days: Days | None, asked: PageState) -> list[Change]:
         _overall(after, before, new, old),
         *_side(days),
         *_coverage_changes(days),
-        *_group_changes(days, Dimension.PLATFORM),
-        *_group_changes(days, Dimension.APP_VERSION),
+        *_group_changes(days, Dimension.PLATFORM, asked),
+        *_group_changes(days, Dimension.APP_VERSION, asked),
         *_channel_changes(days, asked),
     ]
     if len(found) == 1:
@@ -61,7 +61,7 @@ def _overall(after: Totals, before: Totals, new: float, old: float) -> Change:
         return Change(
             "note", f"{said}: {words.points(new - old)} points, which may well be chance."
         )
-    return Change(tone_of(verdict.word), f"{said}: {words.verdict(verdict)}.")
+    return Change(tone_of(verdict), f"{said}: {words.verdict(verdict)}.")
 
 
 def _side(days: Days) -> list[Change]:
@@ -102,25 +102,32 @@ def _coverage_changes(days: Days) -> list[Change]:
     return found
 
 
-def _group_changes(days: Days, by: Dimension) -> list[Change]:
+def _group_changes(days: Days, by: Dimension, asked: PageState) -> list[Change]:
     after, before = groups_of(days.after, by), groups_of(days.before, by)
     total = sum(totals.counts.expected for totals in after.values())
     found = []
     for value, totals in after.items():
         if value is None:
             continue
-        name = f"{words.DIMENSIONS[by].capitalize()} {words.group(value)}"
+        told = []
         if value not in before:
             part = totals.counts.expected / total if total else 0.0
             if part >= _NEW_SHARE:
-                found.append(
+                told.append(
                     Change(
-                        "note",
-                        f"{name} is new, with {words.percent(part)} of the expected deliveries.",
+                        "note", f"is new, with {words.percent(part)} of the expected deliveries."
                     )
                 )
-            continue
-        found += _judged(name, totals, before[value])
+        else:
+            told = _judged(totals, before[value])
+        found += [
+            replace(
+                one,
+                href=address(narrow(asked, by, value)),
+                link_text=f"{words.DIMENSIONS[by].capitalize()} {words.group(value)}",
+            )
+            for one in told
+        ]
     return found
 
 
@@ -133,19 +140,20 @@ def _channel_changes(days: Days, asked: PageState) -> list[Change]:
                 href=address(replace(asked, channel=channel_id)),
                 link_text=texts.short_identifier(channel_id),
             )
-            for change in _judged("", after, before)
+            for change in _judged(after, before)
         ]
     return found
 
 
-def _judged(name: str, after: Totals, before: Totals) -> list[Change]:
+def _judged(after: Totals, before: Totals) -> list[Change]:
+    """Without the name of what is judged."""
     verdict = compare(after.interval, before.interval)
     if verdict is None or verdict.word is Word.CANNOT_TELL:
         return []
     return [
         Change(
-            tone_of(verdict.word),
-            f"{name} is {words.verdict(verdict)}: {words.percent(after.counts.delivery_ratio)}, "
-            f"{words.percent(before.counts.delivery_ratio)} the day before.".lstrip(),
+            tone_of(verdict),
+            f"is {words.verdict(verdict)}: {words.percent(after.counts.delivery_ratio)}, "
+            f"{words.percent(before.counts.delivery_ratio)} the day before.",
         )
     ]

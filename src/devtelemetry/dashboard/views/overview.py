@@ -16,6 +16,7 @@ from devtelemetry.dashboard.views.parts import (
     empty,
     influence_notes,
     known_fact,
+    line_beside,
     mark_on,
     points_of,
     scale_of,
@@ -45,8 +46,10 @@ def overview(
     *,
     now: datetime,
     influence_limit: float,
+    objective: float,
 ) -> Overview:
     asked = reading.asked
+    points = points_of(reading.windows, asked, reading.anchor)
     total = sum_of(reading.windows)
     latest = [
         _now(timeframe, windows, asked.membership, now) for timeframe, windows in reading.latest
@@ -72,7 +75,8 @@ def overview(
         changes(reading.days, asked),
         _changes_title(reading, now),
         _span_fact(asked, total),
-        points_of(reading.windows, asked, reading.anchor),
+        points,
+        line_beside(points, reading.beside, objective),
         two_groups(reading.windows, asked),
         [] if reading.worst is None else _worst_rows(reading.worst, asked),
         "" if reading.worst is None else _worst_of(reading.worst),
@@ -105,7 +109,7 @@ def _now(
         verdict = compare(totals.interval, sum_of(before).interval)
         versus = "the window before" if len(before) == 1 else f"the {len(before)} before"
         trend = f"compared with {versus}: {words.verdict(verdict)}"
-        tone = "" if verdict is None else tone_of(verdict.word)
+        tone = tone_of(verdict)
     return Now(
         title,
         last.window.start,

@@ -1,24 +1,36 @@
 """What several pages say. Pure."""
 
-from collections.abc import Callable, Iterable, Sequence
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
 from devtelemetry import words
 from devtelemetry.dashboard import texts
-from devtelemetry.dashboard.state import BREAKDOWNS, SPANS, PageState, WindowPageState, address
+from devtelemetry.dashboard.beside import Beside
+from devtelemetry.dashboard.state import (
+    BREAKDOWNS,
+    SPANS,
+    PageState,
+    WindowPageState,
+    address,
+    address_of_part,
+    narrow,
+)
 from devtelemetry.dashboard.views.values import (
     Bar,
     Choice,
     Fact,
     GroupRow,
     GroupTable,
+    LineBeside,
     Link,
     Mark,
+    Moment,
     Point,
     ReasonRow,
 )
-from devtelemetry.estimate.verdict import Word
+from devtelemetry.estimate.verdict import Verdict, Word
 from devtelemetry.figures.derive import (
     ON_TIME_MS,
     QUANTILES,
@@ -28,8 +40,10 @@ from devtelemetry.figures.derive import (
     totals_of,
     verdicts,
 )
+from devtelemetry.figures.narrow import totals_of_loss
 from devtelemetry.model import (
     NO_COUNTS,
+    WEEK,
     ChannelReliability,
     Counts,
     Dimension,
@@ -40,6 +54,7 @@ from devtelemetry.model import (
     WindowReliability,
     WindowState,
 )
+from devtelemetry.releases.notes import Note
 
 
 def why_no_ratio(window: WindowReliability | None) -> str:
@@ -117,9 +132,9 @@ LINE, BREAKDOWN = "#line", "#breakdown"
 def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[GroupTable]:
     """By platform, and by what was asked for."""
     return [
-        group_table(windows, Dimension.PLATFORM),
+        group_table(windows, Dimension.PLATFORM, asked),
         replace(
-            group_table(windows, asked.by),
+            group_table(windows, asked.by, asked),
             choice=Choice(
                 "Break down by",
                 [
@@ -135,35 +150,46 @@ def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[G
     ]
 
 
-def group_table(windows: Sequence[WindowReliability], by: Dimension) -> GroupTable:
-    groups = groups_of(windows, by)
-    other = reference(list(groups))
-    judged = verdicts(groups)
-    scale = scale_of(groups.values())
-    rows = []
-    for value, totals in groups.items():
-        verdict = judged[value]
-        is_reference = value == other and other is not None
-        rows.append(
-            GroupRow(
-                words.group(value),
-                words.percent(totals.counts.delivery_ratio)
-                if totals.counts.delivery_ratio is not None
-                else words.TOO_FEW,
-                words.interval(totals.interval),
-                words.count(totals.counts.expected),
-                words.count(totals.counts.missing),
-                ratio_or(totals.on_time(ON_TIME_MS["1m"]), words.NOT_KNOWN),
-                "–" if is_reference else words.verdict(verdict),
-                "" if verdict is None else tone_of(verdict.word),
-                mark_on(totals, scale),
-            )
-        )
+def group_table(
+    windows: Sequence[WindowReliability], by: Dimension, asked: PageState
+) -> GroupTable:
+    """Each name leads to the page of `asked` narrowed to it."""
+    return table_of(groups_of(windows, by), by, asked)
+
+
+def table_of(groups: Mapping[str | None, Totals], by: Dimension, asked: PageState) -> GroupTable:
+    """groups  the greatest first, the rest (None) last"""
+    loss = asked.loss
+    shown = {
+        value: totals if loss is None else totals_of_loss(totals, loss)
+        for value, totals in groups.items()
+    }
+    other = reference(list(groups)) if loss is None else None
+    scale = scale_of(shown.values())
+    current = dict(asked.where).get(by)
+    judged = verdicts(shown)
     return GroupTable(
         words.DIMENSIONS[by].capitalize(),
         "" if other is None else words.group(other),
-        rows,
+        [
+            GroupRow(
+                words.group(value),
+                ratio_or(totals.counts.delivery_ratio, words.TOO_FEW),
+                words.interval(totals.interval) if loss is None else "–",
+                words.count(totals.counts.expected),
+                words.count(totals.counts.missing),
+                ratio_or(groups[value].on_time(ON_TIME_MS["1m"]), words.NOT_KNOWN),
+                "–" if other is None or value == other else words.verdict(judged[value]),
+                tone_of(judged[value]),
+                mark_on(totals, scale),
+                "" if value is None else address(narrow(asked, by, value)),
+                value is not None and value == current,
+            )
+            for value, totals in shown.items()
+        ],
         scale="" if scale is None else f"{words.percent(scale)} to 100 %",
+        delivered="Delivered" if loss is None else "Not lost so",
+        missing="Missing" if loss is None else words.LOSS_CLASSES[loss].capitalize(),
     )
 
 
@@ -217,7 +243,13 @@ def points_of(
 
 
 def _point(window: Window, found: WindowReliability | None, asked: PageState) -> Point:
-    href = address(WindowPageState(asked.timeframe, window.start, asked.membership, asked.channel))
+    href = (
+        address_of_part(asked, window)
+        if asked.is_narrowed
+        else address(
+            WindowPageState(asked.timeframe, window.start, asked.membership, asked.channel)
+        )
+    )
     if found is None:
         return Point(
             window.start, window.end, None, None, False, NO_COUNTS, words.NOT_COMPUTED, href
@@ -235,16 +267,46 @@ def _point(window: Window, found: WindowReliability | None, asked: PageState) ->
     )
 
 
+def line_beside(points: Sequence[Point], found: Beside, objective: float | None) -> LineBeside:
+    """objective  None: the line is of something else"""
+    before = {one.window.start + WEEK: one.counts.delivery_ratio for one in found.week_before}
+    moments = sorted(
+        [
+            (at, f"version {words.shorten(version, _NAME)} first seen")
+            for at, version in found.first_seen
+        ]
+        + [(one.at, _noted(one)) for one in found.notes],
+    )
+    return LineBeside(
+        objective,
+        [before.get(point.start) for point in points] if any(before.values()) else [],
+        [
+            Moment(at, letter, text)
+            for (at, text), letter in zip(moments, string.ascii_uppercase, strict=False)
+        ],
+    )
+
+
+def _noted(note: Note) -> str:
+    text = words.visible(note.text)
+    return f"{words.shorten(note.version, _NAME)}: {text}" if note.version else text
+
+
+_NAME = 40  # letters of a version
+
+
 def _why_gap(window: WindowReliability, asked: PageState) -> str:
+    if asked.is_narrowed:
+        return words.NOTHING_TO_COMPARE
     if asked.channel is None:
         return words.NOT_COMPARABLE
     return why_no_ratio(window).partition(":")[0]
 
 
-def count_facts(counts: Counts, *, receivers_note: str = "") -> list[Fact]:
+def count_facts(counts: Counts) -> list[Fact]:
     return [
         Fact("Messages", words.count(counts.messages)),
-        Fact("Receivers", words.count(counts.receivers), receivers_note, "receivers"),
+        Fact("Receivers", words.count(counts.receivers), "", "receivers"),
         Fact("Expected", words.count(counts.expected), "deliveries", "expected"),
         Fact(
             "Missing",
@@ -290,18 +352,22 @@ def delay_bars(totals: Totals) -> list[Bar]:
     ]
 
 
-def loss_bars(counts: Counts) -> list[Bar]:
-    """All pairs: delivered, missing by class, and of which nothing is known."""
+def loss_bars(counts: Counts, asked: PageState) -> list[Bar]:
+    """All pairs: delivered, missing by class, and of which nothing is known. Each class leads to
+    the page of `asked` narrowed to it."""
     pairs = counts.expected + counts.unknown
     if not pairs:
         return []
 
-    def bar(name: str, count: int, tone: str) -> Bar:
-        return Bar(name, count, 100 * count / pairs, tone)
+    def bar(name: str, count: int, tone: str, href: str = "") -> Bar:
+        return Bar(name, count, 100 * count / pairs, tone, href)
 
     return [
         bar("delivered", counts.expected - counts.missing, "good"),
-        *(bar(words.LOSS_CLASSES[of], count, "bad") for of, count in counts.losses.items()),
+        *(
+            bar(words.LOSS_CLASSES[of], count, "bad", address(replace(asked, loss=of, across=None)))
+            for of, count in counts.losses.items()
+        ),
         bar("unknown: the report is missing", counts.unknown, "unknown"),
     ]
 
@@ -321,14 +387,17 @@ def reason_rows(reasons: Iterable[LossReason]) -> list[ReasonRow]:
 
 def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
     """Links to the same page of other windows and spans."""
+    windows = Choice(
+        "Windows",
+        [
+            Link(one.name, address(_of_timeframe(asked, one)) + LINE, one == asked.timeframe)
+            for one in timeframes
+        ],
+    )
+    if asked.is_pair:  # it is of one window
+        return [windows]
     return [
-        Choice(
-            "Windows",
-            [
-                Link(one.name, address(_of_timeframe(asked, one)) + LINE, one == asked.timeframe)
-                for one in timeframes
-            ],
-        ),
+        windows,
         Choice(
             "Span",
             [
@@ -368,5 +437,5 @@ def ratio_or(ratio: float | None, otherwise: str) -> str:
     return otherwise if ratio is None else words.percent(ratio)
 
 
-def tone_of(word: Word) -> str:
-    return "" if word is Word.CANNOT_TELL else word.value
+def tone_of(found: Verdict | None) -> str:
+    return "" if found is None or found.word is Word.CANNOT_TELL else found.word.value

@@ -76,6 +76,26 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class Moment:
+    """On the line, by a letter that its name stands beside: a version first seen, or a note."""
+
+    at: datetime
+    letter: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LineBeside:
+    """target       what share is to be delivered; None: it is no share of deliveries
+    week_before  of each point the ratio a week before; empty: it is not shown
+    """
+
+    target: float | None
+    week_before: Sequence[float | None]
+    moments: Sequence[Moment]
+
+
+@dataclass(frozen=True, slots=True)
 class GroupRow:
     name: str
     ratio: str
@@ -86,6 +106,8 @@ class GroupRow:
     verdict: str
     tone: str
     mark: Mark | None
+    href: str = ""  # of its page; empty: it has none, being several put together
+    current: bool = False  # the page is of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +117,9 @@ class GroupTable:
     rows: Sequence[GroupRow]
     choice: Choice | None = None
     scale: str = ""
+    delivered: str = "Delivered"  # heads of two columns
+    missing: str = "Missing"
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +179,7 @@ class Overview:
     changes_title: str
     span: Fact  # the sum over the span
     points: Sequence[Point]
+    beside: LineBeside
     groups: Sequence[GroupTable]
     worst: Sequence[ChannelRow]
     worst_of: str
@@ -166,6 +192,7 @@ class Bar:
     count: int
     share: float  # of 100
     tone: str = ""
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,22 +205,47 @@ class ReasonRow:
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelPage:
-    asked: PageState
+class Filter:
+    """What a page is narrowed to, and the page without it."""
+
+    label: str
     name: str
+    whole: str  # name, as it was said
+    wider: str
+    without: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPage:
+    """Of a channel, a group, a class of losses, and of those together."""
+
+    asked: PageState
+    filters: Sequence[Filter]
     choices: Sequence[Choice]
     headline: str
     interval: str
+    of_what: str  # the headline is of: windows
+    latest: str  # the last of these; empty: it is the only one, or has no ratio
     reason: str
+    rest: str  # beside the rest; empty: there is none
+    rest_tone: str
+    problems: Sequence[ProblemRow]  # of it, and of what it is a part of
+    no_problem: str
+    problems_until: datetime | None
     facts: Sequence[Fact]
     notes: Sequence[str]
+    not_stored: str  # why there is no line
     points: Sequence[Point]
+    beside: LineBeside
     delays: Sequence[Bar]
     delay_facts: Sequence[Fact]
     losses: Sequence[Bar]
     reasons: Sequence[ReasonRow]
     ways: str  # how what was delivered came; empty: nobody says
+    channels: Sequence[ChannelRow]
     groups: Sequence[GroupTable]
+    across: Choice | None  # by which other dimension it can be broken down
+    across_problem: str
     empty: str
 
 

@@ -7,7 +7,7 @@ from devtelemetry import words
 from devtelemetry.aggregate.due import is_due
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.reading import WindowReading
-from devtelemetry.dashboard.state import WindowPageState, address
+from devtelemetry.dashboard.state import WindowPageState, address, around_window
 from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
     count_facts,
@@ -40,6 +40,7 @@ def window_page(
     counts = totals.counts
     ratio = counts.delivery_ratio
     facts, notes = [], []
+    around = around_window(asked)
     if window is not None:
         facts = [*count_facts(counts), known_fact(counts), *_middle_facts(window)]
         notes = influence_notes([window], influence_limit)
@@ -58,10 +59,12 @@ def window_page(
         notes,
         delay_bars(totals),
         delay_facts(totals),
-        loss_bars(counts),
+        loss_bars(counts, around),
         [] if window is None else reason_rows(window.figures.reasons),
         words.ways(counts),
-        [] if window is None or ratio is None else [group_table([window], by) for by in Dimension],
+        []
+        if window is None or ratio is None
+        else [group_table([window], by, around) for by in Dimension],
         rows,
         rows_note,
         None if reading.missing is None else missing_view(reading.missing),

@@ -1,0 +1,198 @@
+"""What a channel's page rests on, and that of a group or a class of losses."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from devtelemetry.aggregate.table import CrossTable
+from devtelemetry.dashboard.beside import (
+    NOTHING_BESIDE,
+    Beside,
+    narrowed,
+    read_beside,
+    selection_of,
+)
+from devtelemetry.dashboard.drilling import Drilling
+from devtelemetry.dashboard.state import PageState, fitting
+from devtelemetry.figures.derive import Totals
+from devtelemetry.figures.narrow import totals_of_loss
+from devtelemetry.figures.read import (
+    Selection,
+    check_names,
+    has_samples,
+    latest_end,
+    lossy_channels,
+    read_windows,
+)
+from devtelemetry.model import (
+    AUDIT_CHANNELS,
+    NO_COUNTS,
+    NO_FIGURES,
+    Dimension,
+    Figures,
+    Timeframe,
+    Window,
+    WindowReliability,
+)
+from devtelemetry.problems.problem import Problems
+from devtelemetry.problems.read import LatestProblems
+from devtelemetry.store.database import Database
+
+LOSSY_CHANNELS = 8
+MOST_LOOKED_AT = 200  # channels that lack most: in which of them a group lacks most
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Two dimensions in one window, or why there is no such table; without a window there is
+    none to compute it of."""
+
+    window: Window | None
+    found: CrossTable | None = None
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectReading:
+    """asked     as it is shown: maybe with longer windows than were asked for
+    anchor    where the latest window ends; None: there is none
+    windows   with the subject alone, oldest first; of two groups at once only the last one. Of a
+              class of losses they have all classes
+    around    the same windows before they were narrowed, with the groups of what `asked` names
+    whole     windows of which the subject is a part; empty: it is none, as an audit
+    channels  in which it lacks most, with its sums in each
+    table     if it is of two groups at once, or broken down by another dimension
+    """
+
+    asked: PageState
+    anchor: datetime | None
+    windows: Sequence[WindowReliability]
+    around: Sequence[WindowReliability]
+    whole: Sequence[WindowReliability]
+    beside: Beside
+    channels: Sequence[tuple[str, Totals]]
+    table: Table | None
+    problems: Problems
+    has_samples: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectReader:
+    database: Database
+    timeframes: Sequence[Timeframe]
+    problems: LatestProblems
+    drilling: Drilling
+
+    async def read(self, asked: PageState) -> SubjectReading:
+        """Raises UnknownName if nobody ever named the channel."""
+        asked = fitting(asked, self.timeframes)
+        await check_names(self.database, Selection(asked.timeframe.name, channel=asked.channel))
+        anchor = await latest_end(self.database, asked.timeframe.name, asked.membership)
+        bounds = asked.bounds(anchor)
+        around: Sequence[WindowReliability] = ()
+        whole: Sequence[WindowReliability] = ()
+        beside, table = NOTHING_BESIDE, None
+        channels: Sequence[tuple[str, Totals]] = ()
+        if anchor is not None and bounds is not None:
+            around = await self._around(asked, bounds)
+            whole = await self._whole(asked, bounds, around)
+            if asked.is_pair or asked.across is not None:
+                table = await self._table(asked, around)
+            if not asked.is_pair:
+                beside = await read_beside(self.database, self.timeframes, asked, bounds)
+                channels = await self._channels(asked, around, bounds)
+        if asked.is_pair:
+            windows = [] if table is None else pair_of(asked, around, table)
+        else:
+            windows = [narrowed(one, replace(asked, loss=None)) for one in around]
+        return SubjectReading(
+            asked,
+            anchor,
+            windows,
+            around,
+            whole,
+            beside,
+            channels,
+            table,
+            await self.problems.read(asked.membership),
+            bool(around) or await has_samples(self.database),
+        )
+
+    async def _around(self, asked: PageState, bounds: Window) -> Sequence[WindowReliability]:
+        selection = selection_of(asked, bounds.start, bounds.end)
+        if not asked.where:
+            selection = replace(selection, by=(Dimension.PLATFORM, asked.by))
+        elif asked.is_pair:
+            selection = replace(selection, by=())
+        return await self._windows(selection)
+
+    async def _whole(
+        self, asked: PageState, bounds: Window, around: Sequence[WindowReliability]
+    ) -> Sequence[WindowReliability]:
+        if asked.where or asked.channel is None:
+            return around
+        if asked.channel.startswith(AUDIT_CHANNELS):
+            return ()
+        selection = selection_of(replace(asked, channel=None), bounds.start, bounds.end)
+        return await self._windows(selection)
+
+    async def _channels(
+        self, asked: PageState, around: Sequence[WindowReliability], bounds: Window
+    ) -> Sequence[tuple[str, Totals]]:
+        if asked.channel is not None:
+            return ()
+        found = await lossy_channels(
+            self.database,
+            asked.timeframe.name,
+            asked.membership,
+            [one.window.start for one in around],
+            bounds.end,
+            MOST_LOOKED_AT,
+            asked.where[0] if asked.where else None,
+        )
+        if asked.loss is not None:
+            found = [(name, totals_of_loss(totals, asked.loss)) for name, totals in found]
+        lossy = [one for one in found if one[1].counts.missing]
+        lossy.sort(key=lambda one: (-one[1].counts.missing, one[0]))
+        return lossy[:LOSSY_CHANNELS]
+
+    async def _table(self, asked: PageState, around: Sequence[WindowReliability]) -> Table:
+        """Of the last window of the span that was computed."""
+        if not around:
+            return Table(None)
+        window = around[-1].window
+        first = asked.where[0][0]
+        second = asked.where[1][0] if asked.is_pair else asked.across
+        assert second is not None
+        found, problem = await self.drilling.table(
+            (first, second), asked.timeframe, window.start, asked.membership, asked.channel
+        )
+        return Table(window, found, problem)
+
+    async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
+        return [window async for window in read_windows(self.database, selection)]
+
+
+def pair_of(
+    asked: PageState, around: Sequence[WindowReliability], table: Table
+) -> list[WindowReliability]:
+    """The window of the table as if it had no pairs but those of both groups; none without a
+    table."""
+    if table.found is None:
+        return []
+    values = tuple(value for _, value in asked.where)
+    cells = (cell for cell in table.found.cells if (cell.row, cell.column) == values)
+    cell = next(cells, None)
+    counts = NO_COUNTS if cell is None else cell.counts
+    figures = NO_FIGURES if cell is None else Figures(cell.spreads, cell.delays)
+    return [
+        replace(
+            around[-1],
+            reliability=counts.reliability,
+            counts=counts,
+            figures=figures,
+            groups=(),
+            unseen=None,
+            sample_coverage=None,
+        )
+    ]

@@ -1,0 +1,109 @@
+"""Windows narrowed down to a group, or to a class of losses, and a part beside the rest. Pure."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from devtelemetry.estimate.interval import Interval
+from devtelemetry.estimate.verdict import Verdict, compare
+from devtelemetry.figures.derive import Totals, sum_of
+from devtelemetry.model import (
+    NO_COUNTS,
+    NO_FIGURES,
+    NO_SPREADS,
+    Counts,
+    Dimension,
+    Figures,
+    LossClass,
+    WindowReliability,
+)
+
+
+def of_group(window: WindowReliability, dimension: Dimension, value: str) -> WindowReliability:
+    """The window as if it had no pairs but those of a group that it was read with.
+
+    Its own groups and channels stay. What is stored of the whole alone, such as reasons, is gone.
+    """
+    for group in window.groups:
+        if group.dimension is dimension and group.value == value:
+            found, figures = group.counts, Figures(group.spreads, group.delays)
+            break
+    else:
+        found, figures = NO_COUNTS, NO_FIGURES
+    return replace(
+        window,
+        reliability=found.reliability,
+        counts=found,
+        figures=figures,
+        unseen=None,
+        sample_coverage=None,
+    )
+
+
+def of_loss(window: WindowReliability, loss: LossClass) -> WindowReliability:
+    """The window as if nothing were missing but what became that: its ratio is that of the
+    deliveries that were not lost so. How such losses are spread is not stored: no interval."""
+    figures = replace(
+        window.figures,
+        spreads=NO_SPREADS,
+        reasons=tuple(one for one in window.figures.reasons if one.of == loss.value),
+    )
+    counts = only(window.counts, loss)
+    return replace(window, reliability=counts.reliability, counts=counts, figures=figures)
+
+
+def only(counts: Counts, loss: LossClass) -> Counts:
+    """With the losses of one class alone."""
+    number = counts.losses[loss]
+    said = {of.value: 0 for of in LossClass if of is not LossClass.NOT_ARRIVED}
+    if loss is not LossClass.NOT_ARRIVED:
+        said[loss.value] = number
+    return replace(counts, missing=number, **said)
+
+
+def totals_of_loss(totals: Totals, loss: LossClass) -> Totals:
+    """The same of sums."""
+    return replace(totals, counts=only(totals.counts, loss), spreads=NO_SPREADS)
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A part of all pairs beside the others.
+
+    ratio    of the others; None: there are none
+    verdict  on the part; None: too little is known of either
+    """
+
+    ratio: float | None
+    verdict: Verdict | None
+
+
+def beside_the_rest(part: Totals, whole: Totals) -> Rest:
+    """part  of the pairs of `whole`
+
+    How the losses of the rest are spread is not stored, those of the whole are. With w the part's
+    share of the pairs, whole = w part + (1 − w) rest: the variance of the rest is at most that of
+    the whole over (1 − w)², as far as part and rest are independent.
+    """
+    of, pairs = part.counts, whole.counts.corroborated
+    others = pairs - of.corroborated
+    if others <= 0 or not of.corroborated:
+        return Rest(None, None)
+    ratio = 1 - (whole.counts.missing - of.missing) / others
+    around = whole.interval
+    if around is None:
+        return Rest(ratio, None)
+    wider = pairs / others
+    interval = Interval(
+        max(0.0, ratio - wider * (around.estimate - around.lower)),
+        ratio,
+        min(1.0, ratio + wider * (around.upper - around.estimate)),
+    )
+    return Rest(ratio, compare(part.interval, interval))
+
+
+def rest_of(parts: Iterable[WindowReliability], wholes: Sequence[WindowReliability]) -> Rest:
+    """The parts beside the rest of the same windows, as far as they have pairs."""
+    present = [one for one in parts if one.counts.corroborated]
+    starts = {one.window.start for one in present}
+    whole = sum_of(one for one in wholes if one.window.start in starts)
+    return beside_the_rest(sum_of(present), whole)

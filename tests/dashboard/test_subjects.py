@@ -1,0 +1,285 @@
+"""What a page is narrowed to is what is stored of it; what is not stored is said."""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
+
+import pytest
+import pytest_asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from devtelemetry import words
+from devtelemetry.aggregate.rules import AggregateRules
+from devtelemetry.aggregate.table import cross_table
+from devtelemetry.dashboard.drawing import draw_subject
+from devtelemetry.dashboard.reading import Reader
+from devtelemetry.dashboard.state import PageState, narrow, read_asked
+from devtelemetry.dashboard.views.subject import name_of, subject_page, way_to
+from devtelemetry.dashboard.views.values import SubjectPage
+from devtelemetry.estimate.verdict import Word
+from devtelemetry.figures.derive import Totals, sum_of
+from devtelemetry.figures.narrow import beside_the_rest, of_group, of_loss, only
+from devtelemetry.figures.read import Selection, lossy_channels, read_windows
+from devtelemetry.model import (
+    HOUR_MS,
+    Counts,
+    Dimension,
+    LossClass,
+    MembershipPolicy,
+    Outcome,
+    Sample,
+    Spread,
+    Spreads,
+    WindowReliability,
+    from_unix_ms,
+    parse_timeframe,
+)
+from devtelemetry.store.database import Database
+from support.store import LATER, START, compute_window, store
+
+PRESENT = MembershipPolicy.PRESENT
+HOUR = parse_timeframe("1h")
+HOURS = 3
+RULES = AggregateRules((HOUR,))
+HOSTILE = "<b>2.1</b>\u202e"
+ASKED = PageState(HOUR, "24h", PRESENT)
+VERSION = narrow(ASKED, Dimension.APP_VERSION, HOSTILE)
+
+
+def samples() -> list[Sample]:
+    """Twelve receivers in two channels; a version loses more, and what it loses it cannot read."""
+    return [
+        Sample(
+            f"m{number}-{channel}",
+            channel,
+            f"r{member}",
+            at,
+            at + 1_000,
+            received_at=at + 500,
+            installation_id=f"i{member}",
+            sent_by_receiver=member == number % 12,
+            platform=("android", "ios")[member // 2 % 2],
+            app_version=("2.0", HOSTILE)[member % 2],
+            message_type="text",
+            outcome=Outcome.UNREADABLE if lost else Outcome.HELD,
+        )
+        for number, at in enumerate(
+            range(START - 10 * 60_000, START + HOURS * HOUR_MS + 10 * 60_000, 5 * 60_000)
+        )
+        for channel, rare in (("c1", 4), ("c2", 2))
+        for member in range(12)
+        for lost in [
+            member % 2 == 1 and member != number % 12 and (number + member // 2) % rare == 0
+        ]
+        if lost or member % 2 or (number + member) % 7
+    ]
+
+
+@pytest_asyncio.fixture
+async def world(database: Database) -> AsyncIterator[Database]:
+    await store(database, samples())
+    for hour in range(HOURS):
+        await compute_window(database, START + hour * HOUR_MS)
+    yield database
+
+
+async def stored(
+    database: Database, by: Dimension, channel: str | None = None
+) -> Sequence[WindowReliability]:
+    selection = Selection("1h", channel=channel, membership=PRESENT, by=(by,))
+    return [one async for one in read_windows(database, selection)]
+
+
+async def page_of(database: Database, asked: PageState) -> SubjectPage:
+    reader = Reader(database, RULES.timeframes, RULES, lambda: LATER)
+    reading = await reader.subject(asked)
+    return subject_page(reading, RULES.timeframes, influence_limit=1.0, objective=0.99)
+
+
+# ----------------------------------------------------------------------------------- what is stored
+
+
+@pytest.mark.parametrize("channel", [None, "c1"])
+async def test_a_group_s_page_has_the_sums_of_its_stored_groups(
+    world: Database, channel: str | None
+) -> None:
+    windows = await stored(world, Dimension.APP_VERSION, channel)
+    groups = [group for one in windows for group in one.groups if group.value == HOSTILE]
+    assert len(groups) == HOURS
+    total = sum_of(groups)
+    page = await page_of(world, replace(VERSION, channel=channel))
+    assert page.headline == words.percent(total.counts.delivery_ratio)
+    assert page.headline != words.percent(sum_of(windows).counts.delivery_ratio)
+    assert page.interval == words.interval(total.interval)
+    said = {fact.label: fact.value for fact in page.facts}
+    assert said["Missing"] == words.count(total.counts.missing)
+    assert said["Receivers"] == "6"
+    assert [point.counts for point in page.points[-HOURS:]] == [one.counts for one in groups]
+    assert [bar.count for bar in page.losses[1:5]] == list(total.counts.losses.values())
+    assert {row.name: row.current for row in page.groups[0].rows} == {
+        words.group(HOSTILE): True,
+        "2.0": False,
+    }
+
+
+async def test_a_group_is_beside_the_rest_of_the_same_windows(world: Database) -> None:
+    windows = await stored(world, Dimension.APP_VERSION)
+    others = sum_of(group for one in windows for group in one.groups if group.value == "2.0")
+    page = await page_of(world, VERSION)
+    assert f"compared with the rest, {words.percent(others.counts.delivery_ratio)}:" in page.rest
+
+
+async def test_the_channels_in_which_a_group_loses_most_come_first_with_its_share(
+    world: Database,
+) -> None:
+    found = await lossy_channels(
+        world,
+        "1h",
+        PRESENT,
+        [from_unix_ms(START + hour * HOUR_MS) for hour in range(HOURS)],
+        from_unix_ms(START + HOURS * HOUR_MS),
+        5,
+        (Dimension.APP_VERSION, HOSTILE),
+    )
+    for name, totals in found:
+        own = await stored(world, Dimension.APP_VERSION, name)
+        brute = sum_of(group for one in own for group in one.groups if group.value == HOSTILE)
+        assert (totals.counts, totals.spreads) == (brute.counts, brute.spreads)
+    page = await page_of(world, VERSION)
+    assert [row.name for row in page.channels] == ["c2", "c1"]
+    missing = {name: words.count(totals.counts.missing) for name, totals in found}
+    assert [row.missing for row in page.channels] == [missing["c2"], missing["c1"]]
+    assert "app_version=%3Cb%3E2.1%3C%2Fb%3E" in page.channels[0].href
+
+
+async def test_a_class_of_losses_is_the_only_one_that_is_missing(world: Database) -> None:
+    (whole,) = [sum_of(await stored(world, Dimension.PLATFORM))]
+    page = await page_of(world, replace(ASKED, loss=LossClass.UNREADABLE))
+    counts = whole.counts
+    assert page.headline == words.percent(1 - counts.unreadable / counts.corroborated)
+    assert counts.unreadable < counts.missing
+    assert (page.interval, page.rest, page.beside.target) == ("", "", None)
+    assert [bar.count for bar in page.losses[1:5]] == list(counts.losses.values())
+    assert all(point.interval is None for point in page.points)
+    assert {row.interval for table in page.groups for row in table.rows} == {"–"}
+    assert (
+        "95 % interval"
+        not in draw_subject(page).partition('id="line"')[2].partition("Losses by")[0]
+    )
+
+
+async def test_of_two_groups_there_is_one_window_and_the_page_says_so(world: Database) -> None:
+    asked = narrow(VERSION, Dimension.PLATFORM, "ios")
+    table = await cross_table(
+        world,
+        RULES,
+        HOUR,
+        (Dimension.PLATFORM, Dimension.APP_VERSION),
+        start=from_unix_ms(START + (HOURS - 1) * HOUR_MS),
+        now=lambda: LATER,
+    )
+    (cell,) = [one for one in table.cells if (one.row, one.column) == ("ios", HOSTILE)]
+    page = await page_of(world, asked)
+    assert page.headline == words.percent(cell.counts.delivery_ratio)
+    assert page.points == []
+    assert "Figures are stored of one group at a time" in page.not_stored
+    assert "12:00 UTC to 2026-03-02 13:00 UTC" in page.not_stored
+    drawn = draw_subject(page)
+    assert 'class="plot"' not in drawn
+    across = await page_of(world, replace(VERSION, across=Dimension.PLATFORM))
+    (row,) = [one for one in across.groups[0].rows if one.name == "ios"]
+    assert (row.missing, row.expected) == (
+        words.count(cell.counts.missing),
+        words.count(cell.counts.expected),
+    )
+    read = read_asked(
+        dict(pair.split("=") for pair in row.href.partition("?")[2].split("&") if "%" not in pair),
+        (HOUR,),
+        PRESENT,
+        path="/group",
+    )
+    assert (Dimension.PLATFORM, "ios") in read.where
+
+
+async def test_a_group_that_nobody_is_in_has_no_figure(world: Database) -> None:
+    page = await page_of(world, narrow(ASKED, Dimension.PLATFORM, "nosuch"))
+    assert page.headline == ""
+    assert page.reason.startswith(words.NOTHING_TO_COMPARE)
+
+
+async def test_what_clients_say_is_text_on_every_page(world: Database) -> None:
+    for asked in (
+        VERSION,
+        narrow(VERSION, Dimension.PLATFORM, "ios"),
+        replace(VERSION, channel="c1", across=Dimension.PLATFORM),
+    ):
+        drawn = draw_subject(await page_of(world, asked))
+        assert "<b>" not in drawn
+        assert "\u202e" not in re.sub("<[^>]*>", "", drawn), "attributes alone have it as it is"
+        assert "&lt;b&gt;2.1&lt;/b&gt;\\u202e" in drawn
+
+
+def test_the_way_to_a_page_leads_over_its_parts() -> None:
+    asked = replace(narrow(VERSION, Dimension.PLATFORM, "ios"), channel="c1")
+    assert name_of(asked) == "c1 · Platform ios · App version <b>2.1</b>\\u202e"
+    assert [one.text for one in way_to(asked)] == [
+        "c1",
+        "Platform ios",
+        "App version <b>2.1</b>\\u202e",
+        name_of(asked),
+    ]
+    assert [one.text for one in way_to(replace(ASKED, channel="c1"))] == ["c1"]
+
+
+# --------------------------------------------------------------------------------- the arithmetic
+
+pairs = st.integers(20, 5_000)
+
+
+def even(missing: int, corroborated: int, clusters: int) -> Totals:
+    one = Spread(
+        clusters,
+        missing * missing // clusters + 1,
+        missing * corroborated // clusters,
+        corroborated * corroborated // clusters + 1,
+    )
+    return Totals(Counts(9, clusters, corroborated, missing, corroborated), Spreads(one, one, one))
+
+
+@given(n=pairs, m=pairs, data=st.data())
+def test_a_part_and_its_rest_make_the_whole(n: int, m: int, data: st.DataObject) -> None:
+    x, y = data.draw(st.integers(0, n)), data.draw(st.integers(0, m))
+    part, whole = even(x, n, 20), even(x + y, n + m, 40)
+    rest = beside_the_rest(part, whole)
+    assert rest.ratio == pytest.approx(1 - y / m)
+    if rest.verdict is not None and rest.verdict.word is not Word.CANNOT_TELL:
+        assert (rest.verdict.word is Word.WORSE) == (x * m > y * n)
+    assert beside_the_rest(whole, whole).ratio is None
+    assert beside_the_rest(Totals(), whole).ratio is None
+
+
+def test_a_part_that_surely_loses_more_is_worse_than_the_rest() -> None:
+    found = beside_the_rest(even(4_000, 10_000, 100), even(4_100, 60_000, 600)).verdict
+    assert found is not None
+    assert found.word is Word.WORSE
+    assert found.difference.estimate == pytest.approx(-0.4 + 100 / 50_000)
+
+
+@given(
+    losses=st.dictionaries(st.sampled_from(LossClass), st.integers(0, 50)),
+    of=st.sampled_from(LossClass),
+)
+def test_only_one_class_is_left(losses: dict[LossClass, int], of: LossClass) -> None:
+    said = {one.value: n for one, n in losses.items() if one is not LossClass.NOT_ARRIVED}
+    counts = Counts(1, 9, 500, sum(losses.values()), 400, **said)
+    left = only(counts, of)
+    assert left.losses == dict.fromkeys(LossClass, 0) | {of: losses.get(of, 0)}
+    assert left.missing == losses.get(of, 0)
+    assert (left.expected, left.corroborated) == (500, 400)
+
+
+async def test_a_window_without_the_group_has_no_pairs_of_it(world: Database) -> None:
+    window = (await stored(world, Dimension.PLATFORM))[0]
+    assert of_group(window, Dimension.PLATFORM, "web").counts == Counts(0, 0, 0, 0, 0)
+    assert of_loss(window, LossClass.DROPPED).counts.missing == 0
