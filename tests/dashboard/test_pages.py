@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import asyncpg
 import httpx
@@ -156,9 +156,8 @@ def test_no_page_has_what_axe_finds_or_is_wider_than_the_screen(
     with visit(browser, month, size=size, dark=dark) as seen:
         for path in PATHS:
             seen.go(path.replace("DAY", day))
-            if "window" not in path:
-                for name in ("line", "losses"):
-                    seen.page.locator(f"#{name}-table summary").click()
+            for table in seen.page.locator("#line-table summary, #losses-table summary").all():
+                table.click()
             violations = Axe().run(seen.page).response["violations"]
             assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
             width = seen.page.evaluate("document.documentElement.scrollWidth")
@@ -394,7 +393,8 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
 ) -> None:
     hostile = "</code><img src=x onerror=alert(3)>\u202e"
     apart(_store_losses(database_url, hostile))
-    options = (f"--database={database_url}", "--retention=3650d")
+    logs = "https://logs.example.org/search?q={message_id}&at={sent_at}"
+    options = (f"--database={database_url}", "--retention=3650d", f"--log-link={logs}")
     with ServerProcess(tmp_path / "data", *options) as server:
         origin = f"http://{server.http}"
         query = {"channel": "c1", "timeframe": "1h", "start": "2026-03-02T10:00:00Z"}
@@ -407,7 +407,7 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
             assert rows.count() == found["missing_messages_total"] == 2
             said = messages.inner_text()
             for message in found["missing_messages"]:
-                assert short_identifier(message["message_id"]) in said
+                assert short_identifier(message["message_id"], 27) in said
                 assert f"{message['held']} of {message['expected']}" in said
             assert "\\u202e" in said
             receivers = page.locator("section.card", has_text=words.LOSSY_RECEIVERS)
@@ -423,6 +423,23 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
                 if number
             ]
             assert f"Lost {', '.join(by_pattern)}." in said
+            matrix = page.get_by_role("region", name="Table: receivers and messages")
+            (line,) = matrix.locator("tbody tr").all()
+            assert (
+                line.locator("th code").inner_text() == found["lossy_receivers"][0]["receiver"][:8]
+            )
+            assert line.locator(".cells").inner_text() == "\N{MULTIPLICATION SIGN}" * 2
+            assert "lacks 2 of 2: 2 not arrived" in line.inner_text()
+            links = [link.get_attribute("href") or "" for link in messages.locator(".log").all()]
+            assert [parse_qs(urlsplit(link).query)["q"] for link in links] == [
+                [message["message_id"]] for message in found["missing_messages"]
+            ]
+            # The channel's page has the same, of the window that lost most.
+            seen.go("/channel?id=c1&from=2026-03-01T10:00:00Z&to=2026-03-02T12:00:00Z")
+            assert matrix.locator("tbody tr").count() == 1
+            assert messages.locator("tbody tr").count() == 2
+            page.locator("#matrix").get_by_role("link").click()
+            page.wait_for_url("**/window?**")
             assert Axe().run(page).response["violations"] == []
             clean(seen)
 

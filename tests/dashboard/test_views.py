@@ -10,6 +10,7 @@ import pytest
 from devtelemetry import words
 from devtelemetry.dashboard.beside import NOTHING_BESIDE, Beside
 from devtelemetry.dashboard.charts.axes import time_ticks
+from devtelemetry.dashboard.charts.hours import hours_of
 from devtelemetry.dashboard.charts.line import drawn_of, in_words, line_chart
 from devtelemetry.dashboard.charts.losses import losses_chart, losses_in_words, shares_of
 from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
@@ -30,6 +31,7 @@ from devtelemetry.dashboard.views.values import LineBeside, Overview, Point
 from devtelemetry.dashboard.views.window import window_page
 from devtelemetry.figures.derive import Totals
 from devtelemetry.model import (
+    DAY,
     HOUR,
     NO_COUNTS,
     WEEK,
@@ -303,6 +305,50 @@ def test_a_target_far_below_the_line_does_not_make_it_flat() -> None:
     assert chart.y[-1].text == "99 %"
     assert "target" not in {path.look for path in chart.paths}
     assert chart.keys[-1].text == "target 50 %, below this part"
+
+
+def test_each_hour_of_each_day_has_the_shade_of_what_was_lost_in_it() -> None:
+    lost = {0: 10, 1: 11, 24: 101, 25: 20, 26: 0}  # of 1,000, from 10:00 on
+    windows = [window(hour, missing) for hour, missing in lost.items()]
+    asked = PageState(FRAMES[0], "", PRESENT, fixed=Window(START, START + 27 * HOUR))
+    points = points_of(windows, asked, START + 27 * HOUR)
+    found = hours_of(points, asked, 0.99)
+    assert found is not None
+    assert found.rows == 2
+    assert [tick.text for tick in found.days] == ["2 Mar", "3 Mar"]
+    assert found.shades == [
+        "M10 0h1v1h-1zM12 1h1v1h-1z",
+        "M11 0h1v1h-1zM11 1h1v1h-1z",
+        "",
+        "",
+        "M10 1h1v1h-1z",
+    ]
+    assert found.keys[0] == "up to 1 % lost"
+    assert len(found.cells) == 27
+    assert found.cells[24].said == "2026-03-03 10:00 UTC: 89.90 % delivered"
+    assert found.cells[2].said.endswith("no ratio")
+    # (10 + 101) of 2,000 are lost from 10:00 on, none from 12:00.
+    assert "hour from 10:00 UTC, over all days 94.45 % delivered" in found.in_words
+    assert "from 12:00, 99.99 %" not in found.in_words
+    assert "from 12:00, 100.00 %" in found.in_words
+
+
+def test_shorter_windows_are_put_together_to_hours_and_longer_ones_are_not_shown() -> None:
+    quarter = parse_timeframe("15m")
+    asked = PageState(quarter, "", PRESENT, fixed=Window(START, START + 2 * DAY))
+    points = points_of([window(0, 40)], asked, START + 2 * DAY)
+    found = hours_of(points, asked, 0.99)
+    assert found is not None
+    assert found.rows == 3
+    assert len(found.cells) == 48
+    part = dict(parse_qsl(urlsplit(found.cells[1].href).query))
+    assert (part["from"], part["to"]) == ("2026-03-02T11:00:00Z", "2026-03-02T12:00:00Z")
+    days = PageState(FRAMES[1], "7d", PRESENT)
+    assert hours_of(points_of([], days, START), days, 0.99) is None
+    one = PageState(FRAMES[0], "", PRESENT, fixed=Window(START, START + 3 * HOUR))
+    assert hours_of(points_of([], one, START), one, 0.99) is None
+    long = PageState(FRAMES[0], "", PRESENT, fixed=Window(START, START + 33 * DAY))
+    assert hours_of(points_of([], long, START), long, 0.99) is None
 
 
 def test_all_pairs_are_in_the_losses_by_kind() -> None:

@@ -7,6 +7,7 @@ In the order of the data's way:
     seen      pure: what each receiver says of the messages, and the counts that come of it
     found     what comes of it, as values
     classify  pure: a pattern for each missing pair, the runs of each receiver
+    matrix    pure: receivers and messages as rows and columns
     document  JSON, NDJSON, CSV
     show      tables for a person
 

@@ -60,7 +60,7 @@ async def page(
     positions = await asyncio.to_thread(found.missing_messages, only)
     receivers = await asyncio.to_thread(found.lossy_receivers, only)
     receivers_shown = await asyncio.to_thread(
-        lambda: [_receiver_as_json(found.times, one) for one in receivers[shown]]
+        lambda: [receiver_as_json(found.times, one) for one in receivers[shown]]
     )
     return {
         "channel_id": found.asked.channel_id,
@@ -190,7 +190,7 @@ def _by_value(numbers: Mapping[LossClass, int] | Mapping[LossPattern, int]) -> d
     return {of.value: number for of, number in numbers.items()}
 
 
-def _receiver_as_json(times: Sequence[int], lossy: LossyReceiver) -> dict[str, Any]:
+def receiver_as_json(times: Sequence[int], lossy: LossyReceiver) -> dict[str, Any]:
     pairs, periods = lossy.pairs, loss_periods(lossy.sequence)
     # The longest, in the order of time.
     runs = sorted(runs_of(lossy.sequence), key=lambda run: (-run.length, run.first))[:LISTED]

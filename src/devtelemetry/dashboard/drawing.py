@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Sequence
 
+from devtelemetry.dashboard.charts.hours import hours_of
 from devtelemetry.dashboard.charts.line import line_chart
 from devtelemetry.dashboard.charts.losses import losses_chart
 from devtelemetry.dashboard.guard import EXPORTS
@@ -59,6 +60,7 @@ def _draw(page: str, view: Overview | SubjectPage, span: Fact) -> str:
         span=span,
         line=line_chart(view.points, view.asked, view.beside) if view.points else None,
         losses=losses_chart(view.points, view.asked) if view.points else None,
+        hours=hours_of(view.points, view.asked, view.beside.target),
         links=_export_links(view.asked),
     )
 

@@ -1,21 +1,39 @@
 """What is computed from samples when it is asked for. It takes seconds where a channel is large, so
 pages that do so wait for each other (pages.py)."""
 
-from collections.abc import Callable, Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from devtelemetry.aggregate.cleaned import cleaned_days_of, is_cleaned
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.table import CrossTable, cross_table
-from devtelemetry.causes.document import page
-from devtelemetry.causes.read import drill_down
+from devtelemetry.causes.classify import pattern_counts
+from devtelemetry.causes.document import LISTED, message_as_json, page, receiver_as_json
+from devtelemetry.causes.found import Receiver
+from devtelemetry.causes.matrix import MOST_COLUMNS, Matrix, lossy, matrix_of
+from devtelemetry.causes.read import DrillDown, drill_down
 from devtelemetry.causes.request import DrillDownError, MissingRequest
-from devtelemetry.model import Dimension, MembershipPolicy, Timeframe
+from devtelemetry.model import Dimension, MembershipPolicy, Timeframe, Window, WindowReliability
 from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
 from devtelemetry.store.database import Database
 
-MOST_MISSING = 50  # messages, and receivers, on a page; the API has the others
+MOST_MISSING = MOST_COLUMNS  # messages, and receivers, on a page; the API has the others
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Of one channel and window, or of some of its receivers.
+
+    document  that of /api/v1/missing; lists and patterns are of these receivers
+    matrix    of the same messages
+    """
+
+    window: Window
+    document: Mapping[str, Any]
+    matrix: Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +48,31 @@ class Drilling:
         return replace(self.rules, membership=membership)
 
     async def missing(
-        self, channel: str, timeframe: Timeframe, start: datetime, membership: MembershipPolicy
-    ) -> tuple[Mapping[str, Any] | None, str]:
-        """The document of /api/v1/missing: which messages of a channel are missing."""
+        self,
+        channel: str,
+        timeframe: Timeframe,
+        start: datetime,
+        membership: MembershipPolicy,
+        of: Sequence[tuple[Dimension, str]] = (),
+    ) -> tuple[Missing | None, str]:
+        """Which messages of a channel are missing, at receivers of these platforms and versions."""
         look = MissingRequest(channel, timeframe, start)
+        said = {dimension: value for dimension, value in of if dimension in _OF_RECEIVERS}
         try:
             async with drill_down(
                 self.database, self._rules(membership), look, now=self.now
             ) as found:
-                return await page(found, limit=MOST_MISSING), ""
+                return await _missing(found, said), ""
         except (DrillDownError, UnknownName, Unavailable) as error:
             return None, str(error)
+
+    async def with_samples(
+        self, windows: Sequence[WindowReliability]
+    ) -> Sequence[WindowReliability]:
+        """Those whose samples are kept still."""
+        async with self.database.read() as connection:
+            cleaned = await cleaned_days_of(connection)
+        return [one for one in windows if not is_cleaned(one.window, cleaned)]
 
     async def table(
         self,
@@ -64,3 +96,33 @@ class Drilling:
         except (ConfigurationError, UnknownName, Unavailable) as error:
             return None, str(error)
         return table, ""
+
+
+_OF_RECEIVERS = {Dimension.PLATFORM: "platform", Dimension.APP_VERSION: "app_version"}
+
+
+async def _missing(found: DrillDown, said: Mapping[Dimension, str]) -> Missing:
+    def wanted(receiver: Receiver) -> bool:
+        return all(getattr(receiver, _OF_RECEIVERS[by]) == value for by, value in said.items())
+
+    receivers, positions = await asyncio.to_thread(lossy, found, wanted)
+    messages = [message async for message in found.details(positions[:MOST_MISSING])]
+    document = await page(found, limit=0)
+
+    def write() -> Missing:
+        mine = {
+            "missing_messages_total": len(positions),
+            "missing_messages": [message_as_json(one, LISTED) for one in messages],
+            "lossy_receivers_total": len(receivers),
+            "lossy_receivers": [
+                receiver_as_json(found.times, one) for one in receivers[:MOST_MISSING]
+            ],
+            "patterns": {
+                of.value: number
+                for of, number in pattern_counts(one.sequence for one in receivers).items()
+            },
+        }
+        matrix = matrix_of(receivers, positions, messages)
+        return Missing(found.window, {**document, **mine}, matrix)
+
+    return await asyncio.to_thread(write)

@@ -62,6 +62,7 @@ class Pages:
 
     influence_limit  a window is marked if one installation could move its reliability by more
     objective        what share of deliveries is to be made
+    log_link         where a message is in the logs, a pattern of model/links.py; None: nowhere
     grpc_at          where the server listens for gRPC, HOST:PORT
     """
 
@@ -72,6 +73,7 @@ class Pages:
     reader: Reader
     now: Callable[[], datetime]
     asks_for_token: bool
+    log_link: str | None = None
     _making: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(MAKING))
     _drilling: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     _shared: Callable[..., Awaitable[None]] = field(default_factory=lambda: Shared().get)
@@ -129,13 +131,14 @@ class Pages:
                     rules.timeframes,
                     influence_limit=self.influence_limit,
                     objective=self.objective,
+                    log_link=self.log_link,
                 )
                 return Made("", view.empty) if view.empty else Made(draw_subject(view))
 
             return await asyncio.to_thread(draw)
 
         crumbs = [OVERVIEW, *way_to(asked)]
-        drills = asked.is_pair or asked.across is not None
+        drills = asked.channel is not None or asked.is_pair or asked.across is not None
         return await self._page(request, asked, name_of(asked), crumbs, (), make, drills=drills)
 
     async def window(self, request: Request) -> Response:
@@ -155,6 +158,7 @@ class Pages:
                     now=now,
                     settle_time=rules.settle_time,
                     influence_limit=self.influence_limit,
+                    log_link=self.log_link,
                 )
                 return Made(draw_window(view))
 

@@ -1,7 +1,7 @@
 """From the stored figures to what a page rests on. Samples are read to drill down, never else."""
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeVar
@@ -10,7 +10,7 @@ from devtelemetry.aggregate.failed import FailedWindow, read_failed_windows
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.table import CrossTable
 from devtelemetry.dashboard.beside import NOTHING_BESIDE, Beside, read_beside
-from devtelemetry.dashboard.drilling import Drilling
+from devtelemetry.dashboard.drilling import Drilling, Missing
 from devtelemetry.dashboard.state import (
     PageState,
     WindowPageState,
@@ -99,7 +99,7 @@ class WindowReading:
     asked: WindowPageState
     window: WindowReliability | None  # None: not computed, or there is none
     neighbours: Sequence[WindowReliability]  # itself among them
-    missing: Mapping[str, Any] | None = None  # of one channel: the document of /api/v1/missing
+    missing: Missing | None = None  # of one channel
     missing_problem: str = ""  # why there is none
     versions: CrossTable | None = None  # of authors and receivers
     versions_problem: str = ""

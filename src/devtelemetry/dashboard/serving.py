@@ -35,6 +35,7 @@ async def add_dashboard(
     *,
     influence_limit: float,
     objective: float = OBJECTIVE,
+    log_link: str | None = None,
     now: Callable[[], datetime],
     problems: LatestProblems | None = None,
 ) -> None:
@@ -45,7 +46,9 @@ async def add_dashboard(
             id_key = await connection.fetchval("select id_key from deployment")
         sign_in = SignIn(TokenBook(database, Scope.READ), id_key)
     reader = Reader(database, rules.timeframes, rules, now, problems)
-    pages = Pages(rules, influence_limit, objective, grpc_at, reader, now, access.asks_for_token)
+    pages = Pages(
+        rules, influence_limit, objective, grpc_at, reader, now, access.asks_for_token, log_link
+    )
     site = Starlette(
         routes=[
             *pages.routes(),

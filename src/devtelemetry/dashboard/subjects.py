@@ -12,7 +12,7 @@ from devtelemetry.dashboard.beside import (
     read_beside,
     selection_of,
 )
-from devtelemetry.dashboard.drilling import Drilling
+from devtelemetry.dashboard.drilling import Drilling, Missing
 from devtelemetry.dashboard.state import PageState, fitting
 from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.narrow import totals_of_loss
@@ -34,10 +34,11 @@ from devtelemetry.model import (
     Window,
     WindowReliability,
 )
-from devtelemetry.problems.problem import Problems
+from devtelemetry.problems.problem import Problems, subject_of
 from devtelemetry.problems.read import LatestProblems
 from devtelemetry.store.database import Database
 
+NOT_KEPT = "the samples of all windows with losses were cleaned; their figures are kept"
 LOSSY_CHANNELS = 8
 MOST_LOOKED_AT = 200  # channels that lack most: in which of them a group lacks most
 
@@ -62,6 +63,8 @@ class SubjectReading:
     whole     windows of which the subject is a part; empty: it is none, as an audit
     channels  in which it lacks most, with its sums in each
     table     if it is of two groups at once, or broken down by another dimension
+    missing   of a channel, in that window of the span in which most is missing, since its problem
+              began if it has one; None: nothing is, or `missing_problem` says why
     """
 
     asked: PageState
@@ -72,6 +75,8 @@ class SubjectReading:
     beside: Beside
     channels: Sequence[tuple[str, Totals]]
     table: Table | None
+    missing: Missing | None
+    missing_problem: str
     problems: Problems
     has_samples: bool
 
@@ -105,6 +110,8 @@ class SubjectReader:
             windows = [] if table is None else pair_of(asked, around, table)
         else:
             windows = [narrowed(one, replace(asked, loss=None)) for one in around]
+        problems = await self.problems.read(asked.membership)
+        missing, missing_problem = await self._missing(asked, windows, problems)
         return SubjectReading(
             asked,
             anchor,
@@ -114,7 +121,9 @@ class SubjectReader:
             beside,
             channels,
             table,
-            await self.problems.read(asked.membership),
+            missing,
+            missing_problem,
+            problems,
             bool(around) or await has_samples(self.database),
         )
 
@@ -156,6 +165,23 @@ class SubjectReader:
         lossy.sort(key=lambda one: (-one[1].counts.missing, one[0]))
         return lossy[:LOSSY_CHANNELS]
 
+    async def _missing(
+        self, asked: PageState, windows: Sequence[WindowReliability], problems: Problems
+    ) -> tuple[Missing | None, str]:
+        if asked.channel is None:
+            return None, ""
+        lossy = [one for one in windows if missing_of(one, asked)]
+        kept = await self.drilling.with_samples(lossy)
+        if not kept:
+            return None, NOT_KEPT if lossy else ""
+        mine = {("channel", asked.channel), *((of.value, value) for of, value in asked.where)}
+        began = [one.began for one in problems.found if subject_of(one.unit).items() <= mine]
+        since = [one for one in kept if began and one.window.start >= min(began)]
+        worst = max(since or kept, key=lambda one: (missing_of(one, asked), one.window.start))
+        return await self.drilling.missing(
+            asked.channel, asked.timeframe, worst.window.start, asked.membership, asked.where
+        )
+
     async def _table(self, asked: PageState, around: Sequence[WindowReliability]) -> Table:
         """Of the last window of the span that was computed."""
         if not around:
@@ -171,6 +197,11 @@ class SubjectReader:
 
     async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
         return [window async for window in read_windows(self.database, selection)]
+
+
+def missing_of(window: WindowReliability, asked: PageState) -> int:
+    """Of what is asked of."""
+    return window.counts.missing if asked.loss is None else window.counts.losses[asked.loss]
 
 
 def pair_of(

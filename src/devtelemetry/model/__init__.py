@@ -4,6 +4,7 @@ samples    what clients report
 times      Unix milliseconds, timeframes, windows
 results    what is computed of a window, a channel and a group
 addresses  where a server listens
+links      a link to another program's page about a message
 errors     errors, by who must act
 """
 

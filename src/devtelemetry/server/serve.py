@@ -126,6 +126,7 @@ async def serve(settings: Settings) -> None:
                 str(grpc_at),
                 influence_limit=settings.influence_limit,
                 objective=settings.objective,
+                log_link=settings.log_link,
                 now=utc_now,
                 problems=problems,
             )

@@ -26,6 +26,7 @@ from devtelemetry.model import (
     parse_timeframe,
     write_duration,
 )
+from devtelemetry.model.links import PLACEHOLDERS, parse_pattern
 from devtelemetry.v1.sampling import MOST_ONE_IN, is_rate
 
 LONGEST = timedelta(days=3650)
@@ -376,6 +377,17 @@ DatabaseUrl: TypeAlias = Annotated[
     Annotated[str, StringConstraints(pattern="^postgres(ql)?://")] | None,
     BeforeValidator(_none_if_empty),
     Notation("URL", "postgresql://USER:PASSWORD@HOST:PORT/NAME", "is no URL of a PostgreSQL"),
+]
+LinkPattern: TypeAlias = Annotated[
+    Annotated[str, AfterValidator(parse_pattern)] | None,
+    BeforeValidator(_none_if_empty),
+    Notation(
+        "URL",
+        "http:// or https:// and so on, with one of "
+        + ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
+        + " at least, none of them in the host",
+        "is no pattern of a link",
+    ),
 ]
 StoreUrl: TypeAlias = Annotated[
     Annotated[str, AfterValidator(_check_store_url)] | None,

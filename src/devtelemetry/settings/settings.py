@@ -36,6 +36,7 @@ from devtelemetry.settings.notations import (
     Hosts,
     Labels,
     Lateness,
+    LinkPattern,
     LogFormat,
     LogLevel,
     Membership,
@@ -298,6 +299,12 @@ class Settings(BaseSettings):
         None,
         description="A file for Apprise, a URL a line, that names whom to tell of new and ended "
         "problems: Matrix, Slack, mail and others. It is read again when it has changed.",
+    )
+    log_link: Annotated[LinkPattern, DefaultText("none")] = Field(
+        None,
+        description="Where the pages link each missing message to: its place in the logs of a "
+        "server, as in https://logs.example.org/search?q={message_id}. A brace that stays is "
+        "written twice.",
     )
     remote_write_url: Annotated[StoreUrl, DefaultText("none")] = Field(
         None,

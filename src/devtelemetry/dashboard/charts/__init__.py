@@ -4,6 +4,7 @@
     pieces  what each part of the width says, and where it leads
     line    the delivery ratio
     losses  what was lost, by kind
+    hours   what was lost, hours by days
 
 templates/chart.html writes them down. Numbers of paths are in a box of WIDTH × HEIGHT that is
 stretched to the size of the page; letters are not, since they stand beside it.

@@ -7,10 +7,12 @@ from devtelemetry import words
 from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.state import (
     PageState,
+    WindowPageState,
     address,
     widen,
 )
 from devtelemetry.dashboard.subjects import SubjectReading
+from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
     BREAKDOWN,
     choices,
@@ -41,6 +43,7 @@ from devtelemetry.dashboard.views.values import (
     Filter,
     GroupTable,
     Link,
+    Missing,
     ProblemRow,
     SubjectPage,
 )
@@ -58,6 +61,7 @@ def subject_page(
     *,
     influence_limit: float,
     objective: float,
+    log_link: str | None = None,
 ) -> SubjectPage:
     asked, loss = reading.asked, reading.asked.loss
     windows = reading.windows if loss is None else [of_loss(one, loss) for one in reading.windows]
@@ -92,6 +96,8 @@ def subject_page(
         reason_rows(reasons_of(compared)),
         words.ways(all_losses.counts),
         _channel_rows(reading.channels, asked),
+        _missing(reading, log_link),
+        reading.missing_problem,
         _groups(reading),
         _across(asked),
         "" if reading.table is None else reading.table.problem,
@@ -286,6 +292,14 @@ def _channel_rows(channels: Sequence[tuple[str, Totals]], asked: PageState) -> l
         )
         for channel_id, totals in channels
     ]
+
+
+def _missing(reading: SubjectReading, log_link: str | None) -> Missing | None:
+    found, asked = reading.missing, reading.asked
+    if found is None:
+        return None
+    of = WindowPageState(asked.timeframe, found.window.start, asked.membership, asked.channel)
+    return missing_view(found, log_link, address(of))
 
 
 def _groups(reading: SubjectReading) -> list[GroupTable]:

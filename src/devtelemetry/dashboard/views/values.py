@@ -216,43 +216,14 @@ class Filter:
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectPage:
-    """Of a channel, a group, a class of losses, and of those together."""
-
-    asked: PageState
-    filters: Sequence[Filter]
-    choices: Sequence[Choice]
-    headline: str
-    interval: str
-    of_what: str  # the headline is of: windows
-    latest: str  # the last of these; empty: it is the only one, or has no ratio
-    reason: str
-    rest: str  # beside the rest; empty: there is none
-    rest_tone: str
-    problems: Sequence[ProblemRow]  # of it, and of what it is a part of
-    no_problem: str
-    problems_until: datetime | None
-    facts: Sequence[Fact]
-    notes: Sequence[str]
-    not_stored: str  # why there is no line
-    points: Sequence[Point]
-    beside: LineBeside
-    delays: Sequence[Bar]
-    delay_facts: Sequence[Fact]
-    losses: Sequence[Bar]
-    reasons: Sequence[ReasonRow]
-    ways: str  # how what was delivered came; empty: nobody says
-    channels: Sequence[ChannelRow]
-    groups: Sequence[GroupTable]
-    across: Choice | None  # by which other dimension it can be broken down
-    across_problem: str
-    empty: str
-
-
-@dataclass(frozen=True, slots=True)
 class MissingRow:
-    """A message that somebody lacks; ids as they are, for the template to show them."""
+    """A message that somebody lacks; ids as they are, for the template to show them.
 
+    number  its column in the matrix; log: where the logs have it, or nothing
+    """
+
+    number: int
+    log: str
     sent_at: datetime
     message_id: str  # short enough for a line
     whole_id: str
@@ -282,8 +253,44 @@ class LossyRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Cells:
+    """Several in a row that are alike: how they look, and a sign for each."""
+
+    look: str
+    signs: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixRow:
+    """A receiver, and what became of each message there."""
+
+    name: str
+    on: str
+    cells: Sequence[Cells]
+    lacks: str
+    in_words: str
+
+
+@dataclass(frozen=True, slots=True)
+class MatrixView:
+    """heads  the columns' numbers, written from the top down
+    legend  each sign, and what it means
+    """
+
+    columns: int
+    heads: Sequence[str]
+    rows: Sequence[MatrixRow]
+    legend: Sequence[tuple[Cells, str]]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Missing:
     """The drill-down of one channel in one window."""
+
+    window: Window
+    href: str  # of the window; empty: the page is of it
+    matrix: MatrixView
 
     messages: Sequence[MissingRow]
     receivers: Sequence[LossyRow]
@@ -291,6 +298,42 @@ class Missing:
     receivers_note: str
     patterns: str  # how many pairs are lost in each
     notes: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectPage:
+    """Of a channel, a group, a class of losses, and of those together."""
+
+    asked: PageState
+    filters: Sequence[Filter]
+    choices: Sequence[Choice]
+    headline: str
+    interval: str
+    of_what: str  # the headline is of: windows
+    latest: str  # the last of these; empty: it is the only one, or has no ratio
+    reason: str
+    rest: str  # beside the rest; empty: there is none
+    rest_tone: str
+    problems: Sequence[ProblemRow]  # of it, and of what it is a part of
+    no_problem: str
+    problems_until: datetime | None
+    facts: Sequence[Fact]
+    notes: Sequence[str]
+    not_stored: str  # why there is no line
+    points: Sequence[Point]
+    beside: LineBeside
+    delays: Sequence[Bar]
+    delay_facts: Sequence[Fact]
+    losses: Sequence[Bar]
+    reasons: Sequence[ReasonRow]
+    ways: str  # how what was delivered came; empty: nobody says
+    channels: Sequence[ChannelRow]
+    missing: Missing | None
+    missing_problem: str
+    groups: Sequence[GroupTable]
+    across: Choice | None  # by which other dimension it can be broken down
+    across_problem: str
+    empty: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,12 @@ MOST_CHANNELS = 50  # of a window's page; all of them are in its export
 
 
 def window_page(
-    reading: WindowReading, *, now: datetime, settle_time: timedelta, influence_limit: float
+    reading: WindowReading,
+    *,
+    now: datetime,
+    settle_time: timedelta,
+    influence_limit: float,
+    log_link: str | None = None,
 ) -> WindowPage:
     asked, window = reading.asked, reading.window
     bounds = Window(asked.start, asked.start + asked.timeframe.length)
@@ -67,7 +72,7 @@ def window_page(
         else [group_table([window], by, around) for by in Dimension],
         rows,
         rows_note,
-        None if reading.missing is None else missing_view(reading.missing),
+        None if reading.missing is None else missing_view(reading.missing, log_link),
         reading.missing_problem,
         None if reading.versions is None else grid_of(reading.versions),
         reading.versions_problem,

@@ -1,0 +1,93 @@
+"""Who lacks which messages, as rows and columns. Pure.
+
+A burst is a row, what is lost by everyone a column.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from devtelemetry.causes.classify import HELD, PATTERN_OF, UNKNOWN
+from devtelemetry.causes.found import LossyReceiver, MissingMessage, Receiver
+from devtelemetry.causes.read import DrillDown
+from devtelemetry.model import LossClass
+
+MOST_COLUMNS = 60  # messages: as many as a screen has room for
+MOST_ROWS = 40  # receivers
+
+
+class Other(StrEnum):
+    """What a pair is that is not missing."""
+
+    HELD = "held"
+    UNKNOWN = "unknown"
+    NOT_EXPECTED = "not_expected"
+
+
+State = LossClass | Other
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """rows   a receiver and its part of each message, in the order in which they were sent
+    messages_left_out, receivers_left_out  further ones that lack, or are lacked by, somebody
+    """
+
+    messages: Sequence[MissingMessage]
+    rows: Sequence[tuple[LossyReceiver, Sequence[State]]]
+    messages_left_out: int
+    receivers_left_out: int
+
+
+def lossy(
+    found: DrillDown, wanted: Callable[[Receiver], bool]
+) -> tuple[Sequence[LossyReceiver], Sequence[int]]:
+    """The receivers that are wanted and lack something, who lacks most first; and positions of what
+    they lack, what most of them lack first."""
+    receivers = [one for one in found.lossy_receivers() if wanted(one.receiver)]
+    lacking = Counter(lost.start() for one in receivers for lost in _LOST.finditer(one.sequence))
+    return receivers, sorted(lacking, key=lambda at: (-lacking[at], at))
+
+
+_LOST = re.compile(b"[%s]" % bytes(PATTERN_OF))
+
+
+def matrix_of(
+    receivers: Sequence[LossyReceiver],
+    positions: Sequence[int],
+    messages: Sequence[MissingMessage],
+) -> Matrix:
+    """receivers, positions  as `lossy` has them; messages: of the first of the positions"""
+    columns = sorted(zip(positions[:MOST_COLUMNS], messages, strict=False), key=lambda one: one[0])
+    classes = [
+        {one.receiver.receiver_id: one.loss_class for one in message.lacking}
+        for _, message in columns
+    ]
+    rows = []
+    for lossy_receiver in receivers[:MOST_ROWS]:
+        own = lossy_receiver.receiver.receiver_id
+        rows.append(
+            (
+                lossy_receiver,
+                [
+                    _state(lossy_receiver.sequence[position], lost.get(own))
+                    for (position, _), lost in zip(columns, classes, strict=True)
+                ],
+            )
+        )
+    return Matrix(
+        [message for _, message in columns],
+        rows,
+        len(positions) - len(columns),
+        len(receivers) - len(rows),
+    )
+
+
+def _state(letter: int, lost: LossClass | None) -> State:
+    if lost is not None:
+        return lost
+    if letter == HELD:
+        return Other.HELD
+    return Other.UNKNOWN if letter == UNKNOWN else Other.NOT_EXPECTED

@@ -1,0 +1,124 @@
+"""What was lost in each hour of each day: days are rows, hours of the day columns. Pure."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from devtelemetry import words
+from devtelemetry.dashboard.charts.values import Tick
+from devtelemetry.dashboard.state import PageState, address_of_part
+from devtelemetry.dashboard.views.values import Point
+from devtelemetry.model import DAY, HOUR, OBJECTIVE, Window
+
+MOST_DAYS = 31
+_MOST_LINKED = 9  # days: more cells are smaller than a fingertip, and their words heavier than all
+_TIMES = (1, 2, 5, 10)  # as many losses as the target allows: where each shade ends
+_HOURS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class HourCell:
+    """Places count from 0."""
+
+    row: int
+    column: int
+    said: str
+    href: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """shades  SVG paths in a box of 24 × `rows`, the least lost first
+    cells   that lead somewhere; empty: there are too many
+    keys    what each shade means
+    """
+
+    in_words: str
+    rows: int
+    days: Sequence[Tick]
+    hours: Sequence[Tick]
+    shades: Sequence[str]
+    keys: Sequence[str]
+    cells: Sequence[HourCell]
+
+
+def hours_of(points: Sequence[Point], asked: PageState, target: float | None) -> Hours | None:
+    """None: windows are longer than an hour, or there are fewer than two days of them or too many.
+
+    target  what share is to be delivered; None: 99 %
+    """
+    if not points or asked.timeframe.length > HOUR or HOUR % asked.timeframe.length:
+        return None
+    first = _midnight(points[0].start)
+    rows = -(-(points[-1].end - first) // DAY)
+    if not 1 < rows <= MOST_DAYS:
+        return None
+    sums: dict[tuple[int, int], list[Point]] = defaultdict(list)
+    for point in points:
+        sums[(point.start - first) // DAY, point.start.hour].append(point)
+    allowed = 1 - (OBJECTIVE if target is None else target)
+    edges = [times * allowed for times in _TIMES]
+    lost = {at: share for at, some in sums.items() if (share := _lost(some)) is not None}
+    return Hours(
+        _in_words(sums, asked),
+        rows,
+        [
+            Tick(100 * (row + 0.5) / rows, f"{day.day} {day:%b}", bool(row % 2))
+            for row in range(rows)
+            for day in [first + row * DAY]
+        ],
+        [Tick(100 * hour / _HOURS, f"{hour:02}:00") for hour in range(0, _HOURS, 6)],
+        [_shade(lost, shade, edges) for shade in range(len(edges) + 1)],
+        [
+            *(f"up to {round(100 * edge, 3):g} % lost" for edge in edges),
+            "more",
+        ],
+        [_cell(at, some, asked) for at, some in sums.items()] if rows <= _MOST_LINKED else [],
+    )
+
+
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def _lost(some: Sequence[Point]) -> float | None:
+    pairs = sum(point.counts.corroborated for point in some)
+    return sum(point.counts.missing for point in some) / pairs if pairs else None
+
+
+def _shade(lost: Mapping[tuple[int, int], float], shade: int, edges: Sequence[float]) -> str:
+    return "".join(
+        f"M{column} {row}h1v1h-1z"
+        for (row, column), share in lost.items()
+        if sum(share > edge for edge in edges) == shade
+    )
+
+
+def _cell(at: tuple[int, int], some: Sequence[Point], asked: PageState) -> HourCell:
+    row, column = at
+    share = _lost(some)
+    said = "no ratio" if share is None else f"{words.percent(1 - share)} {_what(asked)}"
+    href = some[0].href
+    if len(some) > 1:
+        href = address_of_part(asked, Window(some[0].start, some[-1].end))
+    return HourCell(row, column, f"{words.utc(some[0].start)}: {said}", href)
+
+
+def _what(asked: PageState) -> str:
+    return "delivered" if asked.loss is None else "not lost so"
+
+
+def _in_words(sums: Mapping[tuple[int, int], Sequence[Point]], asked: PageState) -> str:
+    by_hour: dict[int, list[Point]] = defaultdict(list)
+    for (_, hour), some in sums.items():
+        by_hour[hour] += some
+    lost = {hour: share for hour, some in by_hour.items() if (share := _lost(some)) is not None}
+    if not lost:
+        return "No hour of the span has a ratio."
+    worst, best = max(lost, key=lambda hour: lost[hour]), min(lost, key=lambda hour: lost[hour])
+    return (
+        f"Most is lost in the hour from {worst:02}:00 UTC, over all days "
+        f"{words.percent(1 - lost[worst])} {_what(asked)}; least in that from {best:02}:00, "
+        f"{words.percent(1 - lost[best])}."
+    )

@@ -1,0 +1,45 @@
+"""A link to another program's page about a message, made of a pattern. No I/O."""
+
+from collections.abc import Mapping
+from string import Formatter
+from urllib.parse import quote, urlsplit
+
+PLACEHOLDERS = ("message_id", "channel_id", "sent_at", "sent_at_ms")
+"""sent_at: ISO 8601 with milliseconds, in UTC; sent_at_ms: Unix ms"""
+
+
+def parse_pattern(text: str) -> str:
+    """The pattern as it is. Raises ValueError with what it is not."""
+    try:
+        pieces = list(Formatter().parse(text))
+    except ValueError:
+        raise ValueError("has a brace alone; { that stays is written {{") from None
+    names = []
+    for _, name, form, conversion in pieces:
+        if name is None:
+            continue
+        if name not in PLACEHOLDERS or form or conversion:
+            raise ValueError(f"has {{{name}}}, which is no placeholder")
+        names.append(name)
+    if not names:
+        raise ValueError("has no placeholder, so all links would be one")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        raise ValueError("is no URL") from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("is no URL of HTTP")
+    if "@" in parts.netloc:
+        raise ValueError("holds a login, which everybody who looks would see")
+    if "{" in parts.netloc:
+        raise ValueError("has a placeholder in the host")
+    if any(not letter.isprintable() or letter.isspace() for letter in text):
+        raise ValueError("holds what no URL does")
+    return text
+
+
+def fill(pattern: str, values: Mapping[str, str]) -> str:
+    """The link. Values are what clients sent: each is quoted, so that it stays one part."""
+    quoted = {name: quote(value, safe="", errors="replace") for name, value in values.items()}
+    return pattern.format_map(quoted)
