@@ -108,6 +108,7 @@ def _pages(names: Sequence[str], end: datetime) -> dict[str, str]:
         "overview": "/",
         "overview, a year of days": "/?timeframe=1d&span=1y",
         "channel": f"/channel?id={quote(names[0], safe='')}",
+        "version": "/group?app_version=2.30.1",
         "window": f"/window?timeframe=1h&start={hour}",
     }
 

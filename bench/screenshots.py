@@ -56,6 +56,8 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
         ("overview-light", "/", DESKTOP, "light"),
         ("overview-dark", "/", DESKTOP, "dark"),
         ("overview-phone-dark", "/", PHONE, "dark"),
+        ("version-light", "/group?app_version=2.30.1", DESKTOP, "light"),
+        ("version-phone-dark", "/group?app_version=2.30.1", PHONE, "dark"),
         ("channel-light", f"/channel?id={channel}", DESKTOP, "light"),
         ("window-light", f"/window?timeframe=1h&start={hour}", DESKTOP, "light"),
     )

@@ -142,7 +142,7 @@ def test_notes_stand_on_the_line_and_below_it_in_words(
             )
             letter = seen.page.locator(".moments li", has_text=said).locator("strong").inner_text()
             expect(seen.page.locator(".letter", has_text=letter).first).to_be_visible()
-            assert seen.page.locator(".plot").locator(".moment, .target, .before").count() == 3
+            assert seen.page.locator(".plot").locator(".moment, .objective, .before").count() == 3
         clean(seen)
 
 

@@ -159,7 +159,7 @@ async def test_a_class_of_losses_is_the_only_one_that_is_missing(world: Database
     counts = whole.counts
     assert page.headline == words.percent(1 - counts.unreadable / counts.corroborated)
     assert counts.unreadable < counts.missing
-    assert (page.interval, page.rest, page.beside.target) == ("", "", None)
+    assert (page.interval, page.rest, page.beside.objective) == ("", "", None)
     assert [bar.count for bar in page.losses[1:5]] == list(counts.losses.values())
     assert all(point.interval is None for point in page.points)
     assert {row.interval for table in page.groups for row in table.rows} == {"–"}

@@ -273,7 +273,7 @@ def test_delays_that_nobody_told_are_no_distribution() -> None:
     assert delay_bars(Totals(Counts(1, 2, 1000, 20, 1000), delays=Delays(counts, counts))) == []
 
 
-def test_the_line_has_its_target_the_week_before_and_what_happened_meanwhile() -> None:
+def test_the_line_has_the_objective_the_week_before_and_what_happened_meanwhile() -> None:
     windows = [window(hour, 20) for hour in range(3)]
     points = points_of(windows, ASKED, START + 3 * HOUR)[-3:]
     beside = Beside(
@@ -289,22 +289,22 @@ def test_the_line_has_its_target_the_week_before_and_what_happened_meanwhile() -
         ("C", START + 2 * HOUR, "2.36.0: rolled\\u000aback"),
     ]
     chart = line_chart(points, ASKED, found)
-    assert [path.look for path in chart.paths][:3] == ["before", "target", "moment"]
+    assert [path.look for path in chart.paths][:3] == ["before", "objective", "moment"]
     assert [(tick.at, tick.text) for tick in chart.letters] == [
         (0, "A"),
         (33.33, "B"),
         (66.67, "C"),
     ]
-    assert "0 are below the target of 90 %." in chart.in_words
+    assert "0 are below the objective of 90 %." in chart.in_words
     assert float(chart.y[-1].text.removesuffix(" %")) <= 90
 
 
-def test_a_target_far_below_the_line_does_not_make_it_flat() -> None:
+def test_an_objective_far_below_the_line_does_not_make_it_flat() -> None:
     points = points_of([window(0, 1)], ASKED, START + HOUR)[-1:]
     chart = line_chart(points, ASKED, LineBeside(0.5, [], []))
     assert chart.y[-1].text == "99 %"
-    assert "target" not in {path.look for path in chart.paths}
-    assert chart.keys[-1].text == "target 50 %, below this part"
+    assert "objective" not in {path.look for path in chart.paths}
+    assert chart.keys[-1].text == "objective 50 %, below this part"
 
 
 def test_each_hour_of_each_day_has_the_shade_of_what_was_lost_in_it() -> None:

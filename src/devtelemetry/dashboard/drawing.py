@@ -60,7 +60,7 @@ def _draw(page: str, view: Overview | SubjectPage, span: Fact) -> str:
         span=span,
         line=line_chart(view.points, view.asked, view.beside) if view.points else None,
         losses=losses_chart(view.points, view.asked) if view.points else None,
-        hours=hours_of(view.points, view.asked, view.beside.target),
+        hours=hours_of(view.points, view.asked, view.beside.objective),
         links=_export_links(view.asked),
     )
 

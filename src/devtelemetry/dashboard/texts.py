@@ -98,9 +98,9 @@ TERMS: Mapping[str, str] = {
         "Which receivers count in a channel, and what each is expected to hold. Each policy has "
         "figures of its own."
     ),
-    "target": (
-        "What share of deliveries is to be made, by the setting `objective`. What is lost beyond "
-        "it is spent of the losses that 30 days may have."
+    "objective": (
+        "What share of deliveries is to be made, as the setting says. The rest are the losses that "
+        "30 days may have."
     ),
     "window": "A span of time, aligned in UTC. A message belongs to the one in which it was sent.",
     "median": "Half of the receivers have a delivery ratio of their own above it, half below.",

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from devtelemetry import words
+from devtelemetry.dashboard.charts.axes import share_top
 from devtelemetry.dashboard.charts.values import Tick
 from devtelemetry.dashboard.state import PageState, address_of_part
 from devtelemetry.dashboard.views.values import Point
-from devtelemetry.model import DAY, HOUR, OBJECTIVE, Window
+from devtelemetry.model import DAY, HOUR, Window
 
 MOST_DAYS = 31
 _MOST_LINKED = 9  # days: more cells are smaller than a fingertip, and their words heavier than all
-_TIMES = (1, 2, 5, 10)  # as many losses as the target allows: where each shade ends
+_TIMES = (1, 2, 5, 10)  # as many losses as the objective allows: where each shade ends
+_PARTS = (0.1, 0.25, 0.5, 0.75)  # without an objective: of the most that is lost, about
+_ROUNDED = 1e-12  # what a sum of floats may be off
 _HOURS = 24
 
 
@@ -43,10 +46,10 @@ class Hours:
     cells: Sequence[HourCell]
 
 
-def hours_of(points: Sequence[Point], asked: PageState, target: float | None) -> Hours | None:
+def hours_of(points: Sequence[Point], asked: PageState, objective: float | None) -> Hours | None:
     """None: windows are longer than an hour, or there are fewer than two days of them or too many.
 
-    target  what share is to be delivered; None: 99 %
+    objective  what share is to be delivered; None: it is no share of deliveries
     """
     if not points or asked.timeframe.length > HOUR or HOUR % asked.timeframe.length:
         return None
@@ -57,9 +60,12 @@ def hours_of(points: Sequence[Point], asked: PageState, target: float | None) ->
     sums: dict[tuple[int, int], list[Point]] = defaultdict(list)
     for point in points:
         sums[(point.start - first) // DAY, point.start.hour].append(point)
-    allowed = 1 - (OBJECTIVE if target is None else target)
-    edges = [times * allowed for times in _TIMES]
     lost = {at: share for at, some in sums.items() if (share := _lost(some)) is not None}
+    if objective is None:
+        top = share_top(max(lost.values(), default=0.0))
+        edges = [part * top for part in _PARTS]
+    else:
+        edges = [times * (1 - objective) for times in _TIMES]
     return Hours(
         _in_words(sums, asked),
         rows,
@@ -91,7 +97,7 @@ def _shade(lost: Mapping[tuple[int, int], float], shade: int, edges: Sequence[fl
     return "".join(
         f"M{column} {row}h1v1h-1z"
         for (row, column), share in lost.items()
-        if sum(share > edge for edge in edges) == shade
+        if sum(share > edge + _ROUNDED for edge in edges) == shade
     )
 
 

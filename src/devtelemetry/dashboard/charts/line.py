@@ -30,7 +30,7 @@ class Drawn(NamedTuple):
 
 def line_chart(points: Sequence[Point], asked: PageState, beside: LineBeside) -> Chart:
     """The line; provisional parts are dashed. `points`: one at least."""
-    floor = _floor(points, beside.target)
+    floor = _floor(points, beside.objective)
     start, end = points[0].start, points[-1].end
     has_intervals = asked.loss is None
     return Chart(
@@ -62,9 +62,9 @@ def _place(moment: datetime, start: datetime, end: datetime) -> float:
 def _keys(beside: LineBeside, floor: float) -> Iterator[Key]:
     if beside.week_before:
         yield Key("before", "a week before")
-    if beside.target is not None:
-        low = "" if beside.target >= floor else ", below this part"
-        yield Key("target", f"target {100 * beside.target:.10g} %{low}", "target")
+    if beside.objective is not None:
+        low = "" if beside.objective >= floor else ", below this part"
+        yield Key("objective", f"objective {100 * beside.objective:.10g} %{low}", "objective")
 
 
 def _paths_beside(
@@ -72,8 +72,8 @@ def _paths_beside(
 ) -> Iterator[Path]:
     if beside.week_before:
         yield Path("before", _line_of(beside.week_before, floor))
-    if beside.target is not None and beside.target >= floor:
-        yield Path("target", f"M0 {_height(beside.target, floor):.1f}H{WIDTH}")
+    if beside.objective is not None and beside.objective >= floor:
+        yield Path("objective", f"M0 {_height(beside.objective, floor):.1f}H{WIDTH}")
     if beside.moments:
         at = (WIDTH * _place(one.at, start, end) / 100 for one in beside.moments)
         yield Path("moment", "".join(f"M{x:.1f} 0V{HEIGHT}" for x in at))
@@ -179,21 +179,21 @@ def in_words(points: Sequence[Point], beside: LineBeside) -> str:
     most = max(known, key=lambda point: point.ratio or 0.0)
     gaps = len(points) - len(known)
     provisional = sum(point.provisional for point in points)
-    target = ""
-    if beside.target is not None:
-        below = sum((point.ratio or 0.0) < beside.target for point in known)
-        target = f" {below:,} are below the target of {100 * beside.target:.10g} %."
+    said = ""
+    if beside.objective is not None:
+        below = sum((point.ratio or 0.0) < beside.objective for point in known)
+        said = f" {below:,} are below the objective of {100 * beside.objective:.10g} %."
     return (
         f"Delivery ratio of {len(known):,} windows from {words.utc(points[0].start)} to "
         f"{words.utc(points[-1].end)}: lowest {words.percent(least.ratio)} in that of "
         f"{words.utc(least.start)}, highest {words.percent(most.ratio)} in that of "
         f"{words.utc(most.start)}, last {words.percent(known[-1].ratio)}. "
-        f"{gaps:,} windows have no ratio, {provisional:,} are provisional.{target}"
+        f"{gaps:,} windows have no ratio, {provisional:,} are provisional.{said}"
     )
 
 
-def _floor(points: Sequence[Point], target: float | None) -> float:
-    """Where the axis begins: below the line and the target, and as far down as most of the band
+def _floor(points: Sequence[Point], objective: float | None) -> float:
+    """Where the axis begins: below the line and the objective, and as far down as most of the band
     needs, but not so far that the line is flat."""
     ratios = [point.ratio for point in points if point.ratio is not None]
     if not ratios:
@@ -201,10 +201,10 @@ def _floor(points: Sequence[Point], target: float | None) -> float:
     lows = sorted(point.interval.lower for point in points if point.interval is not None)
     least = min(ratios)
     low = max(min(least, lows[len(lows) // 20] if lows else least), 1 - 3 * (1 - least), 0.0)
-    if target is not None and low > target >= 1 - _TARGET_WITHIN * (1 - low):
-        low = target
+    if objective is not None and low > objective >= 1 - _OBJECTIVE_WITHIN * (1 - low):
+        low = objective
     return next(edge for edge in _FLOORS if edge <= low)
 
 
-_TARGET_WITHIN = 4  # times as far from 1 as the axis would end
+_OBJECTIVE_WITHIN = 4  # times as far from 1 as the axis would end
 _FLOORS = (0.99, 0.98, 0.975, 0.95, 0.9, 0.8, 0.75, 0.5, 0.0)

@@ -86,7 +86,7 @@ def subject_page(
         no_problem,
         reading.problems.until,
         _facts(reading, compared, total),
-        influence_notes(compared, influence_limit),
+        influence_notes(compared, influence_limit) if loss is None else [],
         _not_stored(reading),
         points,
         line_beside(points, reading.beside, objective if loss is None else None),

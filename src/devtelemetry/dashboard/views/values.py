@@ -86,11 +86,11 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class LineBeside:
-    """target       what share is to be delivered; None: it is no share of deliveries
+    """objective    what share is to be delivered; None: it is no share of deliveries
     week_before  of each point the ratio a week before; empty: it is not shown
     """
 
-    target: float | None
+    objective: float | None
     week_before: Sequence[float | None]
     moments: Sequence[Moment]
 
