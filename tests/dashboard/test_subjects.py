@@ -208,6 +208,31 @@ async def test_a_group_that_nobody_is_in_has_no_figure(world: Database) -> None:
     assert page.reason.startswith(words.NOTHING_TO_COMPARE)
 
 
+async def test_a_channel_without_a_ratio_says_why(world: Database) -> None:
+    await store(world, [Sample("m", "alone", "r1", START + 1, START + 1_000)])
+    await compute_window(world, START)
+    page = await page_of(world, replace(ASKED, channel="alone"))
+    assert page.headline == ""
+    assert page.reason.startswith(f"{words.NOT_COMPARABLE}: only one receiver counts")
+    assert (page.missing, page.missing_problem) == (None, "")
+
+
+async def test_a_channel_s_page_has_what_is_missing_in_its_worst_window(world: Database) -> None:
+    own = await stored(world, Dimension.PLATFORM, "c1")
+    worst = max(own, key=lambda one: (one.counts.missing, one.window.start))
+    page = await page_of(world, replace(ASKED, channel="c1"))
+    assert page.missing is not None
+    assert page.missing.window == worst.window
+    lacking = {row.name for row in page.missing.receivers}
+    assert {name[:8] for name in lacking} == {row.name for row in page.missing.matrix.rows}
+    of_version = await page_of(world, replace(VERSION, channel="c1"))
+    assert of_version.missing is not None
+    assert {row.name for row in of_version.missing.receivers} < lacking
+    assert {row.on.split(" ", 1)[1] for row in of_version.missing.receivers} == {
+        words.visible(HOSTILE)
+    }
+
+
 async def test_what_clients_say_is_text_on_every_page(world: Database) -> None:
     for asked in (
         VERSION,

@@ -72,7 +72,7 @@ def selection_of(asked: PageState, start: datetime, end: datetime) -> Selection:
         channel=asked.channel,
         membership=asked.membership,
         by=tuple(dimension for dimension, _ in asked.where),
-        channels=False,
+        channels=asked.channel is not None,  # it says why it has no ratio
     )
 
 

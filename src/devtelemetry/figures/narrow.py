@@ -21,7 +21,7 @@ from devtelemetry.model import (
 def of_group(window: WindowReliability, dimension: Dimension, value: str) -> WindowReliability:
     """The window as if it had no pairs but those of a group that it was read with.
 
-    Its own groups and channels stay. What is stored of the whole alone, such as reasons, is gone.
+    Its groups stay. What is stored of the whole alone, such as reasons, is gone.
     """
     for group in window.groups:
         if group.dimension is dimension and group.value == value:
@@ -34,6 +34,7 @@ def of_group(window: WindowReliability, dimension: Dimension, value: str) -> Win
         reliability=found.reliability,
         counts=found,
         figures=figures,
+        channels=(),
         unseen=None,
         sample_coverage=None,
     )
