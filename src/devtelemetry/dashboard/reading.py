@@ -18,7 +18,7 @@ from devtelemetry.dashboard.state import (
     summed_timeframe,
     windows_around,
 )
-from devtelemetry.dashboard.subjects import SubjectReader, SubjectReading
+from devtelemetry.dashboard.subjects import MOST_SUMMED, SubjectReader, SubjectReading
 from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.read import (
     Selection,
@@ -52,7 +52,6 @@ from devtelemetry.store.database import Database
 NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a trend
 WORST_CHANNELS = 8
 MOVED_CHANNELS = 3
-MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
 REMEMBERED = 64  # pages as they are drawn, 100 to 300 kB each
 
 _T = TypeVar("_T")

@@ -40,6 +40,7 @@ from devtelemetry.store.database import Database
 
 NOT_KEPT = "the samples of all windows with losses were cleaned; their figures are kept"
 LOSSY_CHANNELS = 8
+MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
 MOST_LOOKED_AT = 200  # channels that lack most: in which of them a group lacks most
 
 
@@ -61,7 +62,7 @@ class SubjectReading:
               class of losses they have all classes
     around    the same windows before they were narrowed, with the groups of what `asked` names
     whole     windows of which the subject is a part; empty: it is none, as an audit
-    channels  in which it lacks most, with its sums in each
+    channels  in which it lacks most, with its sums in each, of the last MOST_SUMMED windows
     table     if it is of two groups at once, or broken down by another dimension
     missing   of a channel, in that window of the span in which most is missing, since its problem
               began if it has one; None: nothing is, or `missing_problem` says why
@@ -105,7 +106,7 @@ class SubjectReader:
                 table = await self._table(asked, around)
             if not asked.is_pair:
                 beside = await read_beside(self.database, self.timeframes, asked, bounds)
-                channels = await self._channels(asked, around, bounds)
+                channels = await self._channels(asked, around[-MOST_SUMMED:])
         if asked.is_pair:
             windows = [] if table is None else pair_of(asked, around, table)
         else:
@@ -146,16 +147,16 @@ class SubjectReader:
         return await self._windows(selection)
 
     async def _channels(
-        self, asked: PageState, around: Sequence[WindowReliability], bounds: Window
+        self, asked: PageState, windows: Sequence[WindowReliability]
     ) -> Sequence[tuple[str, Totals]]:
-        if asked.channel is not None:
+        if asked.channel is not None or not windows:
             return ()
         found = await lossy_channels(
             self.database,
             asked.timeframe.name,
             asked.membership,
-            [one.window.start for one in around],
-            bounds.end,
+            [one.window.start for one in windows],
+            windows[-1].window.end,
             MOST_LOOKED_AT,
             asked.where[0] if asked.where else None,
         )

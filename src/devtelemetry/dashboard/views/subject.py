@@ -11,7 +11,7 @@ from devtelemetry.dashboard.state import (
     address,
     widen,
 )
-from devtelemetry.dashboard.subjects import SubjectReading
+from devtelemetry.dashboard.subjects import MOST_LOOKED_AT, MOST_SUMMED, SubjectReading
 from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
     BREAKDOWN,
@@ -96,6 +96,7 @@ def subject_page(
         reason_rows(reasons_of(compared)),
         words.ways(all_losses.counts),
         _channel_rows(reading.channels, asked),
+        _channels_note(reading),
         _missing(reading, log_link),
         reading.missing_problem,
         _groups(reading),
@@ -292,6 +293,16 @@ def _channel_rows(channels: Sequence[tuple[str, Totals]], asked: PageState) -> l
         )
         for channel_id, totals in channels
     ]
+
+
+def _channels_note(reading: SubjectReading) -> str:
+    if not reading.channels:
+        return ""
+    summed = reading.around[-MOST_SUMMED:]
+    return (
+        f"Sums from {words.utc(summed[0].window.start)} to {words.utc(summed[-1].window.end)}, of "
+        f"the {MOST_LOOKED_AT} channels that lost most then."
+    )
 
 
 def _missing(reading: SubjectReading, log_link: str | None) -> Missing | None:
