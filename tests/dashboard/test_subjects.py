@@ -209,7 +209,8 @@ async def test_a_group_that_nobody_is_in_has_no_figure(world: Database) -> None:
 
 
 async def test_a_channel_without_a_ratio_says_why(world: Database) -> None:
-    await store(world, [Sample("m", "alone", "r1", START + 1, START + 1_000)])
+    times = range(START - 60_000, START + 2 * HOUR_MS, 10 * 60_000)
+    await store(world, [Sample(f"m{at}", "alone", "r1", at, at + 1_000) for at in times])
     await compute_window(world, START)
     page = await page_of(world, replace(ASKED, channel="alone"))
     assert page.headline == ""
