@@ -2,10 +2,12 @@
 
 import ipaddress
 from collections.abc import Collection
+from functools import lru_cache
 
 _PREFIXES = {4: 24, 6: 48}
 
 
+@lru_cache(4_096)
 def network_of(address: str) -> str:
     """The /24 of an IPv4 address, the /48 of an IPv6 one; empty if it is no address."""
     ip = _parsed(address)
