@@ -11,6 +11,7 @@ from bench import (
     causes,
     client,
     dashboard,
+    fleet,
     fuzz,
     growth,
     held,
@@ -28,6 +29,7 @@ from bench import (
     sides,
     simulate,
     size,
+    small,
     soak,
     truth,
 )
@@ -35,6 +37,8 @@ from bench.report import markdown
 
 BENCHMARKS = {
     "ingest": ingest,
+    "small": small,
+    "fleet": fleet,
     "import": importing,
     "aggregate": aggregate,
     "growth": growth,

@@ -7,32 +7,27 @@ the same database: one connection, keys and arrays ready, one statement a table.
 
 import argparse
 import asyncio
-import json
 import math
-import os
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Self
+from typing import Any
 
 import asyncpg
 
-from bench.load import Outcome, Plan
-from bench.machine import Memory, conditions, cpu_seconds, family, memory
+from bench.load import Plan
+from bench.machine import Memory, conditions
 from bench.postgres import server_version
 from bench.report import Result, Table
+from bench.serving import Serve, load
 from bench.workload import RECEIVERS, Workload
 from devtelemetry.ingest.batch import Batch, floor_to_minute
 from devtelemetry.ingest.check import AgeLimits
 from devtelemetry.ingest.pushed import to_samples
 from devtelemetry.runtime.clock import now_ms
 from devtelemetry.store.connection import Connection
-from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.partitions import day_of, make_days
 
@@ -120,7 +115,7 @@ def run(options: argparse.Namespace) -> Result:
         sizes, connections = options.samples_per_request, options.connections
         if workers > 1:
             sizes, connections = [max(sizes)], [max(connections)]
-        with _Serve(workers) as serve:
+        with Serve(workers) as serve:
             before = before or conditions(asyncio.run(server_version(serve.url)))
             idle = serve.memory()
             bench = _Bench(serve, options.seconds)
@@ -174,72 +169,10 @@ class Cell:
     ran_out: bool
 
 
-class _Serve:
-    """`python -m devtelemetry serve` in a temporary directory."""
-
-    def __init__(self, workers: int) -> None:
-        self._workers = workers
-        self._directory = TemporaryDirectory(prefix="devtelemetry-bench-")
-        self.data_dir = Path(self._directory.name) / "data"
-        self._log = Path(self._directory.name) / "serve.log"
-
-    def __enter__(self) -> Self:
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-m",
-                    "devtelemetry",
-                    "serve",
-                    f"--data-dir={self.data_dir}",
-                    "--grpc-listen=127.0.0.1:0",
-                    "--http-listen=127.0.0.1:0",
-                    f"--workers={self._workers}",
-                ],
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-                start_new_session=True,
-            )
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
-        if not line.startswith("ready "):
-            self._process.wait(timeout=60)
-            raise RuntimeError(f"serve did not start:\n{self._log.read_text()}")
-        self.target = dict(part.split("=", 1) for part in line.split()[1:])["grpc"]
-        self._database = EmbeddedServer(self.data_dir)
-        self._database.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._database.stop()
-        self._process.terminate()
-        try:
-            self._process.wait(timeout=90)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(timeout=60)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        self._directory.cleanup()
-
-    @property
-    def url(self) -> str:
-        return self._database.url
-
-    def memory(self) -> Memory:
-        return memory(family(self._process.pid))
-
-    def cpu(self) -> tuple[float, float]:
-        """Seconds that the server and that PostgreSQL have used."""
-        postmaster = int((self.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
-        return cpu_seconds(family(self._process.pid)), cpu_seconds(family(postmaster))
-
-
 class _Bench:
     """Cells and baselines on one server; no message is used twice."""
 
-    def __init__(self, serve: _Serve, seconds: float) -> None:
+    def __init__(self, serve: Serve, seconds: float) -> None:
         self._serve = serve
         self._seconds = seconds
         self._next_message = 0
@@ -249,7 +182,7 @@ class _Bench:
         workload = self._workload(size, rate * self._seconds)
         stored_before = asyncio.run(self._receipts())
         server_before, postgres_before = self._serve.cpu()
-        outcome = self._load(
+        outcome = load(
             Plan(self._serve.target, workload, connections=connections, seconds=self._seconds)
         )
         server_after, postgres_after = self._serve.cpu()
@@ -310,18 +243,6 @@ class _Bench:
         finally:
             await connection.close()
         return count
-
-    def _load(self, plan: Plan) -> Outcome:
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.load", json.dumps(asdict(plan))],
-            stdout=subprocess.PIPE,
-            check=True,
-            text=True,
-            timeout=plan.seconds + 300,
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "GRPC_VERBOSITY": "ERROR"},
-        )
-        return Outcome(**json.loads(done.stdout))
 
 
 def _transactions(

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 import grpc
 
@@ -24,10 +25,12 @@ class Plan:
     workload: Workload
     connections: int
     seconds: float  # after which no request is begun; those under way are waited for
+    is_echo: bool = False  # what answers is bench/echo.py
 
 
 @dataclass(slots=True)
 class Outcome:
+    answered: int = 0  # requests
     accepted: int = 0
     rejected: int = 0
     errors: dict[str, int] = field(default_factory=dict)  # by gRPC status
@@ -54,7 +57,7 @@ async def run(plan: Plan) -> Outcome:
     started, cpu = time.perf_counter(), time.process_time()
     until = started + plan.seconds
     await asyncio.gather(
-        *(_push(channel, queue, until, outcome, latencies) for channel in channels)
+        *(_push(channel, queue, until, outcome, latencies, plan) for channel in channels)
     )
     outcome.seconds = time.perf_counter() - started
     outcome.cpu_seconds = time.process_time() - cpu
@@ -74,11 +77,12 @@ async def _push(
     until: float,
     outcome: Outcome,
     latencies: list[float],
+    plan: Plan,
 ) -> None:
-    call: grpc.aio.UnaryUnaryMultiCallable[bytes, telemetry_pb2.PushResponse] = channel.unary_unary(
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, Any] = channel.unary_unary(
         f"/{SERVICE}/Push",
         request_serializer=None,
-        response_deserializer=telemetry_pb2.PushResponse.FromString,
+        response_deserializer=None if plan.is_echo else telemetry_pb2.PushResponse.FromString,
     )
     for body in queue:
         begun = time.perf_counter()
@@ -89,8 +93,10 @@ async def _push(
         except grpc.aio.AioRpcError as error:
             outcome.errors[error.code().name] = outcome.errors.get(error.code().name, 0) + 1
         else:
-            outcome.accepted += response.accepted
-            outcome.rejected += len(response.rejections)
+            outcome.answered += 1
+            if not plan.is_echo:
+                outcome.accepted += response.accepted
+                outcome.rejected += len(response.rejections)
         latencies.append(time.perf_counter() - begun)
 
 

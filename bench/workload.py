@@ -7,8 +7,9 @@ span; a request is one installation's, with the messages that came to it since i
 import base64
 import hashlib
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import orjson
 
@@ -92,6 +93,31 @@ class Workload:
         )
 
 
+def device_request(
+    device: int, channel: int, sent_at: Sequence[int], now_ms: int
+) -> telemetry_pb2.PushRequest:
+    """What a device pushes of its channel: the messages that were sent at these times, Unix ms.
+    Without any it is a heartbeat."""
+    return telemetry_pb2.PushRequest(
+        samples=[_message(channel, at) for at in sent_at],
+        reporter=_reporter(device),
+        client_time=now_ms,
+    )
+
+
+def _message(channel: int, sent_at: int) -> telemetry_pb2.Sample:
+    digest = hashlib.sha256(b"message of %d at %d" % (channel, sent_at)).hexdigest()
+    return telemetry_pb2.Sample(
+        message_id=f"0x{digest}",
+        channel_id=_channel_id(channel),
+        sent_at=sent_at,
+        received_at=sent_at + 700,
+        message_type="CHAT_MESSAGE",
+        message_size=64 + int(digest[:4], 16) % 500,
+        via=telemetry_pb2.Sample.LIVE,
+    )
+
+
 def _sent(sample: telemetry_pb2.Sample) -> telemetry_pb2.Sample:
     copy = telemetry_pb2.Sample()
     copy.CopyFrom(sample)
@@ -99,6 +125,7 @@ def _sent(sample: telemetry_pb2.Sample) -> telemetry_pb2.Sample:
     return copy
 
 
+@cache
 def _channel_id(number: int) -> str:
     # A community's compressed key and the channel's UUID within it.
     key = hashlib.sha256(b"community %d" % (number // 8)).hexdigest()

@@ -1,12 +1,22 @@
-"""What shares of users give, in a table and as JSON."""
+"""What shares of users give, and what machines a fleet needs, in a table and as JSON."""
 
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 
 import orjson
 from rich.console import Console
 
 from devtelemetry import words
+from devtelemetry.estimate.machines import (
+    BUSY,
+    KEPT_DAYS,
+    LEAST_INTERVAL,
+    WINDOWS,
+    Fleet,
+    Machines,
+    needs_of,
+)
 from devtelemetry.estimate.plan import Plan, expected_of
 from devtelemetry.words.tables import bare_table
 
@@ -54,3 +64,65 @@ def as_json(plans: Sequence[Plan]) -> str:
             }
         )
     return orjson.dumps({"plans": rows}).decode()
+
+
+def machines_as_table(fleets: Sequence[Fleet], machines: Machines) -> str:
+    """A row for each fleet."""
+    first = fleets[0]
+    table = bare_table(gap=2)
+    for name in (
+        *("devices", "one in", "interval", "requests/s", "samples/s", "connections"),
+        *("server cores", "servers", "PostgreSQL cores", "Mbit/s", "log MB/s", "disk"),
+    ):
+        table.add_column(name, justify="right")
+    for fleet in fleets:
+        needs = needs_of(fleet, machines)
+        table.add_row(
+            words.count(fleet.devices),
+            words.count(fleet.one_in),
+            f"{fleet.interval:g} s",
+            words.count(needs.requests),
+            words.count(needs.samples),
+            words.count(needs.open_connections),
+            _cores(needs.server_cores),
+            words.count(needs.servers),
+            f"{_cores(needs.postgres_cores)} + {_cores(needs.window_cores)}",
+            f"{needs.network * 8 / 1e6:,.0f}",
+            f"{needs.log / 1e6:,.1f}",
+            _size(needs.disk),
+        )
+    console = Console(file=io.StringIO(), width=130, highlight=False)
+    console.print(
+        f"{words.count(first.messages)} messages reach a device in a day, each is reported by "
+        f"{first.receivers:g} devices"
+    )
+    console.print(table)
+    for sentence in _assumptions(machines):
+        console.print(sentence)
+    assert isinstance(console.file, io.StringIO)
+    return "\n".join(line.rstrip() for line in console.file.getvalue().rstrip().splitlines())
+
+
+def _assumptions(machines: Machines) -> Sequence[str]:
+    return (
+        f"A second: in the busiest hour, {machines.peak:g} times the mean one.",
+        f"Interval: a sample waits so long on the device, {LEAST_INTERVAL:g} s at least.",
+        f"Servers: of {machines.cores} cores, busy to {BUSY:.0%}.",
+        f"PostgreSQL cores: for requests + for windows, each sample in {WINDOWS}.",
+        f"Disk: {KEPT_DAYS} days of samples, without the log. Without TLS and pages.",
+        "Measured on two cores (docs/evidence/fleet.md). Not measured: a core of a larger machine.",
+    )
+
+
+def machines_as_json(fleets: Sequence[Fleet], machines: Machines) -> str:
+    """The same, not rounded."""
+    rows = [asdict(fleet) | asdict(needs_of(fleet, machines)) for fleet in fleets]
+    return orjson.dumps({"machines": asdict(machines), "plans": rows}).decode()
+
+
+def _cores(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
+
+
+def _size(size_bytes: float) -> str:
+    return f"{size_bytes / 1e12:,.1f} TB" if size_bytes >= 1e12 else f"{size_bytes / 1e9:,.1f} GB"
