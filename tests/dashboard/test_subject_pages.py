@@ -52,6 +52,14 @@ def test_a_problem_leads_to_its_page_with_onset_receivers_and_the_ratio_of_the_a
         page.locator("#line-table summary").click()
         first = page.locator("#line-table tbody tr").first.inner_text().replace("\xa0", " ")
         assert percent(last["delivery_ratio"]) in first
+        page.get_by_role("link", name="Channels that lose most").click()
+        channel = page.locator("#channels th a").first
+        expect(channel).to_be_in_viewport()
+        name = channel.inner_text()
+        channel.click()
+        page.wait_for_url("**/channel?**")
+        assert name in seen.text("h1")
+        expect(page.locator("#missing")).to_be_attached()
         clean(seen)
 
 

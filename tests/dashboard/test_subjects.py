@@ -20,7 +20,7 @@ from devtelemetry.dashboard.views.values import SubjectPage
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.derive import Totals, sum_of
 from devtelemetry.figures.narrow import beside_the_rest, of_group, of_loss, only
-from devtelemetry.figures.read import Selection, lossy_channels, read_windows
+from devtelemetry.figures.read import Selection, lossy_channels, read_windows, sums_of_channels
 from devtelemetry.model import (
     HOUR_MS,
     Counts,
@@ -133,15 +133,12 @@ async def test_a_group_is_beside_the_rest_of_the_same_windows(world: Database) -
 async def test_the_channels_in_which_a_group_loses_most_come_first_with_its_share(
     world: Database,
 ) -> None:
-    found = await lossy_channels(
-        world,
-        "1h",
-        PRESENT,
-        [from_unix_ms(START + hour * HOUR_MS) for hour in range(HOURS)],
-        from_unix_ms(START + HOURS * HOUR_MS),
-        5,
-        (Dimension.APP_VERSION, HOSTILE),
-    )
+    starts = [from_unix_ms(START + hour * HOUR_MS) for hour in range(HOURS)]
+    end = from_unix_ms(START + HOURS * HOUR_MS)
+    channels = await lossy_channels(world, "1h", starts[0], end, PRESENT, 5)
+    group = (Dimension.APP_VERSION, HOSTILE)
+    found = await sums_of_channels(world, "1h", starts, PRESENT, channels, group)
+    assert {name for name, _ in found} == {"c1", "c2"}
     for name, totals in found:
         own = await stored(world, Dimension.APP_VERSION, name)
         brute = sum_of(group for one in own for group in one.groups if group.value == HOSTILE)
@@ -151,6 +148,30 @@ async def test_the_channels_in_which_a_group_loses_most_come_first_with_its_shar
     missing = {name: words.count(totals.counts.missing) for name, totals in found}
     assert [row.missing for row in page.channels] == [missing["c2"], missing["c1"]]
     assert "app_version=%3Cb%3E2.1%3C%2Fb%3E" in page.channels[0].href
+
+
+async def test_where_a_group_is_shown_in_no_channel_those_that_lose_most_are_listed(
+    world: Database,
+) -> None:
+    whole = {name: sum_of(await stored(world, Dimension.PLATFORM, name)) for name in ("c1", "c2")}
+    pair = narrow(VERSION, Dimension.PLATFORM, "ios")
+    for asked, of, where in (
+        (pair, "app version <b>2.1</b>\\u202e", "app_version="),
+        (narrow(ASKED, Dimension.PATH, "a"), "", ""),
+        (replace(ASKED, loss=LossClass.UNREADABLE), "", "loss_class=unreadable"),
+    ):
+        page = await page_of(world, asked)
+        assert [row.name for row in page.channels] == ["c2", "c1"]
+        assert page.channels_title == (
+            f"Channels in which {of} loses most" if of else "Channels that lose most"
+        )
+        assert where in page.channels[0].href
+        assert "path=" not in page.channels[0].href
+        assert "platform=ios" not in page.channels[0].href
+        missing = words.count(whole["c2"].counts.missing)
+        assert (page.channels[0].missing == missing) == (
+            asked.where[:1] == ((Dimension.PATH, "a"),)
+        )
 
 
 async def test_a_class_of_losses_is_the_only_one_that_is_missing(world: Database) -> None:

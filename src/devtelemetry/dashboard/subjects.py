@@ -23,6 +23,7 @@ from devtelemetry.figures.read import (
     latest_end,
     lossy_channels,
     read_windows,
+    sums_of_channels,
 )
 from devtelemetry.model import (
     AUDIT_CHANNELS,
@@ -55,6 +56,20 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class LossyChannels:
+    """Those in which most is missing, of the last MOST_SUMMED windows.
+
+    of  the sums are of its share of each; None: of the whole channel
+    """
+
+    of: tuple[Dimension, str] | None
+    found: Sequence[tuple[str, Totals]]
+
+
+NO_CHANNELS = LossyChannels(None, ())
+
+
+@dataclass(frozen=True, slots=True)
 class SubjectReading:
     """asked     as it is shown: maybe with longer windows than were asked for
     anchor    where the latest window ends; None: there is none
@@ -62,7 +77,7 @@ class SubjectReading:
               class of losses they have all classes
     around    the same windows before they were narrowed, with the groups of what `asked` names
     whole     windows of which the subject is a part; empty: it is none, as an audit
-    channels  in which it lacks most, with its sums in each, of the last MOST_SUMMED windows
+    channels  in which it lacks most, as far as that is stored
     table     if it is of two groups at once, or broken down by another dimension
     missing   of a channel, in that window of the span in which most is missing, since its problem
               began if it has one; None: nothing is, or `missing_problem` says why
@@ -74,7 +89,7 @@ class SubjectReading:
     around: Sequence[WindowReliability]
     whole: Sequence[WindowReliability]
     beside: Beside
-    channels: Sequence[tuple[str, Totals]]
+    channels: LossyChannels
     table: Table | None
     missing: Missing | None
     missing_problem: str
@@ -98,7 +113,7 @@ class SubjectReader:
         around: Sequence[WindowReliability] = ()
         whole: Sequence[WindowReliability] = ()
         beside, table = NOTHING_BESIDE, None
-        channels: Sequence[tuple[str, Totals]] = ()
+        channels = NO_CHANNELS
         if anchor is not None and bounds is not None:
             around = await self._around(asked, bounds)
             whole = await self._whole(asked, bounds, around)
@@ -106,7 +121,7 @@ class SubjectReader:
                 table = await self._table(asked, around)
             if not asked.is_pair:
                 beside = await read_beside(self.database, self.timeframes, asked, bounds)
-                channels = await self._channels(asked, around[-MOST_SUMMED:])
+            channels = await self._channels(asked, around[-MOST_SUMMED:])
         if asked.is_pair:
             windows = [] if table is None else pair_of(asked, around, table)
         else:
@@ -148,23 +163,26 @@ class SubjectReader:
 
     async def _channels(
         self, asked: PageState, windows: Sequence[WindowReliability]
-    ) -> Sequence[tuple[str, Totals]]:
+    ) -> LossyChannels:
         if asked.channel is not None or not windows:
-            return ()
-        found = await lossy_channels(
-            self.database,
-            asked.timeframe.name,
-            asked.membership,
-            [one.window.start for one in windows],
-            windows[-1].window.end,
-            MOST_LOOKED_AT,
-            asked.where[0] if asked.where else None,
+            return NO_CHANNELS
+        timeframe, membership = asked.timeframe.name, asked.membership
+        starts = [one.window.start for one in windows]
+        channels = await lossy_channels(
+            self.database, timeframe, starts[0], windows[-1].window.end, membership, MOST_LOOKED_AT
         )
-        if asked.loss is not None:
-            found = [(name, totals_of_loss(totals, asked.loss)) for name, totals in found]
-        lossy = [one for one in found if one[1].counts.missing]
-        lossy.sort(key=lambda one: (-one[1].counts.missing, one[0]))
-        return lossy[:LOSSY_CHANNELS]
+        # Of two groups nothing is stored, and of one only where it has enough receivers.
+        for group in (*reversed(asked.where), None):
+            found = await sums_of_channels(
+                self.database, timeframe, starts, membership, channels, group
+            )
+            if asked.loss is not None:
+                found = [(name, totals_of_loss(totals, asked.loss)) for name, totals in found]
+            lossy = [one for one in found if one[1].counts.missing]
+            if lossy:
+                lossy.sort(key=lambda one: (-one[1].counts.missing, one[0]))
+                return LossyChannels(group, lossy[:LOSSY_CHANNELS])
+        return NO_CHANNELS
 
     async def _missing(
         self, asked: PageState, windows: Sequence[WindowReliability], problems: Problems

@@ -241,41 +241,52 @@ async def worst_channels(
 async def lossy_channels(
     database: Database,
     timeframe: str,
-    membership: MembershipPolicy,
-    window_starts: Sequence[datetime],
+    start: datetime,
     end: datetime,
+    membership: MembershipPolicy,
     most: int,
-    group: tuple[Dimension, str] | None = None,
-) -> list[tuple[str, Totals]]:
-    """The `most` channels that lack most deliveries in these windows, and their sums. Delays are
-    not in them.
-
-    window_starts  in their order; `end`: of the last one
-    group  the sums are of its share of each channel, where it is shown. The channels are the same
-    """
-    key = {"timeframe": timeframe, "membership": membership.value}
-    if not window_starts:
-        return []
+) -> Mapping[int, str]:
+    """The channels that lack most deliveries in the windows that start in [start, end), who lacks
+    most first: the number of each, and its id."""
     async with database.read() as connection:
-        found = await connection.fetch(
+        rows = await connection.fetch(
             _QUERIES["lossy_channels"],
-            **key,
-            start=window_starts[0],
+            timeframe=timeframe,
+            start=start,
             end=end,
+            membership=membership.value,
             audits=AUDIT_CHANNELS,
             most=most,
         )
-        names = {row["channel_id"]: row["external_id"] for row in found}
-        of = {**key, "window_starts": window_starts, "channel_ids": list(names)}
-        if group is None:
-            rows = await connection.fetch(_QUERIES["sums_of_channels"], **of)
-        else:
-            dimension, value = group
-            rows = await connection.fetch(
-                _QUERIES["groups_of_channels"], **of, dimension=dimension.value, value=value
-            )
+    return {row["channel_id"]: row["external_id"] for row in rows}
+
+
+async def sums_of_channels(
+    database: Database,
+    timeframe: str,
+    window_starts: Sequence[datetime],
+    membership: MembershipPolicy,
+    channels: Mapping[int, str],
+    group: tuple[Dimension, str] | None = None,
+) -> list[tuple[str, Totals]]:
+    """Of these channels the sums over these windows, in their order. Delays are not in them.
+
+    group  of its share of each channel; those in which it is not shown are left out
+    """
+    of: dict[str, Any] = {
+        "timeframe": timeframe,
+        "membership": membership.value,
+        "window_starts": window_starts,
+        "channel_ids": list(channels),
+    }
+    name = "sums_of_channels"
+    if group is not None:
+        name = "groups_of_channels"
+        of |= {"dimension": group[0].value, "value": group[1]}
+    async with database.read() as connection:
+        rows = await connection.fetch(_QUERIES[name], **of)
     totals = {row["channel_id"]: _summed_totals(row) for row in rows}
-    return [(name, totals[number]) for number, name in names.items() if number in totals]
+    return [(channels[number], totals[number]) for number in channels if number in totals]
 
 
 async def moved_channels(

@@ -11,7 +11,12 @@ from devtelemetry.dashboard.state import (
     address,
     widen,
 )
-from devtelemetry.dashboard.subjects import MOST_LOOKED_AT, MOST_SUMMED, SubjectReading
+from devtelemetry.dashboard.subjects import (
+    MOST_LOOKED_AT,
+    MOST_SUMMED,
+    LossyChannels,
+    SubjectReading,
+)
 from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
     BREAKDOWN,
@@ -96,6 +101,7 @@ def subject_page(
         reason_rows(reasons_of(compared)),
         words.ways(all_losses.counts),
         _channel_rows(reading.channels, asked),
+        _channels_title(reading.channels),
         _channels_note(reading),
         _missing(reading, log_link),
         reading.missing_problem,
@@ -277,12 +283,13 @@ def _not_stored(reading: SubjectReading) -> str:
     )
 
 
-def _channel_rows(channels: Sequence[tuple[str, Totals]], asked: PageState) -> list[ChannelRow]:
-    scale = scale_of([totals for _, totals in channels])
+def _channel_rows(channels: LossyChannels, asked: PageState) -> list[ChannelRow]:
+    scale = scale_of([totals for _, totals in channels.found])
+    where = () if channels.of is None else (channels.of,)
     return [
         ChannelRow(
             texts.short_identifier(channel_id),
-            address(replace(asked, channel=channel_id, across=None)),
+            address(replace(asked, channel=channel_id, where=where, across=None)),
             words.percent(totals.counts.delivery_ratio),
             words.interval(totals.interval) if asked.loss is None else "–",
             words.count(totals.counts.messages),
@@ -291,18 +298,31 @@ def _channel_rows(channels: Sequence[tuple[str, Totals]], asked: PageState) -> l
             words.count(totals.counts.missing),
             mark=mark_on(totals, scale),
         )
-        for channel_id, totals in channels
+        for channel_id, totals in channels.found
     ]
 
 
+def _channels_title(channels: LossyChannels) -> str:
+    if channels.of is None:
+        return "Channels that lose most"
+    dimension, value = channels.of
+    return f"Channels in which {words.DIMENSIONS[dimension]} {words.group(value, 40)} loses most"
+
+
 def _channels_note(reading: SubjectReading) -> str:
-    if not reading.channels:
+    asked, channels = reading.asked, reading.channels
+    if not channels.found:
         return ""
     summed = reading.around[-MOST_SUMMED:]
-    return (
+    said = (
         f"Sums from {words.utc(summed[0].window.start)} to {words.utc(summed[-1].window.end)}, of "
         f"the {MOST_LOOKED_AT} channels that lost most then."
     )
+    if channels.of is not None:
+        return f"{said} Where it has too few receivers in a channel, that is left out."
+    if asked.where:
+        return f"{said} The sums are of all receivers: in no channel it has enough of its own."
+    return said
 
 
 def _missing(reading: SubjectReading, log_link: str | None) -> Missing | None:

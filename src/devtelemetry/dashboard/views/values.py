@@ -328,6 +328,7 @@ class SubjectPage:
     reasons: Sequence[ReasonRow]
     ways: str  # how what was delivered came; empty: nobody says
     channels: Sequence[ChannelRow]
+    channels_title: str
     channels_note: str
     missing: Missing | None
     missing_problem: str
