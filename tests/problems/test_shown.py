@@ -4,8 +4,9 @@ import asyncio
 import io
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
@@ -22,7 +23,9 @@ from devtelemetry.dashboard.reading import Reader
 from devtelemetry.dashboard.state import PageState, read_asked, read_asked_window
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.model import DAY, MembershipPolicy, parse_timeframe
-from devtelemetry.problems.explain import EVERYTHING, REPORTS, Kind, Unit
+from devtelemetry.problems import read
+from devtelemetry.problems.explain import EVERYTHING, REPORTS, Kind, Unit, find_causes
+from devtelemetry.problems.line import Line
 from devtelemetry.problems.problem import (
     NO_PROBLEM,
     Problem,
@@ -123,6 +126,38 @@ async def test_the_page_and_the_api_read_one_list(months: Database) -> None:
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END, latest)
     reading = await reader.overview(PageState(FRAMES[0], "24h", PRESENT))
     assert reading.problems is found
+
+
+async def test_versions_that_clients_make_up_hide_nothing_and_are_not_all_compared(
+    months: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = await read_problems(months, FRAMES, PRESENT)
+    async with months.acquire() as connection:
+        # Other ones in each hour, as many as a window tells apart.
+        await connection.execute(
+            """
+            insert into reliability_group
+            select (jsonb_populate_record(g, jsonb_build_object(
+                'value', to_char(window_start, 'DDD.HH24.') || n,
+                'missing', 1, 'corroborated', 20, 'expected', 20
+            ))).*
+            from reliability_group g, generate_series(1, 50) n
+            where channel_id = 0 and timeframe = '1h' and membership = 'present'
+              and dimension = 'app_version' and value = $1
+            """,
+            BAD.value,
+        )
+    compared: list[Kind] = []
+
+    def noting(lines: Mapping[Unit, Line], *others: Any) -> Any:
+        compared.extend(unit.kind for unit in lines)
+        return find_causes(lines, *others)
+
+    monkeypatch.setattr(read, "find_causes", noting)
+    found = await read_problems(months, FRAMES, PRESENT)
+    assert compared.count(Kind.APP_VERSION) == read.MOST_GROUPS
+    assert [one.unit for one in found.found] == [one.unit for one in before.found]
+    assert found.found
 
 
 async def test_where_there_is_no_window_nothing_is_said(database: Database) -> None:

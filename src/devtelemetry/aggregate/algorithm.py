@@ -270,21 +270,23 @@ async def _count(
 
 async def not_measured(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
     """What is not measured: kinds, and patterns of channels."""
-    kinds = await connection.fetch(_QUERIES["kinds"])
     none = Unmeasured()
     unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
+    types = [(source.value, name) for source, rule in unmeasured.items() for name in rule.types]
+    kinds = await connection.fetchrow(
+        _QUERIES["kinds"],
+        sources=[source for source, _ in types],
+        message_types=[name for _, name in types],
+        status_go=Source.STATUS_GO.value,
+    )
+    assert kinds is not None, "an aggregate has one row"
     patterns = [
         (_like(glob), source is Source.STATUS_GO)
         for source, rule in unmeasured.items()
         for glob in rule.channels
     ]
     return {
-        "unmeasured_kinds": [
-            row["kind"]
-            for row in kinds
-            if row["message_type"] in unmeasured[Source(row["source"])].types
-        ],
-        "status_go_kinds": [row["kind"] for row in kinds if row["source"] == Source.STATUS_GO],
+        **kinds,
         "unmeasured_patterns": [pattern for pattern, _ in patterns],
         "pattern_is_status_go": [is_status_go for _, is_status_go in patterns],
     }

@@ -18,7 +18,15 @@ select channel_id from channel where external_id = $external_id::text
 select day_start from cleaned_day
 
 -- name: kinds
-select kind, source, message_type from sample_kind
+-- Of what types clients made up: those that are not measured, by source and type, and status-go's.
+select
+    coalesce(
+        array_agg(kind) filter (
+            where (source, message_type) in (select * from unnest($sources::text[], $message_types::text[]))
+        ), '{}'
+    ) as unmeasured_kinds,
+    coalesce(array_agg(kind) filter (where source = $status_go::text), '{}') as status_go_kinds
+from sample_kind
 
 -- name: hands
 -- Whether installations have several receivers, and whether enough networks are known to hold one against the others.

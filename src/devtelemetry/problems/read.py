@@ -34,8 +34,10 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
 MOST_CHANNELS = 20  # looked at as lines, of each split
+MOST_GROUPS = 30  # likewise, of each dimension: clients make up versions without end
 MOST_WINDOWS = 3_000  # of shorter windows than half an hour fewer days are looked at
 _SPLITS = (4, 24)  # windows before the end
+_SLICE = 2_000  # rows of groups that are held at once
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
 
@@ -74,7 +76,12 @@ async def read_problems(
         span = {"start": end - days * DAY, "end": end}
         reading = _Reading(timeframe, span["start"], days * per_day)
         reading.windows(await connection.fetch(_QUERIES["windows"], **key, **span))
-        reading.groups(await connection.fetch(_QUERIES["groups"], **key, **span))
+        recent = end - lengths(per_day)[-1] * timeframe.length
+        groups = connection.slices(
+            _QUERIES["groups"], _SLICE, **key, **span, recent=recent, most=MOST_GROUPS
+        )
+        async for rows in groups:
+            reading.groups(rows)
         channels = await _channels(connection, reading, key, end, timeframe)
     # Beside the loop, which serves others and takes samples.
     return await asyncio.to_thread(_problems, reading, channels, end, timeframe, membership)

@@ -17,11 +17,26 @@ where timeframe = $timeframe::text and membership = $membership::text
   and window_start >= $start::timestamptz and window_start < $end::timestamptz
 
 -- name: groups
--- The groups of these windows, without what was put together.
+-- The groups of these windows, without what was put together: of each dimension the `most` values with most pairs since
+-- `recent`.
+with shown as (
+    select dimension, value
+    from (
+        select
+            dimension, value,
+            row_number() over (partition by dimension order by sum(corroborated) desc, value collate "C") as place
+        from reliability_group
+        where timeframe = $timeframe::text and membership = $membership::text and channel_id = 0 and not is_rest
+          and window_start >= $recent::timestamptz and window_start < $end::timestamptz
+        group by dimension, value
+    ) ranked
+    where place <= $most::integer
+)
 select
     window_start, dimension, value, {counts}, over_channels::float8[] as over_channels,
     over_receivers::float8[] as over_receivers, over_memberships::float8[] as over_memberships
 from reliability_group
+join shown using (dimension, value)
 where timeframe = $timeframe::text and membership = $membership::text and channel_id = 0 and not is_rest
   and window_start >= $start::timestamptz and window_start < $end::timestamptz
 
