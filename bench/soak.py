@@ -160,7 +160,7 @@ async def _soak(server: ServerProcess, options: argparse.Namespace) -> Soaked:
                     for push in found:
                         await _until(push.at_ms)
                         sending.create_task(sender.push(push))
-            await _until(world.spec.end_ms + 3 * MINUTE_MS)  # lateness, and a computation
+            await _until(world.spec.end_ms + 5 * MINUTE_MS)  # lateness, and computations before
             await _read(web, world, timeframe, soaked)
         lagging.cancel()
         attacking.cancel()

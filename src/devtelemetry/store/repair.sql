@@ -55,18 +55,17 @@ ballot as (
     where r.state < 4096
 ),
 
-best as (
-    select channel_id, message_id, min(vote[1]) as clock
+-- Not by a join: the planner guesses that there are few votes, and would look for each one's clock among all.
+ranked as (
+    select channel_id, message_id, voter, vote, min(vote[1]) over (partition by channel_id, message_id) as best_clock
     from ballot
     where vote[3] / 86400000 = any ($days_kept::bigint[])
-    group by channel_id, message_id
 ),
 
 vote_of_voter as (
     select distinct on (channel_id, message_id, voter) channel_id, message_id, vote
-    from ballot
-    join best using (channel_id, message_id)
-    where vote[1] = clock and vote[3] / 86400000 = any ($days_kept::bigint[])
+    from ranked
+    where vote[1] = best_clock
     order by channel_id, message_id, voter, vote
 ),
 
