@@ -52,6 +52,8 @@ def queries() -> Iterator[tuple[str, str]]:
             for name, value in VARIABLES.items():
                 expression = expression.replace(name, value)
             yield panel["title"], expression
+    for one in dashboard()["annotations"]["list"]:
+        yield one["name"], one["expr"]
 
 
 def recordings() -> dict[str, str]:
@@ -102,6 +104,7 @@ def test_it_goes_by_the_data_source_that_is_chosen() -> None:
     assert source["query"] == "prometheus"
     uids = set(re.findall(r'"uid": "([^"]*)"', text))
     assert uids == {f"${{{source['name']}}}"}
+    assert dashboard()["annotations"]["list"]
     assert "id" not in loaded, "an id belongs to one Grafana"
     for panel in panels():
         assert panel["datasource"]["uid"] in uids
@@ -134,6 +137,18 @@ def test_it_shows_what_it_is_for() -> None:
         "devtelemetry_one_in",
         "devtelemetry_estimated_messages",
     }
+
+
+def test_it_begins_with_the_problems_the_objective_and_what_is_left_of_it() -> None:
+    first = [names_in(query) for _, query in list(queries())[:20]]
+    for name in (
+        "devtelemetry_problems",
+        "devtelemetry_problems_began_timestamp_seconds",
+        "devtelemetry_problems_lost_more_deliveries",
+        "devtelemetry_public_url_info",
+        "devtelemetry:delivery_ratio:objective",
+    ):
+        assert any(name in names for names in first), name
 
 
 def test_the_provisioning_leads_to_it() -> None:

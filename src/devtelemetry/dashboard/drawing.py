@@ -9,6 +9,7 @@ from devtelemetry.dashboard.charts.losses import losses_chart
 from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState, WindowPageState, address, path_of
+from devtelemetry.dashboard.views.channels import ChannelsPage
 from devtelemetry.dashboard.views.parts import span_text
 from devtelemetry.dashboard.views.values import Fact, Link, Overview, SubjectPage, WindowPage
 from devtelemetry.v1 import PUSH
@@ -30,6 +31,10 @@ def draw_subject(view: SubjectPage) -> str:
 def draw_window(view: WindowPage) -> str:
     links = _export_links(view.asked) if view.computed_at else []
     return render("window.html", page=view, links=links)
+
+
+def draw_channels(view: ChannelsPage) -> str:
+    return render("channels.html", page=view)
 
 
 def draw_empty(why: str, *, grpc_at: str, origin: str, asks_for_token: bool) -> str:

@@ -35,7 +35,7 @@ from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.runtime.rates import AddressRate, retry_after
 from devtelemetry.store.tokens import PREFIX, TokenBook, token_digest
 
-PAGES = frozenset({"/", "/channel", "/group", "/window"})
+PAGES = frozenset({"/", "/channel", "/channels", "/group", "/window"})
 FAVICON = "/favicon.ico"
 FRESH = "/fresh"  # the state of the figures, which open pages ask for every 5 seconds
 EXPORTS = "/export/"

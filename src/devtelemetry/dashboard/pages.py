@@ -15,7 +15,13 @@ from starlette.routing import Route
 from devtelemetry import words
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard import assets, texts
-from devtelemetry.dashboard.drawing import draw_empty, draw_overview, draw_subject, draw_window
+from devtelemetry.dashboard.drawing import (
+    draw_channels,
+    draw_empty,
+    draw_overview,
+    draw_subject,
+    draw_window,
+)
 from devtelemetry.dashboard.frame import OVERVIEW, Frame, framed, problem, theme_of
 from devtelemetry.dashboard.guard import FRESH
 from devtelemetry.dashboard.reading import Reader
@@ -23,12 +29,15 @@ from devtelemetry.dashboard.state import (
     CHANNEL,
     GROUP,
     BadState,
+    ChannelsState,
     PageState,
     WindowPageState,
     address,
     read_asked,
+    read_asked_channels,
     read_asked_window,
 )
+from devtelemetry.dashboard.views.channels import channels_page
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.subject import name_of, subject_page, way_to
 from devtelemetry.dashboard.views.values import Link
@@ -84,6 +93,7 @@ class Pages:
             Route("/", self.overview),
             Route(CHANNEL, self.subject),
             Route(GROUP, self.subject),
+            Route("/channels", self.channels),
             Route("/window", self.window),
             Route(FRESH, self.fresh),
         ]
@@ -141,6 +151,25 @@ class Pages:
         drills = asked.channel is not None or asked.is_pair or asked.across is not None
         return await self._page(request, asked, name_of(asked), crumbs, (), make, drills=drills)
 
+    async def channels(self, request: Request) -> Response:
+        try:
+            asked = read_asked_channels(request.query_params, self.rules.membership)
+        except BadState as error:
+            return _not_understood(request, "Channels", error)
+
+        async def make() -> Made:
+            listing = await self.reader.channels(asked)
+
+            def draw() -> Made:
+                view = channels_page(listing)
+                return Made("", view.empty) if view.empty else Made(draw_channels(view))
+
+            return await asyncio.to_thread(draw)
+
+        return await self._page(
+            request, asked, "Channels", [OVERVIEW, Link("Channels", "")], (), make
+        )
+
     async def window(self, request: Request) -> Response:
         rules = self.rules
         try:
@@ -189,7 +218,7 @@ class Pages:
     async def _page(
         self,
         request: Request,
-        asked: PageState | WindowPageState,
+        asked: PageState | WindowPageState | ChannelsState,
         name: str,
         crumbs: Sequence[Link],
         also: Sequence[Hashable],
@@ -234,7 +263,9 @@ class Pages:
         self._look.state = hashlib.sha256(found.encode()).hexdigest()[:16]
         self._look.at = asyncio.get_running_loop().time()
 
-    def _empty(self, request: Request, asked: PageState | WindowPageState, made: Made) -> str:
+    def _empty(
+        self, request: Request, asked: PageState | WindowPageState | ChannelsState, made: Made
+    ) -> str:
         other = asked.membership is not self.rules.membership
         return draw_empty(
             "policy" if other else made.empty,

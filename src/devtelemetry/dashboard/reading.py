@@ -1,5 +1,6 @@
 """From the stored figures to what a page rests on. Samples are read to drill down, never else."""
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,15 @@ from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.table import CrossTable
 from devtelemetry.dashboard.beside import NOTHING_BESIDE, Beside, read_beside
 from devtelemetry.dashboard.drilling import Drilling, Missing
+from devtelemetry.dashboard.listing import (
+    MOST_SUMMED_OF_ALL,
+    Listing,
+    heat_channels,
+    heat_span,
+    listed,
+)
 from devtelemetry.dashboard.state import (
+    ChannelsState,
     PageState,
     WindowPageState,
     fitting,
@@ -22,6 +31,8 @@ from devtelemetry.dashboard.subjects import MOST_SUMMED, SubjectReader, SubjectR
 from devtelemetry.figures.derive import Totals
 from devtelemetry.figures.read import (
     Selection,
+    channel_cells,
+    channel_sums,
     check_names,
     has_samples,
     latest_end,
@@ -157,6 +168,32 @@ class Reader:
         return await self._shared(
             (asked, newest, drill), lambda: self._read_window(asked, drill=drill)
         )
+
+    async def channels(self, asked: ChannelsState) -> Listing:
+        """The list of channels. Their sums are read once for all ways to sort and search them."""
+        membership, frames = asked.membership, self._timeframes
+        of = PageState(frames[0], asked.span, membership)
+        timeframe = summed_timeframe(of, frames, MOST_SUMMED_OF_ALL)
+        end = await latest_end(self._database, timeframe.name, membership)
+        latest = await latest_end(self._database, frames[0].name, membership)
+        if end is None or latest is None:
+            return Listing(asked, timeframe, None, empty=await has_samples(self._database))
+        span = Window(end - of.length, end)
+        sums = await self.kept(
+            ("channel sums", timeframe, span, membership),
+            lambda: channel_sums(self._database, timeframe.name, span.start, end, membership),
+        )
+        found = await asyncio.to_thread(listed, asked, sums)
+        heat = heat_span(frames[0], latest)
+        cells = await channel_cells(
+            self._database,
+            frames[0].name,
+            heat.start,
+            heat.end,
+            membership,
+            heat_channels(found),
+        )
+        return Listing(asked, timeframe, span, found, (frames[0], heat), cells)
 
     async def kept(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
         """What was made under this key of the state as it is now, else it is made."""

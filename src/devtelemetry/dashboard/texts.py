@@ -49,6 +49,11 @@ TERMS: Mapping[str, str] = {
     "missing": (
         "Expected pairs without a report of receipt, although the receiver went on reporting."
     ),
+    "surely missing": (
+        "As many are missing at least, with 97.5 % confidence: what the upper bound of the "
+        "interval leaves. A small channel that lost much by chance has few. Without an interval it "
+        "counts as 0."
+    ),
     "corroborated": (
         "Expected pairs whose message another receiver holds or sent. Only among these can a loss "
         "be recognised."

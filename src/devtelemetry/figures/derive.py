@@ -57,6 +57,12 @@ class Totals:
         return window_interval(self.counts, self.spreads, self.windows, confidence)
 
     @property
+    def surely_missing(self) -> int:
+        """As many are missing at least, by the interval's upper bound; 0 where too few can say."""
+        interval = self.interval
+        return 0 if interval is None else int(self.counts.corroborated * (1 - interval.upper))
+
+    @property
     def _has_spreads(self) -> bool:
         return self.spreads.over_memberships.clusters > 0 or not self.counts.corroborated
 
@@ -87,6 +93,13 @@ class Totals:
             # A window without pairs has no clusters either, and is none to share them with.
             max(1, (a.corroborated > 0) * self.windows + (b.corroborated > 0) * other.windows),
         )
+
+
+def worst_first(channel: tuple[str, Totals]) -> tuple[int, int, str]:
+    """Sorts channels by what they surely lost; where too few can say by what they lost. A low ratio
+    of a few pairs may be chance."""
+    channel_id, totals = channel
+    return -totals.surely_missing, -totals.counts.missing, channel_id
 
 
 def totals_of(result: Result) -> Totals:

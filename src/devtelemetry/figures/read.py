@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from devtelemetry.estimate.unseen import sample_coverage, unseen_messages
-from devtelemetry.figures.derive import Totals
+from devtelemetry.figures.derive import Totals, worst_first
 from devtelemetry.model import (
     AUDIT_CHANNELS,
     NO_COUNTS,
@@ -36,6 +36,7 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
 SLICE_WINDOWS = 50  # read at a time: with 10,000 channels each, half a million rows of 100 bytes
+WORST_OF = 200  # channels, whose intervals are computed to find the worst ones
 SLICE_ALONE = 1000  # of windows without their channels
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
@@ -223,11 +224,29 @@ async def worst_channels(
     membership: MembershipPolicy,
     most: int,
 ) -> list[tuple[str, Totals]]:
-    """The channels with the least delivery ratio of their sums over the windows that start in
-    [start, end), the worst first; without a loss, none. Delays are not in the sums."""
+    """The channels that surely lost most, of the WORST_OF that lost most, by their sums over the
+    windows that start in [start, end), the worst first; without a loss, none. Delays are not in the
+    sums."""
+    found = await channel_sums(database, timeframe, start, end, membership, WORST_OF)
+    return sorted(found, key=worst_first)[:most]
+
+
+async def channel_sums(
+    database: Database,
+    timeframe: str,
+    start: datetime,
+    end: datetime,
+    membership: MembershipPolicy,
+    most: int | None = None,
+) -> list[tuple[str, Totals]]:
+    """The channels that are comparable in windows that start in [start, end), with the sums over
+    these, in no order. Delays are not in the sums.
+
+    most  only those that lost most, and something; None: all
+    """
     async with database.read() as connection:
         rows = await connection.fetch(
-            _QUERIES["worst_channels"],
+            _QUERIES["channel_sums"],
             timeframe=timeframe,
             start=start,
             end=end,
@@ -236,6 +255,35 @@ async def worst_channels(
             most=most,
         )
     return [(row["external_id"], _summed_totals(row)) for row in rows]
+
+
+async def channel_cells(
+    database: Database,
+    timeframe: str,
+    start: datetime,
+    end: datetime,
+    membership: MembershipPolicy,
+    channels: Sequence[str],
+) -> dict[tuple[str, datetime], tuple[int, int]]:
+    """What these channels lost in each window that starts in [start, end): missing of how many
+    corroborated, by channel and start. A window in which one is not comparable is left out."""
+    keyring = await database.keyring()
+    async with database.read() as connection:
+        rows = await connection.fetch(
+            _QUERIES["channel_cells"],
+            timeframe=timeframe,
+            start=start,
+            end=end,
+            membership=membership.value,
+            channel_ids=[keyring.channel(name) for name in channels],
+        )
+    return {
+        (row["external_id"], row["window_start"].astimezone(UTC)): (
+            row["missing"],
+            row["corroborated"],
+        )
+        for row in rows
+    }
 
 
 async def lossy_channels(

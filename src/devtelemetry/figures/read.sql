@@ -120,38 +120,47 @@ from reliability_channel
 where timeframe = $timeframe::text
   and window_start = (select max(window_start) from reliability_window where timeframe = $timeframe::text)
 
--- name: worst_channels
--- The channels with the least delivery ratio, of the sums over the windows that start in [start, end) and in which they
--- are comparable; those that lost nothing are left out.
--- in   timeframe, start, end, membership; audits: how their ids begin; most: how many
--- Spreads are summed of those few alone: they are most of the work.
+-- name: channel_sums
+-- The channels that are comparable in windows that start in [start, end), with the sums over these windows: those that
+-- lost most, `most` of them; NULL: all, also those that lost nothing.
+-- in   timeframe, start, end, membership; audits: how their ids begin; most
+-- Spreads are most of the work: they are summed of what is selected alone.
 with summed as (
     select channel_id, {summed_counts}
     from reliability_channel
     where timeframe = $timeframe::text and window_start >= $start::timestamptz and window_start < $end::timestamptz
       and membership = $membership::text and receivers >= 2 and expected > 0
     group by channel_id
-    having sum(missing) > 0
+    having $most::integer is null or sum(missing) > 0
 ),
-worst as (
+selected as (
     select s.*, c.external_id
     from summed s
     join channel c on c.channel_id = s.channel_id
     where not starts_with(c.external_id, $audits::text)
-    order by 1 - s.missing::float8 / nullif(s.corroborated, 0), s.missing desc, c.external_id
+    order by s.missing desc, c.external_id
     limit $most::integer
 )
 select *
-from worst w
+from selected
 join (
     select channel_id, count(*) filter (where corroborated > 0) as windows, {summed_spreads_of_channel}
     from reliability_channel
     where timeframe = $timeframe::text and window_start >= $start::timestamptz and window_start < $end::timestamptz
       and membership = $membership::text and receivers >= 2 and expected > 0
-      and channel_id = any (array(select channel_id from worst))
+      and ($most::integer is null or channel_id = any (array(select channel_id from selected)))
     group by channel_id
 ) p using (channel_id)
-order by 1 - w.missing::float8 / nullif(w.corroborated, 0), w.missing desc, w.external_id
+
+-- name: channel_cells
+-- What these channels lost in each of the windows that start in [start, end).
+-- in   timeframe, start, end, membership; channel_ids
+select c.external_id, r.window_start, r.missing, r.corroborated
+from channel c
+join reliability_channel r on r.channel_id = c.channel_id
+where c.channel_id = any ($channel_ids::bigint[]) and r.timeframe = $timeframe::text
+  and r.window_start >= $start::timestamptz and r.window_start < $end::timestamptz
+  and r.membership = $membership::text and r.receivers >= 2 and r.expected > 0
 
 -- name: moved_channels
 -- The channels that lost most compared with what they would have lost as before, and those that lost least: each with

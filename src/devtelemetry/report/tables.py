@@ -14,12 +14,12 @@ from devtelemetry.estimate.interval import Interval
 from devtelemetry.estimate.verdict import Word
 from devtelemetry.figures.derive import (
     ON_TIME_MS,
-    Totals,
     groups_of,
     reference,
     sum_of,
     totals_of,
     verdicts,
+    worst_first,
 )
 from devtelemetry.figures.grid import grid_of
 from devtelemetry.model import (
@@ -147,7 +147,7 @@ def print_table(console: Console, table: CrossTable) -> None:
 
 
 def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:
-    """Those with the least delivery ratio, of the sums over the windows; None: none lost any."""
+    """Those that surely lost most, by the sums over the windows; None: none lost any."""
     of_channel: dict[str, list[ChannelReliability]] = defaultdict(list)
     for window in windows:
         for channel in window.channels:
@@ -163,7 +163,7 @@ def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:
     _add_interval(table)
     for name in ("messages", "expected", "missing"):
         table.add_column(name, justify="right", no_wrap=True)
-    for channel_id, totals in sorted(lossy, key=_worst_first)[:WORST_CHANNELS]:
+    for channel_id, totals in sorted(lossy, key=worst_first)[:WORST_CHANNELS]:
         counts = totals.counts
         table.add_row(
             # A channel's id is what a client sent: never markup, never a control character.
@@ -175,11 +175,6 @@ def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:
             narrow_count(counts.missing),
         )
     return table
-
-
-def _worst_first(channel: tuple[str, Totals]) -> tuple[float, int, str]:
-    channel_id, totals = channel
-    return totals.counts.delivery_ratio or 0.0, -totals.counts.missing, channel_id
 
 
 def _ratios(window: WindowReliability) -> Text:

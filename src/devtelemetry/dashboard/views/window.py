@@ -24,7 +24,7 @@ from devtelemetry.dashboard.views.parts import (
     why_no_ratio,
 )
 from devtelemetry.dashboard.views.values import ChannelRow, Fact, Link, WindowPage
-from devtelemetry.figures.derive import Totals, totals_of
+from devtelemetry.figures.derive import Totals, totals_of, worst_first
 from devtelemetry.figures.grid import grid_of
 from devtelemetry.model import ChannelReliability, Dimension, Window, WindowReliability, WindowState
 
@@ -163,7 +163,7 @@ def _channel_rows(
     if window is None:
         return [], ""
     shares = [(channel, totals_of(channel)) for channel in window.channels]
-    shares.sort(key=lambda one: _order(one[0]))
+    shares.sort(key=lambda one: _order(*one))
     shown = shares[:MOST_CHANNELS]
     scale = scale_of([totals for channel, totals in shown if channel.comparable])
     rows = []
@@ -193,11 +193,6 @@ def _why_not(channel: ChannelReliability) -> str:
     return words.NOT_COMPARABLE if not channel.comparable else words.TOO_FEW
 
 
-def _order(channel: ChannelReliability) -> tuple[bool, float, int, str]:
-    ratio = channel.counts.delivery_ratio if channel.comparable else None
-    return (
-        ratio is None,
-        1.0 if ratio is None else ratio,
-        -channel.counts.missing,
-        channel.channel_id,
-    )
+def _order(channel: ChannelReliability, totals: Totals) -> tuple[bool, int, int, str]:
+    has_none = not channel.comparable or channel.counts.delivery_ratio is None
+    return has_none, *worst_first((channel.channel_id, totals))
