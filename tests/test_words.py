@@ -36,6 +36,11 @@ from devtelemetry.words.tables import narrow_count
         ("a\U000e0001", "a\\U000e0001"),
         ("\ud800", "\\ud800"),
         ("日本 é", "日本 é"),
+        ("👨\u200d👩\u200d👧", "👨\u200d👩\u200d👧"),
+        ("می\u200cخواهم", "می\u200cخواهم"),
+        ("a\u200db", "a\\u200db"),
+        ("\u200d👧", "\\u200d👧"),
+        ("👧\u200d\u202e", "👧\\u200d\\u202e"),
     ],
 )
 def test_what_cannot_be_seen_is_written_as_its_code(text: str, shown: str) -> None:
@@ -46,11 +51,27 @@ def test_what_cannot_be_seen_is_written_as_its_code(text: str, shown: str) -> No
 def test_a_shortened_text_fits_and_keeps_both_ends(text: str, width: int) -> None:
     shown = shorten(text, width)
     assert len(shown) <= width
-    assert shown.isprintable()
+    assert shown.replace("\u200c", "").replace("\u200d", "").isprintable()
     begin, cut, end = shown.partition("…")
     assert visible(text) == shown or (
         cut and visible(text).startswith(begin) and visible(text).endswith(end)
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "shown"),
+    [
+        ("👨\u200d👩\u200d👧" * 3, 13, "👨\u200d👩\u200d👧…👨\u200d👩\u200d👧"),
+        ("👋🏽" * 7, 11, "👋🏽👋🏽…👋🏽👋🏽"),
+        ("🇳🇵" * 9, 11, "🇳🇵🇳🇵…🇳🇵🇳🇵"),
+        ("\u202e" * 9, 12, "…"),
+        ("a\nbcdefghijkl", 12, "a…hijkl"),
+    ],
+)
+def test_a_shortened_text_cuts_no_letter_and_no_code_in_two(
+    text: str, width: int, shown: str
+) -> None:
+    assert shorten(text, width) == shown
 
 
 @pytest.mark.parametrize(
