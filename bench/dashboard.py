@@ -131,10 +131,13 @@ def _measure(origin: str, url: str, names: Sequence[str], end: datetime, times: 
         "overview, a year of days, first": "/?timeframe=1d&span=1y",
         "channel, first": f"/channel?id={channel}",
         "window with its channels, first": f"/window?timeframe=1h&start={hour}",
+        "list of channels, a day, first": "/channels",
+        "list of channels, 30 days, first": "/channels?span=30d&sort=lower",
     }
     api = "/api/v1/reliability?timeframe=1h&"
     again = {
         "overview, again": "/",
+        "list of channels, searched": "/channels?search=channel-00",
         "API: a week of hours": f"{api}channels=false&from={ago(7)}",
         "API: a week of hours by platform": f"{api}channels=false&by=platform&from={ago(7)}",
         "API: a year of hours": f"{api}channels=false&from={ago(366)}",

@@ -38,7 +38,7 @@ _SECONDS = 60  # until figures are there, at most
 _WATCH = """
 (() => {
   const look = () => {
-    const figure = document.querySelector(".tile .figure, .lead .figure");
+    const figure = document.querySelector(".tile .figure, .lead .figure, .heat td");
     if (figure && figure.textContent.trim()) requestAnimationFrame(() => {
       window.figureSeen = performance.now();
     });
@@ -109,6 +109,7 @@ def _pages(names: Sequence[str], end: datetime) -> dict[str, str]:
         "overview, a year of days": "/?timeframe=1d&span=1y",
         "channel": f"/channel?id={quote(names[0], safe='')}",
         "version": "/group?app_version=2.30.1",
+        "list of channels": "/channels",
         "window": f"/window?timeframe=1h&start={hour}",
     }
 
