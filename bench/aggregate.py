@@ -99,11 +99,11 @@ from generate_series(1, {CHANNELS}) c, generate_series($2::bigint, $2::bigint + 
 """
 _MESSAGES_SQL = f"""
 insert into message (
-    channel_id, message_id, sent_at, created_at, kind, message_size, external_id, envelope_id,
-    topics, clock, went_out
+    channel_id, message_id, sent_at, created_after, kind, size_bytes, external_bytes,
+    envelope_bytes, topics, clock, went_out, is_typed, rare, first_envelope
 )
-select hashint8extended(c, 1), hashint8extended(number, 7), sent_at, sent_at + 900, kind, 200,
-    '0x' || encode(sha256(number::text::bytea), 'hex'), '', '', 1, false
+select hashint8extended(c, 1), hashint8extended(number, 7), sent_at, 900, kind, 200,
+    id_bytes('0x' || encode(sha256(number::text::bytea), 'hex')), '', '', 1, false, true, '', 0
 from ({_SENT_SQL}) sent
 order by sent_at
 """
@@ -126,13 +126,16 @@ _IS_OFF = "author = 0 and c % 2 = 0"
 _DELAY_SQL = f"case when random % 10 = 0 then random % {HOUR_MS} else random % 10000 end"
 _RECEIPTS_SQL = f"""
 insert into receipt (
-    sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
-    state
+    sent_at, channel_id, message_id, receiver_id, created_after, received_after, kind, state,
+    sent_by_receiver, rare
 )
-select *, receipt_state(sent_at, received_at, created_at, 0)
+select sent_at, channel_id, message_id, receiver_id, moment_after(sent_at, created_at),
+    moment_after(sent_at, received_at), kind, receipt_state(sent_at, received_at, created_at, 0),
+    is_author, ''
 from (
-    select sent_at, hashint8extended(c, 1), hashint8extended(number, 7),
-        hashint8extended((c * 5 + p) % {RECEIVERS}, 2), sent_at + 900 + {_DELAY_SQL} as created_at,
+    select sent_at, hashint8extended(c, 1) as channel_id, hashint8extended(number, 7) as message_id,
+        hashint8extended((c * 5 + p) % {RECEIVERS}, 2) as receiver_id,
+        sent_at + 900 + {_DELAY_SQL} as created_at,
         case when is_author then sent_at + case when {_IS_OFF} then 5000 else 0 end
             else sent_at + 300 + random % 4000 end as received_at,
         kind, is_author

@@ -43,19 +43,25 @@ _BASELINE = {
         select * from unnest($1::bigint[], $2::text[]) on conflict do nothing""",
     "message": """
         insert into message (
-            channel_id, message_id, sent_at, created_at, kind, message_size, external_id,
-            envelope_id, topics, clock, went_out
+            channel_id, message_id, sent_at, created_after, kind, size_bytes, external_bytes,
+            envelope_bytes, topics, clock, went_out, is_typed, rare, first_envelope
         )
-        select *, 1, false
+        select channel_id, message_id, sent_at, moment_after(sent_at, created_at), kind, size,
+            id_bytes(external), id_bytes(envelope), topics, 1, false, true, '',
+            hashtextextended(envelope, 0)
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::integer[],
             $6::bigint[], $7::text[], $8::text[], $9::bytea[])
+            as n (channel_id, message_id, sent_at, created_at, kind, size, external, envelope,
+                topics)
         on conflict do nothing""",
     "receipt": """
         insert into receipt (
-            sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind,
-            sent_by_receiver, state
+            sent_at, channel_id, message_id, receiver_id, created_after, received_after, kind,
+            state, sent_by_receiver, rare
         )
-        select *, receipt_state(sent_at, received_at, created_at, 0)
+        select sent_at, channel_id, message_id, receiver_id, moment_after(sent_at, created_at),
+            moment_after(sent_at, received_at), kind,
+            receipt_state(sent_at, received_at, created_at, 0), sent, ''
         from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[],
             $6::bigint[], $7::integer[], $8::boolean[])
             as n (sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent)

@@ -56,7 +56,7 @@ def test_the_version_is_said_once() -> None:
 
 def test_the_package_holds_the_files_that_the_code_reads() -> None:
     store = resources.files("devtelemetry.store")
-    assert store.joinpath("schema.sql").is_file()
+    assert store.joinpath("schema", "samples.sql").is_file()
     assert store.joinpath("migrations", "env.py").is_file()
     assert resources.files("devtelemetry").joinpath("py.typed").is_file()
 

@@ -470,7 +470,7 @@ async def test_import_stores_the_recorded_times(database: Database) -> None:
     assert await run_import(database, lines([held])) == Imported(imported=1)
     async with database.acquire() as connection:
         receipt = await connection.fetchrow(
-            "select sent_at, created_at, received_at, sent_by_receiver from receipt"
+            "select sent_at, created_at, received_at, sent_by_receiver from whole_receipt"
         )
     assert receipt is not None
     assert tuple(receipt) == (START, START + 2_000, START + 1_000, True)
@@ -602,7 +602,7 @@ async def test_an_authors_mark_takes_the_author_out_of_what_is_expected(database
     mark = SAMPLE | {"receiverPublicKey": "author", "createdAt": None, "sentByReceiver": True}
     assert await run_import(database, lines([mark, *holders])) == Imported(imported=3)
     async with database.acquire() as connection:
-        rows = await connection.fetch("select created_at, sent_by_receiver from receipt")
+        rows = await connection.fetch("select created_at, sent_by_receiver from whole_receipt")
     assert sorted(map(tuple, rows), key=str) == [
         (START + 2_000, False),
         (START + 2_000, False),
@@ -915,7 +915,7 @@ async def delays(database: Database) -> list[tuple[Any, ...]]:
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select sent_at, channel_id, message_id, receiver_id, sent_by_receiver, received_at, "
-            "state from receipt order by 1, 2, 3, 4"
+            "state from whole_receipt order by 1, 2, 3, 4"
         )
     return [tuple(row) for row in rows]
 

@@ -55,8 +55,8 @@ async def test_what_is_accepted_is_stored_with_all_its_fields(
         row = await connection.fetchrow(
             "select m.external_id as message, c.external_id as channel, m.topics, m.envelope_id, "
             "m.message_size, r.sent_at, r.received_at, r.sent_by_receiver, k.message_type, "
-            "v.platform, v.app_version, v.server from receipt r "
-            "join message m using (channel_id, message_id) join channel c using (channel_id) "
+            "v.platform, v.app_version, v.server from whole_receipt r "
+            "join whole_message m using (channel_id, message_id) join channel c using (channel_id) "
             "join sample_kind k on k.kind = r.kind join receiver v using (receiver_id)"
         )
     assert row is not None
@@ -193,8 +193,8 @@ async def moments(database: Database) -> list[tuple[str, int | None]]:
     """What is stored of when each message was received, or sent by its author."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
-            "select m.external_id, r.received_at from receipt r "
-            "join message m using (channel_id, message_id) order by 1"
+            "select m.external_id, r.received_at from whole_receipt r "
+            "join whole_message m using (channel_id, message_id) order by 1"
         )
     return [tuple(row) for row in rows]
 

@@ -133,8 +133,8 @@ async def stored(database: Database, channel: str) -> list[tuple[Any, ...]]:
         rows = await connection.fetch(
             "select m.external_id, m.topics, m.envelope_id, m.message_size, to_jsonb(r) - "
             "'{channel_id,message_id,created_at}'::text[] as receipt, s.joined_at, f.reason "
-            "from channel c join message m using (channel_id) "
-            "join receipt r using (channel_id, message_id) "
+            "from channel c join whole_message m using (channel_id) "
+            "join whole_receipt r using (channel_id, message_id) "
             "left join membership_report s using (channel_id, receiver_id) "
             "left join failure f using (channel_id, message_id, receiver_id) "
             "where c.external_id = $1 order by 1",

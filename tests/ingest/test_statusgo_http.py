@@ -239,7 +239,7 @@ async def test_a_batch_is_committed_counted_and_acknowledged(service: Service) -
     assert answer.headers["content-type"] == "application/json"
     # The message's holder and, by its envelope, its author.
     rows = await service.rows(
-        "select created_at, sent_by_receiver from receipt order by sent_by_receiver"
+        "select created_at, sent_by_receiver from whole_receipt order by sent_by_receiver"
     )
     assert rows == [(NOW, False), (None, True)]
     assert counted.of("samples_accepted", "samples_rejected", "reports_not_kept", "requests") == {
@@ -261,9 +261,9 @@ async def test_a_lost_answer_and_sending_again_counts_once(service: Service) -> 
     answer = await service.report(*batch, peer_count(4))
     assert answer.status_code == 201
     assert await service.counts() == before
-    assert await service.rows("select created_at from receipt where not sent_by_receiver") == [
-        (NOW,)
-    ]
+    assert await service.rows(
+        "select created_at from whole_receipt where not sent_by_receiver"
+    ) == [(NOW,)]
 
 
 @pytest.mark.parametrize("batches", [[[0], [1]], [[1], [0]], [[0, 1]]])
@@ -345,8 +345,8 @@ async def test_recorded_traffic_is_stored_as_the_oracle_reads_it(opened: Opener)
             service.clock.now_ms = request.t_ms
             await replay(service, [request])
         rows = await service.rows(
-            "select c.external_id, m.external_id, r.created_at from receipt r"
-            " join channel c using (channel_id) join message m using (channel_id, message_id)"
+            "select c.external_id, m.external_id, r.created_at from whole_receipt r"
+            " join channel c using (channel_id) join whole_message m using (channel_id, message_id)"
         )
     assert Counter(rows) == expected
 

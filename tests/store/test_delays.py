@@ -80,7 +80,7 @@ async def test_a_message_that_moves_keeps_its_moments_and_gets_another_delay(
     await repair(database)
     async with database.acquire() as connection:
         rows = await connection.fetch(
-            "select sent_at, created_at, received_at, state from receipt order by created_at"
+            "select sent_at, created_at, received_at, state from whole_receipt order by created_at"
         )
     assert [tuple(row) for row in rows] == [
         (START, START + 3_000, None, 16 + 4),
@@ -99,7 +99,9 @@ async def test_what_an_author_gets_back_of_its_own_message_is_not_when_it_wrote_
     for first, second in ((wrote, echo), (echo, wrote)):
         await store(database, *([[first, second]] if together else [[first], [second]]))
         async with database.acquire() as connection:
-            row = await connection.fetchrow("select sent_by_receiver, received_at from receipt")
+            row = await connection.fetchrow(
+                "select sent_by_receiver, received_at from whole_receipt"
+            )
             assert row is not None
             assert tuple(row) == (True, START + 2_000)
             await connection.execute("truncate receipt, message")

@@ -1,6 +1,7 @@
-"""The migrations add up to schema.sql, and several servers may start at once."""
+"""The migrations add up to schema/, and several servers may start at once."""
 
 import asyncio
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,14 +13,24 @@ from alembic.script import ScriptDirectory
 
 from conftest import database_of
 from devtelemetry.model import DAY_MS, HOUR_MS
-from devtelemetry.model.errors import ConfigurationError
+from devtelemetry.model.errors import ConfigurationError, Unavailable
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.migrate import HEAD
-from devtelemetry.store.partitions import day_name, day_of, day_start_ms, drop_day, make_days
+from devtelemetry.store.partitions import (
+    day_name,
+    day_of,
+    day_start_ms,
+    drop_day,
+    make_days,
+    pack_day,
+    packed_days,
+)
 from devtelemetry.store.repair import repair
 
-MIGRATIONS = Path(str(resources.files("devtelemetry.store"))) / "migrations"
+_STORE = Path(str(resources.files("devtelemetry.store")))
+SCHEMA = _STORE / "schema"
+MIGRATIONS = _STORE / "migrations"
 SCRIPTS = sorted(MIGRATIONS.glob("versions/*.sql"))
 DAY = day_of(1_772_409_600_000)  # 2026-03-02
 
@@ -76,9 +87,9 @@ async def empty_url(postgres_url: str) -> Any:
 
 
 async def test_the_migrations_add_up_to_the_schema(empty_url: str, database_url: str) -> None:
-    schema = resources.files("devtelemetry.store").joinpath("schema.sql").read_text("utf-8")
     connection = await asyncpg.connect(empty_url)
-    await connection.execute(schema)
+    for part in sorted(SCHEMA.glob("*.sql")):
+        await connection.execute(part.read_text("utf-8"))
     await connection.close()
 
     assert await described(database_url) == await described(empty_url)
@@ -157,7 +168,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
     async with Database(empty_url) as database:
         await repair(database)
     rows = await connection.fetch(
-        "select channel_id, received_at, state from receipt "
+        "select channel_id, received_at, state from whole_receipt "
         "order by sent_at, channel_id, receiver_id"
     )
     assert [tuple(row) for row in rows] == [
@@ -243,6 +254,85 @@ async def test_what_was_said_of_joining_and_leaving_becomes_reports(empty_url: s
         (minute, True, False),
         *[(None, True, False)] * 5,
     ]
+    await connection.close()
+
+
+async def test_rows_that_become_narrow_say_what_they_said(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
+    for script in SCRIPTS:
+        if script.name < "0028":
+            await connection.execute(script.read_text("utf-8"))
+    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+    await connection.execute("insert into alembic_version values ('0027')")
+    await make_days(Connection(connection), [DAY, DAY + 1])
+    await pack_day(Connection(connection), DAY, lock_timeout="60s")
+    at = day_start_ms(DAY)
+    never, far = 2**63 - 1, at + 40 * DAY_MS
+    receipts = [
+        # receiver, sent_at, created_at, received_at, is author, state, authored_at, vote, envelope
+        (1, at, at + 900, at + 800, False, 2, None, None, None),
+        (2, at, None, None, True, 6144, None, None, None),
+        (3, at, at + 900, at - 5_000, True, 1, at + 900, None, None),
+        (4, at, at + 900, None, True, 18, at + 5, [1, at + 2, at - 3], -7),
+        (5, at, at + 900, None, True, 18, never, None, 7),
+        (6, at, None, at + 1, True, 2560, at + 5, [1, at + 5, at], None),
+        (7, at, far, far - 1, False, 15, None, [2, far, far], never),
+        (8, at + DAY_MS, far, at - 30 * DAY_MS, False, 1, None, None, None),
+    ]
+    await connection.executemany(
+        "insert into receipt values (11, 12, $1, $2, $3, $4, 7, $5, $6, $7, $8, $9)", receipts
+    )
+    messages = [
+        # message, created_at, size, id, envelope, typed_at, typed_sent_at
+        (1, at + 900, 5, "0xab", "0xcd", at + 900, at),
+        (2, at + 900, None, "text", "", None, None),
+        (3, far, 2**40, "", "e", far + 1, at - 7),
+        (4, never, 0, "0xabc", "0xAB", None, None),
+    ]
+    await connection.executemany(
+        "insert into message values "
+        f"(11, $1, {at}, $2, 7, $3, $4, $5, '\\x0102', 1, $6, $7, $1::bigint = 1)",
+        messages,
+    )
+    envelopes = [(11, 1, 21, at), (11, 1, 22, at), (11, 3, 21, at)]
+    await connection.executemany("insert into message_envelope values ($1, $2, $3, $4)", envelopes)
+    async with Database(empty_url) as database, database.acquire() as migrated:
+        assert await packed_days(migrated) == {DAY}
+    rows = await connection.fetch(
+        "select receiver_id, sent_at, created_at, received_at, sent_by_receiver, state, "
+        "authored_at, vote, envelope_id from whole_receipt order by receiver_id"
+    )
+    assert [tuple(row) for row in rows] == receipts
+    rows = await connection.fetch(
+        "select message_id, created_at, message_size, external_id, envelope_id, typed_at, "
+        "typed_sent_at, topics, clock, kind, went_out from whole_message order by message_id"
+    )
+    assert [tuple(row) for row in rows] == [
+        (*message, b"\x01\x02", 1, 7, message[0] == 1) for message in messages
+    ]
+    rows = await connection.fetch("select first_envelope from message order by message_id")
+    assert [row["first_envelope"] for row in rows] == [21, 0, 21, 0]
+    rows = await connection.fetch("select * from message_envelope")
+    assert [tuple(row) for row in rows] == [envelopes[1]]
+    await connection.close()
+
+
+async def test_a_migration_that_fails_leaves_all_as_it_was(empty_url: str) -> None:
+    connection = await asyncpg.connect(empty_url)
+    for script in SCRIPTS[:-1]:
+        await connection.execute(script.read_text("utf-8"))
+    revision = SCRIPTS[-2].name[: len(HEAD)]
+    await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
+    await connection.execute("insert into alembic_version values ($1)", revision)
+    # The last thing that it makes is there already.
+    last = re.findall(r"create (?:table|view) (\w+)", SCRIPTS[-1].read_text("utf-8"))[-1]
+    await connection.execute(f"create table {last} (something integer)")
+    before = await described(empty_url)
+    with pytest.raises(Unavailable, match="already exists"):
+        async with Database(empty_url):
+            pass
+    assert await described(empty_url) == before
+    assert await connection.fetchval("select version_num from alembic_version") == revision
     await connection.close()
 
 

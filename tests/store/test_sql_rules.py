@@ -12,6 +12,7 @@ from devtelemetry.store.distribution import REFERENCE, SHARDED
 
 _PACKAGE = Path(devtelemetry.__file__).parent
 _OF_CLIENTS = _PACKAGE / "client"  # SQLite's
+_SCHEMA = _PACKAGE / "store" / "schema"
 _MIGRATIONS = _PACKAGE / "store" / "migrations" / "versions"
 _FIRST_ON_A_CLUSTER = "0023"  # those before it ran before `distribute` was there
 
@@ -23,7 +24,7 @@ def _statements() -> dict[str, str]:
     """Each statement of the package by its place, without comments."""
     found = {}
     for path in sorted(_PACKAGE.rglob("*.sql")):
-        if _OF_CLIENTS in path.parents or path.name == "schema.sql":
+        if _OF_CLIENTS in path.parents or path.parent == _SCHEMA:
             continue
         if path.parent == _MIGRATIONS and path.name < _FIRST_ON_A_CLUSTER:
             continue

@@ -19,6 +19,7 @@ from devtelemetry.model import AUDIT_CHANNELS, Dimension, Source, Window
 from devtelemetry.model.sampling import Sampling
 from devtelemetry.results.columns import SQL
 from devtelemetry.results.rows import Computed, Row
+from devtelemetry.store import whole
 from devtelemetry.store.database import Connection
 from devtelemetry.store.distribution import is_distributed
 from devtelemetry.store.sampling import read_sampling
@@ -186,7 +187,7 @@ async def _run(
         **members,
     )
     await connection.execute(_FOR_THE_REST)
-    texts = {**SQL, **OUTCOMES, **of_authors, **counted.told}
+    texts = {**SQL, **OUTCOMES, **whole.RECEIPT, **of_authors, **counted.told}
     async with counted.pulled_for_pairs():
         rows = await connection.fetch(
             load(__package__, "reliability.sql", end="figures.sql", **texts),

@@ -18,7 +18,7 @@ several_author as materialized (
         from receipt r
         where r.sent_at = several.sent_at and r.channel_id = measured.channel_id and r.message_id = several.message_id
           and sent_by_receiver
-        order by coalesce(authored_at, 9223372036854775807), receiver_id  -- of some it is stored as never
+        order by coalesce({authored_at}, 9223372036854775807), receiver_id  -- of some it is stored as never
         limit 1
     ) first_author
     where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)

@@ -11,7 +11,7 @@ from (
     from receipt
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
 ) sent
-join message m using (channel_id, message_id)
+join whole_message m using (channel_id, message_id)
 join channel using (channel_id)
 
 -- name: leave_out

@@ -37,7 +37,7 @@ select
     went_out,
     kind <> all ($unmeasured_kinds::integer[])
     and (kind = any ($status_go_kinds::integer[])) not in (select is_status_go from unmeasured_channel) as is_measured
-from message
+from whole_message
 where channel_id = $channel_id::bigint and sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
 order by sent_at, external_id collate "C"
 limit $most::integer
@@ -81,7 +81,7 @@ select
         limit 1
     ) as not_sent_reason
 from unnest($message_ids::bigint[]) with ordinality as wanted (message_id, number)
-join message on message.channel_id = $channel_id::bigint and message.message_id = wanted.message_id
+join whole_message message on message.channel_id = $channel_id::bigint and message.message_id = wanted.message_id
 join sample_kind using (kind)
 cross join lateral (
     select

@@ -9,7 +9,7 @@ create temp table looked on commit drop as
 select l.*, r.platform, r.app_version
 from (
     select channel_id, message_id, receiver_id, sent_at, state, sent_by_receiver, received_at, vote
-    from receipt
+    from whole_receipt
     where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and kind <> all ($unmeasured_kinds::integer[])
     order by sent_at desc
     limit $most::integer

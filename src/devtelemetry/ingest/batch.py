@@ -100,6 +100,9 @@ class Batch:
     messages: dict[MessageKey, NewMessage] = field(default_factory=dict)
     receivers: dict[int, NewReceiver] = field(default_factory=dict)
     message_envelopes: dict[MessageEnvelopeKey, int] = field(default_factory=dict)
+    first_envelopes: dict[MessageKey, int] = field(
+        default_factory=dict
+    )  # of messages that have one
     # Messages that came by status-go's interface: what is said of their envelopes is looked up.
     with_events: set[MessageKey] = field(default_factory=set)
     events: dict[EventKey, Told] = field(default_factory=dict)
@@ -168,6 +171,7 @@ class Batch:
             if envelope and created_at is not None and envelope != message.envelope:
                 envelope_id = keyring.envelope(envelope)
                 self.message_envelopes.setdefault((*message.key, envelope_id), created_at)
+                self.first_envelopes.setdefault(message.key, envelope_id)
                 message.envelope = envelope
             if source is Source.STATUS_GO:
                 if envelope and created_at is not None and receipt.created_at == created_at:

@@ -21,12 +21,12 @@ from devtelemetry.ingest.merged import (
 from devtelemetry.ingest.messages import stored_messages
 from devtelemetry.ingest.receipts import doubt_receivers, store_receipts
 from devtelemetry.model import EnvelopeEvent, Outcome
-from devtelemetry.store import states
+from devtelemetry.store import states, whole
 from devtelemetry.store.database import Connection, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import arrays, queries
 
-_QUERIES = queries(__package__, "envelopes.sql")
+_QUERIES = queries(__package__, "envelopes.sql", **whole.RECEIPT)
 
 _Receipts = defaultdict[MessageKey, dict[int, NewReceipt]]  # by receiver_id
 
@@ -61,13 +61,18 @@ async def write_envelopes(writing: Writing) -> list[int]:
     """Applies all that is known by now; returns the sentAt of messages that changed by it."""
     batch, connection = writing.batch, writing.connection
     new = _new_envelopes(writing)
-    if new:
-        rows = [(*key, batch.message_envelopes[key]) for key in new]
+    # The first ones of new messages stand with these.
+    rows = [
+        (*key, batch.message_envelopes[key])
+        for key in new
+        if key[:2] not in writing.new_messages or batch.first_envelopes[key[:2]] != key[2]
+    ]
+    if rows:
         await connection.execute(
             _QUERIES["insert_message_envelopes"],
             **arrays(rows, "channel_ids", "message_ids", "envelope_ids", "created_at"),
         )
-        writing.learned.message_envelopes.update(dict.fromkeys(new))
+    writing.learned.message_envelopes.update(dict.fromkeys(new))
     if batch.events:
         events = sorted((*key, *told) for key, told in batch.events.items())
         await connection.execute(

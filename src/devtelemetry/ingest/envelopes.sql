@@ -52,9 +52,18 @@ from unreadable_envelope
 where envelope_id = any ($envelope_ids::bigint[])
 
 -- name: messages_in
+select channel_id, message_id, first_envelope as envelope_id
+from message
+where first_envelope = any ($envelope_ids::bigint[]) and first_envelope <> 0
+union all
 select channel_id, message_id, envelope_id from message_envelope where envelope_id = any ($envelope_ids::bigint[])
 
 -- name: envelopes_of
+select channel_id, message_id, first_envelope as envelope_id
+from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
+join message using (channel_id, message_id)
+where first_envelope <> 0
+union all
 select channel_id, message_id, envelope_id
 from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
 join message_envelope using (channel_id, message_id)
@@ -103,5 +112,5 @@ from (
     join message using (channel_id, message_id)
 ) n
 where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
-  and r.receiver_id = n.receiver_id and r.envelope_id = n.envelope_id and r.state < 2048 and r.state & 96 = 0
+  and r.receiver_id = n.receiver_id and {envelope_id} = n.envelope_id and r.state < 2048 and r.state & 96 = 0
 returning r.sent_at

@@ -7,10 +7,11 @@ from devtelemetry.ingest.known import KnownMessage, Writing
 from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewMessage
 from devtelemetry.ingest.typed import typed_of
 from devtelemetry.model import Source
+from devtelemetry.store import whole
 from devtelemetry.store.author_clocks import author_offsets
 from devtelemetry.store.sql import arrays, queries
 
-_QUERIES = queries(__package__, "messages.sql")
+_QUERIES = queries(__package__, "messages.sql", **whole.MESSAGE)
 
 _FIRST_SAID = ("created_at", "message_sizes", "envelopes", "topics")  # by the first sample
 _COLUMNS = (
@@ -25,6 +26,7 @@ _COLUMNS = (
         "external_ids",
     ),
     *_FIRST_SAID,
+    "first_envelopes",
 )
 
 
@@ -43,7 +45,10 @@ async def write_messages(writing: Writing) -> None:
             break
         inserted = await writing.connection.fetch(
             _QUERIES["insert_messages"],
-            **arrays([_row(writing, key) for key in fresh], *_COLUMNS),
+            **arrays(
+                [(*_row(writing, key), writing.batch.first_envelopes.get(key, 0)) for key in fresh],
+                *_COLUMNS,
+            ),
         )
         for row in inserted:
             key = (row["channel_id"], row["message_id"])
@@ -179,7 +184,7 @@ def _known(writing: Writing, message: NewMessage) -> KnownMessage:
 
 
 def _row(writing: Writing, key: MessageKey) -> tuple[object, ...]:
-    """A row of `message`, by _COLUMNS."""
+    """A row of `message`, by _COLUMNS but for the last."""
     message = writing.batch.messages[key]
     known = _known(writing, message)
     return (

@@ -14,22 +14,26 @@ select kind, source, message_type from sample_kind where kind = any ($kinds::int
 -- name: stored_messages
 select m.channel_id, m.message_id, m.sent_at, m.clock, m.created_at, m.kind, m.typed_at, m.typed_sent_at
 from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
-join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
+join whole_message m on m.channel_id = n.channel_id and m.message_id = n.message_id
 
 -- name: insert_messages
 -- Returns those that were not there; another server may have been faster with the others.
 insert into message (
-    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, went_out, message_size, external_id, envelope_id,
-    topics
+    channel_id, message_id, sent_at, first_envelope, created_after, size_bytes, kind, clock, went_out, is_typed, rare,
+    external_bytes, envelope_bytes, topics
 )
 select
-    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, false, message_size, external_id, envelope_id, topics
+    channel_id, message_id, sent_at, first_envelope, moment_after(sent_at, created_at),
+    least(coalesce(message_size, -1), 2147483647), kind, clock, false, typed_at is not null,
+    message_rare(sent_at, created_at, typed_at, typed_sent_at, message_size),
+    id_bytes(external_id), id_bytes(envelope_id), topics
 from unnest(
     $channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[], $clocks::smallint[], $created_at::bigint[],
     $kinds::integer[], $typed_at::bigint[], $typed_sent_at::bigint[], $message_sizes::bigint[], $external_ids::text[], $envelopes::text[],
-    $topics::bytea[]
+    $topics::bytea[], $first_envelopes::bigint[]
 ) as n (
-    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, message_size, external_id, envelope_id, topics
+    channel_id, message_id, sent_at, clock, created_at, kind, typed_at, typed_sent_at, message_size, external_id, envelope_id,
+    topics, first_envelope
 )
 on conflict do nothing
 returning channel_id, message_id
@@ -37,18 +41,24 @@ returning channel_id, message_id
 -- name: replace_first_said
 -- An earlier sample than the known ones decides.
 update message m
-set created_at = n.created_at, message_size = n.message_size, envelope_id = n.envelope_id, topics = n.topics
+set created_after = moment_after(m.sent_at, n.created_at),
+    size_bytes = least(coalesce(n.message_size, -1), 2147483647),
+    envelope_bytes = id_bytes(n.envelope_id),
+    topics = n.topics,
+    rare = message_rare(m.sent_at, n.created_at, {typed_at}, {typed_sent_at}, n.message_size)
 from unnest(
     $channel_ids::bigint[], $message_ids::bigint[], $created_at::bigint[], $message_sizes::bigint[], $envelopes::text[],
     $topics::bytea[]
 ) as n (channel_id, message_id, created_at, message_size, envelope_id, topics)
-where m.channel_id = n.channel_id and m.message_id = n.message_id and n.created_at < m.created_at
+where m.channel_id = n.channel_id and m.message_id = n.message_id and n.created_at < {said_first_at}
 
 -- name: replace_types
 -- Likewise of those that say a type (NULL: none does), by status-go's interface only where all came by it; of one moment
 -- the least sentAt, then the least type.
 update message m
-set kind = n.kind, typed_at = n.typed_at, typed_sent_at = n.typed_sent_at
+set kind = n.kind,
+    is_typed = n.typed_at is not null,
+    rare = message_rare(m.sent_at, {said_first_at}, n.typed_at, n.typed_sent_at, {message_size})
 from (
     select
         n.*, said.source = 'status-go' as is_status_go, said.message_type,
@@ -62,4 +72,4 @@ from (
 ) n
 where m.channel_id = n.channel_id and m.message_id = n.message_id
   and (n.is_status_go, n.typed_at is null, coalesce(n.typed_at, 0), coalesce(n.typed_sent_at, 0), n.message_type collate "C")
-      < (n.was_status_go, m.typed_at is null, coalesce(m.typed_at, 0), coalesce(m.typed_sent_at, 0), n.known_type collate "C")
+      < (n.was_status_go, not m.is_typed, coalesce({typed_at}, 0), coalesce({typed_sent_at}, 0), n.known_type collate "C")

@@ -10,14 +10,14 @@ from devtelemetry.ingest.known import UNKNOWN_RECEIVER, KnownMessage, KnownRecei
 from devtelemetry.ingest.merged import AUTHORS_CLOCK, MessageKey, NewReceipt, Vote
 from devtelemetry.ingest.said import NOT_SAID, before
 from devtelemetry.ingest.typed import NEVER
-from devtelemetry.store import states
+from devtelemetry.store import states, whole
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
 
 # From where on delays are corrected by the author's clock: as in store/author_clocks.sql.
 _CLOCK_IS_OFF_MS = 1_000
 
-_QUERIES = queries(__package__, "receipts.sql")
+_QUERIES = queries(__package__, "receipts.sql", **whole.RECEIPT)
 
 _KEY = ("sent_at", "channel_ids", "message_ids", "receiver_ids")  # of a receipt
 _OF_MESSAGE = (*_KEY[:3], "kinds", "clocks", "author_offsets")

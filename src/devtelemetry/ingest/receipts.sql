@@ -2,18 +2,19 @@
 -- Counts by what it returns: a cluster reports the rows sent, not the rows stored. held: or a mark, without a failure.
 with inserted as (
     insert into receipt (
-        sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, state, authored_at,
-        vote, envelope_id
+        sent_at, channel_id, message_id, receiver_id, created_after, received_after, kind, state, sent_by_receiver, rare
     )
     select
-        sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
+        sent_at, channel_id, message_id, receiver_id,
+        moment_after(sent_at, created_at),
+        moment_after(sent_at, received_at),
+        kind,
         receipt_state(sent_at + author_offset, case when clock <> 2 then received_at end, created_at, said),
-        authored_at,
-        other_vote,
-        envelope_id
+        sent_by_receiver,
+        receipt_rare(sent_at, sent_by_receiver, created_at, received_at, authored_at, other_vote, envelope_id)
     -- include: new_receipt.sql
     on conflict do nothing
-    returning created_at is not null or state >= 4096 and state & 1024 = 0 as is_held
+    returning state < 2048 or state >= 4096 and state & 1024 = 0 as is_held
 )
 select count(*) as receipts, count(*) filter (where is_held) as held from inserted
 
@@ -22,56 +23,61 @@ select count(*) as receipts, count(*) filter (where is_held) as held from insert
 -- changed. is_earlier: the receipt got an earlier date, so that the last one of its receiver may lie earlier too.
 -- offset: how far an author's clock is off by what its receipt says now; NULL: it says nothing.
 update receipt r
-set created_at = least(r.created_at, n.created_at),
-    received_at = least(r.received_at, n.received_at),
+set created_after = moment_after(r.sent_at, least({created_at}, n.created_at)),
+    received_after = moment_after(r.sent_at, least({received_at}, n.received_at)),
     sent_by_receiver = r.sent_by_receiver or n.sent_by_receiver,
-    authored_at = least(r.authored_at, n.authored_at),
     state = receipt_state(
         r.sent_at + case when r.sent_by_receiver then 0 else n.author_offset end,
-        case when n.clock <> 2 then least(r.received_at, n.received_at) end,
-        least(r.created_at, n.created_at),
+        case when n.clock <> 2 then least({received_at}, n.received_at) end,
+        least({created_at}, n.created_at),
         ((r.state | n.said) & 1920)
         + case
-            when n.created_at is null or r.created_at < n.created_at then r.state & 96
-            when r.created_at = n.created_at then least(r.state & 96, n.said & 96)
+            when n.created_at is null or {created_at} < n.created_at then r.state & 96
+            when {created_at} = n.created_at then least(r.state & 96, n.said & 96)
             else n.said & 96
         end
     ),
-    vote = nullif(
-        least(
-            case when r.state < 4096 then coalesce(r.vote, array[n.clock, r.created_at, r.sent_at]) end, n.vote
+    rare = receipt_rare(
+        r.sent_at,
+        r.sent_by_receiver or n.sent_by_receiver,
+        least({created_at}, n.created_at),
+        least({received_at}, n.received_at),
+        least({authored_at}, n.authored_at),
+        nullif(
+            least(
+                case when r.state < 4096 then coalesce({vote}, array[n.clock, {created_at}, r.sent_at]) end, n.vote
+            ),
+            array[n.clock, least({created_at}, n.created_at), r.sent_at]
         ),
-        array[n.clock, least(r.created_at, n.created_at), r.sent_at]
-    ),
-    envelope_id = case
-        when n.created_at is null or r.created_at <= n.created_at then r.envelope_id else n.envelope_id end
+        case when n.created_at is null or {created_at} <= n.created_at then {envelope_id} else n.envelope_id end
+    )
 from (
     select n.*, known.created_at as known_created_at
     -- include: new_receipt.sql
-    join receipt known on known.sent_at = n.sent_at and known.channel_id = n.channel_id
+    join whole_receipt known on known.sent_at = n.sent_at and known.channel_id = n.channel_id
         and known.message_id = n.message_id and known.receiver_id = n.receiver_id
 ) n
 where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
   and r.receiver_id = n.receiver_id
   and (
-      n.created_at < r.created_at
-      or (r.created_at is null and n.created_at is not null)
-      or (n.created_at = r.created_at and n.said & 96 < r.state & 96)
-      or n.received_at < r.received_at
-      or (r.received_at is null and n.received_at is not null)
+      n.created_at < {created_at}
+      or ({created_at} is null and n.created_at is not null)
+      or (n.created_at = {created_at} and n.said & 96 < r.state & 96)
+      or n.received_at < {received_at}
+      or ({received_at} is null and n.received_at is not null)
       or (n.sent_by_receiver and not r.sent_by_receiver)
       or n.said & 1920 & ~r.state::integer <> 0
-      or n.authored_at < r.authored_at
-      or (r.authored_at is null and n.authored_at is not null)
+      or n.authored_at < {authored_at}
+      or ({authored_at} is null and n.authored_at is not null)
       or r.state >= 4096 and n.vote is not null
-      or n.vote < coalesce(r.vote, array[n.clock, r.created_at, r.sent_at])
+      or n.vote < coalesce({vote}, array[n.clock, {created_at}, r.sent_at])
   )
 returning
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
     coalesce(n.created_at < n.known_created_at, false) as is_earlier,
     n.known_created_at is null and n.created_at is not null as is_held_now,
     r.sent_by_receiver,
-    r.received_at - r.sent_at as "offset"
+    {received_at} - r.sent_at as "offset"
 
 -- name: write_failures
 -- The first sample of each outcome counts. was_there: it got an earlier date.
@@ -92,7 +98,7 @@ select receiver_id, max(greatest(r.created_at, f.created_at)) as created_at
 from unnest(
     $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[]
 ) as n (sent_at, channel_id, message_id, receiver_id)
-join receipt r using (sent_at, channel_id, message_id, receiver_id)
+join whole_receipt r using (sent_at, channel_id, message_id, receiver_id)
 left join (select * from failure where outcome < 4) f using (sent_at, channel_id, message_id, receiver_id)
 where r.state < 4096
 group by receiver_id
@@ -108,7 +114,7 @@ on conflict do nothing
 -- What else samples of these messages say of their sentAt.
 select distinct vote[3] as sent_at
 from unnest($channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[]) as n (channel_id, message_id, sent_at)
-join receipt using (sent_at, channel_id, message_id)
+join whole_receipt using (sent_at, channel_id, message_id)
 where vote is not null
 
 -- name: doubt_receivers

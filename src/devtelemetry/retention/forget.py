@@ -17,18 +17,18 @@ from typing import Any
 
 from devtelemetry.model import HOUR_MS
 from devtelemetry.model.errors import Busy
+from devtelemetry.store import whole
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
 from devtelemetry.store.repair import holding_ingest_out, raise_epoch, rewriting
 from devtelemetry.store.sql import queries
-from devtelemetry.store.states import FIRST_SAID_AT
 
 BATCH_RECEIPTS = 5_000  # of one transaction: ingest waits no longer than for a group commit
 
 _GREATEST_ID = 2**63 - 1
 _KEY = ("sent_at", "channel_id", "message_id", "receiver_id")  # of a receipt
-_QUERIES = queries(__package__, "forget.sql", first_said_at=FIRST_SAID_AT)
+_QUERIES = queries(__package__, "forget.sql", first_said_at=whole.FIRST_SAID_AT, **whole.RECEIPT)
 # After the receipts, in this order.
 _LAST = (
     *("delete_memberships", "delete_named", "delete_failures", "delete_unreadable_envelopes"),

@@ -46,7 +46,7 @@ select
         where other.sent_at = r.sent_at and other.channel_id = r.channel_id and other.message_id = r.message_id
           and other.receiver_id <> all ($receiver_ids::bigint[]) and other.state < 4096
     ) as is_shared
-from receipt r
+from whole_receipt r
 where r.receiver_id = any ($receiver_ids::bigint[])
   and (r.sent_at, r.channel_id, r.message_id, r.receiver_id) > ($after_sent_at::bigint, $after_channel_id::bigint, $after_message_id::bigint, $after_receiver_id::bigint)
   and r.sent_at < $end_ms::bigint
@@ -65,7 +65,7 @@ with deleted as (
         as n (sent_at, channel_id, message_id, receiver_id)
     where r.sent_at = n.sent_at and r.channel_id = n.channel_id and r.message_id = n.message_id
       and r.receiver_id = n.receiver_id
-    returning r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.state, r.received_at, r.sent_by_receiver
+    returning r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.state, {received_at} as received_at, r.sent_by_receiver
 ),
 doubted as (
     insert into doubted_delay (sent_at, channel_id, message_id)
@@ -76,7 +76,7 @@ doubted as (
     -- Nobody contradicts this one any more.
     select d.sent_at, d.channel_id, d.message_id
     from deleted d
-    join receipt r on r.sent_at = d.sent_at and r.channel_id = d.channel_id and r.message_id = d.message_id
+    join whole_receipt r on r.sent_at = d.sent_at and r.channel_id = d.channel_id and r.message_id = d.message_id
     where d.sent_by_receiver and r.receiver_id <> d.receiver_id and r.sent_by_receiver
       and abs(r.received_at - r.sent_at) >= 1000
     on conflict do nothing

@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Mapping
 
+from devtelemetry.store import whole
 from devtelemetry.store.connection import Connection
 from devtelemetry.store.sql import arrays, queries
 
-_QUERIES = queries(__package__, "author_clocks.sql")
+_QUERIES = queries(__package__, "author_clocks.sql", **whole.RECEIPT)
 
 
 async def author_offsets(

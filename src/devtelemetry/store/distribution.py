@@ -35,7 +35,18 @@ SHARDS_A_NODE = 2
 _WHERE = ((SHARDED, "by channel"), (REFERENCE, "on every node"), (LOCAL, "on the coordinator"))
 
 # Shards call them.
-_FUNCTIONS = ("delay_class(bigint)", "receipt_state(bigint,bigint,bigint,integer)")
+_FUNCTIONS = (
+    "delay_class(bigint)",
+    "receipt_state(bigint,bigint,bigint,integer)",
+    "moment_after(bigint,bigint)",
+    "rare_value(bytea,integer)",
+    "rare_values(bigint[])",
+    "moment_at(bigint,integer,bytea,integer)",
+    "receipt_rare(bigint,boolean,bigint,bigint,bigint,bigint[],bigint)",
+    "message_rare(bigint,bigint,bigint,bigint,bigint)",
+    "id_bytes(text)",
+    "id_text(bytea)",
+)
 
 _ATTEMPTS = 15
 

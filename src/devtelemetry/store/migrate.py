@@ -12,10 +12,12 @@ from devtelemetry.store.connection import Connection
 from devtelemetry.store.distribution import check_coordinator, is_distributed, spread
 from devtelemetry.store.locks import NAMESPACE, Lock
 
-HEAD = "0027"  # of migrations/versions; a test holds it to the files
+HEAD = "0028"  # of migrations/versions; a test holds it to the files
 
 _log = structlog.get_logger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
+# What is within a statement is indented, or begins and ends it.
+_NEXT_STATEMENT = re.compile(r"(?<=;)\n+(?=[a-z-])(?!(?:begin|end)\b)")
 
 
 async def migrate(connection: Connection, url: str) -> None:
@@ -65,13 +67,14 @@ def execute_beside(migration: str) -> None:
     from alembic import op  # noqa: PLC0415 - as below
     from sqlalchemy.util import await_only  # noqa: PLC0415
 
-    # A file of many statements: only the driver itself takes it. On a cluster one transaction may
-    # change tables of several kinds only if it changes one shard after the other.
-    sql = "set local citus.multi_shard_modify_mode = 'sequential';\n" + Path(migration).with_suffix(
-        ".sql"
-    ).read_text(encoding="utf-8")
+    # On a cluster one transaction may change tables of several kinds only if it changes one shard
+    # after the other. By Alembic's own connection, which begins the transaction with it.
+    op.execute("set local citus.multi_shard_modify_mode = 'sequential'")
     driver: Any = op.get_bind().connection.driver_connection
-    await_only(driver.execute(sql))
+    # One by one: the nodes of a cluster take no text of several statements.
+    text = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
+    for statement in _NEXT_STATEMENT.split(text):
+        await_only(driver.execute(statement))
 
 
 async def check_schema(connection: Connection) -> None:

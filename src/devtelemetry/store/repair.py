@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from devtelemetry.model import MINUTE_MS, Window
 from devtelemetry.model.errors import Unavailable
+from devtelemetry.store import whole
 from devtelemetry.store.author_clocks import author_offsets
 from devtelemetry.store.database import Connection, Database, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
@@ -28,7 +29,7 @@ CORRECTED_MESSAGES = 500  # of one transaction: ingest waits no longer than for 
 
 _ALL_TIME = (-(2**63), 2**63 - 1)  # Unix ms
 
-_QUERIES = queries(__package__, "repair.sql")
+_QUERIES = queries(__package__, "repair.sql", **whole.RECEIPT, **whole.MESSAGE)
 
 _MOVED = (
     *("sent_at", "clock", "channel_id", "message_id", "receiver_id", "created_at", "received_at"),

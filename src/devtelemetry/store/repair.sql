@@ -50,7 +50,7 @@ ballot as (
         coalesce(v.installation_id, r.receiver_id) as voter,
         coalesce(r.vote, array[d.clock, r.created_at, d.sent_at]) as vote
     from doubted d
-    join receipt r using (sent_at, channel_id, message_id)
+    join whole_receipt r using (sent_at, channel_id, message_id)
     left join receiver v using (receiver_id)
     where r.state < 4096
 ),
@@ -90,7 +90,10 @@ order by n.sent_at, channel_id, message_id
 
 -- name: set_messages
 update message m
-set sent_at = n.sent_at, clock = n.clock
+set sent_at = n.sent_at,
+    clock = n.clock,
+    created_after = moment_after(n.sent_at, {said_first_at}),
+    rare = message_rare(n.sent_at, {said_first_at}, {typed_at}, {typed_sent_at}, {message_size})
 from unnest($channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[], $clocks::smallint[])
     as n (channel_id, message_id, sent_at, clock)
 where m.channel_id = n.channel_id and m.message_id = n.message_id
@@ -111,24 +114,30 @@ using unnest(
     $clocks::smallint[], $kinds::integer[]
 ) as q (channel_id, message_id, moved_from, old_clock, sent_at, clock, kind)
 where r.sent_at = q.moved_from and r.channel_id = q.channel_id and r.message_id = q.message_id
-returning q.moved_from, q.sent_at, q.clock, r.channel_id, r.message_id, r.receiver_id, r.created_at, r.received_at, q.kind,
-    r.sent_by_receiver, r.state, r.authored_at, r.envelope_id,
-    case when r.state < 4096 then coalesce(r.vote, array[q.old_clock, r.created_at, r.sent_at]) end as vote
+returning q.moved_from, q.sent_at, q.clock, r.channel_id, r.message_id, r.receiver_id, {created_at} as created_at,
+    {received_at} as received_at, q.kind, r.sent_by_receiver, r.state, {authored_at} as authored_at,
+    {envelope_id} as envelope_id,
+    case when r.state < 4096 then coalesce({vote}, array[q.old_clock, {created_at}, r.sent_at]) end as vote
 
 -- name: put_receipts
 -- But for those of receivers that are being forgotten: the place where they would go may have been searched already.
 -- Their delays, by the author's clock, come after.
 insert into receipt (
-    sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver, state, authored_at,
-    vote, envelope_id
+    sent_at, channel_id, message_id, receiver_id, created_after, received_after, kind, state, sent_by_receiver, rare
 )
 select
-    sent_at, channel_id, message_id, receiver_id, created_at, received_at, kind, sent_by_receiver,
+    sent_at, channel_id, message_id, receiver_id,
+    moment_after(sent_at, created_at),
+    moment_after(sent_at, received_at),
+    kind,
     receipt_state(sent_at, case when clock <> 2 then received_at end, created_at, state & 2016),
-    authored_at,
-    case when vote_clock is not null
-        then nullif(array[vote_clock, vote_created_at, vote_sent_at], array[clock, created_at, sent_at]) end,
-    envelope_id
+    sent_by_receiver,
+    receipt_rare(
+        sent_at, sent_by_receiver, created_at, received_at, authored_at,
+        case when vote_clock is not null
+            then nullif(array[vote_clock, vote_created_at, vote_sent_at], array[clock, created_at, sent_at]) end,
+        envelope_id
+    )
 from unnest(
     $sent_at::bigint[], $clocks::smallint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[],
     $created_at::bigint[], $received_at::bigint[], $kinds::integer[], $sent_by_receiver::boolean[], $states::smallint[],
@@ -165,12 +174,12 @@ where m.clock = 1
 -- name: correct_delays
 -- Of all receipts of these messages but their authors', by the author's clock as far as it is known (0: it is not).
 update receipt r
-set state = receipt_state(r.sent_at + m.clock_offset, r.received_at, r.created_at, r.state & 2016)
+set state = receipt_state(r.sent_at + m.clock_offset, {received_at}, {created_at}, r.state & 2016)
 from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $clock_offsets::bigint[])
     as m (sent_at, channel_id, message_id, clock_offset)
 where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id
   and not r.sent_by_receiver
-  and r.state <> receipt_state(r.sent_at + m.clock_offset, r.received_at, r.created_at, r.state & 2016)
+  and r.state <> receipt_state(r.sent_at + m.clock_offset, {received_at}, {created_at}, r.state & 2016)
 
 -- name: spans_of
 -- The first and last receipt of these receivers of channels, of all that is kept.
@@ -199,7 +208,7 @@ with doubted as materialized (
 ),
 told as (
     select receiver_id, max(created_at) as created_at
-    from receipt
+    from whole_receipt
     where receiver_id in (select receiver_id from doubted)
     group by receiver_id
     union all
@@ -211,8 +220,9 @@ told as (
     -- Those that stand for messages are in `failure`, with the first of them.
     select u.receiver_id, u.created_at
     from unreadable_envelope u
+    left join message m on m.first_envelope = u.envelope_id and m.first_envelope <> 0 and u.channel_id in (0, m.channel_id)
     left join message_envelope e on e.envelope_id = u.envelope_id and u.channel_id in (0, e.channel_id)
-    where e.envelope_id is null and u.receiver_id in (select receiver_id from doubted)
+    where m.message_id is null and e.envelope_id is null and u.receiver_id in (select receiver_id from doubted)
 )
 select receiver_id, max(created_at) as created_at
 from doubted

@@ -4,15 +4,15 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from devtelemetry.store import whole
 from devtelemetry.store.database import Database
 from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import queries
-from devtelemetry.store.states import FIRST_SAID_AT
 from devtelemetry.transfer.write import membership_line, rule_line, run_line, sample_line
 
 CURSOR_ROWS = 5_000
 
-_QUERIES = queries(__package__, "transfer.sql", first_said_at=FIRST_SAID_AT)
+_QUERIES = queries(__package__, "transfer.sql", first_said_at=whole.FIRST_SAID_AT)
 _AsLine = Callable[[Mapping[str, Any]], bytes]
 # And whether it tells when it was said.
 _EXPORTED: tuple[tuple[str, _AsLine, bool], ...] = (

@@ -14,6 +14,7 @@ from devtelemetry.ingest.sampled import add_wanted
 from devtelemetry.ingest.typed import NEVER
 from devtelemetry.model.errors import DatabaseAway, Unavailable
 from devtelemetry.model.sampling import Change, Sampling
+from devtelemetry.store import whole
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.repair import rewriting
@@ -26,7 +27,7 @@ from devtelemetry.transfer.reading import Listener, Reader, Said
 RETRY_SECONDS = 60.0  # how long a batch is tried again: a database that restarts is back by then
 _WAIT_SECONDS = 7 * 86_400.0  # a lock is waited for as long as it takes
 
-_QUERIES = queries(__package__, "transfer.sql")
+_QUERIES = queries(__package__, "transfer.sql", **whole.MESSAGE)
 _WINDOWS = {"namespace": NAMESPACE, "lock": Lock.AGGREGATE}
 
 

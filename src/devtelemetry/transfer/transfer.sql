@@ -15,7 +15,7 @@ select pg_try_advisory_xact_lock($namespace, $lock)
 -- name: drop_unreported
 -- never: the created_at of a message that is only known by authors' marks. Returns how many marks went.
 with unreported as (
-    delete from message where created_at = $never::bigint
+    delete from message m where {said_first_at} = $never::bigint
     returning channel_id, message_id, sent_at
 ),
 dropped as (
@@ -36,7 +36,7 @@ with told as (
         r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote, r.received_at,
         r.created_at, 0 as outcome, '' as reason, r.state >> 5 & 3 as via,
         case when $since_ms::bigint is not null then {first_said_at} end as first_said_at
-    from receipt r
+    from whole_receipt r
     where r.created_at is not null or r.state >= 4096 and r.state & 1024 = 0
     union all
     select
@@ -45,7 +45,7 @@ with told as (
         case when f.outcome < 4 then f.created_at end, least(f.outcome, 3), f.reason, 0,
         case when $since_ms::bigint is not null then {first_said_at} end
     from failure f
-    join receipt r using (sent_at, channel_id, message_id, receiver_id)
+    join whole_receipt r using (sent_at, channel_id, message_id, receiver_id)
 )
 
 select
@@ -62,7 +62,7 @@ select
           and r.sent_at >= x.since_at and r.sent_at <= x.until_at
     ) as one_in
 from told r
-join message m on m.channel_id = r.channel_id and m.message_id = r.message_id
+join whole_message m on m.channel_id = r.channel_id and m.message_id = r.message_id
 join channel c on c.channel_id = r.channel_id
 join receiver v on v.receiver_id = r.receiver_id
 join sample_kind k on k.kind = r.kind
