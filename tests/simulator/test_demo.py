@@ -1,5 +1,6 @@
 """The demo as a process: what it shows, and that nothing of it remains."""
 
+import io
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ from queue import Empty, Queue
 from threading import Thread
 
 import pytest
+from rich.console import Console
 
 from devtelemetry.model import Counts, parse_moment
 from devtelemetry.simulator.board import Board
@@ -142,3 +144,34 @@ def test_a_minute_is_told_once_at_its_third_look(
         return "minute 2026-03-02T10:00:00Z true 87.50 %" in capsys.readouterr().out
 
     assert [is_told(*look) for look in looks] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("height", [24, 30, 80])
+def test_the_board_fits_a_terminal_and_shows_the_live_minutes_first(height: int) -> None:
+    console = Console(width=80, height=height, file=io.StringIO())
+    board = Board("http://127.0.0.1:40805/", console)
+    for what in (
+        "the server listens",
+        "24 nodes in 12 channels begin to talk",
+        "measured",
+        "a week",
+    ):
+        board.done(what)
+
+    def made(start: str, channel: str | None = None) -> Comparison:
+        figures = Figures(Counts(9_999, 24, 99_999, 9_999, 99_999), 0.9, 0.9)
+        return Comparison(start, channel, figures, figures)
+
+    minutes = [made(f"2026-03-02T10:0{minute}:00Z") for minute in range(8)]
+    channels = [made(minutes[-1].start, f"channel-{number}") for number in range(12)]
+    board.show_history([made(f"2026-02-2{day}T00:00:00Z") for day in range(1, 8)])
+    board.show_live([*minutes, *channels], [])
+    console.print(board._page())
+    assert isinstance(console.file, io.StringIO)
+    lines = console.file.getvalue().splitlines()
+    assert len(lines) <= height
+    assert max(map(len, lines)) <= 80
+    text = "\n".join(lines)
+    assert "2026-03-02 10:07" in text
+    assert "2026-02-27" in text
+    assert ("channel-11" in text) is (height == 80)

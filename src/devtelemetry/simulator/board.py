@@ -7,25 +7,30 @@ from contextlib import contextmanager
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from devtelemetry.simulator.compare import Comparison
 from devtelemetry.simulator.show import comparison_line, comparison_table, stages_line, stages_table
 
 _SHOWN_WINDOWS = 5
+_AROUND_ROWS = 4  # of a table: the line before it, its title, its head and the rule under that
+_LEAST_ROWS = 3  # of a table that is cut
 _DRAWN_A_SECOND = 4
 
 
 class Board:
     """`with` shows it. Seconds are since it was made."""
 
-    def __init__(self, address: str = "") -> None:
+    def __init__(self, address: str = "", console: Console | None = None) -> None:
         self._started = time.monotonic()
         self._is_drawn = sys.stdout.isatty()
         self._done: list[Text] = []
         self._under_way = ""
-        self._history: list[RenderableType] = []
-        self._live: list[RenderableType] = []
+        self._days: Sequence[Comparison] = ()
+        self._minutes: Sequence[Comparison] = ()
+        self._channels: Sequence[Comparison] = ()
+        self._console = console or Console(highlight=False)
         self._spans: dict[str, Sequence[Comparison]] = {}
         self.address = address
 
@@ -36,7 +41,7 @@ class Board:
             return
         with Live(
             get_renderable=self._page,
-            console=Console(highlight=False),
+            console=self._console,
             refresh_per_second=_DRAWN_A_SECOND,
         ):
             yield
@@ -57,7 +62,7 @@ class Board:
         self._print(line)
 
     def show_history(self, days: Sequence[Comparison]) -> None:
-        self._history = [comparison_table("The week before, by day", days)]
+        self._days = days
         self._spans["week"] = days
         for day in days:
             self._print(f"day {comparison_line(day)}")
@@ -66,12 +71,11 @@ class Board:
     def show_live(self, comparisons: Sequence[Comparison], news: Sequence[Comparison]) -> None:
         """All live windows that are measured, and those that were not shown before."""
         windows = [one for one in comparisons if one.channel_id is None][-_SHOWN_WINDOWS:]
-        channels = [one for one in comparisons if one.channel_id and one.start == windows[-1].start]
-        self._spans["minute"] = windows[-1:]
-        self._live = [
-            comparison_table("Live, by minute", windows),
-            comparison_table("The channels of the latest minute", channels),
+        self._minutes = windows
+        self._channels = [
+            one for one in comparisons if one.channel_id and one.start == windows[-1].start
         ]
+        self._spans["minute"] = windows[-1:]
         for one in news:
             self._print(f"minute {comparison_line(one)}")
             self._print(f"minute {one.start} {stages_line(one)}")
@@ -80,17 +84,34 @@ class Board:
         parts: list[RenderableType] = [
             Text.assemble(
                 ("Dev-Telemetry demo", "bold"),
-                f"  {self.address}  Ctrl-C ends it, and nothing remains",
+                f"  {self.address}  Ctrl-C ends it",
             ),
             Text(),
             *self._done,
         ]
         if self._under_way:
             parts.append(Text(f"{self.seconds:6.1f} s  {self._under_way} …", style="dim"))
-        stages = [stages_table(self._spans)] if self._spans else []
-        for table in (*self._live, *stages, *self._history):
+        for table in self._fitting(self._console.height - len(parts)):
             parts += [Text(), table]
         return Group(*parts)
+
+    def _fitting(self, lines: int) -> Iterator[Table]:
+        """The tables that there is room for, with as many rows; the first ones matter most."""
+        for title, comparisons in (
+            ("Live, by minute", self._minutes),
+            ("The week before, by day", self._days),
+        ):
+            rows = min(len(comparisons), lines - _AROUND_ROWS)
+            if rows >= min(len(comparisons), _LEAST_ROWS) > 0:
+                yield comparison_table(title, comparisons[-rows:])
+                lines -= rows + _AROUND_ROWS
+        whole = [comparison_table("The channels of the latest minute", self._channels)]
+        if self._spans:
+            whole.insert(0, stages_table(self._spans))
+        for table in whole:
+            if 0 < table.row_count <= lines - _AROUND_ROWS:
+                yield table
+                lines -= table.row_count + _AROUND_ROWS
 
     def _print(self, line: str) -> None:
         if not self._is_drawn:

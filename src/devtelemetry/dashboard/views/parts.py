@@ -373,15 +373,18 @@ def loss_bars(counts: Counts, asked: PageState) -> list[Bar]:
 
 
 def reason_rows(reasons: Iterable[LossReason]) -> list[ReasonRow]:
-    """Why pairs are missing. Of what did not arrive nobody says why, so it is left out."""
+    """Why pairs are missing. Of what did not arrive nobody says why, so it is left out; what few
+    receivers share says nothing where nothing else is said."""
+    told = [one for one in reasons if one.of != LossClass.NOT_ARRIVED]
+    if all(one.of is None for one in told):
+        return []
     return [
         ReasonRow(
             "other reasons" if one.of is None else words.LOSS_CLASSES[LossClass(one.of)],
             words.visible(one.reason or "") or ("" if one.of is None else words.NOT_SAID),
             words.count(one.pairs),
         )
-        for one in reasons
-        if one.of != LossClass.NOT_ARRIVED
+        for one in told
     ]
 
 
