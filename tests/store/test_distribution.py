@@ -8,12 +8,13 @@ import pytest
 import pytest_asyncio
 
 from aggregate.test_reliability import VECTORS, assert_vector_holds
+from devtelemetry.model import Sample
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.database import Database
 from devtelemetry.store.distribution import LOCAL, REFERENCE, SHARDED, distribute
 from support.citus import bare_citus_database, citus_url, nodes_of
 from support.program import Done, Run
-from support.store import store_vector
+from support.store import START, store, store_vector
 
 VECTOR = next(vector for vector in VECTORS if vector.name == "mixed-2-present")
 
@@ -90,3 +91,30 @@ async def test_a_worker_is_told_where_to_go(bare_url: str) -> None:
     with pytest.raises(ConfigurationError, match="a worker of a cluster: connect to its coord"):
         async with Database(worker):
             pass
+
+
+async def test_a_later_sample_that_says_a_type_is_taken(bare_url: str) -> None:
+    """Types are on every node and messages are not; one transaction writes both."""
+    async with Database(bare_url) as database:
+        await steps(database, shards=4)
+        for receiver, message_type in (("a", ""), ("b", "TEXT")):
+            await store(
+                database,
+                [
+                    Sample(
+                        f"m{number}",
+                        f"c{number}",
+                        receiver,
+                        START,
+                        START + 5_000,
+                        message_type=message_type,
+                    )
+                    for number in range(20)
+                ],
+            )
+        async with database.acquire() as connection:
+            typed = await connection.fetchval(
+                "select count(*) from message join sample_kind using (kind) "
+                "where message_type = 'TEXT'"
+            )
+    assert typed == 20

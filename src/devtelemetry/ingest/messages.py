@@ -32,8 +32,8 @@ _COLUMNS = (
 
 async def write_messages(writing: Writing) -> None:
     """Afterwards `writing.message` knows each message of the batch."""
-    await _write_channels(writing)
     await _write_kinds(writing)
+    await _write_channels(writing)
     learned = writing.learned.messages
     messages = writing.batch.messages
     unknown = sorted(key for key in messages if key not in writing.known.messages)
@@ -108,6 +108,7 @@ async def _write_kinds(writing: Writing) -> None:
             (kind, source.value, storable(message_type))
             for kind, (message_type, source) in sorted(learned.items())
         ]
+        await writing.connection.execute(_QUERIES["one_after_another"])
         await writing.connection.execute(
             _QUERIES["insert_kinds"], **arrays(rows, "kinds", "sources", "message_types")
         )

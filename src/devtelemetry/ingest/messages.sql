@@ -3,6 +3,11 @@ insert into channel (channel_id, external_id)
 select * from unnest($channel_ids::bigint[], $external_ids::text[])
 on conflict do nothing
 
+-- name: one_after_another
+-- Of a cluster one transaction may change a table that is on every node, and then read it together with sharded ones that it
+-- changed, only if it changes one shard after the other. It must be said before the first of them. Elsewhere it says nothing.
+set local citus.multi_shard_modify_mode = 'sequential'
+
 -- name: insert_kinds
 insert into sample_kind (kind, source, message_type)
 select * from unnest($kinds::integer[], $sources::text[], $message_types::text[])

@@ -59,8 +59,8 @@ _HISTORY_DAYS = 7
 _CHANNELS = 12  # as many as an interval over channels needs, and two
 # There is something to find: since then receivers with the newest version lose so many times the
 # loss that is asked for more than before.
-_FAULT_MS = 20 * HOUR_MS
-_TIMES_MORE = 3.0
+_FAULT_MS = 8 * HOUR_MS
+_TIMES_MORE = 4.0
 _BEGIN_MS = 4_000  # from their start to the first message: the processes take that long
 _LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a figure
 # Clients push every two seconds and say every five that they are there. What is on its way longer

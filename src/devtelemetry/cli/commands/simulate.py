@@ -273,7 +273,7 @@ def _server(target: str) -> str:
 
 @without_settings
 def demo(
-    nodes: Annotated[int, typer.Option(help="Devices that talk.")] = 24,
+    nodes: Annotated[int, typer.Option(help="Devices that talk.")] = 40,
     loss_model: _LossModel = "mixed",
     loss: _Loss = 0.05,
     seed: _Seed = 1,
