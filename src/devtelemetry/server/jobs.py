@@ -20,6 +20,7 @@ from devtelemetry.model import WindowReliability
 from devtelemetry.model.errors import (
     ClockInDoubt,
     ConfigurationError,
+    DatabaseError,
     Unavailable,
     for_operator,
 )
@@ -92,11 +93,6 @@ async def running_jobs(
     async def make_days() -> None:
         await make_days_ahead(database, limits, now=now)
 
-    async def unless_overtaken(job: Callable[[], Awaitable[object]]) -> None:
-        async with database.acquire() as connection:
-            await check_schema(connection)
-        await job()
-
     jobs: list[tuple[str, Callable[[], Awaitable[object]], timedelta]] = [
         ("make_days", make_days, CLEAN_INTERVAL),
         ("aggregate", aggregate, settings.job_interval),
@@ -125,7 +121,8 @@ async def running_jobs(
             jobs.append(("notify", notifier.run, min(NOTIFY_INTERVAL, settings.job_interval)))
         tasks = [
             asyncio.create_task(
-                _run_often(name, partial(unless_overtaken, job), interval), name=f"job-{name}"
+                _run_often(name, partial(_unless_overtaken, database, job), interval),
+                name=f"job-{name}",
             )
             for name, job, interval in jobs
         ]
@@ -135,6 +132,21 @@ async def running_jobs(
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
+
+
+async def _unless_overtaken(database: Database, job: Callable[[], Awaitable[object]]) -> None:
+    """Runs it by the schema that this version knows. Raises Overtaken."""
+
+    async def check() -> None:
+        async with database.acquire() as connection:
+            await check_schema(connection)
+
+    await check()
+    try:
+        await job()
+    except DatabaseError:
+        await check()  # the schema may have changed under it
+        raise
 
 
 async def _run_often(name: str, job: Callable[[], Awaitable[object]], interval: timedelta) -> None:
