@@ -488,9 +488,25 @@ def test_a_trend_is_told_only_beyond_chance() -> None:
 
 def test_a_line_that_ended_long_ago_says_so() -> None:
     fresh = shown([window()], now=START + 3 * HOUR)
-    assert fresh.notes == []
+    assert fresh.stale == []
     stale = shown([window()], now=START + timedelta(days=3))
-    assert "ended 2 days ago" in stale.notes[0]
+    assert "ended 2 days ago" in stale.stale[0]
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [
+        (1, "No change beyond chance."),
+        (72, "No change beyond chance until then. Of the 3 days since nothing is known."),
+    ],
+)
+def test_that_nothing_was_found_long_ago_says_nothing_of_today(hours: int, said: str) -> None:
+    found = Problems(FRAMES[0], MembershipPolicy.PRESENT, START, earlier_days=9)
+    reading = OverviewReading(
+        ASKED, None, [(FRAMES[0], [window()])], [], NOTHING_BESIDE, None, None, (), (), found, True
+    )
+    page = overview(reading, FRAMES, now=START + hours * HOUR, influence_limit=0.01, objective=0.99)
+    assert page.no_problem == said
 
 
 def test_a_timeframe_without_a_window_yet_says_so() -> None:

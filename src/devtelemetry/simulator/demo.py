@@ -70,7 +70,7 @@ _AT_LAST = timedelta(seconds=25)  # a minute is told then, though its figures st
 _OFFLINE_MS = 10_000  # at a time, on average
 _FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long, with what came late
 _LOOK_SECONDS = 2.0
-_HISTORY_SECONDS = 90.0
+_HISTORY_SECONDS = 300.0
 
 
 @dataclass(frozen=True, slots=True)

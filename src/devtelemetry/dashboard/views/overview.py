@@ -36,6 +36,7 @@ from devtelemetry.dashboard.views.values import (
 from devtelemetry.estimate.verdict import compare
 from devtelemetry.figures.derive import Totals, sum_of, totals_of
 from devtelemetry.model import MembershipPolicy, Timeframe, Window, WindowReliability, WindowState
+from devtelemetry.problems.problem import NO_PROBLEM, Problems
 
 MOST_FAILED = 3  # windows that could not be computed, as far as they are shown
 
@@ -59,12 +60,12 @@ def overview(
         asked,
         choices(asked, timeframes),
         [ProblemRow(one.name, one.page, one.what, one.how_sure) for one in reading.problems.found],
-        reading.problems.nothing,
+        _no_problem(reading.problems, now),
         reading.problems.until,
+        _stale(reading, now),
         latest,
         _overview_facts(reading, total),
         [
-            *_stale(reading, now),
             *(
                 words.failed(one.timeframe, one.start, one.failures, one.error)
                 for one in reading.failed[:MOST_FAILED]
@@ -193,6 +194,17 @@ def _span_fact(asked: PageState, total: Totals) -> Fact:
     )
 
 
+def _no_problem(problems: Problems, now: datetime) -> str:
+    """What was looked at may have ended long ago: then it says nothing of today."""
+    said = problems.nothing
+    if said != NO_PROBLEM or problems.timeframe is None or problems.until is None:
+        return said
+    if not _is_old(problems.timeframe, problems.until, now):
+        return said
+    since = words.ago(now - problems.until)
+    return f"{said.rstrip('.')} until then. Of the {since} since nothing is known."
+
+
 def _stale(reading: OverviewReading, now: datetime) -> list[str]:
     """A line that ends in the past is no line of today."""
     if reading.anchor is None:
@@ -204,8 +216,8 @@ def _stale(reading: OverviewReading, now: datetime) -> list[str]:
         (
             f"The latest {asked.timeframe.name} window ended "
             f"{words.ago(now - reading.anchor)} ago, "
-            f"{words.utc(reading.anchor)}. Later ones are {words.NOT_COMPUTED}: is the server that "
-            "computes them running?"
+            f"{words.utc(reading.anchor)}. Later ones are {words.NOT_COMPUTED}: the server catches "
+            "up, or none that computes them is running."
         )
     ]
 

@@ -171,9 +171,10 @@ class Overview:
     problems: Sequence[ProblemRow]
     no_problem: str  # why there is none
     problems_until: datetime | None  # None: nothing was looked at
+    stale: Sequence[str]  # that all of this is of the past
     now: Sequence[Now]
     facts: Sequence[Fact]
-    notes: Sequence[str]  # what the viewer should know before believing: stale, influence, …
+    notes: Sequence[str]  # what the viewer should know before believing: influence, …
     findings: Sequence[FindingRow]
     changes: Sequence[Change]
     changes_title: str
