@@ -298,11 +298,15 @@ async def test_it_goes_when_a_later_look_does_not_find_it(database: Database) ->
     assert await read_findings(database) == []
 
 
-async def test_it_is_logged_once(database: Database, capsys: pytest.CaptureFixture[str]) -> None:
+async def test_it_is_logged_once(
+    database: Database, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     await found(database, renamed_by_author())
     await look(database, RULES, END, now=lambda: LATER)
     logged = capsys.readouterr()
-    assert (logged.out + logged.err).count("Name a message on its author's device") == 1
+    # Another test may have set up how lines are logged in this process.
+    ways = (logged.out + logged.err, caplog.text)
+    assert max(way.count("Name a message on its author's device") for way in ways) == 1
 
 
 async def test_what_is_not_measured_is_not_looked_at(database: Database) -> None:
