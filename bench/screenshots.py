@@ -86,7 +86,11 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
 def _draw(browser: Browser, origin: str, into: Path) -> None:
     """The overview down to its line, by way of a printed page."""
     width, height = DESKTOP
-    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
+    page = browser.new_page(
+        viewport={"width": width, "height": height},
+        color_scheme="light",
+        bypass_csp=True,  # for the style below
+    )
     page.emulate_media(media="screen", color_scheme="light")
     page.goto(origin)
     page.wait_for_selector("html[data-script]")
