@@ -244,16 +244,8 @@ async def channel_sums(
 
     most  only those that lost most, and something; None: all
     """
-    async with database.read() as connection:
-        rows = await connection.fetch(
-            _QUERIES["channel_sums"],
-            timeframe=timeframe,
-            start=start,
-            end=end,
-            membership=membership.value,
-            audits=AUDIT_CHANNELS,
-            most=most,
-        )
+    of = {"timeframe": timeframe, "start": start, "end": end, "most": most}
+    rows = await _of_channels(database, "channel_sums", membership, **of)
     return [(row["external_id"], _summed_totals(row)) for row in rows]
 
 
@@ -296,17 +288,20 @@ async def lossy_channels(
 ) -> Mapping[int, str]:
     """The channels that lack most deliveries in the windows that start in [start, end), who lacks
     most first: the number of each, and its id."""
-    async with database.read() as connection:
-        rows = await connection.fetch(
-            _QUERIES["lossy_channels"],
-            timeframe=timeframe,
-            start=start,
-            end=end,
-            membership=membership.value,
-            audits=AUDIT_CHANNELS,
-            most=most,
-        )
+    of = {"timeframe": timeframe, "start": start, "end": end, "most": most}
+    rows = await _of_channels(database, "lossy_channels", membership, **of)
     return {row["channel_id"]: row["external_id"] for row in rows}
+
+
+async def _of_channels(
+    database: Database, query: str, membership: MembershipPolicy, **of: object
+) -> Sequence[Row]:
+    """Rows of a query over all channels but audits'; of: its other parameters."""
+    async with database.read() as connection:
+        rows: Sequence[Row] = await connection.fetch(
+            _QUERIES[query], membership=membership.value, audits=AUDIT_CHANNELS, **of
+        )
+    return rows
 
 
 async def sums_of_channels(
@@ -349,17 +344,8 @@ async def moved_channels(
     """Up to `most` channels that lost more after `split` than they would have as before, and as
     many that lost less: their sums over the windows that start in [start, split) and in
     [split, end). Those that moved most come first. Delays are not in the sums."""
-    async with database.read() as connection:
-        rows = await connection.fetch(
-            _QUERIES["moved_channels"],
-            timeframe=timeframe,
-            start=start,
-            split=split,
-            end=end,
-            membership=membership.value,
-            audits=AUDIT_CHANNELS,
-            most=most,
-        )
+    of = {"timeframe": timeframe, "start": start, "split": split, "end": end, "most": most}
+    rows = await _of_channels(database, "moved_channels", membership, **of)
     # Each has two rows, before and after: only such channels are selected.
     return [
         (before["external_id"], _summed_totals(before), _summed_totals(after))
