@@ -30,7 +30,7 @@ from devtelemetry.store.repair import repair
 from oracle.model import MEMBERSHIPS, OracleSample, compute
 from support.store import START as AT
 from support.store import as_samples, compute_window
-from support.waiting import until_waiting
+from support.waiting import WAITING_HERE, until_waiting
 
 RULES = AggregateRules((parse_timeframe("1h"),))
 RETENTION = timedelta(days=7)
@@ -394,7 +394,7 @@ async def test_a_forget_that_broke_off_half_way_is_finished_by_whoever_comes_nex
     async with held(database, at) as holder:
         forgetting = asyncio.create_task(forget_ann())
         await until_waiting(holder)
-        await holder.execute("select pg_terminate_backend(pid) from pg_locks where not granted")
+        await holder.execute(f"select pg_terminate_backend(pid) from {WAITING_HERE}")
         with pytest.raises(DatabaseAway):
             await forgetting
     assert await count(database, "receipt") == [receipts], "half way"

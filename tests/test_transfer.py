@@ -51,6 +51,7 @@ from devtelemetry.transfer.parse import PSEUDONYM_PREFIX, Line, parse_line
 from devtelemetry.transfer.plain import plain_line
 from devtelemetry.transfer.reading import BATCH_LINES
 from support.store import LATER, START, compute_window, empty
+from support.waiting import until_waiting
 from support.worlds import prefix_of
 
 MONDAY = 1_772_409_600_000  # 2026-03-02T00:00Z
@@ -637,7 +638,7 @@ async def test_no_window_is_computed_of_a_file_that_is_half_read(database: Datab
         # Who repairs stored rows holds this; the import has to wait in the middle.
         await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
         task = asyncio.create_task(run_import(database, [line()]))
-        await _until_waiting(holder, Lock.INGEST)
+        await until_waiting(holder, lock=Lock.INGEST)
         rules = AggregateRules((HOUR,))
         assert await compute_due(database, rules, now=lambda: LATER) == 0
         await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.INGEST)
@@ -650,7 +651,7 @@ async def test_import_waits_for_windows_that_are_being_computed(database: Databa
     async with database.acquire() as holder:
         await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.AGGREGATE)
         task = asyncio.create_task(run_import(database, [line()], told))
-        await _until_waiting(holder, Lock.AGGREGATE)
+        await until_waiting(holder, lock=Lock.AGGREGATE)
         assert await count(database) == 0
         assert told.notes == ["windows are being computed; waiting for the end of that"]
         await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.AGGREGATE)
@@ -662,27 +663,13 @@ async def test_a_lost_connection_costs_nothing_and_counts_nothing_twice(database
     async with database.acquire() as holder:
         await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
         task = asyncio.create_task(run_import(database, [line()], told))
-        pid = await _until_waiting(holder, Lock.INGEST)
+        (pid,) = await until_waiting(holder, lock=Lock.INGEST)
         await holder.execute("select pg_terminate_backend($1)", pid)
         await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.INGEST)
         assert await task == Imported(imported=1)
     assert await count(database) == 1
     assert len(told.notes) == 1
     assert "trying again" in told.notes[0]
-
-
-async def _until_waiting(connection: Any, lock: Lock) -> int:
-    """The process that waits for an advisory lock, once there is one."""
-    async with asyncio.timeout(30):
-        while True:
-            pid: int | None = await connection.fetchval(
-                "select pid from pg_locks where locktype = 'advisory' and not granted "
-                "and objid = $1 and database = (select oid from pg_database "
-                "where datname = current_database())",
-                int(lock),
-            )
-            if pid is not None:
-                return pid
 
 
 # --------------------------------------------------------------------------------------- files

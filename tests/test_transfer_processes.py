@@ -27,6 +27,7 @@ from devtelemetry.transfer.files import TransferError
 from devtelemetry.transfer.importing import Imported, import_samples
 from devtelemetry.transfer.processes import Storing, import_by_processes
 from support.store import START, empty
+from support.waiting import WAITING_HERE
 
 BATCH = 40
 
@@ -182,9 +183,8 @@ async def test_all_lines_are_stored_though_connections_are_lost(
         nonlocal killed
         while killed < 2:
             killed += await other.fetchval(
-                "select count(pg_terminate_backend(pid)) from pg_locks "
-                "where locktype = 'advisory' and not granted and objid = $1 and database = "
-                "(select oid from pg_database where datname = current_database())",
+                f"select count(pg_terminate_backend(pid)) from {WAITING_HERE} "
+                "and locktype = 'advisory' and objid = $1",
                 int(Lock.INGEST),
             )
             await asyncio.sleep(0.05)

@@ -11,6 +11,7 @@ from devtelemetry.aggregate.rules import AggregateRules, Unmeasured
 from devtelemetry.model import MembershipPolicy, Source, parse_timeframe
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.database import Database
+from support.waiting import LOCKS_HERE
 
 RULES = AggregateRules(
     timeframes=(parse_timeframe("1h"), parse_timeframe("1d")),
@@ -51,8 +52,7 @@ async def test_a_server_that_loses_its_session_takes_its_rules_up_again(
         await one.ensure()
         async with Database(database_url) as elsewhere, elsewhere.acquire() as connection:
             await connection.execute(
-                "select pg_terminate_backend(pid) from pg_locks "
-                "where locktype = 'advisory' and pid <> pg_backend_pid()"
+                f"select pg_terminate_backend(pid) from {LOCKS_HERE} and locktype = 'advisory'"
             )
         with pytest.raises(Exception, match="database"):
             await one.ensure()

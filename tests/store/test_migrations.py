@@ -27,6 +27,7 @@ from devtelemetry.store.partitions import (
     packed_days,
 )
 from devtelemetry.store.repair import repair
+from support.waiting import LOCKS_HERE, until_waiting
 
 _STORE = Path(str(resources.files("devtelemetry.store")))
 SCHEMA = _STORE / "schema"
@@ -127,18 +128,16 @@ async def test_a_migration_waits_for_what_is_being_written(empty_url: str) -> No
 
     async def start() -> None:
         async with Database(empty_url):
-            pass
+            held = f"select count(*) from {LOCKS_HERE} and locktype = 'advisory'"
+            assert not await watcher.fetchval(held)
 
     async with writer.transaction():
         await writer.execute("select pg_advisory_xact_lock_shared($1, $2)", NAMESPACE, Lock.INGEST)
         starting = asyncio.create_task(start())
-        while not await watcher.fetchval("select count(*) from pg_locks where not granted"):
-            assert not starting.done()
-            await asyncio.sleep(0.01)
+        await until_waiting(watcher)
         assert await watcher.fetchval("select version_num from alembic_version") == before
     await starting
     assert await watcher.fetchval("select version_num from alembic_version") == HEAD
-    assert not await watcher.fetchval("select count(*) from pg_locks where locktype = 'advisory'")
     await writer.close()
     await watcher.close()
 
