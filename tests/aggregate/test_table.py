@@ -122,7 +122,7 @@ async def test_the_windows_page_shows_versions_where_it_is_asked_for(stored: Dat
 
     async def page_of(asked: WindowPageState) -> WindowPage:
         reading = await reader.window(asked)
-        return window_page(reading, now=LATER, settle_time=DAY, influence_limit=0.01)
+        return window_page(reading, now=LATER, settle_time=DAY)
 
     page = await page_of(WindowPageState(HOUR, from_unix_ms(START), MembershipPolicy.PRESENT))
     assert page.versions is None

@@ -43,7 +43,7 @@ class Figures:
 
 def client_of(figures: Figures) -> httpx.AsyncClient:
     rules = AggregateRules((parse_timeframe("1h"),))
-    made = Pages(rules, 0.01, 0.99, "127.0.0.1:1", cast(Reader, figures), lambda: NOW, False)
+    made = Pages(rules, 0.99, "127.0.0.1:1", cast(Reader, figures), lambda: NOW, False)
     site = Starlette(routes=made.routes())
     return httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="http://127.0.0.1")
 

@@ -94,7 +94,7 @@ async def stored(
 async def page_of(database: Database, asked: PageState) -> SubjectPage:
     reader = Reader(database, RULES.timeframes, RULES, lambda: LATER)
     reading = await reader.subject(asked)
-    return subject_page(reading, RULES.timeframes, influence_limit=1.0, objective=0.99)
+    return subject_page(reading, RULES.timeframes, objective=0.99)
 
 
 # ----------------------------------------------------------------------------------- what is stored

@@ -20,7 +20,6 @@ from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.parts import (
     delay_bars,
-    influence_notes,
     line_beside,
     loss_bars,
     points_of,
@@ -379,15 +378,6 @@ def test_reasons_are_shown_with_what_became_of_it_where_somebody_says_why() -> N
     ]
 
 
-def test_one_receiver_that_moves_r_is_flagged_beyond_the_limit_alone() -> None:
-    windows = [window(0, influence=0.01), window(1, influence=0.004), window(2)]
-    assert influence_notes(windows, 0.01) == []
-    (note,) = influence_notes(windows, 0.005)
-    assert "1 of 3 windows" in note
-    assert "0.50 %" in note
-    assert "1.00 %" in note
-
-
 # ------------------------------------------------------------------------- what changed, in words
 
 
@@ -471,9 +461,7 @@ def shown(
         NO_PROBLEMS,
         has_samples,
     )
-    return overview(
-        reading, FRAMES, now=now or (anchor or START) + HOUR, influence_limit=0.01, objective=0.99
-    )
+    return overview(reading, FRAMES, now=now or (anchor or START) + HOUR, objective=0.99)
 
 
 def test_a_trend_is_told_only_beyond_chance() -> None:
@@ -484,6 +472,24 @@ def test_a_trend_is_told_only_beyond_chance() -> None:
         "worse",
         "compared with the 14 before: worse by 28.00 points",
     )
+
+
+@pytest.mark.parametrize(
+    ("influence", "said"),
+    [
+        (None, ""),
+        (0.2, ""),
+        (0.3, ", which one installation or network alone could cause"),
+    ],
+)
+def test_that_one_could_cause_it_is_said_where_it_changes_the_verdict(
+    influence: float | None, said: str
+) -> None:
+    fallen = window(14, 300, influence=influence)
+    trend = shown([*(window(hour, 20) for hour in range(14)), fallen]).now[0].trend
+    assert trend == f"compared with the 14 before: worse by 28.00 points{said}"
+    steady = shown([window(0, 20), window(1, 21, influence=0.9)]).now[0].trend
+    assert steady == "compared with the window before: cannot tell"
 
 
 def test_a_line_that_ended_long_ago_says_so() -> None:
@@ -505,7 +511,7 @@ def test_that_nothing_was_found_long_ago_says_nothing_of_today(hours: int, said:
     reading = OverviewReading(
         ASKED, None, [(FRAMES[0], [window()])], [], NOTHING_BESIDE, None, None, (), (), found, True
     )
-    page = overview(reading, FRAMES, now=START + hours * HOUR, influence_limit=0.01, objective=0.99)
+    page = overview(reading, FRAMES, now=START + hours * HOUR, objective=0.99)
     assert page.no_problem == said
 
 
@@ -514,7 +520,7 @@ def test_a_timeframe_without_a_window_yet_says_so() -> None:
     reading = OverviewReading(
         ASKED, None, frames, [], NOTHING_BESIDE, None, None, (), (), NO_PROBLEMS, True
     )
-    view = overview(reading, FRAMES, now=START, influence_limit=0.01, objective=0.99)
+    view = overview(reading, FRAMES, now=START, objective=0.99)
     assert view.empty == ""
     assert (view.now[1].title, view.now[1].ratio) == ("Last day", "")
     assert view.now[1].reason.startswith(words.NOT_COMPUTED)
@@ -537,7 +543,6 @@ def test_a_window_that_is_to_come_says_from_when_on_it_is_computed() -> None:
         WindowReading(asked, None, []),
         now=START,
         settle_time=timedelta(days=1),
-        influence_limit=0.01,
     )
     assert page.headline == ""
     assert page.reason == "not yet computed: it is due at 2026-03-02 12:00 UTC"
@@ -554,7 +559,6 @@ def test_the_channels_of_a_window_come_worst_first_and_those_without_a_ratio_las
         WindowReading(WindowPageState(FRAMES[0], START, PRESENT), window(channels=channels), []),
         now=START + 9 * HOUR,
         settle_time=timedelta(days=1),
-        influence_limit=0.01,
     )
     assert [(row.name, row.ratio) for row in page.channels] == [
         ("devtelemetry-audit/x", "10.00 %"),

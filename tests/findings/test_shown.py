@@ -54,7 +54,6 @@ async def test_the_overview_shows_it_and_changes_when_it_changes(found: Database
         await reader.overview(asked),
         RULES.timeframes,
         now=LATER,
-        influence_limit=0.01,
         objective=0.99,
     )
     assert "<bdi>android 2.1, most in channel c&lt;1&gt;</bdi>" in draw_overview(page)

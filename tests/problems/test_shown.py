@@ -81,7 +81,7 @@ async def test_the_same_problem_stands_on_top_everywhere(
 
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)
     reading = await reader.overview(PageState(FRAMES[0], "24h", PRESENT))
-    page = overview(reading, FRAMES, now=END, influence_limit=0.01, objective=0.99)
+    page = overview(reading, FRAMES, now=END, objective=0.99)
     drawn = draw_overview(page)
     assert drawn.index("<bdi>App version 2.30.1</bdi>") < drawn.index('aria-label="Now"')
     assert f'href="{problem.page.replace("&", "&amp;")}"' in drawn

@@ -69,14 +69,12 @@ class _Look:
 class Pages:
     """What all pages rest on.
 
-    influence_limit  a window is marked if one installation could move its reliability by more
-    objective        what share of deliveries is to be made
-    log_link         where a message is in the logs, a pattern of model/links.py; None: nowhere
-    grpc_at          where the server listens for gRPC, HOST:PORT
+    objective  what share of deliveries is to be made
+    log_link   where a message is in the logs, a pattern of model/links.py; None: nowhere
+    grpc_at    where the server listens for gRPC, HOST:PORT
     """
 
     rules: AggregateRules
-    influence_limit: float
     objective: float
     grpc_at: str
     reader: Reader
@@ -115,7 +113,6 @@ class Pages:
                     reading,
                     rules.timeframes,
                     now=now,
-                    influence_limit=self.influence_limit,
                     objective=self.objective,
                 )
                 return Made("", view.empty) if view.empty else Made(draw_overview(view))
@@ -139,7 +136,6 @@ class Pages:
                 view = subject_page(
                     reading,
                     rules.timeframes,
-                    influence_limit=self.influence_limit,
                     objective=self.objective,
                     log_link=self.log_link,
                 )
@@ -186,7 +182,6 @@ class Pages:
                     reading,
                     now=now,
                     settle_time=rules.settle_time,
-                    influence_limit=self.influence_limit,
                     log_link=self.log_link,
                 )
                 return Made(draw_window(view))

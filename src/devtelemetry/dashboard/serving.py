@@ -33,7 +33,6 @@ async def add_dashboard(
     access: Access,
     grpc_at: str,
     *,
-    influence_limit: float,
     objective: float = OBJECTIVE,
     log_link: str | None = None,
     now: Callable[[], datetime],
@@ -46,9 +45,7 @@ async def add_dashboard(
             id_key = await connection.fetchval("select id_key from deployment")
         sign_in = SignIn(TokenBook(database, Scope.READ), id_key)
     reader = Reader(database, rules.timeframes, rules, now, problems)
-    pages = Pages(
-        rules, influence_limit, objective, grpc_at, reader, now, access.asks_for_token, log_link
-    )
+    pages = Pages(rules, objective, grpc_at, reader, now, access.asks_for_token, log_link)
     site = Starlette(
         routes=[
             *pages.routes(),

@@ -83,8 +83,9 @@ TERMS: Mapping[str, str] = {
         "of them. Only comparable channels have a ratio and take part in totals."
     ),
     "influence": (
-        "How far R could move if one single receiver were left out. Where that is beyond the "
-        "limit, look at who the receiver is before you believe a change."
+        "How far R, the mean over the channels, could move if one installation, or everyone behind "
+        "one network, were left out. Where that is as much as a change, look at who it is before "
+        "you believe the change."
     ),
     "verdict": (
         "Better or worse is said only if the 95 % interval of the difference does not contain 0. "

@@ -124,7 +124,6 @@ async def serve(settings: Settings) -> None:
                 rules,
                 access,
                 str(grpc_at),
-                influence_limit=settings.influence_limit,
                 objective=settings.objective,
                 log_link=settings.log_link,
                 now=utc_now,

@@ -286,8 +286,8 @@ class Settings(BaseSettings):
     )
     influence_limit: Share = Field(
         0.01,
-        description="A window is marked if leaving out one installation could move its "
-        "reliability by more than this.",
+        description="`report` says of how many windows leaving out one installation could "
+        "move the reliability by more than this.",
     )
     notify_webhook_url: Annotated[WebhookUrl, DefaultText("none")] = Field(
         None,

@@ -14,7 +14,6 @@ from devtelemetry.dashboard.views.parts import (
     choices,
     clusters,
     empty,
-    influence_notes,
     known_fact,
     line_beside,
     mark_on,
@@ -23,6 +22,7 @@ from devtelemetry.dashboard.views.parts import (
     span_text,
     tone_of,
     two_groups,
+    verdict_text,
     why_no_ratio,
 )
 from devtelemetry.dashboard.views.values import (
@@ -46,7 +46,6 @@ def overview(
     timeframes: Sequence[Timeframe],
     *,
     now: datetime,
-    influence_limit: float,
     objective: float,
 ) -> Overview:
     asked = reading.asked
@@ -70,7 +69,6 @@ def overview(
                 words.failed(one.timeframe, one.start, one.failures, one.error)
                 for one in reading.failed[:MOST_FAILED]
             ),
-            *influence_notes(reading.windows, influence_limit),
         ],
         [FindingRow(one.where, one.what, one.remedy, one.see) for one in reading.findings],
         changes(reading.days, asked),
@@ -109,7 +107,7 @@ def _now(
     if ratio is not None and before:
         verdict = compare(totals.interval, sum_of(before).interval)
         versus = "the window before" if len(before) == 1 else f"the {len(before)} before"
-        trend = f"compared with {versus}: {words.verdict(verdict)}"
+        trend = f"compared with {versus}: {verdict_text(verdict, [last])}"
         tone = tone_of(verdict)
     return Now(
         title,

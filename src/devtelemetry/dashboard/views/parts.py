@@ -92,27 +92,23 @@ def known_fact(counts: Counts) -> Fact:
     )
 
 
-def influence_notes(windows: Sequence[WindowReliability], limit: float) -> list[str]:
+def verdict_text(found: Verdict | None, windows: Sequence[WindowReliability]) -> str:
+    """The verdict on these windows, and whether one installation could have brought it about.
+
+    What one can move in a span is at most the mean of what one can move in each window.
+    """
+    said = words.verdict(found)
+    if found is None or found.word is Word.CANNOT_TELL:
+        return said
     moved = [
-        one
+        (one.figures.influence, one.counts.corroborated)
         for one in windows
-        if one.figures.influence is not None and one.figures.influence > limit
+        if one.figures.influence is not None and one.counts.corroborated
     ]
-    if not moved:
-        return []
-    worst = max(moved, key=lambda one: one.figures.influence or 0.0)
-    where = (
-        "In this window"
-        if len(windows) == 1
-        else f"In {len(moved)} of {len(windows)} windows, last that of "
-        f"{words.utc(moved[-1].window.start)},"
-    )
-    return [
-        (
-            f"{where} one installation could move R by more than {words.percent(limit)}, at most "
-            f"by {words.percent(worst.figures.influence)}."
-        )
-    ]
+    surely = min(abs(found.difference.lower), abs(found.difference.upper))
+    if sum(influence * pairs for influence, pairs in moved) < surely * sum(n for _, n in moved):
+        return said
+    return f"{said}, which one installation or network alone could cause" if moved else said
 
 
 def clusters(

@@ -27,7 +27,6 @@ from devtelemetry.dashboard.views.parts import (
     delay_facts,
     empty,
     group_table,
-    influence_notes,
     known_fact,
     line_beside,
     loss_bars,
@@ -39,6 +38,7 @@ from devtelemetry.dashboard.views.parts import (
     table_of,
     tone_of,
     two_groups,
+    verdict_text,
     why_not_comparable,
 )
 from devtelemetry.dashboard.views.values import (
@@ -64,7 +64,6 @@ def subject_page(
     reading: SubjectReading,
     timeframes: Sequence[Timeframe],
     *,
-    influence_limit: float,
     objective: float,
     log_link: str | None = None,
 ) -> SubjectPage:
@@ -91,7 +90,6 @@ def subject_page(
         no_problem,
         reading.problems.until,
         _facts(reading, compared, total),
-        influence_notes(compared, influence_limit) if loss is None else [],
         _not_stored(reading),
         points,
         line_beside(points, reading.beside, objective if loss is None else None),
@@ -183,8 +181,9 @@ def _rest(reading: SubjectReading, compared: Sequence[WindowReliability]) -> tup
     rest = rest_of(compared, reading.whole)
     if rest.ratio is None:
         return "", ""
+    said = verdict_text(rest.verdict, compared)
     return (
-        f"compared with the rest, {words.percent(rest.ratio)}: {words.verdict(rest.verdict)}",
+        f"compared with the rest, {words.percent(rest.ratio)}: {said}",
         tone_of(rest.verdict),
     )
 

@@ -174,7 +174,7 @@ class Overview:
     stale: Sequence[str]  # that all of this is of the past
     now: Sequence[Now]
     facts: Sequence[Fact]
-    notes: Sequence[str]  # what the viewer should know before believing: influence, …
+    notes: Sequence[str]  # windows that could not be computed
     findings: Sequence[FindingRow]
     changes: Sequence[Change]
     changes_title: str
@@ -319,7 +319,6 @@ class SubjectPage:
     no_problem: str
     problems_until: datetime | None
     facts: Sequence[Fact]
-    notes: Sequence[str]
     not_stored: str  # why there is no line
     points: Sequence[Point]
     beside: LineBeside
@@ -351,7 +350,6 @@ class WindowPage:
     reason: str
     state: str
     facts: Sequence[Fact]
-    notes: Sequence[str]
     delays: Sequence[Bar]
     delay_facts: Sequence[Fact]
     losses: Sequence[Bar]

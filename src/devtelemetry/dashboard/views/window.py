@@ -14,7 +14,6 @@ from devtelemetry.dashboard.views.parts import (
     delay_bars,
     delay_facts,
     group_table,
-    influence_notes,
     known_fact,
     loss_bars,
     mark_on,
@@ -36,7 +35,6 @@ def window_page(
     *,
     now: datetime,
     settle_time: timedelta,
-    influence_limit: float,
     log_link: str | None = None,
 ) -> WindowPage:
     asked, window = reading.asked, reading.window
@@ -44,11 +42,10 @@ def window_page(
     totals = Totals() if window is None else totals_of(window)
     counts = totals.counts
     ratio = counts.delivery_ratio
-    facts, notes = [], []
+    facts = []
     around = around_window(asked)
     if window is not None:
         facts = [*count_facts(counts), known_fact(counts), *_middle_facts(window)]
-        notes = influence_notes([window], influence_limit)
     rows, rows_note = _channel_rows(window, asked) if asked.channel is None else ([], "")
     return WindowPage(
         asked,
@@ -61,7 +58,6 @@ def window_page(
         _why_no_window(asked, bounds, window, now),
         _state_of(window, bounds, settle_time),
         facts,
-        notes,
         delay_bars(totals),
         delay_facts(totals),
         loss_bars(counts, around),
@@ -105,7 +101,9 @@ def _state_of(window: WindowReliability | None, bounds: Window, settle_time: tim
 
 def _middle_facts(window: WindowReliability) -> list[Fact]:
     figures = window.figures
-    facts = [Fact("R", ratio_or(window.reliability, words.NOT_COMPARABLE), "", "R")]
+    facts = [
+        Fact("Mean over channels (R)", ratio_or(window.reliability, words.NOT_COMPARABLE), "", "R")
+    ]
     if figures.median is not None:
         facts.append(Fact("Median", words.percent(figures.median), "of the receivers", "median"))
     if figures.trimmed is not None:
