@@ -47,7 +47,7 @@ def test_a_problem_leads_to_its_page_with_onset_receivers_and_the_ratio_of_the_a
         own = groups(hours, "app_version", VERSION)
         assert seen.text(".lead .figure") == together(own)
         last = own[-1]
-        assert f"{percent(last['delivery_ratio'])} in the last of them" in seen.text(".lead")
+        assert f"{percent(last['delivery_ratio'])} in the last window of 1h" in seen.text(".lead")
         assert interval(last) in seen.text(".lead")
         page.locator("#line-table summary").click()
         first = page.locator("#line-table tbody tr").first.inner_text().replace("\xa0", " ")

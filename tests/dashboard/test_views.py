@@ -453,6 +453,7 @@ def shown(
         anchor,
         [(FRAMES[0], windows)],
         windows,
+        windows,
         NOTHING_BESIDE,
         None,
         None,
@@ -509,7 +510,18 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
 def test_that_nothing_was_found_long_ago_says_nothing_of_today(hours: int, said: str) -> None:
     found = Problems(FRAMES[0], MembershipPolicy.PRESENT, START, earlier_days=9)
     reading = OverviewReading(
-        ASKED, None, [(FRAMES[0], [window()])], [], NOTHING_BESIDE, None, None, (), (), found, True
+        ASKED,
+        None,
+        [(FRAMES[0], [window()])],
+        [],
+        [],
+        NOTHING_BESIDE,
+        None,
+        None,
+        (),
+        (),
+        found,
+        True,
     )
     page = overview(reading, FRAMES, now=START + hours * HOUR, objective=0.99)
     assert page.no_problem == said
@@ -518,7 +530,7 @@ def test_that_nothing_was_found_long_ago_says_nothing_of_today(hours: int, said:
 def test_a_timeframe_without_a_window_yet_says_so() -> None:
     frames = [(FRAMES[0], [window()]), (FRAMES[1], [])]
     reading = OverviewReading(
-        ASKED, None, frames, [], NOTHING_BESIDE, None, None, (), (), NO_PROBLEMS, True
+        ASKED, None, frames, [], [], NOTHING_BESIDE, None, None, (), (), NO_PROBLEMS, True
     )
     view = overview(reading, FRAMES, now=START, objective=0.99)
     assert view.empty == ""

@@ -52,7 +52,7 @@ def made_window(hour: int, counts: Counts, *channels: ChannelReliability) -> Win
 def printed(windows: Sequence[WindowReliability], width: int, **asked: Any) -> str:
     console = Console(file=io.StringIO(), width=width, highlight=False)
     for part in report.render(
-        "1h", MembershipPolicy.PRESENT, windows, ReportRequest(**asked), width
+        "1h", MembershipPolicy.PRESENT, windows, windows, ReportRequest(**asked), width
     ):
         console.print(part)
     assert isinstance(console.file, io.StringIO)

@@ -10,7 +10,7 @@ from devtelemetry.dashboard.guard import EXPORTS
 from devtelemetry.dashboard.render import render
 from devtelemetry.dashboard.state import PageState, WindowPageState, address, path_of
 from devtelemetry.dashboard.views.channels import ChannelsPage
-from devtelemetry.dashboard.views.parts import span_text
+from devtelemetry.dashboard.views.parts import span_of_line
 from devtelemetry.dashboard.views.values import Fact, Link, Overview, SubjectPage, WindowPage
 from devtelemetry.v1 import PUSH
 
@@ -21,7 +21,7 @@ def draw_overview(view: Overview) -> str:
 
 def draw_subject(view: SubjectPage) -> str:
     span = Fact(
-        f"{span_text(view.asked)}, windows of {view.asked.timeframe.name}",
+        span_of_line(view.asked),
         view.headline or view.reason.partition(":")[0],
         f"95 % interval {view.interval}" if view.headline and view.interval else "",
     )

@@ -43,6 +43,7 @@ from devtelemetry.figures.read import (
     worst_channels,
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
+from devtelemetry.figures.tiles import read_tiles
 from devtelemetry.findings.read import Finding, newest_findings, read_findings
 from devtelemetry.model import (
     DAY,
@@ -95,6 +96,7 @@ class OverviewReading:
     anchor: datetime | None  # where the latest window ends; None: there is none
     latest: Sequence[tuple[Timeframe, Sequence[WindowReliability]]]  # oldest first
     windows: Sequence[WindowReliability]
+    tiles: Sequence[WindowReliability]  # what is summed over the span: figures/tiles.py
     beside: Beside
     days: Days | None
     worst: Worst | None
@@ -220,19 +222,20 @@ class Reader:
             for timeframe in self._timeframes
         ]
         windows: Sequence[WindowReliability] = ()
+        summed: Sequence[WindowReliability] = ()
         beside, worst = NOTHING_BESIDE, None
         bounds = asked.bounds(anchor)
         if anchor is not None and bounds is not None:
-            windows = await self._windows(
-                Selection(
-                    asked.timeframe.name,
-                    bounds.start,
-                    bounds.end,
-                    membership=asked.membership,
-                    by=(Dimension.PLATFORM, asked.by),
-                    channels=False,
-                )
+            selection = Selection(
+                asked.timeframe.name,
+                bounds.start,
+                bounds.end,
+                membership=asked.membership,
+                by=(Dimension.PLATFORM, asked.by),
+                channels=False,
             )
+            windows = await self._windows(selection)
+            summed = await read_tiles(self._database, self._timeframes, selection, windows)
             beside = await read_beside(self._database, self._timeframes, asked, bounds)
             worst = await self._worst(asked, bounds)
         return OverviewReading(
@@ -240,6 +243,7 @@ class Reader:
             anchor,
             latest,
             windows,
+            summed,
             beside,
             await self._days(asked.membership),
             worst,

@@ -25,6 +25,7 @@ from devtelemetry.figures.read import (
     read_windows,
     sums_of_channels,
 )
+from devtelemetry.figures.tiles import read_tiles
 from devtelemetry.model import (
     AUDIT_CHANNELS,
     NO_COUNTS,
@@ -75,8 +76,10 @@ class SubjectReading:
     anchor    where the latest window ends; None: there is none
     windows   with the subject alone, oldest first; of two groups at once only the last one. Of a
               class of losses they have all classes
-    around    the same windows before they were narrowed, with the groups of what `asked` names
-    whole     windows of which the subject is a part; empty: it is none, as an audit
+    around    the same windows before they were narrowed
+    tiles     what is summed over the span, narrowed as `windows` are: figures/tiles.py
+    tiles_around  before they were narrowed, with the groups of what `asked` names
+    whole     tiles of which the subject is a part; empty: it is none, as an audit
     channels  in which it lacks most, as far as that is stored
     table     if it is of two groups at once, or broken down by another dimension
     missing   of a channel, in that window of the span in which most is missing, since its problem
@@ -87,6 +90,8 @@ class SubjectReading:
     anchor: datetime | None
     windows: Sequence[WindowReliability]
     around: Sequence[WindowReliability]
+    tiles: Sequence[WindowReliability]
+    tiles_around: Sequence[WindowReliability]
     whole: Sequence[WindowReliability]
     beside: Beside
     channels: LossyChannels
@@ -111,21 +116,27 @@ class SubjectReader:
         anchor = await latest_end(self.database, asked.timeframe.name, asked.membership)
         bounds = asked.bounds(anchor)
         around: Sequence[WindowReliability] = ()
+        tiles_around: Sequence[WindowReliability] = ()
         whole: Sequence[WindowReliability] = ()
         beside, table = NOTHING_BESIDE, None
         channels = NO_CHANNELS
         if anchor is not None and bounds is not None:
-            around = await self._around(asked, bounds)
-            whole = await self._whole(asked, bounds, around)
+            selection = _selection_around(asked, bounds)
+            around = await self._windows(selection)
+            if not asked.is_pair:
+                tiles_around = await self._tiles(selection, around)
+                whole = await self._whole(asked, bounds, tiles_around)
             if asked.is_pair or asked.across is not None:
                 table = await self._table(asked, around)
             if not asked.is_pair:
                 beside = await read_beside(self.database, self.timeframes, asked, bounds)
             channels = await self._channels(asked, around[-MOST_SUMMED:])
         if asked.is_pair:
-            windows = [] if table is None else pair_of(asked, around, table)
+            windows = tiles = [] if table is None else pair_of(asked, around, table)
         else:
-            windows = [narrowed(one, replace(asked, loss=None)) for one in around]
+            of_all_losses = replace(asked, loss=None)
+            windows = [narrowed(one, of_all_losses) for one in around]
+            tiles = [narrowed(one, of_all_losses) for one in tiles_around]
         problems = await self.problems.read(asked.membership)
         missing, missing_problem = await self._missing(asked, windows, problems)
         return SubjectReading(
@@ -133,6 +144,8 @@ class SubjectReader:
             anchor,
             windows,
             around,
+            tiles,
+            tiles_around,
             whole,
             beside,
             channels,
@@ -143,23 +156,15 @@ class SubjectReader:
             bool(around) or await has_samples(self.database),
         )
 
-    async def _around(self, asked: PageState, bounds: Window) -> Sequence[WindowReliability]:
-        selection = selection_of(asked, bounds.start, bounds.end)
-        if not asked.where:
-            selection = replace(selection, by=(Dimension.PLATFORM, asked.by))
-        elif asked.is_pair:
-            selection = replace(selection, by=())
-        return await self._windows(selection)
-
     async def _whole(
-        self, asked: PageState, bounds: Window, around: Sequence[WindowReliability]
+        self, asked: PageState, bounds: Window, tiles_around: Sequence[WindowReliability]
     ) -> Sequence[WindowReliability]:
         if asked.where or asked.channel is None:
-            return around
+            return tiles_around
         if asked.channel.startswith(AUDIT_CHANNELS):
             return ()
         selection = selection_of(replace(asked, channel=None), bounds.start, bounds.end)
-        return await self._windows(selection)
+        return await self._tiles(selection, await self._windows(selection))
 
     async def _channels(
         self, asked: PageState, windows: Sequence[WindowReliability]
@@ -216,6 +221,18 @@ class SubjectReader:
 
     async def _windows(self, selection: Selection) -> Sequence[WindowReliability]:
         return [window async for window in read_windows(self.database, selection)]
+
+    async def _tiles(
+        self, selection: Selection, windows: Sequence[WindowReliability]
+    ) -> Sequence[WindowReliability]:
+        return await read_tiles(self.database, self.timeframes, selection, windows)
+
+
+def _selection_around(asked: PageState, bounds: Window) -> Selection:
+    selection = selection_of(asked, bounds.start, bounds.end)
+    if not asked.where:
+        return replace(selection, by=(Dimension.PLATFORM, asked.by))
+    return replace(selection, by=()) if asked.is_pair else selection
 
 
 def missing_of(window: WindowReliability, asked: PageState) -> int:

@@ -22,6 +22,7 @@ from devtelemetry.figures.read import (
     stored_timeframes,
 )
 from devtelemetry.figures.sides import DIMENSIONS_OF_SIDES
+from devtelemetry.figures.tiles import read_tiles
 from devtelemetry.findings.read import read_findings
 from devtelemetry.model import (
     MembershipPolicy,
@@ -62,6 +63,7 @@ async def print_report(database: Database, console: Console, asked: ReportReques
     """
     await check_names(database, Selection("", channel=asked.channel))
     timeframes = await stored_timeframes(database)
+    longer = [parse_timeframe(name) for name in timeframes]
     shown = 0
     firsts: list[datetime] = []
     if asked.channel is None and asked.timeframe in {None, *timeframes}:
@@ -88,7 +90,9 @@ async def print_report(database: Database, console: Console, asked: ReportReques
         for membership, windows in sections.items():
             if shown:
                 console.print()
-            for part in render(timeframe, membership, windows, asked, console.width):
+            one_policy = replace(selection, membership=membership, channels=False)
+            tiles = await read_tiles(database, longer, one_policy, windows)
+            for part in render(timeframe, membership, windows, tiles, asked, console.width):
                 console.print(part)
             if earlier:
                 console.print(f"{earlier:,} earlier windows are stored; --from shows them.")
@@ -123,18 +127,22 @@ def render(
     timeframe: str,
     membership: MembershipPolicy,
     windows: Sequence[WindowReliability],
+    tiles: Sequence[WindowReliability],
     asked: ReportRequest,
     width: int,
 ) -> Iterable[RenderableType]:
-    """The parts of one section, for a console `width` columns wide."""
+    """The parts of one section, for a console `width` columns wide.
+
+    tiles  what is summed over the windows' span: figures/tiles.py
+    """
     of_channel = (
         f" of {words.shorten(asked.channel, ID_WIDTH)}" if asked.channel is not None else ""
     )
     yield Text(f"{timeframe} windows{of_channel}, membership {membership}, UTC", style="bold")
     yield windows_table(timeframe, windows, width)
-    yield from together(windows, asked.influence_limit)
+    yield from together(windows, tiles, asked.influence_limit)
     for dimension in asked.by:
-        yield from groups_table(windows, dimension, asked.versus)
+        yield from groups_table(tiles, dimension, asked.versus)
     if asked.channel is None:
         worst = worst_channels_table(windows)
         if worst is not None:

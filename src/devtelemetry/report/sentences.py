@@ -18,16 +18,24 @@ from devtelemetry.releases.notes import Note
 _BARS = "▁▂▃▄▅▆▇█"
 
 
-def together(windows: Sequence[WindowReliability], influence_limit: float) -> Iterable[Text]:
-    """What the windows come to together; nothing where none has a ratio."""
-    total = sum_of(windows)
+def together(
+    windows: Sequence[WindowReliability],
+    tiles: Sequence[WindowReliability],
+    influence_limit: float,
+) -> Iterable[Text]:
+    """What the windows come to together; nothing where none has a ratio.
+
+    tiles  the longest windows of their span, whose sums are told
+    """
+    total = sum_of(tiles)
     if total.counts.delivery_ratio is None:
         return
     said = f"Together {words.percent(total.counts.delivery_ratio)} delivered"
+    summed = _summed_over(windows, tiles)
     if total.interval is None:
-        yield Text(f"{said}. There are too few receivers or channels for an interval.")
+        yield Text(f"{said}. There are too few receivers or channels for an interval.{summed}")
     else:
-        yield Text(f"{said}, 95 % interval {words.interval(total.interval)}.")
+        yield Text(f"{said}, 95 % interval {words.interval(total.interval)}.{summed}")
     ratios = [window.counts.delivery_ratio for window in windows]
     known = [ratio for ratio in ratios if ratio is not None]
     if len(known) > 1:
@@ -45,14 +53,14 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
         yield Text(f"{within}.")
         yield Text(f"Delay: {reached}.")
     for told in (
-        words.losses(total.counts, reasons_of(windows)),
+        words.losses(total.counts, reasons_of(tiles)),
         words.ways(total.counts),
     ):
         if told:
             yield Text(told)
-    if side := sentence(suspects(windows)):
+    if side := sentence(suspects(tiles)):
         yield Text(side, style="yellow")
-    unseen = sum(window.unseen for window in windows if window.unseen is not None)
+    unseen = sum(window.unseen for window in tiles if window.unseen is not None)
     if round(unseen):
         yield Text(
             f"About {words.count(unseen)} more messages reached no receiver that reports "
@@ -60,11 +68,11 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
         )
     if sampled := words.sampled(
         max((window.figures.one_in for window in windows), default=1),
-        sum(window.figures.estimated_messages for window in windows),
+        sum(window.figures.estimated_messages for window in tiles),
     ):
         yield Text(sampled)
     apart = words.apart(
-        sum(window.figures.unconfirmed for window in windows),
+        sum(window.figures.unconfirmed for window in tiles),
         max((window.figures.silent_members for window in windows), default=0),
     )
     if apart:
@@ -77,6 +85,12 @@ def together(windows: Sequence[WindowReliability], influence_limit: float) -> It
             f"{words.percent(influence_limit)}, at most by {words.percent(max(moved))}.",
             style="yellow",
         )
+
+
+def _summed_over(windows: Sequence[WindowReliability], tiles: Sequence[WindowReliability]) -> str:
+    """A sentence where longer windows than those that are listed are summed; else nothing."""
+    longer = dict.fromkeys(one.timeframe for one in tiles if one.timeframe != windows[0].timeframe)
+    return f" Windows of {' and '.join(longer)} are summed where there are." if longer else ""
 
 
 def sparkline(ratios: Sequence[float | None]) -> str:

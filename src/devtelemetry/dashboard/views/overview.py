@@ -19,7 +19,7 @@ from devtelemetry.dashboard.views.parts import (
     mark_on,
     points_of,
     scale_of,
-    span_text,
+    span_of_line,
     tone_of,
     two_groups,
     verdict_text,
@@ -50,7 +50,7 @@ def overview(
 ) -> Overview:
     asked = reading.asked
     points = points_of(reading.windows, asked, reading.anchor)
-    total = sum_of(reading.windows)
+    total = sum_of(reading.tiles)
     latest = [
         _now(timeframe, windows, asked.membership, now) for timeframe, windows in reading.latest
     ]
@@ -76,7 +76,7 @@ def overview(
         _span_fact(asked, total),
         points,
         line_beside(points, reading.beside, objective),
-        two_groups(reading.windows, asked),
+        two_groups(reading.tiles, asked),
         [] if reading.worst is None else _worst_rows(reading.worst, asked),
         "" if reading.worst is None else _worst_of(reading.worst),
         "" if has_windows else empty(reading.has_samples),
@@ -180,7 +180,7 @@ def _channels_fact(windows: Sequence[WindowReliability]) -> Fact:
 
 def _span_fact(asked: PageState, total: Totals) -> Fact:
     ratio = total.counts.delivery_ratio
-    label = f"{span_text(asked)}, windows of {asked.timeframe.name}"
+    label = span_of_line(asked)
     if ratio is None:
         return Fact(label, words.NOT_COMPARABLE, "no window of the span has a ratio")
     return Fact(

@@ -432,6 +432,11 @@ def span_text(asked: PageState) -> str:
     return f"{words.utc(bounds.start)} to {words.utc(bounds.end)}"
 
 
+def span_of_line(asked: PageState) -> str:
+    """What a span's sum stands beside."""
+    return f"{span_text(asked)}; the line has windows of {asked.timeframe.name}"
+
+
 def ratio_or(ratio: float | None, otherwise: str) -> str:
     return otherwise if ratio is None else words.percent(ratio)
 

@@ -68,9 +68,12 @@ def subject_page(
     log_link: str | None = None,
 ) -> SubjectPage:
     asked, loss = reading.asked, reading.asked.loss
-    windows = reading.windows if loss is None else [of_loss(one, loss) for one in reading.windows]
-    compared = [one for one in windows if one.reliability is not None]
-    total, all_losses = sum_of(compared), sum_of(reading.windows)
+    windows, tiles = (
+        found if loss is None else [of_loss(one, loss) for one in found]
+        for found in (reading.windows, reading.tiles)
+    )
+    compared = [one for one in tiles if one.reliability is not None]
+    total, all_losses = sum_of(compared), sum_of(reading.tiles)
     ratio = total.counts.delivery_ratio
     rest, rest_tone = _rest(reading, compared)
     found, no_problem = _problems(reading.problems, asked)
@@ -89,7 +92,7 @@ def subject_page(
         found,
         no_problem,
         reading.problems.until,
-        _facts(reading, compared, total),
+        _facts(reading, total),
         _not_stored(reading),
         points,
         line_beside(points, reading.beside, objective if loss is None else None),
@@ -151,10 +154,10 @@ def way_to(asked: PageState) -> list[Link]:
 
 
 def _of_what(reading: SubjectReading) -> str:
-    """`in 7 days, windows of 1h`"""
+    """`in 7 days`"""
     asked = reading.asked
     if not asked.is_pair:
-        return f"in {span_text(asked)}, windows of {asked.timeframe.name}"
+        return f"in {span_text(asked)}"
     window = None if reading.table is None else reading.table.window
     start = "" if window is None else f" of {words.utc(window.start)}"
     return f"in the {asked.timeframe.name} window{start}"
@@ -169,7 +172,8 @@ def _latest(reading: SubjectReading, windows: Sequence[WindowReliability]) -> st
         return ""
     interval = sum_of([last]).interval
     sure = "" if interval is None else f", 95 % interval {words.interval(interval)}"
-    return f"{words.percent(ratio)} in the last of them, until {words.utc(last.window.end)}{sure}"
+    of = f"the last window of {reading.asked.timeframe.name}"
+    return f"{words.percent(ratio)} in {of}, until {words.utc(last.window.end)}{sure}"
 
 
 _SEVERAL = 2
@@ -211,9 +215,7 @@ def _row(problem: Problem, href: str) -> ProblemRow:
     return ProblemRow(problem.name, href, problem.what, problem.how_sure)
 
 
-def _facts(
-    reading: SubjectReading, compared: Sequence[WindowReliability], total: Totals
-) -> list[Fact]:
+def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
     asked = reading.asked
     facts = count_facts(total.counts)
     facts[1] = _who(reading)
@@ -225,7 +227,7 @@ def _facts(
         facts.append(
             Fact(
                 "Windows with a ratio",
-                words.count(len(compared)),
+                words.count(sum(one.reliability is not None for one in reading.windows)),
                 f"of {words.count(len(reading.around))} computed",
                 "comparable",
             )
@@ -338,13 +340,13 @@ def _groups(reading: SubjectReading) -> list[GroupTable]:
         return [*_table_of_across(reading), *_siblings(reading)]
     if asked.is_pair:
         return []
-    return _siblings(reading) if asked.where else two_groups(reading.around, asked)
+    return _siblings(reading) if asked.where else two_groups(reading.tiles_around, asked)
 
 
 def _siblings(reading: SubjectReading) -> list[GroupTable]:
     """The other values of the group's dimension."""
     ((dimension, _),) = reading.asked.where
-    return [group_table(reading.around, dimension, reading.asked)]
+    return [group_table(reading.tiles_around, dimension, reading.asked)]
 
 
 def _table_of_across(reading: SubjectReading) -> list[GroupTable]:
