@@ -51,6 +51,7 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
     _TOGETHER = frozenset(
         (
             "tests/client/test_faults.py",
+            "tests/dashboard/test_everybody.py",
             "tests/dashboard/test_pages.py",
             "tests/desktop/test_opt_in.py",
             "tests/oracle/test_oracle_recordings.py",
@@ -61,7 +62,16 @@ class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
         )
     )
 
-    _WITH = MappingProxyType({"tests/dashboard/test_charts.py": "tests/dashboard/test_pages.py"})
+    _WITH = MappingProxyType(
+        dict.fromkeys(
+            (
+                "tests/dashboard/test_channels.py",
+                "tests/dashboard/test_charts.py",
+                "tests/dashboard/test_subject_pages.py",
+            ),
+            "tests/dashboard/test_pages.py",
+        )
+    )
 
     def _split_scope(self, nodeid: str) -> str:
         file, _, _ = nodeid.partition("::")

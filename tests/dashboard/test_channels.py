@@ -5,7 +5,6 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from devtelemetry.dashboard.listing import (
@@ -25,7 +24,7 @@ from devtelemetry.dashboard.state import (
 from devtelemetry.figures.derive import Totals, worst_first
 from devtelemetry.model import Counts, MembershipPolicy, Spread, Spreads
 from devtelemetry.words import count, percent
-from support.browser import DESKTOP, visit
+from support.browser import visit
 from support.month import HOSTILE, channel_names, clean, figures
 
 PRESENT = MembershipPolicy.PRESENT
@@ -156,15 +155,15 @@ def test_a_channel_is_found_by_a_part_of_its_id(
         page.goto(f"{month}/channels")
         page.get_by_role("link", name="Name", exact=True).click()
         page.wait_for_url("**sort=name**")
-        page.get_by_label("Part of the id").fill("CHANNEL-0123")
+        page.get_by_label("Part of the id").fill("CHANNEL-0023")
         page.get_by_role("button", name="Search").click()
-        page.wait_for_url("**search=CHANNEL-0123**")
+        page.wait_for_url("**search=CHANNEL-0023**")
         assert "sort=name" in page.url
         rows = page.locator("table.cards tbody tr")
         assert rows.count() == 1
         rows.get_by_role("link").click()
         page.wait_for_url("**/channel?**")
-        assert channel_names()[123] in page.locator("h1").inner_text()
+        assert channel_names()[23] in page.locator("h1").inner_text()
         clean(seen)
 
 
@@ -204,20 +203,6 @@ def test_the_worst_are_shown_hour_by_hour_and_lead_to_their_windows(
         seen.page.wait_for_url("**/window?**")
         missing = said.partition(": ")[2].partition(" of ")[0]
         assert missing in seen.text("main")
-        clean(seen)
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [(390, 844), (768, 1024), DESKTOP, (1920, 1080)], ids=str)
-def test_it_has_nothing_that_axe_finds_and_is_no_wider_than_the_screen(
-    browser: Browser, month: str, size: tuple[int, int], dark: bool
-) -> None:
-    with visit(browser, month, size=size, dark=dark) as seen:
-        for path in ("/channels", "/channels?span=30d&sort=lower&page=3", "/channels?search=zzz"):
-            seen.go(path)
-            violations = Axe().run(seen.page).response["violations"]
-            assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
-            assert seen.page.evaluate("document.documentElement.scrollWidth") <= size[0], path
         clean(seen)
 
 

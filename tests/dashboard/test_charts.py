@@ -1,4 +1,4 @@
-"""Charts, and what a script adds to pages, in a real browser over a month of 500 channels."""
+"""Charts, and what a script adds to pages, in a real browser over a month of figures."""
 
 import re
 from datetime import UTC, datetime

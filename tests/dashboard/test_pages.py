@@ -1,4 +1,4 @@
-"""The dashboard in a real browser, over a month of 500 channels."""
+"""The dashboard in a real browser, over a month of figures."""
 
 import asyncio
 import contextlib
@@ -30,10 +30,9 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 from devtelemetry.v1 import PUSH
 from devtelemetry.words import percent
-from support.browser import DESKTOP, PHONE, Visit, visit
+from support.browser import Visit, visit
 from support.month import (
     HOSTILE,
-    PATHS,
     clean,
     figures,
     interval,
@@ -154,26 +153,6 @@ def test_what_is_exported_is_what_is_shown(browser: Browser, month: str) -> None
 
 
 # ----------------------------------------------------------------------------------- for everybody
-
-
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_no_page_has_what_axe_finds_or_is_wider_than_the_screen(
-    browser: Browser, month: str, size: tuple[int, int], dark: bool
-) -> None:
-    day = figures(month, timeframe="1d", channels=False)[-1]["start"]
-    with visit(browser, month, size=size, dark=dark) as seen:
-        for path in PATHS:
-            seen.go(path.replace("DAY", day))
-            for table in seen.page.locator("#line-table summary, #losses-table summary").all():
-                table.click()
-            violations = Axe().run(seen.page).response["violations"]
-            assert [(one["id"], one["nodes"][0]["html"]) for one in violations] == []
-            width = seen.page.evaluate("document.documentElement.scrollWidth")
-            assert width <= size[0], f"{path} is {width} wide"
-        ground = seen.page.evaluate("getComputedStyle(document.body).backgroundColor")
-        assert (sum(map(int, re.findall(r"\d+", ground))) < 200) is dark
-        clean(seen)
 
 
 def test_by_keyboard_alone_one_gets_from_the_overview_to_a_window(

@@ -1,4 +1,4 @@
-"""A month of figures of 500 channels, some of whose names are hostile, and the API over it."""
+"""A month of figures of 120 channels, some of whose names are hostile, and the API over it."""
 
 from typing import Any
 from urllib.parse import quote
@@ -19,25 +19,26 @@ HOSTILE = (
 )
 
 
-CHANNELS = 500
+CHANNELS = 120
 
 
 def channel_names() -> list[str]:
     """The hostile ones are among those that lose most: they are on every page that names some."""
     names = [f"community-{number // 8}/channel-{number:04}" for number in range(CHANNELS)]
     for number, name in enumerate(HOSTILE):
-        names[1 + 60 * number] = name
+        names[1 + 15 * number] = name
     return names
 
 
+# One has a week of hours. What looks at each element takes its time with all rows of that.
 SUBJECTS = (
     "/group?app_version=2.30.1",
     "/group?platform=ios&app_version=2.30.1",
-    "/group?path=&loss_class=unreadable",
+    "/group?path=&loss_class=unreadable&span=24h",
 )
 PATHS = (
-    "/",
-    "/channel?id=" + quote(channel_names()[3]),
+    "/?span=24h",
+    "/channel?span=24h&id=" + quote(channel_names()[3]),
     *SUBJECTS,
     "/window?timeframe=1d&start=DAY",
 )
@@ -61,6 +62,19 @@ def together(windows: list[dict[str, Any]]) -> str:
     missing = sum(window["missing"] for window in windows)
     corroborated = sum(window["corroborated"] for window in windows)
     return percent((corroborated - missing) / corroborated)
+
+
+def tiled(origin: str, hours: list[dict[str, Any]], **query: Any) -> list[dict[str, Any]]:
+    """Of the span of these windows: weeks, then days, then hours, as far as each fits in."""
+    start, end = hours[0]["start"], hours[-1]["end"]
+    chosen: list[dict[str, Any]] = []
+    for timeframe in ("1w", "1d", "1h"):
+        for window in figures(origin, timeframe=timeframe, channels=False, **query):
+            fits = start <= window["start"] and window["end"] <= end
+            free = all(window["end"] <= c["start"] or c["end"] <= window["start"] for c in chosen)
+            if fits and free:
+                chosen.append(window)
+    return chosen
 
 
 def clean(found: Visit) -> None:

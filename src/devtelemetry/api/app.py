@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from devtelemetry import __version__
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.api.access import Access
+from devtelemetry.api.documentation import STATIC, add_documentation
 from devtelemetry.api.findings import add_findings
 from devtelemetry.api.missing import add_missing
 from devtelemetry.api.models import ReliabilityDocument
@@ -156,9 +157,9 @@ def create_app(
         title="Dev-Telemetry",
         version=__version__,
         description=_DESCRIPTION,
-        docs_url="/docs",
+        docs_url=None,
         redoc_url=None,
-        static_url="/docs-assets",
+        static_url=STATIC,
     )
     # Without a token the name by which it is asked is all that tells a page elsewhere from here.
     may_read = [
@@ -170,6 +171,7 @@ def create_app(
         Depends(_rate_check()),
     ]
     _add_errors(app)
+    add_documentation(app)
     _add_figures(app, database, rules, may_read)
     add_missing(app, database, rules, may_read)
     add_findings(app, database, may_read)
