@@ -48,7 +48,8 @@ _QUERIES = queries(__package__)
 # A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
 # in the order of the key, so that none waits in a table of hashes; rows of workers cost little. Two
 # workers have a slice of time each, and do not share both (no scan is great enough for that); a
-# leader who took one would leave one of them without.
+# leader who took one would leave one of them without. A window of some thousand receipts is done
+# before workers would have started, which the planner knows.
 _FOR_MEASURED = """
 set local plan_cache_mode = force_custom_plan;
 set local work_mem = '128MB';
@@ -56,8 +57,7 @@ set local enable_hashagg = off;
 set local min_parallel_index_scan_size = '1TB';
 set local min_parallel_table_scan_size = '1TB';
 set local parallel_leader_participation = off;
-set local parallel_tuple_cost = 0;
-set local parallel_setup_cost = 0
+set local parallel_tuple_cost = 0
 """
 _FOR_HELD = """
 set local enable_hashagg = on;
