@@ -19,7 +19,7 @@ desktop: $(VENV)/desktop  ## the settings page of this machine's node settings
 	$(BIN)/devtelemetry desktop $(ARGS)
 
 test: $(VENV)/dev lint  ## lint and all tests; PYTEST="-k …" for a part
-	$(BIN)/python -m pytest -n 3 --dist loadscope $(PYTEST)
+	$(BIN)/python -m pytest -n 4 --dist loadscope $(PYTEST)
 
 # The rules and the arithmetic, and the algorithm on the worked cases: what a change breaks first.
 QUICK := tests/aggregate/test_reliability.py tests/aggregate/test_windows.py tests/causes/test_classify.py \

@@ -130,6 +130,8 @@ def _measure(origin: str, url: str, names: Sequence[str], end: datetime, times: 
         "overview, 30 days of hours, first": "/?timeframe=1h&span=30d",
         "overview, a year of days, first": "/?timeframe=1d&span=1y",
         "channel, first": f"/channel?id={channel}",
+        "platform, first": "/group?platform=ios",
+        "class of losses, first": "/group?loss_class=unreadable",
         "window with its channels, first": f"/window?timeframe=1h&start={hour}",
         "list of channels, a day, first": "/channels",
         "list of channels, 30 days, first": "/channels?span=30d&sort=lower",
