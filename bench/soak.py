@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> Result:
 class Soaked:
     calm_ms: list[float] = field(default_factory=list)  # of honest pushes, until they are answered
     attacked_ms: list[float] = field(default_factory=list)
-    again: int = 0  # pushes that were answered "later", and sent again
+    again: Counter[str] = field(default_factory=Counter)  # honest pushes sent again, by why
     refused: int = 0  # honest pushes that were never taken
     acknowledged: set[tuple[str, str]] = field(default_factory=set)  # message, installation
     windows: list[tuple[float, float]] = field(default_factory=list)  # true and measured
@@ -203,10 +203,10 @@ class _Sender:
         is_honest = push.request.reporter.app_version != _LIAR
         begun = time.perf_counter()
         for _ in range(_TRIES):
-            response = await self._try(push, by_http=push.at_ms % 4 == 0)
+            response, why = await self._try(push, by_http=push.at_ms % 4 == 0)
             if response is not None:
                 break
-            self._soaked.again += is_honest
+            self._soaked.again[why] += is_honest
             await asyncio.sleep(0.5)
         took_ms = 1000 * (time.perf_counter() - begun)
         if not is_honest:
@@ -223,21 +223,28 @@ class _Sender:
             if index not in refused
         )
 
-    async def _try(self, push: Push, *, by_http: bool) -> telemetry_pb2.PushResponse | None:
+    async def _try(
+        self, push: Push, *, by_http: bool
+    ) -> tuple[telemetry_pb2.PushResponse | None, str]:
+        """The answer, or why there is none yet."""
         try:
             if by_http:
                 headers = {"content-type": _JSON.content_type, "x-forwarded-for": push.address}
                 body = encoded(_JSON, push.request)
                 http = await self._web.post(PUSH, content=body, headers=headers)
-                return _JSON.answer(http).response if http.status_code == 200 else None
+                if http.status_code != 200:
+                    return None, f"HTTP {http.status_code} {http.text[:80]}"
+                return _JSON.answer(http).response, ""
             answer: telemetry_pb2.PushResponse = await self._push(
                 push.request.SerializeToString(),
                 metadata=(("x-forwarded-for", push.address),),
                 timeout=30,
             )
-        except (grpc.aio.AioRpcError, httpx.HTTPError):
-            return None
-        return answer
+        except grpc.aio.AioRpcError as error:
+            return None, f"gRPC {error.code().name} {error.details()}"
+        except httpx.HTTPError as error:
+            return None, f"HTTP {type(error).__name__}"
+        return answer, ""
 
 
 async def _note_lags(server: ServerProcess, soaked: Soaked) -> None:
@@ -313,7 +320,8 @@ def _result(
         ("median until the answer, ms", _quantiles(soaked, 0.5)),
         ("p99, ms", _quantiles(soaked, 0.99)),
         ("longest, ms", _quantiles(soaked, 1.0)),
-        ("answered later, and sent again", f"{soaked.again:,}"),
+        ("sent again", f"{soaked.again.total():,}"),
+        *((f"sent again: {why}", f"{times:,}") for why, times in soaked.again.most_common(5)),
         ("never taken", f"{soaked.refused:,}"),
         ("honest samples acknowledged", f"{len(soaked.acknowledged):,}"),
         ("of them lost / stored twice", f"{soaked.lost} / {soaked.twice}"),
