@@ -45,13 +45,11 @@ _CLAIMED = load(__package__, "claimed.sql")
 _RARE_KINDS = queries(__package__, "rare_kinds.sql")
 _QUERIES = queries(__package__)
 
-# A plan must fit the window: a generic one reads a day through an index, row by row. Messages come
-# in the order of the key, so that none waits in a table of hashes; rows of workers cost little. Two
-# workers have a slice of time each, and do not share both (no scan is great enough for that); a
-# leader who took one would leave one of them without. A window of some thousand receipts is done
-# before workers would have started, which the planner knows.
+# Messages come in the order of the key, so that none waits in a table of hashes; rows of workers
+# cost little. Two workers have a slice of time each, and do not share both (no scan is great enough
+# for that); a leader who took one would leave one of them without. A window of some thousand
+# receipts is done before workers would have started, which the planner knows.
 _FOR_MEASURED = """
-set local plan_cache_mode = force_custom_plan;
 set local work_mem = '128MB';
 set local enable_hashagg = off;
 set local min_parallel_index_scan_size = '1TB';
@@ -68,7 +66,6 @@ set local work_mem = '{kb}kB'
 """
 # As for `measured`; what is counted is few, and waits in a table of hashes.
 _FOR_AUTHORED = """
-set local plan_cache_mode = force_custom_plan;
 set local work_mem = '128MB';
 set local hash_mem_multiplier to default;
 set local enable_sort = off;

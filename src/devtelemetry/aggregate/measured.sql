@@ -20,6 +20,33 @@ one_hand as materialized (
           and r.message_id = suspect.message_id
     ) vouchers
     where is_one_installation or bucket_id is not null
+),
+
+-- Put together once, and not looked for by each kind of each channel: clients may make up many.
+hand as (
+    select
+        channel_id,
+        kind,
+        array_agg(voucher) as voucher,
+        array_agg(message_id) as message_id,
+        array_agg(sent_at) as sent_at,
+        array_agg(is_sent) as is_sent
+    from one_hand
+    cross join lateral unnest(receivers, are_sent) as one (voucher, is_sent)
+    where is_one_installation
+    group by channel_id, kind
+),
+
+neighbor as (
+    select
+        channel_id,
+        kind,
+        array_agg(message_id) as message_id,
+        array_agg(sent_at) as sent_at,
+        array_agg(bucket_id) as bucket_id
+    from one_hand
+    where not is_one_installation
+    group by channel_id, kind
 )
 
 -- The measured messages of a channel, kind by kind.
@@ -56,6 +83,8 @@ select
     several_id,
     several_sent_at
 from kind_of_window k
+left join hand using (channel_id, kind)
+left join neighbor using (channel_id, kind)
 cross join lateral (
     select
         array_agg(voucher order by voucher, sent_at) as voucher,
@@ -65,15 +94,6 @@ cross join lateral (
     from (
         select * from unnest(lone_voucher, lone_id, lone_sent_at, lone_is_sent)
         union all
-        select voucher, message_id, sent_at, is_sent
-        from one_hand
-        cross join lateral unnest(receivers, are_sent) as one (voucher, is_sent)
-        where is_one_installation and channel_id = k.channel_id and kind = k.kind
+        select * from unnest(hand.voucher, hand.message_id, hand.sent_at, hand.is_sent)
     ) one (voucher, message_id, sent_at, is_sent)
 ) lone
-cross join lateral (
-    select
-        array_agg(message_id) as message_id, array_agg(sent_at) as sent_at, array_agg(bucket_id) as bucket_id
-    from one_hand
-    where not is_one_installation and channel_id = k.channel_id and kind = k.kind
-) neighbor

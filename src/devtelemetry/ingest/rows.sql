@@ -1,6 +1,7 @@
 -- name: enter
--- Holds off whoever rewrites what ingest remembers (repair, forget, clean) until this transaction ends.
-select pg_advisory_xact_lock_shared($namespace, $lock)
+-- Holds off whoever rewrites what ingest remembers (repair, forget, clean) until this transaction ends, whose statements are
+-- always alike: the time to plan each of them anew is saved.
+select set_config('plan_cache_mode', 'auto', true), pg_advisory_xact_lock_shared($namespace, $lock)
 
 -- name: epoch
 -- Whether one of them has been at work since, or another version migrated the schema. A statement of its own: one that had

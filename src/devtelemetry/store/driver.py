@@ -22,9 +22,12 @@ FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
 STARTUP = {"application_name": "devtelemetry", "timezone": "UTC"}
 
 # By name: from which version of PostgreSQL on, and the value. Limits are our own, by the statement.
-# A server that is lost holds its locks until the database notices: after 90 s, not two hours.
+# A server that is lost holds its locks until the database notices: after 90 s, not two hours. A
+# plan that is made once for all values guesses how many there are: what most say of 500 messages
+# took 2.2 s instead of 12 ms. Ingest, whose statements are always alike, allows it for itself.
 _SESSION = {
     "jit": (0, "off"),
+    "plan_cache_mode": (12, "force_custom_plan"),
     "statement_timeout": (0, "0"),
     "lock_timeout": (0, "0"),
     "idle_in_transaction_session_timeout": (0, "0"),

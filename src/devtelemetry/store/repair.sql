@@ -12,6 +12,9 @@ update deployment set ingest_epoch = ingest_epoch + 1
 -- Whether rows are noted that everyone reads.
 select exists (select 1 from doubted_message) or exists (select 1 from doubted_receiver)
 
+-- name: count_doubted_messages
+select count(*) from doubted_message
+
 -- name: doubts_delays
 -- Whether such are noted as only a computation of this window reads.
 select exists (select 1 from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
