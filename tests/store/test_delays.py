@@ -1,12 +1,16 @@
 """What the database makes of the times of a receipt, held against the constants of the model."""
 
+import contextlib
+from collections.abc import AsyncIterator
+
 import pytest
 
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.model import DELAY_CLASSES, DELAY_EDGES_MS, DELAY_NEGATIVE, DELAY_UNKNOWN, Sample
 from devtelemetry.retention.forget import forget_key
-from devtelemetry.store.database import Database
+from devtelemetry.store import repair as room
+from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.repair import repair
 from support.store import START, empty, store
 
@@ -250,3 +254,29 @@ async def test_many_are_put_right_little_by_little(
     await repair(database)
     for name in names:
         assert await delays(database, name) == BY_THE_CLOCK_OF_THE_AUTHOR
+
+
+async def test_between_repairs_of_many_messages_ingest_goes_on(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clients may contradict each other about any number of messages at once."""
+    monkeypatch.setattr("devtelemetry.store.repair.CORRECTED_MESSAGES", 2)
+    held: list[int] = []  # messages that were noted, at each time that ingest was kept out
+    holding_ingest_out = room.holding_ingest_out
+
+    @contextlib.asynccontextmanager
+    async def noted(connection: Connection, **options: str) -> AsyncIterator[None]:
+        held.append(await connection.fetchval("select count(*) from doubted_message"))
+        async with holding_ingest_out(connection, **options):
+            yield
+
+    monkeypatch.setattr("devtelemetry.store.repair.holding_ingest_out", noted)
+    names = [f"m{number}" for number in range(7)]
+    for who, sent_at in (("a", START), ("b", START + 60_000), ("c", START + 60_000)):
+        samples = [Sample(name, "c", who, sent_at, START + 90_000) for name in names]
+        await store(database, samples)
+    await repair(database)
+    assert [messages for messages in held if messages] == [7, 5, 3, 1]
+    async with database.acquire() as connection:
+        moved = await connection.fetch("select distinct sent_at from receipt")
+    assert [row["sent_at"] for row in moved] == [START + 60_000]

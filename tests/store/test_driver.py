@@ -11,6 +11,9 @@ import pytest
 import pytest_asyncio
 
 from conftest import database_of
+from devtelemetry.ingest.batch import Batch
+from devtelemetry.ingest.rows import RowWriter, SettleRule
+from devtelemetry.model import Sample
 from devtelemetry.model.errors import (
     ConfigurationError,
     DatabaseAway,
@@ -18,11 +21,13 @@ from devtelemetry.model.errors import (
     DatabaseReadOnly,
     DevTelemetryError,
 )
+from devtelemetry.store.connection import Connection
 from devtelemetry.store.database import Database
 from devtelemetry.store.driver import CONNECT_SECONDS, address
 from devtelemetry.store.embedded import EmbeddedServer
 from support.pooler import pgbouncer
 from support.postgres import system_postgres
+from support.store import START
 
 
 @pytest_asyncio.fixture
@@ -270,6 +275,27 @@ async def test_the_database_notices_a_server_that_is_lost(tmp_path: Path) -> Non
                     interval = await connection.fetchval("show tcp_keepalives_interval")
                     count = await connection.fetchval("show tcp_keepalives_count")
                     assert int(idle) + int(interval) * int(count) <= 90
+
+
+async def test_a_plan_is_made_for_the_values_of_each_statement_but_in_ingest(
+    database: Database,
+) -> None:
+    seen: list[str] = []
+
+    class Writer(RowWriter):
+        async def _enter(self, connection: Connection) -> bool:
+            entered = await super()._enter(connection)
+            seen.append(await connection.fetchval("show plan_cache_mode"))
+            return entered
+
+    batch = Batch()
+    writer = Writer(await database.keyring(), SettleRule())
+    batch.add_samples(writer.keyring, [Sample("m", "c", "a", START, START)])
+    async with database.acquire() as connection:
+        await writer.write(connection, batch, now_ms=START)
+        seen.append(await connection.fetchval("show plan_cache_mode"))
+    assert set(seen[:-1]) == {"auto"}
+    assert seen[-1] == "force_custom_plan"
 
 
 # ------------------------------------------------------------------------------------- poolers
