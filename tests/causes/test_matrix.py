@@ -68,6 +68,10 @@ async def look(database: Database, platform: str | None = None) -> Matrix:
         if platform is None:
             assert positions == found.missing_messages()
             assert receivers == found.lossy_receivers()
+        else:
+            # What nobody got says nothing of these receivers.
+            held = [bool(found.captures[at]) for at in positions]
+            assert held == [True] * (len(held) - 1) + [False]
         messages = [one async for one in found.details(positions[:MOST_COLUMNS])]
         matrix = matrix_of(receivers, positions, messages)
         assert len(matrix.messages) + matrix.messages_left_out == len(positions)

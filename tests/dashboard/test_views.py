@@ -128,6 +128,15 @@ def texts(found: Days | None) -> list[tuple[str, str]]:
     ]
 
 
+def test_where_problems_are_listed_two_days_without_a_change_say_why() -> None:
+    found = days(day(20, first_hour=0), day(20, first_hour=24))
+    said = [
+        changes(found, ASKED, has_problems=has_problems)[-1].text for has_problems in (False, True)
+    ]
+    assert said[0] == "No platform, version or channel changed by more than chance explains."
+    assert said[1] == f"{said[0]} Problems are judged by more days than these two."
+
+
 # ------------------------------------------------------------------------------- what is not known
 
 

@@ -45,10 +45,16 @@ def lossy(
     found: DrillDown, wanted: Callable[[Receiver], bool]
 ) -> tuple[Sequence[LossyReceiver], Sequence[int]]:
     """The receivers that are wanted and lack something, who lacks most first; and positions of what
-    they lack, what most of them lack first."""
-    receivers = [one for one in found.lossy_receivers() if wanted(one.receiver)]
+    they lack, what most of them lack first.
+
+    Of some of the receivers what nobody holds comes last: it says nothing of them.
+    """
+    every = found.lossy_receivers()
+    receivers = [one for one in every if wanted(one.receiver)]
     lacking = Counter(lost.start() for one in receivers for lost in _LOST.finditer(one.sequence))
-    return receivers, sorted(lacking, key=lambda at: (-lacking[at], at))
+    are_some = len(receivers) < len(every)
+    held = found.captures
+    return receivers, sorted(lacking, key=lambda at: (are_some and not held[at], -lacking[at], at))
 
 
 _LOST = re.compile(b"[%s]" % bytes(PATTERN_OF))

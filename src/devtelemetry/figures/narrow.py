@@ -42,7 +42,8 @@ def of_group(window: WindowReliability, dimension: Dimension, value: str) -> Win
 
 def of_loss(window: WindowReliability, loss: LossClass) -> WindowReliability:
     """The window as if nothing were missing but what became that: its ratio is that of the
-    deliveries that were not lost so. How such losses are spread is not stored: no interval."""
+    deliveries that were not lost in this way. How such losses are spread is not stored, so it has
+    no interval."""
     figures = replace(
         window.figures,
         spreads=NO_SPREADS,

@@ -112,7 +112,7 @@ def _cell(at: tuple[int, int], some: Sequence[Point], asked: PageState) -> HourC
 
 
 def _what(asked: PageState) -> str:
-    return "delivered" if asked.loss is None else "not lost so"
+    return "delivered" if asked.loss is None else "not lost in this way"
 
 
 def _in_words(sums: Mapping[tuple[int, int], Sequence[Point]], asked: PageState) -> str:

@@ -160,7 +160,7 @@ def _said(of_a_loss: bool, some: Sequence[Point]) -> Sequence[str]:
         return (some[0].reason or "no ratio",)
     if not corroborated:
         return ("no ratio",)
-    what = "not lost so" if of_a_loss else "delivered"
+    what = "not lost in this way" if of_a_loss else "delivered"
     said = [f"{words.percent(1 - missing / corroborated)} {what}"]
     if len(some) == 1 and not of_a_loss:
         said.append(f"95 % interval {words.interval(some[0].interval)}")

@@ -19,8 +19,11 @@ _KNOWN_CHANGED = 0.01
 _NEW_SHARE = 0.01  # of the pairs: a version that fewer have is not worth a line
 
 
-def changes(days: Days | None, asked: PageState) -> list[Change]:
-    """The last 24 hours compared with the 24 before, in sentences; chance is called chance."""
+def changes(days: Days | None, asked: PageState, *, has_problems: bool = False) -> list[Change]:
+    """The last 24 hours compared with the 24 before, in sentences; chance is called chance.
+
+    has_problems  there are some, judged by more than two days
+    """
     if days is None or not days.after:
         return [Change("note", "There is not yet a full day of windows to compare.")]
     after, before = sum_of(days.after), sum_of(days.before)
@@ -44,9 +47,9 @@ def changes(days: Days | None, asked: PageState) -> list[Change]:
         *_channel_changes(days, asked),
     ]
     if len(found) == 1:
-        found.append(
-            Change("note", "No platform, version or channel changed by more than chance explains.")
-        )
+        said = "No platform, version or channel changed by more than chance explains."
+        more = " Problems are judged by more days than these two." if has_problems else ""
+        found.append(Change("note", said + more))
     return found
 
 

@@ -71,7 +71,7 @@ def overview(
             ),
         ],
         [FindingRow(one.where, one.what, one.remedy, one.see) for one in reading.findings],
-        changes(reading.days, asked),
+        changes(reading.days, asked, has_problems=bool(reading.problems.found)),
         _changes_title(reading, now),
         _span_fact(asked, total),
         points,

@@ -184,7 +184,7 @@ def table_of(groups: Mapping[str | None, Totals], by: Dimension, asked: PageStat
             for value, totals in shown.items()
         ],
         scale="" if scale is None else f"{words.percent(scale)} to 100 %",
-        delivered="Delivered" if loss is None else "Not lost so",
+        delivered="Delivered" if loss is None else "Not lost in this way",
         missing="Missing" if loss is None else words.LOSS_CLASSES[loss].capitalize(),
     )
 
