@@ -189,15 +189,15 @@ async def test_the_limits_of_a_role_are_not_ours(
 ) -> None:
     await admin.execute("create role hurried login superuser")
     for setting in (
-        *("statement_timeout = '20ms'", "lock_timeout = '20ms'", "timezone = 'Asia/Kolkata'"),
-        *("idle_in_transaction_session_timeout = '20ms'", "idle_session_timeout = '20ms'"),
+        *("statement_timeout = '500ms'", "lock_timeout = '500ms'", "timezone = 'Asia/Kolkata'"),
+        *("idle_in_transaction_session_timeout = '500ms'", "idle_session_timeout = '500ms'"),
     ):
         await admin.execute(f"alter role hurried set {setting}")
     try:
         async with Database(as_role(database_url, "hurried")) as database:
             for _ in range(2):  # as it comes, and as it comes back from the pool
                 async with database.acquire() as connection, connection.transaction():
-                    await connection.execute("select pg_sleep(0.1)")
+                    await connection.execute("select pg_sleep(0.8)")
                     assert await connection.fetchval("show timezone") == "UTC"
     finally:
         await admin.execute(f"reassign owned by hurried to {await admin.fetchval('select user')}")
