@@ -206,7 +206,8 @@ class _Sender:
             response, why = await self._try(push, by_http=push.at_ms % 4 == 0)
             if response is not None:
                 break
-            self._soaked.again[why] += is_honest
+            if is_honest:
+                self._soaked.again[why] += 1
             await asyncio.sleep(0.5)
         took_ms = 1000 * (time.perf_counter() - begun)
         if not is_honest:

@@ -65,10 +65,8 @@ def overview(
         latest,
         _overview_facts(reading, total),
         [
-            *(
-                words.failed(one.timeframe, one.start, one.failures, one.error)
-                for one in reading.failed[:MOST_FAILED]
-            ),
+            words.failed(one.timeframe, one.start, one.failures, one.error)
+            for one in reading.failed[:MOST_FAILED]
         ],
         [FindingRow(one.where, one.what, one.remedy, one.see) for one in reading.findings],
         changes(reading.days, asked, has_problems=bool(reading.problems.found)),
