@@ -491,7 +491,8 @@ async def _make(url: str) -> None:
 async def _lose_more(url: str) -> None:
     connection = await asyncpg.connect(url)
     await connection.execute(
-        "update reliability_window set missing = missing + corroborated / 10, computed_at = now() "
-        "where timeframe = '1h'"
+        "update reliability_window "
+        "set missing = missing + greatest(1, corroborated / 10), computed_at = now() "
+        "where timeframe = '1h' and corroborated > missing"
     )
     await connection.close()
