@@ -4,6 +4,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Some images set it. Then each of the hundreds of interpreters of a test run compiles all sources.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help run demo desktop test quick check lint proto lock bench screenshots clean
 
 help:            ## this list
