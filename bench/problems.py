@@ -347,18 +347,28 @@ def _lines(
 
 
 def _parts(names: _Names, n: Ints, x: Ints, sent: Ints) -> Iterator[Part]:
-    receivers = int(names.member.max()) + 1
-    of_receiver = np.zeros((len(names.member), receivers), np.int64)
-    of_receiver[np.arange(len(names.member)), names.member] = 1
-    of_channel = np.zeros((len(names.member), CHANNELS), np.int64)
-    of_channel[np.arange(len(names.member)), names.channel] = 1
-    cuts = [_sums(n @ cut, x @ cut) for cut in (of_channel, of_receiver)]
-    cuts.append(_sums(n, x))
+    by_channel = np.argsort(names.channel, kind="stable")
+    cuts = [
+        _sums(
+            *(
+                np.add.reduceat(of[:, by_channel], _starts(names.channel[by_channel]), axis=1)
+                for of in (n, x)
+            )
+        ),
+        _sums(*(np.add.reduceat(of, _starts(names.member), axis=1) for of in (n, x))),
+        _sums(n, x),
+    ]
     for at, (lost, of, messages) in enumerate(
         zip(x.sum(axis=1).tolist(), n.sum(axis=1).tolist(), sent.tolist(), strict=True)
     ):
         spreads = Spreads(*(Spread(*cut[at]) for cut in cuts))
         yield Part(lost, of, messages, (lost, 0, 0, 0), spreads.over_receivers.clusters, spreads)
+
+
+def _starts(ascending: Ints) -> Ints:
+    """Where each value begins."""
+    starts: Ints = np.flatnonzero(np.diff(ascending, prepend=-1))
+    return starts
 
 
 def _sums(n: Ints, x: Ints) -> list[list[int]]:

@@ -9,8 +9,8 @@ from bench.problems import DAY, FAULTY, LAYOUTS, Fault, Layout, faults, world
 
 from devtelemetry.model import Spread, Spreads
 from devtelemetry.problems.explain import EVERYTHING, REPORTS, Kind, Unit, find_causes
-from devtelemetry.problems.judge import comparisons, lengths, onset
-from devtelemetry.problems.line import Line, Part
+from devtelemetry.problems.judge import comparisons, judge, lengths, onset
+from devtelemetry.problems.line import BASE_DAYS, Line, Part
 
 HOUR = 9 * DAY + 9
 SMALLER = replace(FAULTY, receivers=150)
@@ -137,9 +137,49 @@ def test_a_new_version_stands_beside_all_others() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "fault", [None, *faults(HOUR)[:2]], ids=["no-fault", "version", "platform"]
+)
+def test_what_is_sure_enough_is_what_is_found_at_any_chance_and_that_sure(
+    fault: Fault | None,
+) -> None:
+    lines = world(SMALLER, np.random.default_rng(3), HOUR + 6, fault)
+    compared = found = 0
+    for line in lines.values():
+        for length in lengths(DAY):
+            for end in range(5 * DAY, HOUR + 6, 7):
+                anything = judge(line, end, length, 1.0)
+                for most in (0.3, 1e-3, 1e-7):
+                    is_sure = anything is not None and anything.chance <= most
+                    assert judge(line, end, length, most) == (anything if is_sure else None)
+                    compared += 1
+                    found += is_sure
+    assert 0 < found < compared
+
+
+@pytest.mark.parametrize("before", [5, DAY, DAY + 7, 3 * DAY, 29 * DAY + 5, 30 * DAY])
+def test_an_hour_is_expected_to_lose_what_it_lost_on_earlier_days(before: int) -> None:
+    random = np.random.default_rng(2)
+    pairs = random.integers(0, 500, 30 * DAY + 1).tolist()
+    missing = random.binomial(pairs, 0.02).tolist()
+    usual = Line([Part(x, n, n) for x, n in zip(missing, pairs, strict=True)], DAY)
+    earlier = range(max(0, before - BASE_DAYS * DAY), before)
+    of = sum(pairs[at] for at in earlier)
+    lean, rate = of / len(earlier), (sum(missing[at] for at in earlier) + 0.5) / (of + 1)
+    shares = []
+    for hour in range(DAY):
+        same = [at for at in earlier if at % DAY == hour]
+        lost, of = sum(missing[at] for at in same), sum(pairs[at] for at in same)
+        shares.append((lost + lean * rate) / (of + lean))
+    expected = usual.expectation(before, before + 1, before)
+    assert expected is not None
+    assert expected.missing == pytest.approx(shares[before % DAY] * pairs[before], abs=1e-9)
+    assert usual.least_share(before) == pytest.approx(min(shares), abs=1e-12)
+
+
 def test_the_more_is_compared_the_more_must_be_lost() -> None:
     assert comparisons(1, 24) == 28 * 24 * len(lengths(24))
-    assert lengths(24) == [1, 2, 4, 8, 16, 24, 48, 96, 168]
+    assert lengths(24) == (1, 2, 4, 8, 16, 24, 48, 96, 168)
     missing = usual(9 * DAY)
     for hour in range(9 * DAY - 2, 9 * DAY):
         missing[hour] += 50

@@ -6,10 +6,11 @@ all comparisons of four weeks, is at most 5 % (Bonferroni). docs/problems.md has
 """
 
 import math
+from functools import cache
 from typing import NamedTuple
 
 from devtelemetry.estimate.interval import MIN_CLUSTERS, design_effect, effective_clusters
-from devtelemetry.estimate.student import t_tail
+from devtelemetry.estimate.student import t_quantile, t_tail
 from devtelemetry.model import Counts, Spread, Spreads
 from devtelemetry.problems.line import BASE_DAYS, Line
 
@@ -25,10 +26,11 @@ _LIKELY = 4.0  # twice the difference of log likelihoods: beyond it, a beginning
 _ENDED = 8.0  # likewise: beyond it, what was is over
 
 
-def lengths(per_day: int) -> list[int]:
+@cache
+def lengths(per_day: int) -> tuple[int, ...]:
     """Of the spans that are compared, in windows: a doubling each up to a week."""
     within = [2**power for power in range(20) if 2**power < per_day]
-    return [*within, *(per_day * days for days in (1, 2, 4, 7))]
+    return (*within, *(per_day * days for days in (1, 2, 4, 7)))
 
 
 def comparisons(units: int, per_day: int) -> int:
@@ -84,14 +86,19 @@ def judge(line: Line, end: int, length: int, most: float) -> Evidence | None:
     most  a chance beyond it is no evidence: then None, as where there is too little to say
     """
     start = end - length
-    if start <= 0 or (expected := line.expectation(start, end, start)) is None:
+    if start <= 0 or (least := line.least_share(start)) is None:
         return None
     missing, pairs = line.missing(start, end), line.pairs(start, end)
-    if not pairs or missing - expected.missing < LEAST_RISE * pairs:
+    together = line.pairs_of_a_message(start, end)
+    # Nearly all are far from it, which shows at what the best hour would lose.
+    if not pairs or deviance(missing, pairs, least * pairs) < _least_deviance(most) * together:
+        return None
+    expected = line.expectation(start, end, start)
+    if expected is None or missing - expected.missing < LEAST_RISE * pairs:
         return None
     # Losses of one message belong together, too. How far is not stored, so they may do so wholly:
     # one message that nobody gets is no problem of its channel.
-    scale = line.pairs_of_a_message(start, end) * expected.growth
+    scale = together * expected.growth
     found = Evidence(start, end, missing, pairs, expected.missing, scale, MANY_DEGREES, 0.0).less(
         0.0
     )
@@ -107,6 +114,11 @@ def judge(line: Line, end: int, length: int, most: float) -> Evidence | None:
             degrees=min(found.degrees, known[1]),
         ).less(0.0)
     return found if found.chance <= most else None
+
+
+def _least_deviance(most: float) -> float:
+    """What such a chance takes at least, of independent pairs. A little less: quantiles round."""
+    return t_quantile(1 - most, MANY_DEGREES) ** 2 * (1 - 1e-6) if most < 0.5 else 0.0
 
 
 def _chance(missing: int, pairs: int, expected: float, scale: float, degrees: int) -> float:

@@ -72,6 +72,7 @@ class Line:
             self.base_missing[at] = self.base_pairs[at] = 0
         self._base_missing = [0, *accumulate(self.base_missing)]
         self._base_pairs = [0, *accumulate(self.base_pairs)]
+        self._base_windows = [0, *accumulate(of > 0 for of in self.base_pairs)]
         self._base_missing_by_hour = _strided(self.base_missing, self.per_day)
         self._base_pairs_by_hour = _strided(self.base_pairs, self.per_day)
 
@@ -103,7 +104,7 @@ class Line:
 
     def base_windows(self, before: int) -> int:
         """Windows with pairs in it."""
-        return sum(pairs > 0 for pairs in self.base_pairs[self.earliest(before) : before])
+        return self._base_windows[before] - self._base_windows[self.earliest(before)]
 
     def rate(self, before: int) -> float | None:
         """What the baseline loses of its pairs; None: it has none."""
@@ -142,6 +143,11 @@ class Line:
             1 + sum(pairs) / used if used else inf,
         )
 
+    def least_share(self, before: int) -> float | None:
+        """What it is expected to lose of any hour's pairs, at least; None: there is no baseline."""
+        hours = self._hours(before)
+        return None if hours is None else hours.least
+
     def _hours(self, before: int) -> "_Hours | None":
         """What is kept of the baseline of spans that start at `before`."""
         if before not in self._baselines:
@@ -153,28 +159,24 @@ class Line:
         if rate is None:
             return None
         earliest, per_day = self.earliest(before), self.per_day
+        lost = _by_hour(self._base_missing_by_hour, earliest, before, per_day)
+        pairs = _by_hour(self._base_pairs_by_hour, earliest, before, per_day)
         # An hour with few pairs says little of itself: it leans on the whole with a window's worth.
         lean = (self._base_pairs[before] - self._base_pairs[earliest]) / (before - earliest)
-        shares, pairs = [0.0] * per_day, [0] * per_day
-        for phase in range(per_day):
-            at = before - 1 - (before - 1 - phase) % per_day  # the last window of that hour
-            lost = of = 0
-            if at >= earliest:
-                # That before the first one of the baseline.
-                until = at - ((at - earliest) // per_day + 1) * per_day
-                ends, begins = at + per_day, until + per_day
-                lost = self._base_missing_by_hour[ends] - self._base_missing_by_hour[begins]
-                of = self._base_pairs_by_hour[ends] - self._base_pairs_by_hour[begins]
-            shares[phase] = (lost + lean * rate) / (of + lean)
-            pairs[phase] = of
-        return _Hours(shares, pairs)
+        leaned = lean * rate
+        shares = [(x + leaned) / (n + lean) for x, n in zip(lost, pairs, strict=True)]
+        return _Hours(shares, pairs, min(shares))
 
 
 class _Hours(NamedTuple):
-    """By hour of the day: what share is lost, and of how many pairs that is known."""
+    """By hour of the day: what share is lost, and of how many pairs that is known.
+
+    least  of the shares
+    """
 
     shares: list[float]
     pairs: list[int]
+    least: float
 
 
 def _strided(values: Sequence[int], per_day: int) -> list[int]:
@@ -183,6 +185,19 @@ def _strided(values: Sequence[int], per_day: int) -> list[int]:
     for at, value in enumerate(values):
         sums.append(sums[at] + value)
     return sums
+
+
+def _by_hour(sums: Sequence[int], earliest: int, before: int, per_day: int) -> list[int]:
+    """Sums over the windows in [earliest, before), by hour of the day.
+
+    sums  by `_strided`
+    """
+    turn = (before - earliest) % per_day
+    ends = sums[before : before + per_day]
+    begins = [*sums[earliest + turn : earliest + per_day], *sums[earliest : earliest + turn]]
+    found = list(map(sub, ends, begins))  # from the hour of `before` on
+    first = -before % per_day
+    return found[first:] + found[:first]
 
 
 def _incidents(missing: Sequence[int], pairs: Sequence[int], clump: float) -> list[int]:
