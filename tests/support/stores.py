@@ -205,4 +205,6 @@ class VictoriaMetrics(Store):
             f"-storageDataPath={self._directory / 'data'}",
             f"-httpListenAddr=127.0.0.1:{self.port}",
             "-search.latencyOffset=0s",
+            # Who asks between the arrival of a point and its showing would get that answer again.
+            "-search.disableCache",
         ]
