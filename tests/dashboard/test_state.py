@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
@@ -57,14 +57,17 @@ def query_of(link: str) -> dict[str, str]:
     by=st.sampled_from(BREAKDOWNS),
     channel=st.none() | ids,
     fixed=st.none() | spans,
+    since=st.none() | st.integers(0, 59),
     where=st.dictionaries(st.sampled_from(Dimension), st.just("") | ids, max_size=2),
     loss=st.none() | st.sampled_from(LossClass),
     across=st.none() | st.sampled_from(Dimension),
 )
 def test_a_shared_link_shows_the_same_page(  # type: ignore[no-untyped-def]
-    timeframe, span, membership, by, channel, fixed, where, loss, across
+    timeframe, span, membership, by, channel, fixed, since, where, loss, across
 ) -> None:
     asked = PageState(timeframe, "" if fixed else span, membership, by, channel, fixed, loss=loss)
+    if fixed and since is not None:
+        asked = replace(asked, since=fixed.start + timedelta(seconds=since))
     for dimension, value in where.items():
         asked = narrow(asked, dimension, value)
     if len(where) == 1 and across not in where:
@@ -135,6 +138,10 @@ def test_a_shared_link_of_a_window_shows_that_window(channel: str | None, hour: 
         {"from": "2026-03-02", "to": "2026-03-02"},
         {"from": "1971-01-01", "to": "2026-03-02"},
         {"from": "2026-03-01", "to": "2026-03-02", "span": "7d"},
+        {"since": "2026-03-01"},
+        {"from": "2026-03-01", "to": "2026-03-02", "since": "2026-02-28"},
+        {"from": "2026-03-01", "to": "2026-03-02", "since": "2026-03-02"},
+        {"from": "2026-03-01", "to": "2026-03-02", "since": "lunch"},
     ],
 )
 def test_what_is_not_understood_is_said(query: dict[str, str]) -> None:
@@ -168,6 +175,10 @@ def test_a_line_never_has_more_windows_than_fit(timeframe, span) -> None:  # typ
 
 
 @given(timeframe=st.sampled_from(TIMEFRAMES), fixed=spans)
+@example(
+    TIMEFRAMES[0],
+    Window(datetime(2026, 3, 1, 22, 39, tzinfo=UTC), datetime(2026, 4, 4, 7, 1, tzinfo=UTC)),
+)
 def test_a_fixed_span_is_shown_in_whole_windows_and_as_many_as_fit(timeframe, fixed) -> None:  # type: ignore[no-untyped-def]
     asked = PageState(timeframe, "", PRESENT, fixed=fixed)
     bounds = asked.bounds(None)

@@ -4,7 +4,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -42,10 +42,15 @@ def test_a_problem_leads_to_its_page_with_onset_receivers_and_the_ratio_of_the_a
         assert f"{problem['receivers']:,} receivers" in since
         assert f"{problem['deliveries']:,} deliveries" in since
         assert page.locator(".problems li a").count() == 0, "it is the page of it"
-        hours = figures(month, timeframe="1h", by="app_version", channels=False)[-168:]
+        assert seen.text(".lead .figure") == percent(problem["now"])
+        assert f"delivered since {problem['began'][:10]}" in seen.text(".lead")
+        assert f"{problem['lost']:,}" in seen.text(".lead .facts")
+        assert f"since {problem['began'][:10]}" in seen.text(".summary")
+        hours = figures(month, timeframe="1h", by="app_version", channels=False)
         own = groups(hours, "app_version", VERSION)
-        summed = groups(tiled(month, hours, by="app_version"), "app_version", VERSION)
-        assert seen.text(".lead .figure") == together(summed)
+        before = [one for one in hours if one["start"] < problem["began"]]
+        drawn = parse_qs(urlsplit(page.url).query)["from"][0]
+        assert sum(one["start"] >= drawn for one in before) >= 12
         last = own[-1]
         assert f"{percent(last['delivery_ratio'])} in the last window of 1h" in seen.text(".lead")
         assert interval(last) in seen.text(".lead")
@@ -56,8 +61,14 @@ def test_a_problem_leads_to_its_page_with_onset_receivers_and_the_ratio_of_the_a
         channel = page.locator("#channels th a").first
         expect(channel).to_be_in_viewport()
         name = channel.inner_text()
+        lost = page.locator("#channels td[data-label=Missing]").all_inner_texts()
+        # Of a channel of the month no groups are stored.
+        theirs = figures(month, timeframe="1h", channel=name, **{"from": problem["began"]})
+        assert lost[0] == f"{sum(one['missing'] for one in theirs):,}"
         channel.click()
-        page.wait_for_url("**/channel?**")
+        page.wait_for_url("**/channel?**since=**")
+        page.wait_for_selector("html[data-script]")
+        assert seen.text(".lead .figure") == together(theirs)
         assert name in seen.text("h1")
         expect(page.locator("#missing")).to_be_attached()
         clean(seen)

@@ -31,6 +31,7 @@ from devtelemetry.model import (
     Sample,
     Spread,
     Spreads,
+    Window,
     WindowReliability,
     from_unix_ms,
     parse_timeframe,
@@ -121,6 +122,34 @@ async def test_a_group_s_page_has_the_sums_of_its_stored_groups(
         words.group(HOSTILE): True,
         "2.0": False,
     }
+
+
+async def test_since_a_moment_all_sums_are_of_the_windows_from_then_on_and_the_line_is_whole(
+    world: Database,
+) -> None:
+    start, end = from_unix_ms(START), from_unix_ms(START + HOURS * HOUR_MS)
+    whole = replace(VERSION, span="", fixed=Window(start, end))
+    asked = replace(whole, since=from_unix_ms(START + 3 * HOUR_MS // 2))
+    windows = (await stored(world, Dimension.APP_VERSION))[1:]
+    total = sum_of(group for one in windows for group in one.groups if group.value == HOSTILE)
+    page = await page_of(world, asked)
+    assert len(page.points) == HOURS
+    assert page.headline == words.percent(total.counts.delivery_ratio)
+    said = {fact.label: fact.value for fact in page.facts}
+    assert said["Missing"] == words.count(total.counts.missing)
+    assert said["Missing"] not in [fact.value for fact in (await page_of(world, whole)).facts]
+    assert page.of_what.startswith(f"since {words.utc(windows[0].window.start)}, until")
+    assert [bar.count for bar in page.losses[1:5]] == list(total.counts.losses.values())
+    rows = {row.name: row.missing for row in page.groups[0].rows}
+    assert rows[words.group(HOSTILE)] == words.count(total.counts.missing)
+    for row in page.channels:
+        of_channel = (await stored(world, Dimension.APP_VERSION, row.name))[1:]
+        own = [group for one in of_channel for group in one.groups if group.value == HOSTILE]
+        assert row.missing == words.count(sum_of(own).counts.missing)
+    last = replace(asked, channel="c1", since=from_unix_ms(START + 2 * HOUR_MS))
+    missing = (await page_of(world, last)).missing
+    assert missing is not None
+    assert missing.window.start == last.since
 
 
 async def test_a_group_is_beside_the_rest_of_the_same_windows(world: Database) -> None:

@@ -289,7 +289,7 @@ def test_the_line_has_the_objective_the_week_before_and_what_happened_meanwhile(
         [(START + HOUR, "2.36.0")],
         [Note(1, START + 2 * HOUR, "2.36.0", "rolled\nback"), Note(2, START, "", "a <b>")],
     )
-    found = line_beside(points, beside, 0.9)
+    found = line_beside(points, ASKED, beside, 0.9)
     assert found.week_before == [None, 0.98, None]
     assert [(one.letter, one.at, one.text) for one in found.moments] == [
         ("A", START, "a <b>"),
@@ -298,6 +298,12 @@ def test_the_line_has_the_objective_the_week_before_and_what_happened_meanwhile(
     ]
     chart = line_chart(points, ASKED, found)
     assert [path.look for path in chart.paths][:3] == ["before", "objective", "moment"]
+    span = Window(START, START + 3 * HOUR)
+    since = replace(ASKED, span="", fixed=span, since=START + 1.5 * HOUR)
+    assert [
+        (one.at, one.text) for one in line_beside(points, since, NOTHING_BESIDE, None).moments
+    ] == [(START + HOUR, "the sums of this page begin")]
+    assert not line_beside(points, replace(since, since=START), NOTHING_BESIDE, None).moments
     assert [(tick.at, tick.text) for tick in chart.letters] == [
         (0, "A"),
         (33.33, "B"),

@@ -20,9 +20,9 @@ from devtelemetry.api.app import create_app
 from devtelemetry.api.problems import ProblemsDocument
 from devtelemetry.dashboard.drawing import draw_overview
 from devtelemetry.dashboard.reading import Reader
-from devtelemetry.dashboard.state import PageState, read_asked, read_asked_window
+from devtelemetry.dashboard.state import PageState, fitting, read_asked
 from devtelemetry.dashboard.views.overview import overview
-from devtelemetry.model import DAY, MembershipPolicy, parse_timeframe
+from devtelemetry.model import DAY, HOUR, MembershipPolicy, Window, parse_timeframe
 from devtelemetry.problems import read
 from devtelemetry.problems.explain import EVERYTHING, REPORTS, Kind, Unit, find_causes
 from devtelemetry.problems.line import Line
@@ -219,16 +219,26 @@ def test_a_problem_is_told_in_a_sentence_or_two() -> None:
 @pytest.mark.parametrize("kind", Kind)
 def test_the_page_of_a_problem_is_understood(kind: Kind) -> None:
     unit = Unit(kind, "dropped" if kind is Kind.LOSS_CLASS else "a&b c", "2")
-    page = urlsplit(page_of(unit, END, FRAMES[0], PRESENT))
-    query = dict(parse_qsl(page.query))
-    if page.path == "/window":
-        assert read_asked_window(query, FRAMES, PRESENT).start == END
-    else:
-        asked = read_asked(query, FRAMES, PRESENT, path=page.path)
-        assert asked.channel == ("a&b c" if kind is Kind.CHANNEL else None)
-        named = {dimension.value: value for dimension, value in asked.where}
-        if asked.channel is not None:
-            named["channel"] = asked.channel
-        if asked.loss is not None:
-            named["loss_class"] = asked.loss.value
-        assert named == subject_of(unit)
+    page = urlsplit(page_of(unit, Window(END - 3 * HOUR, END), FRAMES[0], PRESENT))
+    asked = read_asked(dict(parse_qsl(page.query)), FRAMES, PRESENT, path=page.path)
+    assert asked.channel == ("a&b c" if kind is Kind.CHANNEL else None)
+    named = {dimension.value: value for dimension, value in asked.where}
+    if asked.channel is not None:
+        named["channel"] = asked.channel
+    if asked.loss is not None:
+        named["loss_class"] = asked.loss.value
+    assert named == subject_of(unit)
+    of_all = kind in {Kind.EVERYTHING, Kind.REPORTS}
+    assert bool(page.fragment) == (page.path == "/") == of_all
+
+
+@pytest.mark.parametrize("hours", [1, 13, 168])
+def test_the_page_of_a_problem_begins_as_long_before_it_as_it_lasts_and_half_a_day_at_least(
+    hours: int,
+) -> None:
+    page = urlsplit(page_of(BAD, Window(END - hours * HOUR, END), FRAMES[0], PRESENT))
+    asked = read_asked(dict(parse_qsl(page.query)), FRAMES, PRESENT, path=page.path)
+    assert fitting(asked, FRAMES) == asked
+    bounds = asked.bounds(None)
+    assert bounds == Window(END - (hours + max(hours, 12)) * HOUR, END)
+    assert asked.summed(bounds) == Window(END - hours * HOUR, END)

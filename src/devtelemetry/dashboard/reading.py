@@ -96,7 +96,7 @@ class OverviewReading:
     anchor: datetime | None  # where the latest window ends; None: there is none
     latest: Sequence[tuple[Timeframe, Sequence[WindowReliability]]]  # oldest first
     windows: Sequence[WindowReliability]
-    tiles: Sequence[WindowReliability]  # what is summed over the span: figures/tiles.py
+    tiles: Sequence[WindowReliability]  # what is summed over: figures/tiles.py
     beside: Beside
     days: Days | None
     worst: Worst | None
@@ -235,9 +235,10 @@ class Reader:
                 channels=False,
             )
             windows = await self._windows(selection)
-            summed = await read_tiles(self._database, self._timeframes, selection, windows)
+            recent = [one for one in windows if asked.sums(one.window)]
+            summed = await read_tiles(self._database, self._timeframes, selection, recent)
             beside = await read_beside(self._database, self._timeframes, asked, bounds)
-            worst = await self._worst(asked, bounds)
+            worst = await self._worst(asked, asked.summed(bounds))
         return OverviewReading(
             asked,
             anchor,
@@ -281,7 +282,7 @@ class Reader:
                 )
                 start = end - asked.length
             else:
-                around = windows_around(timeframe, asked.fixed)
+                around = windows_around(timeframe, bounds)
                 start, end = around.start, around.end
         channels = await worst_channels(
             self._database, timeframe.name, start, end, asked.membership, WORST_CHANNELS

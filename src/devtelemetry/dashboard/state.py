@@ -1,7 +1,8 @@
 """What is asked: a page's address, so that every view can be shared as a link. Pure.
 
     /         ?timeframe=1h &span=7d &by=app_version &membership=present
-              or, for a span that stays what it is, &from=2026-03-02T10:00:00Z &to=… for span
+              or, for a span that stays what it is, &from=2026-03-02T10:00:00Z &to=… for span,
+              and beside them &since=… where what is summed begins later than the line
     /channel  ?id=…  and the same
     /group    the same; of it and of /channel also what they are narrowed to: &platform=ios
               &app_version=… &loss_class=unreadable, and another dimension beside it: &across=path
@@ -72,6 +73,8 @@ class PageState:
     where       groups that it is narrowed to, each of a dimension of its own, in their order
     loss        the class of losses that alone counts as missing; None: all do
     across      a dimension that the group is broken down by, in one window
+    since       what is summed begins with the window that it is in; None: with the line. It has a
+                value only where `fixed` has one
     """
 
     timeframe: Timeframe
@@ -83,6 +86,7 @@ class PageState:
     where: tuple[tuple[Dimension, str], ...] = ()
     loss: LossClass | None = None
     across: Dimension | None = None
+    since: datetime | None = None
 
     @property
     def is_narrowed(self) -> bool:
@@ -114,6 +118,17 @@ class PageState:
         if self.fixed is not None:
             return windows_around(self.timeframe, self.fixed)
         return None if anchor is None else Window(anchor - self.length, anchor)
+
+    def sums(self, window: Window) -> bool:
+        """Whether figures are summed over a window of the line too."""
+        return self.since is None or window.end > self.since
+
+    def summed(self, bounds: Window) -> Window:
+        """The windows of these bounds over which figures are summed."""
+        if self.since is None:
+            return bounds
+        start = window_at(self.timeframe, self.since).start
+        return Window(max(start, bounds.start), bounds.end)
 
 
 OVERVIEW, CHANNEL, GROUP = "/", "/channel", "/group"
@@ -153,7 +168,7 @@ def read_asked(
     membership  the policy that is configured
     """
     known = {
-        *("timeframe", "span", "from", "to", "by", "membership"),
+        *("timeframe", "span", "from", "to", "since", "by", "membership"),
         *(["id"] if path == CHANNEL else []),
         *([*Dimension, LOSS_CLASS, "across"] if path != OVERVIEW else []),
     }
@@ -180,6 +195,7 @@ def read_asked(
         where,
         loss,
         _across(query.get("across"), where),
+        _since(query.get("since"), fixed),
     )
 
 
@@ -213,7 +229,7 @@ def fitting(asked: PageState, timeframes: Sequence[Timeframe]) -> PageState:
     """The same with longer windows, or else a shorter span, if its own are too many for a line."""
     if asked.points <= MOST_POINTS:
         return asked
-    longer = [one for one in timeframes if asked.length // one.length <= MOST_POINTS]
+    longer = [one for one in timeframes if replace(asked, timeframe=one).points <= MOST_POINTS]
     if longer:
         return replace(asked, timeframe=longer[0])
     longest = max([asked.timeframe, *timeframes], key=lambda one: one.length)
@@ -276,7 +292,7 @@ def address_of_part(asked: PageState, part: Window | None) -> str:
 
 def kept_of(asked: PageState) -> dict[str, str]:
     """What stays in the query where another span is chosen."""
-    left_out = {"timeframe", "span", "from", "to"}
+    left_out = {"timeframe", "span", "from", "to", "since"}
     return {name: value for name, value in _query(asked).items() if name not in left_out}
 
 
@@ -307,6 +323,8 @@ def _query(asked: PageState | WindowPageState) -> dict[str, str]:
             query["span"] = asked.span
         else:
             query |= {"from": iso(asked.fixed.start), "to": iso(asked.fixed.end)}
+        if asked.since is not None:
+            query["since"] = iso(asked.since)
         query["by"] = asked.by.value
         if asked.channel is not None:
             query["id"] = asked.channel
@@ -352,6 +370,20 @@ def _fixed(query: Mapping[str, str]) -> Window | None:
     if not timedelta(0) < found["to"] - found["from"] <= MOST_SPAN:
         raise BadState(f"to: is not after from; allowed: up to {MOST_SPAN.days:,} days after it")
     return Window(found["from"], found["to"])
+
+
+def _since(text: str | None, fixed: Window | None) -> datetime | None:
+    if not text:
+        return None
+    if fixed is None:
+        raise BadState("since: stands without from and to; allowed: beside them")
+    try:
+        since = parse_moment(text)
+    except ValueError as error:
+        raise BadState(f"since: {error}") from None
+    if not fixed.start <= since < fixed.end:
+        raise BadState("since: is not within the span; allowed: a moment between from and to")
+    return since
 
 
 def _finest(fixed: Window, timeframes: Sequence[Timeframe]) -> Timeframe:

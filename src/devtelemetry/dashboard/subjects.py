@@ -77,13 +77,14 @@ class SubjectReading:
     windows   with the subject alone, oldest first; of two groups at once only the last one. Of a
               class of losses they have all classes
     around    the same windows before they were narrowed
-    tiles     what is summed over the span, narrowed as `windows` are: figures/tiles.py
+    tiles     what is summed over, narrowed as `windows` are: figures/tiles.py
     tiles_around  before they were narrowed, with the groups of what `asked` names
     whole     tiles of which the subject is a part; empty: it is none, as an audit
     channels  in which it lacks most, as far as that is stored
     table     if it is of two groups at once, or broken down by another dimension
-    missing   of a channel, in that window of the span in which most is missing, since its problem
-              began if it has one; None: nothing is, or `missing_problem` says why
+    missing   of a channel, in that window of the span in which most is missing, of those that are
+              summed and, if it has a problem, since that began; None: nothing is, or
+              `missing_problem` says why
     """
 
     asked: PageState
@@ -100,6 +101,10 @@ class SubjectReading:
     missing_problem: str
     problems: Problems
     has_samples: bool
+
+    def summed(self, windows: Sequence[WindowReliability]) -> Sequence[WindowReliability]:
+        """Those of the line over which figures are summed."""
+        return [one for one in windows if self.asked.sums(one.window)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +128,15 @@ class SubjectReader:
         if anchor is not None and bounds is not None:
             selection = _selection_around(asked, bounds)
             around = await self._windows(selection)
+            recent = [one for one in around if asked.sums(one.window)]
             if not asked.is_pair:
-                tiles_around = await self._tiles(selection, around)
-                whole = await self._whole(asked, bounds, tiles_around)
+                tiles_around = await self._tiles(selection, recent)
+                whole = await self._whole(asked, asked.summed(bounds), tiles_around)
             if asked.is_pair or asked.across is not None:
                 table = await self._table(asked, around)
             if not asked.is_pair:
                 beside = await read_beside(self.database, self.timeframes, asked, bounds)
-            channels = await self._channels(asked, around[-MOST_SUMMED:])
+            channels = await self._channels(asked, recent[-MOST_SUMMED:])
         if asked.is_pair:
             windows = tiles = [] if table is None else pair_of(asked, around, table)
         else:
@@ -200,8 +206,9 @@ class SubjectReader:
             return None, NOT_KEPT if lossy else ""
         mine = {("channel", asked.channel), *((of.value, value) for of, value in asked.where)}
         began = [one.began for one in problems.found if subject_of(one.unit).items() <= mine]
-        since = [one for one in kept if began and one.window.start >= min(began)]
-        worst = max(since or kept, key=lambda one: (missing_of(one, asked), one.window.start))
+        since = asked.since or min(began, default=None)
+        recent = [one for one in kept if since is not None and one.window.end > since]
+        worst = max(recent or kept, key=lambda one: (missing_of(one, asked), one.window.start))
         return await self.drilling.missing(
             asked.channel, asked.timeframe, worst.window.start, asked.membership, asked.where
         )

@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
 from devtelemetry import words
 from devtelemetry.figures.document import iso
-from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Timeframe
+from devtelemetry.model import Dimension, LossClass, MembershipPolicy, Timeframe, Window
 from devtelemetry.problems.explain import Cause, Kind, Unit
 from devtelemetry.problems.judge import MIN_BASE_DAYS
 
 NO_PROBLEM = "No change beyond chance."
 _ID_WIDTH = 48
+LEAST_BEFORE = timedelta(hours=12)  # on the page of a problem, before it began
 _SUREST = 1_000  # beyond it a number would promise more than the method holds
 
 _NAMES: Mapping[Kind, str] = {
@@ -58,7 +59,7 @@ class Problem:
     chance      that anything like it is found in four weeks without a cause: at most so much
     of          the class of most of what is lost more; None: several
     is_new      a group without earlier days: `before` is what all have
-    page        where the dashboard shows it
+    page        where the dashboard shows it: the hours since then, and as many before
     """
 
     unit: Unit
@@ -152,9 +153,13 @@ class Problems:
 
 
 def problem_of(
-    cause: Cause, start: datetime, timeframe: Timeframe, membership: MembershipPolicy
+    cause: Cause,
+    start: datetime,
+    end: datetime,
+    timeframe: Timeframe,
+    membership: MembershipPolicy,
 ) -> Problem:
-    """start: of the first window of the lines."""
+    """start, end: of the lines, from the first window to the last one."""
     began, earliest, latest = (
         start + at * timeframe.length
         for at in (cause.onset.start, cause.onset.earliest, cause.onset.latest)
@@ -174,7 +179,7 @@ def problem_of(
         cause.chance,
         cause.of,
         cause.is_new,
-        page_of(cause.unit, began, timeframe, membership),
+        page_of(cause.unit, Window(began, end), timeframe, membership),
     )
 
 
@@ -189,17 +194,25 @@ def subject_of(unit: Unit) -> dict[str, str]:
     return {}
 
 
-def page_of(unit: Unit, began: datetime, timeframe: Timeframe, membership: MembershipPolicy) -> str:
-    """The dashboard's address of it; of everything that of the window in which it began."""
-    query = {"timeframe": timeframe.name, **subject_of(unit)}
-    path = "/group"
+def page_of(unit: Unit, since: Window, timeframe: Timeframe, membership: MembershipPolicy) -> str:
+    """The dashboard's address of it: what is summed is `since` it began, and the line begins so
+    much earlier that one sees the fall. It stays what it is when there are newer windows."""
+    before = max(since.end - since.start, LEAST_BEFORE)
+    query = {
+        "timeframe": timeframe.name,
+        "from": iso(since.start - before),
+        "to": iso(since.end),
+        "since": iso(since.start),
+        **subject_of(unit),
+    }
+    path, place = "/group", ""
     if unit.kind is Kind.CHANNEL:
         path, query["id"] = "/channel", query.pop("channel")
     elif unit.kind in {Kind.EVERYTHING, Kind.REPORTS}:
-        path, query["start"] = "/window", iso(began)
+        path, place = "/", "#line" if unit.kind is Kind.EVERYTHING else "#who"
     query["membership"] = membership.value
     # An id may hold half a character pair where a client sent one; it then leads nowhere.
-    return f"{path}?{urlencode(query, errors='replace')}"
+    return f"{path}?{urlencode(query, errors='replace')}{place}"
 
 
 def problems_as_json(problems: Problems) -> dict[str, Any]:

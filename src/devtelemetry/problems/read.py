@@ -98,12 +98,13 @@ def _problems(
     lines = reading.lines(per_day)
     earlier = lines[EVERYTHING].base_windows(reading.count - 1) / per_day
     causes = find_causes(lines, reading.count, len(lines) + channels)
+    until = end.astimezone(UTC)
     return Problems(
         timeframe,
         membership,
-        end.astimezone(UTC),
+        until,
         earlier,
-        [problem_of(cause, reading.start, timeframe, membership) for cause in causes],
+        [problem_of(cause, reading.start, until, timeframe, membership) for cause in causes],
     )
 
 

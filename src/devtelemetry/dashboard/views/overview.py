@@ -73,7 +73,7 @@ def overview(
         _changes_title(reading, now),
         _span_fact(asked, total),
         points,
-        line_beside(points, reading.beside, objective),
+        line_beside(points, asked, reading.beside, objective),
         two_groups(reading.tiles, asked),
         [] if reading.worst is None else _worst_rows(reading.worst, asked),
         "" if reading.worst is None else _worst_of(reading.worst),
@@ -123,14 +123,14 @@ def _now(
 
 
 def _overview_facts(reading: OverviewReading, total: Totals) -> list[Fact]:
-    last = reading.windows[-1] if reading.windows else None
-    facts = [_receivers_fact(reading.windows)]
-    if last is not None:
-        facts.append(_channels_fact(reading.windows))
+    windows = [one for one in reading.windows if reading.asked.sums(one.window)]
+    facts = [_receivers_fact(windows)]
+    if windows:
+        facts.append(_channels_fact(windows))
     facts.append(known_fact(total.counts))
     covered = [
         (one.sample_coverage, one.counts.expected)
-        for one in reading.windows
+        for one in windows
         if one.sample_coverage is not None
     ]
     facts.append(

@@ -263,7 +263,9 @@ def _point(window: Window, found: WindowReliability | None, asked: PageState) ->
     )
 
 
-def line_beside(points: Sequence[Point], found: Beside, objective: float | None) -> LineBeside:
+def line_beside(
+    points: Sequence[Point], asked: PageState, found: Beside, objective: float | None
+) -> LineBeside:
     """objective  None: the line is of something else"""
     before = {one.window.start + WEEK: one.counts.delivery_ratio for one in found.week_before}
     moments = sorted(
@@ -271,7 +273,8 @@ def line_beside(points: Sequence[Point], found: Beside, objective: float | None)
             (at, f"version {words.shorten(version, _NAME)} first seen")
             for at, version in found.first_seen
         ]
-        + [(one.at, _noted(one)) for one in found.notes],
+        + [(one.at, _noted(one)) for one in found.notes]
+        + [(one.start, _SUMS_BEGIN) for one in _first_summed(points, asked)],
     )
     return LineBeside(
         objective,
@@ -281,6 +284,15 @@ def line_beside(points: Sequence[Point], found: Beside, objective: float | None)
             for (at, text), letter in zip(moments, string.ascii_uppercase, strict=False)
         ],
     )
+
+
+_SUMS_BEGIN = "the sums of this page begin"
+
+
+def _first_summed(points: Sequence[Point], asked: PageState) -> Sequence[Point]:
+    """None where that goes without saying."""
+    found = [one for one in points if asked.sums(Window(one.start, one.end))]
+    return found[:1] if len(found) < len(points) else ()
 
 
 def _noted(note: Note) -> str:
@@ -402,7 +414,7 @@ def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
             [
                 Link(
                     texts.SPANS[name],
-                    address(replace(asked, span=name, fixed=None)) + LINE,
+                    address(replace(asked, span=name, fixed=None, since=None)) + LINE,
                     name == asked.span,
                 )
                 for name, length in SPANS.items()
@@ -425,11 +437,14 @@ def _of_timeframe(asked: PageState, timeframe: Timeframe) -> PageState:
 
 
 def span_text(asked: PageState) -> str:
-    """`7 days`, or from when to when."""
+    """What is summed: `7 days`, from when to when, or since when."""
     bounds = asked.bounds(None)
     if bounds is None:
         return texts.SPANS[asked.span]
-    return f"{words.utc(bounds.start)} to {words.utc(bounds.end)}"
+    summed = asked.summed(bounds)
+    if asked.since is not None:
+        return f"since {words.utc(summed.start)}, until {words.utc(summed.end)}"
+    return f"{words.utc(summed.start)} to {words.utc(summed.end)}"
 
 
 def span_of_line(asked: PageState) -> str:

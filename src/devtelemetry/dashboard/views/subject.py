@@ -1,6 +1,6 @@
 """The page of anything that can have a problem: a channel, a group, a class of losses. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import ItemsView, Sequence
 from dataclasses import replace
 
 from devtelemetry import words
@@ -85,6 +85,7 @@ def subject_page(
         "" if ratio is None else words.percent(ratio),
         words.interval(total.interval) if loss is None else "",
         _of_what(reading),
+        _relation(reading, ratio),
         _latest(reading, windows),
         "" if ratio is not None else _why_never(reading),
         rest,
@@ -95,7 +96,7 @@ def subject_page(
         _facts(reading, total),
         _not_stored(reading),
         points,
-        line_beside(points, reading.beside, objective if loss is None else None),
+        line_beside(points, asked, reading.beside, objective if loss is None else None),
         delay_bars(all_losses),
         delay_facts(all_losses),
         loss_bars(all_losses.counts, asked),
@@ -157,7 +158,7 @@ def _of_what(reading: SubjectReading) -> str:
     """`in 7 days`"""
     asked = reading.asked
     if not asked.is_pair:
-        return f"in {span_text(asked)}"
+        return span_text(asked) if asked.since is not None else f"in {span_text(asked)}"
     window = None if reading.table is None else reading.table.window
     start = "" if window is None else f" of {words.utc(window.start)}"
     return f"in the {asked.timeframe.name} window{start}"
@@ -179,6 +180,23 @@ def _latest(reading: SubjectReading, windows: Sequence[WindowReliability]) -> st
 _SEVERAL = 2
 
 
+def _relation(reading: SubjectReading, ratio: float | None) -> str:
+    """How the greatest number is related to that of the problem, where they are not the same: days
+    have other receivers that count than their hours."""
+    asked, problems = reading.asked, reading.problems
+    if asked.is_pair or ratio is None or asked.fixed is None or problems.timeframe is None:
+        return ""
+    by = problems.timeframe.name
+    for one in problems.found:
+        is_its = subject_of(one.unit).items() == _subject(asked) and one.began == asked.since
+        if is_its and asked.fixed.end == problems.until and round(one.now - ratio, 4):
+            return (
+                f"{words.percent(one.now)} by windows of {by}, by which problems are judged. The "
+                "sum is over the longest windows, in which other receivers may count."
+            )
+    return ""
+
+
 def _rest(reading: SubjectReading, compared: Sequence[WindowReliability]) -> tuple[str, str]:
     if reading.asked.loss is not None:
         return "", ""
@@ -194,11 +212,7 @@ def _rest(reading: SubjectReading, compared: Sequence[WindowReliability]) -> tup
 
 def _problems(problems: Problems, asked: PageState) -> tuple[list[ProblemRow], str]:
     """Those of the page's subject, then those of what it is a part of, and of its parts."""
-    mine = {
-        **({"channel": asked.channel} if asked.channel is not None else {}),
-        **{dimension.value: value for dimension, value in asked.where},
-        **({"loss_class": asked.loss.value} if asked.loss is not None else {}),
-    }.items()
+    mine = _subject(asked)
     own, others = [], []
     for one in problems.found:
         its = subject_of(one.unit).items()
@@ -211,12 +225,21 @@ def _problems(problems: Problems, asked: PageState) -> tuple[list[ProblemRow], s
     return [], problems.nothing or "No change of its own beyond chance."
 
 
+def _subject(asked: PageState) -> ItemsView[str, str]:
+    """What a page is of, as `subject_of` has it."""
+    return {
+        **({"channel": asked.channel} if asked.channel is not None else {}),
+        **{dimension.value: value for dimension, value in asked.where},
+        **({"loss_class": asked.loss.value} if asked.loss is not None else {}),
+    }.items()
+
+
 def _row(problem: Problem, href: str) -> ProblemRow:
     return ProblemRow(problem.name, href, problem.what, problem.how_sure)
 
 
 def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
-    asked = reading.asked
+    asked, windows = reading.asked, reading.summed(reading.windows)
     facts = count_facts(total.counts)
     facts[1] = _who(reading)
     if asked.loss is not None:
@@ -227,8 +250,8 @@ def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
         facts.append(
             Fact(
                 "Windows with a ratio",
-                words.count(sum(one.reliability is not None for one in reading.windows)),
-                f"of {words.count(len(reading.around))} computed",
+                words.count(sum(one.reliability is not None for one in windows)),
+                f"of {words.count(len(windows))} computed",
                 "comparable",
             )
         )
@@ -238,7 +261,8 @@ def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
 def _who(reading: SubjectReading) -> Fact:
     """Distinct ones are known of each window, not of several together."""
     asked = reading.asked
-    found = clusters(reading.windows, lambda one: one.figures.spreads.over_receivers.clusters)
+    windows = reading.summed(reading.windows)
+    found = clusters(windows, lambda one: one.figures.spreads.over_receivers.clusters)
     number = words.count(max(found, default=0))
     note = "" if asked.is_pair else "the most in a window"
     if any(dimension in _OF_AUTHORS for dimension, _ in asked.where):
@@ -314,7 +338,7 @@ def _channels_note(reading: SubjectReading) -> str:
     asked, channels = reading.asked, reading.channels
     if not channels.found:
         return ""
-    summed = reading.around[-MOST_SUMMED:]
+    summed = reading.summed(reading.around)[-MOST_SUMMED:]
     said = (
         f"Sums from {words.utc(summed[0].window.start)} to {words.utc(summed[-1].window.end)}, of "
         f"the {MOST_LOOKED_AT} channels that lost most then."

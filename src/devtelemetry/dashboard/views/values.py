@@ -311,6 +311,7 @@ class SubjectPage:
     headline: str
     interval: str
     of_what: str  # the headline is of: windows
+    relation: str  # of the headline to the problem's number; empty: they are the same
     latest: str  # the last of these; empty: it is the only one, or has no ratio
     reason: str
     rest: str  # beside the rest; empty: there is none
