@@ -36,6 +36,8 @@ from devtelemetry.model import (
     from_unix_ms,
     parse_timeframe,
 )
+from devtelemetry.problems.explain import Kind, Unit
+from devtelemetry.problems.problem import Problem, Problems
 from devtelemetry.store.database import Database
 from support.store import LATER, START, compute_window, store
 
@@ -150,6 +152,27 @@ async def test_since_a_moment_all_sums_are_of_the_windows_from_then_on_and_the_l
     missing = (await page_of(world, last)).missing
     assert missing is not None
     assert missing.window.start == last.since
+
+
+async def test_where_the_problem_has_another_number_its_page_says_both(world: Database) -> None:
+    start, end = from_unix_ms(START), from_unix_ms(START + HOURS * HOUR_MS)
+    asked = replace(VERSION, span="", fixed=Window(start, end), since=start)
+    reading = await Reader(world, RULES.timeframes, RULES, lambda: LATER).subject(asked)
+    ratio = sum_of(reading.tiles).counts.delivery_ratio
+    assert ratio is not None
+    problem = Problem(
+        Unit(Kind.APP_VERSION, HOSTILE), start, start, start, ratio - 0.02, 0.99, 100, 10, 9, 6,
+        0.001, None, False, "/",
+    )  # fmt: skip
+
+    def relation(problem: Problem) -> str:
+        found = replace(reading, problems=Problems(HOUR, PRESENT, end, 9, [problem]))
+        return subject_page(found, RULES.timeframes, objective=0.99).relation
+
+    assert relation(problem).startswith(f"{words.percent(ratio - 0.02)} by windows of 1h,")
+    assert relation(replace(problem, now=ratio)) == ""
+    assert relation(replace(problem, began=end)) == ""
+    assert relation(replace(problem, unit=Unit(Kind.APP_VERSION, "2.0"))) == ""
 
 
 async def test_a_group_is_beside_the_rest_of_the_same_windows(world: Database) -> None:
