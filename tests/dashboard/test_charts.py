@@ -1,18 +1,31 @@
 """Charts, and what a script adds to pages, in a real browser over a month of figures."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, expect
 
 from devtelemetry import words
+from devtelemetry.dashboard.state import SPANS
 from devtelemetry.words import percent
 from support.browser import visit
 from support.month import HOSTILE, PATHS, channel_names, clean, figures, together
 
 pytestmark = pytest.mark.slow
+
+# Of each axis what is seen of its labels: text, and where it begins and ends along the axis.
+LABELS = """() => [...document.querySelectorAll(".drawing, .hours > svg[role]")].flatMap((of) => {
+    const seen = [...of.querySelectorAll("text.axis:not(.letter)")]
+        .filter((e) => e.checkVisibility()).map((e) => [e, e.getBoundingClientRect()]);
+    const isX = (e) => e.getAttribute("y") === "100%" && e.getAttribute("x") !== "-8";
+    return [
+        seen.filter(([e]) => isX(e)).map(([e, box]) => [e.textContent, box.left, box.right]),
+        seen.filter(([e]) => !isX(e)).map(([e, box]) => [e.textContent, box.top, box.bottom]),
+    ];
+})"""
 
 
 def test_the_line_says_in_words_what_it_shows(browser: Browser, month: str) -> None:
@@ -159,6 +172,28 @@ def test_nothing_moves_once_it_is_seen_and_no_number_is_broken(
                     .length"""
             )
             assert small == 0, path
+
+
+@pytest.mark.parametrize("width", [360, 390, 737, 768, 1121, 1280])
+def test_no_two_labels_of_an_axis_overlap(browser: Browser, month: str, width: int) -> None:
+    until = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+    def part(hours: int, ago: int) -> str:
+        start, end = (until - timedelta(hours=of) for of in (hours + ago, ago))
+        return f"from={start:%Y-%m-%dT%H:%M:%SZ}&to={end:%Y-%m-%dT%H:%M:%SZ}"
+
+    spans = [f"span={name}" for name in SPANS]
+    parts = [part(hours, ago) for hours in (2, 6, 20, 24, 40, 168, 700) for ago in (0, 1, 5)]
+    with visit(browser, month, size=(width, 900)) as seen:
+        for query in (*spans, *parts):
+            seen.go(f"/group?platform=ios&{query}")
+            axes = seen.page.evaluate(LABELS)
+            assert len(axes) >= 4, query
+            for axis in axes:
+                assert len(axis) >= 2, (query, axis)
+                ordered = sorted(axis, key=lambda label: label[1])
+                for (left, _, end), (right, begin, _) in pairwise(ordered):
+                    assert begin >= end, (query, left, right)
 
 
 def test_a_time_of_another_year_says_so(browser: Browser, month: str) -> None:

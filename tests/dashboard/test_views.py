@@ -262,6 +262,17 @@ def test_the_axis_of_time_has_months_and_where_it_begins_the_year(
     assert all(0 <= tick.at < 100 for tick in ticks)
 
 
+def test_a_label_of_the_axis_is_left_out_only_where_it_would_overlap_the_one_before() -> None:
+    began = parse_moment("2026-11-24T00:10")
+    ticks = time_ticks(began, began + timedelta(hours=24))
+    assert [tick.text for tick in ticks][:2] == ["03:00 · 24 Nov 2026", "06:00"]
+    assert ticks[1].off == "off-middle off-narrow"
+    assert ticks[2].off == "off-narrow"
+    assert not any(tick.off for tick in (ticks[0], ticks[4]))
+    months = time_ticks(began, began + timedelta(days=366))
+    assert not any("wide" in tick.off or "middle" in tick.off for tick in months)
+
+
 @pytest.mark.parametrize(
     ("length", "said"),
     [

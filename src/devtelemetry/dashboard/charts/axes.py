@@ -1,13 +1,20 @@
 """Where the lines and labels of axes stand. Pure."""
 
+import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from devtelemetry.dashboard.charts.values import Tick
 from devtelemetry.model import DAY, HOUR, WEEK
 
 Y_PARTS = 5
-_MOST = 9  # labels of the time axis; where there is little room every second one is left out
+_MOST = 9  # labels of the time axis
+
+_LEAST_WIDTHS = {"off-wide": 968, "off-middle": 585, "off-narrow": 245}
+"""Of a chart, in px, where a class of dashboard.css hides labels"""
+
+_LETTER, _APART = 7.2, 6.0  # px: a wide font's mean letter of 12 px, and between two labels
 
 _STEPS = (
     timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), HOUR, 3 * HOUR, 6 * HOUR,
@@ -22,11 +29,29 @@ def time_ticks(start: datetime, end: datetime) -> list[Tick]:
     length = end - start
     ticks = []
     year = None
-    for number, moment in enumerate(moments):
+    for moment in moments:
         text = _label(moment, moments, with_year=moment.year != year)
         year = moment.year
-        ticks.append(Tick(round(100 * ((moment - start) / length), 2), text, bool(number % 2)))
-    return ticks
+        ticks.append(Tick(round(100 * ((moment - start) / length), 2), text))
+    fitting = {name: set(_fitting(ticks, width)) for name, width in _LEAST_WIDTHS.items()}
+    return [
+        replace(tick, off=" ".join(name for name, fit in fitting.items() if number not in fit))
+        for number, tick in enumerate(ticks)
+    ]
+
+
+def _fitting(ticks: Sequence[Tick], width: float) -> Iterator[int]:
+    """The numbers of those, from the left, that do not overlap the one before."""
+    taken = -math.inf
+    for number, tick in enumerate(ticks):
+        length = _LETTER * len(tick.text)
+        begins = tick.at / 100 * width - _BEFORE[tick.anchor] * length
+        if begins >= taken + _APART:
+            yield number
+            taken = begins + length
+
+
+_BEFORE = {"start": 0.0, "middle": 0.5, "end": 1.0}
 
 
 def share_ticks(floor: float, top: float) -> list[Tick]:

@@ -70,7 +70,7 @@ def hours_of(points: Sequence[Point], asked: PageState, objective: float | None)
         _in_words(sums, asked),
         rows,
         [
-            Tick(100 * (row + 0.5) / rows, f"{day.day} {day:%b}", bool(row % 2))
+            Tick(100 * (row + 0.5) / rows, f"{day.day} {day:%b}")
             for row in range(rows)
             for day in [first + row * DAY]
         ],

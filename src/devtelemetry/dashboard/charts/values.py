@@ -6,6 +6,7 @@ from datetime import datetime
 
 from devtelemetry.dashboard.views.values import Moment, Point
 
+_NEAR = 4  # to an end of the axis
 WIDTH, HEIGHT = 1000, 300  # of the box that paths are in
 
 
@@ -13,13 +14,20 @@ WIDTH, HEIGHT = 1000, 300  # of the box that paths are in
 class Tick:
     """A label of an axis.
 
-    at      0 to 100, from the left or from the top
-    second  left out where there is little room
+    at   0 to 100, from the left or from the top
+    off  classes of dashboard.css: of the widths of a screen at which there is no room for it
     """
 
     at: float
     text: str
-    second: bool = False
+    off: str = ""
+
+    @property
+    def anchor(self) -> str:
+        """Of a label of the time axis: which part of it stands at the place."""
+        if self.at < _NEAR:
+            return "start"
+        return "end" if self.at > 100 - _NEAR else "middle"
 
 
 @dataclass(frozen=True, slots=True)
