@@ -396,7 +396,7 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
             assert rows.count() == found["missing_messages_total"] == 2
             said = messages.inner_text()
             for message in found["missing_messages"]:
-                assert short_identifier(message["message_id"], 27) in said
+                assert words.visible(message["message_id"]) in said
                 assert f"{message['held']} of {message['expected']}" in said
             assert "\\u202e" in said
             receivers = page.locator("section.card", has_text=words.LOSSY_RECEIVERS)
@@ -431,6 +431,37 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
             page.wait_for_url("**/window?**")
             assert Axe().run(page).response["violations"] == []
             clean(seen)
+
+
+def test_a_message_s_id_is_whole_and_cut_only_to_the_eye_where_there_is_no_room(
+    browser: Browser, database_url: str, tmp_path: Path
+) -> None:
+    whole = f"0x{'0123456789abcdef' * 4}"
+    apart(_store_losses(database_url, whole))
+    query = {"channel": "c1", "timeframe": "1h", "start": "2026-03-02T10:00:00Z"}
+    options = (f"--database={database_url}", "--retention=3650d")
+    with ServerProcess(tmp_path / "data", *options) as server:
+        for width in (390, 768, 1280):
+            with visit(browser, f"http://{server.http}", size=(width, 900)) as seen:
+                seen.go(f"/window?{urlencode(query)}")
+                shown = seen.page.locator("#missing .id bdi", has_text=whole)
+                cut = shown.evaluate("e => e.scrollWidth > e.clientWidth")
+                assert cut == (width == 390)
+                assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
+                row = shown.evaluate(
+                    "e => e.closest('th').scrollWidth > e.closest('th').clientWidth"
+                )
+                assert not row
+                height = shown.evaluate("e => e.getBoundingClientRect().height")
+                if width == 390:
+                    assert height < 25, "it is one line"
+                selected = shown.evaluate(
+                    "e => { getSelection().selectAllChildren(e); return `${getSelection()}`; }"
+                )
+                assert selected == whole
+                seen.page.evaluate("getSelection().removeAllRanges()")
+                assert seen.page.evaluate("id => window.find(id)", whole)
+                clean(seen)
 
 
 async def _store_losses(url: str, message_id: str) -> None:

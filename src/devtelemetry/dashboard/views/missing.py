@@ -7,7 +7,6 @@ from typing import Any
 
 from devtelemetry import words
 from devtelemetry.causes.matrix import Matrix, Other, State
-from devtelemetry.dashboard import texts
 from devtelemetry.dashboard.drilling import Missing as Found
 from devtelemetry.dashboard.views.values import (
     Cells,
@@ -62,7 +61,8 @@ def _log(message: Mapping[str, Any], document: Mapping[str, Any], pattern: str |
 
 
 _NAME_WIDTH = 8  # of a receiver in the matrix: the table below has it whole, in the same order
-_ID_WIDTH = 27  # letters: what is copied is whole
+_ID_WIDTH = 27  # letters of a message's id: on a phone a longer one is cut to the eye
+_ID_END = 8  # of them that are then seen of its end
 
 # What is not missing is quiet; each has a sign of its own, so that none is told by colour alone.
 _SIGNS: Mapping[State, tuple[str, str]] = {
@@ -122,12 +122,14 @@ def _on(platform: str, app_version: str) -> str:
 
 def _missing_row(message: Mapping[str, Any], columns: Mapping[str, int], log: str) -> MissingRow:
     on = {author["platform"] for author in message["authors"] if author["platform"]}
+    shown_id = words.visible(message["message_id"])
     return MissingRow(
         columns[message["message_id"]],
         log,
         from_unix_ms(message["sent_at"]),
-        texts.short_identifier(message["message_id"], _ID_WIDTH),
         message["message_id"],
+        shown_id,
+        words.ending(shown_id, _ID_END) if len(shown_id) > _ID_WIDTH else "",
         words.visible(message["message_type"]) or words.NOT_SAID,
         words.visible(", ".join(sorted(on))) or words.NOT_SAID,
         f"{words.count(message['held'])} of {words.count(message['expected'])}",

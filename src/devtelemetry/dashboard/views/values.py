@@ -226,8 +226,9 @@ class MissingRow:
     number: int
     log: str
     sent_at: datetime
-    message_id: str  # short enough for a line
-    whole_id: str
+    message_id: str
+    shown_id: str
+    end: str  # of it, that is seen where the rest is cut; empty: it is short
     kind: str
     written_on: str
     held: str
