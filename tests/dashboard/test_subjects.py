@@ -200,6 +200,7 @@ async def test_the_channels_in_which_a_group_loses_most_come_first_with_its_shar
     missing = {name: words.count(totals.counts.missing) for name, totals in found}
     assert [row.missing for row in page.channels] == [missing["c2"], missing["c1"]]
     assert "app_version=%3Cb%3E2.1%3C%2Fb%3E" in page.channels[0].href
+    assert "so the channel's own page may have more" in page.channels_note
 
 
 async def test_where_a_group_is_shown_in_no_channel_those_that_lose_most_are_listed(

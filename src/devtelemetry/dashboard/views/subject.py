@@ -344,7 +344,10 @@ def _channels_note(reading: SubjectReading) -> str:
         f"the {MOST_LOOKED_AT} channels that lost most then."
     )
     if channels.of is not None:
-        return f"{said} Where it has too few receivers in a channel, that is left out."
+        return (
+            f"{said} Windows in which it has too few receivers in a channel are left out, so the "
+            "channel's own page may have more."
+        )
     if asked.where:
         return f"{said} The sums are of all receivers: in no channel it has enough of its own."
     return said
