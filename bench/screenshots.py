@@ -1,21 +1,26 @@
 """`python -m bench.screenshots`: pictures of the dashboard over a made-up month of 500 channels.
 
 With --drawing, the top of the overview as an SVG file too, made of lines and letters: the picture
-of the README.
+of the README. With --way, the way from the overview of `devtelemetry demo` to a missing message
+as SVG files instead, by clicks on what is seen: the pictures of docs/evidence/on-call.md.
 """
 
 import argparse
 import asyncio
+import contextlib
+import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 from bench.months import Made, make_months
 from bench.postgres import fresh_database, temporary_server
@@ -23,6 +28,7 @@ from devtelemetry.figures.document import iso
 from devtelemetry.simulator.server import ServeProcess
 
 DESKTOP, PHONE = (1280, 900), (360, 740)
+_WAYS = {"desktop": DESKTOP, "phone": (390, 844)}
 
 
 def main() -> None:
@@ -32,7 +38,16 @@ def main() -> None:
     parser.add_argument(
         "--drawing", type=Path, metavar="SVG", help="needs pdftocairo (Debian: poppler-utils)"
     )
+    parser.add_argument("--way", type=Path, metavar="DIR", help="likewise")
     options = parser.parse_args()
+    if options.way is not None:
+        options.way.mkdir(parents=True, exist_ok=True)
+        with _demo() as origin, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
+            for name, size in _WAYS.items():
+                _go(browser, origin, size, options.way / name)
+            browser.close()
+        return
     options.into.mkdir(parents=True, exist_ok=True)
     asyncio.run(_run(options.into, options.channels, options.drawing))
 
@@ -61,11 +76,8 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
         ("channel-light", f"/channel?id={channel}", DESKTOP, "light"),
         ("window-light", f"/window?timeframe=1h&start={hour}", DESKTOP, "light"),
     )
-    program = shutil.which("chromium")
-    if program is None:
-        sys.exit("no Chromium (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=_chromium(), args=["--no-sandbox"])
         for name, path, (width, height), colours in pictures:
             page = browser.new_page(
                 viewport={"width": width, "height": height},
@@ -84,7 +96,7 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
 
 
 def _draw(browser: Browser, origin: str, into: Path) -> None:
-    """The overview down to its line, by way of a printed page."""
+    """The overview down to its line."""
     width, height = DESKTOP
     page = browser.new_page(
         viewport={"width": width, "height": height},
@@ -95,18 +107,95 @@ def _draw(browser: Browser, origin: str, into: Path) -> None:
     page.goto(origin)
     page.wait_for_selector("html[data-script]")
     bottom = page.evaluate("document.querySelector('.plot').getBoundingClientRect().bottom + 36")
+    _print(page, width, bottom, into)
+    page.close()
+
+
+def _print(page: Page, width: int, height: float, into: Path, top: float = 0) -> None:
+    """What is from `top` on, `height` px of it, as lines and letters, by way of a printed page."""
     page.add_style_tag(
-        content=f"html, body {{ height: {bottom}px !important; overflow: hidden !important }}"
+        content=f"html, body {{ height: {top + height}px !important; overflow: hidden !important }}"
+        f"html {{ margin-top: -{top}px }}"
     )
     with TemporaryDirectory(prefix="devtelemetry-bench-") as directory:
         printed, drawn = Path(directory) / "page.pdf", Path(directory) / "page.svg"
-        page.pdf(path=printed, width=f"{width}px", height=f"{bottom}px", print_background=True)
+        page.pdf(path=printed, width=f"{width}px", height=f"{height}px", print_background=True)
         subprocess.run(["pdftocairo", "-svg", "-f", "1", "-l", "1", printed, drawn], check=True)
         exact = drawn.read_text(encoding="utf-8")
     # Hundredths of a point are enough.
     rounded = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", exact)
     into.write_text(rounded, encoding="utf-8")
-    page.close()
+
+
+def _chromium() -> str:
+    program = shutil.which("chromium")
+    if program is None:
+        sys.exit("no Chromium (Debian: apt-get install chromium)")
+    return program
+
+
+@contextlib.contextmanager
+def _demo() -> Iterator[str]:
+    """The origin of its server, once its week of history is computed."""
+    command = [sys.executable, "-m", "devtelemetry", "demo"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        try:
+            origin = ""
+            for line in demo.stdout:
+                if found := re.search(r"open (http://\S+)/", line):
+                    origin = found[1]
+                if "a week:" in line:
+                    break
+            else:
+                sys.exit("the demo ended before its week was computed")
+            yield origin
+        finally:
+            os.kill(demo.pid, signal.SIGINT)
+
+
+def _go(browser: Browser, origin: str, size: tuple[int, int], into: Path) -> None:
+    """Three clicks, each on what is seen or what a page is scrolled to, with pictures."""
+    width, height = size
+    context = browser.new_context(
+        viewport={"width": width, "height": height}, color_scheme="light", bypass_csp=True
+    )
+    page = context.new_page()
+    page.emulate_media(media="screen", color_scheme="light")
+    page.goto(origin)
+    page.wait_for_selector("html[data-script]")
+
+    def drawn(name: str, top: float = 0) -> None:
+        # A page that is printed is not clicked any more.
+        printed = context.new_page()
+        printed.emulate_media(media="screen", color_scheme="light")
+        printed.goto(page.url)
+        printed.wait_for_selector("html[data-script]")
+        path = into.with_name(f"{into.name}-{name}.svg")
+        _print(printed, width, height, path, top)
+        printed.close()
+        print(path)
+
+    def click(link: Locator) -> None:
+        said = " ".join(link.inner_text().split())
+        before = page.evaluate("scrollY")
+        link.scroll_into_view_if_needed()
+        scrolled = page.evaluate("scrollY") - before
+        link.click()
+        page.wait_for_selector("html[data-script]")
+        print(f"{into.name}: scrolled {scrolled:.0f} px, clicked on {said!r}: {page.url}")
+
+    drawn("1-overview")
+    click(page.locator(".problems a").first)
+    print(page.locator(".lead .figure + .under").inner_text(), page.locator(".figure").inner_text())
+    drawn("2-problem")
+    click(page.locator("#channels th a").first)
+    click(page.locator("a[href='#missing']"))
+    row = page.locator("#missing tbody tr").first
+    print(" ".join(row.inner_text().split()))
+    place = "e => e.getBoundingClientRect().top + scrollY - 16"
+    drawn("3-messages", page.locator("#matrix").evaluate(place))
+    context.close()
 
 
 if __name__ == "__main__":
