@@ -433,7 +433,7 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
             clean(seen)
 
 
-def test_a_message_s_id_is_whole_and_cut_only_to_the_eye_where_there_is_no_room(
+def test_a_message_s_id_is_seen_whole_at_any_width_and_leaves_room_for_the_other_columns(
     browser: Browser, database_url: str, tmp_path: Path
 ) -> None:
     whole = f"0x{'0123456789abcdef' * 4}"
@@ -445,16 +445,13 @@ def test_a_message_s_id_is_whole_and_cut_only_to_the_eye_where_there_is_no_room(
             with visit(browser, f"http://{server.http}", size=(width, 900)) as seen:
                 seen.go(f"/window?{urlencode(query)}")
                 shown = seen.page.locator("#missing .id bdi", has_text=whole)
-                cut = shown.evaluate("e => e.scrollWidth > e.clientWidth")
-                assert cut == (width == 390)
+                places = ["e", "e.closest('th')"]
+                if width != 768:  # there the table has more columns than room, and scrolls
+                    places.append("e.closest('.scroll')")
+                for place in places:
+                    is_wider = f"e => {place}.scrollWidth > {place}.clientWidth"
+                    assert not shown.evaluate(is_wider), (width, place)
                 assert seen.page.evaluate("document.documentElement.scrollWidth") <= width
-                row = shown.evaluate(
-                    "e => e.closest('th').scrollWidth > e.closest('th').clientWidth"
-                )
-                assert not row
-                height = shown.evaluate("e => e.getBoundingClientRect().height")
-                if width == 390:
-                    assert height < 25, "it is one line"
                 selected = shown.evaluate(
                     "e => { getSelection().selectAllChildren(e); return `${getSelection()}`; }"
                 )

@@ -203,9 +203,9 @@ def test_a_problem_has_a_name(unit: Unit, name: str) -> None:
 def test_a_problem_is_told_in_a_sentence_or_two() -> None:
     assert problem(EVERYTHING).what == (
         "91.72 % delivered since 2026-03-09 05:00 UTC, 96.28 % before. 1,043 more of 22,863 "
-        "deliveries are lost than expected; 54 receivers."
+        "deliveries to 54 or more receivers are lost than expected."
     )
-    assert "; 54 authors." in problem(Unit(Kind.PATH, "a → b")).what
+    assert "deliveries from 54 or more authors are lost" in problem(Unit(Kind.PATH, "a → b")).what
     assert "96.28 % of all others before" in problem(BAD, is_new=True).what
     assert problem(REPORTS, lost=9).what.endswith("Of 9 of 22,863 the reports are missing.")
     assert problem(EVERYTHING, chance=0.0).how_sure == (

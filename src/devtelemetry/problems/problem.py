@@ -98,13 +98,15 @@ class Problem:
                 f"{words.percent(self.before)} before. Of {words.count(self.lost)} of "
                 f"{words.count(self.deliveries)} the reports are missing."
             )
-        who = "authors" if self.unit.kind in _OF_AUTHORS else "receivers"
+        number = f"{words.count(self.clusters)} or more"
+        by_authors = self.unit.kind in _OF_AUTHORS
+        whom = f"from {number} authors" if by_authors else f"to {number} receivers"
         before = "of all others before" if self.is_new else "before"
         mostly = f", most of them {words.LOSS_CLASSES[self.of]}" if self.of else ""
         return (
             f"{words.percent(self.now)} delivered {since}, {words.percent(self.before)} {before}. "
-            f"{words.count(self.lost_more)} more of {words.count(self.deliveries)} deliveries are "
-            f"lost than expected{mostly}; {words.count(self.clusters)} {who}."
+            f"{words.count(self.lost_more)} more of {words.count(self.deliveries)} deliveries "
+            f"{whom} are lost than expected{mostly}."
         )
 
     @property

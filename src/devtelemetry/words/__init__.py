@@ -33,7 +33,7 @@ from devtelemetry.words.names import (
 )
 from devtelemetry.words.numbers import count, interval, mean, percent, points, short_count
 from devtelemetry.words.sides import side
-from devtelemetry.words.texts import ending, escaped, shorten, visible
+from devtelemetry.words.texts import escaped, shorten, visible
 from devtelemetry.words.times import DELAY_CLASSES, age, ago, delay, duration, utc
 
 __all__ = [
@@ -60,7 +60,6 @@ __all__ = [
     "count",
     "delay",
     "duration",
-    "ending",
     "escaped",
     "failed",
     "group",

@@ -37,11 +37,6 @@ def shorten(text: str, width: int) -> str:
     return f"{_up_to(half, units)}…{_up_to(half, units[::-1], from_end=True)}"
 
 
-def ending(text: str, width: int) -> str:
-    """The last letters of what is visible of it, `width` at most."""
-    return _up_to(width, _UNIT.findall(visible(text))[::-1], from_end=True)
-
-
 def _up_to(width: int, units: list[str], *, from_end: bool = False) -> str:
     """The first ones that together have so many letters at most."""
     taken: list[str] = []

@@ -47,9 +47,12 @@ def changes(days: Days | None, asked: PageState, *, has_problems: bool = False) 
         *_channel_changes(days, asked),
     ]
     if len(found) == 1:
-        said = "No platform, version or channel changed by more than chance explains."
-        more = " Problems are judged by more days than these two." if has_problems else ""
-        found.append(Change("note", said + more))
+        said = (
+            "The problems above are judged by more days than these two."
+            if has_problems
+            else "No platform, version or channel changed by more than chance explains."
+        )
+        found.append(Change("note", said))
     return found
 
 

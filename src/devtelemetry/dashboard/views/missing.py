@@ -20,7 +20,9 @@ from devtelemetry.model import LossClass, LossReason, from_unix_ms
 from devtelemetry.model.links import fill
 
 
-def missing_view(found: Found, log_link: str | None, href: str = "") -> Missing:
+def missing_view(
+    found: Found, log_link: str | None, href: str = "", messages_of: str = ""
+) -> Missing:
     """log_link  a pattern of model/links.py; href: of the window's page"""
     document = found.document
     notes = []
@@ -39,6 +41,7 @@ def missing_view(found: Found, log_link: str | None, href: str = "") -> Missing:
         _matrix(found.matrix),
         [_missing_row(one, columns, _log(one, document, log_link)) for one in messages],
         [_lossy_row(one) for one in receivers],
+        messages_of,
         _shown_of(len(messages), document["missing_messages_total"]),
         _shown_of(len(receivers), document["lossy_receivers_total"]),
         _by_pattern(document["patterns"]),
@@ -61,8 +64,6 @@ def _log(message: Mapping[str, Any], document: Mapping[str, Any], pattern: str |
 
 
 _NAME_WIDTH = 8  # of a receiver in the matrix: the table below has it whole, in the same order
-_ID_WIDTH = 27  # letters of a message's id: on a phone a longer one is cut to the eye
-_ID_END = 8  # of them that are then seen of its end
 
 # What is not missing is quiet; each has a sign of its own, so that none is told by colour alone.
 _SIGNS: Mapping[State, tuple[str, str]] = {
@@ -122,14 +123,12 @@ def _on(platform: str, app_version: str) -> str:
 
 def _missing_row(message: Mapping[str, Any], columns: Mapping[str, int], log: str) -> MissingRow:
     on = {author["platform"] for author in message["authors"] if author["platform"]}
-    shown_id = words.visible(message["message_id"])
     return MissingRow(
         columns[message["message_id"]],
         log,
         from_unix_ms(message["sent_at"]),
         message["message_id"],
-        shown_id,
-        words.ending(shown_id, _ID_END) if len(shown_id) > _ID_WIDTH else "",
+        words.visible(message["message_id"]),
         words.visible(message["message_type"]) or words.NOT_SAID,
         words.visible(", ".join(sorted(on))) or words.NOT_SAID,
         f"{words.count(message['held'])} of {words.count(message['expected'])}",

@@ -198,7 +198,7 @@ def _no_problem(problems: Problems, now: datetime) -> str:
     if not _is_old(problems.timeframe, problems.until, now):
         return said
     since = words.ago(now - problems.until)
-    return f"{said.rstrip('.')} until then. Of the {since} since nothing is known."
+    return f"Of the last {since} nothing is known yet. {said.rstrip('.')} before."
 
 
 def _stale(reading: OverviewReading, now: datetime) -> list[str]:

@@ -358,7 +358,10 @@ def _missing(reading: SubjectReading, log_link: str | None) -> Missing | None:
     if found is None:
         return None
     of = WindowPageState(asked.timeframe, found.window.start, asked.membership, asked.channel)
-    return missing_view(found, log_link, address(of))
+    messages_of = f"Of the {asked.timeframe.name} window of {words.utc(found.window.start)}."
+    if asked.where:
+        messages_of += " Each message is counted at all receivers of the channel."
+    return missing_view(found, log_link, address(of), messages_of)
 
 
 def _groups(reading: SubjectReading) -> list[GroupTable]:

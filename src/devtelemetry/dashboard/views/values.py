@@ -228,7 +228,6 @@ class MissingRow:
     sent_at: datetime
     message_id: str
     shown_id: str
-    end: str  # of it, that is seen where the rest is cut; empty: it is short
     kind: str
     written_on: str
     held: str
@@ -296,6 +295,7 @@ class Missing:
 
     messages: Sequence[MissingRow]
     receivers: Sequence[LossyRow]
+    messages_of: str  # which messages, and whose receivers are counted; empty: the page's
     messages_note: str
     receivers_note: str
     patterns: str  # how many pairs are lost in each
