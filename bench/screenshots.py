@@ -122,9 +122,9 @@ def _print(page: Page, width: int, height: float, into: Path, top: float = 0) ->
         page.pdf(path=printed, width=f"{width}px", height=f"{height}px", print_background=True)
         subprocess.run(["pdftocairo", "-svg", "-f", "1", "-l", "1", printed, drawn], check=True)
         exact = drawn.read_text(encoding="utf-8")
-    # Hundredths of a point are enough.
+    # Hundredths of a point are enough, and each letter needs no line of its own.
     rounded = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", exact)
-    into.write_text(rounded, encoding="utf-8")
+    into.write_text(rounded.replace("\n", "") + "\n", encoding="utf-8")
 
 
 def _chromium() -> str:
