@@ -39,7 +39,7 @@ def test_a_problem_leads_to_its_page_with_onset_receivers_and_the_ratio_of_the_a
         assert seen.text("h1").strip() == f"App version {VERSION}"
         since = seen.text(".problems")
         assert f"since {problem['began'][:10]} {problem['began'][11:16]} UTC" in since
-        assert f"{problem['receivers']:,} receivers" in since
+        assert f"to {problem['receivers']:,} or more receivers" in since
         assert f"{problem['deliveries']:,} deliveries" in since
         assert page.locator(".problems li a").count() == 0, "it is the page of it"
         assert seen.text(".lead .figure") == percent(problem["now"])
