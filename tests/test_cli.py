@@ -238,6 +238,7 @@ def test_aggregate_computes_what_is_due_and_then_nothing(run: Run, file: str) ->
     # Once more, for an hour may have ended meanwhile.
     again = [run("aggregate", "--timeframes=1h").out for _ in range(2)]
     assert "computed 0: no window is due\n" in again
+    assert not {*windows} & {*"".join(again).splitlines()}
 
 
 def test_one_window_is_computed_by_any_policy(run: Run, file: str) -> None:

@@ -14,7 +14,7 @@ from devtelemetry.problems.judge import MIN_BASE_DAYS
 
 NO_PROBLEM = "No change beyond chance."
 _ID_WIDTH = 48
-LEAST_BEFORE = timedelta(hours=12)  # on the page of a problem, before it began
+_LEAST_BEFORE = timedelta(hours=12)  # on the page of a problem, before it began
 _SUREST = 1_000  # beyond it a number would promise more than the method holds
 
 _NAMES: Mapping[Kind, str] = {
@@ -199,7 +199,7 @@ def subject_of(unit: Unit) -> dict[str, str]:
 def page_of(unit: Unit, since: Window, timeframe: Timeframe, membership: MembershipPolicy) -> str:
     """The dashboard's address of it: what is summed is `since` it began, and the line begins so
     much earlier that one sees the fall. It stays what it is when there are newer windows."""
-    before = max(since.end - since.start, LEAST_BEFORE)
+    before = max(since.end - since.start, _LEAST_BEFORE)
     query = {
         "timeframe": timeframe.name,
         "from": iso(since.start - before),
