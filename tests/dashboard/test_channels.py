@@ -7,6 +7,12 @@ import httpx
 import pytest
 from playwright.sync_api import Browser
 
+from devtelemetry.dashboard.channels_state import (
+    ChannelsState,
+    Order,
+    address_of_channels,
+    read_asked_channels,
+)
 from devtelemetry.dashboard.listing import (
     HEAT_CHANNELS,
     HEAT_WINDOWS,
@@ -14,13 +20,7 @@ from devtelemetry.dashboard.listing import (
     Row,
     listed,
 )
-from devtelemetry.dashboard.state import (
-    BadState,
-    ChannelsState,
-    Order,
-    address_of_channels,
-    read_asked_channels,
-)
+from devtelemetry.dashboard.state import BadState
 from devtelemetry.figures.derive import Totals, worst_first
 from devtelemetry.model import Counts, MembershipPolicy, Spread, Spreads
 from devtelemetry.words import count, percent

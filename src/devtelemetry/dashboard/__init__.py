@@ -2,7 +2,8 @@
 
 In the order of the data's way:
 
-    state     what is asked: a page's address, read and written. Pure
+    state     what is asked: a page's address, read and written; channels_state: of the list of
+              channels. Pure
     reading   from the stored figures (devtelemetry.figures), once for all viewers of one state;
               subjects: of a channel, a group, a class of losses; beside: what stands beside a line;
               drilling: what is computed from samples when somebody asks

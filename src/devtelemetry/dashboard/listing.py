@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from devtelemetry.dashboard.state import ChannelsState, Order
+from devtelemetry.dashboard.channels_state import ChannelsState, Order
 from devtelemetry.figures.derive import Totals, worst_first
 from devtelemetry.model import Timeframe, Window
 

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from devtelemetry import words
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.dashboard import assets, texts
+from devtelemetry.dashboard.channels_state import ChannelsState, read_asked_channels
 from devtelemetry.dashboard.drawing import (
     draw_channels,
     draw_empty,
@@ -29,12 +30,10 @@ from devtelemetry.dashboard.state import (
     CHANNEL,
     GROUP,
     BadState,
-    ChannelsState,
     PageState,
     WindowPageState,
     address,
     read_asked,
-    read_asked_channels,
     read_asked_window,
 )
 from devtelemetry.dashboard.views.channels import channels_page

@@ -11,6 +11,7 @@ from devtelemetry.aggregate.failed import FailedWindow, read_failed_windows
 from devtelemetry.aggregate.rules import AggregateRules
 from devtelemetry.aggregate.table import CrossTable
 from devtelemetry.dashboard.beside import NOTHING_BESIDE, Beside, read_beside
+from devtelemetry.dashboard.channels_state import ChannelsState
 from devtelemetry.dashboard.drilling import Drilling, Missing
 from devtelemetry.dashboard.listing import (
     MOST_SUMMED_OF_ALL,
@@ -20,7 +21,6 @@ from devtelemetry.dashboard.listing import (
     listed,
 )
 from devtelemetry.dashboard.state import (
-    ChannelsState,
     PageState,
     WindowPageState,
     fitting,
@@ -235,7 +235,7 @@ class Reader:
                 channels=False,
             )
             windows = await self._windows(selection)
-            recent = [one for one in windows if asked.sums(one.window)]
+            recent = asked.summed_of(windows)
             summed = await read_tiles(self._database, self._timeframes, selection, recent)
             beside = await read_beside(self._database, self._timeframes, asked, bounds)
             worst = await self._worst(asked, asked.summed(bounds))

@@ -7,17 +7,15 @@
     /group    the same; of it and of /channel also what they are narrowed to: &platform=ios
               &app_version=… &loss_class=unreadable, and another dimension beside it: &across=path
     /window   ?timeframe=1h &start=2026-03-02T10:00:00Z &channel=… &membership=present
-    /channels ?span=24h &sort=lost &search=… &page=2 &membership=present
+    /channels is in channels_state.py
 
 What stands in the address and is not understood is an error that the page tells, never something
 that is silently read as something else.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from enum import StrEnum
 from urllib.parse import urlencode
 
 from devtelemetry.figures.document import iso
@@ -30,6 +28,7 @@ from devtelemetry.model import (
     MembershipPolicy,
     Timeframe,
     Window,
+    WindowReliability,
     parse_moment,
     parse_timeframe,
     window_at,
@@ -123,6 +122,10 @@ class PageState:
         """Whether figures are summed over a window of the line too."""
         return self.since is None or window.end > self.since
 
+    def summed_of(self, line: Sequence[WindowReliability]) -> Sequence[WindowReliability]:
+        """Those over which figures are summed."""
+        return [one for one in line if self.sums(one.window)]
+
     def summed(self, bounds: Window) -> Window:
         """The windows of these bounds over which figures are summed."""
         if self.since is None:
@@ -172,7 +175,7 @@ def read_asked(
         *(["id"] if path == CHANNEL else []),
         *([*Dimension, LOSS_CLASS, "across"] if path != OVERVIEW else []),
     }
-    _no_others(query, known)
+    allow_only(query, known)
     where, loss = _where(query), _loss(query)
     if path == GROUP and not where and loss is None:
         allowed = ", ".join((*Dimension, LOSS_CLASS))
@@ -188,7 +191,7 @@ def read_asked(
     return PageState(
         timeframe,
         span,
-        _membership(query.get("membership")) or membership,
+        policy_of(query.get("membership")) or membership,
         _dimension(query.get("by")) or Dimension.APP_VERSION,
         _channel(query, "id") if path == CHANNEL else None,
         fixed,
@@ -203,7 +206,7 @@ def read_asked_window(
     query: Mapping[str, str], timeframes: Sequence[Timeframe], membership: MembershipPolicy
 ) -> WindowPageState:
     """The query of `/window`. Raises BadState."""
-    _no_others(query, {"timeframe", "start", "channel", "membership", "versions"})
+    allow_only(query, {"timeframe", "start", "channel", "membership", "versions"})
     timeframe = _timeframe(query.get("timeframe"), timeframes)
     if not query.get("start"):
         raise BadState("start: is missing; it is when the window starts, as 2026-03-02T10:00:00Z")
@@ -219,7 +222,7 @@ def read_asked_window(
     return WindowPageState(
         timeframe,
         start,
-        _membership(query.get("membership")) or membership,
+        policy_of(query.get("membership")) or membership,
         _channel(query, "channel") if query.get("channel") else None,
         bool(query.get("versions")),
     )
@@ -278,7 +281,7 @@ def around_window(asked: WindowPageState) -> PageState:
 
 def address(asked: PageState | WindowPageState, path: str | None = None) -> str:
     """The link to it; `path`: where it is not the page's own, as for exports."""
-    return _link(path or path_of(asked), _query(asked))
+    return link_to(path or path_of(asked), _query(asked))
 
 
 def address_of_part(asked: PageState, part: Window | None) -> str:
@@ -287,7 +290,7 @@ def address_of_part(asked: PageState, part: Window | None) -> str:
     query = kept_of(asked)
     if part is not None:
         query |= {"from": iso(part.start), "to": iso(part.end)}
-    return _link(path_of(asked), query)
+    return link_to(path_of(asked), query)
 
 
 def kept_of(asked: PageState) -> dict[str, str]:
@@ -305,7 +308,7 @@ def path_of(asked: PageState | WindowPageState) -> str:
     return GROUP if asked.is_narrowed else OVERVIEW
 
 
-def _link(path: str, query: Mapping[str, str]) -> str:
+def link_to(path: str, query: Mapping[str, str]) -> str:
     # An id may hold half a character pair where a client sent one; it then leads nowhere.
     return f"{path}?{urlencode(query, errors='replace')}"
 
@@ -337,7 +340,7 @@ def _query(asked: PageState | WindowPageState) -> dict[str, str]:
     return query
 
 
-def _no_others(query: Mapping[str, str], known: set[str]) -> None:
+def allow_only(query: Mapping[str, str], known: set[str]) -> None:
     for name in query:
         if name not in known:
             raise BadState(f"{name!r} is not known here; allowed: {', '.join(sorted(known))}")
@@ -401,7 +404,7 @@ def _span_for(timeframe: Timeframe) -> str:
     return "90d" if timeframe.length < WEEK else "1y"
 
 
-def _membership(text: str | None) -> MembershipPolicy | None:
+def policy_of(text: str | None) -> MembershipPolicy | None:
     try:
         return MembershipPolicy(text) if text else None
     except ValueError:
@@ -463,62 +466,3 @@ def _channel(query: Mapping[str, str], name: str) -> str:
     if "\0" in channel or len(channel.encode("utf-8", "replace")) > MOST_ID_BYTES:
         raise BadState(f"{name}: is no channel's id; allowed: up to {MOST_ID_BYTES} bytes, no NUL")
     return channel
-
-
-class Order(StrEnum):
-    """How the list of channels is sorted."""
-
-    LOST = "lost"  # what is surely missing, the most first
-    MISSING = "missing"  # the most first
-    LOWER = "lower"  # the interval's lower bound, the least first; without one last
-    RECEIVERS = "receivers"  # the most first
-    NAME = "name"
-
-
-CHANNEL_SPANS = ("24h", "7d", "30d")
-"""How far back the list of channels looks"""
-
-
-@dataclass(frozen=True, slots=True)
-class ChannelsState:
-    """What the list of channels shows.
-
-    search  a part of their ids, in small or capital letters; empty: all
-    page    from 1 on
-    """
-
-    span: str
-    membership: MembershipPolicy
-    order: Order = Order.LOST
-    search: str = ""
-    page: int = 1
-
-
-def read_asked_channels(query: Mapping[str, str], membership: MembershipPolicy) -> ChannelsState:
-    """The query of `/channels`. Raises BadState."""
-    _no_others(query, {"span", "sort", "search", "page", "membership"})
-    span = query.get("span") or CHANNEL_SPANS[0]
-    if span not in CHANNEL_SPANS:
-        raise BadState(f"span: {span!r} is not known here; allowed: {', '.join(CHANNEL_SPANS)}")
-    sort = query.get("sort") or Order.LOST
-    if sort not in tuple(Order):
-        raise BadState(f"sort: {sort!r} is not known; allowed: {', '.join(Order)}")
-    page = query.get("page") or "1"
-    if not re.fullmatch(r"[1-9][0-9]{0,5}", page):
-        raise BadState(f"page: {page!r} is no page; allowed: a whole number from 1 on")
-    search = query.get("search", "").strip()
-    if len(search) > MOST_ID_BYTES:
-        raise BadState(f"search: it is too long; allowed: up to {MOST_ID_BYTES} letters")
-    return ChannelsState(
-        span, _membership(query.get("membership")) or membership, Order(sort), search, int(page)
-    )
-
-
-def address_of_channels(asked: ChannelsState) -> str:
-    """The link to it."""
-    query = {"span": asked.span, "sort": asked.order.value}
-    if asked.search:
-        query["search"] = asked.search
-    if asked.page > 1:
-        query["page"] = str(asked.page)
-    return _link("/channels", query | {"membership": asked.membership.value})

@@ -102,10 +102,6 @@ class SubjectReading:
     problems: Problems
     has_samples: bool
 
-    def summed(self, windows: Sequence[WindowReliability]) -> Sequence[WindowReliability]:
-        """Those of the line over which figures are summed."""
-        return [one for one in windows if self.asked.sums(one.window)]
-
 
 @dataclass(frozen=True, slots=True)
 class SubjectReader:
@@ -128,7 +124,7 @@ class SubjectReader:
         if anchor is not None and bounds is not None:
             selection = _selection_around(asked, bounds)
             around = await self._windows(selection)
-            recent = [one for one in around if asked.sums(one.window)]
+            recent = asked.summed_of(around)
             if not asked.is_pair:
                 tiles_around = await self._tiles(selection, recent)
                 whole = await self._whole(asked, asked.summed(bounds), tiles_around)

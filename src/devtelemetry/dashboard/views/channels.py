@@ -6,16 +6,14 @@ from datetime import datetime
 
 from devtelemetry import words
 from devtelemetry.dashboard import texts
-from devtelemetry.dashboard.listing import PAGE_CHANNELS, Listing, Row
-from devtelemetry.dashboard.state import (
+from devtelemetry.dashboard.channels_state import (
     CHANNEL_SPANS,
     ChannelsState,
     Order,
-    PageState,
-    WindowPageState,
-    address,
     address_of_channels,
 )
+from devtelemetry.dashboard.listing import PAGE_CHANNELS, Listing, Row
+from devtelemetry.dashboard.state import PageState, WindowPageState, address
 from devtelemetry.dashboard.views.parts import empty, mark_on, scale_of
 from devtelemetry.dashboard.views.values import Choice, Link, Mark
 from devtelemetry.model import Timeframe

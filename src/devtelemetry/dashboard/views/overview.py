@@ -123,7 +123,7 @@ def _now(
 
 
 def _overview_facts(reading: OverviewReading, total: Totals) -> list[Fact]:
-    windows = [one for one in reading.windows if reading.asked.sums(one.window)]
+    windows = reading.asked.summed_of(reading.windows)
     facts = [_receivers_fact(windows)]
     if windows:
         facts.append(_channels_fact(windows))

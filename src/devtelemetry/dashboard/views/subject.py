@@ -239,7 +239,8 @@ def _row(problem: Problem, href: str) -> ProblemRow:
 
 
 def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
-    asked, windows = reading.asked, reading.summed(reading.windows)
+    asked = reading.asked
+    windows = asked.summed_of(reading.windows)
     facts = count_facts(total.counts)
     facts[1] = _who(reading)
     if asked.loss is not None:
@@ -261,7 +262,7 @@ def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
 def _who(reading: SubjectReading) -> Fact:
     """Distinct ones are known of each window, not of several together."""
     asked = reading.asked
-    windows = reading.summed(reading.windows)
+    windows = asked.summed_of(reading.windows)
     found = clusters(windows, lambda one: one.figures.spreads.over_receivers.clusters)
     number = words.count(max(found, default=0))
     note = "" if asked.is_pair else "the most in a window"
@@ -338,7 +339,7 @@ def _channels_note(reading: SubjectReading) -> str:
     asked, channels = reading.asked, reading.channels
     if not channels.found:
         return ""
-    summed = reading.summed(reading.around)[-MOST_SUMMED:]
+    summed = asked.summed_of(reading.around)[-MOST_SUMMED:]
     said = (
         f"Sums from {words.utc(summed[0].window.start)} to {words.utc(summed[-1].window.end)}, of "
         f"the {MOST_LOOKED_AT} channels that lost most then."
