@@ -47,6 +47,6 @@ def test_of_several_sides_that_differ_alike_none_is_called() -> None:
     sender = suspects([world(generator, MANY, 200, Side.SENDER, 0.1)])
     receiver = suspects([world(generator, MANY, 200, Side.RECEIVER, 0.1)])
     said = sentence([sender[0], receiver[0]])
-    assert said.startswith("Which side messages are lost on cannot be told")
+    assert said.startswith("It cannot be told on which side messages are lost")
     assert "Sender's side: " in said
     assert "Receiver's side: " in said

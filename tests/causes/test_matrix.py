@@ -131,6 +131,6 @@ async def test_each_state_has_a_sign_of_its_own_and_each_column_a_number(world: 
     assert view.heads[1][:12] == "123456789012"
     assert view.heads[0][9] == "1"
     assert view.notes == [
-        f"{matrix.messages_left_out} more messages are left out.",
-        f"{matrix.receivers_left_out} more receivers are left out.",
+        f"{matrix.messages_left_out} more messages are not shown.",
+        f"{matrix.receivers_left_out} more receivers are not shown.",
     ]

@@ -129,7 +129,7 @@ def test_a_link_that_stays_shows_the_same_when_there_are_newer_windows(
 def test_of_two_groups_at_once_it_is_said_what_is_not_stored(browser: Browser, month: str) -> None:
     with visit(browser, month) as seen:
         seen.go(f"/group?platform=ios&app_version={VERSION}")
-        assert "Figures are stored of one group at a time." in seen.text("#page")
+        assert "Figures are stored for one group at a time." in seen.text("#page")
         assert seen.page.locator(".plot").count() == 0
         (line,) = seen.page.locator(".problems li").all()
         assert line.get_by_role("link").inner_text() == f"App version {VERSION}"

@@ -257,7 +257,7 @@ async def test_of_two_groups_there_is_one_window_and_the_page_says_so(world: Dat
     page = await page_of(world, asked)
     assert page.headline == words.percent(cell.counts.delivery_ratio)
     assert page.points == []
-    assert "Figures are stored of one group at a time" in page.not_stored
+    assert "Figures are stored for one group at a time" in page.not_stored
     assert "12:00 UTC to 2026-03-02 13:00 UTC" in page.not_stored
     drawn = draw_subject(page)
     assert 'class="plot"' not in drawn

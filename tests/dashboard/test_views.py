@@ -134,7 +134,7 @@ def test_where_problems_are_listed_two_days_without_a_change_say_why() -> None:
         changes(found, ASKED, has_problems=has_problems)[-1].text for has_problems in (False, True)
     ]
     assert said[0] == "No platform, version or channel changed by more than chance explains."
-    assert said[1] == "The problems above are judged by more days than these two."
+    assert said[1] == "The problems above were found by comparing more than these two days."
 
 
 # ------------------------------------------------------------------------------- what is not known
@@ -530,7 +530,7 @@ def test_a_line_that_ended_long_ago_says_so() -> None:
     ("hours", "said"),
     [
         (1, "No change beyond chance."),
-        (72, "Of the last 3 days nothing is known yet. No change beyond chance before."),
+        (72, "Nothing is known yet of the last 3 days. No change beyond chance before that."),
     ],
 )
 def test_that_nothing_was_found_long_ago_says_nothing_of_today(hours: int, said: str) -> None:

@@ -306,7 +306,7 @@ async def test_it_is_logged_once(
     logged = capsys.readouterr()
     # Another test may have set up how lines are logged in this process.
     ways = (logged.out + logged.err, caplog.text)
-    assert max(way.count("Name a message on its author's device") for way in ways) == 1
+    assert max(way.count("Give a message the same id on its author's device") for way in ways) == 1
 
 
 async def test_what_is_not_measured_is_not_looked_at(database: Database) -> None:

@@ -38,7 +38,7 @@ async def test_the_report_ends_with_it(found: Database) -> None:
     assert isinstance(console.file, io.StringIO)
     *_, what, remedy = console.file.getvalue().splitlines()
     assert what.startswith("ids_differ: android 2.1, most in channel c<1>. Ids seem to differ")
-    assert remedy.endswith("as all others name it. docs/messengers.md#ids")
+    assert remedy.endswith("as on all others. docs/messengers.md#ids")
 
 
 async def test_the_api_answers_with_it(found: Database) -> None:

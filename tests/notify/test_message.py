@@ -35,8 +35,8 @@ def test_a_new_problem_is_told_with_what_since_when_how_many_how_sure_and_where(
     assert message.title == "New problem: App version 2.30.1"
     assert message.body == (
         "New: App version 2.30.1: 91.72 % delivered since 2026-03-09 05:00 UTC, 96.28 % before. "
-        "1,043 more of 22,863 deliveries to 54 or more receivers are lost than expected. "
-        "By chance in fewer than 1 of 1,000 such months.\n"
+        "Of 22,863 deliveries to 54 or more receivers, 1,043 more were lost than expected. "
+        "Chance alone would show this in fewer than 1 of 1,000 months.\n"
         f"{URL}/?by=app_version\n\nAll: {URL}/"
     )
     assert message.kind == "warning"

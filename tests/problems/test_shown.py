@@ -173,7 +173,7 @@ def test_the_windows_that_are_looked_at_tile_a_day() -> None:
     assert looked_at(FRAMES[2:]) is None
     short = [parse_timeframe(name) for name in ("1m", "10m", "7h", "1d")]
     assert looked_at(short) == short[1]
-    assert Problems(None, PRESENT, None).nothing.startswith("Problems are looked for in windows")
+    assert Problems(None, PRESENT, None).nothing.startswith("Problems are found in windows")
 
 
 def problem(unit: Unit, **fields: object) -> Problem:
@@ -202,17 +202,22 @@ def test_a_problem_has_a_name(unit: Unit, name: str) -> None:
 
 def test_a_problem_is_told_in_a_sentence_or_two() -> None:
     assert problem(EVERYTHING).what == (
-        "91.72 % delivered since 2026-03-09 05:00 UTC, 96.28 % before. 1,043 more of 22,863 "
-        "deliveries to 54 or more receivers are lost than expected."
+        "91.72 % delivered since 2026-03-09 05:00 UTC, 96.28 % before. Of 22,863 "
+        "deliveries to 54 or more receivers, 1,043 more were lost than expected."
     )
-    assert "deliveries from 54 or more authors are lost" in problem(Unit(Kind.PATH, "a → b")).what
+    assert (
+        "deliveries from 54 or more authors, 1,043 more were lost"
+        in problem(Unit(Kind.PATH, "a → b")).what
+    )
     assert "96.28 % of all others before" in problem(BAD, is_new=True).what
-    assert problem(REPORTS, lost=9).what.endswith("Of 9 of 22,863 the reports are missing.")
+    assert problem(REPORTS, lost=9).what.endswith(
+        "The reports of 9 of 22,863 deliveries are missing."
+    )
     assert problem(EVERYTHING, chance=0.0).how_sure == (
-        "By chance in fewer than 1 of 1,000 such months."
+        "Chance alone would show this in fewer than 1 of 1,000 months."
     )
     assert problem(EVERYTHING, chance=0.05).how_sure == (
-        "By chance in fewer than 1 of 20 such months."
+        "Chance alone would show this in fewer than 1 of 20 months."
     )
 
 

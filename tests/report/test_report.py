@@ -166,8 +166,8 @@ def test_groups_are_held_against_the_greatest_or_the_one_asked_for() -> None:
         [window], 80, by=(Dimension.PLATFORM,), versus="nokia"
     )
     both = printed([window], 80, by=(Dimension.PLATFORM, Dimension.APP_VERSION))
-    assert both.index("by platform, compared") < both.index("No window has been broken down")
-    assert "No window has been broken down" in printed(
+    assert both.index("by platform, compared") < both.index("No window has a breakdown")
+    assert "No window has a breakdown" in printed(
         [made_window(0, counts)], 80, by=(Dimension.PLATFORM,)
     )
 
@@ -197,7 +197,7 @@ def test_of_a_sample_it_is_said_how_small_it_is_and_how_many_messages_there_were
         made_window(1, group.counts), figures=Figures(one_in=8, estimated_messages=4_000)
     )
     said = " ".join(printed([whole, sample], 80).split())
-    assert "Clients report a sample of the messages, down to one in 8" in said
+    assert "Clients report only a sample of the messages, down to one in 8" in said
     assert "About 4,500 messages were sent." in said
     assert "sample of the messages" not in printed([whole], 80)
 
@@ -227,12 +227,12 @@ def test_the_trend_of_several_windows_is_drawn() -> None:
 def test_how_many_clocks_are_off_is_said() -> None:
     right = Clocks(9, 5, {"1s": 0, "10s": 0, "1m": 0, "1h": 0}, 0, 0, 20, 900)
     assert sentences.of_clocks(right).plain == (
-        "Clocks: 5 receivers told their clocks, and none is off by more than a second."
+        "Clocks: 5 receivers reported their clocks; none is off by more than a second."
     )
     off = Clocks(9, 5, {"1s": 3, "10s": 2, "1m": 1, "1h": 0}, 1, 2, 1_500, 90_000)
     assert sentences.of_clocks(off).plain == (
-        "Clocks: 3 of 5 that were told are off by more than a second (2 by more than 10 s, "
-        "1 by more than 1 min): 1 ahead, 2 behind. Delays are corrected for it."
+        "Clocks: 3 of 5 reported clocks are off by more than a second (2 by more than 10 s, "
+        "1 by more than 1 min): 1 ahead, 2 behind. Delays are corrected for this."
     )
 
 

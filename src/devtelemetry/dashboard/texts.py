@@ -7,12 +7,13 @@ from devtelemetry import words
 
 PRODUCT = "Dev-Telemetry"
 
-NO_PAGE = "There is no such page here. What there is begins at the overview."
+NO_PAGE = "There is no such page. Start at the overview."
 
 NO_DATABASE = "This page tries again by itself and shows figures as soon as the database answers."
 
 BAD_SIGN_IN = (
-    "That is no valid token of scope read. `devtelemetry token create NAME --scope read` makes one."
+    "This is not a valid token of scope read. `devtelemetry token create NAME --scope read` makes "
+    "one."
 )
 
 TIMEFRAMES: Mapping[str, str] = {"1h": "Last hour", "1d": "Last day", "1w": "Last week"}
@@ -50,9 +51,9 @@ TERMS: Mapping[str, str] = {
         "Expected pairs without a report of receipt, although the receiver went on reporting."
     ),
     "surely missing": (
-        "As many are missing at least, with 97.5 % confidence: what the upper bound of the "
-        "interval leaves. A small channel that lost much by chance has few. Without an interval it "
-        "counts as 0."
+        "At least this many are missing, with 97.5 % confidence: the upper bound of the interval "
+        "leaves no fewer. A small channel that lost many by chance has few. A channel without an "
+        "interval counts as 0."
     ),
     "corroborated": (
         "Expected pairs whose message another receiver holds or sent. Only among these can a loss "
@@ -84,8 +85,8 @@ TERMS: Mapping[str, str] = {
     ),
     "influence": (
         "How far R, the mean over the channels, could move if one installation, or everyone behind "
-        "one network, were left out. Where that is as much as a change, look at who it is before "
-        "you believe the change."
+        "one network, were left out. If that is as much as a change, find out who it is before you "
+        "believe the change."
     ),
     "verdict": (
         "Better or worse is said only if the 95 % interval of the difference does not contain 0. "
@@ -98,17 +99,19 @@ TERMS: Mapping[str, str] = {
     "delay": (
         "The time from sending a message to receiving it, by the server's clock. Delays are "
         "counted in classes, so a quantile is the upper edge of its class. “Not reached” means "
-        "that fewer messages than that were delivered."
+        "that too few messages were delivered."
     ),
     "membership": (
         "Which receivers count in a channel, and what each is expected to hold. Each policy has "
         "figures of its own."
     ),
     "objective": (
-        "What share of deliveries is to be made, as the setting says. The rest are the losses that "
-        "30 days may have."
+        "The share of deliveries that should be made, from the setting of this name. The rest are "
+        "the losses that 30 days may have."
     ),
-    "window": "A span of time, aligned in UTC. A message belongs to the one in which it was sent.",
+    "window": (
+        "A span of time, aligned in UTC. A message belongs to the window in which it was sent."
+    ),
     "median": "Half of the receivers have a delivery ratio of their own above it, half below.",
     "trimmed mean": (
         "The mean of the receivers' own delivery ratios, without the lowest and the highest tenth."
@@ -118,26 +121,28 @@ TERMS: Mapping[str, str] = {
         "seen once and how many twice."
     ),
     "one in": (
-        "Clients report one message in so many, the same ones at all receivers. All counts but the "
-        "estimated one are of those."
+        "Clients report only one message in this many, and all receivers report the same ones. All "
+        "counts except the estimated one are of these messages."
     ),
     "unconfirmed": (
-        "One installation, or all behind one network, alone says more than a tenth of a channel's "
-        "messages. That may be a broken uplink, or an invention. These messages are not counted."
+        "Only one installation, or one network, reports these messages, and they are more than a "
+        "tenth of the channel's. Its uplink may be broken, or it invents messages. They are not "
+        "counted."
     ),
     "silent members": (
-        "Receivers of which nothing else is known: no other installation confirms anything that "
-        "theirs reports. So are further ones of an installation that never had a message of the "
-        "channel. They are not counted."
+        "Receivers about which nothing else is known: no other installation confirms anything that "
+        "theirs reports. Further receivers of an installation that never had a message of the "
+        "channel are among them. They are not counted."
     ),
     "problems": (
-        "What loses more than in the same hours of earlier days, beyond chance: the widest cause, "
-        "and since when. However often you look, in four weeks without a cause one is found in "
-        "at most 5 of 100 deployments."
+        "A problem is a cause of more losses than in the same hours of earlier days, beyond what "
+        "chance explains. The widest cause is listed, and since when. In four weeks without a "
+        "cause at most 5 of 100 deployments see one listed, however often they look."
     ),
     "side": (
         "If one version loses more as author than others do, whoever receives, its sending is at "
-        "fault: a row is worse. If it loses more as receiver, whoever sends, a column is."
+        "fault: its row is worse. If it loses more as receiver, whoever sends, its receiving is at "
+        "fault: its column is worse."
     ),
     "loss classes": (
         "Unreadable: it arrived and could not be decrypted or decoded. Dropped: it arrived, and "
@@ -145,15 +150,15 @@ TERMS: Mapping[str, str] = {
         "else has it. Not arrived: the rest. Apps say so, with a reason of their own."
     ),
     "ways": (
-        "How it came to those who hold it: live, from a history (an archive or a store), or sent "
-        "again. What came from a history came late."
+        "How messages came to the receivers that hold them: live, from a history (an archive or a "
+        "store), or sent again. A message from a history came late."
     ),
     "loss patterns": (
         "By everyone: only its author has the message. In a burst: one of "
         "several in a row that others got, so the receiver was probably offline. By one: all "
         "others have it. Scattered: some have it, some do not."
     ),
-    "run": "Messages in a row that a receiver misses, with none between them that it holds.",
+    "run": "Messages in a row that a receiver lacks; it holds none between them.",
     "other": "Groups with too few receivers to be shown, put together.",
 }
 

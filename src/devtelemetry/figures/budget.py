@@ -203,7 +203,7 @@ def objective_metrics(objective: float, settled: Settled | None) -> Sequence[_Fa
     metrics: list[_Family] = [
         GaugeMetricFamily(
             "devtelemetry_delivery_ratio_objective",
-            "What share of deliveries is to be made.",
+            "The share of deliveries that should be made.",
             objective,
         )
     ]

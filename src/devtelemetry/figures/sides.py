@@ -105,7 +105,7 @@ def sentence(found: Sequence[Suspect]) -> str:
     if suspect is not None:
         return f"Messages are lost on the {said[0]}."
     listed = " ".join(f"{one[:1].upper()}{one[1:]}." for one in said)
-    return f"Which side messages are lost on cannot be told; it may be each of these. {listed}"
+    return f"It cannot be told on which side messages are lost. It may be any of these: {listed}"
 
 
 def _interval(totals: Totals, confidence: float) -> Interval | None:

@@ -36,67 +36,68 @@ class Meaning(NamedTuple):
 
 MEANINGS: Mapping[Kind, Meaning] = {
     Kind.IDS_DIFFER: Meaning(
-        "Ids seem to differ between devices: of {messages} messages in {channels} channels {lone} "
-        "are known to one device alone, and beside {twins} of {looked_at} looked at there is one "
-        "of the same time that this device does not know.",
-        "Name a message on its author's device as all others name it.",
+        "Ids seem to differ between devices: of {messages} messages in {channels} channels, only "
+        "one device knows {lone}. For {twins} of the {looked_at} that were looked at, there is "
+        "another message of the same time that this device does not know.",
+        "Give a message the same id on its author's device as on all others.",
         "ids",
     ),
     Kind.CLOCKS_MIXED: Meaning(
-        "Samples of one message say different times by the same clock: {receivers_apart} of "
-        "{receivers_said} of receivers and {authors_apart} of {authors_said} of authors are apart "
-        "from the others, by {median_ms} ms in the median.",
+        "Samples of the same message give different times by the same clock: {receivers_apart} of "
+        "{receivers_said} samples by receivers and {authors_apart} of {authors_said} by authors "
+        "differ from the others, by {median_ms} ms in the median.",
         "Say whose clock a time is by (sent_at_clock), and report the time that came with the "
         "message, not when it came.",
         "times",
     ),
     Kind.NOT_MILLISECONDS: Meaning(
-        "{times} times were refused because they are no Unix milliseconds; they look like seconds, "
-        "microseconds or nothing. What they dated is in no figure.",
+        "{times} times were refused because they are not Unix milliseconds. They look like "
+        "seconds, microseconds or nothing. Nothing that has such a time is in a figure.",
         "Report all times in milliseconds since 1970.",
         "times",
     ),
     Kind.NEVER_LEAVES: Meaning(
         "{receivers} receivers say that they are in {claimed} channels where messages were sent, "
-        "and hold nothing in {empty} of them: all of that counts as lost.",
+        "and hold nothing in {empty} of them. All messages there count as lost.",
         "Say channel_left when the user leaves, and the whole list (channels_are) at each start.",
         "membership",
     ),
     Kind.LEAVES_TOO_OFTEN: Meaning(
-        "{flapping} of {memberships} memberships were left three times or more in a day: what is "
-        "lost while a device is disconnected is then not expected, and the figure is too good.",
+        "{flapping} of {memberships} memberships were left three times or more in a day. Messages "
+        "that are lost while a device is disconnected are then not expected, so the figure is too "
+        "good.",
         "Say channel_left when the user leaves, never when a connection is lost or the app ends.",
         "membership",
     ),
     Kind.MEMBERSHIP_NOT_SAID: Meaning(
-        "{unsaid} of {memberships} memberships were never said. {began} of them begin with a first "
-        "receipt after other messages, and {ended} end while the channel goes on: whether these "
-        "messages were lost is not known, and they count as not expected.",
+        "{unsaid} of {memberships} memberships were never reported. {began} of them begin with a "
+        "receipt after other messages, and {ended} end while the channel goes on. Nobody knows "
+        "whether those messages were lost, so they count as not expected.",
         "Say channel_joined and channel_left, or the whole list (channels_are) at each start.",
         "membership",
     ),
     Kind.MANY_KEYS: Meaning(
-        "{reporters} installations report under {names} keys, one alone under {most}: each key is "
-        "a receiver that begins and ends anew, so what is lost between is not expected.",
+        "{reporters} installations report under {names} keys, one of them under {most}. Each key "
+        "is a new receiver, so messages that are lost between two keys are not expected.",
         "Report under one key for each account, and keep the settings' file between starts.",
         "membership",
     ),
     Kind.MANY_INSTALLATIONS: Meaning(
-        "{reporters} keys report from {names} installations, one alone from {most}: each is a "
-        "receiver that begins and ends anew, so what is lost between is not expected.",
+        "{reporters} keys report from {names} installations, one of them from {most}. Each "
+        "installation is a new receiver, so messages that are lost between two are not expected.",
         "Keep the settings' file (or the installation's id) between starts.",
         "membership",
     ),
     Kind.SENDING_NOT_SAID: Meaning(
-        "{receivers} receivers report {receipts} messages that came and none that they sent: "
-        "what is lost on the way out is not seen, and an echo may count as a receipt.",
+        "{receivers} receivers report {receipts} messages that they received and none that they "
+        "sent. Losses on the way out are not seen, and an echo may count as a receipt.",
         "Call message_sent for what this device sends, and do not report its echo.",
         "echo",
     ),
     Kind.HISTORY_AS_LIVE: Meaning(
-        "{receipts} messages came more than five minutes late in {bursts} bursts within ten "
-        "seconds, and are reported as live: they look fetched from a history.",
-        "Report what comes from an archive, a store or a gap with via=HISTORY.",
+        "{receipts} messages came more than five minutes late, in {bursts} bursts of up to ten "
+        "seconds, and were reported as live. They look as if they came from a history.",
+        "Report messages from an archive, a store or a gap with via=HISTORY.",
         "history",
     ),
 }

@@ -252,7 +252,7 @@ class Figures:
 NO_FIGURES = Figures()
 
 OBJECTIVE = 0.99
-"""What share of deliveries is to be made, where the setting says nothing else."""
+"""The share of deliveries that should be made, unless the setting says otherwise"""
 
 AUDIT_CHANNELS = "devtelemetry-audit/"
 """How the ids of channels begin whose losses are known: figures of their own, part of no total."""

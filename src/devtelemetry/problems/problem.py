@@ -94,9 +94,9 @@ class Problem:
         since = f"since {words.utc(self.began)}"
         if self.unit.kind is Kind.REPORTS:
             return (
-                f"something is known of {words.percent(self.now)} of the deliveries {since}, of "
-                f"{words.percent(self.before)} before. Of {words.count(self.lost)} of "
-                f"{words.count(self.deliveries)} the reports are missing."
+                f"{words.percent(self.now)} of the deliveries are reported on {since}, "
+                f"{words.percent(self.before)} before. The reports of {words.count(self.lost)} of "
+                f"{words.count(self.deliveries)} deliveries are missing."
             )
         number = f"{words.count(self.clusters)} or more"
         by_authors = self.unit.kind in _OF_AUTHORS
@@ -105,15 +105,15 @@ class Problem:
         mostly = f", most of them {words.LOSS_CLASSES[self.of]}" if self.of else ""
         return (
             f"{words.percent(self.now)} delivered {since}, {words.percent(self.before)} {before}. "
-            f"{words.count(self.lost_more)} more of {words.count(self.deliveries)} deliveries "
-            f"{whom} are lost than expected{mostly}."
+            f"Of {words.count(self.deliveries)} deliveries {whom}, {words.count(self.lost_more)} "
+            f"more were lost than expected{mostly}."
         )
 
     @property
     def how_sure(self) -> str:
-        """`By chance in fewer than 1 of 1,000 such months.`"""
+        """`Chance alone would show this in fewer than 1 of 1,000 months.`"""
         one_in = min(_SUREST, int(1 / self.chance)) if self.chance > 0 else _SUREST
-        return f"By chance in fewer than 1 of {words.count(one_in)} such months."
+        return f"Chance alone would show this in fewer than 1 of {words.count(one_in)} months."
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +143,13 @@ class Problems:
         if self.found:
             return ""
         if self.timeframe is None:
-            return "Problems are looked for in windows that divide a day; there are none."
+            return "Problems are found in windows that divide a day evenly; none is configured."
         if self.until is None:
             return words.NOT_COMPUTED
         if self.earlier_days < MIN_BASE_DAYS:
             return (
-                f"Too early to say what is a problem: {MIN_BASE_DAYS} earlier days are needed, "
-                f"there are {self.earlier_days:.1f}."
+                f"Too early to find problems: {MIN_BASE_DAYS} earlier days are needed, and there "
+                f"are {self.earlier_days:.1f}."
             )
         return NO_PROBLEM
 

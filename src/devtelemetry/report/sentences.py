@@ -90,7 +90,9 @@ def together(
 def _summed_over(windows: Sequence[WindowReliability], tiles: Sequence[WindowReliability]) -> str:
     """A sentence where longer windows than those that are listed are summed; else nothing."""
     longer = dict.fromkeys(one.timeframe for one in tiles if one.timeframe != windows[0].timeframe)
-    return f" Windows of {' and '.join(longer)} are summed where there are." if longer else ""
+    return (
+        f" Where there are windows of {' and '.join(longer)}, these are summed." if longer else ""
+    )
 
 
 def sparkline(ratios: Sequence[float | None]) -> str:
@@ -113,17 +115,17 @@ def of_clocks(clocks: Clocks) -> Text:
     """How many of the clocks that were told are off."""
     told, off = clocks.told, clocks.off_by_more["1s"]
     if not off:
-        said = f"{told:,} {'receiver' if told == 1 else 'receivers'} told their clocks"
-        return Text(f"Clocks: {said}, and none is off by more than a second.", style="dim")
+        said = f"{told:,} {'receiver' if told == 1 else 'receivers'} reported their clocks"
+        return Text(f"Clocks: {said}; none is off by more than a second.", style="dim")
     by_more = ", ".join(
         f"{number:,} by more than {words.duration(OFF_BY_MS[name])}"
         for name, number in clocks.off_by_more.items()
         if number and name != "1s"
     )
     return Text(
-        f"Clocks: {off:,} of {told:,} that were told are off by more than a second"
+        f"Clocks: {off:,} of {told:,} reported clocks are off by more than a second"
         + (f" ({by_more})" if by_more else "")
-        + f": {clocks.ahead:,} ahead, {clocks.behind:,} behind. Delays are corrected for it.",
+        + f": {clocks.ahead:,} ahead, {clocks.behind:,} behind. Delays are corrected for this.",
         style="dim",
     )
 
@@ -159,7 +161,7 @@ def of_findings(findings: Sequence[Finding]) -> Iterable[Text]:
     if not findings:
         return
     until = words.utc(max(one.found_until for one in findings))
-    yield Text(f"What is wrong in how apps report (the day before {until})", style="bold")
+    yield Text(f"Faults in how apps report (the day before {until})", style="bold")
     for one in findings:
         yield Text(f"{one.kind.value}: {one.where}. {one.what}", style="yellow")
         yield Text(f"  {one.remedy} {one.see}")

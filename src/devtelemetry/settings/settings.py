@@ -136,8 +136,8 @@ class Settings(BaseSettings):
     )
     trusted_proxies: Annotated[Addresses, DefaultText("none")] = Field(
         (),
-        description="Addresses of proxies in front of this server. What they say in "
-        "X-Forwarded-For of whom they speak for is believed; of all others it is ignored.",
+        description="Addresses of proxies in front of this server. Their "
+        "X-Forwarded-For header is believed; that of all others is ignored.",
     )
     workers: WholeNumber = Field(
         1,
@@ -157,8 +157,8 @@ class Settings(BaseSettings):
         timedelta(days=90),
         ge=timedelta(days=14),
         le=LONGEST,
-        description="Receivers that nobody heard of for so long are deleted, with what is known of "
-        "their part in channels; and channels and types that only one installation ever named.",
+        description="Receivers that were silent for this long are deleted, with their "
+        "memberships. So are channels and types that only one installation ever named.",
     )
     clock_skew: Duration = Field(
         timedelta(hours=1),
@@ -171,9 +171,9 @@ class Settings(BaseSettings):
         timedelta(hours=1),
         ge=timedelta(minutes=1),
         le=LONGEST,
-        description="How far the server's clock may be from what others say, before nothing is "
-        "decided by it any more: from the time when a server was last here, or from the clocks of "
-        "clients. After a longer pause clients must agree with the clock, or `devtelemetry clock "
+        description="How far the server's clock may be from the time when a server last ran here, "
+        "or from the clocks of clients. Beyond that nothing is decided by it. After a longer "
+        "pause, clients must agree with the clock, or somebody runs `devtelemetry clock "
         "--confirm`.",
     )
     membership: Membership = Field(
@@ -211,29 +211,30 @@ class Settings(BaseSettings):
     )
     sampling: SamplingWish = Field(
         "off",
-        description="Of how many messages clients report one, the same one at all receivers. auto: "
-        "of each channel as few as keep the interval of a day within `sampling_width`. It saves "
-        "work where there are very many messages; docs/algorithm.md says what figures then mean.",
+        description="Clients report one message in this many, the same ones at all receivers. "
+        "auto: in each channel as few as keep the interval of a day within `sampling_width`. It "
+        "saves work where there are very many messages; docs/algorithm.md says what the figures "
+        "then mean.",
     )
     sampling_width: Share = Field(
         0.005,
-        description="How wide the interval of a day's delivery ratio may be, of a channel and of "
-        "all, where `sampling` is auto.",
+        description="How wide the interval of a day's delivery ratio may be where `sampling` is "
+        "auto, for each channel and for all together.",
     )
     sampling_notice: Duration = Field(
         timedelta(hours=24),
         ge=timedelta(minutes=5),
         le=LONGEST,
-        description="How long before it holds clients are told of a change of the sampling. Who "
-        "hears of it later does not count until then, if more was wanted.",
+        description="How long before a change of the sampling clients are told of it. If it asks "
+        "for more messages, a receiver that hears of it later does not count until then.",
     )
     push_interval: Duration = Field(
         timedelta(0),
         ge=timedelta(0),
         le=timedelta(hours=12),
         description="How long clients are to wait between two pushes, to spare phones and this "
-        "server; 0s: as they like. Windows are first computed later than that after their end. "
-        "While the server is busy it tells them to wait longer.",
+        "server; 0s: clients decide. Windows are first computed that much later. While the server "
+        "is busy it tells clients to wait longer.",
     )
     unmeasured_channels: Annotated[Globs, DefaultText("none")] = Field(
         (),
@@ -280,14 +281,14 @@ class Settings(BaseSettings):
     )
     objective: Objective = Field(
         OBJECTIVE,
-        description="What share of deliveries is to be made. The rest are the losses that 30 days "
-        "may have: `report` says how much of them is left, alerts say when they are spent too "
-        "fast.",
+        description="The share of deliveries that should be made. The rest are the losses that 30 "
+        "days may have: `report` says how many of them are left, and alerts fire when they are "
+        "used up too fast.",
     )
     influence_limit: Share = Field(
         0.01,
-        description="`report` says of how many windows leaving out one installation could "
-        "move the reliability by more than this.",
+        description="`report` says in how many windows leaving out one installation could move the "
+        "reliability by more than this.",
     )
     notify_webhook_url: Annotated[WebhookUrl, DefaultText("none")] = Field(
         None,
@@ -303,8 +304,8 @@ class Settings(BaseSettings):
     log_link: Annotated[LinkPattern, DefaultText("none")] = Field(
         None,
         description="Where the pages link each missing message to: its place in the logs of a "
-        "server, as in https://logs.example.org/search?q={message_id}. A brace that stays is "
-        "written twice.",
+        "server, as in https://logs.example.org/search?q={message_id}. Write a literal "
+        "brace twice.",
     )
     remote_write_url: Annotated[StoreUrl, DefaultText("none")] = Field(
         None,
@@ -355,26 +356,26 @@ class Settings(BaseSettings):
         100,
         ge=1,
         le=1_000_000,
-        description="How many keys of receivers one installation may report for. What is of "
-        "another one is rejected.",
+        description="How many keys of receivers one installation may report for. Samples under "
+        "further keys are rejected.",
     )
     installation_channels: WholeNumber = Field(
         5_000,
         ge=1,
         le=1_000_000,
-        description="How many channels one installation may name, a channel once for each of its "
-        "keys. What is of another one is rejected.",
+        description="How many channels one installation may name. A channel counts once for each "
+        "of its keys. Samples of further channels are rejected.",
     )
     installation_types: WholeNumber = Field(
         500,
         ge=1,
         le=1_000_000,
-        description="How many message types one installation may name, counted likewise.",
+        description="How many message types one installation may name, counted in the same way.",
     )
     installation_bytes: Size = Field(
         256 * 2**20,
         description="How many bytes of requests one installation may bring a day (UTC), a sample "
-        "of less than 256 bytes counted as 256. What is beyond is rejected.",
+        "of less than 256 bytes counted as 256. Anything beyond is rejected.",
     )
     legacy_http: Switch = Field(
         False,

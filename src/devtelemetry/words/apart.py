@@ -11,13 +11,13 @@ def apart(unconfirmed: int, silent_members: int) -> str:
     said = []
     if unconfirmed:
         said.append(
-            f"{count(unconfirmed)} {'message' if unconfirmed == 1 else 'messages'} that one "
-            "installation or network alone reports, which is more than it is believed"
+            f"{count(unconfirmed)} {'message' if unconfirmed == 1 else 'messages'} that only "
+            "one installation or network reports, more than it is trusted with"
         )
     if silent_members:
         said.append(
-            f"{count(silent_members)} {'member' if silent_members == 1 else 'members'} of whom "
-            "nothing else is known"
+            f"{count(silent_members)} {'member' if silent_members == 1 else 'members'} about "
+            "whom nothing else is known"
         )
     return f"Not counted: {', and '.join(said)}." if said else ""
 
@@ -27,8 +27,8 @@ def sampled(one_in: int, estimated_messages: int) -> str:
     if one_in == 1:
         return ""
     return (
-        f"Clients report a sample of the messages, down to one in {count(one_in)}; all counts are "
-        f"of it. About {count(estimated_messages)} messages were sent."
+        f"Clients report only a sample of the messages, down to one in {count(one_in)}, and all "
+        f"counts are of that sample. About {count(estimated_messages)} messages were sent."
     )
 
 
@@ -36,6 +36,6 @@ def failed(timeframe: str, start: datetime, failures: int, error: str) -> str:
     """A sentence of a window that could not be computed."""
     times = "once" if failures == 1 else f"{failures} times"
     return (
-        f"The {timeframe} window of {utc(start)} could not be computed, {times} so far; it is "
-        f"tried again. {error}"
+        f"The {timeframe} window of {utc(start)} could not be computed, {times} so far. The "
+        f"server tries again. {error}"
     )

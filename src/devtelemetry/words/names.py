@@ -19,8 +19,8 @@ NO_TABLE = "Nothing was expected in this window, or too few receivers or authors
 """In the place of a table of two dimensions"""
 
 NO_GROUPS = (
-    "No window has been broken down: too few receivers report, or the windows are older than "
-    "breakdowns."
+    "No window has a breakdown: too few receivers report, or the windows were computed before "
+    "there were breakdowns."
 )
 
 GROUP_NOT_SAID = "(not said)"

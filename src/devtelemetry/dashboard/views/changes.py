@@ -48,7 +48,7 @@ def changes(days: Days | None, asked: PageState, *, has_problems: bool = False) 
     ]
     if len(found) == 1:
         said = (
-            "The problems above are judged by more days than these two."
+            "The problems above were found by comparing more than these two days."
             if has_problems
             else "No platform, version or channel changed by more than chance explains."
         )
@@ -61,7 +61,8 @@ def _overall(after: Totals, before: Totals, new: float, old: float) -> Change:
     said = f"{words.percent(new)} was delivered, {words.percent(old)} the day before"
     if verdict is None:
         return Change(
-            "note", f"{said}; too few receivers or channels to say whether that is a change."
+            "note",
+            f"{said}; there are too few receivers or channels to tell whether that is a change.",
         )
     if verdict.word is Word.CANNOT_TELL:
         return Change(

@@ -102,7 +102,11 @@ def _matrix(found: Matrix) -> MatrixView:
         _heads(columns),
         rows,
         [(_cells(of, 1), name) for of, (_, name) in _SIGNS.items() if of in seen],
-        [f"{words.count(number)} more {what} are left out." for number, what in left_out if number],
+        [
+            f"{words.count(number)} more {what} are not shown."
+            for number, what in left_out
+            if number
+        ],
     )
 
 

@@ -198,7 +198,7 @@ def _no_problem(problems: Problems, now: datetime) -> str:
     if not _is_old(problems.timeframe, problems.until, now):
         return said
     since = words.ago(now - problems.until)
-    return f"Of the last {since} nothing is known yet. {said.rstrip('.')} before."
+    return f"Nothing is known yet of the last {since}. {said.rstrip('.')} before that."
 
 
 def _stale(reading: OverviewReading, now: datetime) -> list[str]:
@@ -212,8 +212,8 @@ def _stale(reading: OverviewReading, now: datetime) -> list[str]:
         (
             f"The latest {asked.timeframe.name} window ended "
             f"{words.ago(now - reading.anchor)} ago, "
-            f"{words.utc(reading.anchor)}. Later ones are {words.NOT_COMPUTED}: the server catches "
-            "up, or none that computes them is running."
+            f"{words.utc(reading.anchor)}. Later ones are {words.NOT_COMPUTED}: the server is "
+            "catching up, or no server that computes windows is running."
         )
     ]
 

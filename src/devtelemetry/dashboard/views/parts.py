@@ -64,7 +64,7 @@ def why_no_ratio(window: WindowReliability | None) -> str:
     if window.counts.delivery_ratio is not None:
         return ""
     if window.counts.expected:
-        return f"{words.TOO_FEW}: no message has a second receiver that vouches for it"
+        return f"{words.TOO_FEW}: no second receiver confirms any message"
     return f"{words.without_ratio(window)}: {why_not_comparable(window.channels)}"
 
 
@@ -74,7 +74,7 @@ def why_not_comparable(channels: Sequence[ChannelReliability]) -> str:
         return "no receiver that counts was in a channel with messages"
     if any(channel.counts.receivers >= 2 for channel in channels):
         return "nothing was expected of the receivers that count"
-    return "only one receiver counts, and nobody can vouch for its messages"
+    return "only one receiver counts, and nobody can confirm its messages"
 
 
 def known_share(counts: Counts) -> float | None:

@@ -191,7 +191,7 @@ def _relation(reading: SubjectReading, ratio: float | None) -> str:
         is_its = subject_of(one.unit).items() == _subject(asked) and one.began == asked.since
         if is_its and asked.fixed.end == problems.until and round(one.now - ratio, 4):
             return (
-                f"{words.percent(one.now)} by windows of {by}, by which problems are judged. The "
+                f"{words.percent(one.now)} by windows of {by}, which problems are judged by. The "
                 "sum is over the longest windows, in which other receivers may count."
             )
     return ""
@@ -304,8 +304,8 @@ def _not_stored(reading: SubjectReading) -> str:
         else f"one {asked.timeframe.name} window, computed from the samples"
     )
     return (
-        f"Figures are stored of one group at a time. Of both together there is {when}, and no "
-        "line. The page of each has one."
+        f"Figures are stored for one group at a time. For both together there is {when}, and no "
+        "line. The page of each group has one."
     )
 
 
@@ -350,7 +350,7 @@ def _channels_note(reading: SubjectReading) -> str:
             "channel's own page may have more."
         )
     if asked.where:
-        return f"{said} The sums are of all receivers: in no channel it has enough of its own."
+        return f"{said} The sums are of all receivers: the group has too few in every channel."
     return said
 
 

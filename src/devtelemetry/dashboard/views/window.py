@@ -177,7 +177,7 @@ def _channel_rows(
                 words.count(channel.counts.receivers),
                 words.count(channel.counts.expected),
                 words.count(channel.counts.missing),
-                "audit: its losses are known, so it is part of no total"
+                "audit: its losses are made on purpose, so no total includes it"
                 if channel.is_audit
                 else "",
                 mark_on(totals, scale) if ratio is not None else None,
