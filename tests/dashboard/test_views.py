@@ -15,7 +15,6 @@ from devtelemetry.dashboard.charts.line import drawn_of, in_words, line_chart
 from devtelemetry.dashboard.charts.losses import losses_chart, losses_in_words, shares_of
 from devtelemetry.dashboard.reading import Days, OverviewReading, WindowReading
 from devtelemetry.dashboard.state import PageState, WindowPageState, read_asked
-from devtelemetry.dashboard.texts import ago
 from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.overview import overview
 from devtelemetry.dashboard.views.parts import (
@@ -284,7 +283,7 @@ def test_a_label_of_the_axis_is_left_out_only_where_it_would_overlap_the_one_bef
     ],
 )
 def test_how_old_data_are_is_said_in_two_units(length: timedelta, said: str) -> None:
-    assert ago(length) == said
+    assert words.age(length) == said
 
 
 def test_delays_that_nobody_told_are_no_distribution() -> None:

@@ -237,7 +237,7 @@ class Pages:
                 return problem("This is not known here", str(error), frame, 404)
         frame = replace(frame, state=state, until=until, tries_again=bool(made.empty))
         if until is not None:
-            frame = replace(frame, ago=texts.ago(self.now() - until))
+            frame = replace(frame, ago=words.age(self.now() - until))
         return framed(self._empty(request, asked, made) if made.empty else made.html, frame)
 
     @contextlib.asynccontextmanager

@@ -1,7 +1,6 @@
 """Texts of the pages alone; what a terminal says too is in the room `words`. Pure."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from devtelemetry import words
 
@@ -166,13 +165,3 @@ TERMS: Mapping[str, str] = {
 def short_identifier(text: str, width: int = 48) -> str:
     """What a client sent, short enough for a line of a table."""
     return words.shorten(text, width)
-
-
-def ago(length: timedelta) -> str:
-    """`1 h 23 min`, `3 d 4 h`: the two greatest units, since when data are there."""
-    minutes = int(length.total_seconds()) // 60
-    if minutes < 1:
-        return "less than a minute"
-    parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
-    first = next(number for number, (count, _) in enumerate(parts) if count)
-    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)

@@ -38,12 +38,13 @@ def utc(moment: datetime) -> str:
 
 
 def age(length: timedelta) -> str:
-    """`1 h 23 min`, `3 d 4 h`: in whole numbers of the two greatest units."""
-    minutes = max(0, int(length.total_seconds()) // 60)
-    hours, days = minutes // 60, minutes // 1440
-    if days:
-        return f"{days} d {hours % 24} h"
-    return f"{hours} h {minutes % 60} min" if hours else f"{minutes} min"
+    """`1 h 23 min`, `3 d`: in whole numbers of the two greatest units."""
+    minutes = int(length.total_seconds()) // 60
+    if minutes < 1:
+        return "less than a minute"
+    parts = ((minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "min"))
+    first = next(number for number, (count, _) in enumerate(parts) if count)
+    return " ".join(f"{count} {unit}" for count, unit in parts[first : first + 2] if count)
 
 
 def ago(length: timedelta) -> str:

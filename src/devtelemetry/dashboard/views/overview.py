@@ -1,7 +1,6 @@
 """The overview: now, over time, by whom, where it is worst. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from devtelemetry import words
@@ -11,14 +10,13 @@ from devtelemetry.dashboard.reading import OverviewReading, Worst
 from devtelemetry.dashboard.state import PageState, WindowPageState, address
 from devtelemetry.dashboard.views.changes import changes
 from devtelemetry.dashboard.views.parts import (
+    channel_rows,
     choices,
     clusters,
     empty,
     known_fact,
     line_beside,
-    mark_on,
     points_of,
-    scale_of,
     span_of_line,
     tone_of,
     two_groups,
@@ -26,7 +24,6 @@ from devtelemetry.dashboard.views.parts import (
     why_no_ratio,
 )
 from devtelemetry.dashboard.views.values import (
-    ChannelRow,
     Fact,
     FindingRow,
     Now,
@@ -75,7 +72,7 @@ def overview(
         points,
         line_beside(points, asked, reading.beside, objective),
         two_groups(reading.tiles, asked),
-        [] if reading.worst is None else _worst_rows(reading.worst, asked),
+        [] if reading.worst is None else channel_rows(reading.worst.channels, asked),
         "" if reading.worst is None else _worst_of(reading.worst),
         "" if has_windows else empty(reading.has_samples),
     )
@@ -225,24 +222,6 @@ def _changes_title(reading: OverviewReading, now: datetime) -> str:
     if _is_old(reading.days.timeframe, end, now):
         return f"In the 24 hours until {words.utc(end)}"
     return "Since yesterday"
-
-
-def _worst_rows(worst: Worst, asked: PageState) -> list[ChannelRow]:
-    scale = scale_of([totals for _, totals in worst.channels])
-    return [
-        ChannelRow(
-            texts.short_identifier(channel_id),
-            address(replace(asked, channel=channel_id)),
-            words.percent(totals.counts.delivery_ratio),
-            words.interval(totals.interval),
-            words.count(totals.counts.messages),
-            words.count(totals.counts.receivers),
-            words.count(totals.counts.expected),
-            words.count(totals.counts.missing),
-            mark=mark_on(totals, scale),
-        )
-        for channel_id, totals in worst.channels
-    ]
 
 
 def _worst_of(worst: Worst) -> str:

@@ -19,6 +19,7 @@ from devtelemetry.dashboard.state import (
 )
 from devtelemetry.dashboard.views.values import (
     Bar,
+    ChannelRow,
     Choice,
     Fact,
     GroupRow,
@@ -187,6 +188,29 @@ def table_of(groups: Mapping[str | None, Totals], by: Dimension, asked: PageStat
         delivered="Delivered" if loss is None else "Not lost in this way",
         missing="Missing" if loss is None else words.LOSS_CLASSES[loss].capitalize(),
     )
+
+
+def channel_rows(
+    channels: Sequence[tuple[str, Totals]],
+    asked: PageState,
+    where: Sequence[tuple[Dimension, str]] = (),
+) -> list[ChannelRow]:
+    """Each leads to the channel's page. where: the groups that it is narrowed to there"""
+    scale = scale_of([totals for _, totals in channels])
+    return [
+        ChannelRow(
+            texts.short_identifier(channel_id),
+            address(replace(asked, channel=channel_id, where=tuple(where), across=None)),
+            words.percent(totals.counts.delivery_ratio),
+            words.interval(totals.interval) if asked.loss is None else "–",
+            words.count(totals.counts.messages),
+            words.count(totals.counts.receivers),
+            words.count(totals.counts.expected),
+            words.count(totals.counts.missing),
+            mark=mark_on(totals, scale),
+        )
+        for channel_id, totals in channels
+    ]
 
 
 def scale_of(shares: Iterable[Totals]) -> float | None:

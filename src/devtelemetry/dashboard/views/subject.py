@@ -20,6 +20,7 @@ from devtelemetry.dashboard.subjects import (
 from devtelemetry.dashboard.views.missing import missing_view
 from devtelemetry.dashboard.views.parts import (
     BREAKDOWN,
+    channel_rows,
     choices,
     clusters,
     count_facts,
@@ -30,10 +31,8 @@ from devtelemetry.dashboard.views.parts import (
     known_fact,
     line_beside,
     loss_bars,
-    mark_on,
     points_of,
     reason_rows,
-    scale_of,
     span_text,
     table_of,
     tone_of,
@@ -42,7 +41,6 @@ from devtelemetry.dashboard.views.parts import (
     why_not_comparable,
 )
 from devtelemetry.dashboard.views.values import (
-    ChannelRow,
     Choice,
     Fact,
     Filter,
@@ -102,7 +100,11 @@ def subject_page(
         loss_bars(all_losses.counts, asked),
         reason_rows(reasons_of(compared)),
         words.ways(all_losses.counts),
-        _channel_rows(reading.channels, asked),
+        channel_rows(
+            reading.channels.found,
+            asked,
+            () if reading.channels.of is None else (reading.channels.of,),
+        ),
         _channels_title(reading.channels),
         _channels_note(reading),
         _missing(reading, log_link),
@@ -307,25 +309,6 @@ def _not_stored(reading: SubjectReading) -> str:
         f"Figures are stored for one group at a time. For both together there is {when}, and no "
         "line. The page of each group has one."
     )
-
-
-def _channel_rows(channels: LossyChannels, asked: PageState) -> list[ChannelRow]:
-    scale = scale_of([totals for _, totals in channels.found])
-    where = () if channels.of is None else (channels.of,)
-    return [
-        ChannelRow(
-            texts.short_identifier(channel_id),
-            address(replace(asked, channel=channel_id, where=where, across=None)),
-            words.percent(totals.counts.delivery_ratio),
-            words.interval(totals.interval) if asked.loss is None else "–",
-            words.count(totals.counts.messages),
-            words.count(totals.counts.receivers),
-            words.count(totals.counts.expected),
-            words.count(totals.counts.missing),
-            mark=mark_on(totals, scale),
-        )
-        for channel_id, totals in channels.found
-    ]
 
 
 def _channels_title(channels: LossyChannels) -> str:
