@@ -1,11 +1,11 @@
 """From samples to figures.
 
 rules      how windows are computed
-due        which windows are due (pure); find_due reads what that is decided by
-cleaned    days of which no window is computed any more
+due        decides which windows are due (pure); find_due reads what it needs for that
+cleaned    days whose windows are not computed any more
 algorithm  one window: kind_of_window.sql, held.sql, authored.sql, reliability.sql, rollup.sql
-pulled     what its statements read again, on a cluster
-rollup     their rows as rows of results (pure)
+pulled     on a cluster: copies what the algorithm's statements read again
+rollup     turns the rows of rollup.sql into rows of results (pure)
 summarize  a window from its channels (pure)
-compute    all of it, for those that are due or for one
+compute    runs all of it, for the windows that are due or for one window
 """

@@ -1,7 +1,7 @@
-"""The algorithm over the receipts of one window: statements in one transaction.
+"""The algorithm over the receipts of one window: several statements in one transaction.
 
-docs/algorithm.md defines what they compute; docs/adr/0022-each-pass-a-statement.md says why they
-are several.
+docs/algorithm.md defines what they compute. docs/adr/0022-each-pass-a-statement.md says why it is
+not one statement.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -26,16 +26,16 @@ from devtelemetry.store.sampling import read_sampling
 from devtelemetry.store.sql import arrays, load, queries
 
 MOST_KINDS = 20
-"""Types of messages: so many of a channel are told apart"""
+"""How many message types of a channel are told apart"""
 
 MOST_VALUES = 50
-"""Values of a dimension: so many of a window or channel are shown apart"""
+"""How many values of a dimension a window or channel shows"""
 
 MOST_CLASSES = 200
-"""Combinations of what receivers say of themselves: so many are told apart by author"""
+"""How many combinations of what receivers say of themselves breakdowns by author tell apart"""
 
 MOST_REASONS = 20
-"""Why pairs are missing: so many reasons of a window or channel are told apart"""
+"""How many reasons for missing pairs a window or channel tells apart"""
 
 _MEASURED = load(__package__, "measured.sql")
 _HELD = load(__package__, "held.sql")
@@ -45,10 +45,10 @@ _CLAIMED = load(__package__, "claimed.sql")
 _RARE_KINDS = queries(__package__, "rare_kinds.sql")
 _QUERIES = queries(__package__)
 
-# Messages come in the order of the key, so that none waits in a table of hashes; rows of workers
-# cost little. Two workers have a slice of time each, and do not share both (no scan is great enough
-# for that); a leader who took one would leave one of them without. A window of some thousand
-# receipts is done before workers would have started, which the planner knows.
+# Messages are read in the order of the key, so that none waits in a hash table. Workers pass on few
+# rows, so a row from a worker is planned as free. Each of two workers reads one slice of time: no
+# scan is large enough to be shared by both, and the leader takes no slice from them. The planner
+# still starts no workers for a window of some thousand receipts, which is done before they start.
 _FOR_MEASURED = """
 set local work_mem = '128MB';
 set local enable_hashagg = off;
@@ -64,7 +64,7 @@ set local min_parallel_table_scan_size to default;
 set local hash_mem_multiplier = 2;
 set local work_mem = '{kb}kB'
 """
-# As for `measured`; what is counted is few, and waits in a table of hashes.
+# As for `measured`. But the counts are few, so a hash table holds them.
 _FOR_AUTHORED = """
 set local work_mem = '128MB';
 set local hash_mem_multiplier to default;
@@ -74,8 +74,8 @@ set local enable_nestloop = off;
 set local min_parallel_index_scan_size = '1TB';
 set local min_parallel_table_scan_size = '1TB'
 """
-# How many rows a step has, the planner must guess: a nested loop over a wrong guess takes hours, a
-# hash join over it a little longer; a merge join sorts rows that carry whole timelines.
+# The planner must guess how many rows each step has. After a wrong guess a nested loop takes hours,
+# a hash join only a little longer. A merge join would sort rows that carry whole timelines.
 _FOR_THE_REST = """
 set local hash_mem_multiplier to default;
 set local work_mem = '128MB';
@@ -83,14 +83,15 @@ set local enable_nestloop = off;
 set local enable_mergejoin = off;
 set local enable_sort = off
 """
-# What a membership is granted, doubled for hashes: a dozen combinations of kind and delay. If there
-# are more, the rare ones wait on disk. PostgreSQL makes the table for half of what fits.
+# Memory for each membership, doubled for hashes: enough for a dozen combinations of kind and state.
+# If there are more, PostgreSQL writes the rare ones to disk. It sizes the hash table for half of
+# what fits.
 _HELD_KB_A_MEMBERSHIP = 1
 _LEAST_HELD_KB, _MOST_HELD_KB = 4_096, 131_072
 _CURSOR_MEMBERSHIPS = 5_000
 
 
-# A transaction may compute once more.
+# Dropped because the transaction may compute again, with tables of the same names.
 _DROP = "drop table kind_of_window, measured, held, rare_kind, counted, claimed, member"
 
 _WITH_RECEIVERS = "receipt left join receiver using (receiver_id)"
@@ -106,9 +107,10 @@ async def run_algorithm(
     window: Window,
     table: tuple[Dimension, Dimension] | None = None,
 ) -> Computed:
-    """In a transaction over one snapshot of repaired rows, whose settings it changes.
+    """Computes the window. Runs in a transaction over one snapshot of repaired rows, and changes
+    settings of that transaction.
 
-    table  groups by these two at once take the place of those by author and path
+    table  if given, groups by these two dimensions together replace those by author and path
     """
     sampling = await read_sampling(connection)
     async with restricted(connection, sampling, window):
@@ -123,10 +125,10 @@ async def count_versions(
     versions: Sequence[str],
     platform: str | None,
 ) -> Sequence[Row]:
-    """What was expected of each receiver that has one of two versions of apps: rows of
-    versions.sql. In a transaction as for run_algorithm.
+    """What was expected of each receiver that has one of the app versions: rows of versions.sql.
+    Runs in a transaction as run_algorithm does.
 
-    platform  receivers of this one alone; None: of any
+    platform  counts only receivers on this platform; None: on any
     """
     sampling = await read_sampling(connection)
     async with restricted(connection, sampling, window):
@@ -147,12 +149,12 @@ async def count_versions(
 
 
 class _Counted(NamedTuple):
-    """What the statements behind `member` are given.
+    """What the statements after `member` need.
 
     told   texts of reliability.sql: the kind that a receipt counts for
     named  parameters of reliability.sql
-    unmeasured  those of is_measured.sql
-    pulled_for_pairs  a block in which it can run
+    unmeasured  parameters of is_measured.sql
+    pulled_for_pairs  a block in which reliability.sql can run
     """
 
     told: Mapping[str, str]
@@ -206,7 +208,8 @@ async def _count(
     sampling: Sampling,
     of_authors: Mapping[str, str],
 ) -> _Counted:
-    """Up to `member`: which messages there are, who holds them, and what is expected of whom."""
+    """Runs the statements up to `member`: which messages exist, which receivers hold them, and
+    what each receiver is expected to hold."""
     unmeasured = await _not_measured_here(connection, rules)
     span: dict[str, Any] = {"start_ms": window.start_ms, "end_ms": window.end_ms}
     quorum: dict[str, Any] = {"quorum": rules.quorum}
@@ -267,7 +270,7 @@ async def _count(
 
 
 async def not_measured(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
-    """What is not measured: kinds, and patterns of channels."""
+    """What is not measured: kinds of messages, and patterns of channel ids."""
     none = Unmeasured()
     unmeasured = {source: rules.unmeasured.get(source, none) for source in Source}
     types = [(source.value, name) for source, rule in unmeasured.items() for name in rule.types]
@@ -291,7 +294,8 @@ async def not_measured(connection: Connection, rules: AggregateRules) -> dict[st
 
 
 async def _not_measured_here(connection: Connection, rules: AggregateRules) -> dict[str, Any]:
-    """The same as is_measured.sql takes it: for patterns the channels that there are."""
+    """The same as parameters of is_measured.sql: the channels that match take the place of the
+    patterns."""
     unmeasured = await not_measured(connection, rules)
     found = await connection.fetch(
         _QUERIES["unmeasured_channels"],
@@ -302,7 +306,8 @@ async def _not_measured_here(connection: Connection, rules: AggregateRules) -> d
 
 
 async def _put_rare_kinds_together(connection: Connection) -> Mapping[str, str]:
-    """Returns the texts of reliability.sql: the kind that a receipt counts for."""
+    """Puts the rare kinds of each channel together. Returns the texts of reliability.sql that name
+    the kind that a receipt counts for."""
     await connection.execute(_RARE_KINDS["find"], most_kinds=MOST_KINDS)
     if not await connection.fetchval(_RARE_KINDS["any"]):
         return {"told_kind": "kind", "rare_kinds": ""}
@@ -315,9 +320,9 @@ async def _put_rare_kinds_together(connection: Connection) -> Mapping[str, str]:
 
 
 async def hands_of(connection: Connection, rules: AggregateRules) -> Mapping[str, str]:
-    """The texts of measured_slice.sql: how it is told whose word a message exists by.
+    """The texts of measured_slice.sql that find messages whose vouchers may be in one hand.
 
-    Mostly each installation has one receiver, and no network is known; then nothing is looked up.
+    Usually each installation has one receiver and no network is known. Then nothing is looked up.
     """
     known = await connection.fetchrow(_QUERIES["hands"], fewest=rules.fewest_installations)
     assert known is not None
@@ -340,7 +345,7 @@ async def hands_of(connection: Connection, rules: AggregateRules) -> Mapping[str
 
 
 async def holes_of(connection: Connection, window: Window) -> dict[str, list[int]]:
-    """The holes that touch the window: the parameters of spans.sql that say so."""
+    """The holes that touch the window, as parameters of spans.sql."""
     rows = await connection.fetch(_QUERIES["holes"], start_ms=window.start_ms, end_ms=window.end_ms)
     return {
         "hole_receivers": [row["receiver_id"] for row in rows],
@@ -352,8 +357,8 @@ async def holes_of(connection: Connection, window: Window) -> dict[str, list[int
 async def stays_of(
     connection: Connection, window: Window, channels: Sequence[int]
 ) -> dict[str, list[int]]:
-    """Where something was said of joining and leaving these channels, the stays that touch the
-    window: the parameters of spans.sql that say so."""
+    """The stays in these channels that touch the window, as parameters of spans.sql. Only receivers
+    that ever reported joining or leaving have stays."""
     found = []
     reported = connection.slices(
         _QUERIES["membership_reports"],
@@ -370,6 +375,6 @@ async def stays_of(
 
 
 def _like(glob: str) -> str:
-    """A pattern of `Unmeasured.channels` as SQL's LIKE has it."""
+    """A pattern of `Unmeasured.channels` as a pattern for SQL's LIKE."""
     escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
     return escaped.replace("*", "%").replace("?", "_")

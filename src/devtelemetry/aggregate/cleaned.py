@@ -1,4 +1,4 @@
-"""Days whose samples are gone: no window over one is computed any more."""
+"""Days whose samples are gone. A window that overlaps such a day is not computed any more."""
 
 from collections.abc import Set
 
@@ -10,7 +10,7 @@ _QUERIES = queries(__package__)
 
 
 async def cleaned_days_of(connection: Connection) -> Set[int]:
-    """The days of which samples were cleaned: Unix ms of their midnights."""
+    """The days whose samples were cleaned: Unix ms of their midnights."""
     return {row["day_start"] for row in await connection.fetch(_QUERIES["cleaned_days"])}
 
 

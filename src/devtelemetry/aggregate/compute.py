@@ -1,7 +1,7 @@
-"""Computes windows: those that are due, or one.
+"""Computes windows: all that are due, or one.
 
-A result is a function of the stored samples alone. Jobs may crash, repeat and overlap: one server
-computes at a time, each window in one transaction over one snapshot of repaired rows.
+A result is a function of the stored samples alone. So jobs may crash, repeat and overlap. One
+server computes at a time, each window in one transaction over one snapshot of repaired rows.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ from devtelemetry.store.repair import repair, repaired_snapshot
 from devtelemetry.store.sql import queries
 from devtelemetry.words import utc
 
-_WAIT_SECONDS = 60  # for another computation, or an import
+_WAIT_SECONDS = 60  # for another computation or an import to end
 _ATTEMPTS = 10
 
 _QUERIES = queries(__package__)
@@ -44,10 +44,10 @@ async def compute_due(
     now: Callable[[], datetime],
     on_window: Callable[[WindowReliability], None] | None = None,
 ) -> int:
-    """Computes every window that is due, oldest first; returns how many.
+    """Computes every window that is due, oldest first. Returns how many were computed.
 
-    0 as well if another server is at it, or an import must first be whole. A window that fails is
-    set aside and tried again later: it stops no other.
+    Returns 0 as well while another server computes or an import runs. A window that fails is set
+    aside and tried again later, so it stops no other window.
     """
     computed = 0
     async with (
@@ -56,9 +56,9 @@ async def compute_due(
     ):
         if not is_ours:
             return 0
-        # Whether a window is due or not: little at a time, ingest waits the less for it.
+        # Also if no window is due: each repair is then small, and ingest waits for it less long.
         await repair(database)
-        waiting: set[str] = set()  # timeframes of which a window is set aside
+        waiting: set[str] = set()  # timeframes with a window that is set aside
         failed = {
             (one.timeframe, one.start): one
             for one in await failed_windows(session, rules.membership)
@@ -72,7 +72,7 @@ async def compute_due(
             try:
                 result = await _compute(database, rules, timeframe, window, now())
             except Exception as error:
-                # If nothing can be noted either, it is not the window that fails.
+                # If the failure cannot be noted either, the database fails, not the window.
                 await note_failure(database, rules, timeframe, window, error, now())
                 waiting.add(timeframe.name)
                 metrics.WINDOWS_FAILED.labels(timeframe.name).inc()
@@ -106,9 +106,9 @@ async def compute_one(
 ) -> WindowReliability:
     """Computes the window of `timeframe` that starts at `window_start`, due or not.
 
-    Raises ConfigurationError if no window starts there, it has not ended, or samples of it were
-    cleaned; Unavailable if a
-    running import or another computation does not end within a minute.
+    Raises ConfigurationError if no window starts there, the window has not ended, or samples of it
+    were cleaned. Raises Unavailable if a running import or another computation does not end within
+    a minute.
     """
     window = ended_window(timeframe, window_start, now())
     async with database.acquire() as connection:
@@ -145,7 +145,7 @@ async def _compute(
                 result = summarize(timeframe, window, rules, found, names, now)
                 return replace(result, revision=await store(connection, result, found))
         except DatabaseAway:
-            # Another command computes the same window at the same time, say.
+            # For example, another command computes the same window at the same time.
             if not attempts_left:
                 raise
     raise AssertionError("the last attempt returns or raises")

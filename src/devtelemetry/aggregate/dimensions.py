@@ -1,4 +1,4 @@
-"""What the algorithm's SQL is filled with: what states mean, what pairs are grouped by. Pure."""
+"""Texts for the algorithm's SQL: what states mean, and what pairs are grouped by. Pure."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from devtelemetry.model import PATH_ARROW, Dimension, Via
 from devtelemetry.store.states import DROPPED, NOT_HELD, UNREADABLE, VIA, VIA_UNIT
 
 TABLE = "table"
-"""In the place of a dimension: two at once; the value is a JSON array of both"""
+"""Takes the place of a dimension for two dimensions together; its value is a JSON array of both"""
 
 _IS_HELD = f"state < {NOT_HELD}"
 _STATES = {
@@ -24,9 +24,9 @@ OUTCOMES = {
         for name, holds in _STATES.items()
     )
 }
-"""The text of that name: how many pairs became what, by the state of their receipt"""
+"""The text `outcomes`: columns that count the pairs by outcome, from the state of their receipt"""
 
-# The value of a pair: of its author, of its receiver's class c, of its message's kind.
+# A pair's value in each dimension, from its author, its receiver's class c or its message's type.
 _OF_AUTHORS = {
     Dimension.AUTHOR_PLATFORM: "coalesce(author.platform, '')",
     Dimension.AUTHOR_APP_VERSION: "coalesce(author.app_version, '')",
@@ -51,7 +51,7 @@ def _texts(
     values: Mapping[Dimension, str] | Mapping[str, str], by: set[Dimension], *, tells_authors: bool
 ) -> Mapping[str, str]:
     """values  SQL of each dimension's value
-    by      what they tell of
+    by      the dimensions that the cells must tell apart
     """
     return {
         "cell_kind": "kind" if Dimension.MESSAGE_TYPE in by else "0::integer",
@@ -66,7 +66,7 @@ def _texts(
 
 
 OF_AUTHORS = _texts(_OF_AUTHORS, set(_OF_AUTHORS), tells_authors=True)
-"""The texts of authors.sql for the figures that are stored"""
+"""The texts of authors.sql for the stored figures"""
 
 
 def of_table(rows: Dimension, columns: Dimension) -> Mapping[str, str]:

@@ -9,15 +9,15 @@ from typing import NamedTuple
 from devtelemetry.model import Timeframe, Window, WindowState, from_unix_ms, window_starting
 from devtelemetry.model.errors import ConfigurationError
 
-# Arrivals are noted by the beginning of their minute and by another server's clock.
+# An arrival is noted by the start of its minute, perhaps by the clock of another server.
 _ARRIVAL_MARGIN = timedelta(minutes=3)
 
 
 class Arrived(NamedTuple):
-    """When samples last came for a window, Unix ms to the minute; None: none did.
+    """When samples last came for a window, in Unix ms to the minute; None: no samples came.
 
-    on_time_at_ms  of those recorded before the window was settled. They come after that only from
-                   a file that is imported, and then the window was settled without them.
+    on_time_at_ms  the same for samples that were recorded in time. If they come after the window
+                   was settled, they are from an imported file, and the window lacks them.
     """
 
     at_ms: int | None
@@ -30,7 +30,8 @@ def is_due(timeframe: Timeframe, window: Window, now: datetime) -> bool:
 
 
 def ended_window(timeframe: Timeframe, start: datetime, now: datetime) -> Window:
-    """The window that starts then. Raises ConfigurationError if none does, or it has not ended."""
+    """The window that starts at `start`. Raises ConfigurationError if no window starts then, or it
+    has not ended."""
     try:
         window = window_starting(timeframe, start)
     except ValueError as error:
@@ -44,7 +45,7 @@ def ended_window(timeframe: Timeframe, start: datetime, now: datetime) -> Window
 
 
 def state_at(window: Window, settle_time: timedelta, now: datetime) -> WindowState:
-    """What a computation at `now` makes of `window`: settled once the settle time has passed."""
+    """The state of `window` if it is computed at `now`: settled once the settle time is over."""
     return WindowState.SETTLED if now >= window.end + settle_time else WindowState.PROVISIONAL
 
 
@@ -61,7 +62,7 @@ def must_compute(
 ) -> bool:
     """Whether `window` has to be computed at `now`.
 
-    state, computed_at  of its stored row; None: never computed
+    state, computed_at  from its stored row; None: never computed
     """
     if not is_due(timeframe, window, now):
         return False
@@ -74,10 +75,10 @@ def must_compute(
 
 
 def has_news(state: WindowState, computed_at: datetime | None, arrived: Arrived) -> bool:
-    """Whether samples came since `computed_at` that its computation should have had.
+    """Whether samples came since `computed_at` that the window should include.
 
-    True as well for up to three minutes of samples that it may have had: computing once more than
-    needed changes nothing.
+    Also true if samples came up to three minutes before `computed_at`, which may be in the window
+    already. A computation more than needed changes nothing.
     """
     news_at_ms = arrived.on_time_at_ms if state is WindowState.SETTLED else arrived.at_ms
     if news_at_ms is None or computed_at is None:

@@ -1,4 +1,5 @@
-"""Windows that could not be computed: set aside, so that they stop no other, and tried again."""
+"""Windows that could not be computed. They are set aside, so that they stop no other window, and
+tried again."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class FailedWindow:
 
     @property
     def tried_again_at(self) -> datetime:
-        """Each time twice as long after it failed."""
+        """The wait doubles with each failure, up to six hours."""
         wait = _FIRST_WAIT * (1 << min(self.failures - 1, 10))
         return self.failed_at + min(wait, _LONGEST_WAIT)
 
@@ -65,7 +66,7 @@ async def note_failure(
     error: Exception,
     now: datetime,
 ) -> None:
-    """Raises if it is the database that fails, and not the window."""
+    """Raises if the database fails."""
     async with database.acquire() as connection:
         await connection.execute(
             _QUERIES["note_failure"],

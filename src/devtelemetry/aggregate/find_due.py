@@ -1,4 +1,4 @@
-"""Which windows are due, by what is stored. due.py decides."""
+"""Finds the windows that are due, from what is stored. due.py decides."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -25,7 +25,8 @@ _NO_NEWS = Arrived(None, None)
 async def due_windows(
     connection: Connection, rules: AggregateRules, now: datetime
 ) -> list[tuple[Timeframe, Window]]:
-    """The windows to compute now: by their end, the shorter of two with one end first."""
+    """The windows to compute now, in the order of their ends; of two with the same end, the shorter
+    one first."""
     arrivals = await connection.fetch(_QUERIES["arrivals"])
     if not arrivals:
         return []
@@ -64,9 +65,10 @@ async def due_windows(
 async def unsettled(
     connection: Connection, rules: AggregateRules, first: datetime, end: datetime
 ) -> list[tuple[Timeframe, Window]]:
-    """The windows with samples that overlap [first, end), and still are to be computed.
+    """The windows with samples that overlap [first, end) and must still be computed.
 
-    That is: not stored as settled, or settled before samples came that were recorded in time.
+    These are windows that are not stored as settled, and settled windows that lack samples that
+    were recorded in time.
     """
     arrivals = await connection.fetch(_QUERIES["arrivals"])
     cleaned_days = await cleaned_days_of(connection)
@@ -85,7 +87,7 @@ async def unsettled(
 
 
 def _news(timeframe: Timeframe, arrivals: Sequence[Row]) -> dict[Window, Arrived]:
-    """When samples last came, by window."""
+    """When samples last came for each window."""
     news: dict[Window, Arrived] = {}
     for row in arrivals:
         window = window_at(timeframe, from_unix_ms(row["sent_minute"]))

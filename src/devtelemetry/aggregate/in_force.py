@@ -1,8 +1,9 @@
-"""One set of rules a database: who would compute by others, does not, and says which differ.
+"""One set of rules for each database. A process with other rules computes nothing, and reports
+which rules differ.
 
-Two servers with different rules would compute the same windows in turn, each its own way, and clean
-days that the other still needs. Whoever computes holds a lock with others of the same rules; alone,
-it may set them. A server that dies lets go of it.
+Otherwise two servers with different rules would compute the same windows in turn, each its own way,
+and clean days that the other still needs. All processes that compute share a lock. A process that
+gets the lock alone sets the rules. If a process dies, its lock is released.
 """
 
 import asyncio
@@ -20,16 +21,16 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import queries
 
-_ATTEMPTS = 50  # a tenth of a second each; who sets the rules needs some milliseconds
+_ATTEMPTS = 50  # a tenth of a second each; setting the rules takes some milliseconds
 
-# Figures do not depend on them: by membership there are rows of their own.
+# Stored figures do not depend on these settings: each membership policy has rows of its own.
 _OF_NO_FIGURE = frozenset({"membership", "recompute_interval", "lookback"})
 _LOCK = {"namespace": NAMESPACE, "lock": Lock.RULES}
 _QUERIES = queries(__package__, "in_force.sql")
 
 
 def fingerprint(rules: AggregateRules) -> dict[str, str]:
-    """What figures depend on: by the name of the setting its value, as text."""
+    """The settings that figures depend on: name → value, as text."""
     said = {}
     for field in fields(rules):
         value = getattr(rules, field.name)
@@ -63,11 +64,12 @@ class RulesInForce:
         await self._let_go()
 
     async def ensure(self) -> None:
-        """Returns if they are in force. Raises ConfigurationError if others are, DatabaseAway."""
+        """Returns if these rules are in force. Raises ConfigurationError if other rules are, and
+        DatabaseAway."""
         async with self._one_at_a_time:
             try:
                 if self._session is not None:
-                    await self._session.fetchval("select 1")  # with the session the lock goes
+                    await self._session.fetchval("select 1")  # the lock goes with the session
                     return
                 session = await self._stack.enter_async_context(self._database.acquire())
                 await _hold(session, self._said, ())
@@ -87,14 +89,15 @@ class RulesInForce:
 async def rules_in_force(
     database: Database, rules: AggregateRules, *, but: Sequence[str] = ()
 ) -> AsyncIterator[None]:
-    """The same for a command. but: settings that may differ. Raises ConfigurationError."""
+    """Holds the rules for a command while the block lasts. Raises ConfigurationError if others are
+    in force. but: settings that may differ."""
     async with database.acquire() as session:
         await _hold(session, fingerprint(rules), but)
         yield
 
 
 async def _hold(session: Connection, said: dict[str, str], but: Sequence[str]) -> None:
-    """Takes the lock, until the session goes back to its pool."""
+    """Takes the lock. It is held until the session goes back to its pool."""
     for _ in range(_ATTEMPTS):
         if await session.fetchval(_QUERIES["try_alone"], **_LOCK):
             await session.execute(_QUERIES["set"], rules=orjson.dumps(said).decode())
@@ -116,7 +119,7 @@ async def _hold(session: Connection, said: dict[str, str], but: Sequence[str]) -
 
 
 def _differences(there: Mapping[str, str], here: Mapping[str, str], but: Sequence[str]) -> str:
-    """In words, with the names of the settings; empty: there are none."""
+    """The differences in words, with the names of the settings; empty if there are none."""
     return "; ".join(
         f"{name} is {there.get(name, 'not known')} there and {here.get(name, 'not known')} here"
         for name in sorted(there.keys() | here.keys())

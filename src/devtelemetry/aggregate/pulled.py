@@ -1,8 +1,8 @@
-"""On a cluster: what a statement reads of sharded tables is copied to the coordinator first.
+"""On a cluster, copies what a statement reads of sharded tables to the coordinator first.
 
-The passes over receipts run on the shards and leave little; what goes on from there joins that with
-a few rows of sharded tables. Once these are in temporary tables of the same names, all of it runs
-on the coordinator, as on one PostgreSQL.
+The passes over receipts run on the shards, and their results are small. The later statements join
+these results with a few rows of sharded tables. Once those rows are in temporary tables of the same
+names, the statements run on the coordinator as on one PostgreSQL.
 """
 
 import contextlib
@@ -22,11 +22,12 @@ _Parts = Mapping[str, Mapping[str, Mapping[str, Any]]]
 async def pulled(
     connection: Connection, parts: _Parts, *, is_distributed: bool
 ) -> AsyncIterator[None]:
-    """Within the block, in a transaction, each table of `parts` has what its queries select.
+    """Within the block, each table of `parts` has only what its queries select. Runs in a
+    transaction.
 
-    parts  by table the queries of pulled.sql, each with its parameters
+    parts  table → queries of pulled.sql → their parameters
 
-    On one PostgreSQL nothing is done: the tables have more, and are read by their keys.
+    On one PostgreSQL nothing is done. There the statements read the full tables by their keys.
     """
     if not is_distributed:
         yield
@@ -34,7 +35,7 @@ async def pulled(
     made = []
     for table, selections in parts.items():
         if await connection.fetchval(_QUERIES["is_here"], name=table):
-            continue  # the whole of a sample is: sampled.py
+            continue  # sampled.py has copied all receipts of the sample here
         await connection.execute(f"create temp table pulled_{table} (like {table}) on commit drop")
         if table == "receipt":
             await connection.execute(

@@ -1,4 +1,4 @@
-"""What rollup.sql returns, as rows of results. Pure."""
+"""Turns what rollup.sql returns into rows of results. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ _NO_CLUSTERS = [0, 0, 0, 0]
 
 
 def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
-    """Of the rows of rollup.sql."""
+    """Sorts the rows of rollup.sql into the window, its channels and their groups."""
     window: Row = NO_CHANNEL_TAKES_PART
     channels: list[Row] = []
     groups: list[Row] = []
@@ -27,13 +27,13 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
             row["delays"] or (), row["delay_counts"] or ()
         )
         if row["dimension"]:
-            # A channel all of whose messages are shown apart has no groups.
+            # A channel whose messages are all left out of M (shown as unconfirmed) has no groups.
             groups += [row] if row["messages"] else []
         elif row["is_window"]:
             window = row
         else:
             channels.append(row)
-    # Where a channel is too small to be broken down, the rest is the channel once more.
+    # If a channel is too small to be broken down, its only group would repeat the channel.
     siblings = Counter((row["channel_id"], row["dimension"]) for row in groups)
     shown = [
         row
@@ -42,7 +42,7 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
         or not row["is_rest"]
         or siblings[row["channel_id"], row["dimension"]] > 1
     ]
-    # In an order: sums of floats depend on it.
+    # Sorted, because sums of floats depend on the order.
     return Computed(
         window,
         sorted(channels, key=itemgetter("channel_id")),
@@ -51,7 +51,8 @@ def computed(rollup: Iterable[Mapping[str, Any]]) -> Computed:
 
 
 def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[int], list[int]]:
-    """From classes of either, those of reports 16 and more."""
+    """Counts by class of delay, of deliveries and of reports. A class of 16 or more is the class of
+    a report, plus 16."""
     delivery = [0] * DELAY_CLASSES
     report = [0] * DELAY_CLASSES
     for delay, count in zip(delays, counts, strict=True):
@@ -61,5 +62,5 @@ def _delays_by_kind(delays: Iterable[int], counts: Iterable[int]) -> tuple[list[
 
 
 def _without_zeros(counts: Sequence[int]) -> list[int]:
-    """Without those at the end."""
+    """Without the zeros at the end."""
     return list(dropwhile(lambda count: count == 0, reversed(counts)))[::-1]

@@ -9,10 +9,11 @@ from devtelemetry.model import DAY, MembershipPolicy, Source, Timeframe, parse_t
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """What of an interface forms no channel in any window; its samples are stored all the same.
+    """What is not measured of an interface. It forms no channel in any window, but its samples are
+    stored.
 
-    channels  patterns over the whole channel id: `*` is any text, `?` any character
-    types     message types, exactly
+    channels  patterns for the whole channel id: `*` is any text, `?` any character
+    types     message types, exactly as written
     """
 
     channels: tuple[str, ...] = ()
@@ -24,16 +25,15 @@ class AggregateRules:
     """How windows are computed.
 
     settle_time         from a window's end to its last computation
-    recompute_interval  between two computations of a provisional window
-    lookback            how far back windows without any sample are computed too, so that a silence
-                        is on record as one
-    quorum              how many installations must report or have sent a message for it to exist
-    weight_cap          the greatest share of a channel's messages that may exist by the word of one
-                        installation or one network alone, if it is to be believed alone; 1: any.
-                        Only with a quorum of 1
+    recompute_interval  the least time between two computations of a provisional window
+    lookback            how far back windows without any sample are computed too, so that silence is
+                        on record
+    quorum              how many installations must report or have sent a message for it to count
+    weight_cap          the largest share of a channel's messages that counts if one installation or
+                        one network is their only voucher; 1: no cap. Only with a quorum of 1
     smallest_group      how many receivers a platform, version or type must have to be shown
-    fewest_installations  with fewer that count in a channel, none is doubted for what it alone
-                        says: there is no interval for so few either
+    fewest_installations  if fewer installations count in a channel, the cap does not apply and
+                        nobody is a silent member; there is no interval for so few either
     """
 
     timeframes: tuple[Timeframe, ...]
@@ -48,6 +48,7 @@ class AggregateRules:
     fewest_installations: int = 10
 
     def timeframe(self, name: str) -> Timeframe:
-        """The timeframe of that name, configured or not. Raises ValueError with what is allowed."""
+        """The timeframe of that name, configured or not. Raises ValueError, which says what is
+        allowed."""
         configured = {timeframe.name: timeframe for timeframe in self.timeframes}
         return configured.get(name) or parse_timeframe(name)

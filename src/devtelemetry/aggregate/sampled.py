@@ -1,7 +1,7 @@
-"""The sample that a window is computed over: the coarsest that was in force at any time in it.
+"""The sample that a window is computed over: the coarsest one that was in force at any time in it.
 
-Source: docs/algorithm.md, "A sample is enough". What clients should not have reported is not
-stored, so where no rule begins within the window, all that is stored is in its sample.
+Source: docs/algorithm.md, "A sample is enough". Samples of messages that no rule wanted are not
+stored. So if no rule begins within the window, everything stored is in the window's sample.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _QUERIES = queries(__package__, "sampled.sql")
 async def restricted(
     connection: Connection, sampling: Sampling, window: Window
 ) -> AsyncIterator[None]:
-    """Within the block, in a transaction, `receipt` has what is in the window's sample."""
+    """Within the block, in a transaction, `receipt` has only what is in the window's sample."""
     if sampling.is_steady(window.start_ms, window.end_ms):
         yield
         return
@@ -59,7 +59,7 @@ async def _leave_out(connection: Connection, sampling: Sampling, window: Window)
 async def coarse_of(
     connection: Connection, sampling: Sampling, window: Window
 ) -> dict[str, list[int]]:
-    """Who recorded less than the window's sample: the parameters of counting.sql that say so."""
+    """Receivers that recorded a coarser sample than the window's, as parameters of counting.sql."""
     rows = await connection.fetch(
         _QUERIES["coarse"], start_ms=window.start_ms, end_ms=window.end_ms
     )
@@ -72,11 +72,11 @@ async def coarse_of(
 
 
 def with_estimates(found: Computed, sampling: Sampling, window: Window) -> Computed:
-    """With what the rows of channels say of the sample, and how many messages there were."""
+    """Adds `one_in` and `estimated_messages` to the rows of channels."""
     channels: list[Row] = []
     for row in found.channels:
         one_in = sampling.coarsest(row["channel_id"], window.start_ms, window.end_ms)
         estimate = one_in * row["messages"]
         channels.append({**row, "one_in": one_in, "estimated_messages": estimate})
-    # The window's are made of those of its channels.
+    # Placeholders: summarize.py derives the window's values from those of its channels.
     return Computed({**found.window, "one_in": 1, "estimated_messages": 0}, channels, found.groups)

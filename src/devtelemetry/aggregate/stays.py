@@ -1,6 +1,6 @@
-"""When a receiver was in a channel, by what it reported of joining and leaving. Pure.
+"""When a receiver was in a channel, by its reports of joining and leaving. Pure.
 
-docs/algorithm.md, "Stays", says what a report does. Times are Unix milliseconds.
+docs/algorithm.md, "Stays", defines what each report does. Times are Unix milliseconds.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,20 +10,20 @@ from typing import Any
 from devtelemetry.model import MembershipReport
 
 MOST_REPORTS = 5_000
-"""Of a receiver and a channel: the latest ones count"""
+"""How many reports of a receiver in a channel count: the latest ones"""
 
 FIRST_OF_ALL = -(2**63)
-END_OF_TIME = 2**63 - 2  # one more is a bigint, too
-"""Where a stay ends that is not ended"""
+END_OF_TIME = 2**63 - 2  # one more still fits a bigint
+"""The end of a stay that is not ended"""
 
 Stay = tuple[int, int]
 """Both ends included"""
 
 
 def stays_of_membership(row: Mapping[str, Any]) -> list[Stay]:
-    """The stays that the reports of such a row tell of: see `latest_reports`."""
+    """The stays that follow from the reports of one row, as `latest_reports` takes it."""
     if len(row["joined_at"]) == 1 and row["joined_at"][0]:
-        # Nearly all: it joined, and perhaps left. Nothing else decides what that means.
+        # Nearly all rows: one report of joining, perhaps with the time of leaving.
         begin, end = row["joined_at"][0], row["left_at"][0] or END_OF_TIME
         return [(begin, end)] if begin <= end else []
     reports, had_stays = latest_reports(row)
@@ -31,8 +31,8 @@ def stays_of_membership(row: Mapping[str, Any]) -> list[Stay]:
 
 
 def latest_reports(row: Mapping[str, Any]) -> tuple[list[MembershipReport], bool]:
-    """The reports of a row that has them as arrays, in their order, and whether there were stays
-    before them."""
+    """The reports of a row that has them as arrays, in order, and whether there were stays before
+    them."""
     columns = (row["created_at"], row["joined_at"], row["left_at"])
     reports = [MembershipReport(*values) for values in zip(*columns, strict=True)]
     return reports[-MOST_REPORTS:], row["had_stays"] or len(reports) > MOST_REPORTS
@@ -41,11 +41,12 @@ def latest_reports(row: Mapping[str, Any]) -> tuple[list[MembershipReport], bool
 def stays(
     reports: Iterable[MembershipReport], first_receipt: int | None, *, had_stays: bool
 ) -> list[Stay]:
-    """The stays that `reports` of one receiver and channel tell of, ascending; no two touch.
+    """The stays that follow from `reports` of one receiver and channel, ascending. No two share a
+    millisecond.
 
-    reports        in the order of their values
-    first_receipt  the least sentAt of what the receiver holds there; None: it holds nothing
-    had_stays      there were stays before, by reports that are not kept
+    reports        ordered by (created_at, joined_at, left_at)
+    first_receipt  the least sentAt of the receiver's receipts in the channel; None: it has none
+    had_stays      whether there were stays before, by reports that are not kept
     """
     replay = _Replay(first_receipt, had_stays)
     for report in reports:
@@ -60,20 +61,20 @@ def outdated(
     *,
     had_stays: bool,
 ) -> tuple[set[MembershipReport], bool]:
-    """Which reports may go, as windows from `before` on are the same without them.
+    """Which reports may go, because windows from `before` on are the same without them.
 
-    What tells of stays that ended before, what opens a stay within one that is open, and what
-    repeats another; if it was said before `before`. Also returns had_stays of the others.
+    Only reports made before `before` can go: those of stays that ended before it, those that open a
+    stay within an open one, and repetitions. Also returns `had_stays` for the reports that remain.
     """
     replay = _Replay(first_receipt, had_stays)
     old = [report for report in reports if report.created_at < before]
-    begin = 0  # from which report on they say something of windows that count
+    begin = 0  # the first report that may matter to windows from `before` on
     for number, report in enumerate(old, start=1):
         replay.take(report)
         if replay.has_ended_before(before):
             begin = number
     telling = replay.telling(old[begin:], before)
-    # A receipt that comes later would be the first one.
+    # Without a receipt so far, one may still come and be the first.
     firsts = [first_receipt] if first_receipt is not None else [None, END_OF_TIME - 1]
     for kept in (telling, old[begin:]):
         for had_stays_of_kept in (had_stays, True):
@@ -88,16 +89,16 @@ def outdated(
 
 
 class _Replay:
-    """What is known after some reports."""
+    """The stays after a number of reports."""
 
     def __init__(self, first_receipt: int | None, had_stays: bool) -> None:
         self._first_receipt = first_receipt
         self._had_stays = had_stays
-        self._ends: dict[int, int] = {}  # by the beginning
-        self._proper = 0  # how many do not end before they begin
-        self._open = 0  # how many are not ended
-        self._opened: list[int] = []  # a heap: beginnings of those, and of some that have ended
-        self._latest_end = FIRST_OF_ALL  # that any ever had and is an end
+        self._ends: dict[int, int] = {}  # of each stay: beginning → end
+        self._proper = 0  # how many stays do not end before they begin
+        self._open = 0  # how many stays are not ended
+        self._opened: list[int] = []  # a heap: beginnings of open stays, and of some ended ones
+        self._latest_end = FIRST_OF_ALL  # the latest that any stay ever had, without END_OF_TIME
 
     @property
     def has_stays(self) -> bool:
@@ -148,7 +149,8 @@ class _Replay:
         return not self._open and self._latest_end < before
 
     def telling(self, old: Sequence[MembershipReport], before: int) -> list[MembershipReport]:
-        """Those of the reports taken that alone may tell of the same, seen from `before` on."""
+        """The reports of `old` that may be enough by themselves: the candidates to keep. `outdated`
+        checks that the result is the same, seen from `before` on."""
         open_ones = (begin for begin, end in self._ends.items() if end == END_OF_TIME)
         first_open = min(open_ones, default=END_OF_TIME)
         latest_of = {report.joined_at: report for report in old if report.joined_at}
@@ -183,10 +185,10 @@ class _Replay:
 def _seen_from(
     before: int, reports: Iterable[MembershipReport], first_receipt: int | None, had_stays: bool
 ) -> tuple[object, ...]:
-    """What windows from `before` on, and reports of stays from then on, have to do with.
+    """What windows from `before` on, and later reports of stays, depend on.
 
-    Of stays that began before: whether there were any, whether one is open, and the latest end
-    of the others.
+    Of stays that began before `before`, that is whether there were any, whether one is open, and
+    the latest end of the ended ones. Stays that began later matter in full.
     """
     replay = _Replay(first_receipt, had_stays)
     for report in reports:

@@ -1,4 +1,4 @@
-"""A window from what was found in its channels. Pure."""
+"""Makes a window's result from what was found in its channels. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,9 +29,9 @@ def summarize(
 ) -> WindowReliability:
     """Sums over the comparable channels, and R, the mean of their Rch.
 
-    names  of the channels, by channel_id
+    names  channel_id → the channel's name
 
-    Channels of audits take part in none of it.
+    Channels of audits take part in no sum and no mean.
     """
     channels = [
         ChannelReliability(names[row["channel_id"]], counts_of(row), figures_of_channel(row))

@@ -24,7 +24,7 @@ _QUERIES = queries(__package__)
 class Cell:
     """The pairs of one value of each dimension.
 
-    row, column  None: groups that are too small to show, put together
+    row, column  None: the groups that are too small to show, put together
     """
 
     row: str | None
@@ -36,7 +36,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class CrossTable:
-    """`cells` are in the order of their values, what is put together last."""
+    """`cells` are sorted by their values; the small groups that are put together come last."""
 
     timeframe: str
     window: Window
@@ -56,10 +56,12 @@ async def cross_table(
     channel_id: str | None = None,
     now: Callable[[], datetime],
 ) -> CrossTable:
-    """Of the window that starts then (None: the latest that is over), or of a channel of it.
+    """The table of the window that starts at `start`, or of one channel in it.
+
+    start  None: the latest window that is over
 
     Raises ConfigurationError if no window starts then, it has not ended, its samples were cleaned,
-    or the two dimensions are one; UnknownName if the channel is not known.
+    or the two dimensions are the same. Raises UnknownName if the channel is not known.
     """
     rows, columns = dimensions
     if rows is columns:
