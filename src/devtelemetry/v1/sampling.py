@@ -1,15 +1,15 @@
-"""Which messages are in a sample: clients and servers decide it alike. Source: the proto."""
+"""Which messages sampling picks. Clients and servers decide alike. Source: the proto."""
 
 from hashlib import blake2b
 
 MOST_ONE_IN = 2**20
-"""Less than one message of a million says nothing"""
+"""About one message in a million. With fewer messages the figures would say nothing"""
 
 _DIGEST_BYTES = 8
 
 
 def is_in_sample(one_in: int, salt: bytes, channel_id: str, message_id: str) -> bool:
-    """Whether a sample of one message in `one_in` has this one; ids as they are sent."""
+    """Whether this message is among the one in `one_in` that are reported. Ids as they are sent."""
     if one_in == 1:
         return True
     named = salt + channel_id.encode() + b"\0" + message_id.encode()
@@ -18,5 +18,5 @@ def is_in_sample(one_in: int, salt: bytes, channel_id: str, message_id: str) -> 
 
 
 def is_rate(one_in: int) -> bool:
-    """Whether it is a power of two that a rule may have."""
+    """Whether a rule may have `one_in`: a power of two up to MOST_ONE_IN."""
     return 0 < one_in <= MOST_ONE_IN and one_in & (one_in - 1) == 0

@@ -32,23 +32,23 @@ class Sample(_message.Message):
     class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Sample._Outcome.ValueType], _builtins.type):
         DESCRIPTOR: _descriptor.EnumDescriptor
         HELD: Sample._Outcome.ValueType  # 0
-        """the app has it, readable"""
+        """the app has the message and can read it"""
         UNREADABLE: Sample._Outcome.ValueType  # 1
-        """it arrived, and could not be decrypted or decoded; may lack message_id if it has envelope_id"""
+        """the message arrived but could not be decrypted or decoded; needs message_id or envelope_id"""
         DROPPED: Sample._Outcome.ValueType  # 2
-        """it arrived readable, and the app threw it away"""
+        """the message arrived readable, and the app threw it away"""
         SEND_FAILED: Sample._Outcome.ValueType  # 3
-        """its author's app gave up sending it; implies sent_by_receiver"""
+        """the author's app gave up sending the message; implies sent_by_receiver"""
 
     class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper): ...
     HELD: Sample.Outcome.ValueType  # 0
-    """the app has it, readable"""
+    """the app has the message and can read it"""
     UNREADABLE: Sample.Outcome.ValueType  # 1
-    """it arrived, and could not be decrypted or decoded; may lack message_id if it has envelope_id"""
+    """the message arrived but could not be decrypted or decoded; needs message_id or envelope_id"""
     DROPPED: Sample.Outcome.ValueType  # 2
-    """it arrived readable, and the app threw it away"""
+    """the message arrived readable, and the app threw it away"""
     SEND_FAILED: Sample.Outcome.ValueType  # 3
-    """its author's app gave up sending it; implies sent_by_receiver"""
+    """the author's app gave up sending the message; implies sent_by_receiver"""
 
     class _Via:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -59,17 +59,17 @@ class Sample(_message.Message):
         VIA_NOT_SAID: Sample._Via.ValueType  # 0
         LIVE: Sample._Via.ValueType  # 1
         HISTORY: Sample._Via.ValueType  # 2
-        """archive, store, sync gap, backfill"""
+        """from an archive, a store, a sync gap or a backfill"""
         RESENT: Sample._Via.ValueType  # 3
-        """asked for, or sent again by its author"""
+        """the receiver asked for the message, or its author sent it again"""
 
     class Via(_Via, metaclass=_ViaEnumTypeWrapper): ...
     VIA_NOT_SAID: Sample.Via.ValueType  # 0
     LIVE: Sample.Via.ValueType  # 1
     HISTORY: Sample.Via.ValueType  # 2
-    """archive, store, sync gap, backfill"""
+    """from an archive, a store, a sync gap or a backfill"""
     RESENT: Sample.Via.ValueType  # 3
-    """asked for, or sent again by its author"""
+    """the receiver asked for the message, or its author sent it again"""
 
     class _Clock:
         ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -79,16 +79,16 @@ class Sample(_message.Message):
         DESCRIPTOR: _descriptor.EnumDescriptor
         AUTHOR: Sample._Clock.ValueType  # 0
         SERVER: Sample._Clock.ValueType  # 1
-        """the messenger's server or log stamped it: the same for all"""
+        """the messenger's server or log stamped the message: one time for all"""
         RECEIVER: Sample._Clock.ValueType  # 2
-        """the message carries no time, the receiver took its own"""
+        """the message carries no time; the receiver used its own"""
 
     class Clock(_Clock, metaclass=_ClockEnumTypeWrapper): ...
     AUTHOR: Sample.Clock.ValueType  # 0
     SERVER: Sample.Clock.ValueType  # 1
-    """the messenger's server or log stamped it: the same for all"""
+    """the messenger's server or log stamped the message: one time for all"""
     RECEIVER: Sample.Clock.ValueType  # 2
-    """the message carries no time, the receiver took its own"""
+    """the message carries no time; the receiver used its own"""
 
     MESSAGE_ID_FIELD_NUMBER: _builtins.int
     CHANNEL_ID_FIELD_NUMBER: _builtins.int
@@ -107,9 +107,9 @@ class Sample(_message.Message):
     message_id: _builtins.str
     """identifies a message within its channel"""
     channel_id: _builtins.str
-    """unique, for communities too"""
+    """unique in the whole messenger, also for a channel of a community"""
     receiver_public_key: _builtins.str
-    """who holds the message; empty: the reporter's"""
+    """of the receiver; empty: the reporter's key"""
     sent_at: _builtins.int
     """Unix ms, by sent_at_clock"""
     topics: _builtins.bytes
@@ -119,17 +119,17 @@ class Sample(_message.Message):
     received_at: _builtins.int
     """Unix ms, the receiver's clock; 0: unknown"""
     message_type: _builtins.str
-    """e.g. CHAT_MESSAGE"""
+    """for example CHAT_MESSAGE"""
     message_size: _builtins.int
     """bytes"""
     outcome: Global___Sample.Outcome.ValueType
     """what became of the message at the reporter"""
     reason: _builtins.str
-    """of an outcome that is not HELD: a code of the app's, [a-z0-9_.-], at most 64"""
+    """why the outcome is not HELD: a code of the app's own, 1 to 64 of [a-z0-9_.-]"""
     via: Global___Sample.Via.ValueType
-    """how it came"""
+    """how the message came"""
     sent_at_clock: Global___Sample.Clock.ValueType
-    """whose clock sent_at is"""
+    """which clock sent_at is from"""
     def __init__(
         self,
         *,
@@ -167,12 +167,12 @@ class Reporter(_message.Message):
     SERVER_FIELD_NUMBER: _builtins.int
     receiver_public_key: _builtins.str
     installation_id: _builtins.str
-    """random, made at opt-in, forgotten at opt-out"""
+    """random, made at opt-in, deleted at opt-out"""
     platform: _builtins.str
     """desktop, android, ios, …"""
     app_version: _builtins.str
     server: _builtins.str
-    """home server, relay or node that the app talks to; empty: not said. 255 bytes"""
+    """home server, relay or node that the app talks to; up to 255 bytes; empty: not said"""
     def __init__(
         self,
         *,
@@ -192,7 +192,7 @@ Global___Reporter: _TypeAlias = Reporter  # noqa: Y015
 
 @_typing.final
 class Membership(_message.Message):
-    """When the reporter was in a channel, where its app knows. Unix ms; 0: unknown (joined_at), still in (left_at)."""
+    """When the reporter was in a channel, if its app knows. Unix ms. joined_at 0: unknown; left_at 0: still in the channel."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -232,11 +232,11 @@ class PushRequest(_message.Message):
     first_sequence: _builtins.int
     """number of samples[0] in this installation's own count from 1; 0: not numbered"""
     client_time: _builtins.int
-    """Unix ms at sending, the client's clock; 0: unknown"""
+    """when the client sends this: Unix ms, its own clock; 0: unknown"""
     forget: _builtins.bool
-    """opt-out: delete all that this installation reported; nothing else in the request counts"""
+    """opt-out: delete all that this installation reported; the other fields are ignored"""
     one_in: _builtins.int
-    """the sampling under which these samples were recorded; 0 and 1: all messages"""
+    """these samples were recorded for one message in so many; 0 and 1: for all messages"""
     @_builtins.property
     def samples(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sample]:
         """up to 5,000; none: a heartbeat, "still reporting, nothing new" """
@@ -247,7 +247,7 @@ class PushRequest(_message.Message):
     def memberships(self) -> _containers.RepeatedCompositeFieldContainer[Global___Membership]: ...
     @_builtins.property
     def lost(self) -> _containers.RepeatedCompositeFieldContainer[Global___Lost]:
-        """reports that the client knows it lost"""
+        """samples that the client knows it lost"""
 
     def __init__(
         self,
@@ -271,7 +271,7 @@ Global___PushRequest: _TypeAlias = PushRequest  # noqa: Y015
 
 @_typing.final
 class Lost(_message.Message):
-    """Numbers of samples that will not come, and when their messages were sent: Unix ms, both included."""
+    """Numbers of samples that will not come, and the span in which their messages were sent. Unix ms; all bounds included."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -308,9 +308,9 @@ class PushResponse(_message.Message):
     SAMPLING_FIELD_NUMBER: _builtins.int
     PUSH_INTERVAL_SECONDS_FIELD_NUMBER: _builtins.int
     accepted: _builtins.int
-    """committed now, or known already from an earlier push"""
+    """committed now, or already known from an earlier push"""
     push_interval_seconds: _builtins.int
-    """how long a client should wait between batches and heartbeats; 0: as it likes"""
+    """how long a client should wait between two pushes; 0: as it likes"""
     @_builtins.property
     def rejections(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rejection]: ...
     @_builtins.property
@@ -335,9 +335,10 @@ Global___PushResponse: _TypeAlias = PushResponse  # noqa: Y015
 
 @_typing.final
 class Sampling(_message.Message):
-    """Which messages are in the sample, so that all receivers report the same ones: those where BLAKE2b with a digest of 8
-    bytes, unkeyed, of salt, channel_id, a zero byte and message_id (UTF-8, as sent), read as a big-endian number, is
-    divisible by one_in. Of several rules of a channel the one with the latest `from` that is not after sent_at holds.
+    """A rule that picks the messages to report, so that all receivers report the same ones. Hash salt, channel_id, a zero
+    byte and message_id (UTF-8, as sent) by unkeyed BLAKE2b with a digest of 8 bytes. A message is picked if this digest,
+    read as a big-endian number, is divisible by one_in. If a channel has several rules, the one with the latest `from`
+    that is not after sent_at applies.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -350,7 +351,7 @@ class Sampling(_message.Message):
     """a power of two; 1: all messages"""
     salt: _builtins.bytes
     channel_id: _builtins.str
-    """as the client sends it; empty: every channel that has none of its own"""
+    """as the client sends it; empty: every channel without a rule of its own"""
     def __init__(
         self,
         *,
@@ -384,7 +385,7 @@ class Rejection(_message.Message):
         NOT_MILLISECONDS: Rejection._Reason.ValueType  # 5
         """looks like seconds, µs or ns"""
         TOO_MANY: Rejection._Reason.ValueType  # 6
-        """of keys, channels, types, or bytes of a day: more than one installation may bring"""
+        """more keys, channels, message types or bytes in a day than one installation may send"""
 
     class Reason(_Reason, metaclass=_ReasonEnumTypeWrapper): ...
     REASON_UNSPECIFIED: Rejection.Reason.ValueType  # 0
@@ -395,16 +396,16 @@ class Rejection(_message.Message):
     NOT_MILLISECONDS: Rejection.Reason.ValueType  # 5
     """looks like seconds, µs or ns"""
     TOO_MANY: Rejection.Reason.ValueType  # 6
-    """of keys, channels, types, or bytes of a day: more than one installation may bring"""
+    """more keys, channels, message types or bytes in a day than one installation may send"""
 
     INDEX_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     DETAIL_FIELD_NUMBER: _builtins.int
     index: _builtins.int
-    """in samples"""
+    """the sample's position in PushRequest.samples, from 0"""
     reason: Global___Rejection.Reason.ValueType
     detail: _builtins.str
-    """for a person: the field, what it was, what is allowed"""
+    """for people: the field, its value, what is allowed"""
     def __init__(
         self,
         *,
