@@ -1,9 +1,9 @@
-"""The stored figures, as every reader of them sees them: report, JSON, metrics, dashboard.
+"""The stored figures, as the report, the JSON, the metrics and the dashboard all show them.
 
-    read      from the database
+    read      reads them from the database
     derive    pure: ratios and their intervals, verdicts, delays, sums over windows
-    series    as Prometheus has them
-    document  JSON, as docs/protocol.md has it
+    series    the Prometheus series
+    document  the JSON of docs/protocol.md
 
-A figure is derived here once; who shows it only writes it down.
+Each figure is derived once, here. The other rooms only show it.
 """

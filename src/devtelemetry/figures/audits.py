@@ -1,7 +1,7 @@
-"""Audits: channels whose true figures are known before they are computed: their ids say them.
+"""Audits: channels whose true figures are known beforehand, because the channel's id contains them.
 
-`simulate --audit` injects one into a running deployment. A server that has computed the window can
-see from what is stored whether the figures are those of the id. Nothing else has to be remembered.
+`simulate --audit` injects one into a running deployment. When the window is computed, the server
+compares the stored figures with those in the id. Nothing else has to be remembered.
 docs/audit.md says what an audit proves.
 """
 
@@ -28,8 +28,8 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
 COUNT_NAMES = ("messages", "receivers", "expected", "missing", "corroborated", "unknown")
-RECENT_MS = 8 * DAY_MS  # what began before is no news: samples are kept for a week
-_MOST = 1_000  # looked at: who may report may also make up audits
+RECENT_MS = 8 * DAY_MS  # older windows do not change: samples are kept for a week
+_MOST = 1_000  # a bound on the work, because any client that may report can make up audits
 
 _PAIRS = COUNT_NAMES[2:]
 _NUMBER = "(0|[1-9][0-9]{0,8})"
@@ -45,13 +45,13 @@ _QUERIES = queries(__package__, "audits.sql")
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """What was injected into one window, and what must come of it under every membership policy.
+    """What was injected into one window, and the counts that every membership policy must find.
 
-    timeframe  as it is written: 1h
-    start      of the window of that timeframe that it is about; aware UTC
-    nonce      16 hexadecimal digits, of each audit its own
-    counts     of its channel in that window
-    by         when all of it had been sent, to a second; what was computed before does not count
+    timeframe  by name: 1h
+    start      of the audited window; aware UTC
+    nonce      16 hexadecimal digits, different for each audit
+    counts     the true counts of the audit's channel in that window
+    by         when all samples had been sent, to a second; earlier computations do not count
     """
 
     timeframe: str
@@ -62,7 +62,7 @@ class Audit:
 
     @property
     def channel_id(self) -> str:
-        """Begins with when the window does: ids sort by that, so the latest are found."""
+        """The window's start comes first, so that ids sort by it and the latest are found."""
         start = self.start.strftime("%Y-%m-%dT%H:%M:%SZ")
         counts = "&".join(f"{name}={getattr(self.counts, name)}" for name in COUNT_NAMES)
         by = unix_ms(self.by) // 1000
@@ -74,7 +74,7 @@ class Audit:
 
 
 def parse_audit(channel_id: str) -> Audit | None:
-    """The audit that a channel is; None: it is none, or what it says cannot be."""
+    """The audit in a channel's id; None if the channel is not an audit, or its counts cannot be."""
     match = _ID.fullmatch(channel_id)
     if match is None:
         return None
@@ -94,7 +94,7 @@ def parse_audit(channel_id: str) -> Audit | None:
 
 @dataclass(frozen=True, slots=True)
 class AuditResult:
-    """An audit beside what was computed of it. Without a row of its channel all counts are 0."""
+    """An audit, and the counts computed for it: all 0 if its channel has no row."""
 
     audit: Audit
     measured: Counts
@@ -105,7 +105,7 @@ class AuditResult:
 
     @property
     def error_pairs(self) -> int:
-        """By how many pairs it is off: expected, missing, corroborated and unknown together."""
+        """By how many pairs expected, missing, corroborated and unknown are off, added up."""
         return sum(
             abs(getattr(self.measured, name) - getattr(self.audit.counts, name)) for name in _PAIRS
         )
@@ -114,9 +114,9 @@ class AuditResult:
 async def read_latest_audits(
     database: Database, membership: MembershipPolicy, *, now_ms: int
 ) -> list[AuditResult]:
-    """Of each timeframe the audits of the latest window that is computed and has one.
+    """For each timeframe, the audits of the latest computed window that has any.
 
-    Of the last eight days before `now_ms` (Unix ms), as computed under `membership`.
+    Windows of the eight days before `now_ms` (Unix ms), computed under `membership`.
     """
     async with database.read() as connection:
         rows = await connection.fetch(
@@ -155,12 +155,12 @@ def _latest(results: Iterable[AuditResult]) -> list[AuditResult]:
 
 
 def _least_id(at_ms: int) -> str:
-    """What ids of audits of windows that begin at `at_ms` or later do not sort before."""
+    """A lower bound for the ids of audits whose windows begin at `at_ms` or later."""
     return f"{AUDIT_CHANNELS}{from_unix_ms(at_ms).strftime('%Y-%m-%dT%H:%M:%SZ')}"
 
 
 def audit_metrics(audits: Sequence[AuditResult]) -> Iterator[GaugeMetricFamily]:
-    """How the latest audits of each timeframe came out; of several of one window the worst."""
+    """How the latest audits of each timeframe came out, those of one window taken together."""
     for name, text, figure in _AUDIT_SERIES:
         family = GaugeMetricFamily(f"devtelemetry_audit_{name}", text, labels=["timeframe"])
         for timeframe in sorted({result.audit.timeframe for result in audits}):

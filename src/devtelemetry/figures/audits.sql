@@ -1,8 +1,8 @@
--- What was computed of audits: audits.py.
+-- The figures that were computed for audits: audits.py.
 
 -- name: recent_audits
--- The channels of audits whose ids lie in [least_id, end_id), `most` of them, the latest first. Ids begin with when their
--- window does.
+-- The channels of audits whose ids lie in [least_id, end_id), at most `most`, the latest first. An id has the start of
+-- its window in front.
 select channel_id, external_id
 from channel
 where external_id like 'devtelemetry-audit/%'
@@ -11,9 +11,9 @@ order by external_id collate "C" desc
 limit $most::integer
 
 -- name: computed_audits
--- What was computed of audits since they had been sent, by their number from 1. One whose window has nothing of it has
--- zeros: all of it was lost.
--- in   channel_ids, timeframes, window_starts, sent_by: of each audit; membership
+-- The counts of audits, by the audit's position from 1, for windows computed after the audit was sent. If such a window
+-- has no row of the channel, everything was lost, and the counts are zeros.
+-- in   channel_ids, timeframes, window_starts, sent_by: one each per audit; membership
 select
     number,
     coalesce(messages, 0) as messages,

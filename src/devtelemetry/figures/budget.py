@@ -1,7 +1,7 @@
-"""The objective: what share of deliveries is to be made, how much of the losses that it allows is
-left, and how fast they are spent. From the stored windows.
+"""The objective: what share of deliveries should be made, what is left of the budget of losses that
+it allows, and how fast the budget is used up. Computed from the stored windows.
 
-The alert rules of deploy/prometheus compute the same; a test holds their numbers to these.
+The alert rules of deploy/prometheus compute the same; a test compares their numbers with these.
 """
 
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
 BUDGET_OF = 30 * DAY
-"""The losses that are allowed are those of so long a time"""
+"""The span that the budget is for"""
 
 LEAST_LOST = 20
-"""Of a long span; fewer wake nobody, whatever their share"""
+"""Fewer losses in the long span raise no alert, whatever their share"""
 
 
 class Burn(NamedTuple):
-    """An alert: over both spans the budget is spent more than `rate` times as fast as allowed."""
+    """An alert: in both spans the budget is used up more than `rate` times as fast as allowed."""
 
     long: timedelta
     short: timedelta
@@ -48,9 +48,9 @@ _QUERIES = queries(__package__, "budget.sql")
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """missing of `deliveries` in the latest windows of a span.
+    """The losses in the latest windows that fill a span: `missing` out of `deliveries`.
 
-    burn_rate  how many times as fast as the objective allows; None: there are no deliveries
+    burn_rate  as a multiple of what the objective allows; None if there are no deliveries
     """
 
     span: timedelta
@@ -65,8 +65,8 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """until  where the latest window ends, aware UTC; None: there is none
-    spent  by span, the shortest first; the last one is that of the budget
+    """until  where the latest window ends, aware UTC; None if there is no window
+    spent  by span, the shortest first; the last span is BUDGET_OF
     """
 
     objective: float
@@ -77,8 +77,8 @@ class Budget:
 
     @property
     def left(self) -> float | None:
-        """Of the losses that are allowed in 30 days, the share that is left; below 0: the objective
-        was missed. None: there are no deliveries."""
+        """The share of the budget of 30 days that is left. Below 0 if the objective was missed;
+        None if there are no deliveries."""
         rate = self.spent[-1].burn_rate if self.spent else None
         return None if rate is None else 1 - rate
 
@@ -96,7 +96,7 @@ class Budget:
 
     @property
     def what(self) -> str:
-        """A sentence or two for a person; empty where there are no deliveries."""
+        """A sentence or two for a person; empty if there are no deliveries."""
         left = self.left
         if left is None:
             return ""
@@ -118,7 +118,7 @@ class Budget:
 
 
 def budget_timeframe(timeframes: Sequence[Timeframe]) -> Timeframe:
-    """Windows of an hour, as the alert rules take; else the shortest."""
+    """An hour, as in the alert rules, if it is configured; else the shortest timeframe."""
     return next((one for one in timeframes if one.length == HOUR), timeframes[0])
 
 
@@ -128,7 +128,7 @@ async def read_budget(
     membership: MembershipPolicy,
     objective: float,
 ) -> Budget:
-    """As of the end of the latest window. timeframes: those that are configured"""
+    """The budget at the end of the latest window. timeframes: the configured ones"""
     timeframe = budget_timeframe(timeframes)
     async with database.read() as connection:
         rows = await connection.fetch(
@@ -182,7 +182,7 @@ def budget_as_json(budget: Budget) -> dict[str, Any]:
 
 
 class Settled(NamedTuple):
-    """What was counted of settled windows since there is a count; it never falls."""
+    """The deliveries of all windows settled so far, also of deleted ones; they never fall."""
 
     deliveries: int
     good: int
@@ -199,7 +199,7 @@ async def read_settled(
 
 
 def objective_metrics(objective: float, settled: Settled | None) -> Sequence[_Family]:
-    """For tools that watch objectives. None: not known, no series."""
+    """Metrics for tools that watch objectives. settled: None if not known; then no counters"""
     metrics: list[_Family] = [
         GaugeMetricFamily(
             "devtelemetry_delivery_ratio_objective",

@@ -1,5 +1,6 @@
 -- name: spent
--- The sums of the latest windows: of each span those that end in it, counted back from the end of the latest one.
+-- The sums over the latest windows. Each span reaches back from the end of the latest window and has the windows that
+-- end in it.
 -- in   timeframe, membership; spans: the shortest first
 with latest as (
     select max(window_end) as until
@@ -20,7 +21,7 @@ group by span, until
 order by span
 
 -- name: settled
--- What was counted when windows were settled.
+-- The deliveries that were counted when windows were settled.
 select deliveries, good
 from settled_deliveries
 where timeframe = $timeframe::text and membership = $membership::text

@@ -1,4 +1,4 @@
-"""How far the clocks of receivers are off, as their pushes tell.
+"""How far the clocks of receivers are off, according to their pushes.
 
 The offset of a push includes the time that the push took: some tens of milliseconds, or more if a
 connection had to be made first. So a clock that is off by less than a second counts as right.
@@ -10,7 +10,7 @@ from devtelemetry.model import DAY_MS, HOUR_MS, MINUTE_MS
 from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
-RECENT_MS = 7 * DAY_MS  # who has not reported since is not looked at
+RECENT_MS = 7 * DAY_MS  # receivers that have not reported since are left out
 OFF_BY_MS = {"1s": 1_000, "10s": 10_000, "1m": MINUTE_MS, "1h": HOUR_MS}
 
 _QUERIES = queries(__package__, "clocks.sql")
@@ -20,10 +20,10 @@ _QUERIES = queries(__package__, "clocks.sql")
 class Clocks:
     """Counts of receivers that reported in the last seven days.
 
-    told           of `receivers`, those that told their clock; all that follows is of them
-    off_by_more    by name of OFF_BY_MS, those whose clock is off by more than that
-    ahead, behind  of the server's clock by more than a second
-    median_ms      of how far each is off, in either direction; None: nobody told
+    told           receivers that reported their clock; the other figures are about them
+    off_by_more    by name of OFF_BY_MS, receivers whose clock is off by more than that
+    ahead, behind  receivers whose clock is ahead or behind by more than a second
+    median_ms      how far clocks are off, in either direction; None if `told` is 0
     greatest_ms    likewise
     """
 
@@ -37,9 +37,9 @@ class Clocks:
 
 
 async def read_clocks(database: Database, *, now_ms: int) -> Clocks:
-    """The clocks of those that reported in the seven days before `now_ms` (Unix ms).
+    """The clocks of receivers that reported in the seven days before `now_ms` (Unix ms).
 
-    Each as its latest push told it, up to a minute later. One pass over `receiver`.
+    The latest push of each decides. One pass over `receiver`.
     """
     async with database.read() as connection:
         row = await connection.fetchrow(

@@ -1,9 +1,9 @@
 -- How far the clocks of receivers are off: clocks.py.
 
 -- name: clocks
--- Of the receivers that reported lately: how many, how many told their clock, and of these how many are off by more than
--- each limit, how many are ahead and behind by more than the first limit, and how far they are off, in ms: the median and
--- the greatest (NULL: none told).
+-- How many receivers reported lately, and how many of these told their clock. Of the latter: how many clocks are off by
+-- more than each limit, how many are ahead and behind by more than the first limit, and the median and the greatest
+-- distance in ms (NULL if no receiver told its clock).
 -- in   since: Unix ms; limits: four, in ms
 select
     count(*) as receivers,

@@ -1,4 +1,4 @@
-"""What counts tell: ratios with their intervals, verdicts, delays, sums over windows. Pure."""
+"""Figures derived from counts: ratios and their intervals, verdicts, delays, sums. Pure."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,17 +27,17 @@ from devtelemetry.results.sums import sum_of_windows
 Result: TypeAlias = WindowReliability | ChannelReliability | Group
 
 ON_TIME_MS: Mapping[str, int] = {"1m": 60_000, "10m": 600_000, "1h": 3_600_000}
-"""Within what the on-time delivery ratio is told: as it is written, and ms"""
+"""The times for which there is an on-time ratio: name and ms"""
 
 QUANTILES: Mapping[str, float] = {"p50": 0.5, "p90": 0.9, "p99": 0.99}
-"""Which quantiles of the delay are told"""
+"""The quantiles of the delay that are shown"""
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What a window, a channel or a group has; of several windows the sums.
+    """The counts of a window, a channel or a group, or their sums over several windows.
 
-    windows  how many windows with pairs these are the sums of
+    windows  how many windows with pairs are in the sums
     """
 
     counts: Counts = NO_COUNTS
@@ -47,18 +47,18 @@ class Totals:
 
     @property
     def interval(self) -> Interval | None:
-        """Of the delivery ratio, 95 %; None: too few clusters to say."""
+        """The 95 % interval of the delivery ratio; None if there are too few clusters to say."""
         return self.interval_at(CONFIDENCE)
 
     def interval_at(self, confidence: float) -> Interval | None:
         if self.spreads.over_channels.clusters == 0:
-            # Within one channel there is one way to cut.
+            # Within one channel, receivers are the only clusters.
             return interval_of(self.counts, self.spreads.over_receivers, self.windows, confidence)
         return window_interval(self.counts, self.spreads, self.windows, confidence)
 
     @property
     def surely_missing(self) -> int:
-        """As many are missing at least, by the interval's upper bound; 0 where too few can say."""
+        """The pairs that are missing even at the interval's upper bound; 0 without an interval."""
         interval = self.interval
         return 0 if interval is None else int(self.counts.corroborated * (1 - interval.upper))
 
@@ -68,21 +68,21 @@ class Totals:
 
     @property
     def told_delays(self) -> DelayCounts:
-        """Those of delivery; where none is known those of the reports, which are later."""
+        """The delays of deliveries or, if none is known, those of the reports, which are later."""
         return self.delays.delivery if any(self.delays.delivery) else self.delays.report
 
     def on_time(self, edge_ms: int) -> float | None:
-        """Of the pairs that should have been delivered, the share within `edge_ms`."""
+        """The share of corroborated pairs that were delivered within `edge_ms`."""
         return on_time_ratio(self.counts, self.told_delays, edge_ms)
 
     def quantile(self, share: float) -> int | Reach | None:
-        """Within how many ms this share of them was delivered."""
+        """The time in ms within which this share of the corroborated pairs was delivered."""
         return delay_quantile(self.counts, self.told_delays, share)
 
     def plus(self, other: "Totals") -> "Totals":
-        """Of two windows. Their receivers are mostly the same ones: the greater number.
+        """The sum of two windows. `receivers` is the greater number, as most are in both.
 
-        Where one was computed before spreads were kept, the sum has none either.
+        If one window was computed before spreads were kept, the sum has no spreads either.
         """
         a, b = self.counts, other.counts
         has_spreads = self._has_spreads and other._has_spreads
@@ -90,14 +90,14 @@ class Totals:
             sum_of_windows(a, b),
             self.spreads.plus(other.spreads) if has_spreads else NO_SPREADS,
             self.delays.plus(other.delays),
-            # A window without pairs has no clusters either, and is none to share them with.
+            # A window without pairs has no clusters, so it does not count.
             max(1, (a.corroborated > 0) * self.windows + (b.corroborated > 0) * other.windows),
         )
 
 
 def worst_first(channel: tuple[str, Totals]) -> tuple[int, int, str]:
-    """Sorts channels by what they surely lost; where too few can say by what they lost. A low ratio
-    of a few pairs may be chance."""
+    """Sorts channels by surely missing pairs, then by missing pairs. Not by ratio: a low ratio of a
+    few pairs may be chance."""
     channel_id, totals = channel
     return -totals.surely_missing, -totals.counts.missing, channel_id
 
@@ -109,7 +109,7 @@ def totals_of(result: Result) -> Totals:
 
 
 def sum_of(results: Iterable[Result]) -> Totals:
-    """Of windows, or of one channel or group in each of them; nothing where there is none."""
+    """The sum over windows, or over one channel or group in several windows; zeros if empty."""
     total: Totals | None = None
     for result in results:
         total = totals_of(result) if total is None else total.plus(totals_of(result))
@@ -117,7 +117,7 @@ def sum_of(results: Iterable[Result]) -> Totals:
 
 
 def reasons_of(results: Iterable[WindowReliability | ChannelReliability]) -> list[LossReason]:
-    """Why pairs are missing, over several windows: the most frequent first, the rest last."""
+    """Why pairs are missing, summed over several windows: most frequent first, the rest last."""
     pairs: Counter[tuple[str | None, str | None]] = Counter()
     for result in results:
         for one in result.figures.reasons:
@@ -131,7 +131,7 @@ def reasons_of(results: Iterable[WindowReliability | ChannelReliability]) -> lis
 def groups_of(
     windows: Iterable[WindowReliability], dimension: Dimension
 ) -> dict[str | None, Totals]:
-    """Value → its sum over the windows, the greatest first; the rest (None) last."""
+    """Value → the sum of its groups over the windows, the largest first; other (None) last."""
     found: dict[str | None, list[Group]] = defaultdict(list)
     for window in windows:
         for group in window.groups:
@@ -147,9 +147,11 @@ def groups_of(
 
 
 def reference(values: Sequence[str | None], versus: str | None = None) -> str | None:
-    """Beside which of a dimension's groups the others are judged: that one, or the greatest.
+    """The group that the other groups are compared with: `versus`, or else the largest group.
 
-    values  as groups_of has them, the greatest first. None: there is nothing to judge by
+    values  as groups_of returns them, the largest first
+
+    None if `versus` is not among them, or no group has a value.
     """
     if versus is not None:
         return versus if versus in values else None
@@ -159,7 +161,7 @@ def reference(values: Sequence[str | None], versus: str | None = None) -> str | 
 def verdicts(
     groups: Mapping[str | None, Totals], versus: str | None = None
 ) -> dict[str | None, Verdict | None]:
-    """Each group beside the reference, which has none itself."""
+    """The verdict on each group beside the reference; None for the reference itself."""
     beside = reference(list(groups), versus)
     if beside is None:
         return dict.fromkeys(groups)

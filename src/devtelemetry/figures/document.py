@@ -35,11 +35,12 @@ async def document(
     versus: str | None = None,
     head: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[bytes]:
-    """The document, a window a piece: a year of hours need not fit into memory.
+    """The document in pieces of one window each, so that a year of hours need not fit into memory.
 
-    head  what stands before the windows
+    head  the members before the windows
 
-    The first piece comes with the first window: what goes wrong mostly goes wrong before it.
+    The first piece comes with the first window: most errors show before it, while the caller can
+    still answer with an error.
     """
     first = orjson.dumps({"timeframe": timeframe, **(head or {})})
     begin = first[:-1] + b', "windows": [\n'
@@ -52,7 +53,7 @@ async def document(
 def window_as_json(
     window: WindowReliability, by: Dimension | None = None, versus: str | None = None
 ) -> dict[str, Any]:
-    """One of its windows; with `by` what it is broken down to, each beside `versus`."""
+    """One window of the document. With `by`: also its groups, each compared with `versus`."""
     document = {
         "start": iso(window.window.start),
         "end": iso(window.window.end),

@@ -1,4 +1,4 @@
-"""A table of two dimensions: its cells in rows and columns, and as a document. Pure."""
+"""A table of two dimensions, as rows and columns of text and as JSON. Pure."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,10 +11,10 @@ from devtelemetry.figures.document import iso, totals_as_json
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a person sees: the delivery ratio of each cell, or a dash where there is none.
+    """The table as text: the delivery ratio of each cell, or a dash if it has none.
 
-    rows   the name of each and its cells, one a column
-    rest   what was put together; empty: nothing
+    rows   the name of each row and its cells, one per column
+    rest   the groups that were put together as other; empty if none were
     """
 
     columns: list[str]

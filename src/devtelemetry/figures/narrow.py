@@ -1,4 +1,4 @@
-"""Windows narrowed down to a group, or to a class of losses, and a part beside the rest. Pure."""
+"""Windows narrowed to one group or one class of losses; a part compared with the rest. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +19,9 @@ from devtelemetry.model import (
 
 
 def of_group(window: WindowReliability, dimension: Dimension, value: str) -> WindowReliability:
-    """The window as if it had no pairs but those of a group that it was read with.
+    """The window as if it had only the pairs of one of its groups.
 
-    Its groups stay. What is stored of the whole alone, such as reasons, is gone.
+    The groups stay. Figures that are stored only for the whole window, such as reasons, are gone.
     """
     for group in window.groups:
         if group.dimension is dimension and group.value == value:
@@ -41,9 +41,8 @@ def of_group(window: WindowReliability, dimension: Dimension, value: str) -> Win
 
 
 def of_loss(window: WindowReliability, loss: LossClass) -> WindowReliability:
-    """The window as if nothing were missing but what became that: its ratio is that of the
-    deliveries that were not lost in this way. How such losses are spread is not stored, so it has
-    no interval."""
+    """The window as if only the losses of one class were missing; the ratio counts no other losses.
+    It has no interval, because the spread of such losses is not stored."""
     figures = replace(
         window.figures,
         spreads=NO_SPREADS,
@@ -54,7 +53,7 @@ def of_loss(window: WindowReliability, loss: LossClass) -> WindowReliability:
 
 
 def only(counts: Counts, loss: LossClass) -> Counts:
-    """With the losses of one class alone."""
+    """The counts with the losses of only one class."""
     number = counts.losses[loss]
     said = {of.value: 0 for of in LossClass if of is not LossClass.NOT_ARRIVED}
     if loss is not LossClass.NOT_ARRIVED:
@@ -63,16 +62,16 @@ def only(counts: Counts, loss: LossClass) -> Counts:
 
 
 def totals_of_loss(totals: Totals, loss: LossClass) -> Totals:
-    """The same of sums."""
+    """The same as of_loss, for sums."""
     return replace(totals, counts=only(totals.counts, loss), spreads=NO_SPREADS)
 
 
 @dataclass(frozen=True, slots=True)
 class Rest:
-    """A part of all pairs beside the others.
+    """The rest, which is all pairs except those of a part.
 
-    ratio    of the others; None: there are none
-    verdict  on the part; None: too little is known of either
+    ratio    of the rest; None if the part or the rest has no pairs
+    verdict  on the part beside the rest; None if one of the two has no interval
     """
 
     ratio: float | None
@@ -80,11 +79,11 @@ class Rest:
 
 
 def beside_the_rest(part: Totals, whole: Totals) -> Rest:
-    """part  of the pairs of `whole`
+    """part  some of the pairs of `whole`
 
-    How the losses of the rest are spread is not stored, those of the whole are. With w the part's
-    share of the pairs, whole = w part + (1 − w) rest: the variance of the rest is at most that of
-    the whole over (1 − w)², as far as part and rest are independent.
+    The spread of the rest is not stored, so its interval comes from that of the whole. If w is the
+    part's share of the pairs, then whole = w part + (1 − w) rest. So the variance of the rest is at
+    most that of the whole over (1 − w)², if part and rest are independent.
     """
     of, pairs = part.counts, whole.counts.corroborated
     others = pairs - of.corroborated
@@ -104,7 +103,7 @@ def beside_the_rest(part: Totals, whole: Totals) -> Rest:
 
 
 def rest_of(parts: Iterable[WindowReliability], wholes: Sequence[WindowReliability]) -> Rest:
-    """The parts beside the rest of the same windows, as far as they have pairs."""
+    """The parts compared with the rest of the same windows. Parts without pairs are left out."""
     present = [one for one in parts if one.counts.corroborated]
     starts = {one.window.start for one in present}
     whole = sum_of(one for one in wholes if one.window.start in starts)

@@ -36,8 +36,8 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
 SLICE_WINDOWS = 50  # read at a time: with 10,000 channels each, half a million rows of 100 bytes
-WORST_OF = 200  # channels, whose intervals are computed to find the worst ones
-SLICE_ALONE = 1000  # of windows without their channels
+WORST_OF = 200  # channels whose intervals are computed to find the worst ones
+SLICE_ALONE = 1000  # windows read at a time without their channels
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
 _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
@@ -45,15 +45,15 @@ _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which windows.
+    """Which windows to read.
 
-    timeframe   as it is written: 1h, 1d, 1w
-    start, end  those that overlap [start, end): a window from 10:00 to 11:00 is there for any
-                start before 11:00 and any end after 10:00. Aware; None: no bound
-    channel     the id of one channel: its figures alone, and the windows' totals are its own. A
-                window in which it has none stays, without a ratio
+    timeframe   by name: 1h, 1d, 1w
+    start, end  selects windows that overlap [start, end): a window from 10:00 to 11:00 is selected
+                by any start before 11:00 and any end after 10:00. Aware; None means no bound
+    channel     the id of one channel, whose figures then are the windows' figures. A window in
+                which the channel has none stays, without a ratio
     membership  None: every policy that was computed
-    by          what they are broken down by, each for itself; a channel's share, if one is selected
+    by          dimensions to break the windows, or the one channel, down by; each by itself
     channels    whether each window comes with its channels
     """
 
@@ -69,9 +69,10 @@ class Selection:
 async def read_windows(
     database: Database, selection: Selection
 ) -> AsyncIterator[WindowReliability]:
-    """The windows selected, oldest first, then by membership; their channels by id.
+    """The selected windows, oldest first, then by membership policy; their channels by id.
 
-    Each is one state of the database; one that is computed again meanwhile is the old or the new.
+    Each window is one state of the database: one that is computed again meanwhile is either the old
+    or the new one, never a mixture.
     """
     channel_id = None
     if selection.channel is not None:
@@ -93,7 +94,7 @@ async def read_windows(
 async def latest_windows(
     database: Database, membership: MembershipPolicy
 ) -> list[WindowReliability]:
-    """The latest window of each timeframe and state, by platform, without its channels."""
+    """The latest window of each timeframe and state, with groups by platform, without channels."""
     windows = []
     async with (
         database.read() as connection,
@@ -111,8 +112,8 @@ async def latest_windows(
 async def start_of_latest(
     database: Database, selection: Selection, windows: int
 ) -> tuple[datetime | None, int]:
-    """Where the latest `windows` of a selection start (None: there is none), and how many there
-    are in all."""
+    """Where the latest `windows` of a selection start (None if it has no window), and how many
+    windows it has in all."""
     async with database.read() as connection:
         row = await connection.fetchrow(
             _QUERIES["start_of_latest"], **_bounds(selection), latest=windows
@@ -125,9 +126,9 @@ async def start_of_latest(
 class Page:
     """A part of a selection.
 
-    selection  whose windows are on it
-    earlier    so many windows of the whole lie before it
-    next_from  `start` of the page after it; None: it is the last one
+    selection  selects the windows of the page
+    earlier    how many windows of the whole selection lie before the page
+    next_from  `start` of the next page; None on the last page
     """
 
     selection: Selection
@@ -136,8 +137,8 @@ class Page:
 
 
 async def page_of(database: Database, selection: Selection, windows: int) -> Page:
-    """The first `windows` from its start on; where it has none the latest ones. Policies share
-    their windows."""
+    """The first `windows` from the selection's start on; without a start, the latest ones. The same
+    window under several policies counts once."""
     if selection.start is None:
         start, stored = await start_of_latest(database, selection, windows)
         return Page(replace(selection, start=start), max(0, stored - windows), None)
@@ -152,15 +153,15 @@ async def page_of(database: Database, selection: Selection, windows: int) -> Pag
 
 
 async def stored_timeframes(database: Database) -> list[str]:
-    """The names of the timeframes that have windows, the shortest first."""
+    """The names of the timeframes that have stored windows, the shortest first."""
     async with database.read() as connection:
         rows = await connection.fetch(_QUERIES["timeframes"])
     return sorted((row["timeframe"] for row in rows), key=lambda name: parse_timeframe(name).length)
 
 
 async def check_names(database: Database, selection: Selection, versus: str | None = None) -> None:
-    """Raises UnknownName if nobody ever named the channel, or if the windows are broken down, and
-    into other groups than `versus` alone."""
+    """Raises UnknownName if the channel is not known, or if the windows have groups by the
+    dimension, but not the group `versus`."""
     channel_id = OF_WINDOW
     if selection.channel is not None:
         channel_id = (await database.keyring()).channel(selection.channel)
@@ -190,7 +191,7 @@ async def has_samples(database: Database) -> bool:
 
 
 async def newest_computation(database: Database) -> datetime | None:
-    """When a window was computed last; as long as that is the same, no figure has changed."""
+    """When the last window was computed. While this time is the same, no figure has changed."""
     async with database.read() as connection:
         newest: datetime | None = await connection.fetchval(_QUERIES["newest_computation"])
     return newest
@@ -199,7 +200,7 @@ async def newest_computation(database: Database) -> datetime | None:
 async def latest_end(
     database: Database, timeframe: str, membership: MembershipPolicy
 ) -> datetime | None:
-    """Where the latest window of a timeframe ends; None: it has none."""
+    """Where the latest window of a timeframe ends; None if it has none."""
     async with database.read() as connection:
         end: datetime | None = await connection.fetchval(
             _QUERIES["latest_end"], timeframe=timeframe, membership=membership.value
@@ -208,7 +209,7 @@ async def latest_end(
 
 
 async def channels_of_latest(database: Database, timeframe: str) -> int:
-    """How many channels the latest window of a timeframe has, of all policies together."""
+    """How many channels the latest window of a timeframe has, summed over the policies."""
     async with database.read() as connection:
         channels: int = await connection.fetchval(
             _QUERIES["channels_of_latest"], timeframe=timeframe
@@ -224,9 +225,9 @@ async def worst_channels(
     membership: MembershipPolicy,
     most: int,
 ) -> list[tuple[str, Totals]]:
-    """The channels that surely lost most, of the WORST_OF that lost most, by their sums over the
-    windows that start in [start, end), the worst first; without a loss, none. Delays are not in the
-    sums."""
+    """The `most` channels with the most surely missing pairs, the worst first, and their sums over
+    the windows that start in [start, end). Only the WORST_OF channels with the most losses are
+    looked at; channels without a loss are left out. Delays are not in the sums."""
     found = await channel_sums(database, timeframe, start, end, membership, WORST_OF)
     return sorted(found, key=worst_first)[:most]
 
@@ -239,10 +240,10 @@ async def channel_sums(
     membership: MembershipPolicy,
     most: int | None = None,
 ) -> list[tuple[str, Totals]]:
-    """The channels that are comparable in windows that start in [start, end), with the sums over
-    these, in no order. Delays are not in the sums.
+    """The channels that are comparable in windows that start in [start, end), with their sums over
+    these windows, in no order. Delays are not in the sums.
 
-    most  only those that lost most, and something; None: all
+    most  this many channels with the most losses, and none without a loss; None: all channels
     """
     of = {"timeframe": timeframe, "start": start, "end": end, "most": most}
     rows = await _of_channels(database, "channel_sums", membership, **of)
@@ -257,8 +258,8 @@ async def channel_cells(
     membership: MembershipPolicy,
     channels: Sequence[str],
 ) -> dict[tuple[str, datetime], tuple[int, int]]:
-    """What these channels lost in each window that starts in [start, end): missing of how many
-    corroborated, by channel and start. A window in which one is not comparable is left out."""
+    """What these channels lost in each window that starts in [start, end): (missing, corroborated)
+    by channel and start. Windows in which the channel is not comparable are left out."""
     keyring = await database.keyring()
     async with database.read() as connection:
         rows = await connection.fetch(
@@ -286,8 +287,8 @@ async def lossy_channels(
     membership: MembershipPolicy,
     most: int,
 ) -> Mapping[int, str]:
-    """The channels that lack most deliveries in the windows that start in [start, end), who lacks
-    most first: the number of each, and its id."""
+    """The channels with the most missing pairs in the windows that start in [start, end), as number
+    → id, the one with the most first."""
     of = {"timeframe": timeframe, "start": start, "end": end, "most": most}
     rows = await _of_channels(database, "lossy_channels", membership, **of)
     return {row["channel_id"]: row["external_id"] for row in rows}
@@ -296,7 +297,7 @@ async def lossy_channels(
 async def _of_channels(
     database: Database, query: str, membership: MembershipPolicy, **of: object
 ) -> Sequence[Row]:
-    """Rows of a query over all channels but audits'; of: its other parameters."""
+    """Rows of a query over all channels except audits. of: the query's other parameters"""
     async with database.read() as connection:
         rows: Sequence[Row] = await connection.fetch(
             _QUERIES[query], membership=membership.value, audits=AUDIT_CHANNELS, **of
@@ -312,9 +313,9 @@ async def sums_of_channels(
     channels: Mapping[int, str],
     group: tuple[Dimension, str] | None = None,
 ) -> list[tuple[str, Totals]]:
-    """Of these channels the sums over these windows, in their order. Delays are not in them.
+    """The sums of these channels over these windows, in the order of `channels`, without delays.
 
-    group  of its share of each channel; those in which it is not shown are left out
+    group  sum only its pairs in each channel; channels that do not show the group are left out
     """
     of: dict[str, Any] = {
         "timeframe": timeframe,
@@ -341,12 +342,12 @@ async def moved_channels(
     membership: MembershipPolicy,
     most: int,
 ) -> list[tuple[str, Totals, Totals]]:
-    """Up to `most` channels that lost more after `split` than they would have as before, and as
-    many that lost less: their sums over the windows that start in [start, split) and in
-    [split, end). Those that moved most come first. Delays are not in the sums."""
+    """Up to `most` channels that lost more from `split` on than their loss rate before it predicts,
+    and as many that lost less. Each comes with its sums over the windows that start in
+    [start, split) and in [split, end), without delays. Those that moved most come first."""
     of = {"timeframe": timeframe, "start": start, "split": split, "end": end, "most": most}
     rows = await _of_channels(database, "moved_channels", membership, **of)
-    # Each has two rows, before and after: only such channels are selected.
+    # The query selects only channels that have both rows, before and after.
     return [
         (before["external_id"], _summed_totals(before), _summed_totals(after))
         for before, after in zip(rows[::2], rows[1::2], strict=True)
@@ -362,7 +363,7 @@ def _slice(selection: Selection) -> int:
 
 
 _Key = tuple[datetime, str]
-"""Of a window among those of a timeframe: its start and its membership policy"""
+"""Identifies a window of a timeframe: its start and its membership policy"""
 
 
 def _key(row: Row) -> _Key:
@@ -472,7 +473,7 @@ def _window(
 
 
 def _of_its_channel(window: WindowReliability) -> WindowReliability:
-    """The window as if it had no channel but the one that it was read with, if it has that."""
+    """The window as if it had only the channel that it was read with, if that is comparable."""
     channel = next((one for one in window.channels if one.comparable), None)
     if channel is None:
         return replace(

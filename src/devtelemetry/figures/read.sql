@@ -1,8 +1,8 @@
--- Stored figures, as they were computed last. The lists of columns are results/columns.py.
+-- Stored figures, as they were computed last. The lists of columns come from results/columns.py.
 
 -- name: windows
--- The windows of a timeframe that overlap [start, end), oldest first, in slices: those after the last one of the slice
--- before, by (window_start, membership).
+-- The windows of a timeframe that overlap [start, end), oldest first, in slices. A slice begins after the last window
+-- of the previous slice, by (window_start, membership).
 -- in   timeframe; start, end, membership: NULL for any; after_start, after_membership; slice: how many
 select window_start, window_end, membership, state, revision, computed_at, {window_columns}
 from reliability_window
@@ -15,8 +15,8 @@ order by window_start, membership
 limit $slice::integer
 
 -- name: channels
--- The channels of these windows; of one channel alone if channel_id is not NULL (no row then says that it has no
--- figures). The names are joined to what was selected, not the other way round: a channel has thousands of windows.
+-- The channels of these windows, or only channel_id if it is not NULL (no row if it has no figures). Names are joined to
+-- the selected rows, not the other way round, because a channel has thousands of windows.
 -- in   timeframe; window_starts, memberships: of each window; channel_id
 select r.window_start, r.membership, c.external_id, {channel_columns}
 from (
@@ -29,8 +29,8 @@ from (
 join channel c on c.channel_id = r.channel_id
 
 -- name: groups
--- What these windows are broken down to.
--- in   timeframe; window_starts, memberships: of each window; channel_id, or 0 for the windows' own; dimensions
+-- The groups of these windows, by these dimensions.
+-- in   timeframe; window_starts, memberships: of each window; channel_id, or 0 for groups of whole windows; dimensions
 select g.window_start, g.membership, g.channel_id, g.dimension, g.is_rest, g.value, {group_columns}
 from unnest($window_starts::timestamptz[], $memberships::text[]) as w (window_start, membership)
 join reliability_group g on g.timeframe = $timeframe::text and g.window_start = w.window_start
@@ -38,7 +38,8 @@ join reliability_group g on g.timeframe = $timeframe::text and g.window_start = 
 order by g.window_start, g.membership, g.dimension, g.is_rest, g.value
 
 -- name: start_of_latest
--- Where the latest windows of a selection start, and how many there are in all. Policies share their windows.
+-- Where the latest windows of a selection start, and how many windows it has in all. The same window under several
+-- policies counts once.
 -- in   timeframe, start, end, membership: as for `windows`; latest: how many
 select
     count(*) as windows,
@@ -54,7 +55,7 @@ from (
 ) w
 
 -- name: end_of_first
--- Where the first windows of a selection end, and how many there are in all.
+-- Where the first windows of a selection end, and how many windows it has in all.
 -- in   timeframe, start, end, membership: as for `windows`; first: how many
 select
     count(*) as windows,
@@ -70,7 +71,7 @@ from (
 ) w
 
 -- name: timeframes
--- Those that have windows.
+-- The timeframes that have windows.
 select distinct timeframe from reliability_window
 
 -- name: latest_windows
@@ -85,8 +86,8 @@ order by timeframe, state, window_start desc
 select exists (select 1 from channel where channel_id = $channel_id::bigint)
 
 -- name: group_values
--- The groups that windows of a timeframe that overlap [start, end) have by one dimension, without the rest.
--- in   as for `windows`; channel_id, or 0 for the windows' own; dimension
+-- The groups by one dimension in windows of a timeframe that overlap [start, end), without other.
+-- in   as for `windows`; channel_id, or 0 for groups of the whole window; dimension
 select distinct g.value
 from reliability_window w
 join reliability_group g using (timeframe, window_start, membership)
@@ -98,11 +99,11 @@ where w.timeframe = $timeframe::text
 order by g.value
 
 -- name: has_samples
--- For who asks for figures where there are none.
+-- Tells someone who asks for figures in vain whether there are samples at all.
 select exists (select 1 from message)
 
 -- name: newest_computation
--- When a window was computed last: as long as it is the same, nothing that is shown has changed.
+-- When the last window was computed. While this time is the same, nothing that is shown has changed.
 select max(computed_at) from reliability_window
 
 -- name: latest_end
@@ -114,17 +115,17 @@ order by window_start desc
 limit 1
 
 -- name: channels_of_latest
--- How many channels the latest window of a timeframe has, of all policies together.
+-- How many channels the latest window of a timeframe has, summed over the policies.
 select count(*)
 from reliability_channel
 where timeframe = $timeframe::text
   and window_start = (select max(window_start) from reliability_window where timeframe = $timeframe::text)
 
 -- name: channel_sums
--- The channels that are comparable in windows that start in [start, end), with the sums over these windows: those that
--- lost most, `most` of them; NULL: all, also those that lost nothing.
--- in   timeframe, start, end, membership; audits: how their ids begin; most
--- Spreads are most of the work: they are summed of what is selected alone.
+-- The channels that are comparable in windows that start in [start, end), with the sums over these windows: the `most`
+-- channels that lost most, or with NULL all, also those that lost nothing.
+-- in   timeframe, start, end, membership; audits: the prefix of their ids; most
+-- Spreads are most of the work, so they are summed only for the selected channels.
 with summed as (
     select channel_id, {summed_counts}
     from reliability_channel
@@ -163,9 +164,9 @@ where c.channel_id = any ($channel_ids::bigint[]) and r.timeframe = $timeframe::
   and r.membership = $membership::text and r.receivers >= 2 and r.expected > 0
 
 -- name: moved_channels
--- The channels that lost most compared with what they would have lost as before, and those that lost least: each with
--- its sums over the windows that start in [start, split) and over those in [split, end).
--- in   timeframe, start, split, end, membership; audits: how their ids begin; most: how many of each
+-- The channels that lost most more, and those that lost most less, than their loss rate before the split predicts. Each
+-- comes with its sums over the windows that start in [start, split) and over those in [split, end).
+-- in   timeframe, start, split, end, membership; audits: the prefix of their ids; most: how many of each
 with summed as (
     select
         channel_id,
@@ -202,9 +203,9 @@ group by s.channel_id, s.external_id, s.more, is_after
 order by abs(s.more) desc, s.external_id, is_after
 
 -- name: lossy_channels
--- The channels that lack most deliveries, of the sums over the windows that start in [start, end) and in which they are
--- comparable; those that lost nothing are left out.
--- in   as for `worst_channels`
+-- The channels with the most missing pairs, summed over the windows that start in [start, end) and in which the channel
+-- is comparable. Channels that lost nothing are left out.
+-- in   as for `channel_sums`
 with summed as (
     select channel_id, sum(missing)::bigint as missing
     from reliability_channel
@@ -221,7 +222,7 @@ order by s.missing desc, c.external_id
 limit $most::integer
 
 -- name: sums_of_channels
--- Of these channels the sums over the windows that start then and in which they are comparable.
+-- The sums of these channels over the windows with these starts in which the channel is comparable.
 -- in   timeframe, membership; window_starts; channel_ids
 select f.channel_id, count(*) filter (where corroborated > 0) as windows, {summed_counts}, {summed_spreads_of_channel}
 from unnest($window_starts::timestamptz[]) as w (window_start)
@@ -231,8 +232,8 @@ where receivers >= 2 and expected > 0
 group by f.channel_id
 
 -- name: groups_of_channels
--- The same of a group within each, where it is shown.
--- in   further dimension, value
+-- The same for one group within each channel. Channels that do not show the group have no row.
+-- in   as for `sums_of_channels`; dimension, value
 select f.channel_id, count(*) filter (where corroborated > 0) as windows, {summed_counts}, {summed_spreads_of_channel}
 from unnest($window_starts::timestamptz[]) as w (window_start)
 join reliability_group f on f.timeframe = $timeframe::text and f.window_start = w.window_start

@@ -11,13 +11,13 @@ from devtelemetry.words.names import GROUP_NOT_SAID, GROUP_OTHER
 
 class Point(NamedTuple):
     name: str
-    labels: Mapping[str, str]  # timeframe and state; platform, channel, class or way where split
+    labels: Mapping[str, str]  # timeframe and state; of a part also platform, channel, class or way
     value: float
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """label  that it has beside those of every series of windows; empty: none"""
+    """label  the name of a further label, beside those of every series; empty if there is none"""
 
     name: str
     help: str
@@ -31,7 +31,7 @@ class _OfTotals(Series):
 
 @dataclass(frozen=True, slots=True)
 class _Parts(Series):
-    """A series for each part of a total; its label says of which."""
+    """A series for each part of a total; its label names the part."""
 
     values: Callable[[Totals], Mapping[str, float]]
 
@@ -126,10 +126,10 @@ ALL_SERIES: tuple[Series, ...] = (*_OF_TOTALS, *_PARTS, *_OF_WINDOW)
 
 
 def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterator[Point]:
-    """A figure without a value has no point.
+    """The points of a window; a figure without a value has no point.
 
-    Platforms are those of the window's groups; channels, if asked for, the comparable ones that are
-    no audits.
+    Platforms are the window's groups by platform. With by_channel, comparable channels that are not
+    audits have points too.
     """
     labels = {"timeframe": window.timeframe, "state": window.state.value}
     for of_window in _OF_WINDOW:
@@ -138,7 +138,7 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
             yield Point(of_window.name, labels, value)
     yield from _points(totals_of(window), labels)
     groups = [group for group in window.groups if group.dimension is Dimension.PLATFORM]
-    if any(group.value is not None for group in groups):  # else it is all of them once more
+    if any(group.value is not None for group in groups):  # else the one group is the whole window
         for group in groups:
             yield from _points(totals_of(group), {**labels, "platform": _label(group.value)})
     if by_channel:
@@ -152,7 +152,7 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
 
 
 def _label(platform: str | None) -> str:
-    """Different for each platform, whatever it calls itself. Without a label it would be all."""
+    """Different for each platform, whatever its name is. Without a label it would mean all."""
     if platform is None:
         return GROUP_OTHER
     if platform.startswith(("(", "\\")):

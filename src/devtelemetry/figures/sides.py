@@ -1,7 +1,7 @@
-"""On whose side messages are lost: the sender's, the receiver's, or on the path between. Pure.
+"""Where messages are lost: on the sender's side, the receiver's side, or the path between. Pure.
 
-A bug in sending shows at every receiver, and one in receiving for every author. So groups by author
-tell of the one, groups by receiver of the other, and groups by both servers of the path.
+A bug in sending shows at every receiver, and a bug in receiving shows for every author. So groups
+by author show the first, groups by receiver the second, and groups by both servers the path.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,18 +31,19 @@ DIMENSIONS_OF_SIDES = {
     Dimension.PATH: Side.PATH,
 }
 
-# Who is alike on one side is seldom spread quite evenly over the other: a bug of five points there
-# makes a difference of some tenths here. A side is named if it differs by so many times more.
+# Authors of one version seldom write to all receiver versions evenly, and the reverse. So a bug of
+# five points on one side makes a difference of some tenths on the other. A side is named only if
+# its difference is this many times that of the next side.
 _BY_FAR = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """A group that loses more than all others of its dimension, beyond what chance explains.
+    """A group that loses more than the other groups of its dimension, by more than chance explains.
 
-    ratio, others  their delivery ratios
-    verdict        the group beside the others; the confidence of its interval allows for how many
-                   groups are looked at
+    ratio, others  the delivery ratios of the group and of the other groups together
+    verdict        on the group beside the other groups; the confidence of its interval allows for
+                   the number of comparisons
     """
 
     side: Side
@@ -54,12 +55,12 @@ class Suspect:
 
 
 def suspects(windows: Sequence[WindowReliability]) -> list[Suspect]:
-    """Of each side the group that differs most, if any does; the greatest difference first.
+    """For each side the group that is worse by most, if any is; the greatest difference first.
 
     windows  with their groups by DIMENSIONS_OF_SIDES
 
-    A world without a fault has one with a probability of 5 % at most, whatever is looked at in it:
-    each of k comparisons is made at 1 − 0.05/k (Bonferroni).
+    Without any fault there is a suspect with a probability of at most 5 %, however many groups are
+    compared: each of k comparisons is made at confidence 1 − 0.05/k (Bonferroni).
     """
     compared = [
         (dimension, value, group, others)
@@ -87,14 +88,14 @@ def suspects(windows: Sequence[WindowReliability]) -> list[Suspect]:
 
 
 def named(found: Sequence[Suspect]) -> Suspect | None:
-    """The one that tells the side, of `suspects`; None: none does, or more than one may be it."""
+    """The suspect that shows the side; None if there is none, or if it may be more than one."""
     if not found or (len(found) > 1 and _difference(found[0]) < _BY_FAR * _difference(found[1])):
         return None
     return found[0]
 
 
 def sentence(found: Sequence[Suspect]) -> str:
-    """What `suspects` found, for a person; empty if nothing."""
+    """What `suspects` found, as a sentence for a person; empty if it found nothing."""
     if not found:
         return ""
     suspect = named(found)
@@ -109,10 +110,10 @@ def sentence(found: Sequence[Suspect]) -> str:
 
 
 def _interval(totals: Totals, confidence: float) -> Interval | None:
-    """Of the delivery ratio, also of few channels.
+    """The interval of the delivery ratio, even if there are few channels.
 
-    Groups are compared over the same channels. So where these are too few to tell how channels
-    differ, that they do matters the less: then receivers alone are the clusters, or authors.
+    With too few channels it cannot be known how channels differ. But groups are compared over the
+    same channels, so that matters less: then only receivers, or authors, are the clusters.
     """
     return totals.interval_at(confidence) or interval_of(
         totals.counts, totals.spreads.over_receivers, totals.windows, confidence
@@ -126,10 +127,10 @@ def _difference(suspect: Suspect) -> float:
 def _beside_the_others(
     windows: Iterable[WindowReliability], dimension: Dimension
 ) -> list[tuple[str, Totals, Totals]]:
-    """Each value that was said, its group and all other groups together.
+    """Each reported value, its group, and the sum of the other groups.
 
-    Of paths those to the same server: some receivers are offline for long, and lose what comes by
-    any path.
+    A path is compared only with other paths to the same server: some receivers are offline for long
+    and lose messages by every path.
     """
     groups = groups_of(windows, dimension)
     found = []
@@ -150,7 +151,7 @@ def _target(path: str | None) -> str:
 
 
 def _together(a: Totals, b: Totals) -> Totals:
-    """Two groups of the same windows, whose clusters are not the same."""
+    """The sum of two groups of the same windows. Their clusters are different ones."""
     return Totals(
         sum_of_channels([a.counts, b.counts]),
         a.spreads.plus(b.spreads),

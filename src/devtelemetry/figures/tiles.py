@@ -1,8 +1,9 @@
-"""The longest windows that tile a span: what is summed over it is summed over these.
+"""The longest stored windows that tile a span. Sums over the span are sums over these windows.
 
-Losses of one receiver often have one cause. In a day it is one cluster of losses, in 24 hours it is
-24 that nobody knows to be one, and the interval of their sum takes the worst for granted. And a
-span has the same figures whichever windows its line is drawn of.
+Losses of one receiver often have one cause. In the window of a day they are one cluster. In the
+windows of 24 hours they are 24 clusters, not known to be one receiver, so the interval of the sum
+has to assume the worst and is wider. With tiles a span also has the same figures whatever timeframe
+its line is drawn in.
 """
 
 from collections.abc import Iterable, Sequence
@@ -19,10 +20,10 @@ async def read_tiles(
     selection: Selection,
     windows: Sequence[WindowReliability],
 ) -> list[WindowReliability]:
-    """Of a span, oldest first: longer windows where they are stored, else those that there are.
+    """The tiles of a span, oldest first: longer windows where they are stored, else `windows`.
 
-    timeframes  whose windows may be stored
-    selection   of one membership policy; with it the windows of the span were read
+    timeframes  those that may have stored windows
+    selection   the selection of one membership policy that `windows` were read with
     windows     of the span, oldest first, without overlap
     """
     if not windows:
@@ -38,9 +39,10 @@ async def read_tiles(
 
 
 def tiles(by_length: Iterable[Sequence[WindowReliability]]) -> list[WindowReliability]:
-    """As many as fit of the first, then of the next where those leave room, oldest first. Pure.
+    """All windows of the longest timeframe that fit, then of the next where there is room, and so
+    on; oldest first. Pure.
 
-    by_length  windows of timeframes, the longest first; within what the last ones span they count
+    by_length  windows by timeframe, the longest first; the last windows define the span
     """
     ordered = list(by_length)
     begin, end = ordered[-1][0].window.start, ordered[-1][-1].window.end
