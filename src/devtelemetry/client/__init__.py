@@ -6,7 +6,7 @@
     client.message_received(message_id="0x…", channel_id="…", sent_at=1772445600000)
     client.close()
 
-docs/client.md says how it is used, docs/privacy.md what leaves the device.
+docs/client.md says how to use it, docs/privacy.md what leaves the device.
 """
 
 from devtelemetry.client.blind import blind_channel, blind_envelope, blind_message, pseudonym

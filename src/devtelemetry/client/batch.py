@@ -1,9 +1,10 @@
 """Which samples go together in one push.
 
-A push has samples with consecutive numbers, of one kind: recorded under one sampling and by one
-version of the app. Channels are sampled differently, so the kinds come mixed, and a push would hold
-one or two. So samples get new numbers, by which those of a kind follow each other. One that a push
-had before keeps its number: all of these are the oldest, and of one kind.
+The samples of a push have consecutive numbers and are of one kind: recorded under one sampling and
+by one version of the app. Channels are sampled differently, so samples of different kinds come
+mixed, and a push would hold only one or two. So waiting samples are renumbered, and those of one
+kind follow each other. A sample that was in a push before keeps its number, because such samples
+are the oldest, and all of one kind.
 """
 
 import sqlite3
@@ -12,7 +13,7 @@ from typing import NamedTuple
 
 
 class Batch(NamedTuple):
-    """first_sequence: of samples[0]; without samples nothing of it counts"""
+    """first_sequence: the number of samples[0]. Without samples, no field has a meaning."""
 
     first_sequence: int
     samples: Sequence[bytes]
@@ -21,7 +22,7 @@ class Batch(NamedTuple):
 
 
 def oldest(connection: sqlite3.Connection, max_samples: int, max_bytes: int) -> Batch:
-    """The oldest samples that fit one push: one at least, if there are any."""
+    """The oldest samples that fit into one push: at least one, if any are queued."""
     _put_together(connection, max_samples)
     rows = connection.execute(
         "select sequence, app_version, one_in, sample from telemetry_outbox"
@@ -45,7 +46,8 @@ def oldest(connection: sqlite3.Connection, max_samples: int, max_bytes: int) -> 
 
 
 def _put_together(connection: sqlite3.Connection, max_samples: int) -> None:
-    """Gives the numbers of the oldest to them anew, by kind, that of the first one first."""
+    """Deals the oldest samples' numbers out to them again, sorted by kind: first the kind of the
+    oldest sample."""
     rows = connection.execute(
         "select sequence, one_in, app_version from telemetry_outbox where state = 'queued'"
         " order by sequence limit ?",
@@ -56,7 +58,7 @@ def _put_together(connection: sqlite3.Connection, max_samples: int) -> None:
     by_kind = sorted(kinds, key=lambda number: (kinds[number] != first, kinds[number]))
     moved = [(new, old) for new, old in zip(kinds, by_kind, strict=True) if new != old]
     if moved:
-        # By way of numbers that none has.
+        # Negative numbers in between, because the numbers are unique.
         connection.executemany(
             "update telemetry_outbox set sequence = -? where sequence = ?", moved
         )

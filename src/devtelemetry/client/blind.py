@@ -1,18 +1,19 @@
-"""What is sent instead of a key or an id. Pure.
+"""What is sent in place of a key or an id. Pure.
 
-A pseudonym stands for the user's key. It is made with a secret that only this installation has, so
-it is the same in all reports of the installation and says nothing outside of them.
+A pseudonym replaces the user's key. It is made with a secret that only this installation has. So it
+is the same in all reports of the installation, and means nothing outside of them.
 
-Blinded ids are keyed with the channel's id instead. All members of a channel know that id and come
-to the same values, so the server can compare what they hold. Somebody who does not know the id
-learns neither channel nor message; but an id that can be guessed can be tried (docs/privacy.md).
+Blinded ids are keyed with the channel's id instead. All members of a channel know that id and get
+the same values, so the server can compare what they hold. Somebody who does not know the id learns
+neither channel nor message, but can try ids that are easy to guess (docs/privacy.md).
 
-An id that is longer than the server takes is shortened, at all members alike. That hides nothing.
+An id that is too long for the server is shortened, in the same way at all members. That hides
+nothing.
 """
 
 from hashlib import blake2b
 
-MAX_ID_BYTES = 512  # the server's
+MAX_ID_BYTES = 512  # the server's limit
 _LONG_ID = "blake2b-256:"
 _BYTES = 16
 _PERSON = b"dt-pseudonym"
@@ -22,7 +23,7 @@ _ENVELOPE = b"dt-envelope"
 
 
 def pseudonym(secret: bytes, public_key: str) -> str:
-    """32 hex digits that stand for `public_key` in what one installation sends."""
+    """32 hex digits that replace `public_key` in all that one installation sends."""
     return _keyed(secret, _PERSON, public_key)
 
 

@@ -1,7 +1,7 @@
-"""What an app said wrongly: in the wrong unit, of the wrong type. Pure.
+"""Finds faults in an app's calls, such as a wrong unit or type. Pure.
 
-A call with a fault costs no other: it is set aside with a reason that names the field, what it was
-and what is allowed. Reasons stay on the device.
+A call with a fault does not affect other calls. It is set aside with a reason that names the field,
+the value it had and what is allowed. Reasons stay on the device.
 """
 
 import operator
@@ -13,7 +13,7 @@ from devtelemetry.client.lost import EARLIEST, LATEST
 from devtelemetry.client.values import Recorded, SentAtClock, Via
 
 _Known = TypeVar("_Known", bound=IntEnum)
-_LARGEST = 2**32 - 1  # the wire's
+_LARGEST = 2**32 - 1  # of a uint32 on the wire
 _NO_TIME = 2**63
 _MILLISECONDS = "an int, Unix milliseconds"
 
@@ -27,7 +27,7 @@ class Fault(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Under which it is counted."""
+        """The name under which the fault is counted."""
         return f"{self.kind}: {self.field}"
 
     @property
@@ -36,7 +36,7 @@ class Fault(NamedTuple):
 
 
 class Faulty(ValueError):
-    """What an app said has a fault."""
+    """An app's call has a fault."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__(fault.reason)
@@ -44,7 +44,7 @@ class Faulty(ValueError):
 
 
 def checked(recorded: Recorded) -> Recorded:
-    """As plain values. Raises Faulty for the first field that no sample can hold."""
+    """`recorded` in plain types. Raises Faulty for the first field that a sample cannot have."""
     received_at = _integer("received_at", recorded.received_at, _MILLISECONDS)
     size = _integer("message_size", recorded.message_size, "an int, bytes")
     if not 0 <= size <= _LARGEST:
@@ -76,7 +76,7 @@ def check_time(field: str, value: object) -> int:
     if isinstance(value, float):
         if EARLIEST <= value <= LATEST:
             raise _wrong_type(field, value, _MILLISECONDS)
-        # What is not a number, or is infinite, is no time either.
+        # NaN and infinity are not times either.
         time = int(value) if abs(value) < _NO_TIME else _NO_TIME
     else:
         time = _integer(field, value, _MILLISECONDS)
@@ -101,14 +101,14 @@ def check_text(field: str, value: object) -> str:
 
 
 def check_texts(field: str, value: object) -> tuple[str, ...]:
-    """`value` as texts. Raises Faulty; a single text is no list of its letters."""
+    """`value` as texts. Raises Faulty, also for a single text: it is not a list of letters."""
     if isinstance(value, str | bytes) or not isinstance(value, Iterable):
         raise _wrong_type(field, value, "a list of str")
     return tuple(check_text(field, one) for one in value)
 
 
 def _integer(field: str, value: object, allowed: str) -> int:
-    """`value` as an int, be it of the app's own kind (numpy's, say), but not a bool."""
+    """`value` as an int. It may be of another integer type, such as numpy's, but not a bool."""
     if not isinstance(value, bool):
         try:
             return operator.index(value)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""`devtelemetry client …`: the opt-in of this machine's node settings, from a terminal.
+"""`devtelemetry client …`: shows and changes this machine's node settings, from a terminal.
 
-With the standard library alone, so that it is there where only the client is installed.
+It parses options by the standard library, so that it works where only the client is installed.
 """
 
 import argparse
@@ -24,13 +24,13 @@ def default_path() -> Path:
     named = os.environ.get(SETTINGS_VARIABLE)
     if named:
         return Path(named)
-    # Windows has the first, systems after freedesktop.org the second.
+    # Windows sets the first; systems that follow freedesktop.org may set the second.
     home = os.environ.get("LOCALAPPDATA") or os.environ.get("XDG_DATA_HOME")
     path = Path(home or "~/.local/share") / "devtelemetry" / "node.db"
     try:
         return path.expanduser()
     except RuntimeError:
-        return path  # whoever names another file needs no home
+        return path  # no home directory: no harm if the user names another file
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -52,7 +52,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    # Before the command or after it; there it must not undo what was said before.
+    # These options may come before or after the command. SUPPRESS: if they are missing after it,
+    # no default overwrites those before it.
     of_settings = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
     of_settings.add_argument(
         "--settings",
@@ -91,8 +92,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _act(asked: argparse.Namespace) -> None:
-    """On the settings of all accounts, or of one. Raises ClientError where there are none."""
-    # All looked at before any is touched: a file that is none of ours stays as it is.
+    """Acts on the settings of all accounts, or of one. Raises ClientError if there are none."""
+    # This checks all files before the first is changed: a file that is not ours stays as it is.
     paths = settings_files(
         getattr(asked, "settings", None) or default_path(), getattr(asked, "account", None)
     )

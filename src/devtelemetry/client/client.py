@@ -1,4 +1,4 @@
-"""The face of the client library: what an app calls."""
+"""What an app calls: the interface of the client library."""
 
 import asyncio
 import contextlib
@@ -27,11 +27,11 @@ from devtelemetry.client.wire import App
 
 _LOG = logging.getLogger("devtelemetry.client")
 
-# A look at an enum costs a tenth of a call.
+# Kept in names, because looking a member up in its enum costs a tenth of a call.
 _HELD, _UNREADABLE, _DROPPED, _SEND_FAILED = Outcome
 _NOT_SAID = Via.NOT_SAID
 
-# Those that were made and not closed: in one process a second key is seen before anyone opts in.
+# All clients that are not closed. So a second key in this process is found before anyone opts in.
 _OPEN: "weakref.WeakSet[TelemetryClient]" = weakref.WeakSet()
 
 
@@ -39,20 +39,21 @@ class TelemetryClient:
     """Reports the messages that an app holds, if its user opted in.
 
     settings             of the node; they decide whether anything is recorded and sent
-    server               HOST:PORT, unless the settings name another; empty: only they do
+    server               HOST:PORT, unless the settings name another; empty: only the settings do
     token                `dt_…`, if the server asks for one
-    tls                  None: TLS but on loopback. True, False: always, never. A path: a PEM file
-                         with the authorities to trust instead of gRPC's own list
-    receiver_public_key  of the user; a pseudonym goes out in its place, unless the settings say so
+    tls                  None: TLS except on loopback. True, False: always, never. A path: a PEM
+                         file with the authorities to trust instead of gRPC's own list
+    receiver_public_key  of the user; a pseudonym is sent in its place, unless `send_real_key` is
+                         set
     platform             desktop, android, ios, …
     app_version          as the app's makers write it
     messenger_server     home server, relay or node that the app talks to; empty: not said
 
-    Raises BadSetting for what is no address or token, and for a second receiver key in one
-    settings file: each account needs one of its own (`Settings(path, account=…)`).
+    Raises BadSetting if the server is not an address, if a token cannot be one, or if a settings
+    file gets a second receiver key: each account needs its own file (`Settings(path, account=…)`).
 
-    Between `start` and `close` every call may come from any thread. It takes microseconds, raises
-    nothing, and while the user has not opted in it does nothing and stores nothing.
+    Between `start` and `close`, any thread may make any call. A call takes microseconds and raises
+    nothing. While the user has not opted in, it does nothing and stores nothing.
     """
 
     def __init__(
@@ -94,17 +95,17 @@ class TelemetryClient:
             is_beside = other._settings.storage.path == self._settings.storage.path
             if is_beside and key and other._app.receiver_public_key not in ("", key):
                 raise BadSetting(f"receiver_public_key: {SECOND_KEY}")
-        with contextlib.suppress(Unwritable):  # then it is seen when the file can be read again
+        with contextlib.suppress(Unwritable):  # then the background thread checks it later
             self._settings.check_key(key)
         _OPEN.add(self)
 
     @property
     def settings(self) -> Settings:
-        """Those that it was made with."""
+        """The settings that this client was made with."""
         return self._settings
 
     def start(self) -> None:
-        """Starts the background thread. If that cannot be, the app goes on without telemetry."""
+        """Starts the background thread. If that fails, the app goes on without telemetry."""
         if self._sender is not None:
             return
         parts = contextlib.ExitStack()
@@ -130,7 +131,7 @@ class TelemetryClient:
                 outbox,
                 lock,
                 self._timing,
-                on_end=parts.close,  # by the thread: it may outlast `close`
+                on_end=parts.close,  # called by the thread, which may end after `close` returns
             )
             sender.pause(self._is_paused)
             sender.start()
@@ -140,7 +141,7 @@ class TelemetryClient:
             return
         self._recorder, self._sender = recorder, sender
         if hasattr(os, "register_at_fork"):
-            # The child of a fork has no thread that would store what it takes.
+            # A fork's child does not have the background thread, so nothing would be stored there.
             os.register_at_fork(after_in_child=functools.partial(_forget_parts, weakref.ref(self)))
 
     def message_received(
@@ -159,12 +160,12 @@ class TelemetryClient:
     ) -> None:
         """The app holds a message that somebody else wrote, and can read it.
 
-        sent_at        Unix ms, by sent_at_clock
+        sent_at        Unix ms, by the clock that sent_at_clock names
         message_size   bytes; 0: not said
         received_at    Unix ms, this device's clock; None: now
-        via            how it came
-        sent_at_clock  the author's, as the message says; the messenger's server's; or, where the
-                       message says nothing, this device's
+        via            how the message came
+        sent_at_clock  the author's, if the message has its time; the messenger's server's; or this
+                       device's, if the message carries no time
         """
         self._record(
             _HELD,
@@ -199,9 +200,10 @@ class TelemetryClient:
     ) -> None:
         """A message arrived that the app could not decrypt or decode.
 
-        Once the app can read it: `message_received`. The other fields are those of that.
+        As soon as the app can read it, it calls `message_received`, which explains the other
+        fields.
 
-        message_id  may be left out if it is not known and envelope_id is
+        message_id  may be left out if only envelope_id is known
         reason      a code of the app's own, such as `no_session_key`: 1 to 64 of a-z, 0-9, _ . -
         """
         self._record(
@@ -235,7 +237,7 @@ class TelemetryClient:
         via: Via = Via.NOT_SAID,
         sent_at_clock: SentAtClock = SentAtClock.AUTHOR,
     ) -> None:
-        """A message arrived, readable, and the app threw it away: the fields are as above."""
+        """A message arrived readable, and the app threw it away. The fields are as above."""
         self._record(
             _DROPPED,
             False,
@@ -312,10 +314,10 @@ class TelemetryClient:
         )
 
     def channel_joined(self, channel_id: str, *, at: int | None = None) -> None:
-        """The user is in a channel since `at` (Unix ms, this device's clock; None: now).
+        """The user has been in a channel since `at` (Unix ms, this device's clock; None: now).
 
-        An app may say so as often as it likes, at each connect say: while the client knows it,
-        nothing happens.
+        An app may call this as often as it likes, for example at each connect. Nothing happens if
+        the client already knows that the user is in the channel.
         """
         self._say(lambda now: Joined(channel_id, now if at is None else at))
 
@@ -324,12 +326,13 @@ class TelemetryClient:
         self._say(lambda now: Left(channel_id, now if at is None else at))
 
     def channels_are(self, channel_ids: Iterable[str]) -> None:
-        """The user is in these channels now, and in no others.
+        """The user is in these channels now, and in no other channels.
 
-        As `channel_joined` of each, and `channel_left` of what the client knows beside them. For
-        after an opt-in, and for each start or connect of an app that misses some of the rest.
+        The same as `channel_joined` for each of them, and `channel_left` for all other channels
+        that the client knows. An app calls it after an opt-in. If it may miss a joining or leaving,
+        it also calls it at each start or connect.
         """
-        # A text is no list of its letters: it is set aside as it is.
+        # A single text is not a list of letters: it becomes a fault, as any other type does.
         is_list = isinstance(channel_ids, Iterable) and not isinstance(channel_ids, str | bytes)
         ids: Any = tuple(channel_ids) if is_list else channel_ids
         self._say(lambda now: Present(ids, now))
@@ -390,11 +393,11 @@ class TelemetryClient:
 
     @property
     def paused(self) -> bool:
-        """Whether nothing is sent, whatever waits, and not by `flush` or `close` either.
+        """Whether sending is paused: nothing is sent, not even by `flush` or `close`.
 
-        For an app to set: on a metered network, say, or to spare the battery. Everything is
-        recorded meanwhile, within the limits. What is under way goes on, and an opt-out is told to
-        the servers all the same. False at first; it is not kept when the app ends.
+        The app sets it, for example on a metered network or to spare the battery. Samples are
+        recorded meanwhile, within the limits. A push that is under way goes on, and servers still
+        learn of an opt-out. False at first; forgotten when the app ends.
         """
         return self._is_paused
 
@@ -405,21 +408,23 @@ class TelemetryClient:
             self._sender.pause(self._is_paused)
 
     def flush(self) -> None:
-        """Sends what waits without waiting for more: for an app that goes to sleep.
+        """Sends what waits, without waiting for more: for an app that goes to sleep.
 
-        It returns at once. What a server asked to wait for, or failed a moment ago, waits on.
+        It returns at once. If the last push has just failed, or the server asked the client to
+        wait, the samples wait for the next try.
         """
         if self._switch.consent and self._sender is not None:
             self._sender.flush()
 
-    async def aclose(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - of the sending
-        """As `close`, for an event loop: it goes on meanwhile."""
+    async def aclose(self, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - it is for the sending
+        """As `close`, but the event loop goes on meanwhile."""
         await asyncio.to_thread(self.close, timeout)
 
     def close(self, timeout: float = 5.0) -> None:
-        """Sends what it can in `timeout` seconds; what is left stays in the outbox.
+        """Sends what it can in `timeout` seconds; the rest stays in the outbox.
 
-        It does not try again what failed a moment ago: an app whose server is away ends at once.
+        A push that has just failed is not tried again. So an app ends at once if the server is
+        away.
         """
         _OPEN.discard(self)
         sender, self._sender, self._recorder = self._sender, None, None
@@ -432,7 +437,7 @@ class TelemetryClient:
 
     @property
     def wakeups(self) -> int:
-        """How often the background thread woke up since the start: what it costs a battery."""
+        """How often the background thread woke up since the start. This is what costs battery."""
         return 0 if self._sender is None else self._sender.wakeups
 
 

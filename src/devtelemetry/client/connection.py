@@ -1,4 +1,4 @@
-"""One gRPC channel to the server that is spoken to, made when it is needed and closed when not."""
+"""One gRPC channel to the current server: opened when it is needed, closed when it is idle."""
 
 import math
 import time
@@ -12,17 +12,17 @@ from devtelemetry.client.settings import is_loopback
 from devtelemetry.v1 import PUSH, telemetry_pb2
 
 _OPTIONS = (
-    ("grpc.enable_retries", 0),  # the outbox is what tries again
-    ("grpc.use_local_subchannel_pool", 1),  # a new channel tries anew, whatever an old one met
+    ("grpc.enable_retries", 0),  # the sender itself tries again
+    ("grpc.use_local_subchannel_pool", 1),  # a new channel does not inherit an old one's failures
 )
 
 
 class Connection:
     """Used by one thread.
 
-    tls           None: TLS but on loopback. True, False: always, never. A path: PEM of the
-                  authorities to trust instead of gRPC's own list
-    idle_seconds  a channel that nobody needed for so long is closed
+    tls           None: TLS except on loopback. True, False: always, never. A path: a PEM file with
+                  the authorities to trust instead of gRPC's own list
+    idle_seconds  a channel that was not used for so long is closed
     """
 
     def __init__(self, tls: bool | Path | None, idle_seconds: float) -> None:
@@ -35,7 +35,8 @@ class Connection:
     def push(
         self, server: str, token: str, request: telemetry_pb2.PushRequest, deadline: float
     ) -> Any:
-        """A call under way (a grpc.Future). Raises OSError if the authorities cannot be read."""
+        """Starts a call; returns it as a grpc.Future. Raises OSError if the authorities cannot be
+        read."""
         if self._channel is None or server != self._server:
             self.close()
             self._channel = self._open(server)
@@ -54,7 +55,7 @@ class Connection:
         )
 
     def close_if_idle(self, now: float) -> float:
-        """Closes what is idle; returns when the rest will be, infinite without any."""
+        """Closes the channel if it is idle. Returns when it will be; infinite if none is open."""
         closes_at = self._used_at + self._idle_seconds
         if self._channel is not None and closes_at > now:
             return closes_at
@@ -76,7 +77,7 @@ class Connection:
 
 
 def told_delay_seconds(call: Any) -> float | None:
-    """How long the server asked to wait, when it answered; None: it did not."""
+    """How long the server asked to wait in its answer; None: it did not ask."""
     for key, value in call.trailing_metadata() or ():
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             return retry_delay_seconds(value)

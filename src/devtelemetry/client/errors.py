@@ -1,22 +1,22 @@
-"""Errors that settings raise. The calls of a running client never raise into the app.
+"""Errors that settings raise. A running client never raises an error into the app.
 
 ClientError
-├── NotOffered     enabling where the app's build does not offer the option
-├── BadSetting     a value that cannot be one: names it and what is allowed
+├── NotOffered     an opt-in, but the app's build does not offer telemetry
+├── BadSetting     a value that the setting cannot have; the text says what is allowed
 └── Unwritable     the settings file cannot be read or written now
 """
 
 
 class ClientError(Exception):
-    """The root: `str(error)` is one line a person can act on."""
+    """The root of all errors. `str(error)` is one line that a person can act on."""
 
 
 class NotOffered(ClientError):
-    """This build of the app does not have the option."""
+    """This build of the app does not offer telemetry."""
 
 
 class BadSetting(ClientError):
-    """The value is not one that the setting can have."""
+    """The setting cannot have this value."""
 
 
 class Unwritable(ClientError):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from devtelemetry.client.machine import boot_id, uptime_ms
 
-_CLOCK_DRIFT_MS = 1000  # two clocks of one machine differ by so much without any having been set
+_CLOCK_DRIFT_MS = 1000  # two clocks of one machine may drift apart by this much if neither was set
 
 
 class Identity(NamedTuple):
@@ -19,10 +19,10 @@ class Identity(NamedTuple):
     blind_ids: bool
 
     def opted_in_by(self, now_ms: int) -> int:
-        """When that was, Unix ms, by the clock as it is set now.
+        """When the opt-in was, Unix ms, by the clock as it is set now.
 
-        A clock that was set back since, while the machine runs, would put the opt-in into its
-        future. How long ago it was tells the date then.
+        If the clock was set back since then, the noted time of the opt-in may lie in the future.
+        So if the machine has not restarted, the time is computed from how long ago the opt-in was.
         """
         if self.opted_in_boot in ("?", "") or self.opted_in_boot != boot_id():
             return self.opted_in_at
@@ -31,7 +31,7 @@ class Identity(NamedTuple):
 
 
 def identity_under(connection: sqlite3.Connection, consent: int) -> Identity | None:
-    """The identity, if `consent` is the one that is given now."""
+    """The identity, if `consent` is the consent that is given now; else None."""
     row = connection.execute(
         "select consent, installation_id, secret, opted_in_at, opted_in_boot, opted_in_uptime,"
         " send_real_key, blind_ids"

@@ -1,4 +1,4 @@
-"""Records of the app's calls → outbox."""
+"""Moves the records of the app's calls into the outbox."""
 
 import logging
 from collections.abc import Iterable, Mapping
@@ -16,7 +16,7 @@ _LOG = logging.getLogger("devtelemetry.client")
 
 
 class Intake:
-    """Of one running client; used by its background thread alone."""
+    """The intake of one running client. Only its background thread uses it."""
 
     def __init__(self, settings: Settings, outbox: Outbox) -> None:
         self._settings = settings
@@ -24,9 +24,9 @@ class Intake:
         self._told = set[str]()  # faults that were logged
 
     def recover(self, identity: Identity) -> int:
-        """Stores what clients took that ended in the midst of it; how many samples are lost.
+        """Stores what killed clients recorded and did not store. Returns how many samples are lost.
 
-        Exactly once: the outbox notes which fillings of a journal it has.
+        Each record is stored exactly once: the outbox notes which fillings of a journal it has.
         """
         lost = 0
         for journal in abandoned(self._settings.storage.directory, self._outbox.unended()):
@@ -44,7 +44,7 @@ class Intake:
         lost: Mapping[int, Loss],
         source: Source,
     ) -> None:
-        # What was taken under another consent than the one that is given now is nobody's any more.
+        # Records under an earlier consent are dropped: that consent was withdrawn.
         ours = (item for item in unpack_all(records) if item.consent == identity.consent)
         now_ms = self._settings.clock()
         since = identity.opted_in_by(now_ms)
@@ -59,7 +59,7 @@ class Intake:
             now_ms=now_ms,
             counts=made.counts,
         )
-        # One line a kind: an app that says it wrongly says so with every message.
+        # One line for each kind of fault, because an app usually repeats it with every message.
         for name in made.faults.keys() - self._told:
             _LOG.warning("set aside, and so is all that is alike: %s", made.faults[name])
         self._told |= made.faults.keys()
