@@ -1,8 +1,9 @@
--- What was computed. Conventions: deployment.sql.
+-- What was computed. deployment.sql has the conventions.
 
--- The results. Kept for good. NULL in a column of what figures rest on: the window was computed before it was kept.
--- A spread is four sums over clusters of pairs with x missing of n corroborated: how many clusters, x x, x n, n n.
--- Delays are delivered pairs by delay_class, from class 0 on; what is 0 at the end is left out.
+-- The figures of windows, kept for good. A column that came later is NULL in windows that were computed before it was
+-- kept. A spread has four sums over clusters, each with n corroborated pairs of which x are missing: the number of
+-- clusters, Σ x², Σ x n, Σ n². Delays are numbers of delivered pairs by delay_class, from class 0; zeros at the end are
+-- left out.
 create table reliability_window (
     timeframe         text             not null,  -- 1h, 1d, 1w, …
     window_start      timestamptz      not null,
@@ -10,63 +11,64 @@ create table reliability_window (
     membership        text             not null check (membership in ('present', 'window', 'bracketed')),
     state             text             not null check (state in ('provisional', 'settled')),
     reliability       double precision,           -- R: mean over the comparable channels; NULL: none is comparable
-    messages          bigint           not null,  -- this and what follows: sums over the comparable channels
+    messages          bigint           not null,  -- this and the next five: sums over the comparable channels
     receivers         bigint           not null,
     expected          bigint           not null,
     missing           bigint           not null,
     corroborated      bigint           not null,
     unknown           bigint           not null,
-    revision          integer          not null,  -- from 1; up by one when a later computation changed a figure
-    computed_at       timestamptz      not null,  -- of the last computation, whether it changed a figure or not
-    over_channels     numeric[],                  -- the spread; a cluster is a channel
-    over_receivers    numeric[],                  -- a receiver, in all channels
-    over_memberships  numeric[],                  -- a receiver in a channel
+    revision          integer          not null,  -- from 1; goes up by one when a later computation changes a figure
+    computed_at       timestamptz      not null,  -- of the last computation, even if it changed no figure
+    over_channels     numeric[],                  -- a spread; a cluster is a channel,
+    over_receivers    numeric[],                  -- a receiver with all its channels,
+    over_memberships  numeric[],                  -- a receiver in one channel
     delivery_delays   bigint[],                   -- from sentAt to receivedAt
-    report_delays     bigint[],                   -- of the other pairs: from sentAt to createdAt
+    report_delays     bigint[],                   -- from sentAt to createdAt, for pairs without a receivedAt
     median            double precision,           -- of the receivers' delivery ratios
     trimmed           double precision,           -- their mean, without a tenth at either end
-    influence         double precision,           -- how far leaving out one receiver can move R
-    unseen            double precision,           -- messages that nobody received, estimated
-    sample_coverage   double precision,
-    -- The revision whose figures were delivered to the store of time series, or refused by it, with each state.
-    -- NULL: none yet; 0: none, and none will be of itself, since it was settled before remote write was on.
+    influence         double precision,           -- how far R could change if one installation or network were left out
+    unseen            double precision,           -- estimated messages that no reporting receiver holds
+    sample_coverage   double precision,           -- estimated share of deliveries whose message somebody reports
+    -- For each state the revision that the store of time series took or refused. NULL: none yet; 0: none, because the
+    -- window was settled before remote write was on, and so is published only on request.
     published_provisional  integer,
     published_settled      integer,
-    published_at           timestamptz,  -- when that was last
-    published_again        text,         -- the state that was to be delivered once more, as the store may have lost it
-    unreadable        bigint           not null,  -- of missing: arrived and could not be read,
-    dropped           bigint           not null,  -- arrived and was thrown away,
-    not_sent          bigint           not null,  -- could not be sent; the rest did not arrive
-    recovered         bigint           not null,  -- delivered pairs that were unreadable at first,
-    by_live           bigint           not null,  -- and by how they came, as far as that is said
+    published_at           timestamptz,  -- of the latest delivery
+    published_again        text,         -- the state that is delivered once more, because the store may have lost it
+    unreadable        bigint           not null,  -- missing pairs that arrived and could not be read,
+    dropped           bigint           not null,  -- that arrived and the app threw away,
+    not_sent          bigint           not null,  -- whose message could not be sent; the rest did not arrive
+    recovered         bigint           not null,  -- delivered pairs that were unreadable at first
+    by_live           bigint           not null,  -- delivered pairs by how the message came, if that is said
     by_history        bigint           not null,
     by_resend         bigint           not null,
-    reasons           jsonb,                      -- why pairs are missing: [class, reason, pairs], most first; the rest: nulls
-    unconfirmed       bigint           not null,  -- messages shown apart, in no count: one alone says too many
-    silent_members    bigint           not null,  -- receivers shown apart, likewise: of whom nothing else is known
-    one_in            bigint,                     -- of how many messages one was wanted; the most of its channels
-    estimated_messages  bigint,                   -- how many there were, of which `messages` are a sample
+    reasons           jsonb,                      -- of missing pairs: [class, reason, pairs], the most frequent first,
+                                                  -- the others last, put together as [null, null, pairs]
+    unconfirmed       bigint           not null,  -- messages in no count: one installation or network reports too many
+    silent_members    bigint           not null,  -- receivers in no count: no other installation confirms theirs
+    one_in            bigint,                     -- clients were to report one message in so many; the most of a channel
+    estimated_messages  bigint,                   -- how many messages were sent, estimated from the sample
     primary key (timeframe, window_start, membership)
 );
 create index reliability_window_unpublished on reliability_window (membership, window_end)
 where case state when 'settled' then published_settled else published_provisional end is null;
 
--- What settled windows came to, each counted when it was settled first: these numbers never fall, whatever is computed again.
+-- Sums over settled windows. Each window is counted once, when it is first settled, so these numbers never fall.
 create table settled_deliveries (
     timeframe   text   not null,
     membership  text   not null,
-    deliveries  bigint not null,  -- those that can be judged: corroborated
-    good        bigint not null,  -- those of them that were made
+    deliveries  bigint not null,  -- that can be judged: corroborated
+    good        bigint not null,  -- that were made: corroborated minus missing
     primary key (timeframe, membership)
 );
 
--- Windows that could not be computed. They are tried again, each time twice as long after.
+-- Windows that could not be computed. They are tried again, each time after twice as long.
 create table failed_window (
     timeframe     text        not null,
     window_start  timestamptz not null,
     membership    text        not null,
     failures      integer     not null,  -- in a row
-    failed_at     timestamptz not null,  -- last
+    failed_at     timestamptz not null,  -- the last time
     error         text        not null,
     primary key (timeframe, window_start, membership)
 );
@@ -78,17 +80,18 @@ create table reliability_channel (
     membership        text        not null,
     messages          bigint      not null,
     receivers         bigint      not null,  -- that count
-    expected          bigint      not null,  -- (message, receiver) pairs
-    missing           bigint      not null,  -- of them that the receiver does not hold
-    corroborated      bigint      not null,  -- of them whose message another receiver holds or sent
-    unknown           bigint      not null,  -- pairs of which nothing can be said, not in expected
-    over_memberships  numeric[],             -- this and what follows as above, of the channel
+    expected          bigint      not null,  -- (message, receiver) pairs that should be there
+    missing           bigint      not null,  -- expected pairs that the receiver does not hold
+    corroborated      bigint      not null,  -- expected pairs whose message another installation reports or sent
+    unknown           bigint      not null,  -- pairs that cannot be judged; not in expected
+    over_memberships  numeric[],             -- this and the other columns: as above, for the channel
     delivery_delays   bigint[],
     report_delays     bigint[],
-    captures          bigint[],              -- in all; messages with one; with two; sum of squares by who has the one
+    captures          bigint[],              -- all captures; messages with one; messages with two; Σ over receivers of
+                                             -- (messages that this one alone captured)²
     median            double precision,
     trimmed           double precision,
-    influence         double precision,      -- on Rch
+    influence         double precision,      -- the same for Rch
     unreadable        bigint      not null,
     dropped           bigint      not null,
     not_sent          bigint      not null,
@@ -105,16 +108,16 @@ create table reliability_channel (
 );
 create index reliability_channel_history on reliability_channel (channel_id, timeframe, window_start);
 
--- The shares of a window or channel that belong to one value of a dimension.
+-- Groups: the part of a window's or a channel's figures that belongs to one value of a dimension.
 create table reliability_group (
-    channel_id        bigint      not null,  -- 0: the window
+    channel_id        bigint      not null,  -- 0: a group of the window
     timeframe         text        not null,
     window_start      timestamptz not null,
     membership        text        not null,
     dimension         text        not null check (dimension in (
                           'platform', 'app_version', 'message_type', 'author_platform', 'author_app_version', 'path'
                       )),
-    is_rest           boolean     not null,  -- groups too small to show, put together; their value is ''
+    is_rest           boolean     not null,  -- groups that are too small to show, put together; the value is ''
     value             text        not null,  -- '': never said
     messages          bigint      not null,
     receivers         bigint      not null,
@@ -122,7 +125,7 @@ create table reliability_group (
     missing           bigint      not null,
     corroborated      bigint      not null,
     unknown           bigint      not null,
-    over_channels     numeric[]   not null,  -- no clusters in the group of a channel
+    over_channels     numeric[]   not null,  -- zeros in a group of a channel
     over_receivers    numeric[]   not null,
     over_memberships  numeric[]   not null,
     delivery_delays   bigint[]    not null,
@@ -137,39 +140,39 @@ create table reliability_group (
     primary key (timeframe, window_start, membership, channel_id, dimension, is_rest, value)
 );
 
--- What is wrong in how apps report, as of the last look: findings/.
+-- Faults in how apps report, as the last look found them: findings/.
 create table finding (
     kind         text        not null,  -- findings.kinds.Kind
     platform     text        not null,
     app_version  text        not null,
-    channel_id   bigint      not null,  -- where it shows most; 0: it is of no channel
+    channel_id   bigint      not null,  -- the channel where it shows most; 0: none
     evidence     jsonb       not null,  -- counts by name
-    found_first  timestamptz not null,  -- without a break since then
-    found_until  timestamptz not null,  -- where the span ended that was looked at last
+    found_first  timestamptz not null,  -- every look since then found it
+    found_until  timestamptz not null,  -- the end of the span of the last look
     primary key (kind, platform, app_version)
 );
 
--- What the team noted of a moment, such as a deployment: releases/.
+-- Notes of the team about a moment, such as a deployment: releases/.
 create table note (
     note_id      bigint      primary key generated always as identity,
-    noted_at     timestamptz not null,  -- the moment that it is of
-    app_version  text        not null,  -- empty: it is of none
+    noted_at     timestamptz not null,  -- the moment that the note is about
+    app_version  text        not null,  -- that the note is about; empty: none
     text         text        not null,
     created_at   timestamptz not null
 );
 
--- What people were told of problems, and still are to be: notify/. Rows go once it is told that the problem ended.
+-- Problems that people were told of or will be: notify/. A row is deleted once the end of its problem was told.
 create table notice (
     target        text        not null,  -- a webhook, or a service of Apprise
     membership    text        not null,
     kind          text        not null,  -- problems.explain.Unit
     value         text        not null,
     app_version   text        not null,
-    listed_at     timestamptz not null,  -- the end of the window at which it was listed first
+    listed_at     timestamptz not null,  -- the end of the window in which it was listed first
     document      text        not null,  -- JSON: the problem as it was listed last
-    is_told       boolean     not null,  -- that it is there
-    absent_since  timestamptz,           -- the end of the first window at which it was not; NULL: it is listed
-    ended_at      timestamptz,           -- that again, once it did not come back; NULL: it has not ended
+    is_told       boolean     not null,  -- the target was told that the problem began
+    absent_since  timestamptz,           -- the end of the first window in which it was not listed; NULL: it is listed
+    ended_at      timestamptz,           -- absent_since, once it stayed away long enough; NULL: it has not ended
     looked_until  timestamptz not null,  -- the end of the window that was looked at last
     primary key (target, membership, kind, value, app_version)
 );
