@@ -25,6 +25,7 @@ from devtelemetry.model import (
     from_unix_ms,
     parse_timeframe,
 )
+from devtelemetry.server.jobs import Looks
 from devtelemetry.simulator.loss import LOSS_MODELS
 from devtelemetry.simulator.world import make_world
 from devtelemetry.store.database import Database
@@ -322,3 +323,14 @@ async def test_a_look_reads_no_more_than_so_many_receipts(
     told = renamed_by_author()
     (one,) = await found(database, told)
     assert 10 <= one.evidence["messages"] <= 25
+
+
+def test_a_window_that_is_computed_again_and_again_is_not_looked_at_as_often() -> None:
+    looks = Looks(timedelta(minutes=10))
+    newer = END + timedelta(hours=1)
+    assert looks.begin(END, 0.0) == END
+    assert looks.begin(END, 60.0) is None
+    assert looks.begin(newer, 120.0) == newer, "a newer window is looked at, however soon"
+    assert looks.begin(END, 180.0) is None
+    assert looks.begin(END, 720.0) == newer, "what came late may be of the newest day too"
+    assert looks.begin(newer, 780.0) is None

@@ -52,6 +52,33 @@ NOTIFY_INTERVAL = timedelta(seconds=5)  # likewise: it asks when a window was co
 _log = structlog.get_logger(__name__)
 
 
+class Looks:
+    """When to look for findings: after each window that is newer than the last look, and otherwise
+    at most once in `interval`.
+
+    A look reads a day of receipts. A client that always reports late has some window computed again
+    every minute, and could make the server look as often.
+    """
+
+    def __init__(self, interval: timedelta) -> None:
+        self._interval = interval.total_seconds()
+        self._last: tuple[datetime, float] | None = None
+
+    def begin(self, end: datetime, seconds: float) -> datetime | None:
+        """The end of the day to look at now, after a window that ends at `end` was computed; None
+        if it is too early for another look.
+
+        seconds  of a clock that nobody can set
+        """
+        if self._last is not None:
+            last_end, last_seconds = self._last
+            if end <= last_end and seconds < last_seconds + self._interval:
+                return None
+            end = max(end, last_end)
+        self._last = end, seconds
+        return end
+
+
 @contextlib.asynccontextmanager
 async def running_jobs(
     settings: Settings,
@@ -64,6 +91,7 @@ async def running_jobs(
     rules = aggregate_rules(settings)
     limits = age_limits(settings)
     in_force = RulesInForce(database, rules)
+    looks = Looks(settings.recompute_interval)
 
     async def aggregate() -> None:
         await in_force.ensure()
@@ -73,9 +101,12 @@ async def running_jobs(
             ends.append(window.window.end)
 
         computed = await compute_due(database, rules, now=now, on_window=note)
-        if ends:
-            _log.info("computed", windows=computed)
-            await look(database, rules, max(ends), now=now)
+        if not ends:
+            return
+        _log.info("computed", windows=computed)
+        end = looks.begin(max(ends), asyncio.get_running_loop().time())
+        if end is not None:
+            await look(database, rules, end, now=now)
 
     async def sweep() -> None:
         await in_force.ensure()
