@@ -1,8 +1,9 @@
--- By how much the clocks of authors are off: author_clocks.py.
+-- How far the clocks of authors are off: author_clocks.py.
 
 -- name: offsets
--- Of these messages those whose author's clock is off, in ms: the server's less its own. By less than a second is not off.
--- If several say that they wrote it, all must tell of the same clock, to a second: else it is not known.
+-- The messages whose author's clock is off by a second or more, and by how many ms (the server's minus the author's).
+-- If several receivers say that they wrote a message, their offsets must agree within a second; else the offset is not
+-- known.
 with told as (
     select r.sent_at, r.channel_id, r.message_id, min({received_at}) as received_at
     from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[]) as n (sent_at, channel_id, message_id)

@@ -1,8 +1,8 @@
--- What others say of the time: clock.py.
+-- What other clocks say: clock.py.
 
 -- name: read
--- agreeing: clients whose clocks are at most leap_ms from the server's. needed: how many must agree, as many as are known
--- or most_needed.
+-- agreeing: clients whose clocks are at most leap_ms from the server's. needed: how many must agree: most_needed, or
+-- all receivers if fewer are known.
 select
     (extract(epoch from clock_timestamp()) * 1000)::bigint as database,
     (select seen_at from clock_seen) as seen_at,

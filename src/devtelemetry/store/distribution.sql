@@ -7,8 +7,8 @@ select exists (select 1 from pg_extension where extname = 'citus')
 select citus_is_coordinator()
 
 -- name: place
--- Of the database of a coordinator: whether the cluster knows where that is, how many nodes hold shards, and whether this
--- role may change how the database is set.
+-- On a coordinator: whether the cluster knows its address, how many nodes hold shards, and whether this role may change
+-- the settings of the database.
 select
     current_database() as database,
     current_user as role,
@@ -21,8 +21,8 @@ select
     ) as owns_database
 
 -- name: settings
--- The statement that gives each new session what it needs: the driver looks up types as it connects, which takes seconds
--- where shards are hidden from it one by one; and ingest writes to all shards at once.
+-- The statement that sets up each new session. The driver looks up types when it connects, which takes seconds if
+-- shards are hidden from it one by one. And ingest writes to all shards at once, so connections to them are kept.
 select format(
     'alter database %1$I set citus.override_table_visibility = off; '
     'alter database %1$I set citus.max_cached_conns_per_worker = 16',
@@ -30,13 +30,13 @@ select format(
 )
 
 -- name: others
--- The sessions of servers and commands that are open on this database, but for this one.
+-- How many other sessions of servers and commands are open on this database.
 select count(*)
 from pg_stat_activity
 where datname = current_database() and application_name = 'devtelemetry' and pid <> pg_backend_pid()
 
 -- name: kinds
--- How each table is spread: by a column, or the whole of it in one place or in all.
+-- How each table is spread. Not is_sharded: the whole table is on one node or on every node.
 select logicalrelid::text as name, partmethod = 'h' as is_sharded
 from pg_dist_partition
 where logicalrelid not in (select inhrelid from pg_inherits)
@@ -63,5 +63,5 @@ select count(*) from pg_dist_shard where logicalrelid = $name::text::regclass
 select citus_add_local_table_to_metadata($name::text::regclass)
 
 -- name: drop_local_rows
--- What was copied to the shards: its rows stand on the coordinator, where nobody sees them.
+-- Rows that were copied to the shards are still on the coordinator, where no statement sees them.
 select truncate_local_data_after_distributing_table($name::text::regclass)

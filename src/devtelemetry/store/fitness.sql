@@ -1,8 +1,8 @@
--- Whether a database will do: fitness.py.
+-- Whether a database is fit for use: fitness.py.
 
 -- name: fitness
--- schema: NULL if the search_path names none that there is
--- foreign_owner: whose the table `receipt` is, unless it is ours or of a role that we are a member of.
+-- schema: NULL if the search_path names no schema that exists.
+-- foreign_owner: the owner of the table `receipt`; NULL if we own it or are a member of the role that does.
 select
     current_database() as database,
     current_user as role,

@@ -1,7 +1,8 @@
--- Who waits for the advisory locks of this program: locks.py.
+-- Sessions that wait for this program's advisory locks: locks.py.
 
 -- name: waits
--- By lock the longest wait, in seconds, and the sessions that hold it: process, from where, in its state for how long.
+-- For each lock the longest wait, in seconds, and the sessions that hold the lock: process, host, state, and since when
+-- in that state.
 select
     w.objid::integer as lock,
     max(extract(epoch from clock_timestamp() - w.waitstart))::double precision as seconds,

@@ -8,7 +8,8 @@ where inhparent = 'receipt'::regclass
 select pg_advisory_xact_lock($namespace, $lock)
 
 -- name: packed_keys
--- Keys of days that are packed. One that is being packed, or was when its server went, has an index beside it.
+-- Indexes of the keys of packed days. If a day is being packed, or its server died while packing it, a second index is
+-- beside the first.
 select relname as name
 from pg_class
 where relname ~ '^receipt_[0-9]{8}_pkey$' and relnamespace = current_schema()::regnamespace

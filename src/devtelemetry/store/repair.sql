@@ -1,26 +1,26 @@
--- Putting right what ingest found to be wrong in rows stored earlier: repair.py.
+-- Correcting stored rows that ingest found to be wrong: repair.py.
 
 -- name: lock_ingest_out
--- Waits for the ingest transactions that run, and keeps new ones waiting until this one ends.
+-- Waits for the ingest transactions that run. New ones wait until this transaction ends.
 select pg_advisory_xact_lock($namespace, $lock)
 
 -- name: raise_epoch
--- Tells ingest that what it remembers of stored rows no longer holds.
+-- Shows ingest that what it remembers of stored rows is no longer right.
 update deployment set ingest_epoch = ingest_epoch + 1
 
 -- name: needs_repair
--- Whether rows are noted that everyone reads.
+-- Whether wrong rows are noted, other than those of doubts_delays.
 select exists (select 1 from doubted_message) or exists (select 1 from doubted_receiver)
 
 -- name: count_doubted_messages
 select count(*) from doubted_message
 
 -- name: doubts_delays
--- Whether such are noted as only a computation of this window reads.
+-- Whether wrong delays are noted for this window; only the computation of the window reads them.
 select exists (select 1 from doubted_delay where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint)
 
 -- name: take_doubted_messages
--- No transaction stores under an old sentAt or kind any more once this one ends: the epoch goes up with it.
+-- This transaction also raises the epoch, so no later one stores a receipt under an old sentAt or kind.
 delete from doubted_message
 where (channel_id, message_id) in (
     select channel_id, message_id from doubted_message order by channel_id, message_id limit $most::integer
@@ -28,7 +28,7 @@ where (channel_id, message_id) in (
 returning channel_id, message_id
 
 -- name: retype_receipts
--- Where the first sample that says a type came after others.
+-- For messages whose type changed after receipts were stored.
 update receipt r
 set kind = m.kind
 from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
@@ -36,9 +36,10 @@ join message m on m.channel_id = n.channel_id and m.message_id = n.message_id
 where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m.message_id and r.kind <> m.kind
 
 -- name: decide_messages
--- What these messages become, of those of which it is something else than is stored. Their sentAt is what most
--- installations say by the best clock: of each, what it said first; of equally many, the first one.
--- in   days_kept: bigint[], the days that have a partition; what was said of others is not looked at
+-- The messages whose sentAt or clock must change, with the new values. A message gets the sentAt that most
+-- installations say by the best clock. Each installation votes with what it said first; of equally frequent times, the
+-- first one counts.
+-- in   days_kept: bigint[], the days that have a partition; votes for other days are ignored
 with
 doubted as materialized (
     select m.channel_id, m.message_id, m.sent_at, m.clock, m.kind
@@ -58,7 +59,8 @@ ballot as (
     where r.state < 4096
 ),
 
--- Not by a join: the planner guesses that there are few votes, and would look for each one's clock among all.
+-- A window function, not a join: the planner guesses that there are few votes, and would search all of them for each
+-- one.
 ranked as (
     select channel_id, message_id, voter, vote, min(vote[1]) over (partition by channel_id, message_id) as best_clock
     from ballot
@@ -110,7 +112,8 @@ where f.sent_at = n.moved_from and f.channel_id = n.channel_id and f.message_id 
   and f.sent_at <> n.sent_at
 
 -- name: take_receipts
--- Takes out the receipts of these messages. A vote that rested on what the message had is said by itself from here on.
+-- Deletes and returns the receipts of these messages. A vote that was stored as equal to the message's is returned in
+-- full, because the message changes.
 delete from receipt r
 using unnest(
     $channel_ids::bigint[], $message_ids::bigint[], $moved_from::bigint[], $old_clocks::smallint[], $sent_at::bigint[],
@@ -123,8 +126,8 @@ returning q.moved_from, q.sent_at, q.clock, r.channel_id, r.message_id, r.receiv
     case when r.state < 4096 then coalesce({vote}, array[q.old_clock, {created_at}, r.sent_at]) end as vote
 
 -- name: put_receipts
--- But for those of receivers that are being forgotten: the place where they would go may have been searched already.
--- Their delays, by the author's clock, come after.
+-- Not those of receivers that are being forgotten: forgetting may have searched their new place already. Delays are
+-- corrected by the author's clock later.
 insert into receipt (
     sent_at, channel_id, message_id, receiver_id, created_after, received_after, kind, state, sent_by_receiver, rare
 )
@@ -168,14 +171,14 @@ where (sent_at, channel_id, message_id) in (
 returning channel_id, message_id
 
 -- name: dated_by_authors
--- Those of these messages whose sentAt is by the author's clock. What was forgotten or cleaned meanwhile is not there.
+-- The messages whose sentAt is by the author's clock, without those that were forgotten or cleaned meanwhile.
 select distinct m.sent_at, m.channel_id, m.message_id
 from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
 join message m using (channel_id, message_id)
 where m.clock = 1
 
 -- name: correct_delays
--- Of all receipts of these messages but their authors', by the author's clock as far as it is known (0: it is not).
+-- For all receipts of these messages except the authors'. clock_offsets: of the authors' clocks; 0 if it is not known.
 update receipt r
 set state = receipt_state(r.sent_at + m.clock_offset, {received_at}, {created_at}, r.state & 2016)
 from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $clock_offsets::bigint[])
@@ -185,7 +188,7 @@ where r.sent_at = m.sent_at and r.channel_id = m.channel_id and r.message_id = m
   and r.state <> receipt_state(r.sent_at + m.clock_offset, {received_at}, {created_at}, r.state & 2016)
 
 -- name: spans_of
--- The first and last receipt of these receivers of channels, of all that is kept.
+-- The sentAt of the first and the last stored receipt of each of these memberships.
 select r.channel_id, r.receiver_id, min(r.sent_at) as first_sent_at, max(r.sent_at) as last_sent_at
 from receipt r
 join unnest($channel_ids::bigint[], $receiver_ids::bigint[]) as n (channel_id, receiver_id)
@@ -194,7 +197,7 @@ where r.state < 4096
 group by r.channel_id, r.receiver_id
 
 -- name: set_spans
--- What lies before the oldest day kept is known from cleaned samples only, and stays.
+-- A first_sent_at before the oldest day kept comes from cleaned samples, so it stays.
 update membership m
 set first_sent_at = case
         when m.first_sent_at < $oldest_day_kept::bigint then m.first_sent_at else n.first_sent_at end,
@@ -204,8 +207,8 @@ from unnest($channel_ids::bigint[], $receiver_ids::bigint[], $first_sent_at::big
 where m.channel_id = n.channel_id and m.receiver_id = n.receiver_id
 
 -- name: last_reports
--- When those that ingest doubts last reported, by what is kept (NULL: of them nothing is). What was cleaned is older than
--- every window that is still computed.
+-- When the receivers that ingest doubts last reported, by the samples that are kept (NULL: none is). Cleaned samples do
+-- not matter: they are older than every window that is still computed.
 with doubted as materialized (
     select receiver_id from doubted_receiver
 ),
@@ -220,7 +223,7 @@ told as (
     where outcome < 4 and receiver_id in (select receiver_id from doubted)
     group by receiver_id
     union all
-    -- Those that stand for messages are in `failure`, with the first of them.
+    -- Only samples that belong to no message yet; the others are in `failure`.
     select u.receiver_id, u.created_at
     from unreadable_envelope u
     left join message m on m.first_envelope = u.envelope_id and m.first_envelope <> 0 and u.channel_id in (0, m.channel_id)

@@ -1,4 +1,4 @@
--- Of which messages clients are to report: sampling.py.
+-- The rules of sampling: sampling.py.
 
 -- name: salt
 select sampling_salt from deployment
@@ -7,7 +7,7 @@ select sampling_salt from deployment
 select channel_id, from_at, one_in from sampling_rule order by channel_id, from_at
 
 -- name: audits
--- The channels of audits. begins: how their ids do.
+-- The channels of audits. begins: what their ids begin with.
 select channel_id from channel where starts_with(external_id, $begins::text)
 
 -- name: add
@@ -17,7 +17,7 @@ from unnest($channel_ids::bigint[], $one_in::integer[]) as n (channel_id, one_in
 on conflict do nothing
 
 -- name: take_salt
--- Returns it if it is the one that rules go by from now on; no row if there are rules by another one.
+-- Returns the salt if it is the deployment's from now on; no row if rules were made with another salt.
 update deployment
 set sampling_salt = $salt::bytea
 where sampling_salt = $salt::bytea or not exists (select 1 from sampling_rule)

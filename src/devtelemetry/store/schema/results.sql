@@ -46,7 +46,7 @@ create table reliability_window (
                                                   -- the others last, put together as [null, null, pairs]
     unconfirmed       bigint           not null,  -- messages in no count: one installation or network reports too many
     silent_members    bigint           not null,  -- receivers in no count: no other installation confirms theirs
-    one_in            bigint,                     -- clients were to report one message in so many; the most of a channel
+    one_in            bigint,                     -- one message in so many was wanted; the greatest of its channels
     estimated_messages  bigint,                   -- how many messages were sent, estimated from the sample
     primary key (timeframe, window_start, membership)
 );

@@ -92,7 +92,7 @@ create table message (
     created_after   integer  not null,  -- moment_after of created_at in whole_message
     size_bytes      integer  not null,  -- -1: not said; 2147483647: the size is in rare
     kind            integer  not null,  -- that of its first accepted sample that says a type
-    clock           smallint not null,  -- whose: 0 the messenger's server's, 1 the author's, 2 a receiver's; less is better
+    clock           smallint not null,  -- 0 the messenger's server's, 1 the author's, 2 a receiver's; less is better
     went_out        boolean  not null,  -- an envelope that it came in was seen in the network
     is_typed        boolean  not null,  -- a sample says a type
     rare            bytea    not null,  -- message_rare; usually empty
