@@ -1,18 +1,19 @@
-"""What a running client took from its app and has not stored yet, in memory that outlives it.
+"""Keeps the records that are not in the outbox yet, in memory that outlives the process.
 
-The app's thread writes a record before a call returns: a copy into a mapped file, which the kernel
-keeps whatever becomes of the process. The background thread moves records to the outbox some
-milliseconds later. A file has two halves: one is written while the other is being moved. Each
-filling of a half has a number, its generation; the outbox notes, with what it stores, up to which
-generation it has all. So a process may be killed at any point, and whoever comes next moves what is
-left, once.
+The app's thread writes a record before a call returns: it copies the record into a mapped file,
+which the kernel keeps if the process dies. Some milliseconds later the background thread moves the
+records to the outbox. A file has two halves: one is written while the other is being moved. Each
+filling of a half has a number, its generation. Together with the records, the outbox notes the
+generation up to which it has everything. So a process may be killed at any point: the next client
+moves the records that are left, once.
 
-    half     words of 64 bits: generation (0: empty), then of samples that had no room in the half:
-             how many, their consent, least and greatest sentAt (0: not known). Then records
-    record   length and checksum, 32 bits each, and the bytes. The checksum begins with the
-             generation, so that what an earlier filling left is none. Length 0: no more
+    half     words of 64 bits: generation (0: empty); then, for samples that had no room in this
+             half, their number, consent, least and greatest sentAt (0: not known). Then records
+    record   length and checksum, 32 bits each, and the bytes. The checksum starts from the
+             generation, so what an earlier filling left is not taken for a record. Length 0: the
+             end
 
-Whoever truncates the file ends the processes that have it mapped.
+Never truncate the file: that kills the processes that have it mapped.
 """
 
 import contextlib
@@ -31,7 +32,7 @@ from devtelemetry.client.switch import mapped
 HALF_BYTES = 2**20
 _SUFFIX = ".journal"
 _GENERATION, _BEYOND, _CONSENT, _FIRST, _LAST = range(5)
-# Of the first half. Not 0: the app wants nothing to be sent; the client cannot write its outbox.
+# Words of the first half. Not 0: the app paused sending; the client cannot write its outbox.
 _PAUSED, _STUCK = 6, 7
 _HALF_WORDS = HALF_BYTES // 8
 _HEAD_BYTES = 64
@@ -40,9 +41,9 @@ _RECORD = struct.Struct("<II")
 
 
 class Half(NamedTuple):
-    """What a client that ended left in one.
+    """What a client that ended left in one half.
 
-    lost  by consent: samples that were in the memory of its process alone
+    lost  by consent: samples that were only in the memory of its process
     """
 
     generation: int
@@ -61,7 +62,7 @@ class _File:
         self.bytes.close()
 
     def left(self) -> list[Half]:
-        """What is in it, in the order in which it was taken."""
+        """The halves that have something in them, in the order in which they were filled."""
         halves = []
         for half in range(2):
             base = half * _HALF_WORDS
@@ -78,8 +79,8 @@ class _File:
         return sorted(halves, key=lambda half: half.generation)
 
     def wipe(self) -> None:
-        """The bytes of all records go, and the times. Their lengths stay: a client that runs goes
-        on behind them."""
+        """Overwrites all records and times with zeros. The records' lengths stay, because a running
+        client goes on writing behind them."""
         for half in range(2):
             for start, end, _ in self._records(half):
                 self.bytes[start - 4 : end] = bytes(4 + end - start)  # with the checksum
@@ -88,7 +89,7 @@ class _File:
         self.bytes.flush()
 
     def _records(self, half: int) -> Iterator[tuple[int, int, int]]:
-        """Where each begins and ends, whole or not, and its checksum."""
+        """Start, end and checksum of each record, whether it is whole or not."""
         at, beyond = half * HALF_BYTES + _HEAD_BYTES, (half + 1) * HALF_BYTES
         while at + _RECORD.size <= beyond:
             length, checksum = _RECORD.unpack_from(self.bytes, at)
@@ -104,9 +105,9 @@ def _checksum(record: bytes, generation: int) -> int:
 
 
 class Journal:
-    """One slot and its file; the slot is held for as long as this is open.
+    """One slot and its file. The journal holds the slot until it is closed.
 
-    settled  the outbox has all up to this generation
+    settled  the outbox has everything up to this generation
     """
 
     def __init__(self, directory: Path, slot: int, lock: Lock) -> None:
@@ -121,7 +122,7 @@ class Journal:
 
     @classmethod
     def first_free(cls, directory: Path) -> "Journal":
-        """The first slot that no running client holds and in which none left a file."""
+        """Takes the first slot that is not held and has no file left in it."""
         for slot in itertools.count():
             journal = cls.take(directory, slot)
             if journal is not None:
@@ -132,7 +133,7 @@ class Journal:
 
     @classmethod
     def take(cls, directory: Path, slot: int) -> "Journal | None":
-        """That slot, if nobody holds it."""
+        """Takes that slot; None if somebody else holds it."""
         lock = Lock(directory / f"{slot}.lock")
         try:
             if lock.take():
@@ -143,27 +144,27 @@ class Journal:
         lock.close()
         return None
 
-    # ------------------------------------------------------------------- of the client that runs
+    # ------------------------------------------------------------------ of a client that is running
 
     def open(self) -> None:
-        """Makes the file, if there is none yet. Raises OSError where there is no room for it."""
+        """Makes the file if there is none yet. Raises OSError if the disk has no room for it."""
         if self._file is None:
             make_private(self.path)
             try:
                 self._file = _File(self.path)
             except OSError:
-                self.path.unlink()  # what there is of it would take the last room on the disk
+                self.path.unlink()  # else the part that was written would fill up the disk
                 raise
             self._begin(0)
 
     def append(self, record: bytes) -> bool:
-        """Writes one; returns whether there was room."""
+        """Writes a record. Returns whether there was room for it."""
         used = self._used[self._active]
         end = used + _RECORD.size + len(record)
         if self._file is None or end > HALF_BYTES:
             return False
         start = self._active * HALF_BYTES
-        # As _checksum has it; written out, as an app waits for it.
+        # The same as _checksum, written out here because an app waits for it.
         head = _RECORD.pack(len(record), crc32(record, self._generation & _32_BITS))
         self._file.bytes[start + used : start + end] = head + record
         self._used[self._active] = end
@@ -174,7 +175,10 @@ class Journal:
         return self._used[self._active] > HALF_BYTES // 2
 
     def count_beyond(self, consent: int, sent_at: int) -> None:
-        """A sample had no room: if the process is killed it is lost. sent_at: 0: not known."""
+        """Counts a sample that had no room here: if the process is killed, the sample is lost.
+
+        sent_at  Unix ms; 0: not known
+        """
         if self._file is None:
             return
         words, base = self._file.words, self._active * _HALF_WORDS
@@ -187,14 +191,14 @@ class Journal:
         words[base + _BEYOND] += 1
 
     def turn(self) -> int:
-        """Goes on in the other half, which is empty; returns the generation of this one."""
+        """Switches to the other half, which is empty. Returns the generation of the one before."""
         generation = self._generation
         if self._file is not None:
             self._begin(1 - self._active)
         return generation
 
     def settle(self, generation: int) -> None:
-        """The outbox has what is in the half that was turned from, or it is nobody's: it goes."""
+        """Empties the half that `turn` left: its records are stored, or may not be kept."""
         self.settled = max(self.settled, generation)
         if self._file is None:
             return
@@ -221,17 +225,17 @@ class Journal:
         if self._file is not None:
             self._file.words[word] = int(holds)
 
-    # ---------------------------------------------------------------------- of one that has ended
+    # ------------------------------------------------------------------- of a client that has ended
 
     def left(self) -> list[Half]:
-        """What is in the file, in the order in which it was taken."""
+        """The halves of the file that have something in them, in the order they were filled."""
         if not self.path.exists():
             return []
         with contextlib.closing(_File(self.path)) as file:
             return file.left()
 
     def remove(self) -> None:
-        """The file goes: all that was in it is stored, or nobody's any more."""
+        """Removes the file: everything in it is stored, or may not be kept."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -245,42 +249,42 @@ class Journal:
 
 
 def slots(directory: Path) -> list[int]:
-    """Those with a file."""
+    """The slots that have a file, ascending."""
     paths = directory.glob(f"*{_SUFFIX}")
     return sorted(int(path.stem) for path in paths if path.stem.isdecimal())
 
 
 def abandoned(directory: Path, unended: Iterable[int]) -> Iterator[Journal]:
-    """Of clients that did not end in order; unended: slots, beside those with a file."""
+    """The journals of clients that were killed. unended: slots to look at even without a file."""
     for slot in sorted({*slots(directory), *unended}):
         journal = Journal.take(directory, slot)
-        if journal is not None:  # else that client runs, this one maybe
+        if journal is not None:  # else its client is running, perhaps this one
             with contextlib.closing(journal):
                 yield journal
 
 
 def wipe_all(directory: Path) -> None:
-    """An opt-out: nothing stays of what any client had taken. Raises OSError."""
+    """Wipes all journals, for an opt-out: no record of any client is left. Raises OSError."""
     for slot in slots(directory):
         path = directory / f"{slot}{_SUFFIX}"
-        # It may have gone meanwhile: its client ended.
+        # FileNotFoundError: its client has ended meanwhile and removed it.
         with contextlib.suppress(FileNotFoundError), contextlib.closing(_File(path)) as file:
             file.wipe()
         journal = Journal.take(directory, slot)
-        if journal is not None:  # no client goes on with it
+        if journal is not None:  # no running client uses it
             journal.remove()
             journal.close()
 
 
 class State(NamedTuple):
-    """is_stuck: the outbox cannot be written; is_paused: the app wants nothing to be sent"""
+    """is_stuck: the outbox cannot be written; is_paused: the app paused sending"""
 
     is_stuck: bool
     is_paused: bool
 
 
 def state_of_all(directory: Path) -> State:
-    """Of all clients that run: whether any is so."""
+    """Whether any running client is stuck, and whether any is paused."""
     is_stuck = is_paused = False
     for slot in slots(directory):
         with (

@@ -1,4 +1,4 @@
-"""A lock between processes, with nothing but SQLite: it locks files alike on every system."""
+"""A lock between processes, made with SQLite, which locks files alike on every system."""
 
 import contextlib
 import sqlite3
@@ -8,7 +8,7 @@ from devtelemetry.client.storage import make_private
 
 
 class Lock:
-    """A file that one holder has at a time; the system releases it when its process ends.
+    """A file that one holder has at a time. The system releases it when the holder's process ends.
 
     Raises OSError if the file cannot be used.
     """
@@ -24,10 +24,10 @@ class Lock:
         self.is_held = False
 
     def take(self) -> bool:
-        """Takes it if nobody else has it; returns whether it is ours now."""
+        """Takes the lock if nobody else has it. Returns whether it is ours now."""
         if not self.is_held:
             try:
-                # First, or it would make a file beside it.
+                # This first: otherwise SQLite would make a journal file beside it.
                 self._connection.execute("pragma journal_mode = memory")
                 self._connection.execute("begin exclusive")
                 self.is_held = True
@@ -47,7 +47,7 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Whether somebody holds the lock at `path`. False if nobody can tell."""
+    """Whether somebody holds the lock at `path`. False if the file cannot be used."""
     with contextlib.suppress(OSError):
         lock = Lock(path)
         try:

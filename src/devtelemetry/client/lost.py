@@ -1,17 +1,17 @@
 """Samples that were lost on this device: how many, and when their messages were sent.
 
-They have numbers that no sample has. Which ones, and which time that was, is told to the server
-until it knows: then nothing that was sent at other times is in doubt.
+Their numbers are skipped. The client reports these numbers and the span in which the messages were
+sent, until the server has acknowledged that. Then only messages of that span are in doubt.
 """
 
 import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-EARLIEST = 10**11  # Unix ms, the server's: whatever is below is no time, ...
-LATEST = 10**14  # ... nor is what is above (and it fits no column)
-MAX_TOLD = 100  # the server's, of one push; more are not kept either
-_TOUCHING_MS = 60_000  # of what is sent by the minute nothing lies between two losses
+EARLIEST = 10**11  # Unix ms, as at the server: a smaller number is not a time, ...
+LATEST = 10**14  # ... nor is a larger one
+MAX_TOLD = 100  # the server's limit for one push, and the limit for what is kept
+_TOUCHING_MS = 60_000  # losses with consecutive numbers and within a minute are merged
 
 
 class Span(NamedTuple):
@@ -22,14 +22,14 @@ class Span(NamedTuple):
 
 
 class Loss(NamedTuple):
-    """Some samples that were lost at once, or one after another."""
+    """Some samples that were lost together, or one after another."""
 
     number: int
     span: Span | None  # None: not known
 
 
 class LostNumbers(NamedTuple):
-    """As it is told."""
+    """Lost numbers as they are sent (telemetry.proto, Lost)."""
 
     first_sequence: int
     last_sequence: int
@@ -44,7 +44,7 @@ def hull(a: Span | None, b: Span | None) -> Span | None:
 
 
 def span_of(sent_at: Iterable[int]) -> Span | None:
-    """0 is no time, and passed over."""
+    """From the first to the last of these times; 0 is not a time. None if there is none."""
     times = [at for at in sent_at if at]
     return Span(min(times), max(times)) if times else None
 
@@ -52,12 +52,13 @@ def span_of(sent_at: Iterable[int]) -> Span | None:
 def remember(
     connection: sqlite3.Connection, lost: Iterable[tuple[int, int, Span | None]], since: int
 ) -> None:
-    """Notes that numbers are lost, to be told; without a span the gap tells it.
+    """Notes lost numbers, to be reported. Without a span there is nothing to report but the gap.
 
-    lost   first and last number, and when the messages of these were sent; ascending
-    since  the opt-in, Unix ms: nothing is said of before it
+    lost   first and last number, and the span in which their messages were sent; ascending
+    since  the opt-in, Unix ms: nothing from before it is reported
 
-    What touches is told as one, and what there is no more room for along with its neighbour.
+    Losses that touch are merged. If there is no room for one more loss, it is merged with its
+    neighbour.
     """
     (room,) = connection.execute("select ? - count(*) from telemetry_lost", (MAX_TOLD,)).fetchone()
     told: list[LostNumbers] = []
@@ -81,7 +82,7 @@ def remember(
 
 
 def _neighbour(connection: sqlite3.Connection, number: int) -> list[LostNumbers]:
-    """What is to be told of lower numbers, the last of it."""
+    """The noted loss with the next lower numbers, if there is one."""
     rows = connection.execute(
         "select * from telemetry_lost where first_sequence < ? order by first_sequence desc"
         " limit 1",
@@ -105,7 +106,7 @@ def to_be_told(connection: sqlite3.Connection) -> list[LostNumbers]:
 
 
 def forget(connection: sqlite3.Connection, lost: Sequence[LostNumbers]) -> None:
-    """The server knows these; what has changed meanwhile is to be told again."""
+    """The server knows these now. One that has changed meanwhile is kept, to be reported again."""
     connection.executemany(
         "delete from telemetry_lost where first_sequence = ? and last_sequence = ?"
         " and first_sent_at = ? and last_sent_at = ?",

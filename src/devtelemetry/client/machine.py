@@ -1,4 +1,4 @@
-"""This machine's run: which one it is, and how long it has lasted."""
+"""The machine's current run, from start to shutdown: its id, and how long it has lasted."""
 
 import time
 from functools import cache
@@ -9,7 +9,7 @@ _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 @cache
 def boot_id() -> str:
-    """Differs after the machine was started anew; `?` where it cannot be told."""
+    """The id of this run; another one after each restart. `?` if the system does not say."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
@@ -17,7 +17,7 @@ def boot_id() -> str:
 
 
 def uptime_ms() -> int:
-    """How long the machine has run, asleep or not; where that cannot be told, only awake."""
+    """How long the machine has run, with the time asleep if the system counts that too."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     nanoseconds = time.monotonic_ns() if clock is None else time.clock_gettime_ns(clock)
     return nanoseconds // 1_000_000

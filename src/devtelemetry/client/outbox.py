@@ -4,10 +4,10 @@
       ▲                  │ │
       └────release───────┘ └──────set aside─────▶ set_aside      (the latest, with their reasons)
 
-Each change is one transaction: a process that ends at any point leaves a sample in one state. A
-claim is durable before anything is sent, so a number that the server has seen is never given again.
-What the bounds push out is the oldest, counted, and its number is skipped: the server sees the gap,
-and is told when that was.
+Each change is one transaction: if a process is killed, each sample is still in exactly one state. A
+claim is durable before anything is sent, so a number that the server has seen is never used again.
+If there is no more room, the oldest samples are dropped and counted, and their numbers are skipped.
+The server sees the gap, and the client reports when the messages of these samples were sent.
 """
 
 import sqlite3
@@ -28,20 +28,20 @@ from devtelemetry.client.storage import transaction
 from devtelemetry.v1 import telemetry_pb2
 
 DAY_MS = 86_400_000
-_SHOWN_ROWS = 200  # of what is done with, for people to look at
-_SHOWN_MS = DAY_MS
-_LONGEST_INTERVAL = 86_400  # seconds; a server that says more is believed so far
-_ROW_BYTES = 64  # of a row beside the sample itself, roughly
+_SHOWN_ROWS = 200  # finished samples of each state that are kept for people to look at
+_SHOWN_MS = DAY_MS  # how long they are kept
+_LONGEST_INTERVAL = 86_400  # seconds; the most that a server may ask for
+_ROW_BYTES = 64  # roughly what a row takes beside the sample itself
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much may wait. Beyond it the oldest is dropped, and counted.
+    """How much may wait. Beyond that the oldest samples are dropped and counted.
 
-    samples   in the outbox
-    size_bytes   that they take there
-    age_ms    by their sentAt; the server takes nothing older than its retention (7 days)
-    buffered  calls on their way into the outbox; about 2 MiB of them outlive the process
+    samples     samples in the outbox
+    size_bytes  the bytes that they take there
+    age_ms      by their sentAt; the server takes nothing older than its retention (7 days)
+    buffered    calls on their way into the outbox; about 2 MiB of them outlive the process
     """
 
     samples: int = 100_000
@@ -51,21 +51,21 @@ class Limits:
 
 
 class NewSample(NamedTuple):
-    """One to be queued, as it is sent. Empty and with a reason: it cannot be sent at all."""
+    """A sample to be queued, encoded. If it is empty and has a reason, it can never be sent."""
 
     sample: bytes
     sent_at: int
     recorded_at: int
     app_version: str
     reason: str = ""
-    one_in: int = 1  # the sampling that it was recorded under
+    one_in: int = 1  # the sampling under which it was recorded
 
 
 class Waiting(NamedTuple):
-    """How much there is to be sent.
+    """How much waits to be sent.
 
-    things      samples and memberships
-    is_crowded  half of the room is taken: what waits longer may cost samples
+    things      number of samples and memberships
+    is_crowded  more than half of the room is taken, so waiting longer may cost samples
     """
 
     things: int
@@ -77,17 +77,17 @@ class Claim:
     """What one push takes (batch.py)."""
 
     identity: Identity
-    first_sequence: int  # of samples[0]; without samples, of the next one there will be
+    first_sequence: int  # number of samples[0]; without samples, that of the next new sample
     samples: Sequence[bytes]
     app_version: str
     one_in: int
     memberships: Sequence[Stay]
     lost: Sequence[LostNumbers]
-    leaves_some: bool  # samples wait that did not fit in
+    leaves_some: bool  # more samples wait, which did not fit in
 
 
 class News(NamedTuple):
-    """How sending goes, for people. No problem: the server has acknowledged just now."""
+    """How sending goes, for people. problem: None if the server has just acknowledged a push."""
 
     problem: Problem | None
     detail: str
@@ -95,7 +95,7 @@ class News(NamedTuple):
 
 
 class Farewell(NamedTuple):
-    """A server is to forget an installation that opted out."""
+    """A request to a server to forget an installation that opted out."""
 
     installation_id: str
     server: str
@@ -103,9 +103,9 @@ class Farewell(NamedTuple):
 
 
 class Outbox:
-    """The outbox of one running client; used by its background thread alone.
+    """The outbox of one running client. Only its background thread uses it.
 
-    consent  every call that names one does nothing if another one is given by now
+    A call with a `consent` does nothing if that consent is not the one that is given now.
     """
 
     def __init__(self, connection: sqlite3.Connection, limits: Limits, app_version: str) -> None:
@@ -113,18 +113,18 @@ class Outbox:
         self._limits = limits
         self._app_version = app_version
         self._rules: Rules | None = None
-        self._rules_version = 0  # of the file, by what others change
+        self._rules_version = 0  # SQLite's data_version: changes if another connection writes
 
     # ------------------------------------------------------------------------------ from the app
 
     def unended(self) -> list[int]:
-        """Slots of clients that run, or did not end in order."""
+        """Slots of clients that are running or were killed."""
         return sources.unended(self._connection)
 
     def open(self, consent: int, slot: int, generation: int, now_ms: int) -> int:
-        """Notes that a client runs; returns how many samples its slot has lost, at least.
+        """Notes that a client is running. Returns how many samples its slot has lost, at least.
 
-        generation  of its journal, up to which it holds nothing
+        generation  of its journal: everything up to it is in the outbox
         """
         with transaction(self._connection, durable=True) as connection:
             identity = identity_under(connection, consent)
@@ -136,7 +136,7 @@ class Outbox:
         return lost
 
     def end(self, consent: int, slot: int, now_ms: int) -> int:
-        """Notes that a client has ended, and that nothing of it is left. As `open`."""
+        """Notes that a client has ended and left nothing behind. Returns the same as `open`."""
         with transaction(self._connection, durable=True) as connection:
             identity = identity_under(connection, consent)
             if identity is None:
@@ -154,11 +154,11 @@ class Outbox:
         return loss.number
 
     def identity(self, consent: int) -> Identity | None:
-        """None: that consent is not given (any more)."""
+        """The identity under this consent; None if the consent is not given (any more)."""
         return identity_under(self._connection, consent)
 
     def rules(self) -> Rules:
-        """Of sampling, as the server told them last."""
+        """The rules of sampling that the server sent last."""
         (version,) = self._connection.execute("pragma data_version").fetchone()
         if self._rules is None or version != self._rules_version:
             self._rules = Rules(sampling.read(self._connection))
@@ -166,9 +166,9 @@ class Outbox:
         return self._rules
 
     def introduce(self, identity: Identity, reporter: bytes, server: str, key: str) -> bool:
-        """Notes who is reporting to whom, so that it can be shown beside the samples.
+        """Notes the reporter and the server, to be shown beside the samples.
 
-        key  of the receiver. Returns whether nobody reports with another one.
+        Does nothing and returns False if another receiver key than `key` reports by this file.
         """
         with transaction(self._connection) as connection:
             if other_key_reports(connection, key):
@@ -191,13 +191,13 @@ class Outbox:
         now_ms: int,
         counts: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Queues samples, numbered in their order, unless that is done already.
+        """Queues samples, numbered in their order, unless the outbox has them already.
 
-        said     of channels
-        lost     samples beside these that memory had no room for
+        said     what the app reported about channels
+        lost     further samples, for which memory had no room
         since    the opt-in, Unix ms, by the clock as it is set now
-        source   where they come from: noted with them
-        counts   by name, of what was said wrongly or of a time before the opt-in
+        source   the filling of a journal that they come from; noted in the same transaction
+        counts   by name: faults, and messages that left no sample (wire.Made)
         """
         with transaction(self._connection) as connection:
             is_done = 0 < source.generation <= sources.generation_of(connection, source.slot)
@@ -248,7 +248,7 @@ class Outbox:
             _trim(connection, "set_aside", now_ms)
 
     def _enforce(self, connection: sqlite3.Connection, since: int, now_ms: int) -> None:
-        """Drops the oldest of what is queued until the rest is within the limits."""
+        """Drops the oldest queued samples until the rest is within the limits."""
         samples, size = connection.execute(
             "select waiting_samples, waiting_bytes from telemetry_identity"
         ).fetchone()
@@ -292,7 +292,7 @@ class Outbox:
         return Waiting(samples + stays.count_untold(self._connection), is_crowded)
 
     def requeue(self) -> None:
-        """What another sender had under way when it ended is to be sent (again)."""
+        """Queues the samples again that another sender had under way when it was killed."""
         under_way = "select 1 from telemetry_outbox where state = 'in_flight' limit 1"
         if not self._connection.execute(under_way).fetchone():
             return
@@ -311,12 +311,11 @@ class Outbox:
         max_bytes: int,
         now_ms: int,
     ) -> Claim | None:
-        """Takes the oldest samples that fit one push to `server`, what is new of memberships, and
-        what was lost.
+        """Takes the oldest samples that fit into one push to `server`, new memberships, and losses.
 
-        token  that goes with it, noted for the day on which the server has to forget
+        token  sent with the push; kept for the request to forget that an opt-out makes
 
-        Without samples it is a heartbeat. None: the consent is not given any more.
+        Without samples the push is a heartbeat. Returns None if the consent is not given any more.
         """
         with transaction(self._connection, durable=True) as connection:
             identity = identity_under(connection, consent)
@@ -343,8 +342,8 @@ class Outbox:
         return Claim(identity, first, samples, app_version, one_in, memberships, lost, leaves_some)
 
     def contact(self) -> tuple[int | None, int]:
-        """When the server last acknowledged anything, whoever sent it (Unix ms), and how many
-        seconds it told to wait between two pushes."""
+        """When the server last acknowledged a push of any client here (Unix ms; None: never), and
+        how many seconds it asks clients to wait between two pushes (0: it does not ask)."""
         row = self._connection.execute(
             "select last_sent_at, push_interval"
             " from telemetry_identity left join telemetry_status on true"
@@ -352,7 +351,7 @@ class Outbox:
         return tuple(row) if row else (None, 0)
 
     def release(self, claim: Claim, news: News | None = None) -> None:
-        """The push did not arrive, or nobody knows: all of it is to be sent again."""
+        """Queues the samples again: the push did not arrive, or nobody knows whether it did."""
         with transaction(self._connection) as connection:
             if identity_under(connection, claim.identity.consent) is not None:
                 connection.execute(
@@ -372,11 +371,11 @@ class Outbox:
         told: telemetry_pb2.PushResponse | None = None,
         has_arrived: bool = True,
     ) -> None:
-        """The server has answered for good.
+        """Notes a final answer of the server.
 
         refused      reason by position in the claim; all other samples are acknowledged
-        told         the answer, for what it says of later samples and pushes
-        has_arrived  the server knows the numbers of the samples, and what was lost
+        told         the answer, for its rules of sampling and its interval between pushes
+        has_arrived  whether the server now knows the samples' numbers and the reported losses
         """
         now_ms = news.now_ms
         with transaction(self._connection) as connection:
@@ -431,7 +430,7 @@ class Outbox:
     # ---------------------------------------------------------------------------------- the rest
 
     def farewell(self) -> Farewell | None:
-        """An opt-out that a server still has to be told, the one asked least often."""
+        """The request to forget that was sent least often, if any server has yet to answer one."""
         row = self._connection.execute(
             "select installation_id, server, token from telemetry_farewell order by asked, server"
             " limit 1"
@@ -455,7 +454,7 @@ class Outbox:
 
 
 def _trim(connection: sqlite3.Connection, state: str, now_ms: int) -> None:
-    """Of what is done with the latest are kept for a while, for people to look at."""
+    """Deletes the finished samples of a state, except the latest, which people may look at."""
     connection.execute(
         "delete from telemetry_outbox where state = ? and (changed_at < ? or sequence <="
         " (select sequence from telemetry_outbox where state = ?"
@@ -476,7 +475,7 @@ def _report(connection: sqlite3.Connection, news: News) -> None:
 
 
 def _drop(connection: sqlite3.Connection, loss: Loss, since: int) -> None:
-    """Samples were lost before they had a number: theirs are skipped."""
+    """Skips as many numbers as samples were lost before they got a number."""
     if not loss.number:
         return
     (first,) = connection.execute("select next_sequence from telemetry_identity").fetchone()

@@ -1,6 +1,6 @@
-"""A call of the app's as bytes, made before the call returns, read by the background thread.
+"""Records: an app's calls as bytes, written before a call returns, read by the background thread.
 
-What is wrong with a call is found here: a record holds what can be sent, or a fault.
+Faults of a call are found here. So a record holds either values that can be sent, or a fault.
 """
 
 import logging
@@ -14,10 +14,10 @@ from devtelemetry.client.lost import EARLIEST, LATEST
 from devtelemetry.client.stays import Joined, Left, Present, Said
 from devtelemetry.client.values import Outcome, Recorded, SentAtClock, Via
 
-MAX_SAMPLE_BYTES = 64 * 1024  # many would not fit one push
+MAX_SAMPLE_BYTES = 64 * 1024  # of larger ones, too few would fit into one push
 _MAX_RECORD_BYTES = 4 * MAX_SAMPLE_BYTES
 
-# Each begins with its kind and its consent.
+# Each record begins with its kind and its consent.
 _MESSAGE = struct.Struct("<BQqqq4BI7I")
 _FAULT = struct.Struct("<BQqB3I")
 _CHANNELS = struct.Struct("<BQqBI")
@@ -36,9 +36,9 @@ class ChannelsSaid(NamedTuple):
 
 
 class Faulted(NamedTuple):
-    """A call that nothing can be made of.
+    """A call that cannot be used.
 
-    is_sample  else it was of channels
+    is_sample  whether it was about a message; else it was about channels
     """
 
     consent: int
@@ -68,10 +68,10 @@ def pack_message(
     sent_at_clock: SentAtClock,
     app_version: str,
 ) -> bytes:
-    """The record of a message (values.Recorded); of a fault, if it has one."""
+    """The record of a message (values.Recorded), or of its fault."""
     try:
-        # Just as it should be? Whatever this raises is looked at below. It is the way of nearly all
-        # calls, so it is written out: an app waits for it.
+        # The fast path, for calls without a fault: nearly all. It is written out because an app
+        # waits for it. If anything here raises, the slow path below looks at the call closely.
         if not (
             type(sent_at) is type(received_at) is type(message_size) is int
             and EARLIEST <= sent_at <= LATEST
@@ -125,7 +125,7 @@ def pack_message(
             app_version,
         )
         try:
-            # Of types of the app's own, maybe: then as plain ones.
+            # Perhaps the app only used types of its own. If so, plain values are packed.
             return pack_message(*checked(said))
         except Faulty as error:
             return pack_fault(consent, recorded_at, error.fault, is_sample=True)
@@ -137,7 +137,7 @@ def pack_message(
 
 
 def pack_channels(consent: int, recorded_at: int, said: Said) -> bytes:
-    """The record of what was said of channels; of a fault, if it has one."""
+    """The record of a call about channels, or of its fault."""
     try:
         at, ids = _checked_said(said)
     except Faulty as error:
@@ -164,7 +164,7 @@ def pack_fault(consent: int, recorded_at: int, fault: Fault, *, is_sample: bool)
 
 
 def unpack(record: bytes) -> Item:
-    """What was packed. Raises ValueError or struct.error if this is no record of ours."""
+    """What was packed. Raises ValueError, struct.error or IndexError if it is not our record."""
     kind = record[0]
     if kind == _IS_MESSAGE:
         _, consent, recorded_at, sent_at, received_at, *rest = _MESSAGE.unpack_from(record)
@@ -207,20 +207,20 @@ def unpack(record: bytes) -> Item:
 
 
 def unpack_all(records: Iterable[bytes]) -> Iterator[Item]:
-    """In the background: now and then it stands aside."""
+    """Unpacks records in the background. Pauses now and then to let the app's threads run."""
     for number, record in enumerate(records, 1):
         try:
             yield unpack(record)
         except (ValueError, struct.error, IndexError):
-            # Whole, so no damage: a newer version of the app wrote it, and was killed.
+            # Its checksum is right, so it is not damaged: another version of the app wrote it.
             _LOG.warning("a record of another version of the app is left out")
         if number % _AT_ONCE == 0:
-            # Else the app's threads wait five milliseconds for Python's lock, again and again.
+            # Otherwise the app's threads wait 5 ms for Python's lock, again and again.
             time.sleep(_ASIDE_SECONDS)
 
 
 def sample_of(record: bytes) -> tuple[int, int] | None:
-    """Consent and sentAt of what is to become a sample (0: not known); None: it is of channels."""
+    """Consent and sentAt (0: not known) of a record about a message; None if about channels."""
     kind = record[0]
     if kind == _IS_CHANNELS or (kind == _IS_FAULT and not record[_SENT_AT_OFFSET]):
         return None
@@ -231,7 +231,7 @@ def sample_of(record: bytes) -> tuple[int, int] | None:
 
 
 def _cut(encoded: bytes, lengths: Iterable[int]) -> list[str]:
-    """Texts by their lengths in letters."""
+    """Cuts joined texts apart, by their lengths in characters."""
     text = encoded.decode()
     texts, start = [], 0
     for length in lengths:

@@ -1,7 +1,7 @@
 """From the app's threads to the background thread: the only part that an app waits for.
 
-A call makes a record, copies it into the journal, and is done: no system call, and no lock that
-anyone holds for longer than a copy. What is taken is in the outbox some milliseconds later.
+A call makes a record and copies it into the journal. That needs no system call, and no lock that
+anyone holds for longer than a copy. The record is in the outbox some milliseconds later.
 """
 
 import logging
@@ -19,10 +19,10 @@ _LOG = logging.getLogger("devtelemetry.client")
 
 @dataclass(slots=True)
 class Drained:
-    """What was taken since the last time.
+    """The records that were taken since the last `drain`.
 
-    lost        by consent: samples before these that there was no room for
-    generation  of the journal: all up to it is in this or was in earlier ones
+    lost        by consent: earlier samples that there was no room for
+    generation  of the journal: everything up to it is in this or was in an earlier one
     """
 
     records: deque[bytes]
@@ -32,9 +32,9 @@ class Drained:
 
 @dataclass(slots=True)
 class Recorder:
-    """Takes from any thread, gives to one.
+    """Takes records from any thread and gives them to one.
 
-    capacity  records at most; then the oldest goes, counted
+    capacity  the most records; beyond that the oldest is dropped and counted
     """
 
     journal: Journal
@@ -43,18 +43,18 @@ class Recorder:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _records: deque[bytes] = field(default_factory=deque)
     _lost: dict[int, Loss] = field(default_factory=dict)
-    _drained: Drained | None = None  # and not stored yet
+    _drained: Drained | None = None  # drained, but not stored yet
     _is_storing: bool = False
     _wants_ring: bool = False
     _is_open: bool = False
 
     def open(self) -> None:
-        """Whatever is taken from now on outlives the process, if the disk has room for it."""
+        """From now on records outlive the process, if the disk has room for the journal."""
         with self._lock:
             self._open()
 
     def _open(self) -> None:
-        self._is_open = True  # not tried again with each call
+        self._is_open = True  # set first: if opening fails, no call tries it again
         try:
             self.journal.open()
         except OSError as error:
@@ -63,7 +63,7 @@ class Recorder:
     def take(self, record: bytes) -> None:
         with self._lock:
             if not self._is_open:
-                self._open()  # switched on this moment: the thread would do it next
+                self._open()  # the opt-in was a moment ago; the background thread was slower
             held = len(self._records)
             if self._drained is not None and not self._is_storing:
                 held += len(self._drained.records)
@@ -75,17 +75,17 @@ class Recorder:
                     self.journal.count_beyond(*sample)
             self._records.append(record)
         if self._wants_ring or (self.is_urgent and not self._is_storing):
-            # The first after a silence pays for it, not each.
+            # Only the first record after a silence pays for waking the thread.
             self._wants_ring = False
             self.alarm.ring()
 
     @property
     def is_urgent(self) -> bool:
-        """Whether the journal is going to be full soon."""
+        """Whether the journal will be full soon."""
         return self.journal.is_half_full
 
     def drain(self) -> Drained | None:
-        """To be stored; the same again until it is `settled`. None: there is nothing."""
+        """Returns what is to be stored: the same each time, until `settled`. None if nothing is."""
         with self._lock:
             if self._drained is None:
                 if not self._records and not self._lost:
@@ -96,14 +96,14 @@ class Recorder:
             return self._drained
 
     def put_back(self) -> None:
-        """It could not be stored: it waits here."""
+        """The drained records could not be stored now: they wait here."""
         with self._lock:
             self._is_storing = False
             while self._drained and len(self._drained.records) + len(self._records) > self.capacity:
                 self._drop_oldest()
 
     def give_up(self) -> None:
-        """It can never be stored: it is lost, and counted."""
+        """The drained records can never be stored: they are dropped and counted as lost."""
         with self._lock:
             assert self._drained is not None
             for record in self._drained.records:
@@ -112,14 +112,14 @@ class Recorder:
             self._is_storing = False
 
     def settled(self) -> None:
-        """It is stored, or nobody's any more."""
+        """The drained records are stored, or may not be kept."""
         drained, self._drained = self._drained, None
         assert drained is not None
         self.journal.settle(drained.generation)
         self._is_storing = False
 
     def finish(self) -> bool:
-        """Removes the journal, unless something is left; returns whether it did."""
+        """Removes the journal, unless records are left. Returns whether it did."""
         with self._lock:
             if self._records or self._lost or self._drained is not None:
                 return False
@@ -133,11 +133,12 @@ class Recorder:
             _count_lost(self._lost, self._records.popleft())
 
     def sleep(self, seconds: float, *, while_waiting: float) -> None:
-        """Sleeps in the alarm, for ever if that is infinite; what is taken wakes the sleeper.
+        """Sleeps until the alarm rings or `seconds` are over; they may be infinite.
 
-        while_waiting  at most so long if something waits here: more of it rings no more
+        while_waiting  the seconds to sleep at most if records wait here already: then further
+                       records do not ring
         """
-        # First said, then looked: what is taken in between rings.
+        # In this order: a record that is taken between the two lines rings.
         self._wants_ring = True
         if self._records:
             self._wants_ring = False

@@ -1,4 +1,4 @@
-"""What the app said of a message, and the sample that is made of it. Pure."""
+"""Makes a sample from a call about a message, and the other messages of the wire. Pure."""
 
 import logging
 import re
@@ -20,7 +20,7 @@ _LOG = logging.getLogger("devtelemetry.client")
 
 
 class Ids(NamedTuple):
-    """Of a message, as they are sent."""
+    """The ids of a message, as they are sent."""
 
     channel_id: str
     message_id: str
@@ -31,7 +31,7 @@ def ids_of(recorded: Recorded, identity: Identity) -> Ids:
     channel_id, message_id = recorded.channel_id, recorded.message_id
     if not identity.blind_ids:
         return Ids(short_id(channel_id), short_id(message_id), short_id(recorded.envelope_id))
-    # What is empty stays empty: the server says what is missing.
+    # An empty id stays empty, so that the server can report it as missing.
     return Ids(
         blind_channel(channel_id) if channel_id else "",
         blind_message(channel_id, message_id) if message_id else "",
@@ -40,12 +40,12 @@ def ids_of(recorded: Recorded, identity: Identity) -> Ids:
 
 
 def to_sample(recorded: Recorded, identity: Identity, ids: Ids, one_in: int) -> NewSample:
-    """The sample as it is sent. Raises Faulty if it is too large.
+    """The sample, encoded as it is sent. Raises Faulty if it is too large.
 
-    one_in  the sampling that it is recorded under
+    one_in  the sampling under which it is recorded
     """
     sample = telemetry_pb2.Sample(**ids._asdict())
-    if not identity.blind_ids:  # topics name the channel to whoever knows the messenger
+    if not identity.blind_ids:  # topics would reveal the channel to people who know the messenger
         sample.topics = recorded.topics
     sample.sent_at = recorded.sent_at
     sample.sent_by_receiver = recorded.sent_by_receiver
@@ -66,7 +66,7 @@ def to_sample(recorded: Recorded, identity: Identity, ids: Ids, one_in: int) -> 
 
 
 def to_said(said: Said, identity: Identity) -> Said:
-    """As it is sent."""
+    """`said` with the channels' ids as they are sent."""
 
     def as_sent(channel_id: str) -> str:
         return blind_channel(channel_id) if identity.blind_ids else short_id(channel_id)
@@ -91,7 +91,7 @@ def to_lost(numbers: LostNumbers) -> telemetry_pb2.Lost:
 
 
 def _code(reason: str) -> str:
-    """A reason is sent as a code or not at all: other text might be somebody's."""
+    """`reason` if it is a code, else empty: other text might be private."""
     if not reason or _REASON.fullmatch(reason):
         return reason
     _LOG.warning("a reason is left out that is no code: allowed are 1 to 64 of a-z, 0-9, _ . -")
@@ -99,6 +99,6 @@ def _code(reason: str) -> str:
 
 
 def tidy(text: str) -> str:
-    """`text` from elsewhere as a person may see it: not too long, no letter that moves a cursor."""
+    """`text` from elsewhere, safe to show: not too long, and no control characters."""
     shown = "".join(letter if letter.isprintable() else " " for letter in text[:_TIDY_LETTERS])
     return shown if len(text) <= _TIDY_LETTERS else f"{shown}…"

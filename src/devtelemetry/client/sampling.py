@@ -1,4 +1,4 @@
-"""Which messages are in the sample, as the server says: the others leave no sample here.
+"""Which messages are reported, by the server's rules of sampling. Others leave no sample here.
 
 All receivers of a message decide alike, by its ids as they are sent (telemetry.proto, Sampling).
 """
@@ -18,15 +18,15 @@ from devtelemetry.v1.sampling import is_in_sample, is_rate
 
 MAX_RULES = 10_000  # of all channels together
 _MAX_SALT_BYTES = 64
-_OLDEST_MS = 8 * 86_400_000  # nobody asks for samples of messages that are older
+_OLDEST_MS = 8 * 86_400_000  # the server takes no samples of older messages
 _COLUMNS = "channel_id, since, one_in, salt"
 _LOG = logging.getLogger("devtelemetry.client")
 
 
 class Rule(NamedTuple):
-    """One message in one_in is in the sample, of those that are sent from `since` on (Unix ms).
+    """One message in one_in is reported, among those sent from `since` on (Unix ms).
 
-    channel_id  as it is sent; empty: every channel that has no rule of its own
+    channel_id  as it is sent; empty: every channel without a rule of its own
     """
 
     channel_id: str
@@ -35,9 +35,9 @@ class Rule(NamedTuple):
     salt: bytes
 
     def takes(self, channel_id: str, message_id: str) -> bool:
-        """Whether a message is in the sample; ids as they are sent.
+        """Whether a message is reported. Ids as they are sent.
 
-        One without an id is: nobody could say that it is not.
+        A message without an id always is, because the choice is made by the id.
         """
         return not message_id or is_in_sample(self.one_in, self.salt, channel_id, message_id)
 
@@ -46,13 +46,14 @@ EVERYTHING = Rule("", 0, 1, b"")
 
 
 class Rules:
-    """Those that are in force, looked up by channel and time."""
+    """The rules in force, looked up by channel and time."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._by_channel = _by_channel(rules)
 
     def at(self, channel_id: str, sent_at: int) -> Rule:
-        """The latest of the channel, else of all channels, that began by then."""
+        """The latest rule of the channel that began by `sent_at`; else of the rules for every
+        channel; else EVERYTHING."""
         for named in (channel_id, ""):
             rules = self._by_channel.get(named, ())
             begun = bisect_right(rules, sent_at, key=lambda rule: rule.since)
@@ -62,7 +63,7 @@ class Rules:
 
 
 def read(connection: sqlite3.Connection, limit: int = -1) -> list[Rule]:
-    """Those that are known. limit: below 0: all."""
+    """The stored rules, at most `limit`; all if it is negative."""
     rows = connection.execute(
         f"select {_COLUMNS} from telemetry_sampling order by channel_id, since limit ?",  # noqa: S608 - our own names
         (limit,),
@@ -74,17 +75,17 @@ def to_sampling(rule: Rule) -> telemetry_pb2.Sampling:
     sampling = telemetry_pb2.Sampling(
         one_in=rule.one_in, salt=rule.salt, channel_id=rule.channel_id
     )
-    setattr(sampling, "from", rule.since)  # a word of Python's
+    setattr(sampling, "from", rule.since)  # `from` is a keyword of Python
     return sampling
 
 
 def remember(
     connection: sqlite3.Connection, told: Sequence[telemetry_pb2.Sampling], now_ms: int
 ) -> None:
-    """Replaces what is known by what an answer told.
+    """Replaces stored rules by those of an answer.
 
-    Without any all are gone. Else those of the channels that are named, and those of all channels,
-    are replaced.
+    If the answer has none, all stored rules are deleted. Else it replaces the rules of the channels
+    that it names, and the rules for every channel.
     """
     if not told:
         connection.execute("delete from telemetry_sampling")
@@ -100,7 +101,7 @@ def remember(
         )
     ]
     if known == rules:
-        return  # as after nearly every answer: the disk is spared
+        return  # as after nearly every answer: nothing is written
     connection.executemany("delete from telemetry_sampling where channel_id = ?", named)
     (others,) = connection.execute("select count(*) from telemetry_sampling").fetchone()
     room = MAX_RULES - others
@@ -113,9 +114,10 @@ def remember(
 
 
 def _checked(told: Iterable[telemetry_pb2.Sampling]) -> list[Rule]:
-    """The rules, one of a channel and time.
+    """The rules, at most one for each channel and time.
 
-    Where one has no rate or no salt that can be, all is reported: rather too much than too little.
+    A rule with an impossible rate or salt becomes one that reports everything: too many samples are
+    better than too few.
     """
     rules, faulty = dict[tuple[str, int], Rule](), 0
     for one in told:
@@ -133,7 +135,10 @@ def _checked(told: Iterable[telemetry_pb2.Sampling]) -> list[Rule]:
 
 
 def _without_ended(rules: Iterable[Rule], now_ms: int) -> list[Rule]:
-    """Ascending, without those that another of their channel followed before the oldest message."""
+    """The rules, ascending, without those that apply only to messages that are too old.
+
+    A rule ends when the next one of its channel begins.
+    """
     oldest = now_ms - _OLDEST_MS
     kept = []
     for _, of_one in sorted(_by_channel(rules).items()):
@@ -143,7 +148,7 @@ def _without_ended(rules: Iterable[Rule], now_ms: int) -> list[Rule]:
 
 
 def _by_channel(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
-    """By channel, ascending by time."""
+    """The rules of each channel, ascending by time."""
     found = defaultdict[str, list[Rule]](list)
     for rule in sorted(rules):
         found[rule.channel_id].append(rule)
