@@ -1,4 +1,4 @@
-"""By how much the clock of a message's author is off, as the stored receipts tell."""
+"""How far the clock of a message's author is off, by the stored receipts."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,8 +12,8 @@ _QUERIES = queries(__package__, "author_clocks.sql", **whole.RECEIPT)
 async def author_offsets(
     connection: Connection, messages: Collection[tuple[int, int, int]]
 ) -> Mapping[tuple[int, int], int]:
-    """In ms, the server's clock less the author's, by (channel_id, message_id): where it is known
-    to be a second or more.
+    """The server's clock minus the author's, in ms, by (channel_id, message_id). Only messages for
+    which it is known to be a second or more.
 
     messages  (sent_at, channel_id, message_id) of each
     """

@@ -1,7 +1,7 @@
 """A connection to PostgreSQL. Only `store` knows the driver, asyncpg.
 
-What the driver raises becomes one of our own errors here: DatabaseAway, after which the same call
-may work later, or DatabaseError, after which it will not.
+Errors of the driver become our own here: DatabaseAway if the same call may work later,
+DatabaseError if it will not.
 """
 
 import contextlib
@@ -15,29 +15,29 @@ from devtelemetry.model.errors import DatabaseAway, DatabaseError, DatabaseReadO
 from devtelemetry.store.sql import Query
 
 Row: TypeAlias = Any
-"""A row: its values come in their order, and by their names (asyncpg.Record)"""
+"""A row, whose values are found by position or by name (asyncpg.Record)"""
 
 DRIVER_ERRORS = (
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # none of several hosts is the primary, say
+    asyncpg.InternalClientError,  # for example: none of several hosts is the primary
     OSError,
     TimeoutError,
 )
 
-# Classes and codes of SQLSTATE after which the same statement may succeed. 08 connection,
-# 25006 read-only, 25P03 a limit for idle transactions, 40 rollback, 42501 a privilege that was
-# taken away, 53 resources, 55P03 a lock not to be had in time, 57014 a limit for statements,
-# 57P0 shutdown, 58 system; XX000 is how a cluster reports a lost node.
+# Classes and codes of SQLSTATE after which the same statement may succeed: 08 connection,
+# 25006 read-only, 25P03 time limit of an idle transaction, 40 rollback, 42501 privilege revoked,
+# 53 resources, 55P03 lock not available in time, 57014 time limit of a statement, 57P0 shutdown,
+# 58 system, XX000 a cluster has lost a node.
 _TRANSIENT = ("08", "25006", "25P03", "40", "42501", "53", "55P03", "57014", "57P0", "58", "XX000")
 
 
 class Connection:
-    """Runs queries; a value goes to each of a query's parameters by its name.
+    """Runs queries. Values are given by the names of the query's parameters.
 
         rows = await connection.fetch(_QUERIES["holes"], window_start=start, window_end=end)
 
-    A query that is given as text has parameters `$1`, `$2` …, and takes its values in their order.
+    A query given as text has parameters `$1`, `$2` …, and takes its values in their order.
     Every method raises DatabaseAway or DatabaseError.
     """
 
@@ -51,13 +51,13 @@ class Connection:
             return await self._driver.fetch(text, *arguments)
 
     async def fetchrow(self, query: Query | str, /, *values: object, **named: object) -> Row | None:
-        """The first row; None: there is none."""
+        """The first row; None if there is none."""
         text, arguments = _bound(query, values, named)
         with translated_errors():
             return await self._driver.fetchrow(text, *arguments)
 
     async def fetchval(self, query: Query | str, /, *values: object, **named: object) -> Any:
-        """The first value of the first row; None: there is none."""
+        """The first value of the first row; None if there is no row."""
         text, arguments = _bound(query, values, named)
         with translated_errors():
             return await self._driver.fetchval(text, *arguments)
@@ -65,7 +65,7 @@ class Connection:
     async def execute(
         self, query: Query | str, /, *values: object, seconds: float | None = None, **named: object
     ) -> str:
-        """Its status, such as `INSERT 0 3`. seconds: how long it may take; None: as long as any."""
+        """Its status, such as `INSERT 0 3`. seconds: its time limit; None: the usual one."""
         text, arguments = _bound(query, values, named)
         with translated_errors():
             return await self._driver.execute(text, *arguments, timeout=seconds)
@@ -73,14 +73,14 @@ class Connection:
     async def copy_rows(
         self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]
     ) -> None:
-        """Adds `rows` to `table`, which has none of them yet."""
+        """Adds `rows` to `table`, which must not have any of them yet."""
         with translated_errors():
             await self._driver.copy_records_to_table(table, records=rows, columns=columns)
 
     async def slices(
         self, query: Query, rows: int, /, *values: object, **named: object
     ) -> AsyncIterator[list[Row]]:
-        """The result, `rows` at a time, inside a transaction."""
+        """The result in slices of `rows`. Only inside a transaction."""
         text, arguments = _bound(query, values, named)
         with translated_errors():
             cursor = await self._driver.cursor(text, *arguments)
@@ -98,7 +98,7 @@ class Connection:
         isolation: Literal["read_committed", "repeatable_read"] | None = None,
         readonly: bool = False,
     ) -> AsyncIterator[None]:
-        """Commits at the end of the block, rolls back if it raises. Within another: a savepoint."""
+        """Commits after the block, rolls back if it raises. Inside a transaction: a savepoint."""
         transaction = self._driver.transaction(isolation=isolation, readonly=readonly)
         with translated_errors():
             await transaction.start()
@@ -131,7 +131,7 @@ def translated_errors() -> Iterator[None]:
 
 
 def _is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed later: the connection, load or a rollback, not the data."""
+    """Whether the same call may succeed later: the cause is not the statement or its data."""
     if isinstance(error, asyncpg.PostgresError):
         return (error.sqlstate or "").startswith(_TRANSIENT)
     if isinstance(error, asyncpg.InterfaceError):

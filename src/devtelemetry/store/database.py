@@ -1,4 +1,4 @@
-"""Connections to one PostgreSQL, whichever it is: the bundled one or any other."""
+"""Connections to one PostgreSQL: the bundled one or any other."""
 
 import asyncio
 import contextlib
@@ -29,16 +29,16 @@ from devtelemetry.store.migrate import migrate
 
 __all__ = ["Connection", "Database", "Row"]
 
-CONNECTIONS = 8  # ingest uses one, each running job one or two, the rest answers readers
-READERS = 4  # how many of them may read figures at a time
-READ_SECONDS = 60.0  # after which a reader gives up, in which it may wait for its turn
-STATEMENT_SECONDS = 600.0  # the longest there is: a window of a week on a large deployment
+CONNECTIONS = 8  # ingest uses one, each running job one or two, readers the rest
+READERS = 4  # the most connections that read figures at a time
+READ_SECONDS = 60.0  # then a reader gives up; waiting for its turn is included
+STATEMENT_SECONDS = 600.0  # the longest statement computes a week of a large deployment
 
 
 class Database:
     """A pool of connections to a migrated database.
 
-    revive  called in a thread when the database cannot be reached; restarts the bundled one
+    revive  restarts the bundled database; called in a thread when it cannot be reached
     """
 
     def __init__(self, url: str, *, revive: Callable[[], object] | None = None) -> None:
@@ -58,7 +58,7 @@ class Database:
             at = address(self.url)
             self._pool = await asyncpg.create_pool(
                 at.url,
-                min_size=0,  # where one is kept, the driver logs a traceback when it is lost
+                min_size=0,  # with a minimum, the driver logs a traceback if a connection is lost
                 max_size=CONNECTIONS,
                 timeout=at.connect_seconds,
                 command_timeout=STATEMENT_SECONDS,
@@ -79,7 +79,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
-        """A connection, back in UTC and outside any transaction when the block is left.
+        """A connection for the block. Afterwards it is reset: in UTC, outside any transaction.
 
         Raises DatabaseAway.
         """
@@ -94,7 +94,7 @@ class Database:
         try:
             yield Connection(driver)
         except DatabaseReadOnly:
-            # It was the primary once. A new connection may find the one that is now.
+            # This server is no longer the primary. A new connection may find the new primary.
             await self._pool.expire_connections()
             raise
         finally:
@@ -103,7 +103,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
-        """One to read figures by. However many ask for them, pushes and jobs have connections.
+        """A connection to read figures. Readers never take the connections of pushes and jobs.
 
         Raises DatabaseAway, and Unavailable after READ_SECONDS.
         """
@@ -122,11 +122,11 @@ class Database:
         try:
             return await self._pool.acquire(timeout=CONNECT_SECONDS)
         except DRIVER_ERRORS as error:
-            # Whatever it is: it worked at the start, and nobody's request is at fault.
+            # Connecting worked at the start, and no request is at fault. So any error is transient.
             raise DatabaseAway(str(error) or type(error).__name__) from error
 
     async def keyring(self, *, knows_pseudonyms: bool = False) -> Keyring:
-        """The deployment's ids. `knows_pseudonyms`: exported receivers come back as themselves."""
+        """The deployment's ids. knows_pseudonyms: exported pseudonyms mean their receivers."""
         async with self.acquire() as connection:
             key = await connection.fetchval("select id_key from deployment")
         return Keyring(key, knows_pseudonyms=knows_pseudonyms)
@@ -134,7 +134,7 @@ class Database:
 
 @contextlib.asynccontextmanager
 async def _connected(url: str) -> AsyncIterator[Connection]:
-    """A connection of its own, for the block."""
+    """A connection outside the pool, for the block."""
     driver = await connect(url)
     try:
         yield Connection(driver)

@@ -1,6 +1,7 @@
-"""PostgreSQL advisory locks: who may do what at the same time, over all servers of a database.
+"""PostgreSQL advisory locks: what may run at the same time, over all servers of a database.
 
-Each is a pair of 32-bit integers; the first says "Dev-Telemetry" to other users of the database.
+A lock is a pair of 32-bit integers. The first is the same for all locks of Dev-Telemetry, so that
+other users of the database do not take them by accident. docs/flow.md has a table of all locks.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from devtelemetry.runtime import metrics
 from devtelemetry.store.connection import Connection
 from devtelemetry.store.sql import queries
 
-LONG_SECONDS = 30.0  # what waits so long for a lock is worth a line
+LONG_SECONDS = 30.0  # longer waits for a lock are logged
 
 _QUERIES = queries(__package__, "locks.sql")
 _log = structlog.get_logger(__name__)
@@ -24,14 +25,14 @@ NAMESPACE = 0x64_74_6C_6D  # "dtlm"
 
 class Lock(IntEnum):
     MIGRATE = 1  # one server migrates, the others wait
-    INGEST = 2  # shared by every ingest transaction; exclusive for who rewrites stored rows
-    AGGREGATE = 3  # one server computes windows; shared by an import, which must be whole first
+    INGEST = 2  # shared by ingest transactions; exclusive while stored rows are rewritten
+    AGGREGATE = 3  # one server computes windows; shared by imports: windows wait for a whole import
     CLEAN = 4  # one server cleans
     PARTITIONS = 5  # one server adds days
-    ENVELOPES = 7  # one transaction at a time matches envelopes with what is said of them
+    ENVELOPES = 7  # one transaction at a time matches envelopes with the reports about them
     FORGET = 8  # one server deletes what a forgotten receiver reported
     PUBLISH = 9  # one server sends windows to the store of time series
-    RULES = 10  # shared by all who compute by the same rules; exclusive for who sets them
+    RULES = 10  # shared by all that compute by the same rules; exclusive while they are set
     SAMPLING = 11  # one server makes rules of sampling
     NOTIFY = 12  # one server tells people of problems
 
@@ -40,7 +41,7 @@ class Lock(IntEnum):
 async def try_lock(
     connection: Connection, lock: Lock, *, shared: bool = False
 ) -> AsyncIterator[bool]:
-    """Tries a session's advisory lock for the block; yields whether it was to be had."""
+    """Tries to take a lock of the session for the block; yields whether it got the lock."""
     suffix = "_shared" if shared else ""
     held = await connection.fetchval(
         f"select pg_try_advisory_lock{suffix}($1, $2)", NAMESPACE, int(lock)
@@ -49,7 +50,7 @@ async def try_lock(
         yield held
     finally:
         if held:
-            # A lost connection has released it already.
+            # If the connection is lost, the lock is released already.
             with contextlib.suppress(DatabaseAway, DatabaseError):
                 await connection.execute(
                     f"select pg_advisory_unlock{suffix}($1, $2)", NAMESPACE, int(lock)
@@ -57,7 +58,7 @@ async def try_lock(
 
 
 async def watch_locks(connection: Connection) -> None:
-    """Says who waits for a lock for long, and who holds it: on /metrics, and in the log."""
+    """Reports the longest wait for a lock on /metrics, and logs long waits with the holders."""
     waits = await connection.fetch(_QUERIES["waits"], namespace=NAMESPACE)
     longest = max((wait["seconds"] for wait in waits), default=0.0)
     metrics.LOCK_WAIT_SECONDS.set(longest)

@@ -13,11 +13,12 @@ from devtelemetry.store.embedded import EmbeddedServer
 async def open_database(
     url: str | None, data_dir: Path, *, exclusive: bool = False
 ) -> AsyncIterator[Database]:
-    """The database at `url`, or without one the bundled one in `data_dir`, for the block.
+    """The database at `url`, or the bundled one in `data_dir` if `url` is None, for the block.
 
-    The bundled one is joined where a `serve` runs already; the last one to leave stops it.
+    If the bundled PostgreSQL runs already, this process joins it. The last process to leave stops
+    it.
 
-    exclusive  for `serve`: AlreadyServing where another process serves from the data directory
+    exclusive  for `serve`: raises AlreadyServing if another process serves this data directory
 
     Raises ConfigurationError, Unavailable or EmbeddedError with what to do.
     """
@@ -27,7 +28,7 @@ async def open_database(
         return
     server = EmbeddedServer(data_dir, exclusive=exclusive)
     try:
-        # Inside the try: a start that is interrupted goes on in its thread, and must be undone.
+        # Inside the try: an interrupted start goes on in its thread, so stop() must undo it.
         await asyncio.to_thread(server.start)
         async with Database(server.url, revive=server.ensure_running) as database:
             yield database

@@ -1,5 +1,5 @@
-"""What a process remembers, so that it need not look it up again: the newest of it, and no more
-than has room."""
+"""What a process remembers so that it need not look it up again, in bounded memory: the newest
+entries stay."""
 
 import weakref
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 ENTRIES = 250_000  # of all kinds together: 70 MiB (docs/flow.md)
-LONGEST = 200  # characters of a text that is remembered; no honest id that we know is longer
+LONGEST = 200  # characters of a remembered text; we know of no honest id that is longer
 
 
 class Memory:
-    """The room that all kinds share, so that the one that is used most may have most of it."""
+    """The room that all kinds share. So the kind that is used most can have most of it."""
 
     def __init__(self, entries: int = ENTRIES) -> None:
         self.entries = entries
@@ -27,18 +27,18 @@ class Memory:
         return [kind for one in self._kinds if (kind := one()) is not None]
 
     def make_room(self) -> None:
-        """Halves the largest kinds until all have room. When nobody relies on what is there."""
+        """Halves the largest kind until all fit. Only while nobody relies on the entries."""
         kinds = self.kinds()
         while sum(map(len, kinds)) > self.entries:
             max(kinds, key=len).halve()
 
 
 class Recent(dict[_K, _V]):
-    """One kind of it. Keeps the newer half of it where it must give.
+    """The entries of one kind. When there is no room, the older half goes.
 
-    Not one less for each new one: a dict that does so skips over every slot it has deleted to find
-    its oldest, and is made anew again and again at several times the size that it needs, which
-    leaves holes of that size in the memory of the process.
+    It does not delete the oldest entry for each new one. A dict that did would skip all its deleted
+    slots to find the oldest entry, and would be rebuilt again and again at several times its size.
+    That leaves holes in the memory of the process.
     """
 
     def __init__(self, memory: Memory) -> None:
@@ -47,7 +47,7 @@ class Recent(dict[_K, _V]):
         memory.add(self)
 
     def remember(self, rows: Mapping[_K, _V]) -> None:
-        """No other kind gives for it before `make_room`."""
+        """Adds rows. Other kinds lose nothing for it until `make_room`."""
         self.update(rows)
         while len(self) > self._memory.entries:
             self.halve()

@@ -1,15 +1,16 @@
-"""Puts right what ingest stored before it knew better, before anyone reads or rewrites it.
+"""Corrects stored rows that later samples showed to be wrong, before anyone reads or rewrites them.
 
-Ingest notes what turns out wrong in the transaction that finds it; the figures are computed from
-repaired rows only, so they do not depend on the order of arrival.
+When ingest finds that a stored row is wrong, it notes that in the same transaction. Figures are
+computed from repaired rows only, so they do not depend on the order of arrival. Three things can be
+wrong:
 
-Samples may differ in the sentAt of their message, and its type may come with a later one than its
-first. Then its receipts move, and with them the first and last moments of who reports it. When a
-receiver last reported can turn out wrong only when reports are accepted out of the order of their
-createdAt (an import, servers whose clocks differ).
-
-Where clocks are off, the author's own report, which tells by how much, comes after reports of
-others, whose delays were stored as if its clock were right.
+- The sentAt or the type of a message: samples may differ in sentAt, and the type may come with a
+  later sample than the first. Then the receipts of the message move, and with them the first and
+  last moments of the receivers that report it.
+- When a receiver last reported: only if reports are accepted out of the order of their createdAt
+  (by an import, or by servers whose clocks differ).
+- Delays, if the author's clock is off: the author's own report shows by how much, and may come
+  after other reports. Their delays were stored as if the author's clock were right.
 """
 
 import contextlib
@@ -24,8 +25,8 @@ from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.partitions import day_start_ms, existing_days
 from devtelemetry.store.sql import arrays, queries
 
-SNAPSHOT_ATTEMPTS = 10  # each fails only if something of what it reads turns out wrong meanwhile
-CORRECTED_MESSAGES = 500  # of one transaction: ingest waits no longer than for a group commit
+SNAPSHOT_ATTEMPTS = 10  # one fails only if ingest finds a row to be wrong in the meantime
+CORRECTED_MESSAGES = 500  # in one transaction: ingest waits no longer than for a group commit
 
 _ALL_TIME = (-(2**63), 2**63 - 1)  # Unix ms
 
@@ -38,11 +39,12 @@ _MOVED = (
 
 
 async def repair(database: Database) -> None:
-    """Repairs what is noted, if anything is."""
+    """Corrects all rows that are noted as wrong."""
     async with database.acquire() as connection:
         if not await _needs_repair(connection, _ALL_TIME):
             return
-        # Ingest goes on in between, and what it finds meanwhile is little.
+        # Ingest goes on between these transactions. The few messages that it notes meanwhile are
+        # corrected below.
         noted = await connection.fetchval(_QUERIES["count_doubted_messages"])
         for _ in range(noted // CORRECTED_MESSAGES):
             async with holding_ingest_out(connection):
@@ -59,13 +61,13 @@ async def repair(database: Database) -> None:
 async def repaired_snapshot(
     database: Database, *, readonly: bool = True, delays_of: Window | None = None
 ) -> AsyncIterator[Connection]:
-    """A transaction that sees one state of the database, of repaired rows alone.
+    """A transaction that sees one state of the database, in which all rows are repaired.
 
-    delays_of  the window whose receipts have the right delay, too; those of others may be wrong
+    delays_of  the window whose delays are right, too; delays of other windows may be wrong
 
-    In others a message may have receipts under two sentAt. Ingest may find something new between
-    the repair and the snapshot, which the snapshot tells: then once more. Raises Unavailable if
-    that goes on.
+    In a snapshot without repair, a message may have receipts under two sentAt. Ingest may find
+    something new between the repair and the snapshot. The snapshot shows that, and then both are
+    done again. Raises Unavailable after SNAPSHOT_ATTEMPTS.
     """
     span = (0, 0) if delays_of is None else (delays_of.start_ms, delays_of.end_ms)
     for _ in range(SNAPSHOT_ATTEMPTS):
@@ -86,9 +88,9 @@ async def holding_ingest_out(
 ) -> AsyncIterator[None]:
     """A transaction that runs while no ingest transaction does.
 
-    Waits for those that run, and holds off new ones until it ends. Raises
-    DatabaseAway if that takes longer than `lock_timeout`: rather later than holding up ingest
-    behind one slow reader.
+    It waits for the ingest transactions that run, and new ones wait until it ends. Raises
+    DatabaseAway if it waits for a lock longer than `lock_timeout`: ingest must not wait behind one
+    slow reader, and the work can be done later.
     """
     async with connection.transaction():
         await connection.execute(f"set local lock_timeout = '{lock_timeout}'")
@@ -97,15 +99,15 @@ async def holding_ingest_out(
 
 
 async def raise_epoch(connection: Connection) -> None:
-    """Ingest transactions that wait know by it that what they remember of stored rows is void."""
+    """Makes the ingest transactions that wait forget what they remember of stored rows."""
     await connection.execute(_QUERIES["raise_epoch"])
 
 
 @contextlib.asynccontextmanager
 async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> AsyncIterator[None]:
-    """A transaction that has the stored rows to itself, repaired, but for their delays.
+    """A transaction that runs without ingest, on repaired rows (except delays).
 
-    For everyone who changes rows that ingest may hold in memory: repair, forget, clean.
+    For all work that changes rows which ingest may have in memory: repair, forget, clean.
     """
     async with holding_ingest_out(connection, lock_timeout=lock_timeout):
         if await connection.fetchval(_QUERIES["needs_repair"]):
@@ -121,7 +123,7 @@ async def rewriting(connection: Connection, *, lock_timeout: str = "30s") -> Asy
 
 
 async def _needs_repair(connection: Connection, sent_between: tuple[int, int]) -> bool:
-    """Whether anything is noted; of delays: of messages that were sent then, Unix ms, half-open."""
+    """Whether wrong rows are noted. sent_between: delays of these messages, Unix ms, half-open."""
     start, end = sent_between
     noted: bool = await connection.fetchval(_QUERIES["needs_repair"]) or await connection.fetchval(
         _QUERIES["doubts_delays"], start_ms=start, end_ms=end
@@ -130,7 +132,7 @@ async def _needs_repair(connection: Connection, sent_between: tuple[int, int]) -
 
 
 async def _correct_delays(connection: Connection) -> int:
-    """Of some of the messages that are noted; returns of how many."""
+    """Corrects the delays of up to CORRECTED_MESSAGES noted messages; returns how many."""
     noted = await connection.fetch(_QUERIES["take_doubted_delays"], most=CORRECTED_MESSAGES)
     if not noted:
         return 0
@@ -150,9 +152,9 @@ async def _correct_delays(connection: Connection) -> int:
 
 
 async def _settle_messages(connection: Connection) -> bool:
-    """Some of those that are noted: their receipts get the type and the sentAt that counts.
+    """Gives the receipts of some noted messages the type and the sentAt that count.
 
-    Returns whether there were any.
+    Returns False if no message was noted.
     """
     noted = await connection.fetch(_QUERIES["take_doubted_messages"], most=CORRECTED_MESSAGES)
     if not noted:
@@ -168,7 +170,7 @@ async def _settle_messages(connection: Connection) -> bool:
 
 
 async def _move(connection: Connection, moves: Sequence[Row]) -> None:
-    """Moves the receipts of messages, by rows of `decide_messages`."""
+    """Moves the receipts of messages. moves: rows of `decide_messages`."""
     columns = arrays(
         moves,
         *("channel_ids", "message_ids", "moved_from", "old_clocks", "sent_at", "clocks", "kinds"),
@@ -197,7 +199,7 @@ async def _move(connection: Connection, moves: Sequence[Row]) -> None:
 
 
 async def _respan(connection: Connection, receipts: Sequence[Row]) -> None:
-    """First sentAt and last minute anew, for whom they may have rested on a moved receipt."""
+    """Computes first_sent_at and last_sent_minute again where a moved receipt may have set them."""
     pairs = sorted({(r["channel_id"], r["receiver_id"]) for r in receipts if r["vote"]})
     if not pairs:
         return

@@ -1,13 +1,12 @@
 """Named queries: each room keeps its SQL in a `.sql` file, one `-- name:` line before each query.
 
-The comment lines under the name say what goes in, what comes out and why; they travel to the
-server, where pg_stat_activity shows them.
+The comment lines under the name say what goes in, what comes out and why. They are sent to the
+server, so pg_stat_activity shows them.
 
-A parameter is written `$window_start`, wherever it stands; PostgreSQL is sent `$1`, `$2` … What two
-statements share, or what makes one too long to read, is a file of its own that a line
-`-- include: FILE NAME=VALUE …` brings in, with each value in the place of `{NAME}`. In the same way
-`{NAME}` stands for a text that the caller of `load` or `queries` gives, such as a list of columns,
-or the FILE.
+A parameter is written `$window_start`, any number of times; PostgreSQL gets `$1`, `$2` … SQL that
+two statements share, or that makes one too long to read, is in a file of its own. A line
+`-- include: FILE NAME=VALUE …` inserts that file, with each value in place of `{NAME}`. The caller
+of `load` or `queries` can give texts for other `{NAME}`s, such as a list of columns or the FILE.
 """
 
 import re
@@ -19,15 +18,15 @@ from typing import Any
 
 _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 _INCLUDE = re.compile(r"^ *-- include: (\S+)((?: \w+=\w+)*)\n", re.MULTILINE)
-_PARAMETER = re.compile(r"--[^\n]*|\$([a-z]\w*)")  # or a comment, which has none
+_PARAMETER = re.compile(r"--[^\n]*|\$([a-z]\w*)")  # or a comment, in which $ is no parameter
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
     """A statement as PostgreSQL takes it.
 
-    name        for a person
-    parameters  the name of `$1`, of `$2` and so on
+    name        for error messages
+    parameters  the names of `$1`, `$2` and so on
     """
 
     name: str
@@ -35,9 +34,9 @@ class Query:
     parameters: tuple[str, ...]
 
     def arguments(self, values: Sequence[object], named: Mapping[str, object]) -> Sequence[object]:
-        """The values in the order of the parameters. Raises TypeError unless each has one."""
+        """The values in the order of the parameters. Raises TypeError if names do not match."""
         if not self.parameters:
-            return values  # of `$1`, `$2` …, or none
+            return values  # for `$1`, `$2` … in the text, if it has any
         if values or len(named) != len(self.parameters) or not named.keys() >= {*self.parameters}:
             raise TypeError(
                 f"{self.name} takes {', '.join(self.parameters)}; "
@@ -48,7 +47,7 @@ class Query:
 
 @cache
 def load(package: str, file: str, **texts: str) -> Query:
-    """The one statement of `file` in `package` (a dotted module name), with what it includes."""
+    """The one statement of `file` in `package` (a dotted module name), with its includes."""
     return _query(file, _text(package, file, texts))
 
 
@@ -63,13 +62,13 @@ def queries(package: str, file: str = "queries.sql", **texts: str) -> Mapping[st
 
 
 def arrays(rows: Iterable[Sequence[object]], *names: str) -> dict[str, Any]:
-    """The columns of `rows` by the names of the parameters that they go to, for unnest()."""
+    """The columns of `rows`, as arguments for unnest(). names: the parameter of each column."""
     columns = [list(column) for column in zip(*rows, strict=True)] or [[] for _ in names]
     return dict(zip(names, columns, strict=True))
 
 
 def is_text(value: str) -> bool:
-    """Whether PostgreSQL's text takes it: no NUL, and no half of a character pair."""
+    """Whether PostgreSQL can store it as text: it has no NUL and no lone surrogate."""
     return "\0" not in value and not any(0xD800 <= ord(letter) < 0xE000 for letter in value)
 
 

@@ -1,6 +1,7 @@
-"""What whole_receipt and whole_message say of a row, for statements that change it.
+"""The columns of whole_receipt and whole_message, for statements that change a row.
 
-Texts by name, for `queries`: in a statement `r` is a row of `receipt`, `m` one of `message`.
+Such statements cannot use the views (docs/adr/0043-narrow-rows.md). These are texts by name for
+`queries`; in a statement, `r` is a row of `receipt` and `m` one of `message`.
 """
 
 _CREATED_AT = "moment_at(r.sent_at, r.created_after, r.rare, 6)"
@@ -23,7 +24,7 @@ MESSAGE = {
     "message_size": "coalesce(rare_value(m.rare, 4), nullif(m.size_bytes, -1))",
 }
 
-# When a receiver first said anything of a message, Unix ms. Here `r` is a row of whole_receipt.
+# When a receiver first reported a message at all, Unix ms. Here `r` is a row of whole_receipt.
 FIRST_SAID_AT = """least(
         r.created_at,
         r.authored_at,
