@@ -1,7 +1,7 @@
 """Samples of many requests, merged into the rows of one transaction. Pure.
 
-What two samples say of one thing is merged here by the same rules as in the database, so that it
-does not matter whether they meet in one transaction or not (docs/algorithm.md, "Canonical data").
+Samples of one thing are merged by the same rules as in the database. So it does not matter whether
+they meet in one transaction or not (docs/algorithm.md, "Canonical data").
 """
 
 from collections import Counter
@@ -51,7 +51,7 @@ EventKey = tuple[int, int, int, int]  # envelope_id, event, installation_id, rec
 
 
 class Unnamed(NamedTuple):
-    """A sample of what could not be read, known by its envelope. The least is believed."""
+    """A sample without a message id, of an unreadable envelope. The least one counts."""
 
     created_at: int
     sent_at: int
@@ -60,7 +60,7 @@ class Unnamed(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What was said of an envelope. The least is believed: the first."""
+    """What a client reported of an envelope. The least one counts, which is the first."""
 
     created_at: int
     reason: str
@@ -68,10 +68,10 @@ class Told(NamedTuple):
 
 @dataclass(slots=True)
 class NewReceiver:
-    """What is to be remembered of a reporter. Minutes are Unix ms; None: nothing new.
+    """What is new about a receiver. Minutes are Unix ms; None if there is nothing new.
 
-    version_before  the latest of its versions that is another one than app_version
-    described_by    what was said last of the three, and in which minute
+    version_before  the latest of its versions that differs from app_version
+    described_by    platform, app version, server and minute that were merged last
     """
 
     ids: ReceiverIds
@@ -86,7 +86,7 @@ class NewReceiver:
 
 
 class NewRun(NamedTuple):
-    """A run of numbers as its row has it, less the installation."""
+    """A run of numbers: its row in the database without the installation."""
 
     first_sequence: int
     last_sequence: int
@@ -103,17 +103,17 @@ class Batch:
     first_envelopes: dict[MessageKey, int] = field(
         default_factory=dict
     )  # of messages that have one
-    # Messages that came by status-go's interface: what is said of their envelopes is looked up.
+    # Messages that came by status-go's interface. Reports of their envelopes are looked up.
     with_events: set[MessageKey] = field(default_factory=set)
     events: dict[EventKey, Told] = field(default_factory=dict)
     unnamed: dict[UnnamedKey, Unnamed] = field(default_factory=dict)
     membership_reports: dict[MembershipKey, set[MembershipReport]] = field(default_factory=dict)
     runs: dict[int, list[NewRun]] = field(default_factory=dict)  # by installation_id
     lost: set[tuple[int, int, int, int, int]] = field(default_factory=set)  # rows of lost_report
-    coarse: dict[CoarseKey, int] = field(default_factory=dict)  # and until when it was so
+    coarse: dict[CoarseKey, int] = field(default_factory=dict)  # the last sentAt of each
     wrong_times: Counter[tuple[str, str]] = field(default_factory=Counter)  # platform, app version
-    named: dict[Named, int] = field(default_factory=dict)  # by clients, and who is answerable
-    brought: Mapping[int, int] = field(default_factory=dict)  # bytes, of who brings many
+    named: dict[Named, int] = field(default_factory=dict)  # who answers for each name
+    brought: Mapping[int, int] = field(default_factory=dict)  # bytes, if an installation has many
     said_unnamed: list[Sample] = field(default_factory=list)
     # The messages, by the ids of channel and message as clients send them.
     by_name: dict[tuple[str, str], NewMessage] = field(default_factory=dict)
@@ -124,11 +124,11 @@ class Batch:
 
     def add_samples(self, keyring: Keyring, samples: Iterable[Sample]) -> None:
         by_name = self.by_name
-        # What is said of who reports, alike in all samples of a request; in a file said again by
-        # one line in so many.
+        # The receiver_id, by all that a sample says of its reporter. All samples of a request say
+        # the same; a file repeats it now and then.
         reporters: dict[tuple[object, ...], int] = {}
         for sample in samples:
-            # Unpacked at once: to ask for one field after the other costs a microsecond.
+            # Unpacked at once, because reading one field after the other costs a microsecond.
             (
                 message_name, channel, public_key, sent_at, created_at, installation, is_sent, _,
                 envelope, received_at, _, _, platform, app_version, source, outcome, _, via, clock,
@@ -179,7 +179,7 @@ class Batch:
                 self.with_events.add(message.key)
 
     def _add_reporter(self, keyring: Keyring, sample: Sample) -> int:
-        """Returns its receiver_id."""
+        """Adds what a sample says of its reporter; returns the receiver_id."""
         ids = keyring.receiver(sample.receiver_public_key, sample.installation_id, sample.source)
         receiver = self.receivers.get(ids.receiver_id)
         if receiver is None:
@@ -193,7 +193,7 @@ class Batch:
         return ids.receiver_id
 
     def _add_message(self, keyring: Keyring, sample: Sample, vote: Vote | None) -> NewMessage:
-        """What a sample says of a message that nothing of this name was said of before."""
+        """The message of a sample whose channel and message id are new to the batch."""
         channel_id = keyring.channel(sample.channel_id)
         key = (channel_id, keyring.message(sample.message_id))
         self.channels[channel_id] = sample.channel_id
@@ -208,7 +208,7 @@ class Batch:
     def _add_unnamed(self, keyring: Keyring, sample: Sample, receiver_id: int) -> None:
         assert sample.created_at is not None
         self.said_unnamed.append(sample)
-        # The channel's name is stored with the message, should that come.
+        # The channel's name is stored with the message, if the message comes.
         channel_id = keyring.channel(sample.channel_id) if sample.channel_id else 0
         key = (keyring.envelope(sample.envelope_id), channel_id, receiver_id)
         new = Unnamed(
@@ -241,7 +241,7 @@ class Batch:
     def add_memberships(self, keyring: Keyring, reported: Iterable[ReportedMembership]) -> None:
         for said in reported:
             ids = keyring.receiver(said.receiver_public_key, said.installation_id, said.source)
-            # So that it is looked up whether that one is forgotten.
+            # Added so that the writer looks up whether this receiver is being forgotten.
             self.receivers.setdefault(ids.receiver_id, NewReceiver(ids))
             channel_id = keyring.channel(said.channel_id)
             self.channels[channel_id] = said.channel_id
@@ -277,7 +277,7 @@ class Batch:
                 receiver_id = ids.receiver_id
                 self.receivers.setdefault(receiver_id, NewReceiver(ids))
             elif not installation_id:
-                continue  # nobody says so
+                continue  # it names neither a key nor an installation
             key = (keyring.envelope(one.envelope_id), int(one.event), installation_id, receiver_id)
             told = Told(one.created_at, one.reason)
             self.events[key] = min(told, self.events.get(key, told))
@@ -288,9 +288,10 @@ class Batch:
         receivers: Set[int] = frozenset(),
         refused: Set[Named] = frozenset(),
     ) -> "Batch":
-        """What the others said, merged anew: a merged message does not tell who said what of it.
+        """The batch without `receivers`, merged again from the samples, because a merged message
+        does not show which receiver said what.
 
-        refused  what may not be named
+        refused  names that are beyond a cap; what uses them is left out too
         """
         receivers = receivers | {receiver_id for what, receiver_id, _ in refused if what == KEY}
         rest = Batch(
@@ -310,7 +311,7 @@ class Batch:
                 for key, until in self.coarse.items()
                 if key[1] not in receivers and (CHANNEL, key[1], key[0]) not in refused
             },
-            runs=self.runs,  # the statements that write these leave out what is forgotten
+            runs=self.runs,  # the statements that write these leave out forgotten installations
             lost=self.lost,
         )
         said = [sample for message in self.messages.values() for sample in message.samples]
@@ -333,7 +334,7 @@ def _receiver_id(keyring: Keyring, sample: Sample) -> int:
 
 
 def union(runs: Iterable[NewRun]) -> list[NewRun]:
-    """`runs` with those that touch or overlap made one, ascending."""
+    """`runs` in ascending order; runs that touch or overlap are joined."""
     merged: list[NewRun] = []
     for run in sorted(runs, key=lambda run: run[:2]):
         if merged and run.first_sequence <= merged[-1].last_sequence + 1:
@@ -348,12 +349,12 @@ def floor_to_minute(unix_ms: int) -> int:
 
 
 def storable(text: str) -> str:
-    """`text` without NUL, which PostgreSQL's text refuses; ids with NUL were refused before."""
+    """`text` without NUL, which PostgreSQL does not store. Ids with NUL were refused before."""
     return text.replace("\0", "\ufffd") if "\0" in text else text
 
 
 def _joined(a: NewRun, b: NewRun) -> NewRun:
-    """Two runs that touch or overlap, `a` not beginning later, as `write_runs` joins them."""
+    """Joins two runs that touch or overlap, as `write_runs` does. `a` does not begin after `b`."""
     if a.first_sequence == b.first_sequence:
         first_sent_at = least(a.first_sent_at, b.first_sent_at)
     else:
@@ -372,8 +373,8 @@ def _joined(a: NewRun, b: NewRun) -> NewRun:
 def _describe(
     receiver: NewReceiver, platform: str, app_version: str, server: str, created_at: int
 ) -> None:
-    # An empty name is "not said", never "none any more". To a minute, so that who says the same
-    # again is written once a minute.
+    # An empty name means "not said", never "none any more". Times are cut to the minute, so that a
+    # receiver that says the same again is written only once a minute.
     minute = floor_to_minute(created_at)
     if platform and (said := Description(minute, storable(platform))) > receiver.platform:
         receiver.platform = said

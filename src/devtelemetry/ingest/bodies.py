@@ -1,4 +1,4 @@
-"""Bodies of HTTP requests, in bounded time and memory, packed ones too."""
+"""Reads bodies of HTTP requests, packed or not, in bounded time and memory."""
 
 import asyncio
 import contextlib
@@ -8,32 +8,32 @@ from typing import TypeVar
 
 from devtelemetry.model.errors import Busy
 
-BODY_SECONDS = 60.0  # shipped status-go clients give a request up after a minute
+BODY_SECONDS = 60.0  # shipped status-go clients give up a request after a minute
 
-# Up to here a body costs little more than its connection, and is read while nothing else runs.
+# A body of up to this size costs little more than its connection. It is not read in a thread.
 _SMALL_BYTES = 128 * 1024
-_LARGE_BODIES = 4  # how many of the largest allowed may be held at a time; of smaller ones more
-_DRAINED_BODIES = 4  # up to how many times what is allowed is read and forgotten
+_LARGE_BODIES = 4  # how many bodies of the largest size may be held at a time; more of smaller ones
+_DRAINED_BODIES = 4  # of a body that is too large, this many times max_bytes are read and dropped
 
 T = TypeVar("T")
 
 
 class TooLarge(Exception):
-    """The body, packed or not, has more than is allowed; the text says so."""
+    """The body, packed or not, is larger than allowed; the text says how much is allowed."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(f"the body is too large; allowed: {max_bytes} bytes")
 
 
 class EndlessBody(Exception):
-    """So large that even its end is not waited for; no client has that much to say."""
+    """The body is so large that its end is not waited for. No client sends that much."""
 
     def __init__(self, max_bytes: int) -> None:
         super().__init__(str(TooLarge(max_bytes)))
 
 
 class SlowBody(Exception):
-    """The body was not there after BODY_SECONDS; the text says so."""
+    """The body did not come within BODY_SECONDS."""
 
     def __init__(self) -> None:
         super().__init__(f"the body did not come within {BODY_SECONDS:.0f} s")
@@ -46,7 +46,7 @@ class BadGzip(Exception):
 class Bodies:
     """The bodies of one interface.
 
-    max_bytes  of one of them, packed or not
+    max_bytes  the most that one body may have, packed or not
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -56,10 +56,10 @@ class Bodies:
 
     @contextlib.asynccontextmanager
     async def held(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        """The body as it was sent, held for the block.
+        """The body as it was sent, held until the block ends.
 
-        Raises TooLarge, EndlessBody, SlowBody, Busy if too many large ones are held, and whatever
-        `chunks` does.
+        Raises TooLarge, EndlessBody, SlowBody, Busy if too many large bodies are held, and
+        whatever `chunks` raises.
         """
         body = bytearray()
         size = held = 0
@@ -69,7 +69,7 @@ class Bodies:
                     async for chunk in chunks:
                         size += len(chunk)
                         if size > self._max_bytes:
-                            # Read on: a client that is still sending may not look for an answer.
+                            # Read on, because a client may not look for an answer while it sends.
                             body.clear()
                             if size > _DRAINED_BODIES * self._max_bytes:
                                 raise EndlessBody(self._max_bytes)
@@ -92,10 +92,10 @@ class Bodies:
         self._held_bytes += size
 
     async def read(self, work: Callable[[], T], body: bytes, *, is_packed: bool) -> T:
-        """What `work` makes of the body: in a thread if there may be much in it, since others want
-        to be answered meanwhile.
+        """Returns what `work` makes of the body. A large or packed body is read in a thread, so
+        that other requests are answered meanwhile.
 
-        One at a time: a forged body may take twenty times its size while it is read.
+        Only one at a time, because a forged body may take twenty times its size while it is read.
         """
         if not is_packed and len(body) <= _SMALL_BYTES:
             return work()
@@ -104,7 +104,7 @@ class Bodies:
 
 
 def unpack(body: bytes, max_bytes: int) -> bytes:
-    """What was packed by gzip. Raises BadGzip, and TooLarge before it has unpacked much more."""
+    """Unpacks gzip. Raises BadGzip, and TooLarge as soon as there is more than `max_bytes`."""
     stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)  # gzip, nothing else
     try:
         text = stream.decompress(body, max_bytes + 1)

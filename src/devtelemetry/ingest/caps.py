@@ -1,9 +1,9 @@
-"""How much one installation may bring. What is beyond is refused, and costs nobody else anything.
+"""Limits how much one installation may bring. The surplus is refused, and nobody else is affected.
 
-What it named before stands in the database, where several workers see it and where it outlives
-them; it is asked for only when an installation names what this process does not remember. Bytes are
-counted in memory, and told to the database once they are many: an honest installation never gets
-there. A receiver without an installation is one by itself.
+What installations have named is in the database, where all workers see it and where it outlives
+them. The database is asked only when an installation names something that this process does not
+remember. Bytes are counted in memory and added to the database once they are many; an honest
+installation never gets there. A receiver without an installation counts as one by itself.
 """
 
 from collections.abc import Iterable, Mapping, Set
@@ -20,16 +20,16 @@ from devtelemetry.store.keyring import Keyring, ReceiverIds
 from devtelemetry.store.recent import Memory, Recent
 from devtelemetry.store.sql import arrays, queries
 
-LEAST_BYTES = 256  # that anything brought counts as: about what its row takes
+LEAST_BYTES = 256  # anything that is brought counts as at least this, about the size of its row
 
-# A receiver, what it names, and the id of that: a channel_id, a kind, or nothing.
+# What a receiver names: KEY, CHANNEL or TYPE; the receiver_id; and a channel_id, a kind, or 0.
 Named = tuple[int, int, int]
 KEY, CHANNEL, TYPE = range(3)
 _WHATS = (("receiver_public_key", "keys"), ("channel_id", "channels"), ("message_type", "types"))
 
-_TOLD_SHARE = 16  # of the bytes a day, after which the database is told
-_COUNTED_SHARE = 8  # of a cap, after which what other workers let in is looked at again
-_COUNTED_MS = 10 * MINUTE_MS  # likewise
+_TOLD_SHARE = 16  # after 1/16 of a day's bytes, they are added to the database
+_COUNTED_SHARE = 8  # after 1/8 of a cap, names are counted again, as other workers let in some too
+_COUNTED_MS = 10 * MINUTE_MS  # and after this time
 
 _QUERIES = queries(__package__, "caps.sql")
 _REPORTER = itemgetter(
@@ -41,8 +41,8 @@ _TYPE = itemgetter(Sample._fields.index("message_type"))
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Of one installation: its keys, the channels and the types of messages that these name, each
-    counted once a key; and the bytes that it brings a day (UTC)."""
+    """The most that one installation may have: keys; channels and types of messages that its keys
+    name, counted for each key; and bytes that it brings in a day (UTC)."""
 
     keys: int = 100
     channels: int = 5_000
@@ -50,16 +50,16 @@ class Caps:
     size_bytes: int = 256 * 2**20
 
     def of(self, what: int) -> int:
-        """KEY, CHANNEL or TYPE."""
+        """what  KEY, CHANNEL or TYPE"""
         return (self.keys, self.channels, self.types)[what]
 
 
 class TurnedAway(NamedTuple):
-    """What of a submission was not stored.
+    """The parts of a submission that were not stored.
 
-    samples      why, by position
-    memberships  how many
-    heartbeat    why; None: it was stored, or there was none
+    samples      why each was refused, by position
+    memberships  how many were refused
+    heartbeat    why it was refused; None if it was stored or there was none
     """
 
     samples: Mapping[int, Refusal] = {}
@@ -71,12 +71,12 @@ NOTHING = TurnedAway()
 
 
 def answerable(ids: ReceiverIds) -> int:
-    """In whose name a receiver brings what it does: its installation, or it alone."""
+    """Who answers for what a receiver brings: its installation, or the receiver if it has none."""
     return ids.receiver_id if ids.installation_id is None else ids.installation_id
 
 
 def named_by(keyring: Keyring, submission: Submission) -> dict[Named, int]:
-    """What it names, each with who is answerable, in the order in which it is named."""
+    """What a submission names, in the order of naming, and the id of who answers for it."""
     named = named_in(keyring, submission.samples)
     for said in submission.memberships:
         ids = keyring.receiver(said.receiver_public_key, said.installation_id, said.source)
@@ -93,9 +93,9 @@ def named_by(keyring: Keyring, submission: Submission) -> dict[Named, int]:
 
 
 def named_in(keyring: Keyring, samples: Iterable[Sample]) -> dict[Named, int]:
-    """The same of samples."""
+    """The same for samples alone."""
     named: dict[Named, int] = {}
-    # In C as far as it goes: this is done for every sample.
+    # This is done for every sample, so most of it runs in C.
     for (key, installation, source), of_reporter in groupby(samples, _REPORTER):
         ids = keyring.receiver(key, installation, source)
         receiver_id, whose = ids.receiver_id, answerable(ids)
@@ -110,10 +110,10 @@ def named_in(keyring: Keyring, samples: Iterable[Sample]) -> dict[Named, int]:
 
 @dataclass(slots=True)
 class _Counts:
-    """How much of each an installation has, as far as this process knows.
+    """How many keys, channels and types an installation has, as far as this process knows.
 
-    counted_at  Unix ms
-    added       of it, since then
+    counted_at  when the database counted them, Unix ms
+    added       how many this process has let in since then
     """
 
     of: list[int]
@@ -122,7 +122,7 @@ class _Counts:
 
 
 class Names:
-    """Lets installations name as much as they may."""
+    """Lets installations name as much as the caps allow."""
 
     def __init__(self, memory: Memory, caps: Caps) -> None:
         self._caps = caps
@@ -131,10 +131,10 @@ class Names:
     async def refuse(
         self, connection: Connection, named: Mapping[Named, int], now_ms: int
     ) -> set[Named]:
-        """Those of `named`, by who is answerable, that are more than allowed.
+        """Returns the names in `named` that are beyond a cap. `named` maps each to who answers.
 
-        Two workers may let in what is the last one allowed: each looks again before it let in an
-        eighth of what is.
+        Two workers may both let in the last name that is allowed. To bound this, each counts again
+        after it has let in an eighth of a cap.
         """
         if not named:
             return set()
@@ -186,7 +186,7 @@ class Names:
 
 
 async def write_types(connection: Connection, named: Iterable[Named], now_ms: int) -> None:
-    """Notes which types receivers named; keys and channels stand in their own tables."""
+    """Stores which types receivers named; keys and channels are in tables of their own."""
     rows = sorted(one[1:] for one in named if one[0] == TYPE)
     if rows:
         await connection.execute(
@@ -196,8 +196,8 @@ async def write_types(connection: Connection, named: Iterable[Named], now_ms: in
 
 @dataclass(slots=True)
 class _Day:
-    """What an installation brought on a day, as far as is known, and of it what only this process
-    knows."""
+    """The bytes that an installation brought on a day, as far as this process knows. `untold` is
+    the part that is not in the database yet."""
 
     day: int
     total: int = 0
@@ -205,7 +205,7 @@ class _Day:
 
 
 class Bytes:
-    """Lets installations bring as much as they may a day."""
+    """Lets installations bring as many bytes a day as the caps allow."""
 
     def __init__(self, memory: Memory, caps: Caps) -> None:
         self._limit = caps.size_bytes
@@ -214,7 +214,8 @@ class Bytes:
     def fit(
         self, keyring: Keyring, submission: Submission, now_ms: int
     ) -> tuple[Submission, Refusal | None]:
-        """What of it may be stored, of the samples the first ones; and why not the others."""
+        """The part of a submission that may be stored, with its first samples; and why only that.
+        None if all of it may be stored."""
         whose = _whose(keyring, submission)
         if whose is None:
             return submission, None
@@ -245,7 +246,7 @@ class Bytes:
     def untold(
         self, keyring: Keyring, submissions: Iterable[Submission], now_ms: int
     ) -> dict[int, int]:
-        """How much the database is to be told of these installations; mostly none."""
+        """The bytes to add to the database, by installation; usually none."""
         brought = {}
         for submission in submissions:
             whose = _whose(keyring, submission)
@@ -256,7 +257,7 @@ class Bytes:
         return brought
 
     def told(self, brought: Mapping[int, int], sums: Mapping[int, int], now_ms: int) -> None:
-        """After the commit. sums: what `add_bytes` returned."""
+        """Call this after the commit. sums: what `add_bytes` returned."""
         for whose, total in sums.items():
             of_day = self._of_day(whose, now_ms)
             of_day.untold = max(0, of_day.untold - brought[whose])
@@ -274,7 +275,7 @@ class Bytes:
 async def add_bytes(
     connection: Connection, brought: Mapping[int, int], now_ms: int
 ) -> dict[int, int]:
-    """Adds to what installations brought today; returns the sums."""
+    """Adds to the bytes that installations brought today; returns the sums."""
     if not brought:
         return {}
     rows = await connection.fetch(
@@ -286,7 +287,7 @@ async def add_bytes(
 
 
 def _whose(keyring: Keyring, submission: Submission) -> int | None:
-    """Who is answerable for it: one reporter makes a request. None: nobody is named."""
+    """Who answers for a submission: its one reporter. None if it names nobody."""
     for sample in submission.samples:
         ids = keyring.receiver(sample.receiver_public_key, sample.installation_id, sample.source)
         return answerable(ids)
@@ -306,7 +307,7 @@ def _whose(keyring: Keyring, submission: Submission) -> int | None:
 def turned_away(
     keyring: Keyring, submission: Submission, refused: Set[Named], caps: Caps
 ) -> TurnedAway:
-    """What of it names what was refused."""
+    """The parts of a submission that use a refused name."""
     if not refused:
         return NOTHING
 

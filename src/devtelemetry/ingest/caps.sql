@@ -1,7 +1,7 @@
--- How much installations named and brought before: caps.py. A receiver without an installation is one by itself.
+-- What installations named and brought before: caps.py. A receiver without an installation counts as one by itself.
 
 -- name: named_before
--- Those of these names that are stored, by their position: 0 keys, 1 channels of a key, 2 types.
+-- Returns the positions of the names that are stored. what: 0 a key, 1 a channel of a key, 2 a type of a key.
 with named as materialized (
     select *
     from unnest($whats::smallint[], $receiver_ids::bigint[], $name_ids::bigint[])
@@ -52,7 +52,7 @@ from unnest($receiver_ids::bigint[], $kinds::integer[]) as n (receiver_id, kind)
 on conflict do nothing
 
 -- name: add_bytes
--- Returns what each brought that day, by all workers.
+-- Returns the bytes that each installation brought that day, by all workers.
 insert into installation_bytes as b (installation_id, day_start, size_bytes)
 select installation_id, $day_start::bigint, size_bytes
 from unnest($installation_ids::bigint[], $sizes::bigint[]) as n (installation_id, size_bytes)

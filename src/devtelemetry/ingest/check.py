@@ -1,6 +1,6 @@
-"""Accept or reject one sample. Pure: the clock is a parameter.
+"""Accepts or refuses one sample. Pure: the clock is a parameter.
 
-Every limit is one a client can read in the rejection: the field, what it was, what is allowed.
+A client can read every limit in the refusal: the field, the value it had, and what is allowed.
 """
 
 import re
@@ -8,18 +8,18 @@ from typing import NamedTuple
 
 from devtelemetry.model import DAY_MS, HOUR_MS, Outcome, Reason, Sample, Source, from_unix_ms
 
-MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's; at 800 bytes a sample this is its 4 MiB
+MAX_SAMPLES_PER_REQUEST = 5_000  # the protocol's limit; at 800 bytes a sample they make 4 MiB
 MAX_MEMBERSHIPS_PER_REQUEST = 5_000
 MAX_LOST_PER_REQUEST = 100  # a client that loses reports loses many at once
 MAX_REQUEST_BYTES = 4 * 1024 * 1024
 MAX_ID_BYTES = 512
 MAX_TOPICS_BYTES = 4 * 1024
 MAX_LABEL_BYTES = 128  # message type, platform, app version: names, not texts
-MAX_SERVER_BYTES = 255  # as long as a host's name may be
+MAX_SERVER_BYTES = 255  # the longest name that a host may have
 
-MAX_SEQUENCE = 2**53  # beyond it some clients' numbers are no longer exact
+MAX_SEQUENCE = 2**53  # beyond this, the numbers of some clients are no longer exact
 
-# Unix ms lie between 1973 and 5138. A time below is in seconds, one above in µs or ns.
+# As Unix ms these lie in 1973 and 5138. A smaller time is in seconds, a greater one in µs or ns.
 LEAST_MILLISECONDS = 10**11
 GREATEST_MILLISECONDS = 10**14
 _GREATEST_MICROSECONDS = 10**17
@@ -28,9 +28,10 @@ _REASON = re.compile(r"[a-z0-9_.-]{1,64}")
 
 
 class AgeLimits(NamedTuple):
-    """Which sentAt are taken.
+    """Which sentAt are accepted.
 
-    retention_ms   samples are kept so long; older days are gone, or go with the next cleaning
+    retention_ms   how long samples are kept; older days are dropped, at the latest by the next
+                   cleaning
     clock_skew_ms  how far a sender's clock may be ahead of the server's
     """
 
@@ -50,7 +51,7 @@ class Refusal(NamedTuple):
 def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
     """Why `sample` is refused, or None.
 
-    now_ms  Unix ms by which its age is judged: the clock, or for an imported sample its createdAt
+    now_ms  Unix ms from which its age is counted: now, or for an imported sample its createdAt
     """
     (
         message_id, channel_id, public_key, sent_at, _, installation_id, _, topics, envelope_id,
@@ -58,7 +59,7 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
     ) = sample  # fmt: skip
     labels = f"{message_type}{platform}{app_version}{server}"
     texts = f"{message_id}{channel_id}{public_key}{installation_id}{envelope_id}{labels}"
-    # Of nearly all samples all texts together are no longer than one may be. This runs for each.
+    # This runs for each sample. Nearly always all texts together are shorter than one text may be.
     if (
         len(texts) > MAX_ID_BYTES
         or len(labels) > MAX_LABEL_BYTES
@@ -73,7 +74,7 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
             return refusal
     if not LEAST_MILLISECONDS <= sent_at <= GREATEST_MILLISECONDS:
         return _not_milliseconds("sent_at", sent_at)
-    # The day begins no later than the age.
+    # Checked in two steps for speed: the oldest day begins before the oldest age.
     if sent_at < now_ms - limits.retention_ms and sent_at < limits.oldest_day_kept(now_ms):
         return Refusal(
             Reason.TOO_OLD,
@@ -98,7 +99,7 @@ def check_reporter(
     app_version: str = "",
     server: str = "",
 ) -> Refusal | None:
-    """Why a heartbeat is refused, or None: the fields of a sample that the reporter fills."""
+    """Why a heartbeat is refused, or None. Checks the fields of `Reporter`."""
     if not receiver_public_key:
         return _empty("receiver_public_key")
     return _check_ids(
@@ -114,7 +115,7 @@ def check_channel(channel_id: str) -> Refusal | None:
 
 
 def check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal | None:
-    """Why one of these names, of an app or a type, is refused, or None."""
+    """Why one of these labels is refused, or None."""
     joined = "".join(labels)
     if len(joined) <= MAX_LABEL_BYTES and joined.isascii():
         return None
@@ -126,7 +127,7 @@ def check_labels(fields: tuple[str, ...], labels: tuple[str, ...]) -> Refusal | 
 
 
 def is_reason(text: str) -> bool:
-    """Whether it is a code, as a reason has to be: not free text."""
+    """Whether `text` is a code, as a reason must be, and not free text."""
     return _REASON.fullmatch(text) is not None
 
 
@@ -135,7 +136,7 @@ def is_milliseconds(value: int) -> bool:
 
 
 def is_numbered(installation_id: str, first_sequence: int) -> bool:
-    """Whether a push says which numbers its samples have. A bad number costs no sample."""
+    """Whether a push has valid numbers for its samples. A bad number does not cost a sample."""
     return (
         1 <= first_sequence <= MAX_SEQUENCE
         and installation_id != ""
@@ -148,7 +149,7 @@ def _check_texts(sample: Sample) -> Refusal | None:
         refusal = _check_outcome(sample)
         if refusal is not None:
             return refusal
-    # status-go names no channel where it could not read the message.
+    # status-go names no channel if it could not read the message.
     if not sample.channel_id and (sample.message_id or sample.source is not Source.STATUS_GO):
         return _empty("channel_id")
     if not sample.receiver_public_key:
@@ -171,10 +172,11 @@ def _check_texts(sample: Sample) -> Refusal | None:
 
 
 def _check_outcome(sample: Sample) -> Refusal | None:
-    """Of a sample without message_id, or with an outcome that is not known."""
+    """Why a sample without message_id, or with an unknown outcome, is refused, or None."""
     outcome = sample.outcome
     if type(outcome) is not Outcome:
-        # The protocol has no reason of its own for this one; as it is, nobody said what it means.
+        # The protocol has no reason of its own for an unknown outcome. To this server it is the
+        # same as none.
         allowed = ", ".join(f"{one.value} {one.name}" for one in Outcome)
         return Refusal(Reason.MISSING_FIELD, f"outcome: {outcome} is not known; allowed: {allowed}")
     if outcome is not Outcome.UNREADABLE:
@@ -190,7 +192,7 @@ def _check_outcome(sample: Sample) -> Refusal | None:
 def _check_ids(fields: tuple[str, ...], ids: tuple[str, ...]) -> Refusal | None:
     joined = "".join(ids)
     if len(joined) <= MAX_ID_BYTES and joined.isascii() and "\0" not in joined:
-        return None  # nearly all: together they are no longer than one may be
+        return None  # nearly always: all together are shorter than one may be
     for field, text in zip(fields, ids, strict=True):
         if len(text.encode()) > MAX_ID_BYTES:
             return _too_long(field, len(text.encode()), MAX_ID_BYTES)

@@ -1,7 +1,7 @@
-"""Applies what is said of envelopes to the messages that came in them.
+"""Applies reports of envelopes to the messages that came in them.
 
-Which message came in an envelope, and what became of the envelope, are told apart and in any order.
-Each half waits in a table of its own for the other one.
+One report says which message came in an envelope, another says what became of the envelope. They
+come in any order. Each half waits in a table of its own for the other half.
 """
 
 from collections import defaultdict
@@ -32,7 +32,7 @@ _Receipts = defaultdict[MessageKey, dict[int, NewReceipt]]  # by receiver_id
 
 
 class _Told(NamedTuple):
-    """What a receiver (0: nobody knows which) says of an envelope, of a message that came in it."""
+    """What a receiver (0 if unknown) reports of an envelope, for one message that came in it."""
 
     event: EnvelopeEvent
     message: MessageKey
@@ -43,10 +43,11 @@ class _Told(NamedTuple):
 
 
 async def lock_envelopes(writing: Writing) -> None:
-    """Before `write_envelopes`, and before any row: who has rows must not wait for this lock.
+    """Call this before any row is written: a transaction that holds rows must not wait for a lock.
 
-    Two transactions that each bring one half would both miss the other's. Those that only say which
-    message came in which envelope bring the same half.
+    Without the lock, two transactions that each bring one half would both miss the other half.
+    Transactions that only say which message came in which envelope bring the same half, so they
+    share the lock.
     """
     batch = writing.batch
     if batch.events or batch.unnamed or batch.with_events:
@@ -58,10 +59,10 @@ async def lock_envelopes(writing: Writing) -> None:
 
 
 async def write_envelopes(writing: Writing) -> list[int]:
-    """Applies all that is known by now; returns the sentAt of messages that changed by it."""
+    """Stores reports of envelopes and applies them; returns the sentAt of messages that changed."""
     batch, connection = writing.batch, writing.connection
     new = _new_envelopes(writing)
-    # The first ones of new messages stand with these.
+    # The first envelope of a new message is stored with the message.
     rows = [
         (*key, batch.message_envelopes[key])
         for key in new
@@ -84,7 +85,8 @@ async def write_envelopes(writing: Writing) -> list[int]:
             ),
         )
     if batch.unnamed:
-        # Said again it is no news of its receiver: the first of them counts.
+        # The first of equal reports counts, so a repeated one does not show when its receiver last
+        # reported.
         before = await connection.fetch(
             _QUERIES["unnamed_before"],
             **arrays(sorted(batch.unnamed), "envelope_ids", "channel_ids", "receiver_ids"),
@@ -111,7 +113,7 @@ def _new_envelopes(writing: Writing) -> Sequence[MessageEnvelopeKey]:
 
 
 async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int]:
-    """Each sample without a message's id is one of each message that came in its envelope."""
+    """A sample without a message id counts for each message that came in its envelope."""
     connection, envelope_ids = writing.connection, sorted(envelopes)
     if not envelope_ids:
         return []
@@ -136,14 +138,15 @@ async def _apply_unnamed(writing: Writing, envelopes: Iterable[int]) -> list[int
             receipt.vote = vote if receipt.vote is None else min(vote, receipt.vote)
             receipt.said |= SAID[Outcome.UNREADABLE]
             receipt.fail(Outcome.UNREADABLE, Failure(row["created_at"], row["reason"]))
-    # Until it stood for a message, each showed that its receiver reports. Said again it is no news.
+    # So far each of these samples dated its receiver's last report. As a sample of a message it may
+    # be a repetition, which does not date it.
     told = {receiver_id for of_message in receipts.values() for receiver_id in of_message}
     await doubt_receivers(writing, told)
     return await _store(writing, receipts)
 
 
 async def _apply_events(writing: Writing) -> list[int]:
-    """What is said of envelopes is said of the messages that came in them."""
+    """A report of an envelope counts for each message that came in it."""
     batch, connection = writing.batch, writing.connection
     if not (batch.events or batch.with_events):
         return []
@@ -175,11 +178,11 @@ async def _apply_events(writing: Writing) -> list[int]:
 
 
 async def _told(writing: Writing) -> list[_Told]:
-    """What is said of the envelopes that messages of the batch came in, and of the messages that
-    came in its envelopes, of stored messages.
+    """The reports that concern stored messages: of the envelopes of the batch, and of all envelopes
+    in which messages of the batch came.
 
-    Who does not say which receiver it is, is each receiver of its installation that reports the
-    message or sent it. Not who is being forgotten.
+    A report that does not name its receiver counts for each receiver of its installation that
+    reports the message or sent it. Receivers that are being forgotten are left out.
     """
     batch, connection = writing.batch, writing.connection
     rows = await connection.fetch(
@@ -212,7 +215,7 @@ async def _told(writing: Writing) -> list[_Told]:
 
 
 def _by_envelope(rows: Iterable[Row]) -> defaultdict[int, list[MessageKey]]:
-    """The messages that came in each."""
+    """The messages that came in each envelope."""
     messages: defaultdict[int, list[MessageKey]] = defaultdict(list)
     for row in rows:
         messages[row["envelope_id"]].append((row["channel_id"], row["message_id"]))
@@ -220,7 +223,8 @@ def _by_envelope(rows: Iterable[Row]) -> defaultdict[int, list[MessageKey]]:
 
 
 def _named(event: Row, receivers: Iterable[int]) -> Iterable[int]:
-    """Of which receivers it is. receivers: of its installation that have to do with the message."""
+    """Which receivers an event is about. receivers: those of its installation that report the
+    message or sent it."""
     if event["receiver_id"] or event["event"] == EnvelopeEvent.WENT_OUT:
         return (event["receiver_id"],)
     return receivers
@@ -231,8 +235,8 @@ async def _receivers(
     events: Sequence[Row],
     messages: Mapping[int, Sequence[MessageKey]],
 ) -> Mapping[tuple[int, int, int], set[int]]:
-    """By message and installation the receivers that name themselves, and where one does not those
-    that report the message."""
+    """The receivers that events name, by message and installation; if an event names none, the
+    receivers that report the message."""
     receivers: defaultdict[tuple[int, int, int], set[int]] = defaultdict(set)
     unnamed: set[MessageKey] = set()
     installations = set()
@@ -268,7 +272,7 @@ _EVENT_KEY = ("channel_id", "message_id", "receiver_id", "envelope_id")
 
 
 async def _store(writing: Writing, receipts: _Receipts) -> list[int]:
-    """Of messages that are stored; what others say of waits for them."""
+    """Stores receipts of messages that are stored; the reports for other messages wait for them."""
     known, learned = writing.known.messages, writing.learned.messages
     unknown = sorted(key for key in receipts if key not in learned and key not in known)
     if unknown:

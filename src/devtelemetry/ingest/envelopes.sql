@@ -1,9 +1,9 @@
 -- name: lock
--- One transaction at a time: who brings one half must see the other half.
+-- One transaction at a time: a transaction that brings one half must see the other half.
 select pg_advisory_xact_lock($namespace, $lock)
 
 -- name: lock_shared
--- Of those who bring the same half, any number.
+-- Any number of transactions that bring the same half.
 select pg_advisory_xact_lock_shared($namespace, $lock)
 
 -- name: insert_message_envelopes
@@ -12,7 +12,7 @@ select * from unnest($channel_ids::bigint[], $message_ids::bigint[], $envelope_i
 on conflict do nothing
 
 -- name: write_events
--- The first who says it counts.
+-- The first report counts.
 insert into envelope_event (envelope_id, event, installation_id, receiver_id, created_at, reason)
 select * from unnest(
     $envelope_ids::bigint[], $events::smallint[], $installation_ids::bigint[], $receiver_ids::bigint[],
@@ -23,7 +23,7 @@ set created_at = excluded.created_at, reason = excluded.reason
 where (excluded.created_at, excluded.reason collate "C") < (envelope_event.created_at, envelope_event.reason collate "C")
 
 -- name: unnamed_before
--- Whose of these samples without a message's id are there already.
+-- The receivers of those of these samples without a message id that are stored already.
 select distinct receiver_id
 from unnest($envelope_ids::bigint[], $channel_ids::bigint[], $receiver_ids::bigint[])
     as n (envelope_id, channel_id, receiver_id)
@@ -42,11 +42,11 @@ where (excluded.created_at, excluded.sent_at, excluded.clock, excluded.reason co
     < (unreadable_envelope.created_at, unreadable_envelope.sent_at, unreadable_envelope.clock,
        unreadable_envelope.reason collate "C")
 
--- What was said and which messages it is said of is read apart, and put together in envelopes.py: a cluster cannot join in
--- one transaction what it wrote on the coordinator and on shards.
+-- Reports and the messages that they concern are read separately and joined in envelopes.py. In one transaction, a
+-- cluster cannot join what the transaction wrote on the coordinator and on shards.
 
 -- name: unnamed
--- Samples without a message's id. of_channel: 0: whichever the envelope came in.
+-- Samples without a message id. of_channel: 0 if the sample names no channel and so may be of any.
 select receiver_id, envelope_id, channel_id as of_channel, created_at, sent_at, clock, reason
 from unreadable_envelope
 where envelope_id = any ($envelope_ids::bigint[])
@@ -85,11 +85,11 @@ join receipt r using (channel_id, message_id, sent_at)
 where r.receiver_id = any ($receiver_ids::bigint[])
 
 -- name: forgotten
--- Who is being forgotten: its receipts may be gone already.
+-- The receivers that are being forgotten: their receipts may be gone already.
 select receiver_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: went_out
--- in   also receiver_ids, envelope_ids: of who says so
+-- in   also receiver_ids and envelope_ids, which this query does not use
 with seen as (
     select distinct channel_id, message_id
     from unnest($channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[], $envelope_ids::bigint[])
@@ -102,7 +102,7 @@ where m.channel_id = seen.channel_id and m.message_id = seen.message_id and not 
 returning sent_at
 
 -- name: from_store
--- Receipts of samples of that envelope that say of no other way.
+-- Changes receipts of samples with that envelope that do not report a way of their own.
 update receipt r
 set state = r.state + 64
 from (

@@ -1,8 +1,8 @@
 """Telemetry.Push by gRPC, with health checking and reflection.
 
-The request comes in as bytes and is decoded here, so that one that cannot be decoded is answered
-as what it is (INVALID_ARGUMENT, do not send it again) and not as a fault of the server. It is taken
-as a stream of one message, which looks the same on the wire: so its body is not read, nor unpacked,
+The request comes in as bytes and is decoded here. So a request that cannot be decoded is answered
+with INVALID_ARGUMENT (do not send it again) and not as a fault of the server. A request is taken as
+a stream of one message, which looks the same on the wire. So its body is not read or unpacked
 before its token is known to be good.
 """
 
@@ -20,12 +20,12 @@ from devtelemetry.runtime.network import client_address, peer_address
 from devtelemetry.runtime.slots import Slots
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
-# A larger request never reaches us: gRPC answers it with RESOURCE_EXHAUSTED, which tells a client
-# to try again. So that this happens to nonsense only, it is four times what is allowed.
+# gRPC itself answers a larger request with RESOURCE_EXHAUSTED, which tells a client to try again.
+# This is four times the allowed size, so that it happens only to nonsense.
 TRANSPORT_BYTES = 4 * MAX_REQUEST_BYTES
 
-MAX_REQUESTS = 4_096  # under way at once; gRPC answers more with RESOURCE_EXHAUSTED
-BODY_SECONDS = 30.0  # for a body to come, once its token is known to be good
+MAX_REQUESTS = 4_096  # at the same time; gRPC answers more with RESOURCE_EXHAUSTED
+BODY_SECONDS = 30.0  # within which a body must come, once its token is known to be good
 IDLE_SECONDS = 300  # after which a connection without a call is closed
 
 _Context = grpc.aio.ServicerContext[bytes, telemetry_pb2.PushResponse]
@@ -63,8 +63,8 @@ def _handler(
         )
         if answer.response is not None:
             return answer.response
-        # Outside of any handler: what abort() raises is kept by its context, and would keep what
-        # was being handled, its frames, and in them the request.
+        # Not in an except block: gRPC keeps the exception that abort() raises. It would keep the
+        # exception being handled too, with its frames and, in them, the request.
         details = answer.status_details
         metadata = () if details is None else (("grpc-status-details-bin", details),)
         await context.abort(answer.code, answer.details, metadata)
@@ -81,7 +81,7 @@ def _metadata(context: _Context, name: str) -> str | None:
 
 
 class _Health(health.aio.HealthServicer):
-    """Who watches for long makes room for others."""
+    """Health checking. If too many watch, the one that watched longest makes room."""
 
     _watchers = Slots("health_watch", crowded=32, most=64, seconds=3_600)
 
@@ -94,7 +94,7 @@ class _Health(health.aio.HealthServicer):
 
 
 class _Reflection(reflection.aio.ReflectionServicer):
-    """Likewise."""
+    """Reflection, with room made in the same way."""
 
     _asking = Slots("reflection", crowded=32, most=64, seconds=60)
 
@@ -113,17 +113,17 @@ class _Reflection(reflection.aio.ReflectionServicer):
 def make_server(
     service: PushService, *, needs_token: bool, shares_port: bool, proxies: Collection[str] = ()
 ) -> tuple[grpc.aio.Server, health.aio.HealthServicer]:
-    """A server with the endpoint, health checking and reflection; ports are added by the caller.
+    """A server with the endpoint, health checking and reflection; the caller adds the ports.
 
-    needs_token  as Incoming has it
+    needs_token  as in Incoming
     shares_port  other processes listen on the same port; else a port in use is an error
-    proxies      addresses of those that are believed whom they speak for
+    proxies      addresses of proxies that are trusted to name the client's address
     """
     server = grpc.aio.server(
         options=[
             ("grpc.max_receive_message_length", TRANSPORT_BYTES),
             ("grpc.so_reuseport", int(shares_port)),
-            # What is buffered before a request is even looked at: streams × TRANSPORT_BYTES.
+            # A connection may buffer streams × TRANSPORT_BYTES before any request is looked at.
             ("grpc.max_concurrent_streams", 64),
             ("grpc.max_connection_idle_ms", IDLE_SECONDS * 1_000),
         ],
@@ -145,7 +145,7 @@ def make_server(
 
 
 async def set_health(servicer: health.aio.HealthServicer, *, is_serving: bool) -> None:
-    """What health checks answer, for the server as a whole and for the service."""
+    """Sets what health checks answer, for the server as a whole and for the service."""
     status = health_pb2.HealthCheckResponse
     for name in ("", SERVICE):
         await servicer.set(name, status.SERVING if is_serving else status.NOT_SERVING)

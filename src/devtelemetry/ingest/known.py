@@ -1,4 +1,4 @@
-"""What ingest remembers of committed rows, so that it need not ask or tell the database again.
+"""What ingest remembers of committed rows, so that it need not read or write them again.
 
 A job that changes such rows (repair, forget, clean) raises the epoch of the deployment. Then all of
 this memory is void.
@@ -18,12 +18,13 @@ from devtelemetry.store.recent import Memory, Recent
 
 
 class KnownMessage(NamedTuple):
-    """A message as it is stored; what is the first of something may be stored with an earlier one.
+    """A message as it was stored. Another server may have lowered its times since.
 
     clock          as stored: merged.CLOCKS
-    typed          createdAt and sentAt of the sample that `kind` is of; None: none says a type
-    author_offset  ms: the server's clock less the author's; 0: less than a second, or not known,
-                   or sentAt is not by the author's clock
+    typed          createdAt and sentAt of the sample that `kind` is from; None if no sample has a
+                   type
+    author_offset  how many ms the author's clock is behind the server's; 0 if it is less than a
+                   second or not known, or if sentAt is not by the author's clock
     """
 
     sent_at: int
@@ -35,7 +36,7 @@ class KnownMessage(NamedTuple):
 
 
 class KnownReceiver(NamedTuple):
-    """What is stored of a receiver is this or later."""
+    """What is known of a receiver. The database has this, or something later."""
 
     platform: Description
     app_version: Description
@@ -50,7 +51,7 @@ UNKNOWN_RECEIVER = KnownReceiver(*(NOT_SAID,) * 4, NOWHERE, 0)
 
 @dataclass(slots=True)
 class Learned:
-    """What one transaction writes, to be remembered once it is committed."""
+    """What one transaction writes; it is remembered after the commit."""
 
     channels: dict[int, str] = field(default_factory=dict)
     kinds: dict[int, tuple[str, Source]] = field(default_factory=dict)
@@ -69,8 +70,8 @@ class Known:
     kinds        message type and source, by kind
     memberships  the first sentAt and the last minute, Unix ms
     arrivals     arrived_at and arrived_on_time_at, by minute of event time
-    names        that their installations may name
-    days         those that have a partition
+    names        names that are within the caps of their installations
+    days         days that have a partition
     """
 
     def __init__(self, memory: Memory, epoch: int = -1) -> None:
@@ -100,8 +101,8 @@ class Known:
 class Writing:
     """One transaction: what it writes, and what is known.
 
-    new_messages  that were not stored before it
-    doubted       messages whose sentAt or type may be another than is stored: repair decides
+    new_messages  messages that were not stored before this transaction
+    doubted       messages whose stored sentAt or type may be wrong; repair decides
     """
 
     connection: Connection
@@ -113,5 +114,5 @@ class Writing:
     doubted: set[MessageKey] = field(default_factory=set)
 
     def message(self, key: MessageKey) -> KnownMessage:
-        """Of a message of the batch, once its row is written."""
+        """What is stored of a message of the batch. Call this only after its row is written."""
         return self.learned.messages.get(key) or self.known.messages[key]

@@ -1,6 +1,6 @@
-"""What samples say of one message, and of it at one receiver, merged. Pure.
+"""Merges the samples of one message, and of one message at one receiver. Pure.
 
-By the same rules as in the database, so that it does not matter whether two samples meet in one
+The rules are the same as in the database. So it does not matter whether two samples meet in one
 transaction or not (docs/algorithm.md, "Canonical data").
 """
 
@@ -11,20 +11,20 @@ from devtelemetry.ingest.typed import NEVER, Typed, typed_of
 from devtelemetry.model import Outcome, Sample, SentAtClock
 from devtelemetry.store import states
 
-# What was said of a message beside that it is held, by Outcome.
+# The bit of a receipt's state for each Outcome; HELD has none.
 SAID = (0, states.UNREADABLE, states.DROPPED, states.SEND_FAILED)
 
-# How `failure` numbers what an author says of an envelope; else by Outcome.
+# The outcome in the table `failure` of an author's report on an envelope. The others are Outcomes.
 OF_ENVELOPE = 4
 
 MessageKey = tuple[int, int]  # channel_id, message_id
 
 Vote = tuple[int, int, int]
-"""What a sample says of its message's sentAt: whose clock that is by (as stored, the less the
-better), createdAt, sentAt. The least of an installation's is its vote."""
+"""What a sample says of its message's sentAt: whose clock it is by (as stored, a lesser number is a
+better clock), createdAt, sentAt. An installation votes with the least of its samples."""
 
 
-# Whose clock it is, as stored: by SentAtClock. An author's mark has none.
+# How the clock of a sentAt is stored, by SentAtClock. An author's mark has no clock.
 CLOCKS = (1, 0, 2)
 AUTHORS_CLOCK = CLOCKS[SentAtClock.AUTHOR]
 RECEIVERS_CLOCK = CLOCKS[SentAtClock.RECEIVER]
@@ -32,7 +32,7 @@ NO_CLOCK = 3
 
 
 class Failure(NamedTuple):
-    """A sample of a message that is not held. The least is believed: the first one."""
+    """A sample of a message that is not held. The least one counts, which is the first."""
 
     created_at: int  # NEVER: not known
     reason: str
@@ -42,14 +42,14 @@ class Failure(NamedTuple):
 class NewReceipt:
     """All that a batch says of one message at one receiver.
 
-    created_at    of its first sample that holds the message; None: none does
-    received_at   likewise the least; of an author when it sent it
-    said          bits of receipt_state: of outcomes
-    via           how it came, of the first sample that holds it
-    authored_at   when it was first told that the receiver wrote it
-    vote          None: there is no sample, but a mark
-    envelope_id   status-go: of the first sample that holds it
-    failures      by outcome as `failure` numbers it
+    created_at    of the first sample that holds the message; None if no sample does
+    received_at   the least of these samples; at its author, when the author sent it
+    said          bits of receipt_state for the outcomes
+    via           the way, of the first sample that holds the message
+    authored_at   when a sample or mark first said that the receiver wrote the message
+    vote          None if there is only a mark and no sample
+    envelope_id   of the first sample that holds the message, from status-go only
+    failures      by outcome as the table `failure` numbers it
     """
 
     created_at: int | None
@@ -64,7 +64,8 @@ class NewReceipt:
 
     @property
     def last_created_at(self) -> int | None:
-        """When it last told of another outcome: a sample that is sent again is no news."""
+        """When the receiver last reported this message with a new outcome. A sample that is sent
+        again does not count."""
         if self.failures is None:
             return self.created_at
         failures = self.failures.items()
@@ -77,12 +78,12 @@ class NewReceipt:
         self.failures[outcome] = min(failure, self.failures.get(outcome, failure))
 
     def add(self, sample: Sample, vote: Vote | None) -> None:
-        """vote  None: it is a mark"""
+        """vote  None if the sample is a mark"""
         created_at, outcome = sample.created_at, sample.outcome
         if outcome is Outcome.HELD:
             self.sent_by_receiver |= sample.sent_by_receiver
         elif created_at is None:
-            # A mark of who could not send it, as of an envelope.
+            # The mark of an author who could not send it, as by a report of its envelope.
             self.said |= states.ENVELOPE_FAILED
             self.fail(OF_ENVELOPE, Failure(NEVER, sample.reason))
             self.sent_by_receiver = True
@@ -91,7 +92,7 @@ class NewReceipt:
             self.fail(outcome, Failure(created_at, sample.reason))
             self.sent_by_receiver |= sample.says_it_wrote_it
         if created_at is None or vote is None:
-            return  # a mark tells who wrote a message, and nothing of when
+            return  # a mark says who wrote a message, but not when
         self.vote = vote if self.vote is None else min(vote, self.vote)
         if outcome is Outcome.HELD:
             if self.created_at is None or created_at < self.created_at:
@@ -108,12 +109,13 @@ class NewReceipt:
 class NewMessage:
     """All that a batch says of one message.
 
-    created_at, sample  of the first one
-    settled_at          a sample that was created later, by no better clock, changes none of these
+    created_at, sample  the first sample and its createdAt
+    settled_at          a sample that was created later, by no better clock, changes none of the
+                        fields above this one
     receipts            by receiver_id
-    samples             all of them, to count conflicts and late ones once the message's sentAt is
-                        known, and to merge them anew without some
-    envelope            that it was last said to have come in; empty: none
+    samples             all samples, to count conflicts and late samples once the message's sentAt
+                        is known, and to merge them again without some
+    envelope            the last envelope it was said to have come in; empty if none
     """
 
     key: MessageKey
@@ -128,12 +130,12 @@ class NewMessage:
 
     @classmethod
     def of(cls, key: MessageKey, sample: Sample, vote: Vote | None) -> "NewMessage":
-        """As that sample alone has it; `add_receipt` comes apart. vote: None: it is a mark."""
+        """The message as one sample has it, without its receipt. vote: None if it is a mark."""
         created_at, vote, typed = _said(sample, vote)
         return cls(key, created_at, sample, vote, typed, _settled_at(created_at, vote, typed))
 
     def add(self, sample: Sample, vote: Vote | None) -> None:
-        """What a sample says of the message itself."""
+        """Adds what a sample says of the message itself, without its receipt."""
         created_at, vote, typed = _said(sample, vote)
         if created_at < self.created_at:
             self.created_at, self.sample = created_at, sample
@@ -155,14 +157,14 @@ def _settled_at(created_at: int, vote: Vote, typed: Typed) -> int:
 
 
 def least(a: int | None, b: int | None) -> int | None:
-    """The lesser of two where None is unknown, as SQL's least() has it."""
+    """The lesser of two; None is unknown and is ignored, as by SQL's least()."""
     if a is None or b is None:
         return b if a is None else a
     return min(a, b)
 
 
 def greatest(a: int | None, b: int | None) -> int | None:
-    """The greater of two, likewise."""
+    """The greater of two, by the same rule."""
     if a is None or b is None:
         return b if a is None else a
     return max(a, b)

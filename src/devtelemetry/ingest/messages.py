@@ -1,4 +1,4 @@
-"""Writes channels, kinds and messages: what the receipts of a batch refer to."""
+"""Writes channels, kinds and messages, to which the receipts of a batch refer."""
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 
@@ -13,7 +13,7 @@ from devtelemetry.store.sql import arrays, queries
 
 _QUERIES = queries(__package__, "messages.sql", **whole.MESSAGE)
 
-_FIRST_SAID = ("created_at", "message_sizes", "envelopes", "topics")  # by the first sample
+_FIRST_SAID = ("created_at", "message_sizes", "envelopes", "topics")  # the first sample decides
 _COLUMNS = (
     *(
         "channel_ids",
@@ -31,13 +31,13 @@ _COLUMNS = (
 
 
 async def write_messages(writing: Writing) -> None:
-    """Afterwards `writing.message` knows each message of the batch."""
+    """Writes the messages of the batch. Afterwards `writing.message` has each of them."""
     await _write_kinds(writing)
     await _write_channels(writing)
     learned = writing.learned.messages
     messages = writing.batch.messages
     unknown = sorted(key for key in messages if key not in writing.known.messages)
-    # Another server may insert one between our look and our insert: look again at those.
+    # Another server may insert a message between our look and our insert. Then look again.
     while unknown:
         learned.update(await stored_messages(writing, unknown))
         fresh = [key for key in unknown if key not in learned]
@@ -62,7 +62,7 @@ async def write_messages(writing: Writing) -> None:
 async def stored_messages(
     writing: Writing, keys: Sequence[MessageKey]
 ) -> dict[MessageKey, KnownMessage]:
-    """Those of `keys` that are stored."""
+    """The messages among `keys` that are stored."""
     rows = await writing.connection.fetch(
         _QUERIES["stored_messages"], **arrays(keys, "channel_ids", "message_ids")
     )
@@ -115,7 +115,8 @@ async def _write_kinds(writing: Writing) -> None:
 
 
 async def _replace_first_said(writing: Writing) -> None:
-    """Earlier samples than the known ones came: rare, by clocks apart or an import."""
+    """Updates messages of which an earlier sample came. That is rare: it needs an import, or
+    servers whose clocks differ."""
     earlier = sorted(
         key
         for key, new in writing.batch.messages.items()
@@ -134,9 +135,11 @@ async def _replace_first_said(writing: Writing) -> None:
 
 
 async def _replace_types(writing: Writing) -> None:
-    """An earlier sample that says a type came, or the first one, or one by a better interface.
+    """Updates the kinds of messages. A new sample decides if it is the first one with a type, or
+    earlier than that one, or by a better interface.
 
-    Receipts stand under another kind then (and are going to, by transactions that run now).
+    Stored receipts have the old kind then, and transactions that run now may add more of them.
+    Repair corrects them.
     """
     old = sorted(writing.batch.messages.keys() - writing.new_messages)
     kinds = await _stored_kinds(writing, {writing.message(key).kind for key in old})
@@ -172,7 +175,7 @@ def _kind(writing: Writing, message: NewMessage) -> int:
 
 
 def _known(writing: Writing, message: NewMessage) -> KnownMessage:
-    """As a new message is stored; votes of the batch that differ are looked at by repair."""
+    """A new message as it is stored. If votes of the batch differ, repair looks at them."""
     clock, _, sent_at = message.vote
     return KnownMessage(
         sent_at,
@@ -185,7 +188,7 @@ def _known(writing: Writing, message: NewMessage) -> KnownMessage:
 
 
 def _row(writing: Writing, key: MessageKey) -> tuple[object, ...]:
-    """A row of `message`, by _COLUMNS but for the last."""
+    """A row of `message`: _COLUMNS without the last one."""
     message = writing.batch.messages[key]
     known = _known(writing, message)
     return (
@@ -200,6 +203,6 @@ def _row(writing: Writing, key: MessageKey) -> tuple[object, ...]:
 
 
 def _first_said(message: NewMessage) -> Iterable[object]:
-    """By _FIRST_SAID."""
+    """The values of _FIRST_SAID."""
     sample = message.sample
     return (message.created_at, sample.message_size or None, sample.envelope_id, sample.topics)

@@ -4,8 +4,9 @@ select * from unnest($channel_ids::bigint[], $external_ids::text[])
 on conflict do nothing
 
 -- name: one_after_another
--- Of a cluster one transaction may change a table that is on every node, and then read it together with sharded ones that it
--- changed, only if it changes one shard after the other. It must be said before the first of them. Elsewhere it says nothing.
+-- For clusters. A transaction may change a table that is on every node, and then read it together with sharded tables
+-- that it changed, only if it changes one shard after the other. This must be set before the first of these changes.
+-- Without a cluster it has no effect.
 set local citus.multi_shard_modify_mode = 'sequential'
 
 -- name: insert_kinds
@@ -22,7 +23,7 @@ from unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, me
 join whole_message m on m.channel_id = n.channel_id and m.message_id = n.message_id
 
 -- name: insert_messages
--- Returns those that were not there; another server may have been faster with the others.
+-- Returns the messages that it inserted. The others are there already: another server was faster.
 insert into message (
     channel_id, message_id, sent_at, first_envelope, created_after, size_bytes, kind, clock, went_out, is_typed, rare,
     external_bytes, envelope_bytes, topics
@@ -44,7 +45,7 @@ on conflict do nothing
 returning channel_id, message_id
 
 -- name: replace_first_said
--- An earlier sample than the known ones decides.
+-- The earliest sample decides.
 update message m
 set created_after = moment_after(m.sent_at, n.created_at),
     size_bytes = least(coalesce(n.message_size, -1), 2147483647),
@@ -58,8 +59,8 @@ from unnest(
 where m.channel_id = n.channel_id and m.message_id = n.message_id and n.created_at < {said_first_at}
 
 -- name: replace_types
--- Likewise of those that say a type (NULL: none does), by status-go's interface only where all came by it; of one moment
--- the least sentAt, then the least type.
+-- The earliest sample that has a type decides (NULL: no sample has one). Samples by status-go's interface decide only
+-- if no other sample came. Of samples of the same moment the least sentAt decides, then the least type.
 update message m
 set kind = n.kind,
     is_typed = n.typed_at is not null,

@@ -1,5 +1,5 @@
--- Receipts as they come in, each with the position of its message among the messages, since what that says comes once;
--- what nearly all receipts have alike is not there (receipts.py).
+-- Receipts as they come in. The values of a message come once, and each receipt has the position of its message.
+-- A column comes empty if all receipts have the usual value in it (receipts.py).
 from (
     select
         *,

@@ -1,8 +1,8 @@
-"""The one way of a push, whatever protocol it comes by: from its token to its answer.
+"""Handles every push, whatever protocol it comes by: from its token to its answer.
 
-docs/protocol.md has the statuses and limits. A protocol brings the token, the body and how it is
-decoded, and says the answer in its own way (`grpc_server.py`, `push_http.py`). A body is not read
-before its token is known to be good.
+docs/protocol.md has the statuses and limits. A protocol brings the token, the body and a function
+that decodes it, and writes the answer in its own way (`grpc_server.py`, `push_http.py`). A body is
+not read before its token is known to be good.
 """
 
 import asyncio
@@ -51,10 +51,10 @@ from devtelemetry.store.tokens import TokenBook, bearer_token
 from devtelemetry.v1 import telemetry_pb2
 from devtelemetry.v1.sampling import is_rate
 
-FORGET_WEIGHT = 1_000  # of an opt-out, in samples: it holds up ingest now and then, and reads much
-# Of a request, that the rate of one sample pays for; what cannot be decoded costs as much.
+FORGET_WEIGHT = 1_000  # what an opt-out costs, in samples: it holds up ingest and reads much
+# So many bytes of a request cost as much as one sample, even if they cannot be decoded.
 BYTES_A_SAMPLE = 1_024
-_BUSY = 0.25  # of the queue
+_BUSY = 0.25  # from this fullness of the queue on, clients are asked to push less often
 
 _log = structlog.get_logger(__name__)
 
@@ -63,7 +63,7 @@ _log = structlog.get_logger(__name__)
 class Access:
     """Who may push, and how much.
 
-    rate  samples a second, by token
+    rate  in samples a second, for each token
     """
 
     tokens: TokenBook
@@ -72,11 +72,11 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class PushInterval:
-    """How long clients are told to wait between two pushes.
+    """How long clients are asked to wait between two pushes.
 
-    least_seconds  0: as they like
-    busy_seconds   while the queue is full, and in proportion from a quarter on; no window is
-                   computed before what waits so long came
+    least_seconds  the least; 0 lets clients decide
+    busy_seconds   while the queue is full; in proportion if it is at least a quarter full. No
+                   window is computed before samples that waited so long have come
     """
 
     least_seconds: int = 0
@@ -88,9 +88,9 @@ class PushInterval:
 
 
 class Answer(NamedTuple):
-    """A status of the protocol's table, and with OK the response.
+    """A status of the protocol's table; with OK, also the response.
 
-    details  for a person; empty: OK
+    details  text for a person; empty with OK
     """
 
     code: grpc.StatusCode
@@ -100,7 +100,7 @@ class Answer(NamedTuple):
 
     @property
     def retry_info(self) -> RetryInfo | None:
-        """When to come back; None: it is not known."""
+        """When to come back; None if that is not known."""
         if self.retry_after_seconds is None:
             return None
         info = RetryInfo()
@@ -109,7 +109,7 @@ class Answer(NamedTuple):
 
     @property
     def status_details(self) -> bytes | None:
-        """`grpc-status-details-bin`: a google.rpc.Status with what `details` does not say."""
+        """`grpc-status-details-bin`: a google.rpc.Status with what is not in `details`."""
         info = self.retry_info
         if info is None:
             return None
@@ -120,7 +120,7 @@ class Answer(NamedTuple):
 
 
 class Refused(Exception):
-    """Ends a request."""
+    """Ends a request with an answer."""
 
     def __init__(self, code: grpc.StatusCode, details: str):
         super().__init__(details)
@@ -130,7 +130,7 @@ class Refused(Exception):
 class Decoded(NamedTuple):
     """A request as it was read.
 
-    faults  why a sample could not be read, by its position; an empty one stands there in its place
+    faults  why a sample could not be read, by its position; the request has an empty sample there
     """
 
     request: telemetry_pb2.PushRequest
@@ -142,11 +142,11 @@ class Incoming:
     """A request as its protocol brings it.
 
     interface      its protocol, a label of metrics
-    address        of the client, as far as it is known
-    authorization  the header or metadata of that name; None: there is none
-    needs_token    one without a valid token is refused; else only one with an invalid token is
-    read           its body, unpacked; raises Refused, Busy
-    decode         what the body says; raises Refused
+    address        of the client; empty if it is not known
+    authorization  the header or metadata of that name; None if there is none
+    needs_token    a request without a token is refused; one with an invalid token always is
+    read           reads and unpacks the body; raises Refused, Busy
+    decode         decodes the body; raises Refused
     """
 
     interface: str
@@ -160,9 +160,9 @@ class Incoming:
 class PushService:
     """Checks requests and hands them to the group commit.
 
-    now_ms  Unix ms, or raises ClockInDoubt
-    hear    for a request that comes while it does; after it the time may be known
-    forget  deletes what an installation reported, by its id, and has dropped what it still sends
+    now_ms  returns Unix ms, or raises ClockInDoubt
+    hear    is called with a request's times while now_ms raises; then the time may be known
+    forget  deletes the reports of an installation, by its id, and has later ones dropped
     """
 
     def __init__(
@@ -183,12 +183,12 @@ class PushService:
         self._now_ms = now_ms
         self._forget = forget
         self._hear = hear
-        # One at a time: each has a connection, of which there are few.
+        # Only one forget at a time, because each holds a connection, and there are few.
         self._forgetting = asyncio.Lock()
 
     async def answer(self, incoming: Incoming) -> Answer:
-        """One request, from its token to its answer. Whatever it holds, there is an answer; it
-        refers to nothing of the request."""
+        """Handles one request. Whatever is in it, there is an answer. The answer does not keep the
+        request in memory."""
         try:
             response = await self._push(incoming)
         except Refused as refused:
@@ -226,7 +226,7 @@ class PushService:
         return await self._record(incoming, token or "", decoded, len(body))
 
     async def _authenticate(self, incoming: Incoming) -> str | None:
-        """The name of the request's token; None: it has none and needs none."""
+        """The name of the request's token; None if it has none and needs none."""
         if incoming.authorization is None and not incoming.needs_token:
             return None
         name = await self._access.tokens.check(bearer_token(incoming.authorization))
@@ -239,7 +239,8 @@ class PushService:
         return name
 
     def _charge(self, token: str | None, weight: int) -> None:
-        """Takes what a request costs, in samples. Raises Busy if the token has not that much."""
+        """Takes the cost of a request, in samples, from its token's rate. Raises Busy if the rate
+        does not allow so much."""
         if token is not None and weight > 0:
             wait = self._access.rate.take(token, weight, time.monotonic())
             if wait:
@@ -361,8 +362,8 @@ class PushService:
         )
 
     async def _told(self, request: telemetry_pb2.PushRequest, now_ms: int) -> Mapping[str, Any]:
-        """What a response says of how much, and how often, the client is to report."""
-        # Not looked at where there are no rules: this is done for each push.
+        """The fields of a response that say how much, and how often, the client is to report."""
+        # An iterator: each push gets here, and the channels are read only if there are rules.
         channels = chain(
             (sample.channel_id for sample in request.samples),
             (said.channel_id for said in request.memberships),
@@ -378,7 +379,7 @@ class PushService:
         }
 
     async def _time_of(self, request: telemetry_pb2.PushRequest) -> int:
-        """Unix ms. Raises ClockInDoubt, if what the request says of the time does not end that."""
+        """Unix ms. Raises ClockInDoubt if the clock is in doubt even after this request's times."""
         try:
             return self._now_ms()
         except ClockInDoubt:
@@ -407,7 +408,8 @@ class PushService:
 def _merged(
     rejections: Sequence[Rejection], turned: Mapping[int, Refusal], samples: int
 ) -> list[Rejection]:
-    """With those that were refused later, which are told by their position among the others."""
+    """Adds the samples that the writer refused. `turned` has their positions among the samples that
+    were not rejected."""
     refused = {rejection.position for rejection in rejections}
     others = [position for position in range(samples) if position not in refused]
     late = [Rejection(others[position], *refusal) for position, refusal in turned.items()]
@@ -415,7 +417,7 @@ def _merged(
 
 
 def _count_ignored(memberships: Counter[str], fields: Counter[str]) -> None:
-    """Counts what was ignored: memberships by reason, what is beside them by field."""
+    """Counts what was ignored: memberships by reason, all else by field."""
     for reason, count in memberships.items():
         if count:
             metrics.MEMBERSHIPS_IGNORED.labels(reason).inc(count)
@@ -425,7 +427,7 @@ def _count_ignored(memberships: Counter[str], fields: Counter[str]) -> None:
 
 
 def check_count(samples: int) -> None:
-    """Raises Refused if these are too many for one request."""
+    """Raises Refused if there are too many samples in a request."""
     if samples > MAX_SAMPLES_PER_REQUEST:
         raise Refused(
             grpc.StatusCode.INVALID_ARGUMENT,
@@ -434,7 +436,7 @@ def check_count(samples: int) -> None:
 
 
 async def decode_binary(body: bytes) -> Decoded:
-    """Raises Refused if it is no PushRequest."""
+    """Raises Refused if `body` is not a PushRequest."""
     try:
         return Decoded(telemetry_pb2.PushRequest.FromString(body))
     except DecodeError as error:

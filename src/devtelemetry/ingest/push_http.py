@@ -1,15 +1,17 @@
-"""Telemetry.Push by HTTP, for browsers, curl and whoever has no gRPC: the unary call of the Connect
-protocol, and gRPC-Web. Its own code rather than `connectrpc`: docs/adr/0033-a-door-for-browsers.md.
+"""Telemetry.Push by HTTP, for browsers, curl and other clients without gRPC: the unary call of the
+Connect protocol, and gRPC-Web. Why not `connectrpc`: docs/adr/0033-a-door-for-browsers.md.
 
-In this order, each an answer of its own, and nothing of the body is read before the last one:
+A request is checked in this order. Each check has its own answer, and the body is not read before
+the last check:
 
-    host      one by which this server is known. Else a page elsewhere could point its own name here
-    origin    a browser says which page sends; it must be one that `cors_origins` names, or of this
-              very server. Else a page elsewhere could use whoever opened it to report here
+    host      a name by which this server is known. Else a foreign page could point its own name to
+              this server
+    origin    the page that sends, if a browser names it: a page of this server, or one in
+              `cors_origins`. Else a foreign page could report through the browser of its visitor
     path      only Push
     method    POST; OPTIONS for a browser that asks first
     encoding  what the headers say of the body
-    token     by `push.py`, as everything from here on
+    token     checked by `push.py`, like everything from here on
 """
 
 import base64
@@ -43,9 +45,9 @@ from devtelemetry.runtime import metrics
 from devtelemetry.runtime.hosts import KnownHosts
 from devtelemetry.v1 import SERVICE, telemetry_pb2
 
-# The largest body that may hold a request of MAX_REQUEST_BYTES: as base64, with a frame around it.
+# The body of a request of MAX_REQUEST_BYTES is largest as base64, with a frame around it.
 _WIRE_BYTES = MAX_REQUEST_BYTES * 4 // 3 + 64
-_PREFLIGHT_SECONDS = 7200  # the longest that Chromium remembers an answer
+_PREFLIGHT_SECONDS = 7200  # Chromium remembers an answer no longer than this
 _ALLOWED_HEADERS = (
     "authorization, content-type, content-encoding, connect-protocol-version, connect-timeout-ms, "
     "grpc-encoding, grpc-timeout, x-grpc-web, x-user-agent"
@@ -75,11 +77,11 @@ class _Encoding(Protocol):
 
     @property
     def interface(self) -> str:
-        """The label of metrics."""
+        """The label in metrics."""
 
     @property
     def packing_header(self) -> str:
-        """Which says how a body is packed."""
+        """The name of the header that says how a body is packed."""
 
     @property
     def is_json(self) -> bool: ...
@@ -111,7 +113,7 @@ class _Connect:
 class _GrpcWeb:
     """Source: gRPC's PROTOCOL-WEB.md. The status comes at the end of the body.
 
-    is_text  all of it is base64
+    is_text  the whole body is base64
     """
 
     is_json: bool = False
@@ -164,8 +166,8 @@ class PushApp:
     """The ASGI application, to be mounted at the service's name.
 
     needs_token  a request without a valid token is refused
-    origins      of pages that may push, as browsers write them
-    hosts        by which names clients may ask
+    origins      the origins of pages that may push, as browsers write them
+    hosts        the names by which clients may reach this server
     """
 
     def __init__(
@@ -219,7 +221,7 @@ class PushApp:
         return await self._push(request, content_type, encoding)
 
     def _refused_whence(self, request: Request) -> Response | None:
-        """By host or origin; None: it may come in."""
+        """The refusal because of host or origin; None if the request may come in."""
         headers = request.headers
         refusal = self._hosts.refusal(
             headers.get("host"), headers.get("origin"), origins=self._origins
@@ -262,7 +264,7 @@ class PushApp:
     async def _read(
         self, request: Request, stack: AsyncExitStack, encoding: _Encoding, *, is_packed: bool
     ) -> bytes:
-        """The message of the request, whose body is held as long as `stack`."""
+        """The message of the request. Its body is held until `stack` closes."""
         try:
             body = await stack.enter_async_context(self._bodies.held(request.stream()))
             return await self._bodies.read(
@@ -296,7 +298,7 @@ def _count(interface: str, code: grpc.StatusCode) -> None:
 
 
 def _refusal(status: int, code: grpc.StatusCode, details: str) -> Response:
-    """Before it is known what would be understood."""
+    """Refuses a request before its encoding is known."""
     _count("connect", code)
     return _error(Answer(code, details), status)
 

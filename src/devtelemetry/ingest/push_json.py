@@ -1,8 +1,9 @@
 """A push as JSON, by proto3's JSON mapping: names in either spelling, numbers in quotes or not,
-bytes as base64, enums by name or number, null as not said, names that are not known ignored.
+bytes as base64, enums by name or number. null means not said; unknown names are ignored.
 
-A sample that cannot be read costs itself alone. What is wrong elsewhere refuses the request: no
-answer has a place to say it in. Why this is not json_format: docs/adr/0033-a-door-for-browsers.md.
+If a sample cannot be read, only that sample is refused. If anything else is wrong, the request is
+refused, because a response has no field to report it. Why this is not json_format:
+docs/adr/0033-a-door-for-browsers.md.
 """
 
 import base64
@@ -28,21 +29,21 @@ _MOMENTS = {"sent_at", "sentAt", "received_at", "receivedAt"}  # of a sample
 _DIGITS = re.compile(r"[0-9]{1,20}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 _URL_SAFE = str.maketrans("+/", "-_")
-# Beyond the limits of check.py they are ignored anyway, and beyond this a forged body would cost
-# memory for nothing.
+# Elements beyond the limits of check.py are ignored anyway. Elements beyond this are not even read,
+# so that a forged body does not cost memory for nothing.
 _MOST_ELEMENTS = 10_000
-_SHOWN_LETTERS = 60  # of a wrong value
+_SHOWN_LETTERS = 60  # of a wrong value, in its fault
 
-# A younger client may name members that this server does not know. In these they count as such a
-# number does; everywhere else the name is refused, and shown.
+# A newer client may name members that this server does not know. In these enums an unknown name
+# counts like an unknown number. In all others the name is refused, and the refusal quotes it.
 _OPEN_ENUMS = {"Via", "Clock"}
 _NOBODYS_NUMBER = 2**31 - 1
 
 
 class _Fault(Exception):
-    """A value that cannot be its field's; the text names the field, what it was, what is allowed.
+    """A field cannot have this value. The text names the field, its value and what is allowed.
 
-    path  of the field, from where it was looked for
+    path  of the field, from the message in which it is looked for
     """
 
     def __init__(self, value: object, allowed: str) -> None:
@@ -53,7 +54,7 @@ class _Fault(Exception):
         self._said = f"{shown}; allowed: {allowed}"
 
     def below(self, place: str) -> "_Fault":
-        """Itself, found in this field or element."""
+        """Puts this field or element before the path; returns itself."""
         self.path = place + ("." if self.path and self.path[0] != "[" else "") + self.path
         return self
 
@@ -62,7 +63,7 @@ class _Fault(Exception):
 
 
 def read_push(body: bytes) -> Decoded:
-    """Raises Refused: it is no JSON, or wrong in something but one sample."""
+    """Raises Refused if `body` is not JSON, or if anything but single samples is wrong."""
     request = telemetry_pb2.PushRequest()
     try:
         said = _object(orjson.loads(body))
@@ -77,9 +78,9 @@ def read_push(body: bytes) -> Decoded:
 
 
 def write_response(response: telemetry_pb2.PushResponse) -> bytes:
-    """With the fields that are 0: a page without a library reads an `index` that is not there as
-    undefined. What asks nothing of the client is left out. Ends with a line break, for who reads it
-    on a terminal."""
+    """Writes fields that are 0, too: a page without a library would read an `index` that is absent
+    as undefined. `sampling` and `pushIntervalSeconds` are left out if they ask nothing of the
+    client. The line break at the end is for people at a terminal."""
     said = json_format.MessageToDict(response, always_print_fields_with_no_presence=True)
     for name in ("sampling", "pushIntervalSeconds"):
         if not said[name]:
@@ -92,7 +93,7 @@ def _refused(details: str) -> Refused:
 
 
 def _read_samples(value: Any, request: telemetry_pb2.PushRequest) -> dict[int, Refusal]:
-    """Adds them to the request; returns why some could not be read, by position."""
+    """Adds samples to the request; returns why some could not be read, by position."""
     try:
         check_count(len(_array(value)))
     except _Fault as fault:
@@ -113,11 +114,11 @@ def _read_samples(value: Any, request: telemetry_pb2.PushRequest) -> dict[int, R
 
 # ------------------------------------------------------------------------------ by the descriptors
 
-_Put = Callable[[Any, Any], None]  # sets a field of a message to what JSON says
+_Put = Callable[[Any, Any], None]  # sets a field of a message to a value from JSON
 
 
 def _fill(message: Message, said: Any) -> None:
-    """Sets the fields that are said. Raises _Fault."""
+    """Sets the fields of `message` that are in `said`. Raises _Fault."""
     puts = _PUTS[message.DESCRIPTOR.full_name]
     for name, value in _object(said).items():
         put = puts.get(name)
@@ -137,7 +138,7 @@ def _put_of(field: FieldDescriptor) -> _Put:
 
         def put_one(message: Any, value: Any) -> None:
             part = getattr(message, name)
-            part.SetInParent()  # it is said, whatever is in it
+            part.SetInParent()  # the field counts as said, even if it is empty
             _fill(part, value)
 
         return put_one
@@ -227,7 +228,7 @@ def _enum_reader(enum: EnumDescriptor) -> Callable[[Any], int]:
 
 
 def _puts_of(message: Descriptor) -> dict[str, Mapping[str, _Put]]:
-    """How each field of the message, and of those in it, is set: by both of its names."""
+    """How to set each field of a message, and of the messages in it, by both names of the field."""
     found: dict[str, Mapping[str, _Put]] = {}
     puts: dict[str, _Put] = {}
     for field in message.fields:

@@ -1,6 +1,8 @@
-"""What a push says, as values. Pure: nothing is refused here but what is said beside the samples.
+"""Turns a push into values. Pure. Samples are checked later (`check`); what a push says beside its
+samples is checked here.
 
-What cannot be is as if it was not said, and counted by field; it costs nothing that is good.
+An impossible value is ignored as if it were not said, and counted by field. It does not affect what
+is good.
 """
 
 from collections import Counter
@@ -37,7 +39,7 @@ from devtelemetry.model import (
 )
 from devtelemetry.v1 import telemetry_pb2
 
-# By the wire's numbers, of which a younger client may have more.
+# By the numbers on the wire. A newer client may send others.
 _OUTCOMES: Mapping[int, Outcome] = {one.value: one for one in Outcome}
 _VIAS: Mapping[int, Via] = {one.value: one for one in Via}
 _CLOCKS: Mapping[int, SentAtClock] = {one.value: one for one in SentAtClock}
@@ -46,16 +48,15 @@ _CLOCKS: Mapping[int, SentAtClock] = {one.value: one for one in SentAtClock}
 def to_samples(
     request: telemetry_pb2.PushRequest, now_ms: int, limits: AgeLimits
 ) -> tuple[list[Sample], Counter[str]]:
-    """The samples of a request as values, created at `now_ms`, not checked yet; and how often a
-    field of theirs is ignored, by its name.
+    """The samples of a request as values, created at `now_ms`, not checked yet; and how often their
+    fields were ignored, by name.
 
-    An outcome that is not known stays the number that it is, and is refused by `check`: what became
-    of the message is all that a sample says. A way that is not known is as if it was not said. A
-    clock that is not known counts as the receiver's, which decides nothing where another one
-    speaks, and from which no delay is told.
+    An unknown outcome stays a number, and `check` refuses it, because the outcome is what a sample
+    is for. An unknown way is ignored. An unknown clock counts as the receiver's: such a sentAt
+    decides nothing if there is a better one, and gives no delay.
 
-    An author's time that lies further ahead than allowed is no time: where the receiver says when
-    it got the message, that counts, put right, as a time by the receiver's clock.
+    A sentAt by the author's clock that is further ahead than allowed is ignored. If the receiver
+    says when it got the message, that time, corrected, takes its place as by the receiver's clock.
     """
     reporter = request.reporter
     own_key = reporter.receiver_public_key
@@ -63,7 +64,7 @@ def to_samples(
     platform, app_version, server = reporter.platform, reporter.app_version, reporter.server
     offset = clock_offset(request, now_ms)
     latest = now_ms + limits.clock_skew_ms
-    # Looked up once: a member of an enum costs as much as three fields of a message.
+    # Looked up once: a member of an enum costs as much to read as three fields of a message.
     source, author = Source.GRPC, SentAtClock.AUTHOR
     held, send_failed = Outcome.HELD, Outcome.SEND_FAILED
     samples: list[Sample] = []
@@ -88,13 +89,13 @@ def to_samples(
         if not received_at or LEAST_MILLISECONDS <= received_at <= GREATEST_MILLISECONDS:
             received_at = _put_right(received_at, offset, now_ms)
             if latest < sent_at <= GREATEST_MILLISECONDS and clock is author and received_at:
-                # No time, then: its author's fault, and not of who received it.
+                # The wrong clock is the author's, so the receiver's sample is kept.
                 sent_at, clock = received_at, SentAtClock.RECEIVER
             if wrote_it:
-                # Whatever an author says it received is not when it sent it, and the delays of all
-                # others are counted from this.
+                # An author's received_at is stored as when it sent the message, from which the
+                # delays of all others are counted. So what the author says here does not count.
                 received_at = 0 if offset is None else _put_right(sample.sent_at, offset, now_ms)
-        # Made as its class would make it, which costs twice as much: this runs once a sample.
+        # The same as Sample(*fields), at half the cost. This runs once for each sample.
         fields = (
             sample.message_id,
             sample.channel_id,
@@ -122,16 +123,17 @@ def to_samples(
 
 
 def clock_offset(request: telemetry_pb2.PushRequest, now_ms: int) -> int | None:
-    """The server's clock less the client's in ms, the request's way here in it; None: not told."""
+    """How many ms the client's clock is behind the server's, including the time that the request
+    took to get here. None if the client does not say."""
     return now_ms - request.client_time if is_milliseconds(request.client_time) else None
 
 
 def _put_right(moment: int, offset: int | None, now_ms: int) -> int:
-    """A time by the client's clock as one by the server's, as far as the push told the client's."""
+    """A time by the client's clock, turned into one by the server's if the push has client_time."""
     if not moment or offset is None:
         return moment
-    # A clock that was set meanwhile may put it anywhere. It was not after it was reported, and must
-    # stay what an import takes.
+    # If the clock was set meanwhile, the result may be anything. But the moment was before now, and
+    # the result must be a time that an import accepts.
     moment += offset
     if moment > now_ms:
         return now_ms
@@ -141,7 +143,7 @@ def _put_right(moment: int, offset: int | None, now_ms: int) -> int:
 def clocks_said(
     request: telemetry_pb2.PushRequest, receiver_public_keys: Iterable[str], now_ms: int
 ) -> list[ClockSaid]:
-    """How far the clock of the client is off, which these receivers have; none: it does not say."""
+    """How far the clock of these receivers is off; empty if the push has no client_time."""
     offset = clock_offset(request, now_ms)
     if offset is None:
         return []
@@ -152,10 +154,10 @@ def clocks_said(
 def reported_memberships(
     request: telemetry_pb2.PushRequest, now_ms: int
 ) -> tuple[list[ReportedMembership], Counter[str]]:
-    """What the reporter says of its part in channels, and how much of that is ignored, by reason.
+    """The reporter's memberships, and how many are ignored, by reason.
 
-    A bad time is as if it was not said, unless the rest would then say that it is still in. That,
-    and a bad channel or reporter, costs the membership. None of it costs a sample.
+    A bad time is ignored, unless the receiver would then seem to be still in the channel. In that
+    case, or with a bad channel or reporter, the membership is ignored. No sample is affected.
     """
     good: list[ReportedMembership] = []
     ignored: Counter[str] = Counter()
@@ -191,9 +193,9 @@ def reported_memberships(
 
 
 def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> list[ReportRun]:
-    """The numbers that arrived with a request; none: it does not say.
+    """The run of numbers that arrived with a request; empty if it has no numbers.
 
-    Rejected samples are in it: who lost a report is asked, not who reported nonsense.
+    Rejected samples are included, because they arrived: only lost reports leave numbers out.
     """
     installation_id, first = request.reporter.installation_id, request.first_sequence
     if not is_numbered(installation_id, first):
@@ -212,10 +214,10 @@ def numbered(request: telemetry_pb2.PushRequest, accepted: Sequence[Sample]) -> 
 def lost_reports(
     request: telemetry_pb2.PushRequest, now_ms: int, limits: AgeLimits
 ) -> tuple[list[LostReports], Counter[str]]:
-    """Which reports the reporter says it lost, and how many sayings are ignored, by field.
+    """The reports that the reporter says it lost; and how many of these entries are ignored.
 
-    One that cannot be is as if it was not said: then the hole goes from report to report. A message
-    of later than is taken was not reported by anyone, so no hole goes on beyond that.
+    If an impossible entry is ignored, the hole spans the time between the reports around it. A hole
+    ends no later than the latest sentAt that is accepted, because nobody reported a later message.
     """
     good: list[LostReports] = []
     ignored = Counter[str]()
@@ -247,9 +249,9 @@ def lost_reports(
 def wrong_times_of(
     reporter: telemetry_pb2.Reporter, ignored: Counter[str], rejections: Iterable[Rejection] = ()
 ) -> Mapping[tuple[str, str], int]:
-    """How many times of a request are no milliseconds, by platform and app version; mostly none.
+    """How many times of a request are not milliseconds, by platform and app version; usually none.
 
-    ignored  memberships, by reason
+    ignored  how many memberships are ignored, by reason
     """
     wrong = Reason.NOT_MILLISECONDS
     times = ignored[wrong.label] + sum(one.reason is wrong for one in rejections)

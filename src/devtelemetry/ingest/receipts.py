@@ -1,4 +1,4 @@
-"""Writes receipts, and what they say of who reports: receivers and memberships."""
+"""Writes receipts, and what follows from them: receivers and memberships."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
@@ -14,22 +14,22 @@ from devtelemetry.store import states, whole
 from devtelemetry.store.database import Row
 from devtelemetry.store.sql import arrays, queries
 
-# From where on delays are corrected by the author's clock: as in store/author_clocks.sql.
+# Delays are corrected if the author's clock is off by this or more, as in store/author_clocks.sql.
 _CLOCK_IS_OFF_MS = 1_000
 
 _QUERIES = queries(__package__, "receipts.sql", **whole.RECEIPT)
 
 _KEY = ("sent_at", "channel_ids", "message_ids", "receiver_ids")  # of a receipt
 _OF_MESSAGE = (*_KEY[:3], "kinds", "clocks", "author_offsets")
-# What these columns hold of nearly all receipts. unnest() fills up a column that is not there with
-# NULL, in whose place new_receipt.sql puts it.
+# The values that nearly all receipts have. If all have it, the column is sent empty. unnest() then
+# fills it with NULL, which new_receipt.sql replaces by this value.
 _MOSTLY = {"said": 0, "authored_at": None, "envelope_ids": None}
 _NO_VOTE = (None, None, None)
 
 
 class _OfMessage(NamedTuple):
-    """The receipts of a message, by receiver_id, ascending. Sorted as such they are in the order of
-    their keys."""
+    """The receipts of a message, ascending by receiver_id. If these tuples are sorted, all receipts
+    are in the order of their keys."""
 
     sent_at: int
     channel_id: int
@@ -42,16 +42,16 @@ class _OfMessage(NamedTuple):
 
     @property
     def keys(self) -> list[tuple[int, int, int, int]]:
-        """Of the receipts, by _KEY."""
+        """The keys of the receipts, in the order of _KEY."""
         return [(*self[:3], receiver_id) for receiver_id, _ in self.receipts]
 
 
 class Written(NamedTuple):
-    """What came of storing receipts.
+    """The result of storing receipts.
 
-    new              how many samples and marks were not there: of a receipt one for each outcome
-    changed          sentAt of messages of which something is new
-    last_created_at  of each receiver that may have a later one than is stored
+    new              how many samples and marks are new: at most one for each outcome of a receipt
+    changed          sentAt of the messages that have something new
+    last_created_at  by receiver_id, for receivers that may have a later report than is stored
     """
 
     new: int
@@ -62,7 +62,7 @@ class Written(NamedTuple):
 async def write_receipts(writing: Writing) -> int:
     """Writes the receipts, and then their receivers and memberships.
 
-    Returns how many samples and marks are new. The messages must be written.
+    Returns how many samples and marks are new. The messages must be written already.
     """
     batch = writing.batch
     new, _, last_created_at = await store_receipts(
@@ -81,7 +81,7 @@ async def store_receipts(
 ) -> Written:
     """Writes receipts, failures and memberships, merged with what is stored.
 
-    receipts  by message, which `writing` knows, and by receiver_id
+    receipts  by message, each known to `writing`, and by receiver_id
     """
     await _learn_clocks(writing, receipts)
     found = sorted(
@@ -97,7 +97,7 @@ async def store_receipts(
     changed = list({one.sent_at for one in found}) if inserted["receipts"] else []
     doubted: set[int] = set()
     if not all_new:
-        # Some were there.
+        # Some receipts were there already.
         merged = await writing.connection.fetch(_QUERIES["merge_receipts"], **columns)
         changed += [row["sent_at"] for row in merged]
         new += sum(row["is_held_now"] for row in merged)
@@ -114,14 +114,14 @@ async def store_receipts(
 
 
 def _columns(writing: Writing, found: Sequence[_OfMessage]) -> dict[str, list[Any]]:
-    """What the queries take: columns of messages and of receipts.
+    """The arguments of the queries: columns of messages and of receipts.
 
-    Each element costs a look by the driver, so what all receipts of a message have alike is there
-    once. Has repair decide the messages whose receipts contradict what is stored.
+    The driver looks at each element, so what all receipts of a message have in common is sent once.
+    Messages whose receipts contradict what is stored are noted for repair.
     """
     messages = []
     positions: list[int] = []
-    votes: dict[int, Vote] = {}  # by number of the receipt: what its message does not tell
+    votes: dict[int, Vote] = {}  # by number of the receipt: votes that do not follow from the rest
     for position, one in enumerate(found, 1):  # as SQL counts
         message = writing.message(one.key)
         messages.append((*one[:3], message.kind, message.clock, message.author_offset))
@@ -157,14 +157,14 @@ def _columns(writing: Writing, found: Sequence[_OfMessage]) -> dict[str, list[An
 
 
 def _authored_at(receipt: NewReceipt) -> int | None:
-    """Of an author. None: createdAt of its receipt, as new_receipt.sql has it."""
+    """authored_at of an author's receipt as new_receipt.sql takes it; None stands for createdAt."""
     if receipt.authored_at == receipt.created_at:
         return None
     return NEVER if receipt.authored_at is None else receipt.authored_at
 
 
 async def _write_failures(writing: Writing, found: Sequence[_OfMessage]) -> Sequence[Row]:
-    """Returns what the query does."""
+    """Returns the rows that the query returns."""
     rows = [
         (
             *(*one[:3], receiver_id, outcome),
@@ -185,7 +185,7 @@ async def _write_failures(writing: Writing, found: Sequence[_OfMessage]) -> Sequ
 
 
 def _is_contrary(vote: Vote, message: KnownMessage) -> bool:
-    """Whether a vote may change the sentAt that is stored, or whose clock it is by."""
+    """Whether a vote may change the stored sentAt, or the clock it is by."""
     clock, _, sent_at = vote
     return clock < message.clock or (clock == message.clock and sent_at != message.sent_at)
 
@@ -195,7 +195,7 @@ async def _last_created_at(
 ) -> dict[int, int]:
     last: dict[int, int] = {}
     if not all_new:
-        # What was sent again is no news of its receiver: ask for the dates that count.
+        # Samples that were sent again do not count. So ask which dates do.
         keys = [key for one in found for key in one.keys]
         for row in await writing.connection.fetch(
             _QUERIES["last_created_at"], **arrays(keys, *_KEY)
@@ -211,7 +211,7 @@ async def _last_created_at(
 
 
 async def doubt_receivers(writing: Writing, receivers: Set[int]) -> None:
-    """Has repair find out when these last reported."""
+    """Lets repair find out when these receivers last reported."""
     if receivers:
         await writing.connection.execute(
             _QUERIES["doubt_receivers"], receiver_ids=sorted(receivers)
@@ -219,7 +219,7 @@ async def doubt_receivers(writing: Writing, receivers: Set[int]) -> None:
 
 
 async def doubt_messages(writing: Writing) -> list[int]:
-    """Notes what repair has to decide; returns the sentAt that it may be decided for."""
+    """Notes the messages that repair has to decide; returns the other sentAt that they may get."""
     if not writing.doubted:
         return []
     columns = arrays(sorted(writing.doubted), "channel_ids", "message_ids")
@@ -232,7 +232,8 @@ async def doubt_messages(writing: Writing) -> list[int]:
 async def _learn_clocks(
     writing: Writing, receipts: Mapping[MessageKey, Mapping[int, NewReceipt]]
 ) -> None:
-    """What the receipts say of their authors' clocks, for the delays of all others."""
+    """Learns from the receipts of authors how far their clocks are off, to correct the delays of
+    all other receipts."""
     doubted = set()
     for key, of_message in receipts.items():
         authored = [receipt for receipt in of_message.values() if receipt.sent_by_receiver]
@@ -251,22 +252,24 @@ async def _learn_clocks(
             else:
                 known = 0
             writing.learned.messages[key] = message._replace(author_offset=known)
-            # Of a new message no receipt is stored yet. What several come to, repair decides.
+            # A new message has no stored receipts. If several authors report, repair decides.
             if key not in writing.new_messages or len(authored) > 1:
                 doubted.add((message.sent_at, *key))
     await _doubt_delays(writing, doubted)
 
 
 def _may_change(offset: int | None, message: KnownMessage) -> bool:
-    """Whether what one of its authors says of its clock, or that it says nothing, may be news.
+    """Whether a message's author_offset may change by what one of its authors says of its clock.
 
-    Of a clock that is off all authors must agree, so silence is news where one is known to be.
+    All authors must agree that the clock is off. So if it is known to be off, an author that says
+    nothing (None) changes that.
     """
     return bool(message.author_offset) or (offset is not None and abs(offset) >= _CLOCK_IS_OFF_MS)
 
 
 def _clock_changed(writing: Writing, merged: Sequence[Row]) -> set[tuple[int, int, int]]:
-    """The messages whose author says something else of its clock, by what merging returned."""
+    """The messages whose author now says something else of its clock. merged: what the query
+    returned."""
     return {
         (row["sent_at"], row["channel_id"], row["message_id"])
         for row in merged
@@ -276,7 +279,7 @@ def _clock_changed(writing: Writing, merged: Sequence[Row]) -> set[tuple[int, in
 
 
 async def _doubt_delays(writing: Writing, messages: Set[tuple[int, int, int]]) -> None:
-    """Has repair correct the delays of messages: (sent_at, channel_id, message_id)."""
+    """Lets repair correct the delays of messages: (sent_at, channel_id, message_id)."""
     if messages:
         await writing.connection.execute(
             _QUERIES["doubt_delays"], **arrays(sorted(messages), *_KEY[:3])
@@ -284,13 +287,13 @@ async def _doubt_delays(writing: Writing, messages: Set[tuple[int, int, int]]) -
 
 
 async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) -> None:
-    """What receivers say of themselves, and when each last reported."""
+    """Writes what receivers say of themselves, and when each last reported."""
     rows = []
     for receiver_id, receiver in sorted(writing.batch.receivers.items()):
         created_at = last_created_at.get(receiver_id)
         receipt_minute = None if created_at is None else floor_to_minute(created_at)
         known = writing.known.receivers.get(receiver_id)
-        # Its clock alone is no reason to write: who reports has a row a minute.
+        # A new clock alone is no reason to write: a receiver that reports is written each minute.
         if (
             known is not None
             and receiver.last_heartbeat_minute is None
@@ -347,12 +350,12 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
 
 
 async def _write_memberships(writing: Writing, found: Sequence[_OfMessage]) -> None:
-    """From when to when each receiver holds messages of a channel."""
+    """Writes the first and the last sentAt of a channel's messages that each receiver reports."""
     known, grown = writing.known.memberships, writing.learned.memberships
     first: defaultdict[int, dict[int, int]] = defaultdict(dict)  # sentAt, by channel and receiver
     last: defaultdict[int, dict[int, int]] = defaultdict(dict)
     held = [
-        # A mark says who wrote it, not that its author was there to receive.
+        # A mark says who wrote a message, not that this receiver was there to receive messages.
         (channel_id, {who: sent_at for who, receipt in receipts if receipt.vote is not None})
         for sent_at, channel_id, _, receipts in found
     ]

@@ -1,5 +1,6 @@
 -- name: insert_receipts
--- Counts by what it returns: a cluster reports the rows sent, not the rows stored. held: or a mark, without a failure.
+-- Counts the rows that `returning` has, because a cluster reports the rows sent, not the rows stored. held: receipts
+-- that hold the message, and marks without a failure.
 with inserted as (
     insert into receipt (
         sent_at, channel_id, message_id, receiver_id, created_after, received_after, kind, state, sent_by_receiver, rare
@@ -19,9 +20,11 @@ with inserted as (
 select count(*) as receipts, count(*) filter (where is_held) as held from inserted
 
 -- name: merge_receipts
--- The earliest of its samples that hold it dates a receipt, and one that says "I wrote it" is enough. Returns what
--- changed. is_earlier: the receipt got an earlier date, so that the last one of its receiver may lie earlier too.
--- offset: how far an author's clock is off by what its receipt says now; NULL: it says nothing.
+-- A receipt has the date of its earliest sample that holds the message. One sample with "I wrote it" is enough. Returns
+-- the receipts that changed.
+-- is_earlier   the receipt got an earlier date, so its receiver's last report may be earlier, too
+-- is_held_now  the receipt holds the message now, and did not before
+-- offset       how far the author's clock is off, by the receipt as it is now; NULL if it does not say
 update receipt r
 set created_after = moment_after(r.sent_at, least({created_at}, n.created_at)),
     received_after = moment_after(r.sent_at, least({received_at}, n.received_at)),
@@ -80,7 +83,7 @@ returning
     {received_at} - r.sent_at as "offset"
 
 -- name: write_failures
--- The first sample of each outcome counts. was_there: it got an earlier date.
+-- The first sample of each outcome counts. was_there: the failure was stored before and got an earlier date.
 insert into failure (sent_at, channel_id, message_id, receiver_id, outcome, created_at, reason)
 select * from unnest(
     $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[], $outcomes::smallint[],
@@ -93,7 +96,7 @@ where (excluded.created_at is null, coalesce(excluded.created_at, 0), excluded.r
 returning receiver_id, xmax <> 0 as was_there
 
 -- name: last_created_at
--- When the receivers of these receipts last reported one of them, after merging.
+-- When the receivers of these receipts last reported one of them, after the merge.
 select receiver_id, max(greatest(r.created_at, f.created_at)) as created_at
 from unnest(
     $sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[]
@@ -104,14 +107,14 @@ where r.state < 4096
 group by receiver_id
 
 -- name: doubt_messages
--- Their receipts may be stored (or going to be, by transactions that run now) under a sentAt or kind that is not right;
--- repair will decide.
+-- The receipts of these messages may have a wrong sentAt or kind, and transactions that run now may add more of them.
+-- Repair will decide.
 insert into doubted_message (channel_id, message_id)
 select * from unnest($channel_ids::bigint[], $message_ids::bigint[])
 on conflict do nothing
 
 -- name: votes_of
--- What else samples of these messages say of their sentAt.
+-- The other sentAt that samples of these messages have.
 select distinct vote[3] as sent_at
 from unnest($channel_ids::bigint[], $message_ids::bigint[], $sent_at::bigint[]) as n (channel_id, message_id, sent_at)
 join whole_receipt using (sent_at, channel_id, message_id)
@@ -123,15 +126,15 @@ select * from unnest($receiver_ids::bigint[])
 on conflict do nothing
 
 -- name: doubt_delays
--- Delays of these messages may be stored (or going to be, by transactions that run now) without what is known now of
--- their author's clock; repair will correct them.
+-- Delays of these messages may be stored without what is now known of the author's clock, and transactions that run now
+-- may add more of them. Repair will correct them.
 insert into doubted_delay (sent_at, channel_id, message_id)
 select * from unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[])
 on conflict do nothing
 
 -- name: upsert_receivers
--- What a receiver says of itself is as of its latest report, its clock and where it reports from too (of one moment the greatest);
--- when it last reported only grows.
+-- A receiver's latest report decides what it says of itself, its clock and its origin. Of reports of the same moment
+-- the greatest value decides. The time of its last report only grows.
 insert into receiver (
     receiver_id, owner_id, installation_id, platform_minute, platform, app_version_minute, app_version,
     app_version_before_minute, app_version_before, server_minute, server, last_receipt_minute, last_heartbeat_minute,

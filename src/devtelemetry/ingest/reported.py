@@ -1,5 +1,5 @@
-"""Writes what clients say beside their samples: memberships, the numbers of their samples, and how
-many of their times were refused."""
+"""Writes what clients say beside their samples: memberships, the numbers of their samples, lost
+reports, sampling that was too coarse, and how many of their times were refused."""
 
 from collections.abc import Mapping
 
@@ -9,7 +9,7 @@ from devtelemetry.model import DAY_MS
 from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import arrays, queries
 
-MOST_WRONG_TIMES = 1_000  # platforms and versions: who sends nonsense may make them up
+MOST_WRONG_TIMES = 1_000  # rows; a client that sends nonsense may make up platforms and versions
 
 _QUERIES = queries(__package__, "reported.sql")
 
@@ -26,7 +26,7 @@ async def write_membership_reports(writing: Writing) -> None:
 
 
 async def write_runs(writing: Writing) -> None:
-    """Runs of numbers of samples that arrived."""
+    """Writes the runs of numbers of samples that arrived."""
     if not writing.batch.runs:
         return
     rows = [
@@ -45,7 +45,7 @@ async def write_runs(writing: Writing) -> None:
 
 
 async def write_lost(writing: Writing) -> None:
-    """Numbers of samples that will not come."""
+    """Writes the numbers of samples that clients say they lost."""
     if not writing.batch.lost:
         return
     await writing.connection.execute(
@@ -59,7 +59,7 @@ async def write_lost(writing: Writing) -> None:
 
 
 async def write_coarse(writing: Writing) -> None:
-    """Who recorded one message in so many while more was wanted."""
+    """Writes which receivers recorded fewer messages than the rules of sampling asked for."""
     if not writing.batch.coarse:
         return
     rows = [(*key, until) for key, until in sorted(writing.batch.coarse.items())]
@@ -72,7 +72,8 @@ async def write_coarse(writing: Writing) -> None:
 async def write_wrong_times(
     connection: Connection, times: Mapping[tuple[str, str], int], now_ms: int
 ) -> None:
-    """How many times were refused because they are no milliseconds, by platform and version."""
+    """Counts the times that were refused because they are not milliseconds, by platform and
+    version."""
     if not times:
         return
     rows = [(*app, number) for app, number in sorted(times.items())]

@@ -1,5 +1,5 @@
 -- name: write_membership_reports
--- All that was said of joining and leaving is kept: what it means shows when it is replayed (aggregate/stays.py).
+-- All reports of joining and leaving are kept, because only their replay shows what they mean (aggregate/stays.py).
 with reported as (
     select *
     from unnest(
@@ -16,9 +16,10 @@ select * from reported
 on conflict do nothing
 
 -- name: write_runs
--- Numbers of reports that arrived. The stored run that begins with a new one or next before it takes the new one in if
--- both touch or overlap; else that is a row of its own. What one of two rows does not know, the other tells.
--- Not of who opted out or is being forgotten: a push of rejected samples alone names no receiver that was looked up.
+-- Numbers of reports that arrived. A new run is joined to the last stored run that begins no later, if the two touch or
+-- overlap; else it becomes a row of its own. If one of the two does not know a sentAt, that of the other is taken.
+-- This leaves out installations that opted out or are being forgotten, because a push of rejected samples alone has no
+-- receiver that was looked up.
 with arrived as (
     select *
     from unnest(
@@ -59,7 +60,7 @@ where not exists (
     select 1 from grown g where g.installation_id = a.installation_id and g.first_sequence = a.first_sequence
 )
 order by a.installation_id, a.first_sequence
--- Another server may have been faster.
+-- Another server may have inserted it meanwhile.
 on conflict (installation_id, first_sequence) do update
 set first_sent_at = least(report_run.first_sent_at, excluded.first_sent_at),
     last_sent_at = case
@@ -81,7 +82,7 @@ on conflict (channel_id, receiver_id, since_at, one_in) do update
 set until_at = excluded.until_at where coarse_receiver.until_at < excluded.until_at
 
 -- name: write_lost
--- Not of who opted out or is being forgotten, as above.
+-- Leaves out installations that opted out or are being forgotten, as write_runs does.
 insert into lost_report (installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at)
 select n.*
 from unnest(
@@ -93,7 +94,7 @@ where not exists (select 1 from opt_out o where o.installation_id = n.installati
 on conflict do nothing
 
 -- name: write_wrong_times
--- Beyond `most` rows what nobody named yet is of nobody.
+-- If there are `most` rows, times of a new platform and version are counted under empty names.
 insert into wrong_time as w (day_start, platform, app_version, times)
 select $day_start::bigint, platform, app_version, sum(times)
 from (

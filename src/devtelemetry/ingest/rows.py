@@ -1,7 +1,7 @@
-"""Writes one batch in one transaction. What it returns from is committed.
+"""Writes one batch in one transaction, which is committed when `write` returns.
 
-In every statement the rows come in as arrays of one length, without repeated keys and sorted by the
-key: two writers that take the same locks in the same order cannot deadlock.
+Every statement gets its rows as arrays of the same length, sorted by key and without repeated keys.
+Two writers that take the same locks in the same order cannot deadlock.
 """
 
 from collections.abc import Mapping, Set
@@ -34,16 +34,16 @@ _QUERIES = queries(__package__, "rows.sql")
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What one transaction stored. Samples = new + duplicates + dropped + those refused.
+    """What one transaction stored. Samples = new + duplicates + dropped + refused ones.
 
-    refused  what installations may not name
-    brought  bytes of this day, of installations that brought much of it
+    refused  names that are beyond a cap
+    brought  the bytes of this day, by installation, of those that brought many in this batch
     """
 
     new: int = 0
     duplicates: int = 0
-    dropped: int = 0  # samples of installations that opted out, and of who is being forgotten
-    conflicts: int = 0  # samples whose sentAt is not their message's, by a clock as good
+    dropped: int = 0  # samples of installations that opted out or are being forgotten
+    conflicts: int = 0  # samples whose sentAt differs from their message's, by a clock as good
     late: int = 0  # samples that came after their shortest window was settled
     refused: Set[Named] = frozenset()
     brought: Mapping[int, int] = field(default_factory=dict)
@@ -51,21 +51,22 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class SettleRule:
-    """After which age of event time a sample is late: its window is settled by then.
+    """When a sample is late: from when its window is settled.
 
-    window_ms  the shortest timeframe; settle_ms  from a window's end to its last computation
+    window_ms  the shortest timeframe
+    settle_ms  from a window's end to its last computation
     """
 
     window_ms: int = HOUR_MS
     settle_ms: int = 24 * HOUR_MS
 
     def settled_at(self, sent_at: int) -> int:
-        """What comes then or later, of a message that was sent at `sent_at`, is late. Unix ms."""
+        """From when on samples of a message that was sent at `sent_at` are late. Unix ms."""
         return (sent_at // self.window_ms + 1) * self.window_ms + self.settle_ms
 
 
 class RowWriter:
-    """Writes batches over connections of one database; remembers what is stored already.
+    """Writes batches to one database; remembers what is stored already.
 
     One per event loop. Not safe for two batches at the same time.
     """
@@ -82,18 +83,18 @@ class RowWriter:
         self._known = Known(keyring.memory)
 
     async def write(self, connection: Connection, batch: Batch, *, now_ms: int) -> Stored:
-        """Commits `batch`, or raises and leaves nothing of it.
+        """Commits `batch`, or raises and stores nothing of it.
 
         now_ms  Unix ms of the wall clock, for noting which windows changed
 
-        Safe to repeat after any error, even one that came after the commit: rows are merged by
-        rules for which once and twice are the same.
+        It is safe to repeat this after any error, even one after the commit, because writing twice
+        has the same effect as writing once.
         """
         while True:
             await self._make_days(connection, batch)
             async with connection.transaction():
                 if not await self._enter(connection):
-                    continue  # what memory knew is void, the days included: look again
+                    continue  # the memory was void, the known days included; so begin again
                 told = await self._without_forgotten(connection, batch)
                 named = self._new_names(batch, told)
                 refused = await self._names.refuse(connection, named, now_ms)
@@ -112,10 +113,10 @@ class RowWriter:
                 await write_coarse(writing)
                 await write_types(connection, writing.learned.names, now_ms)
                 brought = await add_bytes(connection, batch.brought, now_ms)
-                # Last: its rows are those of all who write.
+                # Last, because all transactions write the same few rows.
                 await write_wrong_times(connection, batch.wrong_times, now_ms)
             self._known.remember(writing.learned)
-            self.keyring.memory.make_room()  # not before: the batch relies on what is known of it
+            self.keyring.memory.make_room()  # not before, because the batch relies on the memory
             return Stored(
                 new=new,
                 duplicates=kept.samples - new,
@@ -127,7 +128,7 @@ class RowWriter:
             )
 
     async def _make_days(self, connection: Connection, batch: Batch) -> None:
-        # Of all that is said, since repair may move a message to any of it.
+        # The days of every sentAt, because repair may move a message to any of them.
         said = {one.sent_at for message in batch.messages.values() for one in message.samples}
         said |= {one.sent_at for one in batch.said_unnamed}
         days = set(map(day_of, said))
@@ -136,7 +137,7 @@ class RowWriter:
             self._known.days |= days
 
     async def _enter(self, connection: Connection) -> bool:
-        """Whether what memory knows still holds, from here to the end of the transaction."""
+        """Whether the memory is valid. If so, it stays valid until the transaction ends."""
         await connection.execute(_QUERIES["enter"], namespace=NAMESPACE, lock=Lock.INGEST)
         now = await connection.fetchrow(_QUERIES["epoch"])
         assert now is not None, "a deployment has one row"
@@ -147,9 +148,9 @@ class RowWriter:
         return False
 
     async def _without_forgotten(self, connection: Connection, batch: Batch) -> Batch:
-        """What of `batch` may be stored.
+        """`batch` without receivers that opted out or are being forgotten.
 
-        Who is remembered was looked up before: an opt-out makes memory void.
+        A remembered receiver need not be looked up again, because an opt-out makes the memory void.
         """
         unknown = [
             receiver.ids
@@ -168,7 +169,7 @@ class RowWriter:
         return batch.without(self.keyring, {row["receiver_id"] for row in rows})
 
     def _new_names(self, batch: Batch, kept: Batch) -> dict[Named, int]:
-        """What is named by those who may be stored, as far as it is not remembered."""
+        """The names in the batch that are not remembered, if their receivers may be stored."""
         known, receivers = self._known.names, kept.receivers
         return {
             one: whose
@@ -179,15 +180,15 @@ class RowWriter:
     async def _write_arrivals(
         self, writing: Writing, changed: list[int], now_ms: int
     ) -> tuple[int, int]:
-        """Notes for which minutes of event time something came, so that windows are computed again.
+        """Notes for which minutes of event time something came. Their windows are computed again.
 
-        changed  the sentAt of messages of which envelopes tell something new, and what the sentAt
-                 of doubted messages may become
+        changed  the sentAt of messages that reports of envelopes changed, and every sentAt that
+                 doubted messages may get
 
         Returns how many samples contradict their message's sentAt, and how many are late.
         """
         conflicts = late = 0
-        on_time: dict[int, bool] = {}  # by minute of event time: whether something of it was
+        on_time: dict[int, bool] = {}  # by minute of event time: whether anything was on time
         settled_at = self._settle_rule.settled_at
         for key, message in writing.batch.messages.items():
             sent_at, clock, *_ = writing.message(key)

@@ -1,11 +1,11 @@
 -- name: enter
--- Holds off whoever rewrites what ingest remembers (repair, forget, clean) until this transaction ends, whose statements are
--- always alike: the time to plan each of them anew is saved.
+-- The lock keeps jobs that rewrite what ingest remembers (repair, forget, clean) waiting until this transaction ends.
+-- The setting saves planning time, because the statements of this transaction are always alike.
 select set_config('plan_cache_mode', 'auto', true), pg_advisory_xact_lock_shared($namespace, $lock)
 
 -- name: epoch
--- Whether one of them has been at work since, or another version migrated the schema. A statement of its own: one that had
--- waited for the lock would still see the rows as they were before it waited.
+-- Shows whether such a job has run since, or another version migrated the schema. This must be a statement of its own,
+-- because a statement that waits for the lock sees the rows as they were before it waited.
 select ingest_epoch, (select version_num from alembic_version) as revision from deployment
 
 -- name: forgotten_receivers

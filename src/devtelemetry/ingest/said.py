@@ -1,4 +1,4 @@
-"""What a request says of those who report, and what it shows of them. Pure."""
+"""What a request says and shows of its reporter. Pure."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from devtelemetry.model import Source
 
 
 class Description(NamedTuple):
-    """What a receiver says of itself. The greatest is believed: the latest."""
+    """What a receiver says of itself. The greatest one counts, which is the latest."""
 
     minute: int  # of created_at
     name: str
@@ -16,30 +16,30 @@ NOT_SAID = Description(0, "")
 
 
 def before(now: Description, *said: Description) -> Description:
-    """The latest of what was said that is another name than that of `now`."""
+    """The latest description whose name differs from that of `now`."""
     return max((one for one in said if one.name != now.name), default=NOT_SAID)
 
 
 class Clock(NamedTuple):
-    """How far a receiver's clock is off. The greatest is believed: the latest."""
+    """How far a receiver's clock is off. The greatest one counts, which is the latest."""
 
     said_at: int  # created_at of the push
-    offset: int  # ms, the server's less its own
+    offset: int  # how many ms it is behind the server's clock
 
 
 class Origin(NamedTuple):
-    """Whence a receiver reports. The greatest is believed: the latest."""
+    """Where a receiver reports from. The greatest one counts, which is the latest."""
 
     minute: int  # of created_at
-    bucket_id: int  # of its network; 0: not known
-    token: str  # the name of its token; empty: it has none
+    bucket_id: int  # of its network; 0 if not known
+    token: str  # the name of its token; empty if it has none
 
 
 NOWHERE = Origin(0, 0, "")
 
 
 class Heartbeat(NamedTuple):
-    """A push without samples: still reporting, nothing new."""
+    """A push without samples: the receiver still reports and has nothing new."""
 
     receiver_public_key: str
     installation_id: str
@@ -51,7 +51,7 @@ class Heartbeat(NamedTuple):
 
 
 class ClockSaid(NamedTuple):
-    """What a push shows of a receiver's clock; the fields as in Clock."""
+    """What a push shows of a receiver's clock; the fields are as in Clock."""
 
     receiver_public_key: str
     installation_id: str
@@ -62,7 +62,7 @@ class ClockSaid(NamedTuple):
 class OriginSaid(NamedTuple):
     """What a push shows of where a receiver reports from.
 
-    network  as runtime/network.py names it; empty: not known
+    network  as runtime/network.py names it; empty if not known
     """
 
     receiver_public_key: str

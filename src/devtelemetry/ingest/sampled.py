@@ -1,4 +1,4 @@
-"""What of a push is in the sample that is wanted, and which sample clients are told of. Pure.
+"""Which samples of a push the rules of sampling want, and which rules clients must know. Pure.
 
 Source: docs/algorithm.md, "A sample is enough".
 """
@@ -19,11 +19,10 @@ _ALL_MESSAGES = (Change(0, 1),)
 def add_wanted(
     batch: Batch, sampling: Sampling, keyring: Keyring, samples: Sequence[Sample], one_in: int
 ) -> int:
-    """Adds what was recorded, one message in `one_in`, as far as it is wanted; returns how many
-    samples are not.
+    """Adds the samples that are wanted, of one message in `one_in`; returns how many are not.
 
-    Who sent those reports after all: it counts as a heartbeat. Of a sample without a message id the
-    envelope decides, once it is known.
+    A sample that is not wanted counts as a heartbeat, because it shows that its sender reports. A
+    sample without a message id is kept until its envelope shows which message it is of.
     """
     if not sampling.is_on and one_in == 1:
         batch.add_samples(keyring, samples)
@@ -65,7 +64,7 @@ def _heartbeat(sample: Sample, created_at: int) -> Heartbeat:
 def told(
     sampling: Sampling, keyring: Keyring, channels: Iterable[str], oldest_ms: int
 ) -> list[telemetry_pb2.Sampling]:
-    """The rules that whoever reports these channels must know; none: there never were any.
+    """The rules that a client must know to report these channels; empty if there never were any.
 
     oldest_ms  sentAt of the oldest message that may still be reported
     """
@@ -82,7 +81,7 @@ def told(
 def _rules(
     sampling: Sampling, channel: str, changes: Sequence[Change], oldest_ms: int
 ) -> list[telemetry_pb2.Sampling]:
-    """Without those that another one took the place of before."""
+    """The rules that still apply to a message that may be reported."""
     followed_at = [later.from_ms for later in changes[1:]]
     return [
         telemetry_pb2.Sampling(

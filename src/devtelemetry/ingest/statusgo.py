@@ -1,12 +1,12 @@
-"""What shipped status-go clients post, turned into what is written. Pure: the clock is a parameter.
+"""Turns what shipped status-go clients post into samples. Pure: the clock is a parameter.
 
-The fields and where they go stand in docs/protocol.md, "HTTP"; the quirks of the real client in
-tests/data/README.md. Three rules hold throughout:
+docs/protocol.md, "HTTP", has the fields and where they go; tests/data/README.md has the quirks of
+the real client. Three rules always hold:
 
-1.  What is bad costs itself only: a bad sample its item's other samples nothing, a bad item the
-    batch nothing. The client sends a batch again as a whole until all of it is answered for.
+1.  A bad sample does not affect the other samples of its item, and a bad item does not affect the
+    batch. The client sends a batch again as a whole until it gets an answer for all of it.
 2.  What is refused is counted under a reason, never silently dropped.
-3.  What is sent again gives the same rows: the client repeats items byte for byte.
+3.  If the client sends items again, it repeats them byte for byte, and they give the same rows.
 """
 
 import json
@@ -25,38 +25,38 @@ from devtelemetry.ingest.check import MAX_ID_BYTES, AgeLimits, check
 from devtelemetry.model import EnvelopeEvent, Outcome, Reason, SaidOfEnvelope, Sample, Source
 from devtelemetry.model.errors import DevTelemetryError
 
-# Of one body. The client keeps 5,000 items and adds those of up to 80 s; 16 MiB hold 24,000 of its
-# samples. What is made of forged ones, of a few bytes each, would fill the memory.
+# The most items of one body. The client keeps 5,000 items and adds those of up to 80 s; 16 MiB hold
+# 24,000 of its samples. Forged items have a few bytes each, and their values would fill the memory.
 MAX_REPORTS = 25_000
-MAX_ITEM_BYTES = 2**20  # where items are read one by one; 1,500 messages of one envelope
+MAX_ITEM_BYTES = 2**20  # if items are read one by one; enough for 1,500 messages of one envelope
 
-_NO_ID = frozenset({"", "0x"})  # what the client writes where it could not decode an id
-_GREATEST_SIZE = 2**32 - 1  # a messageSize beyond the protocol's uint32 is not one
+_NO_ID = frozenset({"", "0x"})  # what the client writes if it could not decode an id
+_GREATEST_SIZE = 2**32 - 1  # the protocol's uint32; a greater messageSize is ignored
 
-# One step to the next bracket or comma outside of strings, or to the end. Possessive throughout,
-# and a string may lack its end, so that each step succeeds: no byte is looked at twice.
+# One step goes to the next bracket or comma outside of strings, or to the end. All quantifiers are
+# possessive and a string may lack its end. So each step succeeds, and no byte is looked at twice.
 _STRUCTURE = re.compile(
     rb'(?:[^"\[\]{},]++|"[^"\\]*+(?:\\.[^"\\]*+)*+"?)*+([\[\]{},]|\Z)', re.DOTALL
 )
-# 16 MiB of the client's items have 400,000 of those; nothing else may keep a core busy for long.
+# 16 MiB of the client's items take 400,000 steps. A forged body must not keep a core busy for long.
 _MOST_STRUCTURE = 2_000_000
-# 16 MiB of the client's items have 50,000 objects and arrays; as Python's, three bytes of JSON take
-# a hundred.
+# 16 MiB of the client's items have 50,000 objects and arrays. An empty one has three bytes as JSON
+# and a hundred in Python.
 _MOST_CONTAINERS = 200_000
 
 
 class Refused(StrEnum):
-    """Reasons beside those of model.Reason. Values are labels of metrics."""
+    """Reasons in addition to model.Reason. The values are labels in metrics."""
 
     NOT_JSON = "not_json"
     NOT_AN_ARRAY = "not_an_array"
-    WRONG_SHAPE = "wrong_shape"  # JSON, but not of the form its type has
-    TOO_LARGE = "too_large"  # the whole body, or an item that is read by itself
+    WRONG_SHAPE = "wrong_shape"  # JSON, but not in the form of its type
+    TOO_LARGE = "too_large"  # the whole body, or one item if items are read one by one
     TOO_MANY = "too_many"
 
 
 class Unreadable(DevTelemetryError):
-    """Nothing in the body can be told apart: there is no item to accept or to reject."""
+    """The body has no items that could be accepted or refused."""
 
     def __init__(self, reason: Refused, message: str) -> None:
         super().__init__(message)
@@ -67,7 +67,7 @@ class Unreadable(DevTelemetryError):
 class Report:
     """What one body brought.
 
-    not_kept    how many of its items are of a type that nothing is kept of
+    not_kept    how many items are of types that are not kept
     rejections  how many samples, envelopes and other items were refused, by reason; the keys are
                 the labels of model.Reason and Refused
     """
@@ -84,9 +84,9 @@ _Add = Callable[[Report, dict[str, Any], AgeLimits, int], None]
 def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     """The body of /record-metrics: an array of items of all kinds.
 
-    now_ms  Unix ms; becomes created_at, and ages are judged by it
+    now_ms  Unix ms; becomes created_at, and ages are counted from it
 
-    Raises Unreadable if the body is no JSON array.
+    Raises Unreadable if the body is not a JSON array.
     """
     report = Report()
     parts = _parts(_items(body, report), report)
@@ -106,7 +106,7 @@ def read_record_metrics(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
 def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     """The body of /update-envelope: an envelope that its receiver got and perhaps could not read.
 
-    Raises Unreadable if the body is no JSON object.
+    Raises Unreadable if the body is not a JSON object.
     """
     try:
         said = _loads(body)
@@ -128,9 +128,9 @@ def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
 
 
 def read_and_leave(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # noqa: ARG001
-    """The body of the other paths, from which nothing is computed: it is counted and not kept.
+    """The body of the other paths. No figure uses it, so it is counted and not kept.
 
-    Raises Unreadable if the body is no JSON.
+    Raises Unreadable if the body is not JSON.
     """
     try:
         _loads(body)
@@ -143,7 +143,7 @@ def read_and_leave(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # no
 
 
 def _parts(items: Iterable[Any], report: Report) -> Iterator[tuple[str, object]]:
-    """(type, data) of each; of ReceivedMessages as many as it has messages. Empty: no type."""
+    """(type, data) of each item, and of each message in ReceivedMessages. type: empty if none."""
     for item in items:
         if not isinstance(item, dict):
             report.rejections[Refused.WRONG_SHAPE] += 1
@@ -168,7 +168,7 @@ def _add_sample(report: Report, entry: dict[str, Any], limits: AgeLimits, now_ms
 
 
 def _sample(entry: dict[str, Any], now_ms: int) -> Sample:
-    """What is of the wrong type reads as not said; `check` refuses what has to be said."""
+    """A value of the wrong type counts as not said; `check` refuses a sample that needs it."""
     get = entry.get
     return Sample(
         message_id=_id(get("messageId")),
@@ -190,7 +190,7 @@ def _sample(entry: dict[str, Any], now_ms: int) -> Sample:
 def _add_said_of_envelope(
     event: EnvelopeEvent, report: Report, data: dict[str, Any], now_ms: int, *, reason: str = ""
 ) -> None:
-    """The client may write 0 or 1 as an envelope's sentAt: it is not looked at."""
+    """Ignores the envelope's sentAt, because the client may write 0 or 1 there."""
     sender, envelope = _text(data.get("senderKeyUID")), _id(data.get("messageHash"))
     installation = _text(data.get("peerId"))
     ids = (sender, envelope, installation)
@@ -213,8 +213,7 @@ def _adder(event: EnvelopeEvent, reason: str = "") -> _Add:
     return add
 
 
-# What is done with an item's data, by type; of ReceivedMessages with each entry. Of other types
-# nothing is computed and nothing kept.
+# How an item's data, or an entry of ReceivedMessages, is added, by type. Other types are not kept.
 _ADD: Mapping[str, _Add] = {
     "ReceivedMessages": _add_sample,
     "SentEnvelope": _adder(EnvelopeEvent.SENT),
@@ -234,7 +233,7 @@ def _text(value: object) -> str:
 
 
 def _code(error: str) -> str:
-    """A client's error as a reason: words with _ between them."""
+    """A client's error as a reason: its words with _ between them."""
     return re.sub("[^a-z0-9.-]+", "_", error[:MAX_ID_BYTES].lower()).strip("_")[:64]
 
 
@@ -244,7 +243,7 @@ def _id(value: object) -> str:
 
 
 def _name(value: object) -> str:
-    # A type that the client has no name for is a number; its strings hold numbers, too.
+    # If the client has no name for a type, it sends a number. Its strings may be numbers, too.
     return _text(value) or (str(value) if _whole(value) else "")
 
 
@@ -258,7 +257,7 @@ def _size(value: object) -> int:
 
 
 def _is_longer(text: str, limit: int) -> bool:
-    # A character takes four bytes at most: short texts need no encoding to be measured.
+    # A character has at most four bytes, so short texts need not be encoded to measure them.
     return len(text) > limit // 4 and len(text.encode()) > limit
 
 
@@ -287,10 +286,10 @@ def _items(body: bytes, report: Report) -> Iterable[Any]:
 
 
 def _one_by_one(body: bytes, report: Report) -> Iterator[Any]:
-    """The items of an array that cannot be read as a whole, as far as each can be read by itself.
+    """Those items of an unreadable array that can be read one by one.
 
-    One bad string, a number beyond all bounds or brackets nested a thousand times make a body
-    unreadable; the items beside are found by counting brackets.
+    One bad string, a number beyond all bounds, or brackets nested a thousand times make a body
+    unreadable. The other items are found by counting brackets.
     """
     for piece in _pieces(body):
         if len(piece) > MAX_ITEM_BYTES:
@@ -303,7 +302,7 @@ def _one_by_one(body: bytes, report: Report) -> Iterator[Any]:
 
 
 def _pieces(body: bytes) -> Iterator[bytes]:
-    """What stands between the outer brackets and their commas; then the rest behind them."""
+    """The pieces between the outer brackets, split at their commas; then what follows the array."""
     depth = start = 0
     for match in islice(_STRUCTURE.finditer(body), _MOST_STRUCTURE):
         mark, here = match[1], match.end()
@@ -323,14 +322,15 @@ def _pieces(body: bytes) -> Iterator[bytes]:
                 break
     yield body[start:]
     if depth:
-        yield b"["  # the array has no end: what was to come is one more that cannot be read
+        yield b"["  # the array has no end; what is missing counts as one more unreadable item
 
 
 def _loads(text: bytes) -> Any:
-    """JSON, read strictly or else leniently: what is wrong with a string or a number costs only it.
+    """Reads JSON strictly; if that fails, leniently, so that a bad string or number affects nothing
+    else.
 
-    Bytes that are no UTF-8 and halves of surrogate pairs are replaced, NaN and infinite numbers
-    read as null. Raises ValueError.
+    Bytes that are not UTF-8 and halves of surrogate pairs are replaced; NaN and infinite numbers
+    are read as null. Raises ValueError.
     """
     try:
         return orjson.loads(text)
@@ -344,14 +344,14 @@ def _loads(text: bytes) -> Any:
             parse_float=_parse_float,
             parse_constant=lambda _: None,
         )
-        # Through orjson once more, so that whatever comes from here can be written by it as well.
+        # Through orjson once more, so that orjson can write whatever this returns.
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
 
 def _parse_int(digits: str) -> int | float | None:
-    # int() refuses thousands of digits, and takes long for hundreds of thousands.
+    # int() refuses thousands of digits and is slow for many.
     return int(digits) if len(digits) <= 20 else _parse_float(digits)
 
 

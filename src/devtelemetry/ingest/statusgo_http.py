@@ -1,17 +1,18 @@
-"""The HTTP interface that shipped status-go clients report to. They know no other answers:
+"""The HTTP interface that shipped status-go clients report to. They understand only these answers:
 
-/record-metrics      201 with an array: the client forgets the batch. Anything else: it sends all of
-                     it again with newer items, first after 20 s, later every 80 s, until its
-                     process ends; it does not read Retry-After. Of a backlog beyond 5,000 items it
-                     drops the oldest.
-the other POSTs      the client sends once and never reads the answer. A body in it would cost the
-                     client a connection each time, so there is none, whatever the status.
+/record-metrics      After 201 with an array, the client forgets the batch. After anything else, it
+                     sends the batch again with newer items, first after 20 s, later every 80 s,
+                     until its process ends. It does not read Retry-After. If it has more than 5,000
+                     items, it drops the oldest.
+the other POSTs      The client sends once and never reads the answer. A body in the answer would
+                     cost it a connection each time. So there is no body, whatever the status.
 
-So what can never be accepted is answered with 201 all the same, and counted and logged. If it was
-refused, it would come again for ever, and nothing newer would get past it. Only what may be
-accepted another time is refused, and what a page elsewhere makes a browser send: clients are no
-browsers, and ask for a host that is known here. A path with additional slashes is answered
-directly: after a redirect (301, 302) the client would come back with GET and without the batch.
+So a batch that can never be accepted is answered with 201 all the same, and is counted and logged.
+If it was refused, it would come again for ever, and nothing newer would get past it. Only two
+things are refused: what may be accepted another time, and what a foreign page makes a browser send.
+Clients are not browsers, and they ask for a host that is known here. A path with additional slashes
+is answered directly, because after a redirect (301, 302) the client would come back with GET and
+without the batch.
 """
 
 import time
@@ -56,7 +57,7 @@ MAX_BODY_BYTES = 16 * 1024 * 1024  # the client's 5,001 items have 3.5 MB
 REMEMBERED_ADDRESSES = 50_000  # ~250 bytes each
 UNAVAILABLE: Mapping[str, str] = {"Retry-After": "10"}
 
-_ANY_AGE = AgeLimits(0, GREATEST_MILLISECONDS)  # at the beginning of time
+_ANY_AGE = AgeLimits(0, GREATEST_MILLISECONDS)  # at time 0 these limits accept any sentAt
 
 _INTERFACE = "status-go"
 _log = structlog.get_logger(__name__)
@@ -84,11 +85,12 @@ _REASONS: Mapping[type[Exception], Refused] = {
 
 
 class _LostBody(Exception):
-    """No body where the client always sends one: it was lost on the way, a retry may bring it."""
+    """The client always sends a body here. It was lost on the way, and a retry may bring it."""
 
 
 class _Elsewhere(Exception):
-    """It comes from a web page, or by a name that is not known here; the text says which."""
+    """The request comes from a web page, or by a host name that is not known here; the text says
+    which."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.text)
@@ -108,12 +110,12 @@ def statusgo_router(
 ) -> APIRouter:
     """The routes of status-im/telemetry.
 
-    now_ms               Unix ms, becomes created_at; or raises ClockInDoubt
-    hosts                by which names clients may ask
-    hear                 told what a client says of the time while it does
-    requests_per_second  of one client address (IPv6: of a /64) on the long run; each client behind
-                         it sends 0.1, more while it meets envelopes that it cannot process
-    max_body_bytes       of one request, also once it is unpacked; what is longer is dropped
+    now_ms               returns Unix ms, which becomes created_at; or raises ClockInDoubt
+    hosts                the names by which clients may reach this server
+    hear                 is called with a client's times while now_ms raises
+    requests_per_second  of one client address (IPv6: of a /64) in the long run; each client behind
+                         it sends 0.1, or more while it gets envelopes that it cannot process
+    max_body_bytes       of one request, packed or not; a longer body is dropped
     monotonic            seconds, for the rates
 
     Raises ConfigurationError.
@@ -131,7 +133,7 @@ def statusgo_router(
 
 
 def _paths(name: str) -> Sequence[str]:
-    # The client doubles a slash at the end of the URL that its user configured.
+    # If the URL that the user configured ends with a slash, the client adds another one.
     return (f"/{name}", f"/{name}/", f"//{name}", f"//{name}/")
 
 
@@ -174,7 +176,7 @@ class _Interface:
         )
 
     async def answer(self, endpoint: _Endpoint, request: Request) -> Response:
-        """Whatever the request holds, an answer. An exception that escapes is a bug."""
+        """Answers a request, whatever is in it. An exception that escapes is a bug."""
         status, error = 201, ""
         headers: Mapping[str, str] = {}
         try:
@@ -207,7 +209,7 @@ class _Interface:
             raise _Elsewhere(refusal)
 
     async def _take(self, endpoint: _Endpoint, request: Request) -> None:
-        """Returns once all that is acceptable in the request is committed, and the rest counted."""
+        """Returns once all acceptable items of the request are committed and the rest is counted."""
         host = request.client.host if request.client else ""
         self._rate.count(host)
         turned = 0
@@ -216,7 +218,7 @@ class _Interface:
                 if not body:
                     if endpoint.answers_array:
                         raise _LostBody
-                    return  # what the client makes of a rate that is NaN
+                    return  # the client sends an empty body if a rate is NaN
                 report, size_bytes = await self._read(endpoint, body, request.headers)
                 for submission in _submissions(report, network_of(host), size_bytes):
                     turned += len((await self._writer.submit(submission)).samples)
@@ -224,7 +226,8 @@ class _Interface:
             reason: str = error.reason if isinstance(error, Unreadable) else _REASONS[type(error)]
             report = Report(rejections=Counter({reason: 1}))
             _log.warning("a body was dropped", path=endpoint.name, reason=reason, detail=str(error))
-        # Counted after the commit: of what is sent again nothing was answered for yet.
+        # Counted only after the commit, because a batch that fails is sent again and would be
+        # counted twice.
         if report.samples:
             metrics.SAMPLES_ACCEPTED.labels(_INTERFACE).inc(len(report.samples) - turned)
         if turned:
@@ -237,8 +240,8 @@ class _Interface:
     async def _read(
         self, endpoint: _Endpoint, body: bytes, headers: Mapping[str, str]
     ) -> tuple[Report, int]:
-        """What is in the body, and its size unpacked. Raises Unreadable, BadGzip,
-        TooLarge, ClockInDoubt."""
+        """What is in the body, and its unpacked size. Raises Unreadable, BadGzip, TooLarge,
+        ClockInDoubt."""
         try:
             now_ms = self._now_ms()
         except ClockInDoubt:
@@ -271,11 +274,11 @@ class _Interface:
 
 
 def _submissions(report: Report, network: str, size_bytes: int) -> Iterator[Submission]:
-    """The report in one piece or, if it is larger than a group, in several.
+    """The report in one piece or, if it is larger than a group, in several pieces.
 
-    network  that it came from
+    network  the network that the report came from
 
-    A part that is committed before a later one fails does no harm: it is sent again with the rest.
+    If one piece is committed and a later one fails, there is no harm: the client sends all again.
     """
     weight = len(report.samples) + len(report.said_of_envelopes)
     if not weight:
@@ -319,6 +322,7 @@ def _response(endpoint: _Endpoint, status: int, error: str, headers: Mapping[str
         headers = {"Connection": "close"}  # nobody reads the rest of that body
     if not endpoint.answers_array:
         return Response(status_code=status, headers=headers)
-    # Of an array the client logs status and text; of anything else only that it cannot read it.
+    # If the body is an array, the client logs status and text. Else it logs only that it cannot
+    # read the body.
     body = orjson.dumps([{"id": 0, "error": error}]) if error else b"[]"
     return Response(body, status, headers, media_type="application/json")

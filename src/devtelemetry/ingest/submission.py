@@ -1,4 +1,4 @@
-"""What one request brings to be stored. Pure."""
+"""What one request brings to be stored."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,20 +21,20 @@ class Submission:
     heartbeats: Sequence[Heartbeat] = ()
     said_of_envelopes: Sequence[SaidOfEnvelope] = ()
     memberships: Sequence[ReportedMembership] = ()
-    runs: Sequence[ReportRun] = ()  # which numbers the samples have, where they are numbered
+    runs: Sequence[ReportRun] = ()  # the numbers of the samples, if they are numbered
     lost: Sequence[LostReports] = ()
-    clocks: Sequence[ClockSaid] = ()  # of receivers that have a sample or a heartbeat in it
-    # By platform and app version, how many times were refused as they are no milliseconds.
+    clocks: Sequence[ClockSaid] = ()  # of receivers with a sample or heartbeat in the request
+    # How many times were refused because they are not milliseconds, by platform and app version.
     wrong_times: Mapping[tuple[str, str], int] = field(default_factory=dict)
-    origins: Sequence[OriginSaid] = ()  # likewise
-    one_in: int = 1  # under which sampling the samples were recorded
+    origins: Sequence[OriginSaid] = ()  # of receivers as for `clocks`
+    one_in: int = 1  # one of so many messages was recorded
     size_bytes: int = 0  # of the request, as it was sent
 
     @property
     def weight(self) -> int:
-        """In samples; what is no sample costs about as much."""
+        """The cost of storing this, in samples. Anything else costs about as much as a sample."""
         return (
-            # A run comes with its samples; what is left of it where all were rejected is a row.
+            # A run's row is cheap beside its samples. It counts only if all samples were rejected.
             max(len(self.samples), len(self.runs))
             + len(self.heartbeats)
             + len(self.said_of_envelopes)

@@ -1,22 +1,22 @@
-"""What samples say of a message's type, and which of them is believed. Pure."""
+"""What samples say of a message's type, and which sample counts. Pure."""
 
 from typing import NamedTuple
 
 from devtelemetry.model import Source
 
-# The createdAt of an author's mark, which is no sample: any sample of the message comes before it.
+# The createdAt of an author's mark, which is not a sample. Any sample of the message is earlier.
 NEVER = 2**63 - 1
 
-# Of what interfaces say of a message's type the least counts, before all times: whoever is asked
-# for no token decides nothing about a message of those who may be.
+# The type by the interface of the least rank counts, whatever the times. So clients that need no
+# token decide nothing about messages of clients that may need one.
 _RANKS = {Source.GRPC: 0, Source.STATUS_GO: 1}
 
 
 class Typed(NamedTuple):
-    """By which interface a message came, and what a sample of that says of its type. The least is
-    believed: of the better interface the first one that says a type.
+    """A message's type as a sample says it, and the interface of the sample. The least one counts:
+    by the better interface, the first that has a type.
 
-    created_at  NEVER, as sent_at is: it says none
+    created_at  NEVER if no type is said, and so is sent_at
     """
 
     rank: int
@@ -27,10 +27,10 @@ class Typed(NamedTuple):
 
     @property
     def at(self) -> tuple[int, int] | None:
-        """createdAt and sentAt, as stored; None: it says no type."""
+        """createdAt and sentAt, as stored; None if no type is said."""
         return None if self.created_at == NEVER else (self.created_at, self.sent_at)
 
 
 def typed_of(source: Source, message_type: str, at: tuple[int, int] | None) -> Typed:
-    """at  createdAt and sentAt of the sample that says it; None: none says a type"""
+    """at  createdAt and sentAt of the sample that has the type; None if no sample has one"""
     return Typed(_RANKS[source], *(at or (NEVER, NEVER)), message_type, source)

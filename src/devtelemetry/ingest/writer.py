@@ -1,8 +1,8 @@
 """Group commit: concurrent requests are written together in one transaction.
 
-While one group is being written the next one gathers, so the group grows with the load and nobody
-waits for a timer. Each request is answered after the commit of its group, never before: a reply
-that a client trusts must survive a crash.
+While one group is being written, the next one gathers. So groups grow with the load, and no request
+waits for a timer. Each request is answered after the commit of its group, never before, because an
+answer that a client trusts must survive a crash.
 """
 
 import asyncio
@@ -25,9 +25,9 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.sampling import SamplingBook
 
-GROUP_SAMPLES = 10_000  # one transaction: ~0.2 s of work, so that a queue is answered in slices
-RETRY_SECONDS = 10.0  # how long a group is tried again before its clients are told to
-TROUBLE_SECONDS = 60.0  # how long a failed commit counts; nobody may push once we are not ready
+GROUP_SAMPLES = 10_000  # a transaction takes ~0.2 s, so that a long queue is answered in slices
+RETRY_SECONDS = 10.0  # how long a group is retried before its clients are asked to send again
+TROUBLE_SECONDS = 60.0  # how long a failed commit counts: no push may come to show that it is over
 
 _log = structlog.get_logger(__name__)
 
@@ -47,10 +47,10 @@ class _Waiting:
 
 
 class GroupCommit:
-    """The one way into the database for what clients push.
+    """Writes everything that clients push into the database.
 
-    Use: `async with GroupCommit(...) as writer: await writer.submit(...)`. Leaving the block
-    commits what was taken in.
+    Use: `async with GroupCommit(...) as writer: await writer.submit(...)`. When the block ends,
+    all submissions that were accepted are committed.
     """
 
     def __init__(
@@ -75,17 +75,17 @@ class GroupCommit:
         self._queued_bytes = 0
         self._arrived = asyncio.Event()
         self._closing = False
-        self._trouble: tuple[str, float] | None = None  # and when
+        self._trouble: tuple[str, float] | None = None  # what, and when
         self._task: asyncio.Task[None] | None = None
 
     @property
     def keyring(self) -> Keyring:
-        """The one that rows are written with."""
+        """The keyring that rows are written with."""
         return self._rows.keyring
 
     @property
     def fullness(self) -> float:
-        """Of the queue: 0 empty, 1 full."""
+        """How full the queue is: from 0, empty, to 1, full."""
         return max(
             self._queued_samples / self._limits.samples,
             self._queued_bytes / self._limits.size_bytes,
@@ -93,7 +93,7 @@ class GroupCommit:
 
     @property
     def trouble(self) -> str | None:
-        """Why groups cannot be committed, for the operator; None: they can, as far as is known."""
+        """Why groups cannot be committed, for the operator; None if no commit failed lately."""
         if self._trouble is None or time.monotonic() - self._trouble[1] > TROUBLE_SECONDS:
             return None
         return self._trouble[0]
@@ -109,10 +109,10 @@ class GroupCommit:
             await self._task
 
     async def submit(self, submission: Submission) -> TurnedAway:
-        """Returns once `submission` is committed, less what its installation may not bring.
+        """Returns once `submission` is committed; what its caps forbid is returned as turned away.
 
-        Raises Busy if too much waits already, Unavailable if the database cannot be reached or the
-        server is stopping; then nothing of it may be relied on, and sending it again is safe.
+        Raises Busy if too much waits already, and Unavailable if the database cannot be reached or
+        the server is stopping. Then any part may be stored or not, and it is safe to send again.
         """
         if self._closing:
             raise Unavailable("the server is stopping; send again to another or later")
@@ -167,7 +167,7 @@ class GroupCommit:
         return group
 
     async def _write(self, group: list[_Waiting]) -> None:
-        """Writes the group and answers each of it."""
+        """Writes the group and answers each request in it."""
         try:
             stored = await self._commit([waiting.submission for waiting in group])
         except Unavailable as error:
@@ -175,7 +175,7 @@ class GroupCommit:
                 _answer(waiting, error)
         except Exception as error:
             if len(group) > 1:
-                # One of them holds something that nobody foresaw. It must not cost the others.
+                # One request has something that nobody foresaw. It must not affect the others.
                 for waiting in group:
                     await self._write([waiting])
                 return
@@ -222,7 +222,7 @@ class GroupCommit:
                     now_ms = self._now_ms()
                     stored = await self._rows.write(connection, batch, now_ms=now_ms)
             except (DatabaseAway, TimeoutError) as error:
-                # The commit may have succeeded; writing once more is harmless.
+                # The commit may have succeeded; then it is harmless to write again.
                 why = for_operator(error) if isinstance(error, DatabaseAway) else "it took too long"
                 self._trouble = f"samples cannot be written: {why}", time.monotonic()
                 if self._closing or time.monotonic() + delay > give_up:
@@ -247,5 +247,5 @@ def _answer(waiting: _Waiting, answer: TurnedAway | Exception) -> None:
         waiting.done.set_result(answer)
     else:
         waiting.done.set_exception(answer)
-        # The client may be gone; then nobody fetches the error, and that is not news.
+        # If the client is gone, nobody fetches the error. This keeps asyncio from logging that.
         waiting.done.exception()
