@@ -209,7 +209,7 @@ class _Interface:
             raise _Elsewhere(refusal)
 
     async def _take(self, endpoint: _Endpoint, request: Request) -> None:
-        """Returns once all acceptable items of the request are committed and the rest is counted."""
+        """Returns once what is acceptable in the request is committed, and the rest is counted."""
         host = request.client.host if request.client else ""
         self._rate.count(host)
         turned = 0
