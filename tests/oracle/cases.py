@@ -1,4 +1,4 @@
-"""Pieces of cases that are made by hand: samples around one hour."""
+"""Parts from which tests make cases by hand: samples around one hour."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def sample(
     message_type: str = "CHAT_MESSAGE",
     **more: Any,
 ) -> OracleSample:
-    """A sample that came two seconds after it was sent, HELD, unless told otherwise.
+    """A HELD sample that came two seconds after the message was sent, unless the arguments differ.
 
-    more  of OracleSample
+    more  further fields of OracleSample
     """
     return OracleSample(
         message_id=message_id,
@@ -45,12 +45,12 @@ def sample(
 
 
 def mark(message_id: str, key: str, channel_id: str = "c") -> OracleSample:
-    """Says that this receiver wrote the message; no receipt."""
+    """An author's mark: this receiver wrote the message. Not a receipt."""
     return sample(message_id, key, 0, None, channel_id=channel_id, wrote=True)
 
 
 def everywhere(*keys: str, channel_id: str = "c") -> list[OracleSample]:
-    """Each of them held a message before the window and holds one after it."""
+    """Each receiver holds a message of before the window and one of after it."""
     return [
         sample(name, key, at, channel_id=channel_id)
         for key in keys
@@ -65,12 +65,12 @@ def counts(window: OracleWindow, channel_id: str = "c") -> tuple[int, int, int, 
 
 
 def still_there(samples: Sequence[OracleSample], at: int) -> dict[Receiver, int]:
-    """A heartbeat of every receiver that ever reported."""
+    """A heartbeat of every receiver that has a sample."""
     return {sample.receiver: at for sample in samples}
 
 
 def held(by: Mapping[str, str], channel_id: str = "c") -> list[OracleSample]:
-    """message → the keys that hold it, one letter each; sent a minute apart."""
+    """Messages sent a minute apart. by: message → the keys that hold it, one letter each."""
     return [
         sample(message, key, IN + position * MINUTE, channel_id=channel_id)
         for position, (message, keys) in enumerate(by.items())
@@ -82,7 +82,7 @@ def with_platform(samples: Iterable[OracleSample], **said: str) -> list[OracleSa
     return [replace(one, platform=said.get(one.receiver_public_key, "")) for one in samples]
 
 
-# Of channel c every figure by hand:
+# Every figure of channel c by hand:
 #
 #        m1  m2  m3  m4    expected  missing  corroborated
 #    a   x   x   x   -     4         1        3: nobody else holds m3
@@ -90,7 +90,7 @@ def with_platform(samples: Iterable[OracleSample], **said: str) -> list[OracleSa
 #    c   x   -   -   x     4         2        4
 #                          12        4        11
 #
-# and of channel d, where c is not:
+# and of channel d, in which receiver c is not:
 #
 #        m1  m2
 #    a   x   x             2         0        1: nobody else holds m2

@@ -1,4 +1,4 @@
-"""Which spans of event time an installation's reports are missing of."""
+"""The oracle's holes: spans of event time for which reports of an installation are missing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Hole = tuple[int, int]
 
 
 def holes(numbers: Numbers, lost: Iterable[Lost] = ()) -> list[Hole]:
-    """The spans of event time of which reports are missing: number by number.
+    """The holes of one installation, found number by number.
 
-    An island is a stretch of numbers that all arrived; one without an accepted sample has no time
-    and is passed over, so that the hole goes from the island before it to the one behind it.
+    An island is a stretch of numbers that all arrived. An island without an accepted sample has no
+    time and is skipped, so the hole goes from the island before it to the island after it.
 
-    Numbers that are said to be lost and did not arrive span the times that are said, both included,
-    wherever the islands lie. Between two islands there is a hole only if more is missing than that.
+    Numbers that are reported as lost make a hole over the reported times, both included, unless all
+    of them arrived. Between two islands there is a hole only if further numbers are missing.
     """
     said = list(lost)
     found = [

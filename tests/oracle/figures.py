@@ -1,12 +1,14 @@
 """The oracle's figures beside the counts: of the pairs of one channel, or of several together.
 
-Written from the page that defines them, like `oracle.model`, which finds out the pairs. Every
-figure is a plain function of pairs or of channels, in exact fractions.
+`oracle.model` finds the pairs. Every figure is a plain function of pairs or of channels, in exact
+fractions.
 
 How the page is read where it leaves a choice:
 
-- *Influence*: who neither counts in a channel nor alone vouches for a message of it moves nothing
-  there, and is not looked at.
+- *Influence*: an installation or network without a receiver that counts in a channel changes
+  nothing there, unless it alone vouches for a message of the channel.
+- *What nobody received*: `unseen` and `coverage` are estimates for receivers that could all hold
+  every message. docs/evidence/unseen.md has the program's, which are more careful.
 """
 
 from __future__ import annotations
@@ -36,7 +38,7 @@ DELAY_CLASSES = 15
 
 
 class Traits(NamedTuple):
-    """What groups go by of a message."""
+    """The properties of a message that decide its groups."""
 
     message_type: str
     author: Receiver | None
@@ -44,28 +46,28 @@ class Traits(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A receiver that counts, and a message that it should hold and did not write."""
+    """A receiver that counts, and a message that it should hold."""
 
     channel_id: str
     receiver: Receiver
     said: Described
-    """by its receiver"""
+    """what the receiver reported of itself"""
     message: Traits
     is_unknown: bool
-    """nothing can be said of it; then it is in no other count"""
+    """it cannot be judged, and is in no other count"""
     missing: MissingClass | None
-    """why it is missing; None: it is not, or unknown"""
+    """why it is missing; None: it is delivered or unknown"""
     reason: str
-    """of a missing one"""
+    """of a missing pair"""
     is_corroborated: bool
     is_recovered: bool
-    """delivered, and once unreadable"""
+    """delivered, and unreadable at first"""
     via: Via
-    """of a delivered one"""
+    """of a delivered pair"""
     delivery_delay: int | None
-    """class of what it took to be held; None: it is unknown or missing"""
+    """class of the time until the receiver got it; None: the pair is not delivered"""
     report_delay: int | None
-    """class of what it took to be reported, likewise"""
+    """class of the time until the report; None: the pair is not delivered"""
 
     @property
     def is_delivered(self) -> bool:
@@ -80,18 +82,19 @@ class Spread(NamedTuple):
 
 
 class Captures(NamedTuple):
-    """Of receipts by who did not write the message."""
+    """Counts of captures: receipts of receivers that hold the message and did not write it."""
 
     total: int
     once: int
-    """messages with one of them"""
+    """messages with one capture"""
     twice: int
+    """messages with two"""
     once_squared: int
     """Σ over receivers of (messages that it alone captured)²"""
 
 
 class Delays(NamedTuple):
-    """Delivered pairs by class: of delivery where that is known, else of the report."""
+    """Delivered pairs by class of delay: of the delivery if that is known, else of the report."""
 
     delivery: tuple[int, ...]
     report: tuple[int, ...]
@@ -162,7 +165,7 @@ def over_memberships(pairs: Iterable[Pair]) -> Spread:
 
 
 def delay_class(delay: int | None) -> int:
-    """The class of a delay in ms; None: it is not known."""
+    """The class of a delay in ms; None: not known."""
     if delay is None:
         return 0
     if delay < -_SECOND:
@@ -198,7 +201,7 @@ def receiver_ratios(pairs: Iterable[Pair]) -> list[Fraction]:
 
 
 def median(ratios: Sequence[Fraction]) -> Fraction | None:
-    """Of ascending ratios; between the two in the middle where there are two."""
+    """The median of ascending ratios; the mean of the middle two if their number is even."""
     if not ratios:
         return None
     middle = len(ratios) // 2
@@ -218,9 +221,9 @@ def trimmed(ratios: Sequence[Fraction]) -> Fraction | None:
 
 
 def moves(channel: OracleChannel) -> dict[Hand, Fraction]:
-    """How far leaving out an installation, or a network, moves the channel's Rch.
+    """How far the channel's Rch moves if an installation, or a network, is left out.
 
-    Of those of which that can be said.
+    It has no entry if less than two receivers, or no expected pair, would be left.
     """
     if not channel.comparable:
         return {}
@@ -251,7 +254,7 @@ def moves(channel: OracleChannel) -> dict[Hand, Fraction]:
 
 
 def influence(channels: Sequence[OracleChannel]) -> Fraction | None:
-    """How far leaving out one moves the mean of the Rch of these channels, at most."""
+    """How far the mean of the Rch of these channels moves at most if one is left out."""
     sums: defaultdict[Hand, Fraction] = defaultdict(Fraction)
     for channel in channels:
         for hand, move in moves(channel).items():
@@ -263,7 +266,7 @@ def influence(channels: Sequence[OracleChannel]) -> Fraction | None:
 
 
 def captures(capturers: Iterable[frozenset[Receiver]]) -> Captures:
-    """capturers: of each message"""
+    """capturers  of each message"""
     sets = list(capturers)
     sole = Counter(receiver for of_one in sets if len(of_one) == 1 for receiver in of_one)
     return Captures(
@@ -275,7 +278,7 @@ def captures(capturers: Iterable[frozenset[Receiver]]) -> Captures:
 
 
 def unseen(capturers: Sequence[frozenset[Receiver]], receivers: int) -> Fraction | None:
-    """Messages that nobody captured, estimated: Chao2, of two receivers Chapman's estimate."""
+    """How many messages nobody captured: Chao2's estimate, or Chapman's for two receivers."""
     found = captures(capturers)
     if receivers < 2:
         return None
@@ -288,7 +291,7 @@ def unseen(capturers: Sequence[frozenset[Receiver]], receivers: int) -> Fraction
 
 
 def coverage(found: Captures, receivers: int) -> Fraction | None:
-    """The share of the captures to come that is of messages known already (Good and Turing)."""
+    """The share of further captures that would be of known messages (Good and Turing)."""
     if receivers < 2 or found.total == 0:
         return None
     if found.once == 0:
@@ -298,7 +301,7 @@ def coverage(found: Captures, receivers: int) -> Fraction | None:
 
 
 def coverage_of_all(channels: Sequence[OracleChannel]) -> Fraction | None:
-    """Over channels, by their captures."""
+    """The mean over channels, weighted by their captures."""
     known = [
         (channel.coverage, channel.captures.total)
         for channel in channels

@@ -2,19 +2,18 @@
 
 How the page is read where it leaves a choice:
 
-- *Values that sort last* do so by code point.
-- *Whom a value concerns*: the receivers of a channel, where any message of M has it for them, and
+- *Values that sort last* are sorted by code point.
+- *Whom a value concerns*: the receivers of a channel for which some message of M has the value, and
   the authors of those messages. A group has the messages that have its value for any receiver of
   the channel.
-- *path* is empty where the author or the receiver did not say its server.
-- *Dimensions of authors* are those that need the author: `path`, and a table with such a one, too.
-- *Authors that do not report* are one cluster, and enough authors: nothing tells about them. The
-  least number of authors is asked of the others.
-- *Which group joins* those that are too few together: the one with the fewest receivers, whatever
-  the dimension.
-- *Reasons*: what comes behind the 20 most frequent and what concerns too few receivers is put
-  together as one, without class and reason. Of equally frequent ones the least by (class, reason)
-  comes first.
+- *path* is empty if the author or the receiver did not report its server.
+- *Dimensions of authors* need the author: `path` is one, and so is a table that has one of them.
+- *Authors that do not report* are one cluster. A group with messages of theirs has enough authors,
+  because nothing is told about them. All other groups need the least number of authors.
+- *The group that joins* those that are too small together is the one with the fewest receivers,
+  whatever the dimension.
+- *Reasons* after the 20 most frequent, and reasons that concern too few receivers, are put together
+  without class and reason. Of equally frequent reasons the least (class, reason) comes first.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ MOST_REASONS = 20
 
 @dataclass(frozen=True)
 class OracleGroup:
-    """What belongs to one value of a dimension, or to several that are put together."""
+    """The counts of one value of a dimension, or of several that are put together."""
 
     messages: int
     receivers: int
@@ -66,7 +65,7 @@ class OracleGroup:
     over_receivers: Spread
     """over authors in a dimension of authors"""
     over_memberships: Spread
-    """likewise over an author in a channel"""
+    """over authors in a channel, in a dimension of authors"""
     delays: Delays
 
     @property
@@ -87,14 +86,14 @@ class OracleGroup:
 
 
 Groups = dict[str | None, OracleGroup]
-"""By value; None: groups that are too small to be shown, put together"""
+"""Groups by value; None: the groups that are too small, put together"""
 
 Table = dict[Two | None, OracleGroup]
-"""Likewise by the values of two dimensions"""
+"""The same, by the values of two dimensions"""
 
 
 def value(dimension: Dimension, message: Traits, said: Described) -> str:
-    """Of a message and a receiver that said this of itself."""
+    """The value that a dimension has for a message and a receiver that reported `said`."""
     author = message.author_said
     match dimension:
         case "message_type":
@@ -113,9 +112,10 @@ def value(dimension: Dimension, message: Traits, said: Described) -> str:
 
 
 def groups(channels: Sequence[OracleChannel], dimension: Dimension, smallest: int) -> Groups:
-    """The groups of these channels together, none with fewer than `smallest` receivers but None.
+    """The groups of these channels together.
 
-    Nor, in a dimension of authors, with fewer than `smallest` authors.
+    Each group but None has at least `smallest` receivers and, in a dimension of authors, as many
+    authors.
     """
     return _grouped(
         channels,
@@ -128,7 +128,7 @@ def groups(channels: Sequence[OracleChannel], dimension: Dimension, smallest: in
 def table(
     channels: Sequence[OracleChannel], dimensions: tuple[Dimension, Dimension], smallest: int
 ) -> Table:
-    """Likewise by two dimensions at once."""
+    """The same, by two dimensions at once."""
     rows, columns = dimensions
     return _grouped(
         channels,
@@ -145,7 +145,7 @@ def _grouped(
     *,
     by_author: bool,
 ) -> dict[V | None, OracleGroup]:
-    # Whom a value concerns.
+    # The receivers and authors that a value concerns.
     receivers: defaultdict[V, set[Receiver]] = defaultdict(set)
     authors: defaultdict[V, set[Receiver | None]] = defaultdict(set)
     for channel in channels:
@@ -180,9 +180,9 @@ def _put_together(
     too_few: Callable[[set[V]], bool],
     together: Iterable[V] = (),
 ) -> tuple[set[V], set[V]]:
-    """The values that are shown, and those that are not, so that nobody can be subtracted.
+    """The values that are shown, and those that are hidden, so that no subtraction shows a person.
 
-    together  those that are not shown in any case
+    together  values that are hidden in any case
     """
     hidden = set(together) | {one for one in receivers if too_few({one})}
     shown = receivers.keys() - hidden
@@ -233,7 +233,7 @@ def _group(
 
 
 class Reason(NamedTuple):
-    """How many pairs are missing so; without class and reason: the rest."""
+    """How many pairs are missing for a reason; without class and reason: all hidden reasons."""
 
     missing: MissingClass | None
     reason: str | None
@@ -241,7 +241,7 @@ class Reason(NamedTuple):
 
 
 def reasons(pairs: Iterable[Pair], smallest: int) -> list[Reason]:
-    """Why pairs are missing, the most frequent first, the rest last."""
+    """Why pairs are missing: the most frequent reason first, the hidden ones last."""
     number: defaultdict[Two, int] = defaultdict(int)
     receivers: defaultdict[Two, set[Receiver]] = defaultdict(set)
     classes: dict[Two, MissingClass] = {}

@@ -1,10 +1,10 @@
-"""Which samples a server takes, and with which times.
+"""Which samples a server takes, and with which times (docs/protocol.md).
 
 How the page is read where it leaves a choice:
 
-- *A time that is no time* is one by the author's clock. A server's or a receiver's that lies as
-  far ahead is refused as before. What is taken instead must itself be neither too old nor too far
-  ahead.
+- Only a time *by the author's clock* can be replaced. A time by a server's or a receiver's clock
+  that is too far ahead is refused. The time that replaces an author's must itself be neither too
+  old nor too far ahead.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ RETENTION_MS = 7 * DAY_MS
 CLOCK_SKEW_MS = HOUR_MS
 
 NO_ID = frozenset({"", "0x"})
-"""What a client of status-go writes where it could not decode an id."""
+"""What status-go's clients write if they could not decode an id."""
 
 
 def rejection(sample: OracleSample) -> str | None:
     """Why a server refuses this receipt; None if it takes it.
 
-    missing_field   no message, channel or receiver; `0x` is no message id. What is unreadable needs
-                    no message id if it has an envelope's
-    too_old         sent before the oldest UTC day that is kept
-    in_the_future   sent more than the allowed clock skew after it arrived
+    missing_field   it names no message, channel or receiver; `0x` names none. An unreadable
+                    sample needs no message id if it has the id of an envelope
+    too_old         the message was sent before the oldest UTC day that is kept
+    in_the_future   the message was sent more than the clock skew after the sample arrived
     """
     assert sample.created_at is not None
     by_envelope = sample.outcome == "unreadable" and sample.envelope_id not in NO_ID
@@ -48,12 +48,12 @@ def rejection(sample: OracleSample) -> str | None:
 
 
 def taken(sample: OracleSample, client_time: int | None) -> OracleSample | str:
-    """The sample as a server stores it, or why it refuses it.
+    """The sample as a server stores it, or why the server refuses it.
 
-    sample       as it was pushed: received_at by the clock of who pushed it
-    client_time  that clock, when it was pushed; None: not said
+    sample       as it was pushed: received_at is by the client's clock
+    client_time  what that clock read at the push; None: not said
 
-    An author's time that lies too far ahead is no time: the receiver's own counts, if it is said.
+    If the author's time is too far ahead, received_at takes its place, if the sample has one.
     """
     assert sample.created_at is not None
     offset = None if client_time is None else sample.created_at - client_time

@@ -1,31 +1,32 @@
-"""The messages that samples prove: when each was sent, who has it, who wrote it.
+"""The messages that samples prove: when each was sent, who holds it, who wrote it.
 
 How the page is read where it leaves a choice:
 
-- *Accepted sample*: one with a createdAt. Order of arrival within one millisecond is not stored, so
-  the first of several is that of the least createdAt, then of the least of what else it says.
-- *One vote an installation*: what it said first by the best clock. So saying two times is no
-  second vote, and of equally many votes the value of the first vote counts.
-- *Receipts* of one (channel, message, receiver) merge by outcome: each outcome keeps the earliest
-  createdAt. Sending one again is then no sign of life; another outcome is.
-- *Author marks.* A sample without createdAt says only that the receiver wrote the message
-  (status-go tells so for an envelope, without reporting the message). It takes the pair out of what
-  is expected, it vouches for the message, and it is no receipt: `first`, `last` and reporting do
-  not see it. A mark of a message that no sample reports is nothing.
+- *Accepted sample*: a sample with a createdAt. Order of arrival within a millisecond is not stored.
+  So the first of several samples is the one with the least createdAt, then with the least of what
+  else it says.
+- *One vote an installation*: the first time that it said by the best clock. A second time from it
+  is not a second vote. If several times have equally many votes, the earliest vote decides.
+- *Receipts*: all samples of one (channel, message, receiver). Each outcome keeps the earliest
+  createdAt. So sending a sample again is not a sign of life, but another outcome is.
+- *Author's marks*: a sample without createdAt says only that the receiver wrote the message
+  (status-go reports that for an envelope). A mark takes the pair out of the expected ones and
+  vouches for the message. It is not a receipt: `first`, `last` and reporting ignore it. A mark has
+  no effect if no sample reports its message.
 - *Nameless samples* are samples of each message that an accepted sample with a name puts into the
-  envelope, in every respect. Where none does, they show that their receiver reports, and no more.
-- *Events of envelopes* are marks, and no receipts either. They reach the messages that samples put
-  into the envelope. An event that names no receiver is of those of its installation that have a
-  sample of the message or wrote it. `from_store` is what its samples would have said as `via` of
-  that envelope, where they said nothing.
-- *The author* that gives a message its dimensions is the one that said so first; who said so at no
-  known time comes after the others, and of one time the least id counts: (public key, installation
+  envelope, in every respect. If none does, they only show that their receiver reports.
+- *Events of envelopes* are marks, and not receipts either. They hold for the messages that samples
+  put into the envelope. An event that names no receiver holds for the receivers of its installation
+  that have a sample of the message or wrote it. `from_store` gives the installation's samples of
+  that envelope their `via`, if they have none.
+- *The author* that gives a message its dimensions is the first that said so. Authors known by marks
+  without a time come after the others. Of one moment the least id counts: (public key, installation
   id), or what `id_of` makes of it.
-- *A reason* is that of the first sample of its outcome, also if that one gives none.
-- *Clocks.* `received_at` comes by the server's clock as far as that is known; of an author it is
-  when it sent the message. Of the HELD samples of a receipt the least counts. If authors' moments
-  are a second or more off sentAt, the least of these corrects it, unless an author says nothing, or
-  something that is a second or more off that.
+- *A reason* is that of the first sample of its outcome, even if that sample gives none.
+- *Clocks*: `received_at` is by the server's clock as far as that is known. In an author's sample it
+  is when the author sent the message. Of the HELD samples of a receipt the least `received_at`
+  counts. If authors' times are a second or more off sentAt, the least of these corrects it. It does
+  not if an author says no time, or one that is a second or more off the corrected one.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ MINUTE = 60_000
 
 
 Installation = tuple[str, str]
-"""A receiver without its key, where it names an installation: what keys one has is its affair"""
+"""A receiver without its key if it has an installation id, since one installation can have many"""
 
 
 def installation_of(receiver: Receiver) -> Installation:
@@ -63,7 +64,7 @@ def installation_of(receiver: Receiver) -> Installation:
 
 
 Hand = tuple[str, str]
-"""An installation, or a network: whose word something may be"""
+"""An installation or a network, on whose word alone a message may rest"""
 
 
 UNKNOWN: Hand = ("", "")
@@ -76,7 +77,7 @@ def networks_of(receivers: Iterable[Receiver], networks: Mapping[Receiver, str])
 
 
 class Described(NamedTuple):
-    """What a receiver said last of itself; empty: it never did."""
+    """What a receiver reported last of itself; empty: it never did."""
 
     platform: str = ""
     app_version: str = ""
@@ -88,10 +89,10 @@ class Receipt:
     """All samples of one (channel, message, receiver), merged."""
 
     created_at: Mapping[Outcome, int]
-    """earliest of each outcome that was said"""
+    """the earliest of each outcome"""
     reasons: Mapping[Outcome, str]
     received_at: int | None
-    """when it was held"""
+    """when the receiver got what it holds"""
     via: Via
 
     @cached_property
@@ -101,22 +102,22 @@ class Receipt:
 
 @dataclass(frozen=True)
 class Message:
-    """All that the samples say of one message."""
+    """What the samples say of one message."""
 
     sent_at: int
     clock: Clock
-    """whose clock sent_at is"""
+    """the clock that sent_at is by"""
     message_type: str
     receipts: Mapping[Receiver, Receipt]
     authors: Mapping[Receiver, int | None]
-    """who wrote it, by id → when that was said first; None: by marks alone"""
+    """each author, ordered by id → when it was first reported; None: only marks say so"""
     author_moments: Mapping[Receiver, int | None]
-    """when each author sent it, by the server's clock; None: it does not say"""
+    """when each author sent it, by the server's clock; None: the author does not say"""
     failure: str | None
-    """an author's reason for not having sent it; None: none says so"""
+    """an author's reason for not having sent it; None: no author reports that"""
     went_out: bool
     contradicted_by: frozenset[Receiver]
-    """who says another sent_at by a clock as good: conflicts"""
+    """receivers whose samples are conflicts: another sent_at by a clock that is as good"""
 
     @cached_property
     def holders(self) -> frozenset[Receiver]:
@@ -128,7 +129,7 @@ class Message:
 
     @cached_property
     def installations(self) -> frozenset[Installation]:
-        """of its vouchers"""
+        """the installations of its vouchers"""
         return frozenset(map(installation_of, self.vouchers))
 
     @cached_property
@@ -137,7 +138,7 @@ class Message:
 
     @cached_property
     def author(self) -> Receiver | None:
-        """The one whose platform, version and server are the message's."""
+        """The author whose platform, version and server describe the message."""
         return min(
             self.authors,
             key=lambda one: (self.authors[one] is None, self.authors[one] or 0),
@@ -151,7 +152,7 @@ class Message:
 
     @cached_property
     def corrected_sent_at(self) -> int:
-        """When it was sent, by the server's clock as far as an author told."""
+        """When it was sent, by the server's clock if the authors' reports allow it."""
         if self.clock != "author":
             return self.sent_at
         moments = self.author_moments.values()
@@ -169,9 +170,9 @@ def canonical(
     events: Iterable[EnvelopeEvent] = (),
     id_of: Callable[[Receiver], Any] = lambda receiver: receiver,
 ) -> Canonical:
-    """The messages that the samples prove, the same for any order and repetition of what is given.
+    """The messages that the samples prove, whatever the order and repetition of the input.
 
-    What is said of envelopes is told of the messages that came in them.
+    What events say of envelopes holds for the messages in them.
     """
     all_samples = list(samples)
     named = [sample for sample in all_samples if not sample.is_nameless]
@@ -211,7 +212,7 @@ def envelope_contents(samples: Iterable[OracleSample]) -> Mapping[str, set[Messa
 def messages_of(
     nameless: OracleSample, contents: Mapping[str, set[MessageKey]]
 ) -> list[MessageKey]:
-    """Those that a sample without a message id stands for."""
+    """The messages for which a sample without a message id stands."""
     assert nameless.outcome == "unreadable"
     assert nameless.envelope_id
     return [
@@ -231,7 +232,7 @@ def _message(
         if event.receiver_public_key
     }
 
-    # What authors say: when that they wrote it, why that it was not sent.
+    # What authors report: that they wrote it and when they said so; why it was not sent.
     marks: list[tuple[Receiver, int | None]] = [
         (sample.receiver, sample.created_at) for sample in samples if sample.says_it_wrote_it
     ]
@@ -303,7 +304,7 @@ def _known_first(said: tuple[int | None, str]) -> tuple[bool, int, str]:
 
 
 def _dated(receipts: list[OracleSample]) -> tuple[int, Clock]:
-    """The sentAt that most installations say by the best clock that any of them has."""
+    """The sentAt with the most votes among samples with the best clock, and that clock."""
     clock = min((sample.sent_at_clock for sample in receipts), key=CLOCKS.index)
     votes: dict[Installation, tuple[int, int]] = {}
     for sample in receipts:
@@ -320,7 +321,7 @@ def _dated(receipts: list[OracleSample]) -> tuple[int, Clock]:
 
 
 def _type(receipts: list[OracleSample]) -> str:
-    """That of the first accepted sample that says one."""
+    """The type in the first accepted sample that has one."""
     said = [
         (sample.created_at or 0, sample.sent_at, sample.message_type)
         for sample in receipts
@@ -330,7 +331,7 @@ def _type(receipts: list[OracleSample]) -> str:
 
 
 def _receipt(samples: list[OracleSample]) -> Receipt:
-    """Of all samples of one receiver."""
+    """The receipt that all samples of one receiver make."""
     created_at: dict[Outcome, int] = {}
     reasons: dict[Outcome, str] = {}
     for outcome in OUTCOMES:
@@ -348,7 +349,7 @@ def _receipt(samples: list[OracleSample]) -> Receipt:
 
 
 def _moments(samples: Iterable[OracleSample]) -> list[int]:
-    """When an author sent it, as its samples say: it held it then, or could not send it."""
+    """The times at which an author sent it, by its samples that it held it or could not send it."""
     return [
         sample.received_at
         for sample in samples
@@ -359,10 +360,10 @@ def _moments(samples: Iterable[OracleSample]) -> list[int]:
 def described(
     samples: Iterable[OracleSample], descriptions: Descriptions
 ) -> Mapping[Receiver, Described]:
-    """What each receiver said last of itself, in its samples and elsewhere.
+    """What each receiver reported last of itself, in its samples and without them.
 
-    Each thing by the minute of createdAt, of one minute the greatest. An author mark describes
-    nobody.
+    For each property the latest minute of createdAt counts, and within a minute the greatest value.
+    An author's mark describes nobody.
     """
     said: list[tuple[Receiver, int, tuple[str, ...]]] = [
         (sample.receiver, sample.created_at, (sample.platform, sample.app_version, sample.server))

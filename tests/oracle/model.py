@@ -1,18 +1,23 @@
 """The oracle: one window's figures, computed in the most obvious way.
 
-Written from the pages that define the figures and from nothing else, so that the SQL has something
-independent to be held against. Sets, nested loops and exact fractions; no attention to speed.
+Tests compare the SQL with it. So it is written from docs/algorithm.md and the pages to which that
+page refers (protocol.md says which samples are taken, and corrects clocks), never from the SQL. It
+uses sets, nested loops and exact fractions, and does not care about speed.
 
-A **receiver** is the pair (receiver public key, installation id). Times are Unix milliseconds; a
+It has no intervals, no sampling, and no limits on the number of types, values and reports of stays.
+Silent members are found by the given window alone. For `unseen` and `coverage` it has estimates of
+its own (`oracle.figures`); tests compare only the captures from which they are made.
+
+A **receiver** is the pair (receiver public key, installation id). Times are Unix milliseconds. A
 window is half-open, [start, end).
 
-How the pages are read where they leave a choice stands in the module of each part: what samples
-prove of messages in `oracle.messages`, stays in `oracle.stays`, lost reports in `oracle.coverage`,
-groups and reasons in `oracle.groups`, the other figures in `oracle.figures`. Here:
+Where a page leaves a choice, the module of each part says how the oracle reads it.
+`oracle.messages` has what samples prove of messages, `oracle.stays` stays, `oracle.coverage` lost
+reports, `oracle.groups` groups and reasons, `oracle.figures` the other figures. Here:
 
-- *Not measured* is a property of a message: its channel matches a glob, or its type is listed.
-  Its samples show that their receivers are reporting and move `first` and `last` like any other.
-- *Author marks* make their author count under the policy `window`, as its samples do.
+- *Not measured* is a property of a message: its channel matches a glob, or its type is listed. Its
+  samples show that their receivers report, and move `first` and `last`, as any others do.
+- *Author's marks* make their author count under the policy `window`, as its samples do.
 """
 
 from __future__ import annotations
@@ -97,23 +102,23 @@ def compute(
 ) -> OracleWindow:
     """The figures of the window [start, end).
 
-    samples              in any order, or what `canonical` made of them and of the events (saves
-                         doing it again; then it is not known what they say of their receivers,
-                         nor who reports by nameless samples of unknown messages alone)
-    events               what is said of envelopes
+    samples              in any order; or, to save time, what `canonical` made of them and of the
+                         events. Then nothing describes the receivers, and a receiver does not
+                         report if all its samples are nameless and of unknown messages
+    events               what clients report of envelopes
     heartbeats           receiver → createdAt of its latest push without samples, ms
-    numbers              installation → what arrived of its numbers
-    lost                 installation → the numbers that it says it lost
-    memberships          what receivers said of their part in channels
-    descriptions         what receivers said of themselves with no sample
+    numbers              installation → those of its numbers that arrived
+    lost                 installation → the numbers that it reports as lost
+    memberships          what receivers report of joining and leaving
+    descriptions         what receivers report of themselves without a sample
     unmeasured_channels  globs over channel ids, case-sensitive
     unmeasured_types     message types
     quorum               how many installations must vouch for a message
-    weight_cap           of a channel's messages, the greatest share that one may alone vouch for
-    fewest_installations with fewer that count in a channel all of them are believed
-    networks             behind which network a receiver is, as far as it is known
+    weight_cap           the greatest share of a channel's messages that one voucher alone may have
+    fewest_installations if fewer count in a channel, all of them are believed
+    networks             receiver → its network, if that is known
     smallest_group       a group of fewer receivers is not shown
-    id_of                which of several authors of one moment is the author: the least
+    id_of                orders authors who said so at the same moment: the least is the author
 
     A channel without a receiver that counts, or without a message in the window, is absent.
     """
@@ -147,7 +152,7 @@ def compute(
     def is_measured(message: Message) -> bool:
         return start <= message.sent_at < end and message.message_type not in types
 
-    # Who reports something of the window that another one confirms.
+    # Installations that report a message of the window which another installation confirms.
     has_networks = len(set((networks or {}).values())) >= fewest_installations
     corroborated = {
         installation_of(receiver)
@@ -191,7 +196,7 @@ def compute(
 
 
 def _reporting_by_unknown_messages(samples: list[OracleSample], end: int) -> set[Receiver]:
-    """Whose nameless samples of envelopes in which nobody knows a message came at or after end."""
+    """Receivers with a nameless sample at or after end, of an envelope without known messages."""
     contents = envelope_contents(samples)
     first: dict[tuple[Receiver, str, str], int] = {}
     for sample in samples:
@@ -227,7 +232,7 @@ def _channel(
     corroborated: set[Installation],
     id_of: Callable[[Receiver], Any],
 ) -> OracleChannel:
-    """What there is of one channel, all of whose messages, in the window or not, are given."""
+    """One channel in the window. `messages` are all of its messages, in the window or not."""
     measured = [
         message
         for message in messages
@@ -239,7 +244,7 @@ def _channel(
         for receiver in message.receipts:
             seen[receiver].append(message.sent_at)
 
-    # Whoever can count: has a receipt here, says to be in, or wrote a measured message.
+    # A receiver can count if it has a receipt here, reports that it is in, or wrote a message here.
     involved = set(seen) | set(said)
     for message in measured:
         involved |= message.authors.keys()
@@ -264,7 +269,7 @@ def _channel(
         return not seen[receiver] and bool(said.get(receiver))
 
     def is_another(receiver: Receiver) -> bool:
-        """Whether it holds nothing, and another member of its installation comes before it."""
+        """Whether it holds nothing, and another member of its installation counts in its place."""
         return holds_nothing(receiver) and any(
             installation_of(other) == installation_of(receiver)
             and (not holds_nothing(other) or id_of(other) < id_of(receiver))
@@ -319,9 +324,9 @@ def _believed(
     weight_cap: Fraction,
     hands_of: Iterable[Callable[[Message], frozenset[Hand]]],
 ) -> list[Message]:
-    """M: those of the measured messages of a channel that enough vouch for.
+    """M: the measured messages of a channel that have enough vouchers.
 
-    hands_of  in how many hands, and in whose, a message is: each way is asked for itself
+    hands_of  functions that give the hands a message is in; the cap applies to each by itself
     """
     if quorum > 1:
         return [message for message in measured if len(message.installations) >= quorum]
@@ -347,7 +352,7 @@ def _traits(message: Message, who: Mapping[Receiver, Described]) -> Traits:
 def _seen(
     messages: list[Message], who: Mapping[Receiver, Described], networks: Mapping[Receiver, str]
 ) -> tuple[Seen, ...]:
-    """In an order that does not depend on when they were sent."""
+    """What figures need of each message, in an order that does not depend on when it was sent."""
     return tuple(
         sorted(
             (
@@ -398,7 +403,7 @@ def _pair(
         is_unknown=is_unknown,
         missing=missing,
         reason=reason,
-        # What another of its keys holds, it could have held as well.
+        # A receiver that reports the message itself needs a voucher of another installation.
         is_corroborated=not is_unknown
         and (
             receiver not in message.vouchers
@@ -412,7 +417,7 @@ def _pair(
 
 
 def _loss(receiver: Receiver, message: Message) -> tuple[MissingClass, str]:
-    """Why a receiver lacks a message that it does not hold, and the reason that is given."""
+    """The class and the reason of a pair that is not held."""
     receipt = message.receipts.get(receiver)
     if receipt is not None:
         outcome = receipt.outcome
@@ -424,7 +429,7 @@ def _loss(receiver: Receiver, message: Message) -> tuple[MissingClass, str]:
 
 
 Spans = list[tuple[float, float]]
-"""In which spans of sentAt a receiver should hold messages, both ends included"""
+"""The spans of sentAt in which a receiver should hold messages, both ends included"""
 
 _EVERYTHING: Spans = [(-inf, inf)]
 
@@ -439,9 +444,9 @@ def _spans(
     said: list[Joining],
     measured: list[Message],
 ) -> Spans | None:
-    """Of a reporting receiver; None if it does not count."""
+    """The spans of a reporting receiver; None if it does not count."""
     if membership == "window" and not any(
-        # Also of what is not believed: it was there to have it.
+        # Messages that are not believed count too: the receiver was there to get them.
         receiver in message.vouchers
         for message in measured
     ):
@@ -454,7 +459,7 @@ def _spans(
     elif seen:
         parts = [(min(seen), max(seen))]
     else:
-        return None  # only marked as an author: neither first nor last
+        return None  # it has only author's marks, so it has neither first nor last
 
     if membership == "bracketed":
         counts = any(first < start and last >= end for first, last in parts)

@@ -1,8 +1,8 @@
 """Test material: recorded traffic of a real client, and what truly happened.
 
 A recording is a list of HTTP requests with their time of arrival (`tests/data/README.md`).
-`to_samples` maps it as the HTTP interface for shipped status-go clients does; `shift` moves it in
-time, to replay it against a server whose clock is the present.
+`to_samples` maps it to samples as status-go's interface does (docs/protocol.md). `shift` moves it
+in time, to replay it against a server of today.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DATA = Path(__file__).parents[1] / "data"
 RECORDINGS_VARIABLE = "DEVTELEMETRY_RECORDINGS"
 
-# What is not measured by default for what comes over the status-go interface.
+# What is not measured by default of what comes over status-go's interface.
 UNMEASURED_CHANNELS = ("*-negotiated", "*-contact-code")
 UNMEASURED_TYPES = (
     "COMMUNITY_DESCRIPTION",
@@ -37,7 +37,7 @@ UNMEASURED_TYPES = (
 
 
 def recording_path(name: str) -> Path | None:
-    """The file of that name, here or in the directory DEVTELEMETRY_RECORDINGS names; or None."""
+    """The file in tests/data or in the directory that DEVTELEMETRY_RECORDINGS names, or None."""
     folders = [DATA]
     if elsewhere := os.environ.get(RECORDINGS_VARIABLE):
         folders.append(Path(elsewhere))
@@ -72,16 +72,16 @@ def read_recording(path: Path) -> Recording:
         return [Request(**json.loads(line)) for line in lines]
 
 
-# A time of the client's clock: ten digits. What is shorter (a sentAt of 0 or 1) is no time, and
-# stays. The look-behind leaves alone what is quoted inside a JSON string.
+# A time of the client's clock has ten digits. A shorter number (a sentAt of 0 or 1) is not a time
+# and stays. The look-behind spares JSON that is quoted inside a JSON string.
 _TIME_FIELD = re.compile(r'(?<!\\)("(?:sentAt|timestamp)":)(\d{10})(?!\d)')
 
 
 def shift(recording: Recording, hours: int) -> Recording:
-    """The same traffic that many whole hours later (negative: earlier).
+    """The same traffic, moved by whole hours (negative: earlier).
 
-    Moves t_ms, and sentAt and timestamp in the bodies. Everything else stays byte for byte, so what
-    was sent again is still identical to what was sent first, and Content-Length still holds.
+    Moves t_ms, and sentAt and timestamp in the bodies. Every other byte stays. So an item that was
+    sent again is still identical to the first copy, and Content-Length still holds.
     """
 
     def moved(field: re.Match[str]) -> str:
@@ -107,11 +107,11 @@ class Mapped:
     samples: list[OracleSample]
     """Receipts in order of arrival, each as often as it came; after them the author marks."""
     unreadable: list[OracleSample]
-    """Envelopes that could not be read, each as often as it was said."""
+    """Nameless samples of envelopes that could not be read, each as often as it came."""
     events: list[EnvelopeEvent]
-    """What was said of envelopes otherwise, likewise."""
+    """All other reports of envelopes, each as often as it came."""
     rejected: Counter[str]
-    """reason → how many, each as often as it came"""
+    """reason → how many samples, each as often as it came"""
 
     @property
     def receipts(self) -> list[OracleSample]:
@@ -126,16 +126,16 @@ EVENTS: dict[str, tuple[EventKind, str]] = {
     "MessageDeliveryConfirmed": ("went_out", ""),
     "MissedRelevantMessages": ("from_store", ""),
 }
-"""Type of an item → what it says of its envelope, and the reason where the item gives none"""
+"""Type of an item → what it says of its envelope, and its reason if the item gives none itself"""
 
 
 def to_samples(recording: Recording) -> Mapped:
-    """The samples, author marks and events that the recorded requests report.
+    """The samples, author's marks and events that the recorded requests report.
 
-    Each entry of a ReceivedMessages item is one sample, createdAt being the arrival of its request.
-    A SentEnvelope marks (senderKeyUID, peerId) as author of every message of which any accepted
-    sample carries that envelope, no matter which of the two came first. Its own sentAt is not
-    looked at: the client may write 0 or 1 there.
+    Each entry of a ReceivedMessages item is one sample. Its createdAt is the arrival of its
+    request. A SentEnvelope marks (senderKeyUID, peerId) as author of every message that an accepted
+    sample puts into that envelope, whichever of the two came first. The sentAt of a SentEnvelope is
+    ignored, because clients write 0 or 1 there.
 
     An update-envelope with a processingError says that its receiver could not read the envelope. It
     names no channel.
@@ -253,7 +253,7 @@ def hourly_windows(samples: Iterable[OracleSample]) -> list[tuple[int, int]]:
 
 @dataclass(frozen=True)
 class TruthReceiver:
-    """What truly happened to the messages one receiver should have got in one channel."""
+    """What truly happened to the messages that one receiver should have got in one channel."""
 
     expected: int
     received: int
@@ -266,14 +266,14 @@ class TruthReceiver:
 
 @dataclass(frozen=True)
 class Truth:
-    """What truly happened, in the conversation channels; there is nothing about other chat ids."""
+    """What truly happened in the conversation channels. Other chat ids are not in it."""
 
     channels: Mapping[str, Mapping[str, TruthReceiver]]
     """channel id → receiver public key → …"""
     senders: Mapping[MessageKey, str]
     """message → public key of its author"""
     unpublished: frozenset[MessageKey]
-    """messages of which no envelope went out"""
+    """messages without an envelope that went out"""
 
     @property
     def receivers(self) -> list[TruthReceiver]:
@@ -321,12 +321,11 @@ def true_delivery_ratio(truth: Truth) -> Fraction:
     """1 - Σ missing / Σ expected, over all receivers of all conversation channels.
 
     A pair is *expected* if another member sent the message while the receiver was in the channel.
-    It is *missing* if the person never got to see the message, for whatever reason: it was never
-    published, never arrived, or arrived in an envelope that could not be processed
-    (`processing_error`, a part of `missing`). What came late from a store node was delivered. So
-    was what the receiver reported under another chat id, or what it got but whose report was lost:
-    there the telemetry is at fault, not the delivery. Hence expected = received + missing +
-    reported under another chat.
+    It is *missing* if the person never saw the message, because it was never published, never
+    arrived, or arrived in an envelope that could not be processed (`processing_error`, a part of
+    `missing`). A message that came late from a store node was delivered. So was a message that the
+    receiver reported under another chat id, or whose report was lost: then the telemetry failed,
+    not the delivery. Hence expected = received + missing + reported under another chat.
     """
     missing = sum(len(receiver.missing) for receiver in truth.receivers)
     return 1 - Fraction(missing, sum(receiver.expected for receiver in truth.receivers))
@@ -336,24 +335,25 @@ def true_delivery_ratio(truth: Truth) -> Fraction:
 
 
 def predecessor_ratio(samples: Iterable[OracleSample], start: int, end: int) -> Fraction | None:
-    """What the earlier server, status-im/telemetry, would have said of [start, end); None: nothing.
+    """The ratio of the earlier server, status-im/telemetry, for [start, end); None if it had none.
 
     It compares numbers of reports, not messages:
 
-    1. Take the reports of messages sent from start to end, both included, one window length after
-       end. Reports that came twice are stored and counted twice: the uniqueness constraint on the
+    1. It runs one window length after end, and takes the reports of messages sent from start to
+       end, both included. A report that came twice counts twice: the uniqueness constraint on the
        table includes a number that is new for each report.
-    2. Keep those of receivers (public keys; devices of one user are one) that reported something in
-       the same channel both before start and after end, by time of arrival, in whole seconds.
-    3. Per channel count the reports of each receiver. The largest count, the maximum, is taken for
-       what there was to receive: each receiver lacks the maximum minus its own count.
-    4. Rch = 1 - Σ lacking / Σ counts. The denominator is what was *received*, so that Rch falls
-       below 0 when the counts differ enough; equal counts read 1 even with no message in common,
-       and a channel with a single receiver reads 1 as well.
+    2. It keeps the reports of receivers that reported something in the same channel both before
+       start and after end, by time of arrival, in whole seconds. A receiver is a public key, so
+       all devices of a user are one.
+    3. It counts the reports of each receiver in each channel. It takes the largest count for what
+       there was to receive. Each receiver lacks that count minus its own.
+    4. Rch = 1 - Σ lacking / Σ counts. The denominator is what was *received*. So Rch falls below 0
+       when the counts differ enough. Equal counts read 1 even with no message in common, and a
+       channel with a single receiver reads 1 as well.
     5. R is the mean of Rch over the channels.
 
-    It knows neither authors nor channels that are no conversations; pass a selection of the samples
-    to ask about some channels only (no step looks across channels).
+    It ignores who wrote a message, and does not tell conversations from other channels. No step
+    looks across channels, so pass only the samples of those that you ask about.
     """
     run_at = end + (end - start)
     reports = [s for s in samples if s.created_at is not None and s.created_at < run_at]

@@ -1,4 +1,4 @@
-"""What the oracle is given: samples, and what is said beside them. Times are Unix milliseconds."""
+"""The oracle's input: samples, and other reports of clients. Times are Unix milliseconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ OUTCOMES: tuple[Outcome, ...] = ("held", "unreadable", "dropped", "send_failed")
 
 Via = Literal["", "live", "history", "resent"]
 VIAS: tuple[Via, ...] = ("", "live", "history", "resent")
-"""In the order of the wire's numbers; empty: not said"""
+"""In the order of their numbers on the wire; empty: not said"""
 
 Clock = Literal["server", "author", "receiver"]
 CLOCKS: tuple[Clock, ...] = ("server", "author", "receiver")
@@ -27,21 +27,20 @@ Membership = Literal["present", "window", "bracketed"]
 MEMBERSHIPS: tuple[Membership, ...] = ("present", "window", "bracketed")
 
 Numbers = Mapping[int, int | None]
-"""What arrived of one installation's count: number → sentAt as its sample said; None: rejected"""
+"""The numbers of one installation that arrived → sentAt in the sample; None: it was rejected"""
 
 Joining = tuple[int, int | None, int | None]
 """One report of a membership: createdAt of the push; joined_at and left_at (None or 0: not said)"""
 
 Memberships = Mapping[tuple[Receiver, str], Iterable[Joining]]
-"""(receiver, channel id) → all that it said"""
+"""(receiver, channel id) → all its reports"""
 
 Descriptions = Mapping[Receiver, Iterable[tuple[int, str, str] | tuple[int, str, str, str]]]
-"""receiver → all that it said of itself: createdAt, platform, app version, server; empty: not
-said"""
+"""receiver → what it reported of itself: createdAt, platform, app version, server; "": not said"""
 
 
 class Lost(NamedTuple):
-    """Numbers that an installation says it lost, and when their messages were sent."""
+    """Numbers that an installation reports as lost, and when their messages were sent."""
 
     first_sequence: int
     last_sequence: int
@@ -51,23 +50,23 @@ class Lost(NamedTuple):
 
 @dataclass(frozen=True)
 class OracleSample:
-    """What became of one message at one receiver, or (no created_at) only that it wrote it."""
+    """What became of one message at one receiver; without created_at an author's mark."""
 
     message_id: str
-    """empty: an unreadable one that is known by its envelope"""
+    """empty: the message is unreadable, and known by its envelope only"""
     channel_id: str
-    """empty: whichever its envelope came in; only where the message id is empty too"""
+    """empty: every channel of its envelope; only if the message id is empty too"""
     receiver_public_key: str
     sent_at: int
     """ms, by the clock that sent_at_clock names"""
     created_at: int | None
-    """ms, the server's clock; None: an author mark, no receipt"""
+    """ms, by the server's clock; None: an author's mark, not a receipt"""
     installation_id: str = ""
     sent_by_receiver: bool = False
     message_type: str = ""
     envelope_id: str = ""
     received_at: int | None = None
-    """ms, by the server's clock; of who wrote it when it sent it; None: not known"""
+    """ms, by the server's clock; for the author's sample when it was sent; None: not known"""
     platform: str = ""
     app_version: str = ""
     outcome: Outcome = "held"
@@ -99,12 +98,12 @@ EVENT_KINDS: tuple[EventKind, ...] = ("sent", "send_failed", "went_out", "from_s
 
 @dataclass(frozen=True)
 class EnvelopeEvent:
-    """What an installation says of an envelope, not of a message, as status-go does.
+    """What an installation reports of an envelope, not of a message, as status-go does.
 
-    sent         its receiver wrote what is in it
-    send_failed  likewise, and could not send it
-    went_out     it was seen in the network
-    from_store   its installation got it by asking a store
+    sent         the receiver wrote the messages in it
+    send_failed  the receiver wrote them and could not send them
+    went_out     the envelope was seen in the network
+    from_store   the installation got it from a store
     """
 
     kind: EventKind

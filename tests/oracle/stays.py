@@ -1,12 +1,11 @@
-"""When a receiver was in a channel, by what it said of joining and leaving.
+"""When a receiver was in a channel, by its reports of joining and leaving.
 
 How the page is read where it leaves a choice:
 
-- *Stays that overlap or touch are one* once all reports are replayed, not in between: until then
-  each is known by its own beginning. To touch is to share a millisecond.
-- *No stay at all*: none at that moment of the replay that does not end before it begins.
-- *First receipt*: the least sentAt of what the receiver has a sample of in the channel, whatever
-  the outcome.
+- *Stays that overlap or touch* are merged when all reports are replayed, not before: until then
+  each stay is known by its own beginning. To touch is to share a millisecond.
+- *No stay at all*: at that moment of the replay there is none, or every one ends before it begins.
+- *First receipt*: the least sentAt of the receiver's samples in the channel, with any outcome.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ Stay = tuple[int, int]
 
 
 def stays(said: Iterable[Joining], first_receipt: int | None) -> list[Stay]:
-    """The stays in one channel, ascending, of all that its receiver said of it.
+    """The stays of one receiver in one channel, ascending, from all its reports.
 
     first_receipt  the least sentAt of its receipts there; None: it has none
     """
-    ends: dict[int, int] = {}  # by the beginning
+    ends: dict[int, int] = {}  # beginning of a stay → its end
 
     def is_any() -> bool:
         return any(begin <= end for begin, end in ends.items())

@@ -1,4 +1,4 @@
-"""The oracle against laws of its own: who counts, what is expected, what is measured."""
+"""The oracle obeys the rules of the page: who counts, what is expected, what is measured."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_earliest_sample_fixes_sent_at_and_the_lesser_claim_breaks_a_tie() -> No
 
 
 def test_later_claim_does_not_stretch_the_presence_of_its_receiver() -> None:
-    # b says m was sent after the window, but m's sentAt is what a said: b's last is m, not later.
+    # b says that m was sent after the window. But m's sentAt is what a said, so b's last is m.
     samples = [
         *everywhere("a"),
         sample("m", "a", IN),
@@ -149,7 +149,7 @@ def test_nothing_corroborated_has_no_delivery_ratio() -> None:
 
 
 def test_totals_are_of_the_comparable_channels_only() -> None:
-    # In d only b reports: what it lacks is told there, and taken into nothing else.
+    # In d only b reports. What b lacks is in the counts of d, and in no other figure.
     solo = [
         *everywhere("b", channel_id="d"),
         sample("m1", "b", IN, channel_id="d"),
@@ -217,7 +217,7 @@ def test_author_mark_alone_takes_out_the_pair_and_vouches_for_the_message() -> N
 
 
 def test_author_mark_alone_counts_under_window_only() -> None:
-    # a reports in another channel; of this one it is only known that it wrote m.
+    # a reports in another channel. In this one it has only a mark that it wrote m.
     samples = [
         *everywhere("b"),
         *everywhere("a", channel_id="elsewhere"),

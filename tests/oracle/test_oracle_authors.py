@@ -1,4 +1,4 @@
-"""Breakdowns by who wrote a message: dimensions of authors, paths, and tables of two dimensions."""
+"""Breakdowns by a message's author: dimensions of authors, paths, and tables of two dimensions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def saying(samples: Iterable[OracleSample], **said: Described) -> list[OracleSample]:
-    """The samples, each with what its key says of itself."""
+    """The samples, each with what its receiver reports of itself."""
     return [
         replace(one, platform=platform, app_version=app_version, server=server)
         for one in samples
@@ -35,8 +35,8 @@ def shown(found: Mapping[Any, OracleGroup]) -> dict[Any, tuple[int, ...]]:
     }
 
 
-# In c ann and bob write two messages each, zoe one, and of one it is not known who wrote it. ann
-# and bob have version 1, zoe version 2. Who holds what:
+# In c ann and bob write two messages each, and zoe one. The author of one more is not known. ann
+# and bob have version 1, zoe has version 2. x: holds it, *: wrote it.
 #
 #        a1  a2  b1  b2  z1  u1    expected  missing
 #  ann   *   *   x   x   -   x     4         1
@@ -98,7 +98,7 @@ def window(smallest_group: int = 1) -> OracleWindow:
                 "B → A": (3, 1, 3, 1, 3),
                 # bob and zoe, of b1, b2 and z1: bob 1, 1; zoe 2, 0
                 "B → B": (3, 2, 3, 1, 3),
-                # Of dan, and of u1, nothing is known: dan 6, 2; ann, bob and zoe 3, 1
+                # dan's server and u1's author are not known: dan 6, 2; ann, bob and zoe 3, 1
                 "": (6, 4, 9, 3, 9),
             },
         ),
@@ -116,9 +116,9 @@ def test_clusters_are_authors_where_the_dimension_is_of_authors() -> None:
     assert version_1.over_receivers == version_1.over_memberships == (2, 2, 12, 72)
     assert version_1.over_channels == (1, 4, 24, 144)
     by_both = window().table("author_app_version", "app_version")["1", "2"]
-    # Of zoe and dan: ann's 4, 0; bob's 4, 1
+    # Pairs of zoe and dan: with ann's messages 4, 0; with bob's 4, 1
     assert by_both.over_receivers == (2, 1, 4, 32)
-    # Those of which it is not known who wrote them are one.
+    # All messages without a known author are one cluster.
     two = [*written(), sample("u2", "b", IN)]
     unknown = compute(two, START, END, "present", smallest_group=1).groups("author_platform")[""]
     # u1: 4, 1; u2: ann, zoe, dan lack it, bob's own is not corroborated: 3, 3
@@ -132,7 +132,7 @@ def test_a_table_of_two_dimensions() -> None:
         ("1", "1"): (4, 2, 4, 1, 4),
         ("1", "2"): (4, 2, 8, 1, 8),
         ("2", "1"): (1, 2, 2, 2, 2),
-        # zoe and dan: dan alone
+        # Only dan: zoe wrote it herself.
         ("2", "2"): (1, 2, 1, 1, 1),
         ("", "1"): (1, 2, 2, 0, 2),
         ("", "2"): (1, 2, 2, 1, 2),
@@ -145,17 +145,17 @@ def test_a_table_of_two_dimensions() -> None:
 
 
 def test_a_group_needs_authors_and_receivers() -> None:
-    # zoe alone wrote with version 2. All groups concern the four: the last by value joins it.
+    # Only zoe wrote with version 2. All groups have four receivers, so the last by value joins it.
     assert shown(window(2).groups("author_app_version")) == {
         "": (1, 4, 4, 1, 4),
         None: (5, 4, 15, 5, 15),
     }
-    # Three authors are asked for: ann, bob and zoe together.
+    # A group needs three authors: ann, bob and zoe together.
     assert shown(window(3).groups("author_app_version")) == {
         "": (1, 4, 4, 1, 4),
         None: (5, 4, 15, 5, 15),
     }
-    # Of receivers it is asked as well, of other dimensions alone.
+    # It needs as many receivers. In other dimensions it needs only receivers.
     assert set(window(5).groups("author_app_version")) == {None}
     assert set(window(2).groups("app_version")) == {"1", "2"}
 
@@ -179,10 +179,10 @@ def test_the_author_is_who_said_first_that_it_wrote_it() -> None:
     assert author() == ""
     assert author(wrote("b", 1), wrote("a", 2)) == "b"
     assert author(wrote("b", 1), wrote("a", 1)) == "a"
-    # That it holds it says nothing of writing it.
+    # Holding it does not show that a wrote it then.
     assert author(sample("m", "b", IN, IN), wrote("b", 3), wrote("a", 2)) == "a"
     assert author(replace(wrote("b", 1), sent_by_receiver=False, outcome="send_failed")) == "b"
-    # What is marked at no known time comes last.
+    # Marks without a time come last.
     assert author(mark("m", "a"), wrote("b", 1)) == "b"
     assert author(mark("m", "b"), mark("m", "a")) == "a"
     assert author(wrote("b", 2), events=(EnvelopeEvent("sent", "e", "", IN + 1, "a"),)) == "a"
@@ -190,7 +190,7 @@ def test_the_author_is_who_said_first_that_it_wrote_it() -> None:
 
 
 def test_an_author_need_not_count_to_be_known() -> None:
-    # w reports nothing after the window, and its versions change.
+    # w reports nothing after the window, so it does not count. Its version changes.
     gone = [
         sample("m", "w", IN, wrote=True, platform="ios", app_version="1"),
         sample("n", "w", IN, IN + 5 * MINUTE, wrote=True, app_version="2"),

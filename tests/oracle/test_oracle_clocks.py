@@ -1,4 +1,4 @@
-"""Whose clock a message's time is by, what that makes of delays, and which times are refused."""
+"""By whose clock a message's time is, how that affects delays, and which times are refused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from oracle.model import OracleSample, canonical, compute
 from oracle.samples import Clock
 
 Claim = tuple[str, Clock, int]
-"""Who says so, as "key/installation"; by which clock; how many ms after IN"""
+"""Receiver, as "key/installation"; clock; the time that it says, in ms after IN"""
 
 
 def claimed(*claims: Claim) -> list[OracleSample]:
-    """A sample of m a claim, in the order of their createdAt."""
+    """One sample of m for each claim; their createdAt ascend."""
     found = []
     for number, (who, clock, after) in enumerate(claims):
         key, _, installation = who.partition("/")
@@ -40,11 +40,11 @@ def claimed(*claims: Claim) -> list[OracleSample]:
         # The best clock alone decides, however few have it.
         ([("a", "author", 1), ("b", "author", 1), ("c", "server", 2)], 2, "server", ""),
         ([("a", "receiver", 1), ("b", "receiver", 1), ("c", "author", 2)], 2, "author", ""),
-        # Two outvote who came first.
+        # Two outvote the one that came first.
         ([("a", "author", 1), ("b", "author", 2), ("c", "author", 2)], 2, "author", "a"),
         ([("a", "server", 1), ("b", "server", 2), ("c", "server", 2)], 2, "server", "a"),
         ([("a", "receiver", 1), ("b", "receiver", 2), ("c", "receiver", 2)], 2, "receiver", ""),
-        # Of equally many the first.
+        # With equally many votes the first counts.
         ([("a", "author", 2), ("b", "author", 1)], 2, "author", "b"),
         (
             [("a", "author", 3), ("b", "author", 1), ("c", "author", 2), ("d", "author", 1)],
@@ -68,7 +68,7 @@ def claimed(*claims: Claim) -> list[OracleSample]:
         ([("a/p", "author", 1), ("b/p", "author", 2), ("c/q", "author", 2)], 1, "author", "bc"),
         ([("a/p", "author", 1), ("a/q", "author", 2), ("a/r", "author", 2)], 2, "author", "a"),
         ([("a", "author", 1), ("a", "author", 2), ("a", "author", 2)], 1, "author", "a"),
-        # What an installation says by a worse clock is no vote.
+        # A time by a worse clock is not a vote.
         ([("a", "author", 1), ("a", "server", 2), ("b", "server", 3)], 2, "server", "b"),
     ],
 )
@@ -108,7 +108,7 @@ def test_a_message_lies_in_the_window_of_its_decided_time() -> None:
     [
         # The author's clock is two minutes ahead: held 3 s after it was sent, reported after 30 s.
         ("author", 4, None),
-        # Its stamp is the server's, and right.
+        # The server stamped it, so it is right.
         ("server", 1, None),
         ("receiver", None, 1),
     ],
@@ -176,7 +176,7 @@ def pushed(sent_at: int, received_at: int | None, clock: Clock = "author") -> Or
 @pytest.mark.parametrize(
     ("sample_", "client_time", "found"),
     [
-        # As far ahead as is allowed, it is believed.
+        # No further ahead than is allowed: it is used.
         (pushed(AHEAD - 1, NOW - 5), None, (AHEAD - 1, "author", NOW - 5)),
         (pushed(AHEAD, None), None, "in_the_future"),
         (pushed(AHEAD, NOW - 5), None, (NOW - 5, "receiver", NOW - 5)),
@@ -184,10 +184,10 @@ def pushed(sent_at: int, received_at: int | None, clock: Clock = "author") -> Or
         (pushed(AHEAD, NOW - 5_000), NOW - 3_000, (NOW - 2_000, "receiver", NOW - 2_000)),
         (pushed(AHEAD, NOW + 2 * HOUR_MS - 9), NOW + 2 * HOUR_MS, (NOW - 9, "receiver", NOW - 9)),
         (pushed(AHEAD, AHEAD), None, "in_the_future"),
-        # Nobody reports what is still to come.
+        # A corrected time is at most the time of the push.
         (pushed(AHEAD, NOW), NOW - 1, (NOW, "receiver", NOW)),
         (pushed(AHEAD, NOW - 9 * DAY_MS), None, "too_old"),
-        # Other clocks are believed or not.
+        # Times by other clocks are not replaced.
         (pushed(AHEAD, NOW, "server"), None, "in_the_future"),
         (pushed(AHEAD, NOW, "receiver"), None, "in_the_future"),
         (pushed(NOW - 9 * DAY_MS, NOW), None, "too_old"),

@@ -1,4 +1,4 @@
-"""Reports that are lost, and what the client says of them."""
+"""Holes, from missing numbers and from what clients report as lost."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from oracle.samples import Lost
 @pytest.mark.parametrize(
     ("numbers", "lost", "found"),
     [
-        # Said times alone, both ends included; a hole is an open interval.
+        # Only the reported times, both ends included; a hole is an open interval.
         ({1: 10, 4: 40}, [Lost(2, 3, 20, 30)], [(19, 31)]),
         ({1: 10, 4: 40}, [], [(10, 40)]),
-        # Before the first number and behind the last one, too.
+        # Also before the first number and after the last one.
         ({3: 30}, [Lost(1, 2, 10, 20)], [(9, 21)]),
         ({3: 30}, [Lost(4, 5, 40, 50)], [(39, 51)]),
         ({}, [Lost(4, 5, 40, 50)], [(39, 51)]),
-        # Not all that is missing is said to be lost.
+        # More numbers are missing than are reported as lost.
         ({1: 10, 5: 50}, [Lost(2, 3, 20, 30)], [(19, 31), (10, 50)]),
         ({1: 10, 3: 30, 5: 50}, [Lost(2, 2, 11, 12)], [(10, 13), (30, 50)]),
-        # It came all the same: wholly, in part.
+        # The lost numbers arrived after all: all of them, one of them.
         ({1: 10, 2: None, 3: 25, 4: 40}, [Lost(2, 3, 20, 30)], []),
         ({1: 10, 3: 25, 4: 40}, [Lost(2, 3, 20, 30)], [(19, 31)]),
-        # Of two that tell of one number both hold.
+        # Two reports of one number both count.
         ({1: 10, 3: 30}, [Lost(2, 2, 15, 15), Lost(2, 2, 20, 22)], [(14, 16), (19, 23)]),
-        # An island without a time is passed over.
+        # An island without a time is skipped.
         ({1: 10, 3: None, 5: 50}, [Lost(2, 2, 15, 15)], [(14, 16), (10, 50)]),
         ({1: 10, 3: None, 5: 50}, [Lost(2, 2, 15, 15), Lost(4, 4, 20, 20)], [(14, 16), (19, 21)]),
     ],
@@ -42,7 +42,7 @@ def test_holes(numbers: Numbers, lost: list[Lost], found: list[Hole]) -> None:
 
 
 def test_what_was_sent_within_the_said_times_is_unknown() -> None:
-    # b holds m1 and m5; its reports 2 to 4 are lost, of messages from m2 on to the crash before m4.
+    # b holds m1 and m5. Its reports 2 to 4 are lost. It says that they were of m2 and m3.
     samples = [
         *everywhere("a", "b"),
         *held({"m1": "ab", "m2": "a", "m3": "a", "m4": "a", "m5": "ab"}),

@@ -1,4 +1,4 @@
-"""The oracle's figures beside the counts, worked out by hand, and laws of them."""
+"""The oracle's figures beside the counts: cases by hand, and laws."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     ("quorum", "found"),
     [
         (1, (4, 3, 12, 4, 11)),
-        # Without m3, which a alone holds: one pair that is held, two that miss it.
+        # Without m3, which only a holds: one held pair less, two missing pairs less.
         (2, (3, 3, 9, 2, 9)),
         (3, (1, 3, 3, 0, 3)),
     ],
@@ -64,15 +64,15 @@ def test_an_authors_mark_vouches_toward_the_quorum() -> None:
     [
         (Fraction(1), 5),
         (Fraction(2, 5), 5),  # a: 2 of 5, b: 1 of 5
-        (Fraction(39, 100), 3),  # a is not believed alone
+        (Fraction(39, 100), 3),  # what only a has is left out
         (Fraction(1, 5), 3),
-        (Fraction(19, 100), 2),  # nor is b
+        (Fraction(19, 100), 2),  # and what only b has
     ],
 )
 def test_who_alone_vouches_for_too_much_is_not_believed_alone(
     weight_cap: Fraction, messages: int
 ) -> None:
-    # What is not measured does not count among the messages that a share is of.
+    # Messages that are not measured are not among the messages of which the cap is a share.
     samples = [
         *everywhere("a", "b", "c"),
         *held({"m1": "ab", "m2": "a", "m3": "a", "m4": "b", "m5": "bc"}),
@@ -94,7 +94,7 @@ def test_who_alone_vouches_for_too_much_is_not_believed_alone(
 
 
 def test_who_is_not_believed_is_there_all_the_same() -> None:
-    # Under `window` c counts for what it alone holds; its first and last are that, too.
+    # m3, which only c holds, makes c count under `window`. It is c's first and last message, too.
     samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "ab", "m3": "c"})]
     beats = {("c", ""): END}
 
@@ -110,7 +110,7 @@ def test_who_is_not_believed_is_there_all_the_same() -> None:
 def test_spreads_of_a_channel_and_of_a_window() -> None:
     window = worked()
 
-    # x, n of a: 1, 3; of b: 1, 4; of c: 2, 4
+    # x, n: a 1, 3; b 1, 4; c 2, 4
     assert window.channels["c"].over_receivers == (3, 6, 15, 41)
     # 0, 1 and 1, 2
     assert window.channels["d"].over_receivers == (2, 1, 2, 5)
@@ -122,7 +122,7 @@ def test_spreads_of_a_channel_and_of_a_window() -> None:
 
 
 def test_who_has_no_corroborated_pair_is_no_cluster() -> None:
-    # What c holds alone says nothing of c.
+    # c holds only m2, which nobody else holds. So no pair of c is corroborated.
     samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "c"})]
     window = compute(samples, START, END, "present", heartbeats={("c", ""): END})
 
@@ -146,8 +146,8 @@ def test_middle_values_of_the_receivers() -> None:
     [
         ([], None, None),
         ([5], 5, 5),
-        ([0, *[4] * 7, 10], 4, Fraction(38, 9)),  # nine: nothing is cut off
-        ([0, *[4] * 7, 6, 10], 4, Fraction(34, 8)),  # ten: one on either side
+        ([0, *[4] * 7, 10], 4, Fraction(38, 9)),  # nine: none is left out
+        ([0, *[4] * 7, 6, 10], 4, Fraction(34, 8)),  # ten: one at either end
         ([0] * 2 + [1] * 8 + [2] * 8 + [9] * 2, Fraction(3, 2), Fraction(3, 2)),
     ],
 )
@@ -163,21 +163,21 @@ def test_a_tenth_is_cut_off_on_either_side(
 def test_influence_is_how_far_leaving_out_one_moves_the_mean() -> None:
     window = worked()
 
-    # Without a there is no m3, of which two pairs are missing: 1 - (4-1-2)/(12-4-2) = 5/6, from
-    # 2/3. Without b 1 - 3/8, without c 1 - 2/8.
+    # Rch is 2/3. Without a, m3 and its two missing pairs go too: 1 - (4-1-2)/(12-4-2) = 5/6.
+    # Without b it is 1 - 3/8, without c 1 - 2/8.
     assert figures.moves(window.channels["c"]) == {
         ("a", ""): Fraction(1, 6),
         ("b", ""): Fraction(-1, 24),
         ("c", ""): Fraction(1, 12),
     }
     assert window.channels["c"].influence == Fraction(1, 6)
-    # Two receivers: without either there is nothing to compare.
+    # There are two receivers, and one alone is not comparable.
     assert window.channels["d"].influence is None
     assert window.influence == Fraction(1, 12)
 
 
 def test_who_does_not_count_moves_the_figures_by_what_it_alone_vouches_for() -> None:
-    # x reports nothing after the window. Without it m2 is gone: 1 - 1/4 becomes 1.
+    # x reports nothing after the window, so it does not count.
     samples = [*everywhere("a", "b"), *held({"m1": "ab", "m2": "ax"}), *held({"m3": "x"}, "d")]
     assert figures.moves(compute(samples, START, END, "present").channels["c"]) == {}
 
@@ -188,8 +188,8 @@ def test_who_does_not_count_moves_the_figures_by_what_it_alone_vouches_for() -> 
 
 
 def test_influence_adds_up_over_the_channels_by_sign() -> None:
-    # In e only c misses something, m1: of 6 pairs 1 is missing, without a or b 1 of 4,
-    # without c none.
+    # In e only c lacks a message, m1. One of 6 pairs is missing, one of 4 without a or b, and none
+    # without c.
     samples = [
         *WORKED,
         *everywhere("a", "b", "c", channel_id="e"),
@@ -222,7 +222,7 @@ def test_influence_is_exact_where_all_are_there_throughout(
     assert channel.reliability is not None
     if without is not None:
         assert without.reliability == channel.reliability + move
-    else:  # all of its messages are gone with it
+    else:  # no message is left without it
         assert (leaves, "") not in figures.moves(channel)
 
 
@@ -274,8 +274,8 @@ def test_delivered_pairs_are_counted_by_class_of_the_delay_that_is_known() -> No
     channel = of_c(
         [
             replace(sample("m", "a", IN, IN + 4_000), received_at=IN + 1_500),
-            sample("m", "b", IN, IN + 61_000),  # nobody said when
-            # a's, of which b's copy came twice: the earliest counts of both.
+            sample("m", "b", IN, IN + 61_000),  # says no received_at
+            # a wrote n. b's sample of it came twice: the earliest received_at counts.
             replace(sample("n", "a", IN, IN + 1, wrote=True), received_at=None),
             replace(sample("n", "b", IN, IN + 9_000), received_at=IN + 8_000),
             replace(sample("n", "b", IN, IN + 9_500), received_at=IN - 1_001),
@@ -290,17 +290,17 @@ def test_delivered_pairs_are_counted_by_class_of_the_delay_that_is_known() -> No
 @pytest.mark.parametrize(
     ("told", "delivery", "report"),
     [
-        # Held 603 s, reported 604 s after what the message says.
+        # The receiver gets m 603 s, and reports it 604 s, after m's sentAt.
         ([], 10, 10),
         ([600_000], 4, 4),  # the author's clock is ten minutes slow: 3 s, 4 s
         ([-86_000_000], 14, 14),  # or a day fast
         ([604_001], 1, 2),  # or wrong altogether
-        ([999], 10, 10),  # a second's inaccuracy is none
+        ([999], 10, 10),  # less than a second off: not corrected
         ([2_999], 10, 10),
         ([3_000], 9, 10),  # 600 s
         ([-999], 10, 10),
         ([-1_000], 10, 10),
-        # Several must tell of the same clock.
+        # Several authors must agree.
         ([600_999, 600_000], 4, 4),
         ([602_000, 600_000], 10, 10),
         ([602_000, 200], 10, 10),
@@ -310,7 +310,7 @@ def test_delivered_pairs_are_counted_by_class_of_the_delay_that_is_known() -> No
 def test_delays_are_counted_from_when_the_author_sent_it_by_the_servers_clock(
     told: list[int], delivery: int, report: int
 ) -> None:
-    # Authors report it whenever they do, and count or not.
+    # It does not matter when authors report it, nor whether they count.
     authors = [
         replace(sample("m", key, IN, IN + 7_000_000, wrote=True), received_at=IN + offset)
         for key, offset in zip(["a", "x"], told, strict=False)
@@ -331,7 +331,7 @@ def test_what_is_unknown_or_missing_has_no_delay() -> None:
         *held({"m1": "a", "m2": "a"}),
         *(replace(s, installation_id="phone") for s in held({"m1": "p", "m2": "p"})),
     ]
-    # p's numbers 2 and 3 are missing, between what was sent before the window and after it.
+    # p's numbers 2 and 3 are missing, between its messages of before and after the window.
     numbers = {"phone": {1: START - MINUTE, 4: END + MINUTE}}
     channel = compute(samples, START, END, "present", numbers=numbers).channels["c"]
 
@@ -345,7 +345,7 @@ def test_what_is_unknown_or_missing_has_no_delay() -> None:
 def test_captures_of_a_channel() -> None:
     window = worked()
 
-    # In c 3, 2, 1 and 2 hold a message; in d 2 and 1.
+    # The messages of c have 3, 2, 1 and 2 holders, those of d 2 and 1.
     assert window.channels["c"].captures == Captures(8, 1, 2, 1)
     assert window.channels["d"].captures == Captures(3, 1, 1, 1)
     assert window.channels["c"].coverage == 1 - Fraction(1, 8) * Fraction(2, 2 + 4)
@@ -354,7 +354,7 @@ def test_captures_of_a_channel() -> None:
 
 
 def test_a_capture_is_of_who_did_not_write_it_and_counts_whatever_is_believed() -> None:
-    # x does not count; a wrote m2; b's writing of m3 is known by a mark beside its receipt.
+    # x does not count. a wrote m2. b holds m3, and a mark says that b wrote it.
     samples = [
         *everywhere("a", "b"),
         *held({"m1": "abx", "m2": "b", "m3": "ab", "m4": "x"}),
@@ -363,7 +363,7 @@ def test_a_capture_is_of_who_did_not_write_it_and_counts_whatever_is_believed() 
     ]
     for quorum in (1, 2):
         channel = compute(samples, START, END, "present", quorum=quorum).channels["c"]
-        # m1: a, b, x; m2: b; m3: a; m4: x
+        # Captures: m1 by a, b, x; m2 by b; m3 by a; m4 by x
         assert channel.captures == Captures(6, 3, 0, 3)
 
 
@@ -380,7 +380,7 @@ def receivers(*keys: str) -> list[frozenset[Receiver]]:
         (receivers("abc", "a"), 3, 0),
         # Chapman: 3·2 / (2+1)
         (receivers("a", "a", "a", "b", "b", "ab", "ab"), 2, 2),
-        # A third that does not count captured some too: 3·1 + 3·2 + 1·2
+        # x, which does not count, captured two: 3·1 + 3·2 + 1·2
         (receivers("a", "a", "a", "b", "x", "x"), 2, 11),
         (receivers("a", "a"), 2, 0),
         (receivers("a", "a"), 1, None),

@@ -1,4 +1,4 @@
-"""The oracle's breakdowns, worked out by hand, and laws of them."""
+"""The oracle's breakdowns by receiver and type, worked out by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def shown(found: Groups) -> dict[str | None, tuple[int, ...]]:
 def test_groups_of_receivers_by_what_they_said() -> None:
     window = worked()
 
-    # a ios, b android, c never said: the rows of the tables above.
+    # a: ios; b: android; c never said. The rows of the tables in oracle.cases.
     assert shown(window.groups("platform")) == {
         "ios": (6, 2, 6, 1, 4),
         "android": (6, 2, 6, 2, 6),
@@ -57,14 +57,14 @@ def test_groups_that_are_too_small_are_one() -> None:
     window = worked(smallest_group=2)
 
     assert shown(window.groups("platform")) == {None: (6, 5, 16, 5, 14)}
-    # In a channel that would say nothing that the channel does not.
+    # In a channel, one group of everybody would only repeat the channel's counts.
     assert window.channels["c"].groups("platform") == {}
-    # Nobody is alone in not having said a version, of d neither.
+    # Nobody said a version, so in d two are in the group of the empty value.
     assert shown(window.channels["d"].groups("app_version")) == {"": (2, 2, 4, 1, 3)}
 
 
 def concerned(channel: str, said: Mapping[str, str]) -> list[OracleSample]:
-    """All hold one message; key → its platform."""
+    """All keys hold one message. said: key → its platform."""
     samples = [*everywhere(*said, channel_id=channel), *held({"m": "".join(said)}, channel)]
     return with_platform(samples, **said)
 
@@ -72,11 +72,11 @@ def concerned(channel: str, said: Mapping[str, str]) -> list[OracleSample]:
 @pytest.mark.parametrize(
     ("said", "found"),
     [
-        # Who is left over takes the smallest shown one in, of equal ones the last.
+        # The smallest shown group joins the one that is left over; of equal ones the last.
         ({**dict.fromkeys("abc", "ios"), **dict.fromkeys("def", "Z"), "g": "web"}, {"Z", None}),
         ({**dict.fromkeys("abc", "ios"), **dict.fromkeys("defh", "Z"), "g": "web"}, {"Z", None}),
         ({**dict.fromkeys("abch", "ios"), **dict.fromkeys("def", "Z"), "g": "web"}, {"ios", None}),
-        # Three are enough, of three values or of two.
+        # Three receivers are enough, with three values or with two.
         ({**dict.fromkeys("abc", "ios"), "d": "tv", "e": "web", "f": "Z"}, {"ios", None}),
         ({**dict.fromkeys("abc", "ios"), "d": "tv", "e": "web", "f": "web"}, {"ios", None}),
         ({**dict.fromkeys("abc", "ios"), **dict.fromkeys("def", "")}, {"ios", ""}),
@@ -96,13 +96,13 @@ def test_a_receiver_in_several_channels_is_one() -> None:
     samples = concerned("c", said) + concerned("d", said)
     window = compute(samples, START, END, "present")
 
-    # ios: four parts, but two receivers.
+    # ios has four memberships, but two receivers.
     assert window.groups("platform").keys() == {None}
     assert window.groups("platform")[None].receivers == 10
 
 
 def test_groups_by_type_of_message() -> None:
-    # Types T of m1 and m3, U of m2 in c; U of all in d. c is not in d.
+    # In c, m1 and m3 are of type T, the rest of U. In d, all are of U. Receiver c is not in d.
     samples = [
         replace(s, message_type="T" if s.message_id in ("m1", "m3") else "U") for s in WORKED
     ]
@@ -110,7 +110,7 @@ def test_groups_by_type_of_message() -> None:
     window = compute(samples, START, END, "present", smallest_group=3)
 
     # T: a 2, 0, 1; b 2, 1, 2; c 2, 1, 2
-    # U: m2, m4: a 2, 1, 2; b 2, 0, 2; c 2, 1, 2; and all of d
+    # U: a 2, 1, 2; b 2, 0, 2; c 2, 1, 2 (m2 and m4); and all of d
     assert shown(window.groups("message_type")) == {
         "T": (2, 3, 6, 2, 5),
         "U": (4, 5, 10, 3, 9),
@@ -123,7 +123,7 @@ def test_groups_by_type_of_message() -> None:
 
 
 def test_types_that_concern_the_same_few_are_not_more_together() -> None:
-    # T in c concerns three. U and V, in d and e, concern a and b both: two, not four.
+    # T concerns three receivers, in c. U in d and V in e both concern a and b: two, not four.
     samples = [
         *everywhere("a", "b", "c"),
         *everywhere("a", "b", channel_id="d"),
@@ -147,7 +147,7 @@ def test_what_a_receiver_said_last_describes_it() -> None:
     said = [
         replace(sample("m", "a", IN, IN + 2 * MINUTE), platform="ios", app_version="2"),
         replace(sample("n", "a", IN, IN + MINUTE), platform="android", app_version="1"),
-        # No version: not said.
+        # It says no version.
         replace(sample("o", "a", IN, IN + 3 * MINUTE), platform="web"),
     ]
     window = compute([*said, *held({"m": "b"})], START, END, "window", heartbeats={("a", ""): END})
@@ -157,7 +157,7 @@ def test_what_a_receiver_said_last_describes_it() -> None:
         ("a", ""): [
             (IN + 4 * MINUTE, "", "3"),
             (IN, "tv", "0"),
-            # Of one minute the greatest counts, of "watch" and "web".
+            # In one minute the greatest value counts: "web", not "watch".
             (IN + 3 * MINUTE + 59_999, "watch", ""),
         ]
     }

@@ -1,4 +1,4 @@
-"""Laws of the oracle over worlds in which everything is said, in every contradicting way."""
+"""Laws that the oracle obeys in random worlds, in which reports contradict each other."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def rarely(draw: st.DrawFn) -> bool:
 
 @st.composite
 def of_message(draw: st.DrawFn) -> list[OracleSample]:
-    """What is reported of one message, or of one that is known by its envelope alone."""
+    """The reports of one message, or of an unreadable one that only its envelope names."""
     channel_id = draw(CHANNELS)
     message_id = draw(st.sampled_from(["m1", "m2", "m3", "m4"]))
     sent_at = draw(IN_WINDOW | INSTANTS)
@@ -154,7 +154,7 @@ def levels(window: OracleWindow) -> list[OracleWindow | OracleChannel]:
 
 
 def all_counts(window: OracleWindow) -> Iterator[PairCounts]:
-    """Of the window, of its channels, and of all groups of both."""
+    """The counts of the window, of its channels, and of all groups of both."""
     for level in levels(window):
         yield level.counts
         for dimension in (*DIMENSIONS, *AUTHOR_DIMENSIONS):
@@ -171,7 +171,7 @@ def test_classes_sum_to_missing_everywhere(world: World, membership: Membership)
 
     for c in all_counts(window):
         assert c.missing == c.unreadable + c.dropped + c.not_sent + c.not_arrived
-        # What one receiver alone knows of and cannot read is missing and not corroborated.
+        # A message that only one receiver reports, as unreadable, is missing but not corroborated.
         assert 0 <= c.missing - c.unreadable - c.dropped <= c.corroborated <= c.expected
         assert c.missing <= c.expected
         delivered = c.expected - c.missing
@@ -182,7 +182,7 @@ def test_classes_sum_to_missing_everywhere(world: World, membership: Membership)
         for why in level.reasons:
             by_class[why.missing] += why.pairs
         assert by_class.total() == level.missing
-        if level.smallest_group == 1:  # then all are named: there are fewer than 20
+        if level.smallest_group == 1:  # then all reasons are shown: there are fewer than 20
             classes = level.counts._asdict().items()
             assert by_class == Counter({name: n for name, n in classes if name in MISSING_CLASSES})
 
@@ -237,7 +237,7 @@ def test_any_order_and_repetition_of_anything_changes_nothing(
 def test_samples_that_are_sent_again_later_change_nothing(
     data: st.DataObject, world: World, membership: Membership
 ) -> None:
-    # What a receiver says of itself is what it said last, so nobody says anything here.
+    # What a receiver said last describes it, so sending again can change that. Nobody says it here.
     mute = [replace(one, platform="", app_version="", server="") for one in world.samples]
     again = [
         replace(one, created_at=one.created_at + data.draw(st.integers(1, 9 * HOUR_MS)))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def of_c(*samples: OracleSample, events: tuple[EnvelopeEvent, ...] = ()) -> OracleChannel:
-    """Channel c, in which a, b and d are throughout."""
+    """Channel c. Receivers a, b and d are in it all the time."""
     window = compute(
         [*everywhere("a", "b", "d"), *samples],
         START,
@@ -136,7 +136,7 @@ def test_a_pair_is_what_is_best_of_what_was_said(
 
 @pytest.mark.parametrize("outcome", ["unreadable", "dropped"])
 def test_any_outcome_vouches_and_shows_that_its_receiver_is_there(outcome: Outcome) -> None:
-    # x says nothing but this, before the window, in it and after it.
+    # x reports only this outcome, before the window, in it and after it.
     samples = [replace(one, outcome=outcome) for one in [*everywhere("x"), sample("m", "x", IN)]]
     window = compute([*everywhere("a"), *samples], START, END, "present")
     assert counts(window) == (1, 2, 2, 2, 1)
@@ -155,7 +155,7 @@ def test_what_is_not_held_vouches_toward_the_quorum_and_is_no_capture(outcome: O
 
 
 def test_what_one_alone_knows_of_and_cannot_read_is_missing_and_not_corroborated() -> None:
-    # So more can be missing than is corroborated, and the delivery ratio fall below 0.
+    # So missing can exceed corroborated, and the delivery ratio can fall below 0.
     samples = [*everywhere("a", "b"), says("unreadable", "m", "b")]
     window = compute(samples, START, END, "present")
 
@@ -194,10 +194,10 @@ def test_what_is_unreadable_has_the_type_that_others_say() -> None:
     ("more", "found"),
     [
         ([], (0, 0, 2, 0)),
-        # Another author has it, and says nothing of sending.
+        # Another receiver wrote it too, and reports no failure.
         ([sample("m", "d", IN, wrote=True)], (0, 0, 1, 0)),
         ([mark("m", "d")], (0, 0, 1, 0)),
-        # Somebody has it, whatever became of it there, counting or not.
+        # Somebody has a sample of it, with any outcome, whether that receiver counts or not.
         ([sample("m", "x", IN)], (0, 0, 0, 2)),
         ([says("unreadable", "m", "x")], (0, 0, 0, 2)),
         ([says("dropped", "m", "d")], (0, 1, 0, 1)),
@@ -215,7 +215,7 @@ def test_not_sent_is_what_only_authors_have(
 
 
 def test_a_failure_makes_its_author_present() -> None:
-    # a reports nothing but that: before the window, in it, and after it.
+    # a reports only failures: before the window, in it, and after it.
     failures = [replace(one, outcome="send_failed") for one in everywhere("a")]
     window = compute(
         [*failures, says("send_failed", "m", "a"), *everywhere("b", "d"), *held({"n": "b"})],
@@ -224,7 +224,7 @@ def test_a_failure_makes_its_author_present() -> None:
         "bracketed",
     )
 
-    # m: b, d lack it; n: a, d, and nobody but b knows of it.
+    # b and d lack m. a and d lack n, which only b reports.
     assert counts(window) == (2, 3, 5, 4, 4)
     assert classes(window.channels["c"]) == (0, 0, 2, 2)
 
@@ -258,7 +258,7 @@ def test_the_twenty_most_frequent_reasons_are_named() -> None:
     ]
     found = of_c(*samples, sample("m24b", "a", IN, outcome="unreadable", reason="r24")).reasons
 
-    # b and d have nothing of the 26 messages.
+    # b and d hold none of the 26 messages.
     assert found[:2] == [Reason("not_arrived", "", 52), Reason("unreadable", "r24", 2)]
     assert [why.reason for why in found[2:20]] == [f"r{number:02}" for number in range(18)]
     assert found[20:] == [Reason(None, None, 6)]
@@ -278,7 +278,7 @@ def test_a_reason_that_concerns_too_few_receivers_is_put_together() -> None:
     no_key = Reason("unreadable", "no_key", 3)
     too_large = Reason("dropped", "too_large", 2)
     assert found(1) == [no_key, too_large, Reason("not_arrived", "", 1)]
-    # g alone: too_large, which concerns the fewest, joins it.
+    # Only g has this reason. too_large, which concerns the fewest receivers, joins it.
     assert found(2) == [no_key, Reason(None, None, 3)]
     assert found(3) == [no_key, Reason(None, None, 3)]
     assert found(4) == [Reason(None, None, 6)]
@@ -293,7 +293,7 @@ def test_a_reason_that_concerns_too_few_receivers_is_put_together() -> None:
         ([(2, "live"), (3, "history")], (1, 0, 0)),
         ([(3, "live"), (2, "history")], (0, 1, 0)),
         ([(2, "resent")], (0, 0, 1)),
-        # Of one time the least number; one that says nothing has the least.
+        # Of one time the least way counts; "not said" is the least.
         ([(2, "history"), (2, "live"), (2, "resent")], (1, 0, 0)),
         ([(2, "live"), (1, "")], (0, 0, 0)),
         ([(2, "live"), (2, "")], (0, 0, 0)),
@@ -305,7 +305,7 @@ def test_the_way_that_was_said_first_counts(
     channel = of_c(
         sample("m", "a", IN, wrote=True),
         *(sample("m", "b", IN, IN + after, via=via) for after, via in said),
-        # The way of what could not be read is nobody's, nor is an author's or a missing pair's.
+        # The ways of unreadable samples, of authors and of missing pairs do not count.
         replace(says("unreadable", "m", "b", after=0), via="resent"),
         replace(says("dropped", "m", "d"), via="live"),
     )
@@ -332,7 +332,7 @@ def test_what_could_not_be_read_stands_for_the_messages_of_its_envelope() -> Non
     assert canonical([nameless]) == {}
     named = [replace(nameless, message_id=name) for name in ("m1", "m2")]
     assert canonical([nameless, *names]) == canonical([*named, *names])
-    # Without a channel it stands for those of all.
+    # Without a channel it stands for the messages of all channels.
     everywhere_unreadable = canonical([replace(nameless, channel_id=""), *names])
     assert [key for key, m in everywhere_unreadable.items() if ("b", "") in m.receipts] == [
         ("c", "m1"),
@@ -354,7 +354,7 @@ def test_what_nobody_can_name_shows_that_its_receiver_reports_and_no_more() -> N
 
     assert counts(compute(samples, START, END, "present")) == (2, 1, 2, 0, 1)
     assert counts(compute([*samples, late], START, END, "present")) == (2, 2, 3, 0, 2)
-    # Sent again it came when it came first.
+    # If it came before, the first time counts.
     early = replace(late, sent_at=IN, created_at=IN)
     assert counts(compute([*samples, early], START, END, "present")) == (2, 1, 2, 0, 1)
     again = replace(early, created_at=END + 1)
@@ -369,16 +369,16 @@ def test_a_failure_by_envelope_is_its_authors() -> None:
     def found(*events: EnvelopeEvent) -> tuple[int, ...]:
         return classes(of_c(*here, copy, events=events))
 
-    # a wrote it: of a, b and d, which are other receivers, two and the other a lack it.
+    # The author is a on installation p. The receivers a, b and d in c are others, and lack it.
     assert found() == (0, 0, 0, 3)
     assert found(failed) == (0, 0, 3, 0)
-    # Who does not name itself is whoever has the message on that installation, or wrote it there.
+    # An event without a receiver holds for those of its installation that report or wrote it.
     assert found(replace(failed, receiver_public_key="")) == (0, 0, 3, 0)
     assert found(replace(failed, receiver_public_key="", installation_id="q")) == (0, 0, 0, 3)
     sent = EnvelopeEvent("sent", "e", "q", IN, "x")
     assert found(sent, replace(failed, receiver_public_key="", installation_id="q")) == (0, 0, 0, 3)
     assert found(replace(failed, envelope_id="f")) == (0, 0, 0, 3)
-    # It went out all the same, in this envelope or another.
+    # If it went out in this envelope, it is not `not_sent`; another envelope changes nothing.
     assert found(failed, EnvelopeEvent("went_out", "e", "p", IN)) == (0, 0, 0, 3)
     assert found(failed, EnvelopeEvent("went_out", "f", "p", IN)) == (0, 0, 3, 0)
 
@@ -416,6 +416,6 @@ def test_what_came_from_a_store_came_by_history() -> None:
     assert found(on("p"), key="x") == ""
     assert found(on("p", "live")) == "live"
     assert found(on("q"), on("p")) == "history"
-    # Another envelope of the message came before.
+    # A sample by another envelope came before it, or after it.
     assert found(on("p", envelope_id="f", after=0), on("p")) == ""
     assert found(on("p", envelope_id="f", after=2), on("p")) == "history"

@@ -1,4 +1,4 @@
-"""The oracle against recorded traffic whose truth is known, and what the predecessor would say."""
+"""Oracle and predecessor, both compared with the known truth of recorded traffic."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Material:
     def measured(
         self, membership: Membership, heartbeats: dict[Receiver, int] | None = None
     ) -> list[OracleWindow]:
-        """All hourly windows, as the status-go interface measures by default."""
+        """All hourly windows, with what status-go's interface measures by default."""
         return [
             compute(
                 self.messages,
@@ -98,7 +98,7 @@ def delivery_ratio_over(windows: Sequence[OracleWindow]) -> float:
 def test_small_recording_measures_what_is_true() -> None:
     small = material("small")
     (_, end) = small.windows[-1]
-    # It ends within its only hour: without a sign of life after that nobody is reporting.
+    # The recording ends within its only hour, so without heartbeats nobody is reporting.
     assert small.measured("present")[0].channels == {}
 
     windows = small.measured("present", still_there(small.mapped.receipts, end))
@@ -108,7 +108,8 @@ def test_small_recording_measures_what_is_true() -> None:
     )
 
 
-# One author sent a message again 14 s later, in the next hour. Most got it then, so it is dated so.
+# One author sent a message again 14 s later, in the next hour. Most receivers say that later time,
+# so it counts.
 @pytest.mark.parametrize(
     ("membership", "ratio", "pairs"),
     [("present", 0.9535, 86_769), ("bracketed", 0.9532, 73_723), ("window", 0.9484, 87_231)],
@@ -191,13 +192,13 @@ def test_what_could_not_be_read_and_what_was_not_sent_are_told_from_the_rest(nam
     }
     not_sent = {key for key in known.truth.senders if messages[key].was_not_sent}
     assert not_sent == known.truth.unpublished
-    # The recorded client says of nothing that it came from a store.
+    # The recorded client never reports that a message came from a store.
     assert not any(r.via for told in messages.values() for r in told.receipts.values())
 
 
 @pytest.mark.parametrize("name", ["small", "large"])
 def test_events_hardly_move_the_delivery_ratio(name: str) -> None:
-    """What could not be read moves who was there from when to when, and vouches."""
+    """Unreadable messages vouch, and move the first and last of their receivers."""
     known = material(name)
     (_, end) = known.windows[-1]
     there = still_there(known.mapped.receipts, end)
@@ -211,7 +212,7 @@ def test_events_hardly_move_the_delivery_ratio(name: str) -> None:
 
 
 def told_in_full(known: Material) -> Canonical:
-    """With what was said of envelopes."""
+    """The messages, with what the recording says of envelopes."""
     mapped = known.mapped
     return canonical([*mapped.samples, *mapped.unreadable], mapped.events)
 
@@ -228,7 +229,7 @@ def test_shift_moves_every_time_and_nothing_else() -> None:
             assert times(json.loads(after.body)) == [
                 time + 36 * 3_600 for time in times(json.loads(before.body))
             ]
-    # Sent again stays recognisable: as many distinct items as before.
+    # Copies of an item stay equal, so there are as many distinct items as before.
     assert len(set(to_samples(later).samples)) == len(set(to_samples(recording).samples))
 
 
@@ -303,8 +304,8 @@ def test_predecessor_counts_a_retry_as_a_message() -> None:
 
 
 def test_predecessor_bounds_are_its_own() -> None:
-    # Sent exactly at the end is in, here and in the next window; what arrived exactly at start or
-    # end does not show that the receiver was there before or after.
+    # A message sent exactly at the end is in this window and in the next. A report that arrived
+    # exactly at start or end does not show that its receiver was there before or after.
     both = everywhere("a", "b")
     edge = [*both, sample("m", "a", IN), sample("m", "b", IN), sample("e", "a", END)]
     assert predecessor_ratio(edge, START, END) == Fraction(2, 3)
@@ -329,5 +330,5 @@ def test_predecessor_on_the_large_recording_reads_as_stated() -> None:
     ratios = [predecessor_ratio(receipts, start, end) for start, end in large.windows]
 
     known = [ratio for ratio in ratios if ratio is not None]
-    assert len(known) == 5  # the first hour has no before, the last no after
+    assert len(known) == 5  # nobody reported before the first hour or after the last
     assert round(float(sum(known, Fraction(0)) / len(known)), 3) == 0.911

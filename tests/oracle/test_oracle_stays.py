@@ -1,4 +1,4 @@
-"""When a receiver was in a channel: replaying what it said, and what each policy makes of it."""
+"""When a receiver was in a channel: reports are replayed, and each policy uses the stays."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oracle.stays import END_OF_TIME, FIRST_OF_ALL, Stay, stays
 @pytest.mark.parametrize(
     ("said", "first_receipt", "found"),
     [
-        # One report alone: both said, only joining, only leaving, neither.
+        # One report: with both times, only joining, only leaving, neither.
         ([(9, 3, 7)], None, [(3, 7)]),
         ([(9, 3, 0)], None, [(3, END_OF_TIME)]),
         ([(9, 0, 7)], 2, [(2, 7)]),
@@ -24,35 +24,35 @@ from oracle.stays import END_OF_TIME, FIRST_OF_ALL, Stay, stays
         ([(9, 0, 7)], 8, []),
         ([(9, 0, 0)], 2, [(2, END_OF_TIME)]),
         ([(9, 0, 0)], None, [(FIRST_OF_ALL, END_OF_TIME)]),
-        # What was not said is the same as 0.
+        # None is the same as 0.
         ([(9, None, 7)], 2, [(2, 7)]),
         ([(9, None, None)], 2, [(2, END_OF_TIME)]),
-        # The latest word on a stay counts, whichever way.
+        # The latest report of a stay counts, in either direction.
         ([(1, 3, 7), (2, 3, 0)], None, [(3, END_OF_TIME)]),
         ([(1, 3, 0), (2, 3, 7)], None, [(3, 7)]),
         ([(1, 3, 7), (2, 3, 5)], None, [(3, 5)]),
-        # Of one createdAt the lesser joined_at comes first, then the lesser left_at.
+        # Within one createdAt the least (joined_at, left_at) comes first.
         ([(1, 3, 7), (1, 3, 0)], None, [(3, 7)]),
-        # So who says both in one push, each alone, left before it joined.
+        # So two reports in one push, of joining and of leaving, are read as leaving first.
         ([(1, 3, 0), (1, 0, 7)], 2, [(2, END_OF_TIME)]),
         ([(1, 8, 0), (1, 0, 7)], 2, [(2, 7), (8, END_OF_TIME)]),
-        # Leaving ends all that are open and began before, and no other.
+        # Leaving ends all open stays that began before it, and no others.
         ([(1, 3, 0), (2, 5, 0), (3, 0, 7)], None, [(3, 7)]),
         ([(1, 3, 0), (2, 9, 0), (3, 0, 7)], None, [(3, 7), (9, END_OF_TIME)]),
         ([(1, 3, 4), (3, 0, 7)], 2, [(3, 4)]),
         ([(1, 7, 0), (3, 0, 7)], 2, [(7, END_OF_TIME)]),
-        # "Is in" opens nothing where something is open.
+        # "Is in" changes nothing while a stay is open.
         ([(1, 3, 0), (8, 0, 0)], 2, [(3, END_OF_TIME)]),
         ([(1, 3, 5), (8, 0, 0)], 2, [(3, 5), (8, END_OF_TIME)]),
         ([(8, 0, 0), (9, 0, 7)], 2, [(2, 7)]),
-        # Apart, touching, overlapping; one that ends before it begins.
+        # Two stays apart, touching, overlapping; a stay that ends before it begins.
         ([(1, 3, 5), (2, 6, 7)], None, [(3, 5), (6, 7)]),
         ([(1, 3, 5), (2, 5, 7)], None, [(3, 7)]),
         ([(1, 3, 9), (2, 5, 7)], None, [(3, 9)]),
         ([(1, 5, 4)], 2, []),
         ([(1, 5, 4), (2, 0, 7)], 2, [(2, 7)]),
         ([(1, 5, 4), (2, 0, 0)], 2, [(2, END_OF_TIME)]),
-        # A stay is known by its own beginning until all is replayed, also within another one.
+        # Until all is replayed a stay is known by its own beginning, even inside another stay.
         ([(1, 3, 0), (2, 5, 0), (3, 3, 4)], None, [(3, 4), (5, END_OF_TIME)]),
     ],
 )
@@ -112,7 +112,7 @@ def at(minute: int) -> int:
 def with_c(
     membership: Membership, *said: Joining, holds: str = ""
 ) -> tuple[int, int, int, int, int]:
-    """holds  numbers of the messages that c holds; it reports after the window in any case"""
+    """holds  numbers of the messages that c holds; c reports after the window in any case"""
     samples = [*BY_ALL, *(sample(f"m{n}", "c", at(int(n))) for n in holds)]
     return counts(
         compute(samples, START, END, membership, heartbeats={C: END}, memberships={(C, "c"): said})
@@ -125,11 +125,11 @@ WITHOUT_C = (6, 2, 12, 0, 12)
 def test_only_what_lies_within_a_stay_is_expected_both_ends_included() -> None:
     said = [(at(2), at(-9), at(2)), (at(5), at(5), 0)]
 
-    # m1, m2; m5, m6; of which c holds one.
+    # c should hold m1, m2, m5 and m6, and holds one.
     assert with_c("present", *said, holds="1") == (6, 3, 16, 3, 16)
     assert with_c("window", *said, holds="1") == (6, 3, 16, 3, 16)
     assert with_c("bracketed", *said, holds="1") == WITHOUT_C
-    # What it holds outside of its stays is not delivered.
+    # A message that it holds outside its stays is not delivered.
     assert with_c("present", *said, holds="14") == (6, 3, 16, 3, 16)
     assert with_c("window", *said, holds="4") == (6, 3, 16, 4, 16)
     assert with_c("window", *said) == WITHOUT_C
@@ -138,7 +138,7 @@ def test_only_what_lies_within_a_stay_is_expected_both_ends_included() -> None:
 @pytest.mark.parametrize(
     ("said", "present", "window", "bracketed"),
     [
-        # Both ends of a stay are in it, of the window only the first.
+        # A stay includes both of its ends, a window only its beginning.
         ([(0, at(-9), START - 1)], False, False, False),
         ([(0, at(-9), START)], True, True, False),
         ([(0, END - 1, 0)], True, True, False),
@@ -147,10 +147,10 @@ def test_only_what_lies_within_a_stay_is_expected_both_ends_included() -> None:
         ([(0, START, END)], True, True, False),
         ([(0, START - 1, END - 1)], True, True, False),
         ([(0, START - 1, 0)], True, True, True),
-        # Two that touch are one.
+        # Two stays that touch are one.
         ([(0, at(-9), IN), (1, IN, END)], True, True, True),
         ([(0, at(-9), IN), (1, IN + 1, END)], True, True, False),
-        # Something was said, and no stay is left of it.
+        # It reported a stay that does not count.
         ([(0, at(5), at(4))], False, False, False),
         # It left before it held anything.
         ([(0, 0, at(0))], False, False, False),
@@ -170,7 +170,7 @@ def test_who_counts_by_its_stays(
 def test_is_in_without_a_receipt_is_in_from_before_everything() -> None:
     assert with_c("present", (at(70), 0, 0)) == (6, 3, 18, 6, 18)
     assert with_c("bracketed", (at(70), 0, 0)) == (6, 3, 18, 6, 18)
-    # It has nothing, so it counts for nothing.
+    # It holds no message of the window, so it does not count.
     assert with_c("window", (at(70), 0, 0)) == WITHOUT_C
 
 

@@ -1,4 +1,4 @@
-"""The oracle against the worked vectors."""
+"""The oracle's figures are those of the worked cases."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def written(ratio: Fraction | None) -> str | None:
 
 
 def in_full(expected: dict[str, Any]) -> dict[str, Any]:
-    """With what the older cases do not say: nothing is unknown, and what is missing never came."""
+    """Adds what the older cases leave out: nothing is unknown, and all missing is not_arrived."""
     missing = expected["missing"]
     lost = [{"class": "not_arrived", "reason": "", "pairs": missing}] if missing else []
     zero = ("unreadable", "dropped", "not_sent", "recovered", "by_live", "by_history", "by_resend")

@@ -1,4 +1,4 @@
-"""The worked vectors: samples and, exactly, the figures of one window of them."""
+"""Reads the worked cases of tests/vectors and tests/vectors-2."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ VECTORS_2 = Path(__file__).parents[1] / "vectors-2"
 
 @dataclass(frozen=True)
 class Vector:
-    """A worked case: samples and, exactly, the figures of one window of them."""
+    """A worked case: samples, and the exact figures of one window of them."""
 
     name: str
     why: str
@@ -25,21 +25,21 @@ class Vector:
     window_end: int
     membership: Membership
     samples: list[dict[str, Any]]
-    """As a line of an import file."""
+    """Each as a line of an import file."""
     expect: dict[str, Any]
     """Ratios are written as fractions, "3/4"; null: no value."""
     runs: list[dict[str, Any]] = field(default_factory=list)
-    """Numbers that arrived and are no sample's here, or are lost, as a line of an import file."""
+    """Numbers that arrived with rejected samples, or are lost; each as a line of an import file."""
 
     memberships: list[dict[str, Any]] = field(default_factory=list)
-    """What receivers said of joining and leaving, as a line of an import file."""
+    """Reports of joining and leaving, each as a line of an import file."""
 
     @property
     def lines(self) -> list[dict[str, Any]]:
         return self.samples + self.runs + self.memberships
 
     def oracle_memberships(self) -> dict[tuple[Receiver, str], list[Joining]]:
-        """A line is one report; one whose two parts were said at two times stands for two."""
+        """A line is one report, or two if joining and leaving were reported at two times."""
         said: defaultdict[tuple[Receiver, str], list[Joining]] = defaultdict(list)
         for one in self.memberships:
             receiver = (one["receiverPublicKey"], one.get("installationId", ""))
@@ -54,7 +54,7 @@ class Vector:
         return dict(said)
 
     def oracle_lost(self) -> dict[str, list[Lost]]:
-        """The numbers that installations say they lost."""
+        """The numbers that installations report as lost."""
         lost: defaultdict[str, list[Lost]] = defaultdict(list)
         for run in self.runs:
             if run.get("lost", False):
@@ -69,7 +69,7 @@ class Vector:
         return dict(lost)
 
     def oracle_numbers(self) -> dict[str, dict[int, int | None]]:
-        """Those of the samples, and those of the runs, whose samples are rejected ones."""
+        """The numbers of the samples, and those of the runs, whose samples were rejected."""
         numbers: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
         for sample in self.samples:
             if "sequence" in sample:

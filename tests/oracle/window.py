@@ -1,4 +1,4 @@
-"""What the oracle says of a window and of its channels: counts of pairs, and figures of them."""
+"""The oracle's result for a window and its channels: counts of pairs, and figures of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from oracle.messages import Described, Hand, Installation
 from oracle.samples import Receiver
 
 AUDIT = "devtelemetry-audit/"
-"""How the ids of channels begin that take part in nothing but their own figures"""
+"""Channels whose ids begin so take part in no figure but their own"""
 
 
 class Vouched(Protocol):
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
 
     traits: Traits
     installations: frozenset[Installation]
-    """that vouch for it"""
+    """the installations that vouch for it"""
     networks: frozenset[Hand]
     capturers: frozenset[Receiver]
 
@@ -44,17 +44,17 @@ class OracleChannel:
     measured: tuple[Seen, ...]
     """M before quorum and cap"""
     members: Mapping[Receiver, Described]
-    """those that count"""
+    """the receivers that count"""
     pairs: tuple[Pair, ...]
     smallest_group: int
     silent: frozenset[Receiver] = frozenset()
-    """who says to be in, and of whom nothing else is known: they do not count"""
+    """silent members, which do not count"""
     networks: Mapping[Receiver, str] = field(default_factory=dict)
-    """as far as they count, which they do where there are many"""
+    """receiver → its network; empty unless the members are behind enough networks"""
 
     @property
     def unconfirmed(self) -> int:
-        """Messages that are left out."""
+        """How many messages quorum and cap leave out."""
         return len(self.measured) - len(self.believed)
 
     @property
@@ -145,21 +145,21 @@ class OracleChannel:
         return reasons(self.pairs, self.smallest_group)
 
     def groups(self, dimension: Dimension) -> Groups:
-        """None where all of them would be put together."""
+        """Empty if all groups would be put together."""
         found = groups([self], dimension, self.smallest_group)
         return {} if found.keys() == {None} else found
 
     def table(self, rows: Dimension, columns: Dimension) -> Table:
-        """None where all of them would be put together."""
+        """Empty if all groups would be put together."""
         found = table([self], (rows, columns), self.smallest_group)
         return {} if found.keys() == {None} else found
 
 
 @dataclass(frozen=True)
 class OracleWindow:
-    """One window. Totals are sums over the comparable channels, R the mean of their Rch.
+    """One window. Totals are sums over the comparable channels, R is the mean of their Rch.
 
-    Channels of audits are no comparable ones here.
+    Channels of audits take no part.
     """
 
     channels: Mapping[str, OracleChannel] = field(default_factory=dict)
