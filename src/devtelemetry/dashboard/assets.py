@@ -1,7 +1,7 @@
-"""What pages are drawn with: the styles, which stand in each page, and the script beside it.
+"""The styles, which are in each page, and the script, which has an address of its own.
 
-Styles in the page itself cost no second way to the server before anything is seen. The policy of
-the pages allows them by their hash, and no others.
+With the styles in the page, a browser can show it without a second request. The pages' content
+security policy allows these styles by their hash, and no others.
 """
 
 import base64
@@ -29,4 +29,4 @@ STYLE_HASH = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
 SCRIPT = _read("dashboard.js")
 VERSION = hashlib.sha256(f"{STYLE}{SCRIPT}".encode()).hexdigest()[:12]
 SCRIPT_AT = f"{SCRIPT_PATH}?{VERSION}"
-"""A new release is seen at once, whatever a browser keeps"""
+"""Has the version, so that a new release is used at once, whatever the browser cached"""

@@ -1,4 +1,4 @@
-"""What stands beside a line: the same time of the week before, versions first seen, notes."""
+"""What is shown beside a line: the same span a week before, versions first seen, notes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +12,15 @@ from devtelemetry.releases.adoption import read_first_seen
 from devtelemetry.releases.notes import Note, read_notes
 from devtelemetry.store.database import Database
 
-LONGEST_COMPARED = 2 * WEEK  # a longer line shows the weeks before by itself
-MOST_MARKS = 12  # of versions, and of notes
+LONGEST_COMPARED = 2 * WEEK  # a longer line shows earlier weeks itself
+MOST_MARKS = 12  # for versions, and as many for notes
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """week_before  windows as long as those of the line, a week earlier, narrowed as they are
-    first_seen   versions that are new in the span, and when: the newest, the oldest first
-    notes        of the span, likewise
+    """week_before  windows of the line's timeframe a week earlier, narrowed like the line
+    first_seen   the newest versions first seen in the span, and when; oldest first
+    notes        the newest notes of the span
     """
 
     week_before: Sequence[WindowReliability] = ()
@@ -64,7 +64,7 @@ async def _first_seen(
 
 
 def selection_of(asked: PageState, start: datetime, end: datetime) -> Selection:
-    """Windows with what it takes to narrow them."""
+    """Selects windows with the groups that `narrowed` needs."""
     return Selection(
         asked.timeframe.name,
         start,
@@ -72,12 +72,12 @@ def selection_of(asked: PageState, start: datetime, end: datetime) -> Selection:
         channel=asked.channel,
         membership=asked.membership,
         by=tuple(dimension for dimension, _ in asked.where),
-        channels=asked.channel is not None,  # it says why it has no ratio
+        channels=asked.channel is not None,  # to explain why the channel has no ratio
     )
 
 
 def narrowed(window: WindowReliability, asked: PageState) -> WindowReliability:
-    """To what is asked of, but for two groups at once, of which nothing is stored."""
+    """The window with only what `asked` narrows it to. For two groups at once nothing is stored."""
     for dimension, value in asked.where:
         window = of_group(window, dimension, value)
     return window if asked.loss is None else of_loss(window, asked.loss)

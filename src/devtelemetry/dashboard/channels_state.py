@@ -1,4 +1,4 @@
-"""What is asked of the list of channels: its address; state.py has that of other pages. Pure.
+"""The address of the list of channels, read and written; state.py does so for other pages. Pure.
 
 /channels ?span=24h &sort=lost &search=… &page=2 &membership=present
 """
@@ -15,9 +15,9 @@ from devtelemetry.model import MembershipPolicy
 class Order(StrEnum):
     """How the list of channels is sorted."""
 
-    LOST = "lost"  # what is surely missing, the most first
+    LOST = "lost"  # surely missing pairs, the most first
     MISSING = "missing"  # the most first
-    LOWER = "lower"  # the interval's lower bound, the least first; without one last
+    LOWER = "lower"  # the interval's lower bound, the least first; channels without one last
     RECEIVERS = "receivers"  # the most first
     NAME = "name"
 
@@ -30,8 +30,8 @@ CHANNEL_SPANS = ("24h", "7d", "30d")
 class ChannelsState:
     """What the list of channels shows.
 
-    search  a part of their ids, in small or capital letters; empty: all
-    page    from 1 on
+    search  a part of the channels' ids, in any case; empty: all channels
+    page    from 1
     """
 
     span: str
@@ -62,7 +62,7 @@ def read_asked_channels(query: Mapping[str, str], membership: MembershipPolicy) 
 
 
 def address_of_channels(asked: ChannelsState) -> str:
-    """The link to it."""
+    """The link to the list."""
     query = {"span": asked.span, "sort": asked.order.value}
     if asked.search:
         query["search"] = asked.search

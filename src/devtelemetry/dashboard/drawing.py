@@ -1,4 +1,4 @@
-"""A view as the main part of a page: HTML, made once for all viewers of a view. Pure."""
+"""A view as the main part of a page: HTML, made once for all its viewers. Pure."""
 
 import shlex
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ def draw_channels(view: ChannelsPage) -> str:
 
 
 def draw_empty(why: str, *, grpc_at: str, origin: str, asks_for_token: bool) -> str:
-    """What to do where there is no figure.
+    """A page that says what to do when there are no figures.
 
     why     `first`, `waiting`, or `policy`
     origin  of the page, as http://127.0.0.1:8080

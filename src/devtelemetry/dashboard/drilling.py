@@ -1,5 +1,5 @@
-"""What is computed from samples when it is asked for. It takes seconds where a channel is large, so
-pages that do so wait for each other (pages.py)."""
+"""What is computed from samples when somebody asks. For a large channel this takes seconds, so
+pages that need it wait for each other (pages.py)."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -20,15 +20,15 @@ from devtelemetry.model import Dimension, MembershipPolicy, Timeframe, Window, W
 from devtelemetry.model.errors import ConfigurationError, Unavailable, UnknownName
 from devtelemetry.store.database import Database
 
-MOST_MISSING = MOST_COLUMNS  # messages, and receivers, on a page; the API has the others
+MOST_MISSING = MOST_COLUMNS  # messages, and receivers, on a page; the API has the rest
 
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Of one channel and window, or of some of its receivers.
+    """What is missing in one channel and window, at all of its receivers or some of them.
 
-    document  that of /api/v1/missing; lists and patterns are of these receivers
-    matrix    of the same messages
+    document  that of /api/v1/missing; its lists and patterns are about these receivers
+    matrix    the messages of the document, by receiver
     """
 
     window: Window
@@ -38,7 +38,7 @@ class Missing:
 
 @dataclass(frozen=True, slots=True)
 class Drilling:
-    """Each look gives what was found, or why there is nothing."""
+    """`missing` and `table` return what they found, or None and the reason why not."""
 
     database: Database
     rules: AggregateRules
@@ -55,7 +55,7 @@ class Drilling:
         membership: MembershipPolicy,
         of: Sequence[tuple[Dimension, str]] = (),
     ) -> tuple[Missing | None, str]:
-        """Which messages of a channel are missing, at receivers of these platforms and versions."""
+        """The messages missing in a channel, at receivers of these platforms and versions."""
         look = MissingRequest(channel, timeframe, start)
         said = {dimension: value for dimension, value in of if dimension in _OF_RECEIVERS}
         try:
@@ -69,7 +69,7 @@ class Drilling:
     async def with_samples(
         self, windows: Sequence[WindowReliability]
     ) -> Sequence[WindowReliability]:
-        """Those whose samples are kept still."""
+        """The windows whose samples are still kept."""
         async with self.database.read() as connection:
             cleaned = await cleaned_days_of(connection)
         return [one for one in windows if not is_cleaned(one.window, cleaned)]
@@ -82,7 +82,7 @@ class Drilling:
         membership: MembershipPolicy,
         channel: str | None,
     ) -> tuple[CrossTable | None, str]:
-        """Two dimensions at once."""
+        """A window broken down by two dimensions at once."""
         try:
             table = await cross_table(
                 self.database,

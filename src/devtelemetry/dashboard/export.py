@@ -1,4 +1,4 @@
-"""What a page shows, as CSV and JSON. Pure."""
+"""The figures of a page as CSV and JSON. Pure."""
 
 import csv
 import io
@@ -20,7 +20,7 @@ _CHANNEL_COLUMNS = ("channel_id", "comparable", *_RATIOS, *_COUNTS)
 
 
 def as_json(reading: OverviewReading | SubjectReading | WindowReading) -> bytes:
-    """The document of /api/v1/reliability of the windows that are shown."""
+    """The windows of the page, as in the document of /api/v1/reliability."""
     windows = _shown(reading)
     document = {
         "timeframe": reading.asked.timeframe.name,
@@ -30,7 +30,7 @@ def as_json(reading: OverviewReading | SubjectReading | WindowReading) -> bytes:
 
 
 def as_csv(reading: OverviewReading | SubjectReading | WindowReading) -> str:
-    """A line a window; of a window's page a line a channel."""
+    """One line per window; for a window's page, one line per channel."""
     if isinstance(reading, WindowReading) and reading.asked.channel is None:
         found = reading.window
         rows = [] if found is None else window_as_json(found)["channels"]

@@ -1,4 +1,4 @@
-"""What a page shows, for download."""
+"""Serves the figures of a page for download."""
 
 from collections.abc import Mapping
 

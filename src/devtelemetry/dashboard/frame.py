@@ -1,4 +1,4 @@
-"""A whole page around its main part: title, way to it, how fresh the figures are. Pure."""
+"""The frame of a page around its main part: title, breadcrumbs, age of the figures. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ OVERVIEW = Link("Overview", "/")
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What stands around a main part.
+    """What is around the main part.
 
     name         of the page, in its title
-    crumbs       the way to it; empty: there is nowhere to go from it
+    crumbs       breadcrumbs; empty if there are no links to other pages
     theme        one of THEMES
-    state        of the figures that it shows; a script looks whether that is the state still
-    until        where the latest window ends, and `ago`, how long ago that is
-    signed_in    whether there is somebody to sign out
-    tries_again  without a script it is to be loaded again
+    state        of the figures on the page; the script asks whether it is still the same
+    until        where the latest window ends; ago: how long ago that is
+    signed_in    whether there is a viewer to sign out
+    tries_again  whether a browser without scripts loads the page again
     """
 
     name: str
@@ -45,13 +45,13 @@ class Frame:
 
 def framed(main: str, frame: Frame, status: int = 200) -> HTMLResponse:
     """main  HTML of a template"""
-    # It is a template's own output, which escaped all that it was given.
+    # `main` comes from a template, which escaped every value.
     page = render("layout.html", main=Markup(main), frame=frame, assets=assets)  # noqa: S704
     return HTMLResponse(page, status)
 
 
 def problem(title: str, said: str, frame: Frame, status: int) -> HTMLResponse:
-    """A page that says why there is no other."""
+    """A page that says why the page asked for is not shown."""
     return framed(render("problem.html", title=title, problem=said), frame, status)
 
 

@@ -1,15 +1,15 @@
-"""Who may come in, before anything of the dashboard sees a request.
+"""Decides who may come in, before any other part of the dashboard sees a request.
 
-In this order, each an answer of its own:
+Checks in this order, each with an answer of its own:
 
-    path     only what the dashboard has; all else is 404, and makes no page
-    host     on loopback a name of loopback: a page elsewhere that points its own name here (DNS
-             rebinding) is refused
-    origin   a form must come from a page of this very host
+    path     must be one of the dashboard; any other is 404, and no page is made
+    host     on loopback, must be a name of loopback. So a page elsewhere whose own name points here
+             (DNS rebinding) is refused
+    origin   a form must come from a page of this host
     sign-in  where the API asks for a token, a viewer has to sign in
-    rate     so many pages and exports an address, and looks whether they are fresh
+    rate     each address may ask for so many pages, exports and looks at `/fresh` a second
 
-What goes out carries strict headers: one script, the styles that the hash names, nothing else.
+Answers have strict headers: they allow one script and the styles with this hash, nothing else.
 """
 
 import time
@@ -41,9 +41,9 @@ FRESH = "/fresh"  # the state of the figures, which open pages ask for every 5 s
 EXPORTS = "/export/"
 SIGN_IN, SIGN_OUT = "/sign-in", "/sign-out"
 
-PAGES_PER_SECOND = 6.0  # of an address on the long run; each takes some 50 ms to make
-ATTEMPTS_PER_SECOND = 0.5  # to sign in, of an address on the long run; five at once
-LOOKS_PER_SECOND = 60.0  # of an address: as of 300 open pages
+PAGES_PER_SECOND = 6.0  # per address in the long run; each takes some 50 ms to make
+ATTEMPTS_PER_SECOND = 0.5  # to sign in, per address in the long run; five at once
+LOOKS_PER_SECOND = 60.0  # at FRESH, per address: enough for 300 open pages
 FORM_BYTES = 4096
 
 _COOKIE = "devtelemetry_session"
@@ -55,7 +55,7 @@ _POLICY = "; ".join(
         "default-src 'none'",
         "script-src 'self'",
         f"style-src 'sha256-{assets.STYLE_HASH}'",
-        "img-src 'self' data: blob:",  # a chart that is saved is a picture first
+        "img-src 'self' data: blob:",  # the script draws a chart as an image to save it
         "connect-src 'self'",
         "form-action 'self'",
         "base-uri 'none'",
@@ -67,7 +67,7 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # `no-referrer` would take the origin from the sign-in form, too.
+    # `no-referrer` would also remove the origin from the sign-in form.
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -92,7 +92,7 @@ class SignIn:
         self._attempts = AddressRate(ATTEMPTS_PER_SECOND, monotonic=monotonic)
 
     async def holds(self, cookie: str | None) -> bool:
-        """Whether its token is valid still. Raises Unavailable."""
+        """Whether the cookie is valid, and its token still is. Raises Unavailable."""
         if cookie is None:
             return False
         session = read_cookie(cookie, self._key, now=self._clock())
@@ -101,11 +101,11 @@ class SignIn:
         )
 
     def count_attempt(self, host: str) -> None:
-        """Of this address. Raises Busy."""
+        """Counts an attempt of this address. Raises Busy if there were too many."""
         self._attempts.count(host)
 
     async def cookie_for(self, token: str) -> str | None:
-        """None: the token is not valid. Raises Unavailable."""
+        """A new cookie; None if the token is not valid. Raises Unavailable."""
         if not token.startswith(PREFIX) or await self._book.check(token) is None:
             return None
         ends_at = int(self._clock()) + SESSION_SECONDS
@@ -113,7 +113,7 @@ class SignIn:
 
 
 class Guard:
-    """The ASGI middleware; see the top of the file.
+    """The ASGI middleware that makes the checks at the top of this file.
 
     sign_in  None: everybody may look
     """
@@ -138,7 +138,7 @@ class Guard:
         await (self._app if answer is None else answer)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response | None:
-        """What is said instead of what was asked for; None: it may pass."""
+        """The answer in place of the page; None if the request may pass."""
         path, headers = scope["path"], Headers(scope=scope)
         refused = self._refused(scope, headers)
         if refused is not None:
@@ -154,7 +154,7 @@ class Guard:
         return self._crowded(scope, headers)
 
     def _crowded(self, scope: Scope, headers: Headers) -> Response | None:
-        """Where too much is asked for."""
+        """The answer if this address asks for too much; else None."""
         path = scope["path"]
         if _is_asset(path):
             return None
@@ -167,7 +167,7 @@ class Guard:
         return None
 
     def _refused(self, scope: Scope, headers: Headers) -> Response | None:
-        """By path, host or origin."""
+        """The answer if the path, the host or the origin is not allowed; else None."""
         if not _is_ours(scope["path"]):
             return _not_found(headers)
         may_change = _may_change(scope)
@@ -185,14 +185,14 @@ class Guard:
         if path not in PAGES:
             return PlainTextResponse("Sign in first: open the dashboard's page.\n", 401)
         if headers.get("sec-fetch-site") == "cross-site":
-            # Who follows a link from elsewhere sends no SameSite=Strict cookie; coming from this
-            # page it does.
+            # A browser that follows a link from elsewhere does not send a SameSite=Strict cookie.
+            # This page makes it ask again, and then it does.
             return HTMLResponse(render("again.html"))
         after = path + (f"?{scope['query_string'].decode('latin-1')}" * bool(scope["query_string"]))
         return RedirectResponse(f"{SIGN_IN}?next={quote(after, safe='')}", 303)
 
     async def _sign(self, scope: Scope, receive: Receive) -> Response:
-        """In or out."""
+        """Signs in or out."""
         if self._sign_in is None:
             return _not_found(Headers(scope=scope))
         method, signs_in = scope["method"], scope["path"] == SIGN_IN
@@ -228,18 +228,18 @@ class Guard:
 
 
 def session_cookie(header: str | None) -> str | None:
-    """The session's cookie of a `Cookie` header."""
+    """The session cookie in a `Cookie` header."""
     cookies = cookies_of(header)
     return cookies.get(_SECURE_COOKIE) or cookies.get(_COOKIE)
 
 
 def cookies_of(header: str | None) -> dict[str, str]:
-    # By hand: other programs on this host set cookies too, some of which no strict parser takes.
+    # By hand: other programs on this host also set cookies, and strict parsers refuse some of them.
     return dict(part.strip().partition("=")[::2] for part in (header or "").split(";"))
 
 
 def _with_headers(send: Send, *, is_asset: bool) -> Send:
-    """Sends on, with the headers."""
+    """`send`, with the headers added."""
     own: Mapping[str, str] = {**_HEADERS, **({} if is_asset else {"Cache-Control": "no-store"})}
     names = {name.lower().encode() for name in own}
 
@@ -269,12 +269,12 @@ def _is_ours(path: str) -> bool:
 def _not_found(headers: Headers) -> Response:
     if _is_for_people(headers):
         return _said("There is no such page", texts.NO_PAGE, 404, headers)
-    # As FastAPI says it: status-go's clients and scripts saw this here before there were pages.
+    # FastAPI's answer, which status-go's clients and scripts got here before there were pages.
     return Response('{"detail":"Not Found"}', 404, media_type="application/json")
 
 
 def _said(title: str, text: str, status: int, headers: Headers) -> Response:
-    """As a page where a browser asks for one, else as a line."""
+    """The text as a page for a browser, else as a line."""
     if not _is_for_people(headers):
         return PlainTextResponse(f"{text}\n", status)
     theme = theme_of(cookies_of(headers.get("cookie")))
@@ -292,7 +292,7 @@ def _client_host(scope: Scope) -> str:
 
 
 def _says_whence(headers: Headers) -> bool:
-    """Whether a browser that names no origin says in another way that it is on a page from here."""
+    """False only if a browser sends no origin, and Sec-Fetch-Site is not `same-origin`."""
     if headers.get("origin") is not None:
         return True
     return headers.get("sec-fetch-site", "same-origin") == "same-origin"
@@ -303,7 +303,7 @@ def _may_change(scope: Scope) -> bool:
 
 
 def _own_address(text: str) -> str:
-    """Where to go on after signing in: a page of this server, never elsewhere."""
+    """Where to go after signing in: always a page of this server."""
     path, _, query = text.partition("?")
     if path not in PAGES or any(ord(letter) < 0x21 or ord(letter) > 0x7E for letter in text):
         return "/"
@@ -311,7 +311,7 @@ def _own_address(text: str) -> str:
 
 
 async def _form(receive: Receive) -> dict[str, str] | None:
-    """The fields of a small urlencoded form; None: it is none."""
+    """The fields of a small urlencoded form; None if the body is not one."""
     body = b""
     while True:
         message = await receive()

@@ -1,4 +1,4 @@
-"""Of all channels those that a page of the list shows. Pure."""
+"""Chooses the channels that a page of the list shows. Pure."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -13,18 +13,18 @@ from devtelemetry.model import Timeframe, Window
 PAGE_CHANNELS = 50
 HEAT_CHANNELS = 20
 HEAT_WINDOWS = 24
-MOST_SUMMED_OF_ALL = 48  # windows of which the spreads of all channels are summed
+MOST_SUMMED_OF_ALL = 48  # windows over which the spreads of all channels are summed
 
 Row = tuple[str, Totals]
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """rows     of the page
-    worst    of all that were found, the worst first, as far as they lost anything
-    found    how many match the search
-    channels how many there are
-    page     the one that is shown: the last one, if there are fewer than was asked for
+    """rows     the channels of the page
+    worst    the worst of all found channels, the worst first; only those that lost something
+    found    how many channels match the search
+    channels how many channels there are
+    page     the page that is shown: the last one if there are fewer than asked for
     """
 
     rows: Sequence[Row] = ()
@@ -41,10 +41,10 @@ class Listed:
 @dataclass(frozen=True, slots=True)
 class Listing:
     """timeframe  of the windows that are summed
-    span       from where to where; None: there is no window
-    heat       the windows of the heat map
-    cells      missing of how many, by channel and start of these windows
-    empty      without a window: whether there are samples
+    span       that they cover; None if there is no window
+    heat       the timeframe of the heat map's windows, and the span that they cover
+    cells      (missing, corroborated) by channel and start of these windows
+    empty      if there is no window: whether there are samples
     """
 
     asked: ChannelsState
@@ -57,7 +57,7 @@ class Listing:
 
 
 def listed(asked: ChannelsState, sums: Sequence[Row]) -> Listed:
-    """sums  of all channels, in any order"""
+    """sums  the sums of all channels, in any order"""
     search = asked.search.casefold()
     found = [row for row in sums if search in row[0].casefold()] if search else list(sums)
     worst = sorted(found, key=worst_first)

@@ -1,4 +1,4 @@
-"""The pages: what an address asks for is read, drawn once for all who ask the same, and framed."""
+"""The pages: for each address, the figures are read, drawn once for all viewers, and framed."""
 
 import asyncio
 import contextlib
@@ -46,13 +46,13 @@ from devtelemetry.runtime.shared import Shared
 
 _log = structlog.get_logger(__name__)
 
-LOOK_SECONDS = 2.0  # for so long a look at the database's state serves all viewers
-MAKING = 3  # pages at a time; less than the connections that there are, which ingest needs too
+LOOK_SECONDS = 2.0  # how long one look at the database's state serves all viewers
+MAKING = 3  # pages at a time: fewer than there are connections, because ingest needs these too
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """The main part of a page. `empty`: why there is nothing, and then it has no HTML."""
+    """The main part of a page. empty: why there is nothing to show; then `html` is empty"""
 
     html: str
     empty: str = ""
@@ -66,10 +66,10 @@ class _Look:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """What all pages rest on.
+    """The handlers of all pages, and what these need.
 
-    objective  what share of deliveries is to be made
-    log_link   where a message is in the logs, a pattern of model/links.py; None: nowhere
+    objective  the share of deliveries that should be made
+    log_link   where the logs have a message, as a pattern of model/links.py; None: nowhere
     grpc_at    where the server listens for gRPC, HOST:PORT
     """
 
@@ -101,7 +101,7 @@ class Pages:
             asked = read_asked(request.query_params, rules.timeframes, rules.membership)
         except BadState as error:
             return _not_understood(request, "Overview", error)
-        # What it says of the time ("3 hours ago") is told to the minute.
+        # To the minute, so that the drawn page, with its "3 hours ago", is made once a minute.
         now = self.now().replace(second=0, microsecond=0)
 
         async def make() -> Made:
@@ -121,7 +121,7 @@ class Pages:
         return await self._page(request, asked, "Overview", [Link("Overview", "")], (now,), make)
 
     async def subject(self, request: Request) -> Response:
-        """Of a channel, a group, a class of losses."""
+        """The page of a channel, a group or a class of losses."""
         rules, path = self.rules, request.url.path
         try:
             asked = read_asked(request.query_params, rules.timeframes, rules.membership, path=path)
@@ -206,7 +206,7 @@ class Pages:
         return f"{title} · {name}", crumbs
 
     async def fresh(self, _: Request) -> Response:
-        """The state of the figures, in a few letters: another one when pages have changed."""
+        """A short text for the state of the figures; it changes when pages change."""
         return PlainTextResponse(await self._state())
 
     async def _page(
@@ -220,11 +220,12 @@ class Pages:
         *,
         drills: bool = False,
     ) -> Response:
-        """also  what it depends on beside what is asked and the figures"""
+        """also  what the page depends on beside `asked` and the figures"""
         frame = Frame(name, crumbs, theme_of(request.cookies), signed_in=self.asks_for_token)
         async with self._slot(drills):
             try:
-                # Before it is read: what becomes new meanwhile, it may not show.
+                # Before the figures are read: newer ones may be missing on the page, and then the
+                # state at `/fresh` must differ from the page's.
                 state = await self._state()
                 made = await self.reader.kept((asked, *also), make)
                 until = await self.reader.until(asked.membership)
@@ -242,13 +243,14 @@ class Pages:
 
     @contextlib.asynccontextmanager
     async def _slot(self, drills: bool) -> AsyncIterator[None]:
-        """Pages that read samples, for seconds, wait for each other; no other waits for them."""
+        """Pages that read samples, for seconds, wait for each other. Other pages do not wait for
+        them."""
         async with self._drilling if drills else self._making:
             yield
 
     async def _state(self) -> str:
         if asyncio.get_running_loop().time() - self._look.at > LOOK_SECONDS:
-            # Once for all who ask meanwhile, also where it takes long and comes to nothing.
+            # One look for all who ask meanwhile, even if it takes long and fails.
             await self._shared("state", self._look_again)
         return self._look.state
 
@@ -269,8 +271,8 @@ class Pages:
         )
 
     def _grpc_at(self, request: Request) -> str:
-        """Where this viewer reaches gRPC: a server that listens everywhere has the name that it
-        was opened by."""
+        """Where this viewer reaches gRPC. If the server listens on all addresses, the host is the
+        one in the page's own address."""
         host, _, port = self.grpc_at.rpartition(":")
         if host.strip("[]") in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not listened on
             host = request.url.hostname or host

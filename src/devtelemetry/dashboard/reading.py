@@ -1,4 +1,4 @@
-"""From the stored figures to what a page rests on. Samples are read to drill down, never else."""
+"""Reads what a page shows from the stored figures. Samples are read only to drill down."""
 
 import asyncio
 from collections import OrderedDict
@@ -61,10 +61,10 @@ from devtelemetry.releases.notes import state_of_notes
 from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Database
 
-NOW_WINDOWS = 15  # of each timeframe: the latest, and those before it as a trend
+NOW_WINDOWS = 15  # of each timeframe: the latest, and the 14 before it as a trend
 WORST_CHANNELS = 8
 MOVED_CHANNELS = 3
-REMEMBERED = 64  # pages as they are drawn, 100 to 300 kB each
+REMEMBERED = 64  # drawn pages, 100 to 300 kB each
 
 _T = TypeVar("_T")
 
@@ -81,7 +81,7 @@ class Worst:
 
 @dataclass(frozen=True, slots=True)
 class Days:
-    """The last 24 hours of windows, and the 24 before."""
+    """The windows of the last 24 hours and of the 24 hours before."""
 
     timeframe: Timeframe
     split: datetime  # where the last 24 hours begin
@@ -92,11 +92,11 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class OverviewReading:
-    asked: PageState  # as it is shown: maybe with longer windows than were asked for
-    anchor: datetime | None  # where the latest window ends; None: there is none
+    asked: PageState  # as it is shown: may have longer windows than were asked for
+    anchor: datetime | None  # where the latest window ends; None if there is no window
     latest: Sequence[tuple[Timeframe, Sequence[WindowReliability]]]  # oldest first
     windows: Sequence[WindowReliability]
-    tiles: Sequence[WindowReliability]  # what is summed over: figures/tiles.py
+    tiles: Sequence[WindowReliability]  # the windows that are summed: figures/tiles.py
     beside: Beside
     days: Days | None
     worst: Worst | None
@@ -109,17 +109,17 @@ class OverviewReading:
 @dataclass(frozen=True, slots=True)
 class WindowReading:
     asked: WindowPageState
-    window: WindowReliability | None  # None: not computed, or there is none
-    neighbours: Sequence[WindowReliability]  # itself among them
-    missing: Missing | None = None  # of one channel
-    missing_problem: str = ""  # why there is none
-    versions: CrossTable | None = None  # of authors and receivers
+    window: WindowReliability | None  # None: not computed, or there is no such window
+    neighbours: Sequence[WindowReliability]  # with the window itself
+    missing: Missing | None = None  # in the channel, if one is asked for
+    missing_problem: str = ""  # why `missing` is None
+    versions: CrossTable | None = None  # authors' by receivers' versions
     versions_problem: str = ""
 
 
 class Reader:
-    """Reads for all viewers of one server. What is being read is read once for all who ask
-    meanwhile; what is made of it is kept, for it is much smaller."""
+    """Reads for all viewers of one server. Viewers who ask for the same at the same time share one
+    read. The page made from it is kept, because it is much smaller than what was read."""
 
     def __init__(
         self,
@@ -136,19 +136,19 @@ class Reader:
         self._subjects = SubjectReader(database, timeframes, self._problems, self._drilling)
         self._shared = Shared().get
         self._kept: OrderedDict[Hashable, Any] = OrderedDict()
-        self._kept_of: Hashable = None  # the state that it is of
+        self._kept_of: Hashable = None  # the state that the kept pages show
 
     async def state(self) -> Hashable:
-        """Another one when pages would show something else."""
+        """A value that changes when pages would show something else."""
         newest = await newest_computation(self._database)
         if newest is None:
-            # An empty page tells how to send a first sample until there is one.
+            # Until there is a sample, the empty page says how to send a first one.
             return await has_samples(self._database)
         findings = await newest_findings(self._database)
         return newest, findings, await state_of_notes(self._database)
 
     async def until(self, membership: MembershipPolicy) -> datetime | None:
-        """Where the latest window of the shortest timeframe that has one ends."""
+        """The end of the latest window, for the shortest timeframe that has windows."""
         for timeframe in self._timeframes:
             end = await latest_end(self._database, timeframe.name, membership)
             if end is not None:
@@ -160,19 +160,19 @@ class Reader:
         return await self._shared((asked, newest), lambda: self._read_overview(asked))
 
     async def subject(self, asked: PageState) -> SubjectReading:
-        """Raises UnknownName, as `window` does of a channel."""
+        """Raises UnknownName if the channel is not known; so does `window`."""
         newest = await newest_computation(self._database)
         return await self._shared((asked, newest), lambda: self._subjects.read(asked))
 
     async def window(self, asked: WindowPageState, *, drill: bool = True) -> WindowReading:
-        """`drill`: of a channel with its missing messages, which may take seconds."""
+        """drill: also read a channel's missing messages, which may take seconds"""
         newest = await newest_computation(self._database)
         return await self._shared(
             (asked, newest, drill), lambda: self._read_window(asked, drill=drill)
         )
 
     async def channels(self, asked: ChannelsState) -> Listing:
-        """The list of channels. Their sums are read once for all ways to sort and search them."""
+        """The list of channels. The sums are read once, however viewers sort and search them."""
         membership, frames = asked.membership, self._timeframes
         of = PageState(frames[0], asked.span, membership)
         timeframe = summed_timeframe(of, frames, MOST_SUMMED_OF_ALL)
@@ -198,7 +198,7 @@ class Reader:
         return Listing(asked, timeframe, span, found, (frames[0], heat), cells)
 
     async def kept(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
-        """What was made under this key of the state as it is now, else it is made."""
+        """What was made under this key in the present state. If there is nothing, it is made."""
         state = await self.state()
         if state != self._kept_of:
             self._kept.clear()
@@ -251,7 +251,7 @@ class Reader:
             await read_findings(self._database),
             await read_failed_windows(self._database, asked.membership),
             await self._problems.read(asked.membership),
-            # PageState for where there is nothing else to say.
+            # Asked only if there is no window: then the empty page depends on it.
             any(found for _, found in latest) or await has_samples(self._database),
         )
 
@@ -265,7 +265,7 @@ class Reader:
         windows = list(await self._windows(replace(selection, start=start)))
         windows = [one for one in windows if one.window.start >= start]
         if windows and windows[-1].reliability is None:
-            # Its channels tell why.
+            # Its channels show why it has no ratio.
             last = windows[-1].window
             only = replace(selection, start=last.start, end=last.end, channels=True)
             windows[-1:] = await self._windows(only)
@@ -290,7 +290,7 @@ class Reader:
         return Worst(timeframe, start, end, channels)
 
     async def _days(self, membership: MembershipPolicy) -> Days | None:
-        """By the longest windows of up to an hour: the end of a day need not be midnight."""
+        """By the longest windows of up to an hour, because these days need not end at midnight."""
         timeframe = longest_up_to(self._timeframes, HOUR)
         if timeframe is None or DAY % timeframe.length:
             return None
@@ -339,7 +339,7 @@ class Reader:
         return await self._drill_down(reading) if drill and found else reading
 
     async def _drill_down(self, reading: WindowReading) -> WindowReading:
-        """Which messages of a channel are missing; and versions, if they are asked for."""
+        """Adds the missing messages of a channel, and the table of versions if asked for."""
         asked = reading.asked
         if asked.channel is not None:
             missing, problem = await self._drilling.missing(

@@ -1,4 +1,4 @@
-"""Views as HTML. Every value is escaped by the templates; ids come in bdi elements besides."""
+"""Views as HTML. The templates escape every value; ids are also put in bdi elements."""
 
 import re
 from dataclasses import replace
@@ -15,7 +15,7 @@ from devtelemetry.dashboard.views.values import Overview, SubjectPage
 from devtelemetry.figures.document import iso
 from devtelemetry.model import Window, unix_ms
 
-MOST_ROWS = 200  # of a chart as a table; all of them are in the export
+MOST_ROWS = 200  # of a chart's table; the export has all
 
 
 @cache
@@ -44,23 +44,23 @@ def _environment() -> Environment:
 
 
 def render(template: str, **values: Any) -> str:
-    """HTML of a file of `templates/`."""
+    """HTML from a file of `templates/`."""
     return _environment().get_template(template).render(**values)
 
 
 def _local(moment: datetime) -> str:
-    """As a field of a form has it, without a zone: it is in UTC."""
+    """The moment in UTC, as a form's field has it: without a zone."""
     return f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M}"
 
 
 def _fixed_of(page: Overview | SubjectPage) -> str:
-    """The address of what it shows, also when there are newer windows."""
+    """A link to the span that the page shows now, which stays the same when windows are added."""
     shown = Window(page.points[0].start, page.points[-1].end)
     return address(replace(page.asked, fixed=shown))
 
 
 def whole(text: str) -> str:
-    """The same, with no line's end between a number and its unit."""
+    """The same text, with no-break spaces between numbers and their units."""
     return _UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
@@ -68,12 +68,12 @@ _UNIT = re.compile(r"(?<=\d) (?=(?:%|points|min|h|UTC)(?:\W|$))")
 
 
 def spark(values: list[float | None], width: int = 120, height: int = 28) -> str:
-    """The points of an SVG's polyline through the values, `M…L…`; gaps are left out."""
+    """An SVG path through the values, `M…L…`, with gaps where there is no value."""
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return ""
     low, high = min(known), max(known)
-    reach = max(high - low, 0.002)  # a line that hardly moves shall not look like a storm
+    reach = max(high - low, 0.002)  # so that a line that hardly moves does not look wild
     step = width / (len(values) - 1)
     path, pen = [], "M"
     for number, value in enumerate(values):

@@ -1,4 +1,4 @@
-"""The dashboard as a part of the HTTP server."""
+"""Adds the dashboard to the HTTP server."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -22,8 +22,8 @@ from devtelemetry.problems.read import LatestProblems
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 
-_GZIP_LEVEL = 5  # a page of 150 kB in 3 ms
-_KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}  # its address has its version
+_GZIP_LEVEL = 5  # compresses a page of 150 kB in 3 ms
+_KEEP = {"Cache-Control": "public, max-age=31536000, immutable"}  # its address has a version
 
 
 async def add_dashboard(
@@ -38,7 +38,7 @@ async def add_dashboard(
     now: Callable[[], datetime],
     problems: LatestProblems | None = None,
 ) -> None:
-    """Adds it under all that `app` has: what the paths before it do not take is the dashboard's."""
+    """Adds the dashboard after all routes of `app`: it gets the requests that no route takes."""
     sign_in = None
     if access.asks_for_token:
         async with database.acquire() as connection:

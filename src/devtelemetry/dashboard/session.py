@@ -1,9 +1,9 @@
 """The cookie of a viewer who signed in with a token. Pure.
 
-It holds the token's SHA-256, not the token. Somebody who steals it can look at pages until it ends,
-and cannot use it anywhere else. Every server of the deployment accepts it, because it is signed
-with a key that comes from the deployment's. Revoking a token ends all its sessions, because the
-digest is looked up each time.
+The cookie holds the token's SHA-256, not the token. So a thief of the cookie can look at pages
+until the session ends, and can do nothing else. Every server of the deployment accepts the cookie,
+because it is signed with a key derived from the deployment's key. Revoking a token ends all its
+sessions, because the digest is looked up each time.
 """
 
 import base64
@@ -36,7 +36,7 @@ def write_cookie(session: Session, key: bytes) -> str:
 
 
 def read_cookie(text: str, key: bytes, *, now: float) -> Session | None:
-    """None: it was not written with this key, or has ended.
+    """The session; None if the cookie was not written with this key, or the session has ended.
 
     now  Unix seconds
     """

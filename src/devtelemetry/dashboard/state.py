@@ -1,16 +1,17 @@
-"""What is asked: a page's address, so that every view can be shared as a link. Pure.
+"""What a page's address asks for, so that every view can be shared as a link. Pure.
 
     /         ?timeframe=1h &span=7d &by=app_version &membership=present
-              or, for a span that stays what it is, &from=2026-03-02T10:00:00Z &to=… for span,
-              and beside them &since=… where what is summed begins later than the line
+              For a span that does not move on: &from=2026-03-02T10:00:00Z &to=… instead of span;
+              with them &since=…, if the sums begin later than the line
     /channel  ?id=…  and the same
-    /group    the same; of it and of /channel also what they are narrowed to: &platform=ios
-              &app_version=… &loss_class=unreadable, and another dimension beside it: &across=path
+    /group    the same
+              /channel and /group also have what they are narrowed to: &platform=ios
+              &app_version=… &loss_class=unreadable, and a dimension to break it down by:
+              &across=path
     /window   ?timeframe=1h &start=2026-03-02T10:00:00Z &channel=… &membership=present
     /channels is in channels_state.py
 
-What stands in the address and is not understood is an error that the page tells, never something
-that is silently read as something else.
+If a part of the address is not understood, the page shows an error. It never guesses.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,39 +42,39 @@ SPANS: Mapping[str, timedelta] = {
     "90d": 90 * DAY,
     "1y": 366 * DAY,
 }
-"""How far back a page looks: as it is written, and how long that is"""
+"""How far back a page looks: name and length"""
 
 BREAKDOWNS = tuple(dimension for dimension in Dimension if dimension is not Dimension.PLATFORM)
-"""What the second breakdown of a page may be by; the first is by platform"""
+"""The dimensions that the second breakdown of a page can have; the first is by platform"""
 
-MOST_POINTS = 800  # of a line: more than a screen has columns, and each costs a row to read
-MOST_FINE = 400  # of a line whose timeframe nobody chose
+MOST_POINTS = 800  # of a line: about as many as a screen shows, and each costs a row to read
+MOST_FINE = 400  # points of a line if nobody chose the timeframe
 MOST_SPAN = 3660 * DAY
-MOST_ID_BYTES = 512  # of a channel's id, as the wire has it
-MOST_VALUE = 1000  # letters of a group's: a path has two names
-MOST_DIMENSIONS = 2  # a page is narrowed to; of two a window at a time is computed
+MOST_ID_BYTES = 512  # of a channel's id, as on the wire
+MOST_VALUE = 1000  # characters of a group's value; a path has two names
+MOST_DIMENSIONS = 2  # to narrow a page to; with two, only one window is computed
 
 LOSS_CLASS = "loss_class"
 
 
 class BadState(ValueError):
-    """The address is not understood: one line that says what, and what is allowed."""
+    """The address is not understood. One line says which part, and what is allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageState:
-    """What the overview and a channel's page show.
+    """What the overview, or the page of a channel or a group, shows.
 
-    timeframe   of the windows of the line and of all that is summed
-    span        a name of SPANS: so far back from the latest window. Empty: it is `fixed`
-    by          what the second breakdown is by: one of BREAKDOWNS
-    channel     None: all of them
-    fixed       from when to when, as it was asked for; None: `span` says it
-    where       groups that it is narrowed to, each of a dimension of its own, in their order
-    loss        the class of losses that alone counts as missing; None: all do
+    timeframe   of the windows of the line and of the sums
+    span        how far back from the latest window, a name of SPANS; empty if `fixed` has the span
+    by          the dimension of the second breakdown: one of BREAKDOWNS
+    channel     None: all channels
+    fixed       from when to when, as it was asked for; None if `span` has the span
+    where       the groups that the page is narrowed to, one per dimension, in order of dimensions
+    loss        the only class of losses that counts as missing; None: all classes
     across      a dimension that the group is broken down by, in one window
-    since       what is summed begins with the window that it is in; None: with the line. It has a
-                value only where `fixed` has one
+    since       a moment in the first window that is summed; None: the sums begin with the line.
+                Only with `fixed`
     """
 
     timeframe: Timeframe
@@ -89,12 +90,12 @@ class PageState:
 
     @property
     def is_narrowed(self) -> bool:
-        """To a group or a class of losses, whether of one channel or of all."""
+        """Whether the page is narrowed to a group or a class of losses."""
         return bool(self.where) or self.loss is not None
 
     @property
     def is_pair(self) -> bool:
-        """Of two groups at once nothing is stored."""
+        """Whether it is narrowed to two groups at once, for which nothing is stored."""
         return len(self.where) > 1
 
     @property
@@ -106,11 +107,11 @@ class PageState:
 
     @property
     def points(self) -> int:
-        """How many windows that are, at most."""
+        """How many windows the line has at most."""
         return self.length // self.timeframe.length
 
     def bounds(self, anchor: datetime | None) -> Window | None:
-        """From where to where windows are shown; None: there is none.
+        """The span that the line shows; None if there is no window.
 
         anchor  where the latest window ends
         """
@@ -119,15 +120,15 @@ class PageState:
         return None if anchor is None else Window(anchor - self.length, anchor)
 
     def sums(self, window: Window) -> bool:
-        """Whether figures are summed over a window of the line too."""
+        """Whether a window of the line is in the sums."""
         return self.since is None or window.end > self.since
 
     def summed_of(self, line: Sequence[WindowReliability]) -> Sequence[WindowReliability]:
-        """Those over which figures are summed."""
+        """The windows of the line that are in the sums."""
         return [one for one in line if self.sums(one.window)]
 
     def summed(self, bounds: Window) -> Window:
-        """The windows of these bounds over which figures are summed."""
+        """The part of these bounds that is summed, in whole windows."""
         if self.since is None:
             return bounds
         start = window_at(self.timeframe, self.since).start
@@ -135,11 +136,11 @@ class PageState:
 
 
 OVERVIEW, CHANNEL, GROUP = "/", "/channel", "/group"
-"""Where a page of such a state is"""
+"""The paths of pages that show a PageState"""
 
 
 def windows_around(timeframe: Timeframe, span: Window) -> Window:
-    """The least whole windows that hold `span`."""
+    """The smallest span of whole windows that contains `span`."""
     start, last = window_at(timeframe, span.start), window_at(timeframe, span.end)
     return Window(start.start, last.start if last.start == span.end else last.end)
 
@@ -148,7 +149,7 @@ def windows_around(timeframe: Timeframe, span: Window) -> Window:
 class WindowPageState:
     """What a window's page shows.
 
-    versions  the authors' by the receivers' versions too, which is computed when it is asked for
+    versions  whether to compute the table of authors' by receivers' versions
     """
 
     timeframe: Timeframe
@@ -167,8 +168,8 @@ def read_asked(
 ) -> PageState:
     """The query of a page at `path`: `/`, `/channel` or `/group`. Raises BadState.
 
-    timeframes  those that are configured, the shortest first
-    membership  the policy that is configured
+    timeframes  the configured ones, the shortest first
+    membership  the configured policy, unless the query has one
     """
     known = {
         *("timeframe", "span", "from", "to", "since", "by", "membership"),
@@ -229,7 +230,7 @@ def read_asked_window(
 
 
 def fitting(asked: PageState, timeframes: Sequence[Timeframe]) -> PageState:
-    """The same with longer windows, or else a shorter span, if its own are too many for a line."""
+    """The same with longer windows, or else a shorter span, if a line has no room for its own."""
     if asked.points <= MOST_POINTS:
         return asked
     longer = [one for one in timeframes if replace(asked, timeframe=one).points <= MOST_POINTS]
@@ -246,28 +247,28 @@ def fitting(asked: PageState, timeframes: Sequence[Timeframe]) -> PageState:
 def summed_timeframe(
     asked: PageState, timeframes: Sequence[Timeframe], most_windows: int
 ) -> Timeframe:
-    """The shortest timeframe from that asked for up whose windows of the span are few enough to
-    sum all channels of."""
+    """The shortest timeframe, but not below the one asked for, with at most `most_windows` windows
+    in the span. The sums over all channels are made from these."""
     longer = [one for one in timeframes if one.length >= asked.timeframe.length]
     few = [one for one in longer if asked.length // one.length <= most_windows]
     return few[0] if few else (longer or [asked.timeframe])[-1]
 
 
 def narrow(asked: PageState, dimension: Dimension, value: str) -> PageState:
-    """To a group too; of its dimension it takes the place of another one."""
+    """Narrowed to this group as well. It replaces another group of the same dimension."""
     groups = {**dict(asked.where), dimension: value}
     where = tuple((one, groups[one]) for one in Dimension if one in groups)
     return replace(asked, where=where, across=None)
 
 
 def widen(asked: PageState, dimension: Dimension) -> PageState:
-    """Without the group of that dimension."""
+    """Without the group of this dimension."""
     where = tuple(one for one in asked.where if one[0] is not dimension)
     return replace(asked, where=where, across=None)
 
 
 def around_window(asked: WindowPageState) -> PageState:
-    """The pages of all its groups: a span that ends with the window."""
+    """The state for links from a window to the pages of its groups: a span that ends with it."""
     span = _span_for(asked.timeframe)
     end = asked.start + asked.timeframe.length
     return PageState(
@@ -280,13 +281,13 @@ def around_window(asked: WindowPageState) -> PageState:
 
 
 def address(asked: PageState | WindowPageState, path: str | None = None) -> str:
-    """The link to it; `path`: where it is not the page's own, as for exports."""
+    """The link to the page. path: another one than the page's own, as for exports"""
     return link_to(path or path_of(asked), _query(asked))
 
 
 def address_of_part(asked: PageState, part: Window | None) -> str:
-    """The link to a part of its span, in windows as short as there is room for; None: of a part
-    that is not known yet, so `from` and `to` are still to be added."""
+    """The link to a part of the span, in the shortest windows that a line has room for. With None
+    it has no `from` and `to`, because the script adds these."""
     query = kept_of(asked)
     if part is not None:
         query |= {"from": iso(part.start), "to": iso(part.end)}
@@ -294,13 +295,13 @@ def address_of_part(asked: PageState, part: Window | None) -> str:
 
 
 def kept_of(asked: PageState) -> dict[str, str]:
-    """What stays in the query where another span is chosen."""
+    """The parts of the query that stay when another span is chosen."""
     left_out = {"timeframe", "span", "from", "to", "since"}
     return {name: value for name, value in _query(asked).items() if name not in left_out}
 
 
 def path_of(asked: PageState | WindowPageState) -> str:
-    """Of its page."""
+    """The path of the page that shows this state."""
     if isinstance(asked, WindowPageState):
         return "/window"
     if asked.channel is not None:
@@ -309,7 +310,7 @@ def path_of(asked: PageState | WindowPageState) -> str:
 
 
 def link_to(path: str, query: Mapping[str, str]) -> str:
-    # An id may hold half a character pair where a client sent one; it then leads nowhere.
+    # A client can send an id with half a surrogate pair; the link to such an id leads nowhere.
     return f"{path}?{urlencode(query, errors='replace')}"
 
 
@@ -347,7 +348,7 @@ def allow_only(query: Mapping[str, str], known: set[str]) -> None:
 
 
 def _timeframe(text: str | None, timeframes: Sequence[Timeframe]) -> Timeframe:
-    """One that is not configured any more may have windows: it is as good as the others."""
+    """Also a timeframe that is not configured any more, because it may have stored windows."""
     if not text:
         return timeframes[0]
     try:
@@ -390,13 +391,13 @@ def _since(text: str | None, fixed: Window | None) -> datetime | None:
 
 
 def _finest(fixed: Window, timeframes: Sequence[Timeframe]) -> Timeframe:
-    """The shortest of which a line has room for the windows of the span."""
+    """The shortest timeframe whose windows of the span fit into a line."""
     length = fixed.end - fixed.start
     return next((one for one in timeframes if length // one.length < MOST_FINE), timeframes[-1])
 
 
 def _span_for(timeframe: Timeframe) -> str:
-    """As long as gives a line that tells something."""
+    """A span with enough windows for a line that shows something."""
     if timeframe.length < HOUR:
         return "24h"
     if timeframe.length < DAY:
@@ -422,7 +423,7 @@ def _dimension(text: str | None) -> Dimension | None:
 
 
 def _where(query: Mapping[str, str]) -> tuple[tuple[Dimension, str], ...]:
-    """An empty value is that of who never said one."""
+    """The groups in the query. An empty value means the pairs for which no value was reported."""
     found = tuple((dimension, query[dimension]) for dimension in Dimension if dimension in query)
     if len(found) > MOST_DIMENSIONS:
         named = ", ".join(dimension for dimension, _ in found)

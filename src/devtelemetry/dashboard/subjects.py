@@ -1,4 +1,4 @@
-"""What a channel's page rests on, and that of a group or a class of losses."""
+"""Reads what the page of a channel, a group or a class of losses shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -42,14 +42,14 @@ from devtelemetry.store.database import Database
 
 NOT_KEPT = "the samples of all windows with losses were cleaned; their figures are kept"
 LOSSY_CHANNELS = 8
-MOST_SUMMED = 200  # windows of which all channels are summed: a week of hours
-MOST_LOOKED_AT = 200  # channels that lack most: in which of them a group lacks most
+MOST_SUMMED = 200  # windows over which all channels are summed: more than a week of hours
+MOST_LOOKED_AT = 200  # channels with the most losses, among which a group's worst are looked for
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Two dimensions in one window, or why there is no such table; without a window there is
-    none to compute it of."""
+    """A table of two dimensions in one window, or the problem why there is none. `window` is None
+    if the span has no window to compute it from."""
 
     window: Window | None
     found: CrossTable | None = None
@@ -58,9 +58,9 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class LossyChannels:
-    """Those in which most is missing, of the last MOST_SUMMED windows.
+    """The channels with the most missing pairs in the last MOST_SUMMED windows.
 
-    of  the sums are of its share of each; None: of the whole channel
+    of  the group whose pairs are summed in each channel; None: all pairs of the channel
     """
 
     of: tuple[Dimension, str] | None
@@ -72,19 +72,20 @@ NO_CHANNELS = LossyChannels(None, ())
 
 @dataclass(frozen=True, slots=True)
 class SubjectReading:
-    """asked     as it is shown: maybe with longer windows than were asked for
-    anchor    where the latest window ends; None: there is none
-    windows   with the subject alone, oldest first; of two groups at once only the last one. Of a
-              class of losses they have all classes
-    around    the same windows before they were narrowed
-    tiles     what is summed over, narrowed as `windows` are: figures/tiles.py
-    tiles_around  before they were narrowed, with the groups of what `asked` names
-    whole     tiles of which the subject is a part; empty: it is none, as an audit
-    channels  in which it lacks most, as far as that is stored
-    table     if it is of two groups at once, or broken down by another dimension
-    missing   of a channel, in that window of the span in which most is missing, of those that are
-              summed and, if it has a problem, since that began; None: nothing is, or
-              `missing_problem` says why
+    """asked     as it is shown: may have longer windows than were asked for
+    anchor    where the latest window ends; None if there is no window
+    windows   narrowed to the subject, oldest first; for two groups at once only the last one. For a
+              class of losses they still have all classes
+    around    the same windows before narrowing
+    tiles     the windows that are summed, narrowed like `windows`: figures/tiles.py
+    tiles_around  the tiles before narrowing, with groups
+    whole     tiles of the whole that the subject is a part of; empty for an audit, which is a part
+              of nothing
+    channels  the channels in which the subject loses most, as far as that is stored
+    table     for two groups at once, or a group broken down by another dimension
+    missing   for a channel: what is missing in the window with the most losses, if possible since
+              `since` or the onset of its problem. None if nothing is missing, or for the reason in
+              `missing_problem`
     """
 
     asked: PageState
@@ -111,7 +112,7 @@ class SubjectReader:
     drilling: Drilling
 
     async def read(self, asked: PageState) -> SubjectReading:
-        """Raises UnknownName if nobody ever named the channel."""
+        """Raises UnknownName if the channel is not known."""
         asked = fitting(asked, self.timeframes)
         await check_names(self.database, Selection(asked.timeframe.name, channel=asked.channel))
         anchor = await latest_end(self.database, asked.timeframe.name, asked.membership)
@@ -178,7 +179,8 @@ class SubjectReader:
         channels = await lossy_channels(
             self.database, timeframe, starts[0], windows[-1].window.end, membership, MOST_LOOKED_AT
         )
-        # Of two groups nothing is stored, and of one only where it has enough receivers.
+        # For two groups at once nothing is stored. For one group, only where it has enough
+        # receivers. So each group is tried by itself, and last the whole channels.
         for group in (*reversed(asked.where), None):
             found = await sums_of_channels(
                 self.database, timeframe, starts, membership, channels, group
@@ -210,7 +212,7 @@ class SubjectReader:
         )
 
     async def _table(self, asked: PageState, around: Sequence[WindowReliability]) -> Table:
-        """Of the last window of the span that was computed."""
+        """The table of the last computed window of the span."""
         if not around:
             return Table(None)
         window = around[-1].window
@@ -239,15 +241,14 @@ def _selection_around(asked: PageState, bounds: Window) -> Selection:
 
 
 def missing_of(window: WindowReliability, asked: PageState) -> int:
-    """Of what is asked of."""
+    """The missing pairs of the window, in the class of losses asked for."""
     return window.counts.missing if asked.loss is None else window.counts.losses[asked.loss]
 
 
 def pair_of(
     asked: PageState, around: Sequence[WindowReliability], table: Table
 ) -> list[WindowReliability]:
-    """The window of the table as if it had no pairs but those of both groups; none without a
-    table."""
+    """The window of the table as if it had only the pairs of both groups; empty without a table."""
     if table.found is None:
         return []
     values = tuple(value for _, value in asked.where)

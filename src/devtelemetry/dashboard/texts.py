@@ -1,4 +1,4 @@
-"""Texts of the pages alone; what a terminal says too is in the room `words`. Pure."""
+"""Texts that only pages have. Texts that a terminal also shows are in the room `words`. Pure."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ BAD_SIGN_IN = (
 TIMEFRAMES: Mapping[str, str] = {"1h": "Last hour", "1d": "Last day", "1w": "Last week"}
 
 OLD_TIMEFRAMES: Mapping[str, str] = {"1h": "Latest hour", "1d": "Latest day", "1w": "Latest week"}
-"""Of windows that are the last ones no more"""
+"""Titles for a stored window that is no longer the last one that could be computed"""
 
 SPANS: Mapping[str, str] = {
     "24h": "24 hours",
@@ -163,5 +163,5 @@ TERMS: Mapping[str, str] = {
 
 
 def short_identifier(text: str, width: int = 48) -> str:
-    """What a client sent, short enough for a line of a table."""
+    """A client's text, short enough for a line of a table."""
     return words.shorten(text, width)

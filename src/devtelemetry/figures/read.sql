@@ -15,8 +15,8 @@ order by window_start, membership
 limit $slice::integer
 
 -- name: channels
--- The channels of these windows, or only channel_id if it is not NULL (no row if it has no figures). Names are joined to
--- the selected rows, not the other way round, because a channel has thousands of windows.
+-- The channels of these windows, or only channel_id if it is not NULL (no row if it has no figures). Names are joined
+-- to the selected rows, not the other way round, because a channel has thousands of windows.
 -- in   timeframe; window_starts, memberships: of each window; channel_id
 select r.window_start, r.membership, c.external_id, {channel_columns}
 from (

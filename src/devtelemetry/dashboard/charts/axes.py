@@ -1,4 +1,4 @@
-"""Where the lines and labels of axes stand. Pure."""
+"""Where the lines and labels of axes are. Pure."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ Y_PARTS = 5
 _MOST = 9  # labels of the time axis
 
 _LEAST_WIDTHS = {"off-wide": 968, "off-middle": 585, "off-narrow": 245}
-"""Of a chart, in px, where a class of dashboard.css hides labels"""
+"""How wide a chart is at least, in px, where each class of dashboard.css hides labels"""
 
-_LETTER, _APART = 7.2, 6.0  # px: a wide font's mean letter of 12 px, and between two labels
+_LETTER, _APART = 7.2, 6.0  # px: mean width of a wide font's letter; space between two labels
 
 _STEPS = (
     timedelta(minutes=5), timedelta(minutes=15), timedelta(minutes=30), HOUR, 3 * HOUR, 6 * HOUR,
@@ -24,7 +24,7 @@ _MONTHS = (1, 2, 3, 6, 12, 24)
 
 
 def time_ticks(start: datetime, end: datetime) -> list[Tick]:
-    """Hours, days or months in UTC; the first label has the year, and each of a new one."""
+    """Hours, days or months in UTC; the first label, and the first of each year, has the year."""
     moments = _moments(start, end)
     length = end - start
     ticks = []
@@ -41,7 +41,7 @@ def time_ticks(start: datetime, end: datetime) -> list[Tick]:
 
 
 def _fitting(ticks: Sequence[Tick], width: float) -> Iterator[int]:
-    """The numbers of those, from the left, that do not overlap the one before."""
+    """The numbers of labels, from the left, that do not overlap the label before."""
     taken = -math.inf
     for number, tick in enumerate(ticks):
         length = _LETTER * len(tick.text)
@@ -63,7 +63,7 @@ def share_ticks(floor: float, top: float) -> list[Tick]:
 
 
 def share_top(most: float) -> float:
-    """Where an axis from 0 ends that holds `most`."""
+    """Where an axis from 0 ends, so that `most` fits on it."""
     return next((edge for edge in _TOPS if edge >= most), 1.0)
 
 

@@ -1,4 +1,4 @@
-"""What was lost in each hour of each day: days are rows, hours of the day columns. Pure."""
+"""The losses of each hour of each day: days are rows, hours of the day columns. Pure."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -13,16 +13,16 @@ from devtelemetry.dashboard.views.values import Point
 from devtelemetry.model import DAY, HOUR, Window
 
 MOST_DAYS = 31
-_MOST_LINKED = 9  # days: more cells are smaller than a fingertip, and their words heavier than all
-_TIMES = (1, 2, 5, 10)  # as many losses as the objective allows: where each shade ends
-_PARTS = (0.1, 0.25, 0.5, 0.75)  # without an objective: of the most that is lost, about
-_ROUNDED = 1e-12  # what a sum of floats may be off
+_MOST_LINKED = 9  # days: with more, cells are smaller than a fingertip, and links fill the page
+_TIMES = (1, 2, 5, 10)  # where each shade ends, in multiples of the losses that are allowed
+_PARTS = (0.1, 0.25, 0.5, 0.75)  # without an objective: in parts of about the most lost in an hour
+_ROUNDED = 1e-12  # more than the rounding error of the edges
 _HOURS = 24
 
 
 @dataclass(frozen=True, slots=True)
 class HourCell:
-    """Places count from 0."""
+    """row, column  from 0"""
 
     row: int
     column: int
@@ -32,8 +32,8 @@ class HourCell:
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """shades  SVG paths in a box of 24 × `rows`, the least lost first
-    cells   that lead somewhere; empty: there are too many
+    """shades  SVG paths in a box of 24 × `rows`, the fewest losses first
+    cells   with a hint and a link; empty if there are too many
     keys    what each shade means
     """
 
@@ -47,9 +47,9 @@ class Hours:
 
 
 def hours_of(points: Sequence[Point], asked: PageState, objective: float | None) -> Hours | None:
-    """None: windows are longer than an hour, or there are fewer than two days of them or too many.
+    """None if windows do not fit into hours, or are from only one day, or more than MOST_DAYS.
 
-    objective  what share is to be delivered; None: it is no share of deliveries
+    objective  the share that should be delivered; None if the points show one class of losses
     """
     if not points or asked.timeframe.length > HOUR or HOUR % asked.timeframe.length:
         return None

@@ -20,16 +20,16 @@ _BAND = Key("band", "95 % interval", "interval")
 
 
 class Drawn(NamedTuple):
-    """Of a window: its ratio by where it is drawn, and the interval."""
+    """The ratio of a window in each path that draws it, and its interval."""
 
     settled: float | None
     provisional: float | None
-    alone: float | None  # between two gaps, where it would be no line
+    alone: float | None  # between two gaps, drawn as a dot
     interval: Interval | None
 
 
 def line_chart(points: Sequence[Point], asked: PageState, beside: LineBeside) -> Chart:
-    """The line; provisional parts are dashed. `points`: one at least."""
+    """The line, with provisional parts dashed. points: at least one"""
     floor = _floor(points, beside.objective)
     start, end = points[0].start, points[-1].end
     has_intervals = asked.loss is None
@@ -93,11 +93,11 @@ def _line_of(ratios: Sequence[float | None], floor: float) -> str:
 
 
 def drawn_of(points: Sequence[Point]) -> list[Drawn]:
-    """What is drawn of each, oldest first. What is not all is never drawn as all."""
+    """What is drawn of each point, oldest first. A ratio below 1 is never drawn at 1."""
     return [
         Drawn(
             None if point.provisional else _below_all(point.ratio),
-            # The dashed part begins at the last point before it, so that the line does not break.
+            # The dashed part begins at the last settled point, so that the line does not break.
             _below_all(point.ratio)
             if point.provisional or (after is not None and after.provisional)
             else None,
@@ -141,7 +141,7 @@ _T = TypeVar("_T")
 
 
 def _runs(of: Sequence[_T | None]) -> Iterator[list[tuple[int, _T]]]:
-    """What is known, in runs without a gap, each with its place."""
+    """The known values in runs without a gap, each with its number."""
     run: list[tuple[int, _T]] = []
     for number, one in enumerate(of):
         if one is not None:
@@ -171,7 +171,7 @@ def _said(of_a_loss: bool, some: Sequence[Point]) -> Sequence[str]:
 
 
 def in_words(points: Sequence[Point], beside: LineBeside) -> str:
-    """What who does not see the line is told of it."""
+    """The line in words, for people who do not see it."""
     known = [point for point in points if point.ratio is not None]
     if not known:
         return "No window of the span has a delivery ratio."
@@ -193,8 +193,8 @@ def in_words(points: Sequence[Point], beside: LineBeside) -> str:
 
 
 def _floor(points: Sequence[Point], objective: float | None) -> float:
-    """Where the axis begins: below the line and the objective, and as far down as most of the band
-    needs, but not so far that the line is flat."""
+    """Where the axis begins: below the line, as far down as most of the band needs, and at most so
+    far that the line is not flat. Also below the objective, if that is near."""
     ratios = [point.ratio for point in points if point.ratio is not None]
     if not ratios:
         return 0.0
@@ -206,5 +206,5 @@ def _floor(points: Sequence[Point], objective: float | None) -> float:
     return next(edge for edge in _FLOORS if edge <= low)
 
 
-_OBJECTIVE_WITHIN = 4  # times as far from 1 as the axis would end
+_OBJECTIVE_WITHIN = 4  # it is near if at most so many times as far from 1 as the axis would reach
 _FLOORS = (0.99, 0.98, 0.975, 0.95, 0.9, 0.8, 0.75, 0.5, 0.0)

@@ -1,4 +1,4 @@
-"""What was lost over time, as shares of what could have been: a bar a window. Pure."""
+"""Losses over time as shares of the pairs that can be judged: one bar per window. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from devtelemetry.dashboard.views.values import Point
 from devtelemetry.model import LossClass
 
 _MS = timedelta(milliseconds=1)
-_GAP = 0.1  # of a bar's place, beside it
-# Each class has a texture of its own name, so that they are told apart without colours.
+_GAP = 0.1  # the part of a bar's place that stays empty
+# Each class has a texture of its own, named after it, so that nobody needs colours to tell.
 _KEYS = tuple(Key(f"loss {of.value}", name) for of, name in words.LOSS_CLASSES.items())
 
 
 def losses_chart(points: Sequence[Point], asked: PageState) -> Chart:
-    """The classes of a bar stand one on the other. `points`: one at least."""
+    """Bars in which the classes are stacked. points: at least one"""
     shares = shares_of(points)
     top = share_top(max((sum(row) for row in shares if row), default=0.0))
     return Chart(
@@ -42,8 +42,8 @@ def losses_chart(points: Sequence[Point], asked: PageState) -> Chart:
 
 
 def shares_of(points: Sequence[Point]) -> list[tuple[float, ...]]:
-    """Of each window the share of each class, in their order; nothing where there is nothing to
-    share."""
+    """For each window the share of each class, in the order of classes; empty for a window without
+    corroborated pairs."""
     return [
         tuple(number / point.counts.corroborated for number in point.counts.losses.values())
         if point.counts.corroborated
@@ -53,7 +53,7 @@ def shares_of(points: Sequence[Point]) -> list[tuple[float, ...]]:
 
 
 def losses_in_words(points: Sequence[Point]) -> str:
-    """What who does not see the bars is told of them."""
+    """The bars in words, for people who do not see them."""
     lost = _lost(points)
     if not lost.total():
         return "Nothing was lost in the span."

@@ -1,4 +1,4 @@
-"""What each part of a chart's width says and where it leads: windows, or several together. Pure."""
+"""Cuts a chart's width into pieces of one or several windows, each with hint and link. Pure."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,13 +9,13 @@ from devtelemetry.dashboard.state import PageState, address_of_part
 from devtelemetry.dashboard.views.values import Point
 from devtelemetry.model import Window
 
-MOST_PIECES = 200  # more are narrower than a fingertip, or a pointer, hits
+MOST_PIECES = 200  # more would be too narrow to hit with a fingertip or a pointer
 
 
 def pieces_of(
     points: Sequence[Point], asked: PageState, say: Callable[[Sequence[Point]], Sequence[str]]
 ) -> list[Piece]:
-    """say  what is told of these, in lines"""
+    """say  returns the lines of the hint on these points"""
     together = math.ceil(len(points) / MOST_PIECES)
     found = []
     for first in range(0, len(points), together or 1):

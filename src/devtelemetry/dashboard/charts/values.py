@@ -1,4 +1,4 @@
-"""What a chart is made of. Pure."""
+"""The parts of a chart. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from datetime import datetime
 
 from devtelemetry.dashboard.views.values import Moment, Point
 
-_NEAR = 4  # to an end of the axis
-WIDTH, HEIGHT = 1000, 300  # of the box that paths are in
+_NEAR = 4  # a label within this distance of an end of the axis begins or ends at its place
+WIDTH, HEIGHT = 1000, 300  # of the box that paths are drawn in
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,7 @@ class Tick:
     """A label of an axis.
 
     at   0 to 100, from the left or from the top
-    off  classes of dashboard.css: of the widths of a screen at which there is no room for it
+    off  classes of dashboard.css, for the widths of a screen that have no room for the label
     """
 
     at: float
@@ -24,7 +24,7 @@ class Tick:
 
     @property
     def anchor(self) -> str:
-        """Of a label of the time axis: which part of it stands at the place."""
+        """For the time axis: which part of the label is at its place."""
         if self.at < _NEAR:
             return "start"
         return "end" if self.at > 100 - _NEAR else "middle"
@@ -32,7 +32,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """A shape: `d` of an SVG's path, and how it looks (a class of dashboard.css)."""
+    """A shape: the `d` of an SVG path, and its look, a class of dashboard.css."""
 
     look: str
     d: str
@@ -40,9 +40,9 @@ class Path:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of the width: what a pointer on it is told, in lines, and where it leads."""
+    """A part of the width: its hint, in lines, and its link."""
 
-    left: float  # of 100
+    left: float  # percent
     width: float
     href: str
     said: str
@@ -50,7 +50,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """Of the legend."""
+    """An entry of the legend."""
 
     look: str
     text: str
@@ -59,14 +59,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """name         of the file that it is saved as
-    in_words     for who does not see it
-    start, end   of the width
-    step_ms      how long a window is
-    zoom         the address of a part of it, without `from` and `to`
+    """name         of the file that the chart is saved as
+    in_words     for people who do not see the chart
+    start, end   of the time axis
+    step_ms      the length of a window
+    zoom         the address of a part of the span, without `from` and `to`
     points       of its windows, oldest first
-    table        the template of the same as a table
-    letters      of the moments, where they stand
+    table        the template that shows the points as a table
+    letters      the letters of the moments, with their places
     """
 
     name: str
@@ -80,8 +80,8 @@ class Chart:
     paths: Sequence[Path]
     pieces: Sequence[Piece]
     keys: Sequence[Key]
-    gaps: str  # what a gap of it means
-    has_textures: bool  # beside colours
+    gaps: str  # what a gap in it means
+    has_textures: bool  # besides colours
     points: Sequence[Point]
     table: str
     letters: Sequence[Tick] = ()

@@ -1,5 +1,5 @@
-// What a script adds to pages that are whole without it: the browser's own times, colours by choice,
-// fresh figures, what a pointer on a chart is told, a part of it by dragging, copies and pictures.
+// What the script adds to pages that are complete without it: times in the browser's zone, a choice of
+// colours, fresh figures, hints on charts, parts of a span by dragging, copies and pictures.
 "use strict";
 (() => {
   const root = document.documentElement;
@@ -22,7 +22,7 @@
 
   function switchTheme() {
     root.dataset.theme = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
-    // A cookie, so that the next page comes in these colours and needs no script for it.
+    // A cookie, so that the server makes the next page in these colours.
     document.cookie = `devtelemetry_theme=${root.dataset.theme}; path=/; max-age=31536000; samesite=strict`;
     nameTheme();
   }
@@ -38,7 +38,7 @@
       timeZone: "UTC", day: "numeric", month: "short", year, hour: "2-digit", minute: "2-digit",
     }),
   });
-  // What was imported may be years old.
+  // Imported samples may be years old.
   const ofThisYear = formats(undefined), ofOthers = formats("numeric");
   const zone = new Intl.DateTimeFormat(undefined, { timeZoneName: "short" });
 
@@ -74,7 +74,7 @@
     return parts.slice(first, first + 2).filter(([count]) => count).map((part) => part.join(" ")).join(" ");
   }
 
-  // ---- what is on the page now
+  // ---- the present content of the page
 
   function tend() {
     for (const element of document.querySelectorAll("time[datetime]")) {
@@ -96,7 +96,7 @@
     const text = button.previousElementSibling.dataset.copy;
     try {
       await navigator.clipboard.writeText(text);
-    } catch { // over plain HTTP from another machine there is no clipboard
+    } catch { // there is no clipboard over plain HTTP from another machine
       const field = document.createElement("textarea");
       field.value = text;
       document.body.append(field);
@@ -111,7 +111,7 @@
 
   // ---- fresh figures
 
-  const LOOK_MS = 5000, ANSWER_MS = 4000; // who is cut off is told within 10 seconds
+  const LOOK_MS = 5000, ANSWER_MS = 4000; // so the viewer learns within 10 seconds that the server is gone
   let lostSince = null;
 
   function say(text, isBad) {
@@ -149,7 +149,7 @@
       if (answer.status === 429 || answer.status >= 500) return;
       if (!answer.ok || answer.redirected) return location.reload();
       show(new DOMParser().parseFromString(await answer.text(), "text/html"));
-    } catch {} // the next look tells what is wrong
+    } catch {} // the next look shows what is wrong
   }
 
   function show(fresh) {
@@ -185,7 +185,7 @@
 
   function saidOf(link) {
     const title = link.querySelector("title");
-    if (title) { // the browser would show it a second time
+    if (title) { // the browser would show it beside the hint
       link.dataset.said = title.textContent;
       title.remove();
     }
@@ -264,7 +264,7 @@
     drag = null;
   });
   addEventListener("dragstart", (event) => {
-    if (event.target.closest?.(".plot")) event.preventDefault(); // a link would be dragged
+    if (event.target.closest?.(".plot")) event.preventDefault(); // else the browser drags a link
   });
 
   // ---- pictures

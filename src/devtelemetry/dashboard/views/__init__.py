@@ -1,8 +1,8 @@
-"""What a page says, as values: from what was read to what is written down. Pure.
+"""Turns what was read into the content of a page, as values. Pure.
 
     values    the values themselves
-    overview  changes  channel  window  missing   how each page is made
-    parts     what they share
+    overview  changes  subject  channels  window  missing   make the pages
+    parts     what several pages have
 
-Texts are finished (words.py); figures are not computed here (figures.derive).
+The values have finished texts (from the room `words`). Figures are computed in figures.derive.
 """

@@ -13,16 +13,16 @@ from devtelemetry.figures.derive import Totals, groups_of, sum_of
 from devtelemetry.figures.sides import sentence, suspects
 from devtelemetry.model import Dimension
 
-# Beyond these a change is told; below they are the noise of every day.
+# Only larger changes are shown; smaller ones are the noise of every day.
 _RECEIVERS_CHANGED = 0.1
 _KNOWN_CHANGED = 0.01
-_NEW_SHARE = 0.01  # of the pairs: a version that fewer have is not worth a line
+_NEW_SHARE = 0.01  # of the pairs: a new version with a smaller share is not worth a line
 
 
 def changes(days: Days | None, asked: PageState, *, has_problems: bool = False) -> list[Change]:
-    """The last 24 hours compared with the 24 before, in sentences; chance is called chance.
+    """Sentences that compare the last 24 hours with the 24 before, and say what may be chance.
 
-    has_problems  there are some, judged by more than two days
+    has_problems  whether problems are listed, which are judged by more than two days
     """
     if days is None or not days.after:
         return [Change("note", "There is not yet a full day of windows to compare.")]
@@ -72,7 +72,7 @@ def _overall(after: Totals, before: Totals, new: float, old: float) -> Change:
 
 
 def _side(days: Days) -> list[Change]:
-    """Not a change, but where to look for the cause of what is lost now."""
+    """Not a change, but the side on which to look for the cause of the present losses."""
     said = sentence(suspects(days.after))
     return [Change("worse", said)] if said else []
 
@@ -153,7 +153,7 @@ def _channel_changes(days: Days, asked: PageState) -> list[Change]:
 
 
 def _judged(after: Totals, before: Totals) -> list[Change]:
-    """Without the name of what is judged."""
+    """The change, as a sentence without its subject, which is a link."""
     verdict = compare(after.interval, before.interval)
     if verdict is None or verdict.word is Word.CANNOT_TELL:
         return []

@@ -1,4 +1,4 @@
-"""The list of channels: all of them by what they lost, and the worst of them hour by hour. Pure."""
+"""The list of all channels by their losses, and the worst channels window by window. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ ORDERS = {
     Order.NAME: "Name",
 }
 _STEPS = (0.0, 0.002, 0.01, 0.02, 0.05, 0.1, 0.3)
-"""From which share of lost deliveries on a cell has the next colour"""
+"""The shares of lost deliveries at which the next colour begins"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ListedRow:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """step  its colour; None: nothing to compare. said: to a pointer on it"""
+    """step  its colour; None if there is nothing to compare. said: the hint"""
 
     text: str
     step: int | None

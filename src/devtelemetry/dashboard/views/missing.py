@@ -1,4 +1,4 @@
-"""Down to single messages: who lacks what, and in which pattern. Pure."""
+"""The view of missing messages: which receivers lack which ones, in which pattern. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from devtelemetry.model.links import fill
 def missing_view(
     found: Found, log_link: str | None, href: str = "", messages_of: str = ""
 ) -> Missing:
-    """log_link  a pattern of model/links.py; href: of the window's page"""
+    """log_link  a pattern of model/links.py; href: the window's page; messages_of: as in Missing"""
     document = found.document
     notes = []
     stored = document["stored"]
@@ -63,9 +63,9 @@ def _log(message: Mapping[str, Any], document: Mapping[str, Any], pattern: str |
     )
 
 
-_NAME_WIDTH = 8  # of a receiver in the matrix: the table below has it whole, in the same order
+_NAME_WIDTH = 8  # of a receiver in the matrix: the table below has full names in the same order
 
-# What is not missing is quiet; each has a sign of its own, so that none is told by colour alone.
+# Each state has a sign of its own, so that nobody needs colours. What is not missing is grey.
 _SIGNS: Mapping[State, tuple[str, str]] = {
     Other.HELD: ("\N{MIDDLE DOT}", "held"),
     LossClass.NOT_ARRIVED: ("\N{MULTIPLICATION SIGN}", words.LOSS_CLASSES[LossClass.NOT_ARRIVED]),
@@ -115,7 +115,7 @@ def _cells(of: State, number: int) -> Cells:
 
 
 def _heads(columns: int) -> list[str]:
-    """Tens above ones."""
+    """The columns' numbers in two lines: tens above ones."""
     numbers = range(1, columns + 1)
     tens = "".join(str(one // 10) if one % 10 == 0 else "\N{NO-BREAK SPACE}" for one in numbers)
     return [tens, "".join(str(one % 10) for one in numbers)]
@@ -162,7 +162,7 @@ def _lossy_row(receiver: Mapping[str, Any]) -> LossyRow:
 def _became(lacking: Sequence[Mapping[str, Any]], counts: Mapping[str, int]) -> str:
     """`2 unreadable, 1 not sent (no_peers 1)`
 
-    lacking  those that are listed, with their reasons
+    lacking  the listed receivers that lack the message, with their reasons
     """
     reasons = Counter((one["class"], one["reason"]) for one in lacking if one["reason"])
     return words.losses_of(

@@ -1,4 +1,4 @@
-"""The overview: now, over time, by whom, where it is worst. Pure."""
+"""The overview: the figures now, over time, by group, and the worst channels. Pure."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -35,7 +35,7 @@ from devtelemetry.figures.derive import Totals, sum_of, totals_of
 from devtelemetry.model import MembershipPolicy, Timeframe, Window, WindowReliability, WindowState
 from devtelemetry.problems.problem import NO_PROBLEM, Problems
 
-MOST_FAILED = 3  # windows that could not be computed, as far as they are shown
+MOST_FAILED = 3  # windows that could not be computed; more are not shown
 
 
 def overview(
@@ -79,7 +79,7 @@ def overview(
 
 
 def _is_old(timeframe: Timeframe, end: datetime, now: datetime) -> bool:
-    """Whether the window after the next should have been computed: this is not the last one."""
+    """Whether even the window after the next one is due, so that this is not the latest window."""
     return is_due(timeframe, Window(end, end + timeframe.length), now - timeframe.length)
 
 
@@ -149,7 +149,7 @@ def _weighted(values: Sequence[tuple[float, int]]) -> float:
 
 
 def _receivers_fact(windows: Sequence[WindowReliability]) -> Fact:
-    """Distinct ones are known of each window, not of several together."""
+    """Distinct receivers are known for each window, not for several windows together."""
     report = clusters(windows, lambda one: one.figures.spreads.over_receivers.clusters)
     if not report:
         return Fact("Receivers that report", words.NO_REPORTERS, "", "receivers")
@@ -188,7 +188,7 @@ def _span_fact(asked: PageState, total: Totals) -> Fact:
 
 
 def _no_problem(problems: Problems, now: datetime) -> str:
-    """What was looked at may have ended long ago: then it says nothing of today."""
+    """Why no problem is listed. If the windows are old, this says nothing about today."""
     said = problems.nothing
     if said != NO_PROBLEM or problems.timeframe is None or problems.until is None:
         return said
@@ -199,7 +199,7 @@ def _no_problem(problems: Problems, now: datetime) -> str:
 
 
 def _stale(reading: OverviewReading, now: datetime) -> list[str]:
-    """A line that ends in the past is no line of today."""
+    """A warning if the line ends long ago."""
     if reading.anchor is None:
         return []
     asked = reading.asked

@@ -1,4 +1,4 @@
-"""What several pages say. Pure."""
+"""The parts that several pages have. Pure."""
 
 import string
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -70,7 +70,7 @@ def why_no_ratio(window: WindowReliability | None) -> str:
 
 
 def why_not_comparable(channels: Sequence[ChannelReliability]) -> str:
-    """Of channels of which none is comparable: what they lack."""
+    """What these channels lack to be comparable; none of them is."""
     if not channels:
         return "no receiver that counts was in a channel with messages"
     if any(channel.counts.receivers >= 2 for channel in channels):
@@ -94,9 +94,9 @@ def known_fact(counts: Counts) -> Fact:
 
 
 def verdict_text(found: Verdict | None, windows: Sequence[WindowReliability]) -> str:
-    """The verdict on these windows, and whether one installation could have brought it about.
+    """The verdict on these windows, and whether one installation alone could have caused it.
 
-    What one can move in a span is at most the mean of what one can move in each window.
+    One installation moves the ratio of a span by at most the mean of what it moves in each window.
     """
     said = words.verdict(found)
     if found is None or found.word is Word.CANNOT_TELL:
@@ -123,11 +123,11 @@ def empty(has_samples: bool) -> str:
 
 
 LINE, BREAKDOWN = "#line", "#breakdown"
-"""Where a page goes on after a choice, so that who chose is where they were"""
+"""The places that a page shows after a choice, so that the viewer stays where the choice was"""
 
 
 def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[GroupTable]:
-    """By platform, and by what was asked for."""
+    """A table by platform, and a table by the dimension that was asked for."""
     return [
         group_table(windows, Dimension.PLATFORM, asked),
         replace(
@@ -150,12 +150,12 @@ def two_groups(windows: Sequence[WindowReliability], asked: PageState) -> list[G
 def group_table(
     windows: Sequence[WindowReliability], by: Dimension, asked: PageState
 ) -> GroupTable:
-    """Each name leads to the page of `asked` narrowed to it."""
+    """Each name links to the page of `asked`, narrowed to the group."""
     return table_of(groups_of(windows, by), by, asked)
 
 
 def table_of(groups: Mapping[str | None, Totals], by: Dimension, asked: PageState) -> GroupTable:
-    """groups  the greatest first, the rest (None) last"""
+    """groups  the largest first, other (None) last"""
     loss = asked.loss
     shown = {
         value: totals if loss is None else totals_of_loss(totals, loss)
@@ -195,7 +195,7 @@ def channel_rows(
     asked: PageState,
     where: Sequence[tuple[Dimension, str]] = (),
 ) -> list[ChannelRow]:
-    """Each leads to the channel's page. where: the groups that it is narrowed to there"""
+    """Each row links to the channel's page. where: the groups that this page is narrowed to"""
     scale = scale_of([totals for _, totals in channels])
     return [
         ChannelRow(
@@ -214,7 +214,7 @@ def channel_rows(
 
 
 def scale_of(shares: Iterable[Totals]) -> float | None:
-    """Where the marks of a table begin; they end at 1. None: there is nothing to mark."""
+    """Where the scale of a table's marks begins; it ends at 1. None if there is nothing to mark."""
     lows = []
     for totals in shares:
         ratio, interval = totals.counts.delivery_ratio, totals.interval
@@ -248,7 +248,7 @@ def mark_on(totals: Totals, scale: float | None) -> Mark | None:
 def points_of(
     windows: Sequence[WindowReliability], asked: PageState, anchor: datetime | None
 ) -> list[Point]:
-    """All windows of the span, oldest first; those that were never computed are gaps."""
+    """A point for each window of the span, oldest first; windows never computed are gaps."""
     bounds = asked.bounds(anchor)
     if anchor is None or bounds is None:
         return []
@@ -290,7 +290,7 @@ def _point(window: Window, found: WindowReliability | None, asked: PageState) ->
 def line_beside(
     points: Sequence[Point], asked: PageState, found: Beside, objective: float | None
 ) -> LineBeside:
-    """objective  None: the line is of something else"""
+    """objective  None: the line does not show a delivery ratio"""
     before = {one.window.start + WEEK: one.counts.delivery_ratio for one in found.week_before}
     moments = sorted(
         [
@@ -314,7 +314,7 @@ _SUMS_BEGIN = "the sums of this page begin"
 
 
 def _first_summed(points: Sequence[Point], asked: PageState) -> Sequence[Point]:
-    """None where that goes without saying."""
+    """The first summed point; empty if all points are summed, or none is."""
     found = [one for one in points if asked.sums(Window(one.start, one.end))]
     return found[:1] if len(found) < len(points) else ()
 
@@ -324,7 +324,7 @@ def _noted(note: Note) -> str:
     return f"{words.shorten(note.version, _NAME)}: {text}" if note.version else text
 
 
-_NAME = 40  # letters of a version
+_NAME = 40  # characters shown of a version
 
 
 def _why_gap(window: WindowReliability, asked: PageState) -> str:
@@ -350,7 +350,7 @@ def count_facts(counts: Counts) -> list[Fact]:
 
 
 def delay_facts(totals: Totals) -> list[Fact]:
-    """On time within, and quantiles of all that should have been delivered."""
+    """On-time ratios, and quantiles of the delay, of all that should have been delivered."""
     on_time = {name: totals.on_time(edge) for name, edge in ON_TIME_MS.items()}
     if all(ratio is None for ratio in on_time.values()):
         return []
@@ -372,7 +372,7 @@ def delay_facts(totals: Totals) -> list[Fact]:
 
 
 def delay_bars(totals: Totals) -> list[Bar]:
-    """Delivered pairs by class of delay; nothing where no delay is known."""
+    """Delivered pairs by class of delay; empty if no delay is known."""
     counts = totals.delays.delivery
     total = sum(counts)
     if not sum(counts[1:]):
@@ -385,8 +385,8 @@ def delay_bars(totals: Totals) -> list[Bar]:
 
 
 def loss_bars(counts: Counts, asked: PageState) -> list[Bar]:
-    """All pairs: delivered, missing by class, and of which nothing is known. Each class leads to
-    the page of `asked` narrowed to it."""
+    """All pairs: delivered, missing by class, and unknown. Each class links to the page of `asked`
+    narrowed to it."""
     pairs = counts.expected + counts.unknown
     if not pairs:
         return []
@@ -405,8 +405,8 @@ def loss_bars(counts: Counts, asked: PageState) -> list[Bar]:
 
 
 def reason_rows(reasons: Iterable[LossReason]) -> list[ReasonRow]:
-    """Why pairs are missing. Of what did not arrive nobody says why, so it is left out; what few
-    receivers share says nothing where nothing else is said."""
+    """Why pairs are missing. `not_arrived` is left out, because nobody reports a reason for it. The
+    row for other reasons says nothing by itself, so without another row there is none."""
     told = [one for one in reasons if one.of != LossClass.NOT_ARRIVED]
     if all(one.of is None for one in told):
         return []
@@ -421,7 +421,7 @@ def reason_rows(reasons: Iterable[LossReason]) -> list[ReasonRow]:
 
 
 def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
-    """Links to the same page of other windows and spans."""
+    """Links to the same page with other timeframes and spans."""
     windows = Choice(
         "Windows",
         [
@@ -429,7 +429,7 @@ def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
             for one in timeframes
         ],
     )
-    if asked.is_pair:  # it is of one window
+    if asked.is_pair:  # it shows one window
         return [windows]
     return [
         windows,
@@ -449,7 +449,7 @@ def choices(asked: PageState, timeframes: Sequence[Timeframe]) -> list[Choice]:
 
 
 def _of_timeframe(asked: PageState, timeframe: Timeframe) -> PageState:
-    """With a span that holds some of its windows."""
+    """The state with this timeframe, and a span of at least two of its windows."""
     if asked.fixed is not None:
         return replace(asked, timeframe=timeframe)
     span = asked.span
@@ -461,7 +461,7 @@ def _of_timeframe(asked: PageState, timeframe: Timeframe) -> PageState:
 
 
 def span_text(asked: PageState) -> str:
-    """What is summed: `7 days`, from when to when, or since when."""
+    """The span of the sums: `7 days`, from when to when, or since when."""
     bounds = asked.bounds(None)
     if bounds is None:
         return texts.SPANS[asked.span]
@@ -472,7 +472,7 @@ def span_text(asked: PageState) -> str:
 
 
 def span_of_line(asked: PageState) -> str:
-    """What a span's sum stands beside."""
+    """The span of the sums, and the timeframe of the line."""
     return f"{span_text(asked)}; the line has windows of {asked.timeframe.name}"
 
 

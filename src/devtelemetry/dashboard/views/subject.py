@@ -1,4 +1,4 @@
-"""The page of anything that can have a problem: a channel, a group, a class of losses. Pure."""
+"""The page of a subject, which can have a problem: a channel, group or class of losses. Pure."""
 
 from collections.abc import ItemsView, Sequence
 from dataclasses import replace
@@ -117,7 +117,7 @@ def subject_page(
 
 
 def filters_of(asked: PageState) -> list[Filter]:
-    """What a page is narrowed to: the channel, groups, the class of losses."""
+    """The filters of a page: its channel, groups and class of losses."""
     found = []
     if asked.channel is not None:
         without = address(replace(asked, channel=None))
@@ -137,7 +137,7 @@ def filters_of(asked: PageState) -> list[Filter]:
 
 
 def name_of(asked: PageState) -> str:
-    """Short enough for a title."""
+    """The name of the subject, short enough for a title."""
     return " · ".join(
         texts.short_identifier(one.name)
         if one.label == "Channel"
@@ -147,7 +147,7 @@ def name_of(asked: PageState) -> str:
 
 
 def way_to(asked: PageState) -> list[Link]:
-    """The page of each of its parts, then itself."""
+    """Breadcrumbs: the page of each wider subject, then the page itself."""
     parts = [
         *([replace(asked, where=(), loss=None)] if asked.channel is not None else []),
         *(replace(asked, channel=None, loss=None, where=(one,)) for one in asked.where),
@@ -157,7 +157,7 @@ def way_to(asked: PageState) -> list[Link]:
 
 
 def _of_what(reading: SubjectReading) -> str:
-    """`in 7 days`"""
+    """What the headline is about: `in 7 days`"""
     asked = reading.asked
     if not asked.is_pair:
         return span_text(asked) if asked.since is not None else f"in {span_text(asked)}"
@@ -183,8 +183,8 @@ _SEVERAL = 2
 
 
 def _relation(reading: SubjectReading, ratio: float | None) -> str:
-    """How the greatest number is related to that of the problem, where they are not the same: days
-    have other receivers that count than their hours."""
+    """Why the headline is not the problem's number, if they differ: other receivers may count in a
+    day than in its hours."""
     asked, problems = reading.asked, reading.problems
     if asked.is_pair or ratio is None or asked.fixed is None or problems.timeframe is None:
         return ""
@@ -213,7 +213,7 @@ def _rest(reading: SubjectReading, compared: Sequence[WindowReliability]) -> tup
 
 
 def _problems(problems: Problems, asked: PageState) -> tuple[list[ProblemRow], str]:
-    """Those of the page's subject, then those of what it is a part of, and of its parts."""
+    """The problems of the subject, then those of subjects that contain it or are parts of it."""
     mine = _subject(asked)
     own, others = [], []
     for one in problems.found:
@@ -228,7 +228,7 @@ def _problems(problems: Problems, asked: PageState) -> tuple[list[ProblemRow], s
 
 
 def _subject(asked: PageState) -> ItemsView[str, str]:
-    """What a page is of, as `subject_of` has it."""
+    """The page's subject, in the form of `subject_of`."""
     return {
         **({"channel": asked.channel} if asked.channel is not None else {}),
         **{dimension.value: value for dimension, value in asked.where},
@@ -262,7 +262,7 @@ def _facts(reading: SubjectReading, total: Totals) -> list[Fact]:
 
 
 def _who(reading: SubjectReading) -> Fact:
-    """Distinct ones are known of each window, not of several together."""
+    """Distinct receivers are known for each window, not for several windows together."""
     asked = reading.asked
     windows = asked.summed_of(reading.windows)
     found = clusters(windows, lambda one: one.figures.spreads.over_receivers.clusters)
@@ -358,7 +358,7 @@ def _groups(reading: SubjectReading) -> list[GroupTable]:
 
 
 def _siblings(reading: SubjectReading) -> list[GroupTable]:
-    """The other values of the group's dimension."""
+    """A table of all groups of the group's dimension."""
     ((dimension, _),) = reading.asked.where
     return [group_table(reading.tiles_around, dimension, reading.asked)]
 

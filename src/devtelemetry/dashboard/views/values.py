@@ -1,4 +1,4 @@
-"""What pages say: finished texts, and numbers that are drawn. Pure."""
+"""The content of pages: finished texts, and numbers for charts. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A row of links of which one holds."""
+    """A row of links; one of them is the current choice."""
 
     label: str
     links: Sequence[Link]
@@ -27,7 +27,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """A term (a key of texts.TERMS, or none), its value, and a line under it."""
+    """A label, its value, and a line under it. term: a key of texts.TERMS, or empty"""
 
     label: str
     value: str
@@ -37,7 +37,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """A ratio and its interval on a scale that several share, each 0 to 100."""
+    """A ratio and its interval, 0 to 100 on the scale that the marks of a table share."""
 
     at: float
     lower: float | None
@@ -46,19 +46,19 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Now:
-    """The latest window of a timeframe; without one there is a reason alone."""
+    """The latest window of a timeframe. Without a window it has only title and reason."""
 
     title: str
     start: datetime | None
     end: datetime | None
     href: str
-    ratio: str  # empty: there is none, and `reason` says why
+    ratio: str  # empty if there is none; `reason` says why
     reason: str
     interval: str
     trend: str
-    tone: str  # better, worse, or nothing
+    tone: str  # better, worse, or empty
     provisional: bool
-    spark: Sequence[float | None]  # the windows before it and itself
+    spark: Sequence[float | None]  # the ratios of the windows before it, and its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """On the line, by a letter that its name stands beside: a version first seen, or a note."""
+    """A letter on the line, with its text: a version first seen, a note, or where sums begin."""
 
     at: datetime
     letter: str
@@ -86,8 +86,8 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class LineBeside:
-    """objective    what share is to be delivered; None: it is no share of deliveries
-    week_before  of each point the ratio a week before; empty: it is not shown
+    """objective    the share that should be delivered; None: the line shows no delivery ratio
+    week_before  the ratio a week before each point; empty: not shown
     """
 
     objective: float | None
@@ -106,18 +106,18 @@ class GroupRow:
     verdict: str
     tone: str
     mark: Mark | None
-    href: str = ""  # of its page; empty: it has none, being several put together
-    current: bool = False  # the page is of it
+    href: str = ""  # its page; empty for other, which has no page
+    current: bool = False  # whether the page shows this group
 
 
 @dataclass(frozen=True, slots=True)
 class GroupTable:
     title: str
-    compared_with: str  # the group that the others are judged by; empty: there is none
+    compared_with: str  # the group that the others are compared with; empty if there is none
     rows: Sequence[GroupRow]
     choice: Choice | None = None
     scale: str = ""
-    delivered: str = "Delivered"  # heads of two columns
+    delivered: str = "Delivered"  # this and the next: the heads of two columns
     missing: str = "Missing"
     about: str = ""
 
@@ -146,7 +146,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class FindingRow:
-    """What is wrong in how an app reports."""
+    """A finding: what is wrong in how an app reports."""
 
     where: str
     what: str
@@ -156,7 +156,7 @@ class FindingRow:
 
 @dataclass(frozen=True, slots=True)
 class ProblemRow:
-    """What loses more than before."""
+    """A problem: what loses more than before."""
 
     name: str
     href: str
@@ -169,9 +169,9 @@ class Overview:
     asked: PageState
     choices: Sequence[Choice]
     problems: Sequence[ProblemRow]
-    no_problem: str  # why there is none
-    problems_until: datetime | None  # None: nothing was looked at
-    stale: Sequence[str]  # that all of this is of the past
+    no_problem: str  # why none is listed
+    problems_until: datetime | None  # None: no windows were looked at
+    stale: Sequence[str]  # warnings that the figures are old
     now: Sequence[Now]
     facts: Sequence[Fact]
     notes: Sequence[str]  # windows that could not be computed
@@ -184,14 +184,14 @@ class Overview:
     groups: Sequence[GroupTable]
     worst: Sequence[ChannelRow]
     worst_of: str
-    empty: str  # no window at all: what to do; else nothing
+    empty: str  # why there is no window at all; empty if there is one
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
     name: str
     count: int
-    share: float  # of 100
+    share: float  # percent
     tone: str = ""
     href: str = ""
 
@@ -207,20 +207,20 @@ class ReasonRow:
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """What a page is narrowed to, and the page without it."""
+    """One thing that a page is narrowed to, and the link to the page without it."""
 
     label: str
     name: str
-    whole: str  # name, as it was said
+    whole: str  # the name, as it was reported
     wider: str
     without: str
 
 
 @dataclass(frozen=True, slots=True)
 class MissingRow:
-    """A message that somebody lacks; ids as they are, for the template to show them.
+    """A message that some receiver lacks. The id is as it was sent; `shown_id` is for people.
 
-    number  its column in the matrix; log: where the logs have it, or nothing
+    number  its column in the matrix; log: a link to the logs, or empty
     """
 
     number: int
@@ -231,7 +231,7 @@ class MissingRow:
     kind: str
     written_on: str
     held: str
-    came: str  # by which way to those who hold it
+    came: str  # by which ways it came to the receivers that hold it
     missing: str
     became: str
     patterns: str
@@ -239,7 +239,7 @@ class MissingRow:
 
 @dataclass(frozen=True, slots=True)
 class LossyRow:
-    """A receiver that lacks something."""
+    """A receiver that lacks messages."""
 
     name: str
     on: str
@@ -255,7 +255,7 @@ class LossyRow:
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """Several in a row that are alike: how they look, and a sign for each."""
+    """Consecutive cells that are alike: their look, and a sign for each."""
 
     look: str
     signs: str
@@ -263,7 +263,7 @@ class Cells:
 
 @dataclass(frozen=True, slots=True)
 class MatrixRow:
-    """A receiver, and what became of each message there."""
+    """A receiver, and what became of each message at it."""
 
     name: str
     on: str
@@ -274,7 +274,7 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True)
 class MatrixView:
-    """heads  the columns' numbers, written from the top down
+    """heads  the columns' numbers, in lines of digits
     legend  each sign, and what it means
     """
 
@@ -290,34 +290,34 @@ class Missing:
     """The drill-down of one channel in one window."""
 
     window: Window
-    href: str  # of the window; empty: the page is of it
+    href: str  # the window's page; empty on that page
     matrix: MatrixView
 
     messages: Sequence[MissingRow]
     receivers: Sequence[LossyRow]
-    messages_of: str  # which messages, and whose receivers are counted; empty: the page's
+    messages_of: str  # a sentence on the window and the receivers; empty if those of the page
     messages_note: str
     receivers_note: str
-    patterns: str  # how many pairs are lost in each
+    patterns: str  # how many pairs are lost in each pattern
     notes: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectPage:
-    """Of a channel, a group, a class of losses, and of those together."""
+    """The page of a channel, a group or a class of losses, or of several of these together."""
 
     asked: PageState
     filters: Sequence[Filter]
     choices: Sequence[Choice]
     headline: str
     interval: str
-    of_what: str  # the headline is of: windows
-    relation: str  # of the headline to the problem's number; empty: they are the same
-    latest: str  # the last of these; empty: it is the only one, or has no ratio
+    of_what: str  # the span or window of the headline
+    relation: str  # why the headline is not the problem's number; empty if it is
+    latest: str  # the last window; empty if it is the only one, or has no ratio
     reason: str
-    rest: str  # beside the rest; empty: there is none
+    rest: str  # the comparison with the rest; empty if there is none
     rest_tone: str
-    problems: Sequence[ProblemRow]  # of it, and of what it is a part of
+    problems: Sequence[ProblemRow]  # of the subject, of what contains it, and of its parts
     no_problem: str
     problems_until: datetime | None
     facts: Sequence[Fact]
@@ -328,14 +328,14 @@ class SubjectPage:
     delay_facts: Sequence[Fact]
     losses: Sequence[Bar]
     reasons: Sequence[ReasonRow]
-    ways: str  # how what was delivered came; empty: nobody says
+    ways: str  # how delivered messages came; empty if nobody reports it
     channels: Sequence[ChannelRow]
     channels_title: str
     channels_note: str
     missing: Missing | None
     missing_problem: str
     groups: Sequence[GroupTable]
-    across: Choice | None  # by which other dimension it can be broken down
+    across: Choice | None  # other dimensions that it can be broken down by
     across_problem: str
     empty: str
 
@@ -343,7 +343,7 @@ class SubjectPage:
 @dataclass(frozen=True, slots=True)
 class WindowPage:
     asked: WindowPageState
-    name: str  # of the channel; empty: all
+    name: str  # of the channel; empty: all channels
     title: str
     window: Window
     links: Sequence[Link]  # to its neighbours and to the same window of all channels
@@ -356,13 +356,13 @@ class WindowPage:
     delay_facts: Sequence[Fact]
     losses: Sequence[Bar]
     reasons: Sequence[ReasonRow]
-    ways: str  # how what was delivered came; empty: nobody says
+    ways: str  # how delivered messages came; empty if nobody reports it
     groups: Sequence[GroupTable]
     channels: Sequence[ChannelRow]
     channels_note: str
     missing: Missing | None
     missing_problem: str
-    versions: Grid | None  # authors' by receivers'
+    versions: Grid | None  # authors' by receivers' versions
     versions_problem: str
-    versions_link: str  # where it was not asked for; else empty
+    versions_link: str  # to ask for them; empty if they were asked for
     computed_at: datetime | None

@@ -1,4 +1,4 @@
-"""A window's page: all that is known of it, and its channels. Pure."""
+"""A window's page: all its figures, and its channels. Pure."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -27,7 +27,7 @@ from devtelemetry.figures.derive import Totals, totals_of, worst_first
 from devtelemetry.figures.grid import grid_of
 from devtelemetry.model import ChannelReliability, Dimension, Window, WindowReliability, WindowState
 
-MOST_CHANNELS = 50  # of a window's page; all of them are in its export
+MOST_CHANNELS = 50  # on a window's page; its export has all
 
 
 def window_page(
@@ -157,7 +157,7 @@ def _window_links(reading: WindowReading, bounds: Window) -> list[Link]:
 def _channel_rows(
     window: WindowReliability | None, asked: WindowPageState
 ) -> tuple[list[ChannelRow], str]:
-    """The worst first; those without a ratio last, with the reason."""
+    """The worst channels first; channels without a ratio last, with the reason."""
     if window is None:
         return [], ""
     shares = [(channel, totals_of(channel)) for channel in window.channels]
