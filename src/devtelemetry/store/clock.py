@@ -1,8 +1,8 @@
-"""When this machine's clock may be believed. Source: docs/adr/0031-two-clocks-must-agree.md.
+"""Decides when this machine's clock is believed. Source: docs/adr/0031-two-clocks-must-agree.md.
 
-What is dropped, settled or refused for its age is gone for good, so a clock is not enough for it:
-another one must agree. The database's is often the same one. What is left is when a server of this
-database was last here, and what clients say of the time.
+Samples that are dropped, settled or refused for their age cannot be brought back. So one clock is
+not enough to decide that: another one must agree. The database's clock is often the same one. That
+leaves the time when a server of this database last ran, and the clocks of clients.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
-LOOK_SECONDS = 5.0  # between two looks at what others say
+LOOK_SECONDS = 5.0  # between two comparisons with other clocks
 SEEN_SECONDS = (
     60.0  # between two notes that a server is here; far less than any leap that is allowed
 )
-WITNESSES = 3  # clients that must agree; where fewer are known, as many as there are
+WITNESSES = 3  # clients that must agree; if fewer are known, all of them
 _MOST_OFFSET = 2**60  # ms
-_MOST_WITNESSES = 1_000  # that one process writes down, since anyone may be one
+_MOST_WITNESSES = 1_000  # of one process: anyone may pose as a client
 
 _QUERIES = queries(__package__, "clock.sql")
 _log = structlog.get_logger(__name__)
@@ -36,9 +36,9 @@ _log = structlog.get_logger(__name__)
 class Readings:
     """What the clocks say, Unix ms.
 
-    seen_at      when a server of this database was last here; None: none ever was
-    agreeing     how many clients have a clock that agrees with ours; disagreeing: that does not
-    needed       how many must agree
+    seen_at                when a server of this database last ran; None: none ever did
+    agreeing, disagreeing  how many clients' clocks agree with ours, and how many do not
+    needed                 how many must agree
     """
 
     own: int
@@ -52,7 +52,7 @@ class Readings:
         """Whether another clock agrees with ours."""
         if self.agreeing >= self.needed and self.agreeing > self.disagreeing:
             return True
-        # Of a database that no server ever saw nothing can be lost, so that its clock will do.
+        # If no server ever ran on this database, nothing can be lost. So its own clock is enough.
         witness = self.database if self.seen_at is None else self.seen_at
         return abs(self.own - witness) <= leap_ms
 
@@ -64,7 +64,7 @@ class Readings:
         return f"it says {_iso(self.own)}, the database's {_iso(self.database)}; {seen}"
 
     def told(self) -> str:
-        """Why nothing agrees, as a line for the operator."""
+        """Why no clock agrees, as a line for the operator."""
         return (
             f"{self.clocks()}; of {self.needed} clients whose clocks must agree {self.agreeing} "
             "do. Nothing is taken in, settled or cleaned until then; if the clock is right, run "
@@ -73,11 +73,11 @@ class Readings:
 
 
 class AgreedClock:
-    """This machine's clock, for as long as another one agrees with it.
+    """This machine's clock, as long as another clock agrees with it.
 
     leap     how far two clocks may be apart
-    read_ms  Unix ms, as this machine has it
-    elapsed  seconds, by a clock that nobody sets
+    read_ms  this machine's clock, Unix ms
+    elapsed  seconds, by a monotonic clock
     """
 
     def __init__(
@@ -94,20 +94,20 @@ class AgreedClock:
         self._elapsed = elapsed
         self._agreed: tuple[int, float] | None = None  # both clocks when they last agreed
         self._doubt: str | None = "nobody has looked yet"
-        self._is_told = False  # of the doubt
-        self._heard: dict[int, int] = {}  # by receiver: what is written down of its clock
+        self._is_told = False  # the doubt was logged
+        self._heard: dict[int, int] = {}  # by receiver: the offset that is stored
         self._noted_at = float("-inf")
 
     @property
     def doubt(self) -> str | None:
-        """Why the clock is not believed, as a line for the operator; None: it is."""
+        """Why the clock is not believed, as a line for the operator; None if it is believed."""
         return self._doubt
 
     def now_ms(self) -> int:
         """Unix ms. Raises ClockInDoubt."""
         own = self._read_ms()
         if self._doubt is None and not self._goes_on(own):
-            # Found before the next look: nothing may be refused meanwhile.
+            # Do not wait for the next look: until then nothing may be refused by a wrong clock.
             self._set_doubt(f"the clock was set: it says {_iso(own)} now")
         if self._doubt is not None:
             raise ClockInDoubt(self._doubt)
@@ -118,7 +118,7 @@ class AgreedClock:
         return from_unix_ms(self.now_ms())
 
     async def look(self) -> None:
-        """Compares the clocks; what now_ms() does follows from it. Raises DatabaseAway."""
+        """Compares the clocks, and so decides what now_ms() does. Raises DatabaseAway."""
         async with self._database.acquire() as connection:
             readings = await read_clocks(connection, self._leap_ms, self._read_ms)
         goes_on = self._goes_on(readings.own)
@@ -131,11 +131,11 @@ class AgreedClock:
     async def hear(
         self, public_key: str, installation_id: str, clock_ms: int, newest_sent_at: int
     ) -> None:
-        """Notes what a client says of the time while the clock is in doubt; it may end that.
+        """Notes a client's time while the clock is in doubt. This may end the doubt.
 
-        clock_ms        by its clock, Unix ms; 0: it does not say
-        newest_sent_at  of its samples, Unix ms; 0: it has none. Says something only where it is
-                        new: samples may be old
+        clock_ms        the client's clock, Unix ms; 0: not said
+        newest_sent_at  the greatest sentAt of its samples, Unix ms; 0: it has none. It can only
+                        agree with our clock, not disagree, because samples may be old
 
         Raises DatabaseAway.
         """
@@ -153,14 +153,15 @@ class AgreedClock:
                 await connection.execute(
                     _QUERIES["note_witness"], receiver_id=receiver_id, offset_ms=offset
                 )
-            # If that ends the doubt, it is noted at once: else these would vouch for the next one.
+            # If that ends the doubt, this must be noted at once, which deletes the witnesses.
+            # Otherwise they would count in the next doubt, too.
             await self._look_and_note()
 
     @contextlib.asynccontextmanager
     async def watched(self) -> AsyncIterator[None]:
-        """Looks now, and again and again until the block is left, and notes that a server is here.
+        """Compares the clocks now and every LOOK_SECONDS during the block, and notes the time.
 
-        Raises DatabaseAway at first.
+        Raises DatabaseAway if the first comparison fails.
         """
         await self._look_and_note()
         task = asyncio.create_task(self._watch(), name="clock")
@@ -176,7 +177,7 @@ class AgreedClock:
             try:
                 await self._look_and_note()
             except Unavailable as error:
-                # Then nothing is dropped or refused either, and others say that it is away.
+                # Without the database nothing is dropped or refused, and other jobs log the error.
                 _log.debug("no look at the clocks", error=str(error))
 
     async def _look_and_note(self) -> None:
@@ -188,7 +189,7 @@ class AgreedClock:
             self._noted_at = self._elapsed()
 
     def _goes_on(self, own: int) -> bool:
-        """Whether it says what it said when it was last believed, and the time since."""
+        """Whether our clock has gone on evenly since it was last believed."""
         if self._agreed is None:
             return False
         then_ms, then = self._agreed
@@ -206,14 +207,14 @@ class AgreedClock:
 
 
 async def read_clocks(connection: Connection, leap_ms: int, read_ms: Callable[[], int]) -> Readings:
-    """What all of them say now."""
+    """What all clocks say now."""
     row = await connection.fetchrow(_QUERIES["read"], leap_ms=leap_ms, most_needed=WITNESSES)
     assert row is not None, "an aggregate has a row"
     return Readings(own=read_ms(), **dict(row))
 
 
 async def confirm(connection: Connection, now_ms: int) -> None:
-    """Notes that this is the time, and a server here to know it. Witnesses are forgotten."""
+    """Notes that a server ran at this time, and deletes the witnesses."""
     async with connection.transaction():
         await connection.execute(_QUERIES["see"], now_ms=now_ms)
         await connection.execute(_QUERIES["forget_witnesses"])

@@ -1,7 +1,7 @@
 """Spreads the tables of a database over a Citus cluster, in place: docs/scaling.md.
 
-What grows with the messages is sharded by channel; what has no channel and is joined with it is on
-every node; the rest stays on the coordinator.
+Tables that grow with the messages are sharded by channel. Tables without a channel that are joined
+with those are on every node. The rest stays on the coordinator.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ SHARDED = (
     *("coarse_receiver", "message_envelope", "doubted_message", "doubted_delay"),
     *("reliability_channel", "reliability_group"),
 )
-"""By channel_id; the first one says how many shards all have"""
+"""Sharded by channel_id. All have as many shards as the first"""
 
 REFERENCE = ("receiver", "forgotten_receiver", "sample_kind")
 """On every node"""
@@ -27,14 +27,14 @@ LOCAL = (
     *("report_run", "lost_report", "opt_out", "corroborated_installation", "installation_bytes"),
     *("doubted_receiver", "receiver_kind", "envelope_event", "unreadable_envelope"),
 )
-"""On the coordinator, and known to the cluster: statements change them by what is on every node"""
+"""On the coordinator, and known to the cluster: statements join them with tables on every node"""
 
 SHARDS_A_NODE = 2
-"""Each transaction of ingest touches all shards: few are faster"""
+"""Few, because each transaction of ingest touches all shards"""
 
 _WHERE = ((SHARDED, "by channel"), (REFERENCE, "on every node"), (LOCAL, "on the coordinator"))
 
-# Shards call them.
+# Functions that statements call on shards.
 _FUNCTIONS = (
     "delay_class(bigint)",
     "receipt_state(bigint,bigint,bigint,integer)",
@@ -54,7 +54,7 @@ _QUERIES = queries(__package__, "distribution.sql")
 
 
 async def is_distributed(connection: Connection) -> bool:
-    """Whether `distribute` was here, if only for a part."""
+    """Whether `distribute` has spread any table of the database."""
     if not await connection.fetchval(_QUERIES["has_citus"]):
         return False
     return bool(await _kinds(connection))
@@ -63,12 +63,12 @@ async def is_distributed(connection: Connection) -> bool:
 async def distribute(
     connection: Connection, *, shards: int | None = None
 ) -> AsyncGenerator[str, None]:
-    """Spreads what is not spread yet, a table at a time; yields which one is next, a line each.
+    """Spreads the tables that are not spread yet, one by one; yields a line before each.
 
     shards  of each table; None: SHARDS_A_NODE for each node that holds shards
 
-    Does nothing a second time, and goes on where it broke off. Raises ConfigurationError with what
-    to do where it cannot be done.
+    Harmless if repeated; goes on where an earlier call broke off. Raises ConfigurationError with
+    what to do if the tables cannot be spread.
     """
     nodes = await _check_place(connection)
     async with _alone(connection):
@@ -78,7 +78,7 @@ async def distribute(
 
 
 async def spread(connection: Connection, shards: int | None = None) -> AsyncGenerator[str, None]:
-    """The work of it, without its checks. shards: of the first table, if that is not spread yet."""
+    """`distribute` without its checks. shards: needed if the first table is not spread yet."""
     there = await _kinds(connection)
     missing = [name for name in (*REFERENCE, *SHARDED, *LOCAL) if name not in there]
     if missing:
@@ -109,16 +109,16 @@ async def shards_of(connection: Connection) -> int:
 
 @contextlib.asynccontextmanager
 async def _alone(connection: Connection) -> AsyncIterator[None]:
-    """Raises ConfigurationError if anybody else of ours is on the database.
+    """Raises ConfigurationError if other servers or commands of ours use the database.
 
-    Ingest would wait for each table, and statements that were planned before would not find it.
+    Their ingest would wait for each table, and their prepared statements would fail afterwards.
     """
     async with try_lock(connection, Lock.MIGRATE) as is_ours:
         for _ in range(_ATTEMPTS):
             others = await connection.fetchval(_QUERIES["others"])
             if is_ours and not others:
                 break
-            await asyncio.sleep(0.2)  # this command's own, which are closed, are there for a moment
+            await asyncio.sleep(0.2)  # this command's own closed sessions remain for a moment
         else:
             raise ConfigurationError(
                 f"{others} sessions of Dev-Telemetry are open on this database: stop its servers "
@@ -128,7 +128,7 @@ async def _alone(connection: Connection) -> AsyncIterator[None]:
 
 
 async def check_coordinator(connection: Connection) -> None:
-    """Raises ConfigurationError on another node of a cluster: its tables are the coordinator's."""
+    """Raises ConfigurationError on a worker of a cluster: only the coordinator has the tables."""
     if await connection.fetchval(_QUERIES["has_citus"]) and not await connection.fetchval(
         _QUERIES["is_coordinator"]
     ):
@@ -138,7 +138,7 @@ async def check_coordinator(connection: Connection) -> None:
 
 
 async def _check_place(connection: Connection) -> int:
-    """Returns how many nodes hold shards."""
+    """How many nodes hold shards. Raises ConfigurationError if tables cannot be spread here."""
     if not await connection.fetchval(_QUERIES["has_citus"]):
         raise ConfigurationError(
             "the database has no extension citus: run `create extension citus` in it on every "
@@ -166,7 +166,7 @@ async def _check_place(connection: Connection) -> int:
 
 
 async def _kinds(connection: Connection) -> set[str]:
-    """The tables that are spread. Raises ConfigurationError if one is in another way than ours."""
+    """The spread tables. Raises ConfigurationError if one is spread in another way than here."""
     there = set()
     for row in await connection.fetch(_QUERIES["kinds"]):
         name = row["name"]

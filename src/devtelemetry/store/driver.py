@@ -1,5 +1,5 @@
-"""Connections of the driver, as they are wherever they come from: a URL of libpq's kind, and a
-session whose settings are ours whatever the role, the database or a pooler in between says.
+"""Connections of the driver: by a URL in libpq's form, and with our settings for the session,
+whatever the role, the database or a pooler sets.
 """
 
 import getpass
@@ -18,13 +18,14 @@ from devtelemetry.model.errors import ConfigurationError
 CONNECT_SECONDS = 10.0
 FORM = "postgresql://USER:PASSWORD@HOST:PORT/NAME"
 
-# Sent when a session begins. A pooler as Debian ships it takes these names and no others.
+# Sent when a session begins. PgBouncer as Debian ships it accepts only these names.
 STARTUP = {"application_name": "devtelemetry", "timezone": "UTC"}
 
-# By name: from which version of PostgreSQL on, and the value. Limits are our own, by the statement.
-# A server that is lost holds its locks until the database notices: after 90 s, not two hours. A
-# plan that is made once for all values guesses how many there are: what most say of 500 messages
-# took 2.2 s instead of 12 ms. Ingest, whose statements are always alike, allows it for itself.
+# By name: the version of PostgreSQL that has the setting first, and the value. Time limits are off,
+# because we set them for each statement. A server that is lost keeps its locks until the database
+# notices: with these keepalives after 90 s, not two hours. A generic plan guesses how many values
+# an array has: deciding the sentAt of 500 messages took 2.2 s with one instead of 12 ms. Ingest
+# always runs the same statements, so it allows generic plans for itself.
 _SESSION = {
     "jit": (0, "off"),
     "plan_cache_mode": (12, "force_custom_plan"),
@@ -46,7 +47,7 @@ _OF_THE_DRIVER = {
     *("target_session_attrs", "options", "application_name"),
 }
 _FILES = {"sslcert", "sslkey", "sslrootcert", "sslcrl"}
-# What libpq knows too, and which of its values change nothing here.
+# Parameters that only libpq knows, and the values that change nothing here.
 _OF_LIBPQ = {
     "channel_binding": "disable|prefer",
     "client_encoding": "auto|utf-?8",
@@ -67,7 +68,7 @@ _OF_LIBPQ = {
 @dataclass(frozen=True, slots=True)
 class Address:
     """url              as the driver takes it
-    connect_seconds  how long a connection may take to be there
+    connect_seconds  the time limit for connecting
     """
 
     url: str
@@ -75,11 +76,11 @@ class Address:
 
 
 def address(url: str) -> Address:
-    """Reads a URL of libpq's kind. Raises ConfigurationError, in which nothing of it is quoted that
-    may be a password."""
+    """Reads a URL in libpq's form. Raises ConfigurationError, which quotes no part that may be a
+    password."""
     try:
         parts = urlsplit(url)
-        _ = parts.port if "," not in parts.netloc else None  # raises where it is no number
+        _ = parts.port if "," not in parts.netloc else None  # raises if it is not a number
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
     except ValueError:
         raise _unreadable() from None
@@ -110,7 +111,7 @@ def address(url: str) -> Address:
 
 
 def _check_user(user: str | None, pairs: list[tuple[str, str]]) -> None:
-    """Raises ConfigurationError where nobody says as whom to log in."""
+    """Raises ConfigurationError if nothing says which user to log in as."""
     if user or os.environ.get("PGUSER") or {"user", "service"} & {name for name, _ in pairs}:
         return
     try:
@@ -129,10 +130,10 @@ def _unreadable() -> ConfigurationError:
 
 
 class Session(asyncpg.Connection):
-    """Has our settings, and has them again each time that it goes back to a pool."""
+    """A connection with our settings. They are set again when it goes back to a pool."""
 
     def get_reset_query(self) -> str:
-        """The driver's, which takes all settings back, and ours."""
+        """The driver's query, which resets all settings, and then ours."""
         query: str = super().get_reset_query()
         return f"{query}\n{_settings(self)}"
 
@@ -143,7 +144,7 @@ async def prepare(driver: "asyncpg.Connection[Any] | PoolConnectionProxy[Any]") 
 
 
 async def connect(url: str) -> "asyncpg.Connection[Any]":
-    """A connection of its own. Raises ConfigurationError or what the driver raises."""
+    """A connection outside any pool. Raises ConfigurationError and the driver's errors."""
     at = address(url)
     try:
         driver = await asyncpg.connect(

@@ -1,18 +1,18 @@
-"""Whether a database will do: looked at once, before anything is written, with a line that says
-what to do where it will not.
+"""Whether a database is fit for use: checked once, before anything is written. If it is not, an
+error says what to do.
 """
 
 from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.store.connection import Connection
 from devtelemetry.store.sql import queries
 
-LEAST_VERSION = 15  # for `nulls not distinct`-age SQL; the oldest the tests run on
+LEAST_VERSION = 15  # the oldest version that the tests run on
 
 _QUERIES = queries(__package__, "fitness.sql")
 
 
 async def check_database(connection: Connection) -> None:
-    """Raises ConfigurationError if it is too old, read-only, not in UTF-8, or somebody else's."""
+    """Raises ConfigurationError if it is too old, read-only, not in UTF-8, or not ours."""
     if connection.major_version < LEAST_VERSION:
         raise ConfigurationError(
             f"the database is PostgreSQL {connection.major_version}; "
@@ -50,7 +50,7 @@ async def check_database(connection: Connection) -> None:
 
 
 async def check_sessions(one: Connection, other: Connection) -> None:
-    """Raises ConfigurationError if two connections that are open share a session."""
+    """Raises ConfigurationError if two open connections share a session, as behind a pooler."""
     pids = [await session.fetchval("select pg_backend_pid()") for session in (one, other)]
     if pids[0] == pids[1]:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""Ids as rows carry them: keyed 64-bit hashes. Source: docs/adr/0002-keyed-ids.md."""
+"""The ids in rows: keyed 64-bit hashes. Source: docs/adr/0002-keyed-ids.md."""
 
 import re
 from collections.abc import Callable
@@ -25,8 +25,8 @@ class ReceiverIds(NamedTuple):
 class Keyring:
     """Hashes ids with a deployment's secret. Not thread-safe; one per event loop.
 
-    The same id always gives the same signed 64-bit integer (PostgreSQL's bigint); without the key
-    nobody can tell whether a guessed public key is in the database.
+    The same id always gives the same signed 64-bit integer (PostgreSQL's bigint). Without the
+    secret nobody can tell whether a guessed public key is in the database.
     """
 
     def __init__(self, key: bytes, *, knows_pseudonyms: bool = False) -> None:
@@ -61,14 +61,14 @@ class Keyring:
         return self._hash(b"installation", installation_id.encode())
 
     def installed(self, installation_id: str, source: Source) -> int | None:
-        """The id of an installation; None where it has no name.
+        """The id of an installation; None if it has no name.
 
-        Who knows an installation may have it forgotten. status-go's peer ids are public, so theirs
-        are other ids than those that a gRPC client can name.
+        Anyone who knows an installation's name can have it forgotten. status-go's peer ids are
+        public, so they are hashed to ids that no gRPC client can name.
         """
         if not installation_id:
             return None
-        # Only where a file is read, as for receivers.
+        # Only when a file is read, as for receivers.
         known = self._knows_pseudonyms and _INSTALLATION_PSEUDONYM.fullmatch(installation_id)
         if known:
             return _from_hex(known[1])
@@ -88,17 +88,17 @@ class Keyring:
         return kind
 
     def _receiver(self, public_key: str, installation_id: str, source: Source) -> ReceiverIds:
-        # Only where a file is read: a client must not pass for somebody else's exported name.
+        # Only when a file is read: a client must not pose as a receiver by its exported name.
         known = _PSEUDONYM.fullmatch(public_key) if self._knows_pseudonyms else None
         if known and not installation_id:
-            # An exported receiver comes back as itself, not as the hash of its pseudonym.
+            # An exported receiver is the same receiver again, not the hash of its pseudonym.
             receiver, owner, installation = known.groups()
             return ReceiverIds(
                 _from_hex(receiver),
                 _from_hex(owner),
                 None if installation == "-" else _from_hex(installation),
             )
-        # Lengths before the parts: ("ab", "c") and ("a", "bc") must not meet.
+        # The length comes first: ("ab", "c") and ("a", "bc") must not have the same hash.
         key, installation_bytes = public_key.encode(), installation_id.encode()
         content = len(key).to_bytes(4, "big") + key + installation_bytes
         return ReceiverIds(
@@ -126,7 +126,7 @@ class Keyring:
 
 
 def pseudonym(ids: ReceiverIds) -> str:
-    """What `export` writes for a receiver, whose public key nobody knows: its ids.
+    """The name that `export` writes for a receiver. It has the ids, as the key is not stored.
 
     `import` takes it for the same receiver in any database.
     """
@@ -140,12 +140,12 @@ def installation_pseudonym(installation_id: int) -> str:
 
 
 def receiver_name(receiver_id: int) -> str:
-    """How a receiver is shown to people: 16 hex digits, the first ones of its pseudonym."""
+    """The name of a receiver for people: 16 hex digits, the first ones of its pseudonym."""
     return _to_hex(receiver_id)
 
 
 def parse_receiver(text: str) -> int:
-    """The receiver that is shown or exported under this name. Raises ValueError."""
+    """The receiver with this name, as people or exported files have it. Raises ValueError."""
     if _RECEIVER_NAME.fullmatch(text):
         return _from_hex(text)
     if known := _PSEUDONYM.fullmatch(text):

@@ -12,18 +12,18 @@ from devtelemetry.store.connection import Connection
 from devtelemetry.store.distribution import check_coordinator, is_distributed, spread
 from devtelemetry.store.locks import NAMESPACE, Lock
 
-HEAD = "0028"  # of migrations/versions; a test holds it to the files
+HEAD = "0028"  # the last of migrations/versions; a test compares it with the files
 
 _log = structlog.get_logger(__name__)
 _MIGRATIONS = Path(__file__).parent / "migrations"
-# What is within a statement is indented, or begins and ends it.
+# Inside a statement, lines are indented, except its first and last line, `begin` and `end`.
 _NEXT_STATEMENT = re.compile(r"(?<=;)\n+(?=[a-z-])(?!(?:begin|end)\b)")
 
 
 async def migrate(connection: Connection, url: str) -> None:
-    """Migrates unless it is done; of several servers that start at once, one does it.
+    """Migrates a database that is not at HEAD. If several servers start at once, one migrates.
 
-    Raises ConfigurationError if a newer version of this program was here before.
+    Raises ConfigurationError if a newer version of this program or another program migrated it.
     """
     if await _revision(connection) == HEAD:
         return
@@ -46,8 +46,8 @@ async def migrate(connection: Connection, url: str) -> None:
                     "install the version that made it, or a later one"
                 )
             await check_coordinator(connection)
-            # What servers of the version before write now was begun before, and what they begin
-            # later they find out of date: `check_revision`.
+            # Servers of the old version may still write. This lock waits for their transactions.
+            # Later ones find that the schema changed (`check_revision`).
             await connection.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
             try:
                 await asyncio.to_thread(_upgrade, url)
@@ -63,27 +63,27 @@ async def migrate(connection: Connection, url: str) -> None:
 
 
 def execute_beside(migration: str) -> None:
-    """For a migration, which gives its `__file__`: executes the .sql file of the same name."""
+    """Executes the .sql file beside a migration. migration: its `__file__`."""
     from alembic import op  # noqa: PLC0415 - as below
     from sqlalchemy.util import await_only  # noqa: PLC0415
 
-    # On a cluster one transaction may change tables of several kinds only if it changes one shard
-    # after the other. By Alembic's own connection, which begins the transaction with it.
+    # On a cluster, one transaction may change tables of several kinds only if it changes one shard
+    # after the other. Alembic executes this, because its first statement begins the transaction.
     op.execute("set local citus.multi_shard_modify_mode = 'sequential'")
     driver: Any = op.get_bind().connection.driver_connection
-    # One by one: the nodes of a cluster take no text of several statements.
+    # One by one: the nodes of a cluster accept only one statement at a time.
     text = Path(migration).with_suffix(".sql").read_text(encoding="utf-8")
     for statement in _NEXT_STATEMENT.split(text):
         await_only(driver.execute(statement))
 
 
 async def check_schema(connection: Connection) -> None:
-    """Raises Overtaken if another version migrated the database since this one was started."""
+    """Raises Overtaken if another version has migrated the database since this one started."""
     check_revision(await connection.fetchval("select version_num from alembic_version"))
 
 
 def check_revision(revision: str | None) -> None:
-    """Of the schema that there is. Raises Overtaken if it is not the one that is known."""
+    """Raises Overtaken if the database's schema is not HEAD."""
     if revision != HEAD:
         raise Overtaken(revision, HEAD)
 
@@ -96,7 +96,7 @@ async def _revision(connection: Connection) -> str | None:
 
 
 def _upgrade(url: str) -> None:
-    # Imported here: half a second that only the first start of a version needs.
+    # Imported here, because it takes half a second and only the first start of a version needs it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Days of receipts as partitions: made ahead of need, dropped whole.
+"""Days of receipts as partitions: made before they are needed, dropped whole.
 
 A day is a whole number of days since 1970-01-01 UTC. `receipt` has one partition a day, named after
 it: receipt_20260302.
@@ -16,11 +16,11 @@ from devtelemetry.store.database import Connection, Row
 from devtelemetry.store.locks import NAMESPACE, Lock
 from devtelemetry.store.sql import queries
 
-# Rows are only ever added: vacuum has nothing to clean, but only what it has seen can be counted
-# from the index alone. So it comes after every 5 % more rows instead of every 20 %.
+# Rows are usually only added, so vacuum has little to clean. But only pages that it has seen can be
+# read from the index alone. So it runs after every 5 % more rows instead of every 20 %.
 _STORAGE = "autovacuum_vacuum_insert_scale_factor = 0.05"
 
-_LOCK_TIMEOUT = "2s"  # of one attempt to add days
+_LOCK_TIMEOUT = "2s"  # for one attempt to add days
 _ATTEMPTS = 5
 
 _QUERIES = queries(__package__, "partitions.sql")
@@ -33,7 +33,7 @@ def day_of(unix_ms: int) -> int:
 
 
 def day_name(day: int) -> str:
-    """The ISO date of a day, for people."""
+    """The ISO date of a day."""
     return (_EPOCH + timedelta(days=day)).isoformat()
 
 
@@ -49,9 +49,9 @@ async def existing_days(connection: Connection) -> set[int]:
 async def make_days(connection: Connection, days: Iterable[int]) -> None:
     """Adds the partitions that are missing. Must not run inside a transaction.
 
-    Built aside and attached: that needs no lock which waits for open inserts. On a cluster it waits
-    for them, and who inserts next waits behind it: not for long, and then it is tried again. Raises
-    DatabaseAway if that does not help.
+    A partition is made as a table and then attached, which takes no lock that waits for open
+    inserts. On a cluster it does wait for them, and new inserts wait behind it. So an attempt ends
+    after _LOCK_TIMEOUT, and another follows. Raises DatabaseAway if all attempts fail.
     """
     missing = sorted(set(days) - await existing_days(connection))
     if not missing:
@@ -74,7 +74,7 @@ async def _make_days(connection: Connection, missing: Iterable[int]) -> None:
         for day in sorted(set(missing) - await existing_days(connection)):
             name = _partition(day)
             bounds = f"from ({day * DAY_MS}) to ({(day + 1) * DAY_MS})"
-            # The name is ours, made of a date.
+            # Not an injection: the name is made here, from a date.
             await connection.execute(
                 f"create table {name} (like receipt including all) with ({_STORAGE})"
             )
@@ -84,24 +84,24 @@ async def _make_days(connection: Connection, missing: Iterable[int]) -> None:
 
 
 async def drop_day(connection: Connection, day: int) -> None:
-    """Drops one day's partition, inside the caller's transaction. No error if it is gone."""
+    """Drops one day's partition, in the caller's transaction. No error if there is none."""
     await connection.execute(f"drop table if exists {_partition(day)}")
 
 
 async def packed_days(connection: Connection) -> set[int]:
-    """The days that `pack_day` was here for."""
+    """The days that `pack_day` has packed."""
     return _days_named(await connection.fetch(_QUERIES["packed_keys"]), _KEY)
 
 
 async def pack_day(connection: Connection, day: int, *, lock_timeout: str) -> None:
-    """Makes the key's index of a day anew, beside the old one, with full pages.
+    """Builds the index of a day's key again with full pages, beside the old one.
 
-    What comes in from many sides leaves the pages of an index two thirds full. For a day to which
-    little comes any more. Ingest and readers go on meanwhile. Must not run inside a transaction.
-    Raises DatabaseAway if a transaction that began before goes on for longer than `lock_timeout`.
+    Inserts in random order leave the pages of an index two thirds full. Use it for a day for which
+    few samples still come. Ingest and readers go on meanwhile. Must not run inside a transaction.
+    Raises DatabaseAway if a transaction that began earlier runs longer than `lock_timeout`.
     """
     key = _key(day)
-    # What one that was broken off has left.
+    # An attempt that was broken off may have left these.
     await connection.execute(f"drop index if exists {key}_ccnew, {key}_ccold")
     await connection.execute(f"alter index {key} set (fillfactor = 100)")
     await connection.execute(f"set lock_timeout = '{lock_timeout}'")
@@ -115,7 +115,7 @@ async def pack_day(connection: Connection, day: int, *, lock_timeout: str) -> No
 
 
 def _key(day: int) -> str:
-    """The name of the index of a day's key, as PostgreSQL gives it."""
+    """The name that PostgreSQL gives to the index of a day's key."""
     return f"{_partition(day)}{_KEY}"
 
 
@@ -124,7 +124,7 @@ def _partition(day: int) -> str:
 
 
 def _days_named(rows: Iterable[Row], ending: str = "") -> set[int]:
-    """The days whose partition `name` is, or what belongs to it and so ends."""
+    """The days in names of partitions; or of their indexes, whose names have this ending."""
     name = re.compile(rf"receipt_(\d{{4}})(\d\d)(\d\d){ending}")
     matches = filter(None, (name.fullmatch(row["name"]) for row in rows))
     return {(date(*map(int, match.groups())) - _EPOCH).days for match in matches}

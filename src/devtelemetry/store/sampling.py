@@ -1,4 +1,4 @@
-"""The rules of sampling: read by whoever takes samples or computes windows, made ahead of time."""
+"""The rules of sampling: made ahead of time, read to take samples and to compute windows."""
 
 import asyncio
 import time
@@ -11,15 +11,15 @@ from devtelemetry.model.sampling import Change, Sampling
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import arrays, queries
 
-REFRESH_SECONDS = 30.0  # less than the shortest notice that a rule is made with
+REFRESH_SECONDS = 30.0  # less than the shortest notice of a rule
 OF_ALL = 0
-"""Stands for a channel's id in rules of every channel that has none of its own"""
+"""In place of a channel's id: the rule is for every channel that has no rule of its own"""
 
 _QUERIES = queries(__package__, "sampling.sql")
 
 
 async def read_sampling(connection: Connection) -> Sampling:
-    """All rules that are stored. Of an audit all messages are wanted: its losses are known."""
+    """All stored rules. Channels of audits report all messages, because their losses are known."""
     by_channel = defaultdict[int, list[Change]](list)
     for row in await connection.fetch(_QUERIES["rules"]):
         by_channel[row["channel_id"]].append(Change(row["from_at"], row["one_in"]))
@@ -31,9 +31,9 @@ async def read_sampling(connection: Connection) -> Sampling:
 
 
 async def add_rules(connection: Connection, rules: Mapping[int, int], from_ms: int) -> None:
-    """Makes rules that hold from then on: of how many messages of a channel one is wanted.
+    """Makes rules that hold from `from_ms` on.
 
-    rules  by channel_id, or OF_ALL
+    rules  one_in by channel_id or OF_ALL
     """
     await connection.execute(
         _QUERIES["add"],
@@ -43,7 +43,7 @@ async def add_rules(connection: Connection, rules: Mapping[int, int], from_ms: i
 
 
 async def adopt_rule(connection: Connection, salt: bytes, channel_id: int, change: Change) -> bool:
-    """Takes over a rule of another database; False: its salt is not that of the rules here."""
+    """Takes over a rule of another database; False if the rules here have another salt."""
     async with connection.transaction():
         if not await connection.fetchval(_QUERIES["take_salt"], salt=salt):
             return False
@@ -52,7 +52,7 @@ async def adopt_rule(connection: Connection, salt: bytes, channel_id: int, chang
 
 
 class SamplingBook:
-    """The rules in memory. One per event loop; read anew now and then while it is asked."""
+    """The rules in memory. One per event loop; reads them again every REFRESH_SECONDS in use."""
 
     def __init__(
         self, database: Database, *, monotonic: Callable[[], float] = time.monotonic
@@ -64,10 +64,10 @@ class SamplingBook:
         self._reading = asyncio.Lock()
 
     async def current(self) -> Sampling:
-        """Raises Unavailable if the database could not be asked yet. Rules hold ahead of time, so
-        while it cannot be asked those that are known hold on."""
+        """The rules. While the database cannot be reached, the rules read before are used, because
+        rules are made ahead of time. Raises Unavailable if none were read yet."""
         if self._monotonic() - self._read_at >= REFRESH_SECONDS:
-            # One at a time: who waited here finds what the one before it read.
+            # One caller at a time: the next caller then finds what this one read.
             async with self._reading:
                 now = self._monotonic()
                 if now - self._read_at >= REFRESH_SECONDS:

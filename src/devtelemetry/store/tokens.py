@@ -1,4 +1,4 @@
-"""Tokens: what a client shows to be let in. Made here, shown once, stored as a hash."""
+"""Tokens, which clients show to be let in. Made here, shown once, stored as a hash."""
 
 import asyncio
 import hashlib
@@ -14,7 +14,7 @@ from devtelemetry.model.errors import DevTelemetryError
 from devtelemetry.store.database import Database
 from devtelemetry.store.sql import queries
 
-PREFIX = "dt_"  # so that a token is known for one wherever it turns up
+PREFIX = "dt_"  # people and scanners recognise a token by it, wherever it turns up
 REFRESH_SECONDS = 1.0  # how long a revoked token still works, and how often the database is asked
 
 _QUERIES = queries(__package__, "tokens.sql")
@@ -35,7 +35,7 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TokenInfo:
-    """What is known of a token; the token itself is not."""
+    """What is known about a token; the token itself is not known."""
 
     name: str
     scope: Scope
@@ -44,9 +44,9 @@ class TokenInfo:
 
 
 async def create_token(database: Database, name: str, scope: Scope, *, now: datetime) -> str:
-    """A new token: `dt_` and 43 characters of 256 random bits. Nobody can be told it again.
+    """A new token: `dt_` and 43 characters of 256 random bits. It cannot be shown again later.
 
-    Raises TokenError if the name is taken, by a revoked token too, or is no name.
+    Raises TokenError if the name is not allowed, or is taken, even by a revoked token.
     """
     if _NAME.fullmatch(name) is None:
         raise TokenError(f"{name!r} is no name for a token; allowed: 1 to 64 of A-Z a-z 0-9 . _ -")
@@ -75,9 +75,9 @@ async def list_tokens(database: Database) -> list[TokenInfo]:
 
 
 async def revoke_token(database: Database, name: str, *, now: datetime) -> datetime:
-    """Makes a token invalid for good; returns when that was. Harmless if repeated.
+    """Makes a token invalid for good; returns since when it is invalid. Harmless if repeated.
 
-    Raises TokenError if there is none of that name.
+    Raises TokenError if there is no token of that name.
     """
     async with database.acquire() as connection:
         revoked_at: datetime | None = await connection.fetchval(
@@ -97,9 +97,9 @@ def bearer_token(authorization: str | None) -> str | None:
 class TokenBook:
     """The valid tokens of a scope, in memory. One per event loop.
 
-    It is read anew once a second while it is asked, and once a second more when a token comes that
-    is not in it, which may have been made since: a new token works at once, a revoked one for a
-    second at most, and guessing costs the database nothing.
+    It is read again once a second while in use, and at most once a second more if an unknown token
+    comes, which may be a new one. So a new token works at once, a revoked token for a second at
+    most, and guessing costs the database next to nothing.
     """
 
     def __init__(
@@ -119,17 +119,17 @@ class TokenBook:
     async def check(self, token: str | None) -> str | None:
         """The name of `token` if it is valid, else None.
 
-        Raises Unavailable if the database cannot be asked: nobody is let in by an old list.
+        Raises Unavailable if the database cannot be reached: an old list lets nobody in.
         """
         if token is None or not token.startswith(PREFIX):
             return None
         return await self.check_digest(token_digest(token))
 
     async def check_digest(self, digest: bytes) -> str | None:
-        """The same for who keeps the digest of a token, not the token."""
+        """The same for a caller that has the digest of a token, not the token."""
         if digest in self._names and self._monotonic() - self._read_at < REFRESH_SECONDS:
             return self._names[digest]
-        # One at a time: who waited here finds what the one before it read.
+        # One caller at a time: the next caller then finds what this one read.
         async with self._reading:
             now = self._monotonic()
             if now - self._read_at >= REFRESH_SECONDS:
@@ -147,5 +147,5 @@ class TokenBook:
 
 
 def token_digest(token: str) -> bytes:
-    """What is stored in the place of a token: its SHA-256."""
+    """What is stored instead of a token: its SHA-256."""
     return hashlib.sha256(token.encode()).digest()

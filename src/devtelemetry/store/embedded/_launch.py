@@ -1,9 +1,8 @@
-"""Runs one program of PostgreSQL as somebody else than root, and apart from our terminal.
+"""Runs one program of PostgreSQL as a user other than root, and apart from our terminal.
 
-A program of its own, started by `identity.py` with the path of this file, because who a process
-is must be changed between fork and exec: code that runs there inside a threaded program can
-deadlock, and `unshare` is refused to a process with threads. Imports the standard library only,
-so that it starts in 20 ms.
+`identity.py` starts this file as a program of its own. The user must be changed between fork and
+exec: code that runs there in a threaded program can deadlock, and the kernel refuses `unshare` to
+a process with threads. It imports only the standard library, so it starts in 20 ms.
 
     python -I -S _launch.py IDENTITY UID GID STAY [COMMAND [ARGUMENT …]]
 
@@ -13,10 +12,10 @@ so that it starts in 20 ms.
     STAY      wait            COMMAND replaces this process: the caller sees its exit status
               detach          COMMAND becomes a child of init; exit status 0 once it is forked
 
-Without COMMAND the exit status tells whether the identity can be had.
+Without COMMAND the exit status shows whether the identity is possible here.
 
-File descriptors that the caller passed on stay open in COMMAND: it inherits locks in this way.
-Exit status 126 and one line on standard error if the identity or the program cannot be had.
+File descriptors that the caller passed on stay open in COMMAND, which so inherits locks. If the
+identity or the program fails: exit status 126, and one line on standard error.
 """
 
 import ctypes
@@ -28,10 +27,10 @@ _CLONE_NEWUSER = 0x10000000  # linux/sched.h; os.unshare came with Python 3.12 o
 
 
 def _enter_user_namespace(inner_uid: int, inner_gid: int) -> None:
-    """Map this process, and nobody else, to another uid and gid in a namespace of its own.
+    """Give this process another uid and gid, in a namespace of its own.
 
-    Files it makes still belong to the real uid and gid. What root may beyond a plain owner is
-    gone: the inner uid is not 0, so the exec that follows drops all capabilities.
+    Files that it makes still belong to the real uid and gid. The powers of root are gone: the
+    inner uid is not 0, so the following exec drops all capabilities.
     Raises OSError if the kernel, its settings or a sandbox forbid it.
     """
     outer_uid, outer_gid = os.geteuid(), os.getegid()
@@ -46,7 +45,7 @@ def _enter_user_namespace(inner_uid: int, inner_gid: int) -> None:
 
 
 def _become(uid: int, gid: int) -> None:
-    """Drop to an account for good. Order matters: after setuid the groups could not be changed."""
+    """Become an account for good. Order matters: after setuid the groups cannot be changed."""
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
@@ -62,8 +61,8 @@ def main(arguments: list[str]) -> int:
             _become(int(uid), int(gid))
         if not command:
             return 0
-        # The parent's exit makes init the parent: nobody of ours must reap a server that
-        # outlives us, and a server that we start looks like one that we found.
+        # When the parent exits, init becomes the parent. So we need not reap a server that
+        # outlives us, and a server that we started looks like one that we found.
         if stay == "detach" and os.fork() > 0:
             return 0
         os.execv(command[0], command)  # noqa: S606 - no shell is wanted

@@ -1,4 +1,4 @@
-"""The cluster itself: made, started, found running, shut down. Its caller holds the locks."""
+"""The cluster: makes, starts, finds and stops it. The caller holds the locks."""
 
 import contextlib
 import fcntl
@@ -44,7 +44,7 @@ _NO_PROCESS = 2**31 - 1  # no Linux pid is that large (PID_MAX_LIMIT is 2^22)
 
 @dataclass(frozen=True)
 class PidFile:
-    """What the postmaster tells in postmaster.pid. May be stale: proves nothing by itself."""
+    """What the postmaster wrote in postmaster.pid. May be stale: proves nothing by itself."""
 
     pid: int
     socket_dir: Path
@@ -52,7 +52,7 @@ class PidFile:
 
     @classmethod
     def read(cls, path: Path) -> Self | None:
-        """None if there is none, or if it is not written to the end.
+        """None if there is no such file, or if it is incomplete.
 
         Source: postgres/src/include/utils/pidfile.h.
         """
@@ -75,18 +75,21 @@ class Cluster:
         self._pgdata = data_dir / "postgres"
         self._pid_path = self._pgdata / "postmaster.pid"
         self._log_path = data_dir / "postgres.log"
-        self._log_start = 0  # where in the log the last start began
+        self._log_start = 0  # the position in the log at which the last start began
         # Shown in the title of each process: "postgres: devtelemetry-1a2b3c4d: checkpointer".
         digest = hashlib.blake2b(os.fsencode(data_dir), digest_size=4).hexdigest()
         self._cluster_name = f"{NAME}-{digest}"
 
     def is_up(self) -> bool:
-        """It listens and means to go on. No lock is needed for this."""
+        """Whether it listens and is not stopping. Needs no lock."""
         told = PidFile.read(self._pid_path)
         return told is not None and told.status == "ready" and listens(told.socket)
 
     def bring_up(self, deadline: float) -> tuple[Path, bool]:
-        """Have it accept connections: the directory of its socket, and whether it was started."""
+        """Make it accept connections. Returns the directory of its socket, and if it was started.
+
+        Raises EmbeddedError at deadline, or if a start fails.
+        """
         started = False
         self._log_start = self._log_bytes()
         for _ in until(deadline):
@@ -98,14 +101,14 @@ class Cluster:
                     self._start(lock, deadline)
                     started = True
                 finally:
-                    os.close(lock)  # the postmaster has its own copy, and so the lock
+                    os.close(lock)  # the postmaster has a copy, and so keeps the lock
                 continue
             told = PidFile.read(self._pid_path)
             if told is not None and told.status == "ready" and self._accepts(told):
                 return told.socket_dir, started
             if told is not None and self._is_postmaster(told.pid):
-                # It recovers from a crash, or somebody else stops it. A stop may wait for
-                # sessions to end, ours among them: cut that short.
+                # It recovers from a crash, or somebody else stops it. A stop may wait until all
+                # sessions end, also ours: SIGINT ends them now.
                 if told.status == "stopping":
                     os.kill(told.pid, signal.SIGINT)
             else:
@@ -117,7 +120,7 @@ class Cluster:
         )
 
     def shut_down(self, deadline: float) -> None:
-        """Fast shutdown: sessions are cut off, all is on disk; wait until no process is left.
+        """Shut down fast: end sessions, write all to disk, and wait until no process is left.
 
         Raises EmbeddedError at deadline; the shutdown goes on.
         """
@@ -139,10 +142,10 @@ class Cluster:
         raise EmbeddedError(f"it has not stopped within {STOP_SECONDS:.0f} s")
 
     def bound_log(self) -> None:
-        """Keep postgres.log below 10 MiB or so, and one predecessor.
+        """Keep postgres.log at about 10 MiB, and one older file.
 
-        Copied and cut off, not renamed: PostgreSQL appends to the file it was given. What it
-        writes between the two is lost.
+        The log is copied and truncated, not renamed, because PostgreSQL goes on writing to the
+        open file. Lines written between the two steps are lost.
         """
         if self._log_bytes() <= _LOG_BYTES:
             return
@@ -155,7 +158,7 @@ class Cluster:
             log.truncate(0)
 
     def _start(self, lock: int, deadline: float) -> None:
-        """Start a postmaster, which inherits postgres.lock; initialise the directory if need be."""
+        """Start a postmaster, which inherits postgres.lock. Makes the cluster first if needed."""
         identity = choose_identity(self._pgdata, program("postgres"))
         if not self._is_made():
             self._make(identity, lock, deadline)
@@ -210,9 +213,9 @@ class Cluster:
     def _make(self, identity: Identity, lock: int, deadline: float) -> None:
         """Make the cluster, its superuser and its database.
 
-        All happens in postgres.new, synced and then renamed: a kill at any moment leaves either
-        nothing or everything. That initdb inherits the lock keeps the next start from removing
-        postgres.new while an initdb that outlived its caller still writes there.
+        It is made in postgres.new, synced and then renamed, so a kill at any moment leaves either
+        nothing or everything. initdb inherits the lock: if it outlives its caller, the next start
+        does not remove postgres.new while initdb still writes there.
         """
         new = self._data_dir / "postgres.new"
         if new.exists():
@@ -220,19 +223,19 @@ class Cluster:
         new.mkdir(mode=0o700)
         identity.own(new)
         initdb = [program("initdb"), "-D", str(new), "-U", NAME, "--no-instructions"]
-        # Whoever reaches the socket is let in: its directory is private to the owner.
+        # Anyone who reaches the socket may log in: its directory is private to the owner.
         initdb += ["--auth-local=trust", "--auth-host=reject"]
-        # Sorting by code point on every machine alike; upper and lower case know Unicode.
+        # The same sort order on every machine: by code point. upper() and lower() know Unicode.
         initdb += ["--encoding=UTF8", "--locale=C"]
         initdb += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
-        # In single-user mode, so that the database is there before the directory is.
+        # In single-user mode, so that the database exists before the directory gets its name.
         single = [program("postgres"), "--single", "-D", str(new)]
         single += ["-c", "exit_on_error=on", "-c", "log_checkpoints=off", "postgres"]
         statement = f"create database {NAME}\n"
         for command, text in ((initdb, ""), (single, statement)):
             done = identity.run(command, text=text, lock=lock, deadline=deadline)
             if done.returncode != 0:
-                shutil.rmtree(new, ignore_errors=True)  # room, should that be what was missing
+                shutil.rmtree(new, ignore_errors=True)  # the disk may be full
                 what = f"cannot make a database in {self._data_dir}"
                 raise EmbeddedError(self._why(what, done.stdout))
         self._write(new / "postgresql.conf", POSTGRESQL_CONF.encode(), identity)
@@ -241,7 +244,7 @@ class Cluster:
         sync(self._data_dir)
 
     def _write(self, path: Path, content: bytes, identity: Identity) -> None:
-        """Replace a file of the cluster at once; a symbolic link is replaced, not followed."""
+        """Replace a file of the cluster atomically. A symbolic link is replaced, not followed."""
         descriptor, name = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -253,8 +256,8 @@ class Cluster:
     def _make_socket_dir(self, identity: Identity) -> Path:
         """A private directory that can hold the socket: in the data directory, else in /tmp.
 
-        Not $XDG_RUNTIME_DIR: it goes with the login session, and serve may outlive that. Who
-        joins learns the place from postmaster.pid.
+        Not $XDG_RUNTIME_DIR: it is deleted with the login session, which serve may outlive. A
+        process that joins reads the place in postmaster.pid.
         """
         beside_data = self._data_dir / "socket"
         beside_data.mkdir(mode=0o700, exist_ok=True)
@@ -275,16 +278,16 @@ class Cluster:
             raise EmbeddedError(f"neither {beside_data} nor {elsewhere} can hold a Unix socket")
         return elsewhere
 
-    # Telling processes apart.
+    # Which process is which.
 
     def _disarm_stale_pid(self, identity: Identity) -> None:
-        """Let PostgreSQL see that the postmaster.pid of a dead postmaster is stale.
+        """Make PostgreSQL see that the postmaster.pid of a dead postmaster is stale.
 
-        It goes by the pid in line 1: if the kernel gave that to another process of the same
-        user, it would refuse to start. That line is overwritten and not the file removed: its
-        other lines let PostgreSQL find by shared memory who might still work on the cluster.
-        Raises EmbeddedError if the pid is a postmaster of this cluster: as it holds no
-        postgres.lock, somebody started it by hand.
+        PostgreSQL goes by the pid in line 1. If the kernel gave that pid to another process of the
+        same user, PostgreSQL would refuse to start. So the line is overwritten. The file stays: by
+        its other lines PostgreSQL finds processes that still use the cluster's shared memory.
+        Raises EmbeddedError if the pid is a postmaster of this cluster: it does not hold
+        postgres.lock, so somebody started it by hand.
         """
         try:
             first, *rest = self._pid_path.read_bytes().splitlines(keepends=True)
@@ -292,7 +295,7 @@ class Cluster:
         except FileNotFoundError:
             return
         except ValueError:
-            # Empty or torn, by a power cut or a full disk; PostgreSQL would stop over it.
+            # Empty or cut off, after a power cut or on a full disk. PostgreSQL would not start.
             self._pid_path.unlink()
             return
         if self._is_postmaster(pid):
@@ -309,17 +312,17 @@ class Cluster:
             return False
         if os.fsencode(self._pgdata) in words:
             return True
-        try:  # somebody may have typed `-D .`
+        try:  # somebody may have started it with `-D .`
             return Path(f"/proc/{pid}/cwd").readlink() == self._pgdata
         except OSError:
             return False
 
     def _kill_orphans(self) -> None:
-        """Kill the children that a killed postmaster left.
+        """Kill the children of a postmaster that was killed.
 
-        They leave by themselves when they next wait for something, but a long query computes on
-        and keeps the cluster from being started. What they share is lost with their postmaster
-        anyway; recovery makes it good.
+        They would end by themselves when they next wait for something. But a long query goes on,
+        and until then the cluster cannot be started. Their shared memory is lost with their
+        postmaster anyway, and recovery restores the data.
         """
         title = os.fsencode(f"postgres: {self._cluster_name}: ")
         for entry in Path("/proc").iterdir():
@@ -330,7 +333,7 @@ class Cluster:
                         os.kill(int(entry.name), signal.SIGKILL)
 
     def _accepts(self, told: PidFile) -> bool:
-        """Whether it answers a client: it does not while it recovers or stops."""
+        """Whether it answers clients. While it recovers or stops, it does not."""
         where = ["-h", str(told.socket_dir), "-p", str(PORT), "-t", "3"]
         done = subprocess.run(  # noqa: S603 - our own program and arguments
             [program("pg_isready"), "-q", *where, "-U", NAME, "-d", NAME],
@@ -340,7 +343,7 @@ class Cluster:
         )
         return done.returncode == 0
 
-    # Saying why.
+    # Texts of errors.
 
     def _log_bytes(self) -> int:
         try:

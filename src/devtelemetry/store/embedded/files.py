@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def make_private_dir(path: Path) -> None:
-    """Make path with mode 0700 if it is absent, and its parents as usual."""
+    """Make path with mode 0700 if it is absent, and its parents with the usual mode."""
     if not path.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.mkdir(mode=0o700, exist_ok=True)
@@ -15,8 +15,8 @@ def make_private_dir(path: Path) -> None:
 def open_private(path: Path, flags: int) -> int:
     """Open a file of the data directory for writing, made 0600 if absent.
 
-    It belongs to the owner of the directory: what root leaves in a user's directory must not
-    lock the user out. A symbolic link is not followed, since root may be the one who opens.
+    It belongs to the owner of the directory, so that files made by root do not lock out the user.
+    A symbolic link is not followed, because root may open the file.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | flags, 0o600)
     if os.geteuid() == 0:
@@ -26,7 +26,7 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def try_lock(path: Path, operation: int) -> int | None:
-    """A descriptor that holds the flock; None if somebody is in the way."""
+    """A descriptor that holds the flock; None if another process has it."""
     descriptor = open_private(path, 0)
     try:
         fcntl.flock(descriptor, operation | fcntl.LOCK_NB)
@@ -40,10 +40,10 @@ def try_lock(path: Path, operation: int) -> int | None:
 
 
 def unlock(descriptor: int) -> None:
-    """Let go of a flock for certain, and close.
+    """Release a flock for certain, and close.
 
-    Closing alone would leave it with a child that another thread has just forked, until that
-    executes its program. postgres.lock is only closed, since its point is that a child keeps it.
+    After closing alone, a child that another thread has just forked would still hold the flock
+    until it executes its program. postgres.lock is only closed: a child is meant to keep it.
     """
     fcntl.flock(descriptor, fcntl.LOCK_UN)
     os.close(descriptor)

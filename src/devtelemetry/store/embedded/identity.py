@@ -1,7 +1,7 @@
-"""As whom PostgreSQL runs, and running its programs as that one.
+"""The user that PostgreSQL runs as, and running its programs as that user.
 
-It refuses to run as root, and whoever starts it, the files must stay their owner's. Root therefore
-becomes somebody else, between fork and exec and in a program of its own: `_launch.py`.
+PostgreSQL refuses to run as root, and files must keep their owner, whoever starts it. So root
+becomes another user, between fork and exec, in a program of its own: `_launch.py`.
 """
 
 import logging
@@ -31,23 +31,23 @@ _LOG_PREFIX = re.compile(r"^.*?\d{4}-\d\d-\d\d \S+ \w+ \[\d+\] ")
 
 @dataclass(frozen=True)
 class Identity:
-    """As whom PostgreSQL runs."""
+    """The user that PostgreSQL runs as."""
 
     how: Literal["as_is", "user_namespace", "account"]
-    uid: int  # for the launcher: the account, or the name of our uid inside the namespace
+    uid: int  # for the launcher: the account, or what our uid is inside the namespace
     gid: int
     owner_uid: int  # of the files, as the rest of the system sees it
     owner_gid: int
 
     def own(self, path: Path) -> None:
-        """Make what we just made the identity's. Only root makes things for somebody else."""
+        """Give the identity a file that we just made. Needed only if we are root."""
         if os.geteuid() == 0:
             os.chown(path, self.owner_uid, self.owner_gid, follow_symlinks=False)
 
     def give(self, tree: Path) -> None:
-        """Make everything in tree its own, the top last: a kill in between is seen, and redone.
+        """Give the identity everything in tree, the top last. So after a kill it is done again.
 
-        Needed when root's cluster was made in a user namespace and these are forbidden now.
+        Needed if root's cluster was made in a user namespace, and namespaces are forbidden now.
         """
         for directory, _, names in os.walk(tree, topdown=False):
             for path in [*(Path(directory, name) for name in names), Path(directory)]:
@@ -65,13 +65,13 @@ class Identity:
     ) -> "subprocess.CompletedProcess[str]":
         """Run a program of PostgreSQL through the launcher, in a session of its own.
 
-        command  none: the exit status tells whether the identity can be had
+        command  empty: the exit status shows whether the identity is possible
         text     its standard input
         output   where its output and errors go, together; returned as stdout by default
         lock     an open lock that it inherits
 
-        Ctrl-C reaches the terminal's foreground processes: PostgreSQL must not be one of them, else
-        it would be gone before the application has shut down. Raises EmbeddedError at deadline.
+        Ctrl-C reaches the foreground processes of the terminal. PostgreSQL must not be one of them,
+        or it would stop before the application has shut down. Raises EmbeddedError at deadline.
         """
         launcher = [sys.executable, "-I", "-S", str(_LAUNCHER)]
         arguments = [self.how, str(self.uid), str(self.gid), stay, *command]
@@ -85,7 +85,7 @@ class Identity:
                 encoding="utf-8",
                 errors="replace",
                 env=environment(),
-                cwd="/",  # ours may be out of reach for the identity
+                cwd="/",  # the identity may not be able to enter ours
                 start_new_session=True,
                 pass_fds=() if lock is None else (lock,),
                 timeout=max(deadline - time.monotonic(), 0.1),
@@ -98,12 +98,12 @@ class Identity:
 
 
 def choose_identity(pgdata: Path, postgres: str) -> Identity:
-    """As whom to run `postgres` on `pgdata`; what that one must reach is reachable afterwards.
+    """The user to run `postgres` on `pgdata` as. Afterwards this user can reach both.
 
-    Not root: as we are. Root: as the owner of an existing directory, so that a user's data
-    stays the user's; root's own directory in a user namespace, where root is called
-    otherwise; where that is forbidden, as in most containers, with an existing account.
-    Raises EmbeddedError if none of these works.
+    If we are not root, it is our own user. If we are root and the directory belongs to a user, it
+    is that user, so that the user keeps the data. If the directory is root's, it is root itself in
+    a user namespace, under another uid. Where namespaces are forbidden, as in most containers, it
+    is an existing account. Raises EmbeddedError if none of these works.
     """
     uid, gid = os.geteuid(), os.getegid()
     if uid != 0:
@@ -136,13 +136,14 @@ def _try(identity: Identity, command: Sequence[str]) -> "subprocess.CompletedPro
 
 
 def _identities_for_root() -> Iterator[Identity]:
-    """Ways for root not to be root, best first."""
+    """Identities that root can take, the best first."""
     accounts = sorted(
         (entry for entry in pwd.getpwall() if entry.pw_uid != 0),
         key=lambda entry: (entry.pw_name != "postgres", entry.pw_name != "nobody"),
     )
     if accounts:
-        # Files stay root's and nothing is opened up to anybody. initdb wants a name for the uid.
+        # Files stay root's, and no directory is opened to others. The uid must be that of an
+        # account, because initdb wants a name for it.
         yield Identity("user_namespace", accounts[0].pw_uid, accounts[0].pw_gid, 0, 0)
     for entry in accounts:
         if entry.pw_name in {"postgres", "nobody"}:
@@ -151,9 +152,9 @@ def _identities_for_root() -> Iterator[Identity]:
 
 
 def _make_reachable(path: Path, identity: Identity) -> None:
-    """Let the identity search the directories above path: o+x where it is needed, and no more.
+    """Let the identity enter the directories above path: o+x where it is needed, and no more.
 
-    Said in the log, since others may search them then too (they still cannot list them).
+    It is logged, because then all users can enter them, too (but not list them).
     """
     for directory in path.resolve().parents:
         found = directory.stat()
@@ -169,13 +170,13 @@ def _make_reachable(path: Path, identity: Identity) -> None:
 
 
 def environment() -> dict[str, str]:
-    """What PostgreSQL's programs see: no PG* that would mislead them, none of our secrets."""
+    """The environment of PostgreSQL's programs: no PG* that misleads them, none of our secrets."""
     kept = ("PATH", "LD_LIBRARY_PATH", "TMPDIR")
     return {name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"}
 
 
 def last_words(output: str) -> str:
-    """What a program said when it failed, as one line: its errors and hints, else its end."""
+    """The output of a program that failed, as one line: its errors and hints, else its end."""
     lines = [_LOG_PREFIX.sub("", line).strip() for line in output.splitlines()]
     lines = [line for line in lines if line]
     telling = [line for line in lines if _TELLING.search(line)]

@@ -1,4 +1,4 @@
-"""What runs and what listens: looks at processes and sockets, and waits for them."""
+"""Finds out which processes run and which sockets listen, and waits for them."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ from devtelemetry.store.embedded.program import PORT
 
 
 def until(deadline: float) -> Iterator[None]:
-    """Turns of a polling loop, at least one, 5 ms to 200 ms apart, until deadline."""
+    """Turns of a polling loop until deadline, at least one, 5 ms to 200 ms apart."""
     pause_seconds = 0.005
     while True:
         yield
@@ -22,7 +22,7 @@ def until(deadline: float) -> Iterator[None]:
 
 
 def command_line(pid: int) -> list[bytes]:
-    """The words of a process's command line; [b""] if it is none, a zombie, or hidden from us."""
+    """The words of a process's command line; [b""] if it is gone, a zombie, or hidden from us."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -43,18 +43,18 @@ def listens(path: Path) -> bool:
         try:
             client.connect(str(path))
         except BlockingIOError:
-            return True  # its queue is full: it lives and is busy
+            return True  # its queue is full: it is alive and busy
         except OSError:
             return False
         return True
 
 
 def can_hold_socket(directory: Path) -> bool:
-    """Whether a socket can be bound here and be named in a URL; removes what a dead one left.
+    """Whether a socket can be bound here and named in a URL. Removes files of a dead postmaster.
 
-    It cannot if the path is longer than 107 bytes (sun_path, unix(7)) or the file system has no
-    sockets, as some that are shared with a container's host. A comma ends the name for
-    PostgreSQL, asyncpg and libpq; a quote and a newline have a meaning for PostgreSQL.
+    It cannot if the path is longer than 107 bytes (sun_path, unix(7)), or if the file system has no
+    sockets, as some that a container shares with its host. A comma ends the name for PostgreSQL,
+    asyncpg and libpq; a quote and a newline are special to PostgreSQL.
     """
     # The pid in a dead postmaster's .lock may belong to another process now.
     for left in directory.glob(f".s.PGSQL.{PORT}*"):

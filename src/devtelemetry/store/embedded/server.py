@@ -1,4 +1,4 @@
-"""One process's use of the bundled PostgreSQL: the locks, and who starts and stops it."""
+"""One process's use of the bundled PostgreSQL: takes the locks, starts and stops it."""
 
 import contextlib
 import fcntl
@@ -20,15 +20,15 @@ from devtelemetry.store.embedded.program import NAME, PORT
 
 _log = logging.getLogger(__name__)
 
-_HOLDER_TIMEOUT_SECONDS = 1.0  # what it waits for takes milliseconds
+_HOLDER_TIMEOUT_SECONDS = 1.0  # usually milliseconds are enough
 
 
 class AlreadyServing(EmbeddedError):
-    """Another `serve` holds the data directory; the text names both."""
+    """Another `serve` uses the data directory; the text names both."""
 
 
 def _usable(data_dir: Path) -> Path:
-    """As an absolute path. Raises EmbeddedError."""
+    """The absolute path. Raises EmbeddedError if there is none, or its name is not in UTF-8."""
     try:
         path = data_dir.expanduser().resolve()
     except RuntimeError as error:
@@ -51,12 +51,12 @@ def _usable(data_dir: Path) -> Path:
 
 
 class EmbeddedServer:
-    """One process's use of the PostgreSQL in a data directory: it joins it, or starts it.
+    """One process's use of the PostgreSQL in a data directory.
 
     data_dir               made with mode 0700 if absent
     exclusive              be the one `serve` of the directory
-    start_timeout_seconds  for start() and ensure_running(), from call to accepted connections;
-                           recovery after a crash counts
+    start_timeout_seconds  for start() and ensure_running(), until connections are accepted;
+                           includes recovery after a crash
 
     Methods block, and may be called from any thread.
     """
@@ -93,17 +93,17 @@ class EmbeddedServer:
         """
         if self._socket_dir is None:
             raise EmbeddedError(f"the PostgreSQL of {self._data_dir} is not in use: call start()")
-        # All is named, else a PGPORT or PGSSLMODE of the environment would be taken for it.
+        # Everything is named, or else PGPORT or PGSSLMODE of the environment would be used.
         return (
             f"postgresql://{NAME}@/{NAME}?host={quote(str(self._socket_dir))}&port={PORT}"
             "&sslmode=disable&target_session_attrs=any&passfile=/nonexistent"
         )
 
     def start(self) -> None:
-        """Use PostgreSQL: join the one that runs, or start it; made first if there is none.
+        """Join the PostgreSQL that runs, or start it. Makes the cluster first if there is none.
 
-        Returns once it accepts connections. Harmless if started already.
-        Raises AlreadyServing; EmbeddedError if it cannot be had, after which nothing is held.
+        Returns once it accepts connections. Harmless if called again.
+        Raises AlreadyServing, or EmbeddedError if it cannot be used; then no lock is held.
         """
         deadline = time.monotonic() + self._start_timeout_seconds
         with self._mutex:
@@ -119,19 +119,19 @@ class EmbeddedServer:
                 self._let_go()
                 raise EmbeddedError(describe(error, self._data_dir)) from error
             except EmbeddedError:
-                self._let_go()  # a server that still recovers goes on, for the next start
+                self._let_go()  # a server that still recovers goes on; the next start joins it
                 raise
             except BaseException:
-                self.stop()  # Ctrl-C: leave no server behind that nobody uses
+                self.stop()  # after Ctrl-C: leave no server running that nobody uses
                 raise
 
     def ensure_running(self) -> bool:
-        """Restart PostgreSQL if it died or stops; True if that was needed.
+        """Restart PostgreSQL if it died or is stopping; True if that was needed.
 
-        To be called now and then by whoever runs for long: it also bounds postgres.log. It takes
-        0.1 ms if all is well.
-        Raises EmbeddedError as start() does, and if this object is not started; a failed restart
-        leaves it started, so the call may be repeated.
+        A process that runs for long calls this now and then; it also bounds postgres.log. If
+        PostgreSQL runs, it takes 0.1 ms.
+        Raises EmbeddedError as start() does, and if start() was not called. After a failed restart
+        the locks are still held, so the call may be repeated.
         """
         deadline = time.monotonic() + self._start_timeout_seconds
         with self._mutex:
@@ -150,10 +150,10 @@ class EmbeddedServer:
                 raise EmbeddedError(describe(error, self._data_dir)) from error
 
     def stop(self) -> None:
-        """Use it no longer; the last user of all processes stops PostgreSQL and waits for it.
+        """Leave. The last process that leaves stops PostgreSQL and waits for that.
 
-        Harmless if repeated or never started. Does not raise over a server that will not stop: it
-        is logged, and the next start waits for it or takes it over.
+        Harmless if repeated or never started. If the server does not stop, that is logged and
+        nothing is raised; the next start waits for the server or joins it.
         """
         with self._mutex:
             if self._users_lock is None:
@@ -182,7 +182,7 @@ class EmbeddedServer:
         self._users_lock = self._serve_lock = self._socket_dir = None
 
     def _lock(self, name: Literal["control", "users"], operation: int, deadline: float) -> int:
-        """Wait for a lock. Raises EmbeddedError at deadline."""
+        """Wait for a lock and take it. Raises EmbeddedError at deadline."""
         for _ in until(deadline):
             lock = try_lock(self._path(name), operation)
             if lock is not None:
@@ -194,7 +194,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def _control(self, deadline: float) -> Iterator[None]:
-        """Nobody else starts or stops PostgreSQL meanwhile. Raises EmbeddedError at deadline."""
+        """Only we start or stop PostgreSQL during the block. Raises EmbeddedError at deadline."""
         lock = self._lock("control", fcntl.LOCK_EX, deadline)
         try:
             yield
@@ -202,11 +202,11 @@ class EmbeddedServer:
             unlock(lock)
 
     def _take_serve_lock(self) -> int:
-        """Be the one serve, and say so in the file. Raises AlreadyServing.
+        """Be the one serve, and write our pid into the file. Raises AlreadyServing.
 
-        A holder who lives is believed at once. One who does not is gone in a moment: either
-        another serve took over and is about to write its pid, or the dead one was just forking,
-        and its child has the lock until it executes its program.
+        If the process in the file is alive, it raises at once. Otherwise it tries for a moment:
+        either another serve took the lock and is about to write its pid, or the dead one had just
+        forked, and its child has the lock until it executes its program.
         """
         path, holder = self._path("serve"), ""
         for _ in until(time.monotonic() + _HOLDER_TIMEOUT_SECONDS):
