@@ -1,6 +1,6 @@
-"""When to send what, and what an answer means for that. Pure: the clock is a parameter.
+"""When to push, and what an answer changes in that. Pure: the clock is a parameter.
 
-All times here are seconds of a monotonic clock: a device's calendar may jump.
+All times here are seconds of a monotonic clock, because a device's clock may be set.
 """
 
 import random
@@ -12,25 +12,25 @@ from google.protobuf.message import DecodeError
 from google.protobuf.unknown_fields import UnknownFieldSet
 
 _RETRY_INFO = b"type.googleapis.com/google.rpc.RetryInfo"
-_LONGEST_WAIT_TOLD = 3600.0  # a server that says more is believed so far
+_LONGEST_WAIT_TOLD = 3600.0  # the longest wait that a server may ask for
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """In seconds, unless it says otherwise.
+    """In seconds, unless a line says otherwise.
 
-    batch_samples      that many are sent at once, ...
-    batch_bytes        ... within that size, ...
-    batch              ... or fewer, once the oldest has waited so long
+    batch_samples      number of samples that makes a push due, and the most in one push
+    batch_bytes        the most bytes in one push
+    batch              a push is also due once the oldest sample has waited so long
     heartbeat          the longest silence while the user is opted in: half of the shortest common
                        window, so that a receiver without new messages still counts in it
     flush              the least time between two writes to the outbox, unless much waits
-    deadline           for one answer
-    first_retry        after a failure; doubled each time
-    longest_retry      however often it failed
-    rare_retry         after a failure that only a person can mend: a token, an address
-    idle_connection    a connection that nobody needed for so long is closed: gRPC's threads wake
-                       up ten times a second for one that is open (docs/evidence/benchmarks.md)
+    deadline           the time for one answer
+    first_retry        the wait after a failure; doubled with each further one
+    longest_retry      the longest of these waits
+    rare_retry         the wait after a failure that only a person can mend: a token, an address
+    idle_connection    a connection that was not used for so long is closed. While one is open,
+                       gRPC's threads wake up ten times a second (docs/evidence/benchmarks.md)
     """
 
     batch_samples: int = 500
@@ -47,10 +47,10 @@ class Timing:
 
 @dataclass(slots=True)
 class Backoff:
-    """How long to leave somebody alone after failures.
+    """How long to leave a server alone after failures.
 
-    Jitter: a half up to the whole of the delay, so that clients which failed together do not come
-    back together.
+    Jitter: each wait is between half of the delay and all of it, so that clients which failed
+    together do not come back together.
     """
 
     timing: Timing
@@ -63,7 +63,7 @@ class Backoff:
         self.until = 0.0
 
     def failed(self, now: float) -> None:
-        # Bounded before it is used: 2.0 ** 2000 is an error.
+        # The exponent is bounded because 2.0 ** 2000 raises OverflowError.
         doubled = self.timing.first_retry * 2.0 ** min(self.failures, 32)
         self._wait(now, min(doubled, self.timing.longest_retry))
 
@@ -71,7 +71,7 @@ class Backoff:
         self._wait(now, self.timing.rare_retry)
 
     def told_to_wait(self, now: float, seconds: float) -> None:
-        """At least as long as the server said, and as without its word."""
+        """Waits as long as the server asked, but not less than after any other failure."""
         self.failed(now)
         told = min(seconds, _LONGEST_WAIT_TOLD)
         self.until = max(self.until, now + told * self.dice.uniform(1.0, 1.25))
@@ -85,10 +85,10 @@ class Backoff:
 class Schedule:
     """When the next push is due.
 
-    interval  how long the server told to wait between two pushes; 0: it did not
+    interval  how long the server asks to wait between two pushes; 0: it does not ask
 
-    Jitter: 0.8 up to the whole of the interval, so that clients which were told together do not
-    come back together, and none later than it was told.
+    Jitter: each wait is between 0.8 of the interval and all of it. So clients that got their
+    answers together do not come back together, and none comes later than it was asked to.
     """
 
     timing: Timing
@@ -97,13 +97,13 @@ class Schedule:
     waiting_since: float | None = None
     interval: float = 0.0
     _share: float = 1.0  # of the interval
-    _has_to_wait: bool = False  # a batch has: not the first one, nor what did not fit the last one
+    _has_to_wait: bool = False  # for the interval; the first batch and leftovers do not
 
     def next_push(self, waiting: int, now: float, *, hurry: bool) -> float:
-        """The time of the next push, at or before `now` if it is due.
+        """The time of the next push; at or before `now` if it is due.
 
-        waiting  samples and memberships to be sent; without any it is a heartbeat
-        hurry    send what waits without waiting for more
+        waiting  number of samples and memberships to be sent; 0: the push is a heartbeat
+        hurry    whether to send what waits, without waiting for more
         """
         told = self.interval * self._share
         due = self.last_contact + max(self.timing.heartbeat, told)
@@ -121,7 +121,7 @@ class Schedule:
         return max(due, self.backoff.until)
 
     def pushed(self, now: float, interval: float = 0.0, *, leaves_some: bool) -> None:
-        """The server has acknowledged one. What it left has waited long enough already."""
+        """The server has acknowledged a push. Samples that did not fit into it go at once."""
         self.last_contact = now
         self.interval = interval
         self._share = self.backoff.dice.uniform(0.8, 1.0)
@@ -132,10 +132,10 @@ class Schedule:
 
 
 def retry_delay_seconds(status_details: bytes) -> float | None:
-    """How long to wait, of the metadata `grpc-status-details-bin`; None: it does not say.
+    """How long to wait, from the metadata `grpc-status-details-bin`; None if that does not say.
 
-    That is a google.rpc.Status with a google.rpc.RetryInfo among its details. Read without their
-    classes: those are in a package that an app would have to install for this alone.
+    It holds a google.rpc.Status, which may have a google.rpc.RetryInfo in its details. They are
+    read without their classes, which would need one more package in the app.
     """
     try:
         for detail in _fields(status_details, 3):
@@ -149,7 +149,7 @@ def retry_delay_seconds(status_details: bytes) -> float | None:
 
 
 def _fields(encoded: bytes, number: int) -> list[bytes]:
-    """The values of a field of messages, strings or bytes in an encoded message."""
+    """The values of one field in an encoded message; the field holds messages, texts or bytes."""
     unknown = UnknownFieldSet(Empty.FromString(encoded))
     fields = [unknown[position] for position in range(len(unknown))]
     return [f.data for f in fields if f.field_number == number and isinstance(f.data, bytes)]

@@ -1,7 +1,7 @@
-"""The background thread: memory → outbox → server.
+"""The background thread: stores records in the outbox, and sends samples from there to a server.
 
-It sleeps without a timer as long as nothing is to be done, and never waits for the network: a push
-is under way while it goes on storing what the app reports.
+It sleeps without a timer while there is nothing to do. It never waits for the network: during a
+push it goes on storing what the app reports.
 """
 
 import logging
@@ -34,7 +34,7 @@ from devtelemetry.client.wire import (
 from devtelemetry.v1 import telemetry_pb2
 
 _FOR_EVER = float("inf")
-_LONGEST_OUTAGE = 5.0  # seconds between two tries to write the outbox
+_LONGEST_OUTAGE = 5.0  # the most seconds between two tries to write the outbox
 _VANISH_AGAIN = 10.0
 _LOG = logging.getLogger("devtelemetry.client")
 
@@ -45,13 +45,13 @@ class _Push:
 
     call: Any  # a grpc.Call and grpc.Future
     sent: Claim | Farewell
-    revision: int | None  # of the settings it was made with
+    revision: int | None  # of the settings when the call started
 
 
 class Sender:
-    """Runs until it is told to stop; everything but `start` and `stop` happens in its thread.
+    """Runs in a thread of its own, from `start` to `stop`.
 
-    on_end  closes what it was given, in its thread too
+    on_end  called by that thread at the end; closes everything that the sender was given
     """
 
     def __init__(
@@ -72,37 +72,37 @@ class Sender:
         self._journal = recorder.journal
         self._outbox = outbox
         self._intake = Intake(settings, outbox)
-        self._lock = lock  # held while a push is under way: one process at a time speaks
+        self._lock = lock  # held while a call is under way: only one process at a time may call
         self._timing = timing
         self._schedule = Schedule(timing, Backoff(timing))
         self._farewells = Backoff(timing)
         self._connection = Connection(app.tls, timing.idle_connection)
         self._consent = 0
         self._revision: int | None = None
-        self._is_second = False  # another receiver reports by this file
-        self._vanish_at: float | None = None  # what was wiped still stands in the file's log
+        self._is_second = False  # another receiver already reports by this file
+        self._vanish_at: float | None = None  # next try to remove wiped data from the file's log
         self._server = ""
         self._token = ""
         self._push: _Push | None = None
         self._next_flush = 0.0
         self._stop_at: float | None = None
         self._is_stopping = False
-        self._is_flush_asked = False  # by an app's thread, ...
-        self._is_hurried = False  # ... and not all is sent yet
+        self._is_flush_asked = False  # set by an app's thread: `flush` was called, ...
+        self._is_hurried = False  # ... and something is still to be sent
         self._is_paused = False
         self._thread = threading.Thread(target=self._run, name="devtelemetry", daemon=True)
-        self.wakeups = 0  # how often the thread went round
+        self.wakeups = 0  # rounds of the thread's loop
 
     def start(self) -> None:
         self._thread.start()
 
     def flush(self) -> None:
-        """What waits is due now. Returns at once."""
+        """Makes everything that waits due now. Returns at once."""
         self._is_flush_asked = True
         self._alarm.ring()
 
     def pause(self, is_paused: bool) -> None:
-        """From now on nothing but a farewell is sent; or everything is, as it is due."""
+        """Pauses or resumes pushes. Requests to forget are sent even during a pause."""
         self._is_paused = is_paused
         self._alarm.ring()
 
@@ -112,10 +112,10 @@ class Sender:
         self._alarm.ring()
         self._thread.join(timeout + 1.0)
 
-    # ---------------------------------------------------------------------------- going round
+    # ------------------------------------------------------------------------------- the loop
 
     def _run(self) -> None:
-        # Not for long, however often it failed: samples wait in memory meanwhile.
+        # A short longest retry, because samples wait in memory meanwhile.
         failures = Backoff(replace(self._timing, longest_retry=_LONGEST_OUTAGE))
         while True:
             self.wakeups += 1
@@ -125,7 +125,7 @@ class Sender:
                 failures.succeeded()
                 self._journal.set_stuck(False)
             except Exception as error:
-                # A full disk, a file that somebody keeps, or a fault of ours: none of it ends us.
+                # A full disk, a file that another process keeps, a bug: the thread goes on.
                 failures.failed(time.monotonic())
                 pause = failures.until - time.monotonic()
                 is_known = isinstance(error, sqlite3.Error | OSError | ClientError)
@@ -138,15 +138,15 @@ class Sender:
                 pause = min(pause, left) if self._is_stopping else 0.0
             assert pause is not None
             if failures.failures:
-                self._alarm.sleep(pause)  # what is taken meanwhile cannot be stored either
+                self._alarm.sleep(pause)  # not woken by records: they could not be stored either
             else:
                 until_flush = max(0.0, self._next_flush - time.monotonic())
                 self._recorder.sleep(pause, while_waiting=until_flush)
         self._end()
 
     def _step(self) -> float | None:
-        """Does what is due; for how many seconds nothing will be. None: told to stop, and done."""
-        # Looked at once: told in the midst of a step, we go round once more, from the flush on.
+        """Does what is due. Returns the seconds until something is due; None if it has stopped."""
+        # Read only here: if `stop` is called during a step, another whole step follows.
         self._is_stopping = self._stop_at is not None
         if self._revision != self._settings.switch.revision:
             self._look_at_settings()
@@ -161,15 +161,15 @@ class Sender:
             self._next_flush = now + self._timing.flush
         if self._push is not None:
             if not self._push.call.done():
-                return _FOR_EVER  # the answer rings
-            # Kept until what it means is stored: a full disk must not make us forget the answer.
+                return _FOR_EVER  # the answer will ring the alarm
+            # The push is kept until its answer is stored, so that a full disk costs no answer.
             self._take_answer(self._push)
             self._push = None
             self._lock.release()
         return self._do_what_is_due()
 
     def _do_what_is_due(self) -> float | None:
-        """Starts a call if one is due. As `_step`."""
+        """Starts a call if one is due. Returns the same as `_step`."""
         now = time.monotonic()
         dues = [self._wipe_if_due(now)]
         farewell = self._outbox.farewell()
@@ -185,18 +185,18 @@ class Sender:
                 return _FOR_EVER
             dues.append(due)
         if self._is_stopping:
-            # What failed a moment ago is not tried again: an app that ends does not wait for that.
+            # A call that has just failed is not tried again: an app that ends need not wait for it.
             return None
         dues.append(self._connection.close_if_idle(now))
         return max(0.0, min(dues) - now)
 
     def _push_if_due(self, now: float) -> float | None:
-        """When the next push will be due. None: one is under way now."""
+        """Pushes if that is due. Returns when the next push will be; None if one is under way."""
         waiting = self._outbox.waiting()
         hurry = self._is_stopping or self._is_hurried or waiting.is_crowded
         due = self._schedule.next_push(waiting.things, now, hurry=hurry)
         if due <= now and not (waiting.things and hurry):
-            # Somebody else may have spoken for this installation since.
+            # Another process may have pushed for this installation meanwhile.
             self._note_last_contact()
             due = self._schedule.next_push(waiting.things, now, hurry=hurry)
         if due <= now and (waiting.things or not self._is_stopping):
@@ -207,16 +207,16 @@ class Sender:
         return due
 
     def _wipe_if_due(self, now: float) -> float:
-        """When what was wiped has to be looked after again."""
+        """Removes wiped data from the file's log, if it is time. Returns when to try again."""
         if self._vanish_at is not None and now >= self._vanish_at:
             self._vanish_at = None if self._settings.vanish() else now + _VANISH_AGAIN
         return self._vanish_at or _FOR_EVER
 
     def _say_farewell(self, farewell: Farewell) -> bool:
-        """Whether a call is under way now."""
+        """Asks a server to forget. Returns whether the call is under way now."""
         if not self._may_speak(self._farewells):
             return False
-        # A token that was mended since is better than the one of its day.
+        # The current token, if there is one for this server: the old one may have been replaced.
         is_current = farewell.server == self._server and self._token
         token = self._token if is_current else farewell.token
         request = telemetry_pb2.PushRequest(
@@ -232,7 +232,7 @@ class Sender:
         return self._push is not None
 
     def _push_batch(self) -> bool:
-        """Whether a call is under way now. If not, `backoff` says when to try again."""
+        """Starts a push. Returns whether it is under way; else the backoff says when to retry."""
         backoff = self._schedule.backoff
         if not self._server:
             news = self._news(Problem.NO_SERVER, "neither the app nor the settings name a server")
@@ -244,7 +244,7 @@ class Sender:
         try:
             identity = self._outbox.identity(self._consent)
             if identity is not None:
-                self._intake.recover(identity)  # who was killed beside us
+                self._intake.recover(identity)  # of clients in other processes that were killed
             claim = self._outbox.claim(
                 self._consent,
                 self._server,
@@ -259,7 +259,8 @@ class Sender:
             if self._push is None:
                 self._lock.release()
         if claim is None:
-            # The switch is on and the file is off: somebody is between the two, or was.
+            # The switch is on and the file is off: an opt-in or opt-out is half done, or was cut
+            # short.
             backoff.failed(time.monotonic())
         return self._push is not None
 
@@ -277,7 +278,7 @@ class Sender:
                 push_request(self._app, claim, self._settings.clock()),
             )
         except OSError as error:
-            # The authorities that the app named cannot be read.
+            # The file with the app's certificate authorities cannot be read.
             self._schedule.backoff.failed_for_a_person_to_mend(time.monotonic())
             self._outbox.release(claim, self._news(Problem.UNREACHABLE, str(error)))
         except BaseException:
@@ -285,12 +286,12 @@ class Sender:
             raise
 
     def _may_speak(self, backoff: Backoff) -> bool:
-        """Whether it is our turn. If not, somebody else speaks for this installation just now."""
+        """Takes the lock. Returns False if another process is calling for this installation."""
         if not self._lock.take():
             backoff.failed(time.monotonic())
             return False
         try:
-            # Whoever had something under way before us has ended in the midst of it.
+            # Samples still in flight belong to a process that was killed during its push.
             self._outbox.requeue()
         except BaseException:
             self._lock.release()
@@ -333,9 +334,9 @@ class Sender:
             _, interval = self._outbox.contact()
             self._schedule.pushed(time.monotonic(), interval, leaves_some=claim.leaves_some)
             return
-        self._is_hurried = False  # what failed a moment ago is not tried again for it
+        self._is_hurried = False  # a `flush` does not repeat a push that has failed
         if code is grpc.StatusCode.INVALID_ARGUMENT:
-            # Sent again it would be refused again.
+            # If it were sent again, it would be refused again.
             reason = tidy(f"refused: {call.details()}")
             refused = dict.fromkeys(range(len(claim.samples)), reason)
             news = self._news(Problem.REFUSED, call.details())
@@ -356,17 +357,17 @@ class Sender:
             self._back_off(push, self._farewells)
 
     def _back_off(self, push: _Push, backoff: Backoff) -> None:
-        """Leaves the server alone after a failure, for as long as that means."""
+        """Leaves the server alone after a failure, for as long as that failure calls for."""
         now = time.monotonic()
         _, needs_a_person = meaning_of(push.call)
         delay = told_delay_seconds(push.call)
         if delay is not None:
             backoff.told_to_wait(now, delay)
-        elif needs_a_person and push.revision == self._revision:  # not mended meanwhile
+        elif needs_a_person and push.revision == self._revision:  # no setting was changed meanwhile
             backoff.failed_for_a_person_to_mend(now)
         else:
             backoff.failed(now)
-        # gRPC would wait by a rule of its own before it connects again, and fail until then.
+        # Otherwise gRPC waits by its own rule before it connects again, and calls fail until then.
         self._connection.close()
 
     def _news(self, problem: Problem | None, detail: str | None) -> News:
@@ -376,7 +377,7 @@ class Sender:
 
     @property
     def _is_on(self) -> bool:
-        """Whether the consent that we work under is the one that is given now."""
+        """Whether the consent that we work under is still given, and no other receiver reports."""
         is_given = self._consent != 0 and self._settings.switch.consent == self._consent
         return is_given and not self._is_second
 
@@ -386,7 +387,7 @@ class Sender:
         if consent != self._consent or self._revision is None:
             self._adopt(consent)
         self._server = self._settings.server or self._app.server
-        # A token is for the server that it was given for.
+        # The app's token is only for the app's server.
         self._token = self._settings.token
         if not self._token and self._server == self._app.server:
             self._token = self._app.token
@@ -399,7 +400,7 @@ class Sender:
         )
         if self._is_second:
             _LOG.error("nothing is reported: %s", SECOND_KEY)
-        # Somebody may have mended what was wrong.
+        # The change may have mended what was wrong.
         self._schedule.backoff.succeeded()
         self._farewells.succeeded()
         self._revision = revision
@@ -412,7 +413,7 @@ class Sender:
             self._lock.release()
         if not consent:
             self._consent = 0
-            # If the file says otherwise, an opt-out was cut short: then this ends it.
+            # If the file still has the consent, an opt-out was cut short. This completes it.
             self._settings.agree()
             self._vanish_at = time.monotonic()
             return
@@ -428,7 +429,8 @@ class Sender:
         self._note_last_contact()
 
     def _note_last_contact(self) -> None:
-        """A silence that began before this process did counts; a new user is heard of soon."""
+        """Takes over the time of the last push, which another process may have made. After an
+        opt-in, the first push follows soon."""
         last, self._schedule.interval = self._outbox.contact()
         silent = self._timing.heartbeat - self._timing.batch
         if last is not None:
@@ -447,7 +449,7 @@ class Sender:
     def _move(self, drained: Drained) -> None:
         try:
             if self._settings.switch.consent != self._consent:
-                # Taken under a consent that was given a moment ago, maybe: that first.
+                # The records may be under a consent that was given a moment ago: adopt it first.
                 self._look_at_settings()
             identity = self._outbox.identity(self._consent) if self._is_on else None
             if identity is not None:
@@ -460,7 +462,7 @@ class Sender:
             self._recorder.put_back()
             raise
         except Exception:
-            # A fault of ours would be met again with these, and hold up all that comes after them.
+            # A bug would strike again with the same records, and hold up all later ones.
             self._recorder.give_up()
             raise
         self._recorder.settled()
@@ -482,5 +484,5 @@ class Sender:
                 self._outbox.release(self._push.sent)
 
     def _close_outbox(self) -> None:
-        if self._recorder.finish():  # else whoever comes next stores it
+        if self._recorder.finish():  # else the next client stores the records that are left
             self._outbox.end(self._consent, self._journal.slot, self._settings.clock())

@@ -1,7 +1,7 @@
-"""The opt-in and what goes with it, in the node's settings file.
+"""The opt-in and its settings, in the node's settings file.
 
-Off until someone opts in. Consent is a value with a date and a number: what was recorded under one
-is never sent under another, and nothing from before it is sent at all.
+Telemetry is off until someone opts in. Each consent has a date and a number. A sample that was
+recorded under one consent is never sent under another, and nothing from before a consent is sent.
 """
 
 import contextlib
@@ -27,12 +27,12 @@ from devtelemetry.v1 import telemetry_pb2
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _INSTALLATION_BYTES = 16
 _SECRET_BYTES = 32
-_VANISH_MS = 200  # for others to finish; a running client tries again later
+_VANISH_MS = 200  # how long to wait for other readers; a running client tries again later
 
 
-# Names in telemetry_count; the others are faults.
+# Names in telemetry_count. All other names there are faults.
 BEFORE_OPT_IN = "before_opt_in"
-NOT_IN_SAMPLE = "not_in_sample: "  # and of one message in how many
+NOT_IN_SAMPLE = "not_in_sample: "  # followed by n, if one message in n is reported
 SECOND_KEY = (
     "another receiver key reports by this settings file;"
     " use Settings(path, account=…) with a name for each account"
@@ -40,40 +40,39 @@ SECOND_KEY = (
 
 
 class Build(StrEnum):
-    """Of the host app. A release build that says so does not offer telemetry at all."""
+    """The kind of build of the host app. A release build does not offer telemetry at all."""
 
     DEV = "dev"
     RELEASE = "release"
 
 
 class Problem(StrEnum):
-    """Why nothing is sent just now. The texts are stored and shown."""
+    """Why nothing is sent at present. The texts are stored and shown."""
 
-    UNREACHABLE = "unreachable"  # no connection, or no answer in time: tried again
+    UNREACHABLE = "unreachable"  # no connection, or no answer in time; the client tries again
     BUSY = "busy"  # the server asked to wait
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - no token, or one that the server does not know
-    REFUSED = "refused"  # the server could not read what was sent
-    SERVER_FAULT = "server_fault"  # an error of the server's own: tried again
-    NO_SERVER = "no_server"  # neither the app nor the user named one
+    REFUSED = "refused"  # the server could not read the push, or is not a telemetry server
+    SERVER_FAULT = "server_fault"  # an error in the server; the client tries again
+    NO_SERVER = "no_server"  # neither the app nor the user named a server
     DISK = "disk"  # the outbox cannot be written
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What a settings page shows. Times are aware UTC, by this device's clock.
+    """What a settings page shows. Times are aware UTC, by this device's clock. Counts begin at the
+    opt-in.
 
-    waiting       samples queued or under way
-    set_aside     samples that the server refused or that cannot be sent, since the opt-in; the
-                  latest are kept, with their reasons
-    acknowledged  samples that the server has, since the opt-in
-    dropped       samples lost on this device since the opt-in: there was no room, or no power
-    before_opt_in  messages since then that were sent before it; nothing is kept of them
-    not_in_sample  messages since then that left no sample, because the server wants one message in
-                  so many: by that number
-    faults        how often since then the app said what cannot be, by kind and field; such samples
-                  are set aside
-    leaving       servers that were asked to forget this installation and did not answer yet
-    paused        whether the app of a running client wants nothing to be sent
+    waiting        samples that are queued or under way
+    set_aside      samples that the server refused or that cannot be sent; the latest are kept, with
+                   their reasons
+    acknowledged   samples that the server has
+    dropped        samples that were lost on this device, for lack of room or power
+    before_opt_in  reported messages that were sent before the opt-in; nothing is kept of them
+    not_in_sample  messages that left no sample, because the server wants only one in n: by n
+    faults         calls of the app with a fault, by kind and field; such samples are set aside
+    leaving        requests to forget that a server has not answered yet
+    paused         whether the app of a running client has paused sending
     """
 
     telemetry_enabled: bool
@@ -95,7 +94,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """telemetry_settings as it stands."""
+    """The row of telemetry_settings."""
 
     telemetry_enabled: bool
     opted_in_at: int | None
@@ -108,20 +107,21 @@ class _Row:
 
     @property
     def given(self) -> int:
-        """The number of the consent that is given; 0: none is."""
+        """The number of the consent that is given; 0 if none is."""
         return self.consent if self.telemetry_enabled and self.build is Build.DEV else 0
 
 
 class Settings:
-    """The settings in the file at `path`, which is made if it is not there.
+    """The settings in the file at `path`, which is made if it does not exist.
 
-    path   of the SQLite file; several processes may use one at the same time. Made absolute at once
-    account  whose settings these are, if the app has several accounts: each has a file of its own
-           beside `path`, with its own opt-in, identity and outbox. Empty: the app has one
-    build  of the host app, remembered in the file; None: as the file has it, `dev` in a new one
-    clock  Unix ms of this device
+    path     of the SQLite file; several processes may use it at the same time. Made absolute at
+             once
+    account  whose settings these are, if the app has several accounts. Each has a file of its own
+             beside `path`, with its own opt-in, identity and outbox. Empty: the app has only one
+    build    of the host app, kept in the file; None: what the file has, `dev` in a new file
+    clock    Unix ms of this device
 
-    Any thread may use it. Raises ClientError where the file cannot be read or written.
+    Any thread may use it. Raises ClientError if the file cannot be read or written.
     """
 
     def __init__(
@@ -144,9 +144,9 @@ class Settings:
         self.agree()
 
     def agree(self) -> None:
-        """Brings file and switch together, and ends an opt-out that was cut short.
+        """Makes file and switch agree, and completes an opt-out that was cut short.
 
-        Every Settings does so once, and a running client where it finds them apart.
+        Every Settings calls this once, and a running client whenever it finds the switch off.
         """
         row = self._row()
         if self.switch.consent == row.given and not self.switch.is_new:
@@ -154,7 +154,7 @@ class Settings:
         with self._writing(durable=True) as connection:
             row = _read(connection)
             if self.switch.is_new:
-                # Nobody has cleared it: it was never there, or somebody tidied up.
+                # The switch's file is new, so it is not off by an opt-out: the settings decide.
                 self.switch.consent = row.given
                 self.switch.is_new = False
             is_half_off = row.telemetry_enabled and self.switch.consent != row.consent
@@ -177,16 +177,16 @@ class Settings:
 
     @property
     def opted_in_at(self) -> datetime | None:
-        """When, aware UTC; None while off."""
+        """When the user opted in, aware UTC; None while off."""
         return moment(self._row().opted_in_at)
 
     @property
     def is_offered(self) -> bool:
-        """Whether the option exists: not in a release build."""
+        """Whether this build of the app offers telemetry. A release build does not."""
         return self._row().build is Build.DEV
 
     def enable(self) -> None:
-        """Opts in, as of now. Nothing happens if that is so already.
+        """Opts in, from now on. Nothing happens if the user has opted in already.
 
         Raises NotOffered in a release build.
         """
@@ -199,11 +199,11 @@ class Settings:
                 if row.telemetry_enabled and self.switch.consent == row.consent:
                     return
                 if row.telemetry_enabled:
-                    # An opt-out that was cut short: what it did not get to comes first.
+                    # An opt-out was cut short: first do the rest of it.
                     _opt_out(connection)
                 opted_in = row.consent + 1
                 _opt_in(connection, opted_in, self.clock())
-                # Inside, as all that sets it: file and switch are never seen apart.
+                # Inside the transaction, so that nobody sees file and switch differ.
                 self.switch.consent = opted_in
                 self.switch.flush()
         except BaseException:
@@ -216,20 +216,20 @@ class Settings:
     def disable(self) -> None:
         """Opts out: from now on nothing is recorded or sent, and nothing is kept.
 
-        Queue, history, installation id and secret are gone when this returns. What remains is a
-        request to each server that got samples to forget them; the running client, or the next
-        one, repeats it until it is acknowledged.
+        Queue, history, installation id and secret are gone when this returns. What remains is one
+        request for each server that got samples, to forget them. The running client, or the next
+        one, repeats it until the server acknowledges it.
 
-        Raises Unwritable if the file cannot be written. Then too nothing is recorded or sent any
-        more, and a running client, or the next to open the file, ends what this began.
+        Raises Unwritable if the file cannot be written. Even then nothing more is recorded or sent.
+        The running client, or the next to open the file, completes the opt-out.
         """
         self.switch.consent = 0
         try:
             with self._writing(durable=True) as connection:
-                # Inside: what is taken under a new opt-in must not be wiped.
+                # Inside the transaction, so that no record of a new opt-in is wiped.
                 self._wipe_journals()
                 _opt_out(connection)
-                # Again: somebody may have opted in while we waited for the file.
+                # Once more: somebody may have opted in while this call waited for the file.
                 self.switch.consent = 0
                 self.switch.flush()
             self.vanish()
@@ -243,14 +243,14 @@ class Settings:
             raise Unwritable(f"{self.storage.directory}: {error}") from error
 
     def vanish(self) -> bool:
-        """What was deleted leaves the disk too; returns whether all of it did.
+        """Removes deleted data from the disk too. Returns whether all of it is gone.
 
-        The log of the file still holds it as long as somebody reads an older state.
+        The file's log still holds it while another process reads an older state.
         """
         try:
             with self.connected() as connection:
                 connection.execute(f"pragma busy_timeout = {_VANISH_MS}")
-                # As a script: execute() steps once, and each step frees a single page.
+                # A script, because execute() makes a single step, and a step frees a single page.
                 connection.executescript("pragma incremental_vacuum")
                 is_busy = connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
         except Unwritable:
@@ -264,11 +264,11 @@ class Settings:
                 if other_key_reports(connection, key):
                     raise BadSetting(f"receiver_public_key: {SECOND_KEY}")
 
-    # ------------------------------------------------------------------------- what goes with it
+    # --------------------------------------------------------------------------- the other settings
 
     @property
     def server(self) -> str:
-        """HOST:PORT that was chosen here; empty: the one that the app names."""
+        """HOST:PORT that the user has set; empty: the server that the app names."""
         return self._row().server
 
     @server.setter
@@ -277,7 +277,7 @@ class Settings:
 
     @property
     def token(self) -> str:
-        """The token for the server; empty: the app's, for the server that the app names."""
+        """The token for the server; empty: the app's token, if the server is the app's."""
         return self._row().token
 
     @token.setter
@@ -297,7 +297,7 @@ class Settings:
     def blind_ids(self) -> bool:
         """Send channel, message and envelope ids blinded, and no topics; False by default.
 
-        Whatever the members of a channel choose, they have to choose alike to be compared.
+        All members of a channel have to choose the same. Otherwise the server cannot compare them.
         """
         return self._row().blind_ids
 
@@ -306,7 +306,7 @@ class Settings:
         self._set("blind_ids", int(wanted))
 
     def status(self) -> Status:
-        """How it goes: one consistent look."""
+        """How telemetry is doing, read in one transaction."""
         with self.connected() as connection:
             connection.execute("begin")
             row = _read(connection)
@@ -355,13 +355,13 @@ class Settings:
         self._announce()
 
     def _announce(self) -> None:
-        """Running clients look at the settings again, now."""
+        """Makes all running clients read the settings again, now."""
         self.switch.changed()
         ring_all(self.storage.directory)
 
     @contextlib.contextmanager
     def connected(self) -> Iterator[sqlite3.Connection]:
-        # One for each use: settings are used rarely, and by any thread.
+        # A new connection for each use, because any thread may use the settings, and rarely does.
         with contextlib.closing(self.storage.connect()) as connection:
             try:
                 yield connection
@@ -375,12 +375,12 @@ class Settings:
 
 
 def other_key_reports(connection: sqlite3.Connection, key: str) -> bool:
-    """Whether a client with another receiver key reports by this file since the opt-in."""
+    """Whether a client with another receiver key has reported by this file since the opt-in."""
     row = connection.execute("select secret, reporter from telemetry_identity").fetchone()
     if row is None or not row["reporter"]:
         return False
     reporting = telemetry_pb2.Reporter.FromString(row["reporter"]).receiver_public_key
-    # An app that gave no key at first may give one later.
+    # The last one: an app that gave no key at first may give one later.
     known = (short_id(key), pseudonym(row["secret"], key), pseudonym(row["secret"], ""))
     return reporting not in known
 
@@ -449,7 +449,7 @@ def check_server(server: str) -> str:
 
 
 def check_token(token: str) -> str:
-    """`token`, if a request can carry it. Raises BadSetting."""
+    """`token`, if it can be sent in a header. Raises BadSetting."""
     if not token.isascii() or not token.isprintable() or " " in token:
         raise BadSetting("the token holds a character that no token has; allowed: dt_…")
     return token

@@ -1,4 +1,4 @@
-"""What this device sends, as JSON that a person can read: the samples as they are on the wire."""
+"""What this device sends, as JSON that people can read. The samples are as on the wire."""
 
 import base64
 from datetime import datetime
@@ -15,17 +15,17 @@ from devtelemetry.v1 import telemetry_pb2
 
 
 def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
-    """What waits and what was sent or set aside lately, the newest first.
+    """What waits, and what was lately sent or set aside, the newest first.
 
-    limit  samples of each state, and rules of sampling, at most; `counts` says how many samples
-           there are
+    limit  the most samples of each state, and the most rules of sampling; `counts` says how many
+           samples there are
 
-    Every field that is sent, or that the server told, is here under its name on the wire, and no
-    other but these:
+    Every field that is sent, or that the server sent, is here under its name on the wire. The only
+    other fields are these:
 
     sequence, state, recorded_at, changed_at, reason  of the outbox, beside each `sample`
     telemetry_enabled, opted_in_at, server, before_opt_in, not_in_sample, faults, counts
-                                                      for the whole
+                                                      of the whole
     """
     with settings.connected() as connection:
         connection.execute("begin")
@@ -78,8 +78,8 @@ def shown(settings: Settings, *, limit: int = 100) -> dict[str, Any]:
 
 
 def as_sent(message: Message) -> dict[str, Any]:
-    """The fields that are sent, by their names on the wire. Bytes as base64, times as they are, and
-    of what is one of several things its name."""
+    """The fields that are sent, by their names on the wire: bytes as base64, enums by name, times
+    as they are."""
     return {field.name: _readable(field, value) for field, value in message.ListFields()}
 
 

@@ -1,4 +1,4 @@
-"""Which fillings of clients' journals are in the outbox, and which clients run."""
+"""Which fillings of clients' journals are in the outbox, and which clients are running."""
 
 import sqlite3
 from typing import NamedTuple
@@ -8,14 +8,14 @@ from devtelemetry.client.machine import boot_id, uptime_ms
 
 
 class Source(NamedTuple):
-    """A filling of a client's journal (journal.py). generation: 0: it was in memory alone."""
+    """A filling of a client's journal (journal.py). generation: 0: it was only in memory."""
 
     slot: int
     generation: int
 
 
 def generation_of(connection: sqlite3.Connection, slot: int) -> int:
-    """Up to which one all of that slot's journal is in the outbox."""
+    """The generation up to which that slot's journal is in the outbox; 0: none is known."""
     row = connection.execute(
         "select generation from telemetry_journal where slot = ?", (slot,)
     ).fetchone()
@@ -23,13 +23,13 @@ def generation_of(connection: sqlite3.Connection, slot: int) -> int:
 
 
 def unended(connection: sqlite3.Connection) -> list[int]:
-    """Slots of clients that run, or did not end in order."""
+    """Slots of clients that are running or were killed."""
     rows = connection.execute("select slot from telemetry_journal where boot_id <> ''")
     return [slot for (slot,) in rows]
 
 
 def note(connection: sqlite3.Connection, source: Source) -> None:
-    """All up to this filling is in the outbox."""
+    """Notes that everything up to this filling is in the outbox."""
     connection.execute(
         "insert into telemetry_journal (slot, generation, boot_id) values (?, ?, ?)"
         " on conflict (slot) do update set generation = max(generation, excluded.generation)",
@@ -38,7 +38,7 @@ def note(connection: sqlite3.Connection, source: Source) -> None:
 
 
 def note_run(connection: sqlite3.Connection, slot: int, *, runs: bool) -> None:
-    """Whether its client runs, or has ended and nothing of it is left."""
+    """Notes whether the slot's client is running, or has ended and left nothing behind."""
     connection.execute(
         "update telemetry_journal set boot_id = ? where slot = ?",
         (boot_id() if runs else "", slot),
@@ -46,10 +46,10 @@ def note_run(connection: sqlite3.Connection, slot: int, *, runs: bool) -> None:
 
 
 def lost_with_the_power(connection: sqlite3.Connection, slot: int, since: int, now_ms: int) -> Loss:
-    """What a client lost that ran when the machine ended.
+    """What the slot's client lost if it was running when the machine went down.
 
-    Nobody knows how many samples: at least one, so that it is seen. They were taken between what is
-    in the outbox and the moment at which the machine was started anew.
+    Nobody knows how many samples it lost. It counts as one, so that the server sees a gap. They
+    were recorded after the latest one in the outbox, and before the machine's present start.
     """
     row = connection.execute(
         "select boot_id from telemetry_journal where slot = ?", (slot,)

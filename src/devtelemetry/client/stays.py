@@ -1,7 +1,7 @@
-"""In which channels this device is, as its app says, and what of that the server does not know yet.
+"""The stays in channels that the app reported, and which of them the server does not know yet.
 
-One row a stay. One that goes on is remembered for as long as it does, so that an app may say as
-often as it likes that it is in a channel; one that has ended, until that is told.
+One row for each stay. An open stay is kept, so that an app may report it as often as it likes. A
+stay that has ended is kept until the server knows that.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Joined(NamedTuple):
-    """Unix ms, this device's clock. In a channel, since then if that is news."""
+    """The user is in the channel: since `at`, if no stay is open. Unix ms, this device's clock."""
 
     channel_id: str
     at: int
@@ -22,7 +22,7 @@ class Left(NamedTuple):
 
 
 class Present(NamedTuple):
-    """In these channels and in no others."""
+    """The user is in these channels and in no others."""
 
     channel_ids: tuple[str, ...]
     at: int
@@ -32,10 +32,10 @@ Said = Joined | Left | Present
 
 
 class Stay(NamedTuple):
-    """As it is told. Unix ms.
+    """A stay as it is sent. Unix ms.
 
     joined_at  0: not known
-    left_at    0: still in
+    left_at    0: still in the channel
     """
 
     channel_id: str
@@ -45,7 +45,7 @@ class Stay(NamedTuple):
 
 
 def remember(connection: sqlite3.Connection, said: Iterable[Said], since: int) -> None:
-    """since  the opt-in, Unix ms: nothing is said of before it"""
+    """Notes what the app reported. since: the opt-in, Unix ms; nothing from before it is sent."""
     for one in said:
         match one:
             case Joined(channel_id, at):
@@ -75,7 +75,7 @@ def _leave(connection: sqlite3.Connection, channel_id: str, at: int, since: int)
         return
     joined_at, is_told, knows_all = stay
     if is_told and not knows_all:
-        # Earlier stays may go on for the server: without a beginning it ends them all.
+        # Earlier stays may still be open at the server. A leaving without a joining ends them all.
         connection.execute(
             "delete from telemetry_stay where channel_id = ? and joined_at = ?",
             (channel_id, joined_at),
@@ -85,7 +85,8 @@ def _leave(connection: sqlite3.Connection, channel_id: str, at: int, since: int)
 
 
 def _open_stay(connection: sqlite3.Connection, channel_id: str) -> tuple[int, bool, bool] | None:
-    """When it began, whether the server knows of it, and whether there can be none but ours."""
+    """When the open stay began, whether the server knows it, and whether all stays that the server
+    may know are noted here."""
     row = connection.execute(
         "select joined_at, told > 0, knows_stays from telemetry_stay, telemetry_identity"
         " where channel_id = ? and left_at = 0",
@@ -111,7 +112,7 @@ def count_untold(connection: sqlite3.Connection) -> int:
 
 
 def to_be_told(connection: sqlite3.Connection, limit: int = -1) -> list[Stay]:
-    """limit  below 0: all"""
+    """The stays that the server does not know yet, at most `limit`; all if it is negative."""
     rows = connection.execute(
         "select channel_id, joined_at, left_at, version from telemetry_stay where version > told"
         " order by channel_id, joined_at limit ?",
@@ -121,7 +122,7 @@ def to_be_told(connection: sqlite3.Connection, limit: int = -1) -> list[Stay]:
 
 
 def told(connection: sqlite3.Connection, stays: Sequence[Stay]) -> None:
-    """The server knows these; an answer to an older version does not count."""
+    """The server knows these versions now. Stays that have ended, and are known so, are deleted."""
     connection.executemany(
         "update telemetry_stay set told = ? where channel_id = ? and joined_at = ?",
         [(stay.version, stay.channel_id, stay.joined_at) for stay in stays],

@@ -1,7 +1,7 @@
 """The SQLite file that settings and outbox share, and who may use it when.
 
 Several processes may have it open: the app, its settings page, the command line. Each transaction
-takes the write lock at its beginning, so that none fails half-way for want of it.
+takes the write lock at its beginning, so that it cannot fail half-way because another one has it.
 """
 
 import contextlib
@@ -16,12 +16,12 @@ from pathlib import Path
 
 from devtelemetry.client.errors import BadSetting, Unwritable
 
-BUSY_SECONDS = 5.0  # how long another process may keep the file
+BUSY_SECONDS = 5.0  # how long to wait for another process that keeps the file
 
 _ACCOUNT = "-account-"
 _HAS_TABLE = "select 1 from sqlite_master where name = ?"
 _FIRST = "telemetry_settings"  # the table that every version has
-_NEWEST = "telemetry_sampling"  # the table that the latest version of the schema brought
+_NEWEST = "telemetry_sampling"  # the table that is new in the latest version of the schema
 _SCHEMA, _STAYS, _SAMPLING = (
     resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
     for name in ("schema.sql", "upgrade_stays.sql", "upgrade_sampling.sql")
@@ -29,16 +29,16 @@ _SCHEMA, _STAYS, _SAMPLING = (
 
 
 class Storage:
-    """The file at `path`, made at first use, readable by its owner alone.
+    """The file at `path`, made at first use, which only its owner can read.
 
-    Not a connection: `connect()` gives one to each thread that needs it.
+    It holds no connection: each thread gets its own from `connect()`.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         with contextlib.closing(self.connect()) as connection:
             try:
-                # Looked at first: opening the settings must not wait for whoever writes.
+                # Looked at without the write lock: opening the settings must not wait for a writer.
                 if not _has(connection, _NEWEST):
                     _make(connection)
                     self._remove_what_earlier_versions_made()
@@ -47,7 +47,7 @@ class Storage:
 
     @property
     def directory(self) -> Path:
-        """Where running clients keep what they share beside the file; made at first use."""
+        """The directory beside the file for what running clients share; made at first use."""
         directory = self.path.with_name(self.path.name + "-telemetry")
         directory.mkdir(mode=0o700, exist_ok=True)
         return directory
@@ -66,12 +66,12 @@ class Storage:
             )
             connection.row_factory = sqlite3.Row
             if not connection.execute("pragma page_count").fetchone()[0]:
-                # Only in a file that is new: it writes. So that a wiped outbox frees its space.
+                # So that a wiped outbox frees its space. Only in a new file, because it writes.
                 connection.execute("pragma auto_vacuum = incremental")
             _use_wal(connection)
-            # Deleted is deleted: what an opt-out wipes must not be found in the file afterwards.
+            # What an opt-out wipes must not be found in the file afterwards.
             connection.execute("pragma secure_delete = on")
-            # macOS: without them what is synced lies in the drive's memory. Elsewhere nothing.
+            # On macOS, synced data may else stay in the drive's cache. No effect on other systems.
             connection.execute("pragma fullfsync = on")
             connection.execute("pragma checkpoint_fullfsync = on")
         except (OSError, sqlite3.Error) as error:
@@ -80,9 +80,9 @@ class Storage:
 
 
 def make_private(path: Path) -> None:
-    """Makes an empty file that its owner alone can read, if there is none."""
-    # SQLite would make it readable for all that the umask lets. One that is there is not opened: to
-    # close it again would drop the locks that this process has on it.
+    """Makes an empty file that only its owner can read, if there is none."""
+    # SQLite would make it readable for everybody that the umask allows. An existing file is not
+    # opened, because closing it would drop the locks that this process has on it.
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 
@@ -90,8 +90,8 @@ def make_private(path: Path) -> None:
 def path_of(path: str | os.PathLike[str], account: str) -> Path:
     """The file of an account beside `path`. Raises BadSetting.
 
-    Absolute: whoever goes to another directory must not opt out of another file. An account's name
-    may say who somebody is, so its hash stands for it.
+    The path is absolute: a process that changes its directory must not opt out of another file. An
+    account's name may show who its user is, so the file is named after the name's hash.
     """
     named = os.fsdecode(path)
     if named in ("", ":memory:") or named.startswith("file:"):
@@ -104,9 +104,9 @@ def path_of(path: str | os.PathLike[str], account: str) -> Path:
 
 
 def settings_files(path: str | os.PathLike[str], account: str | None) -> list[Path]:
-    """Those of one account, or of the app and all its accounts (None). Makes nothing.
+    """The settings files of one account, or of the app and all its accounts (None). Makes no file.
 
-    Raises BadSetting where there are none, or where a file is none of ours.
+    Raises BadSetting if there are none, or if one of the files is not ours.
     """
     named = path_of(path, account or "")
     files = [named]
@@ -119,7 +119,7 @@ def settings_files(path: str | os.PathLike[str], account: str | None) -> list[Pa
 
 
 def _is_settings_file(path: Path) -> bool:
-    """Whether the file holds settings. Makes nothing. Raises Unwritable."""
+    """Whether the file holds settings. Makes no file. Raises Unwritable."""
     try:
         with contextlib.closing(
             sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True)
@@ -134,7 +134,7 @@ def _has(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def _make(connection: sqlite3.Connection) -> None:
-    """The tables of this version, from none or from those of an earlier one."""
+    """Makes the tables of this version, in an empty file or from those of an earlier version."""
     with transaction(connection, durable=True):
         if _has(connection, _NEWEST):
             return  # another process was faster
@@ -144,7 +144,7 @@ def _make(connection: sqlite3.Connection) -> None:
         if _has(connection, _FIRST):
             scripts.append(_SAMPLING)
         for script in scripts:
-            # Not as a script: that would end the transaction.
+            # One by one, because executescript() would end the transaction.
             for statement in _statements(script):
                 connection.execute(statement)
 
@@ -159,7 +159,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:
-    """Raises OSError where there is none: then no two processes could use the file at once."""
+    """Turns WAL on. Raises OSError if it is not possible: processes could not share the file."""
     give_up = time.monotonic() + BUSY_SECONDS
     while connection.execute("pragma journal_mode").fetchone()[0] != "wal":
         try:
@@ -178,10 +178,10 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def transaction(
     connection: sqlite3.Connection, *, durable: bool = False
 ) -> Iterator[sqlite3.Connection]:
-    """All of the block or nothing, with the file to itself.
+    """Does all of the block or nothing. No other process writes meanwhile.
 
-    durable  once the block is left it survives the loss of power, and with it all that was
-             committed before; else it survives the end of every process
+    durable  whether the block, and all that was committed before, survives a loss of power; if
+             not, it survives only the end of processes
     """
     connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
     connection.execute("begin immediate")
@@ -189,7 +189,7 @@ def transaction(
         yield connection
         connection.execute("commit")
     except BaseException:
-        # A full disk has ended it already.
+        # After some errors, such as a full disk, SQLite itself has rolled back already.
         if connection.in_transaction:
             connection.execute("rollback")
         raise

@@ -1,15 +1,15 @@
 """The opt-in as a word of memory that all processes of a device share.
 
-A running client must notice a switch at once, without a timer and without a query: the app's thread
-looks at it with every message. The settings file holds the truth; beside it a mapped file of some
-words says what it holds:
+A running client must notice an opt-in or opt-out at once, without a timer and without a query: the
+app's thread looks at the switch with every message. The settings file holds the truth. A mapped
+file beside it repeats it in two words:
 
     word 0  the number of the consent that is given; 0: none is, nothing may be recorded or sent
-    word 1  goes up with every change of a setting
+    word 1  one more with every change of a setting
 
-Both change together, by whoever has the file to itself; an opt-out clears word 0 before that, too.
-So whoever has the file and finds it on and the word off has found an opt-out that was cut short,
-and ends it (Settings.agree).
+File and word 0 change together, while a process holds the file's write lock. An opt-out also clears
+word 0 before that. So a process that holds the lock and finds the file on and the word off has
+found an opt-out that was cut short, and completes it (Settings.agree).
 """
 
 import mmap
@@ -22,13 +22,14 @@ _BYTES = 4096  # one page
 
 
 def mapped(path: Path, size: int) -> tuple[mmap.mmap, memoryview]:
-    """The file at `path`, and the same as 64-bit words; zeros up to `size` if it is shorter.
+    """The mapped file at `path`, as bytes and as 64-bit words. Zeros fill it up to `size`.
 
     Aligned words of a mapping are read and written whole (on 64-bit machines), and survive the end
-    of the process. Whoever truncates the file ends the processes that have it mapped.
+    of the process. Never truncate the file: that kills the processes that have it mapped.
     """
     with path.open("r+b", buffering=0) as file:
-        # Written, not truncated to size: a hole would need disk space at the first access.
+        # Written, because truncate() would leave a hole, which needs disk space only later, at the
+        # first access.
         missing = size - file.seek(0, os.SEEK_END)
         if missing > 0 and file.write(bytes(missing)) < missing:
             raise OSError(f"{path}: there is no room for {size} bytes")
@@ -37,7 +38,7 @@ def mapped(path: Path, size: int) -> tuple[mmap.mmap, memoryview]:
 
 
 class Switch:
-    """The words. Reading one costs tens of nanoseconds."""
+    """The two words. Reading one takes tens of nanoseconds."""
 
     def __init__(self, directory: Path) -> None:
         self.is_new = not (directory / "switch").exists()
@@ -58,9 +59,10 @@ class Switch:
         return self._words[1]
 
     def changed(self) -> None:
-        """Says that a setting changed."""
+        """Marks that a setting has changed."""
         self._words[1] += 1
 
     def flush(self) -> None:
-        """Puts it on the disk: a word that is off beside a file that is on ends an opt-in."""
+        """Writes the words to the disk. If word 0 were off there and the file on, `agree` would end
+        the opt-in."""
         self._mapping.flush()

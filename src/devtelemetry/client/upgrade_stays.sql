@@ -1,4 +1,4 @@
--- From the tables of versions that forgot a stay once it was told. What they had not told yet is told.
+-- Upgrades the tables of versions that deleted a stay once the server knew it. Stays that it does not know are kept.
 insert into telemetry_stay (channel_id, joined_at, left_at, version)
 select channel_id, joined_at, left_at, version from telemetry_membership;
 drop table telemetry_membership;

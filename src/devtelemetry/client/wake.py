@@ -1,9 +1,9 @@
 """Waking a client's background thread, from its own process or another one.
 
-The thread sleeps on an event, without a timer. For other processes a second thread waits for
-datagrams on a port of this machine: whoever changes a setting sends one to every client that runs
-on the same file. Port and a random word are in a file that only the user can read; nothing but that
-word wakes anybody.
+The thread sleeps on an event, without a timer. For other processes, a second thread waits for
+datagrams on a port of this machine. A process that changes a setting sends one to every client that
+runs on the same file. The port and a random word are in a file that only the user can read. Only a
+datagram with that word wakes the client.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ _SUFFIX = ".port"
 _HERE = "127.0.0.1"
 _WORD_BYTES = 16
 _LARGEST_DATAGRAM = 2**16
-_LAST_SECONDS = 1.0  # for a datagram that a firewall keeps, maybe
+_LAST_SECONDS = 1.0  # at most, because a firewall may swallow the datagram that ends the listener
 _LOG = logging.getLogger("devtelemetry.client")
 
 
 class Alarm:
-    """What one client's thread sleeps on."""
+    """The alarm that wakes one client's background thread."""
 
     def __init__(self, directory: Path, slot: int) -> None:
         self._event = threading.Event()
@@ -39,7 +39,7 @@ class Alarm:
             make_private(self._path)
             self._path.write_text(f"{self._port} {self._word.hex()}", encoding="ascii")
         except OSError as error:
-            # What another process changes is seen with the next thing that wakes the thread.
+            # A change by another process is then noticed when something else wakes the thread.
             _LOG.warning("no port of this machine can be listened on: %s", error)
             self._socket.close()
             return
@@ -49,11 +49,11 @@ class Alarm:
         self._listener.start()
 
     def ring(self) -> None:
-        """Wakes the thread; at once if it sleeps, else as soon as it wants to. Any thread may."""
+        """Wakes the thread; if it is awake, its next sleep ends at once. Any thread may call it."""
         self._event.set()
 
     def sleep(self, seconds: float) -> None:
-        """Until somebody rings, or for so long; infinite: for as long as nobody rings."""
+        """Sleeps until somebody rings or the seconds are over; they may be infinite."""
         self._event.wait(min(seconds, threading.TIMEOUT_MAX))
         self._event.clear()
 
@@ -69,7 +69,7 @@ class Alarm:
     def _listen(self) -> None:
         while self._is_open:
             try:
-                # All of it: where a datagram is longer than what is read, Windows has an error.
+                # Large enough for any datagram: Windows raises an error if one does not fit.
                 came = self._socket.recv(_LARGEST_DATAGRAM)
             except OSError as error:
                 _LOG.warning("other processes cannot wake this one any more: %s", error)
@@ -79,7 +79,7 @@ class Alarm:
 
 
 def ring_all(directory: Path) -> None:
-    """Wakes every client that runs on the file beside `directory`, in whatever process."""
+    """Wakes every client that runs on the file beside `directory`, in any process."""
     for path in directory.glob(f"*{_SUFFIX}"):
         with contextlib.suppress(OSError, ValueError):  # that client is gone
             port, word = path.read_text(encoding="ascii").split()

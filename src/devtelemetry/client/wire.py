@@ -20,7 +20,7 @@ from devtelemetry.client.stays import Said
 from devtelemetry.client.values import Recorded
 from devtelemetry.v1 import telemetry_pb2
 
-# What a status means: whether a person has to mend it, and what it is called.
+# What a status means: the problem to show, and whether only a person can mend it.
 _TOLD: dict[grpc.StatusCode, tuple[Problem, bool]] = {
     grpc.StatusCode.UNAUTHENTICATED: (Problem.TOKEN_REFUSED, True),
     grpc.StatusCode.PERMISSION_DENIED: (Problem.TOKEN_REFUSED, True),
@@ -33,9 +33,9 @@ _TOLD: dict[grpc.StatusCode, tuple[Problem, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What the app says of itself; settings of the user go before its server and token.
+    """What the app says about itself. The user's settings override its server and token.
 
-    tls  None: TLS but on loopback. True, False: always, never. A path: PEM of the authorities
+    tls  None: TLS except on loopback. True, False: always, never. A path: PEM of the authorities
     """
 
     server: str
@@ -49,10 +49,10 @@ class App:
 
 @dataclass(slots=True)
 class Made:
-    """What is to be stored of what an app said.
+    """What is to be stored of an app's calls.
 
-    counts  by name: what lay before the opt-in, what is in no sample, and faults
-    faults  by name: a reason, of the first that had it
+    counts  by name: messages from before the opt-in, messages that sampling leaves out, and faults
+    faults  by name of the fault: the reason of the first one
     """
 
     samples: list[NewSample] = field(default_factory=list)
@@ -70,7 +70,7 @@ class Made:
 
 
 def reporter_of(app: App, identity: Identity, app_version: str) -> telemetry_pb2.Reporter:
-    """Who reports. app_version: of the app when it recorded what is sent."""
+    """The reporter of a push. app_version: the app's version when it recorded the samples."""
     key = app.receiver_public_key
     key = short_id(key) if identity.send_real_key else pseudonym(identity.secret, key)
     return telemetry_pb2.Reporter(
@@ -96,9 +96,10 @@ def push_request(app: App, claim: Claim, now_ms: int) -> telemetry_pb2.PushReque
 
 
 def made_of(items: Iterable[Item], identity: Identity, since: int, rules: Rules) -> Made:
-    """Whoever opts in speaks of what comes, not of what was.
+    """Samples, memberships and counts of these calls. Nothing is made of messages from before the
+    opt-in, nor of those that the rules of sampling leave out; both are only counted.
 
-    rules  of sampling: of what they leave out nothing is made
+    since  the opt-in, Unix ms, by the clock as it is set now
     """
     made = Made()
     for item in items:
@@ -125,13 +126,13 @@ def made_of(items: Iterable[Item], identity: Identity, since: int, rules: Rules)
 
 
 def meaning_of(call: Any) -> tuple[Problem, bool]:
-    """What a status is called, and whether a person has to mend it."""
+    """The problem that a status stands for, and whether only a person can mend it."""
     return _TOLD.get(call.code(), (Problem.SERVER_FAULT, False))
 
 
 def reason_of(rejection: telemetry_pb2.Rejection) -> str:
     try:
         name = telemetry_pb2.Rejection.Reason.Name(rejection.reason).lower()
-    except ValueError:  # a reason that is younger than this client
+    except ValueError:  # a reason that is newer than this client
         name = f"reason {rejection.reason}"
     return f"{name}: {tidy(rejection.detail)}" if rejection.detail else name
