@@ -3,6 +3,7 @@
 import http.client
 import json
 import threading
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -18,6 +19,7 @@ from oracle.model import (
     Canonical,
     MessageKey,
     OracleChannel,
+    OracleSample,
     OracleWindow,
     Receiver,
     canonical,
@@ -56,7 +58,7 @@ def recent(recording: Recording) -> Recording:
     return shift(recording, (now_ms() // HOUR_MS * HOUR_MS - 1 - last) // HOUR_MS)
 
 
-def replay(recording: Recording, server: ServerProcess) -> list[int]:
+def replay(recording: Recording, mapped: Mapped, server: ServerProcess) -> list[int]:
     """Sends every request; returns the statuses.
 
     In recorded order as far as it tells: those that are under way together say the same of each
@@ -86,7 +88,7 @@ def replay(recording: Recording, server: ServerProcess) -> list[int]:
     statuses: list[int] = []
     last_ms = 0
     with ThreadPoolExecutor(CLIENTS) as clients:
-        for together in in_rounds(recording):
+        for together in in_rounds(recording, mapped):
             while now_ms() <= last_ms:
                 pass
             statuses += clients.map(send, together)
@@ -94,13 +96,19 @@ def replay(recording: Recording, server: ServerProcess) -> list[int]:
     return statuses
 
 
-def in_rounds(recording: Recording) -> Iterator[Recording]:
-    """The requests in their order, those together that contradict each other in no message."""
+def in_rounds(recording: Recording, mapped: Mapped) -> Iterator[Recording]:
+    """The requests in their order, those together that contradict each other in no message.
+
+    mapped  what the requests say; each arrived at a time of its own
+    """
+    of_request: dict[int | None, list[OracleSample]] = defaultdict(list)
+    for sample in mapped.receipts:
+        of_request[sample.created_at].append(sample)
     together: Recording = []
     said: dict[tuple[MessageKey, Receiver | None], object] = {}
     for request in recording:
         says: dict[tuple[MessageKey, Receiver | None], object] = {}
-        for sample in to_samples([request]).receipts:
+        for sample in of_request[request.t_ms]:
             says[sample.message, None] = (sample.sent_at, sample.message_type)
             says[sample.message, sample.receiver] = sample.envelope_id
         if len(together) == CLIENTS or any(
@@ -217,10 +225,11 @@ def test_replayed_recording_equals_the_oracle_and_lies_close_to_the_truth(
     recorded = with_distinct_arrivals(read_recording(path))
     recording = recent(recorded)
 
-    statuses = replay(recording, server)
+    mapped = to_samples(recording)
+
+    statuses = replay(recording, mapped, server)
 
     assert set(statuses) == {201}
-    mapped = to_samples(recording)
     samples = as_stored(mapped, recording)
     windows = hourly_windows(mapped.receipts)
     found = reported(server, windows)
@@ -229,12 +238,11 @@ def test_replayed_recording_equals_the_oracle_and_lies_close_to_the_truth(
 
     truth = read_truth(truth_path)
     true_ratio = float(true_delivery_ratio(truth))
-    conversations = [
-        sample for sample in to_samples(recorded).samples if sample.channel_id in truth.channels
-    ]
+    then = to_samples(recorded)
+    conversations = [sample for sample in then.samples if sample.channel_id in truth.channels]
     predecessor = [
         float(ratio)
-        for start, end in hourly_windows(to_samples(recorded).receipts)
+        for start, end in hourly_windows(then.receipts)
         if (ratio := predecessor_ratio(conversations, start, end)) is not None
     ]
     record_property("true", true_ratio)
@@ -256,9 +264,10 @@ def test_quirks_are_answered_and_their_good_samples_stored(server: ServerProcess
     assert path is not None
     recording = recent(with_distinct_arrivals(read_recording(path)))
 
-    replay(recording, server)
-
     mapped = to_samples(recording)
+
+    replay(recording, mapped, server)
+
     stored = [json.loads(line) for line in in_process("export", server.where).out.splitlines()]
     assert {(line["channelId"], line["messageId"]) for line in stored} == {
         sample.message for sample in mapped.receipts
