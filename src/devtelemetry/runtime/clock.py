@@ -1,4 +1,4 @@
-"""The clock of this machine: the only place that reads it. Everything else is given the time."""
+"""The clock of this machine. Only this module reads it; all others get the time as a value."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import TypeAlias
 
 Hear: TypeAlias = Callable[[str, str, int, int], Awaitable[None]]
-"""Is told a client's public key, its installation, its time and its newest sentAt (Unix ms; 0: not
-said), where the server does not know the time"""
+"""Is called while the server's clock is in doubt, with a client's public key, its installation, its
+time and its newest sentAt (Unix ms; 0 if not said)"""
 
 
 def now_ms() -> int:
@@ -16,7 +16,7 @@ def now_ms() -> int:
 
 
 def elapsed() -> float:
-    """Seconds since some moment, those in which the machine slept too. Nobody can set it."""
+    """Seconds since some moment, including those in which the machine slept. Nobody can set it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -1,6 +1,7 @@
-"""Host names: which reach this machine alone, by which a server may be asked, and from which pages.
+"""Host names: which of them only this machine can reach, by which names clients may reach a server,
+and from which pages requests may come.
 
-The second is against pages elsewhere that point their names here.
+Names are checked because a foreign page could point its own name to this server.
 """
 
 import ipaddress
@@ -12,10 +13,10 @@ from urllib.parse import urlsplit
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can connect: every address of `host` is a loopback one.
+    """Whether only this machine can connect to `host`, because all its addresses are loopback.
 
-    A host that does not resolve is not: who listens there will find out. It may ask DNS, which
-    takes seconds: call it at start, never on an event loop that serves.
+    False for a host that does not resolve; listening there will fail anyway. This may ask DNS,
+    which takes seconds. So call it at the start, and never on an event loop that serves.
     """
     try:
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
@@ -31,7 +32,7 @@ def _is_loopback_address(address: str) -> bool:
 
 
 class Refusal(NamedTuple):
-    """Why a request may not come in: the status of HTTP, and a line for who sent it."""
+    """Why a request may not come in: the HTTP status, and a line for the sender."""
 
     status: int
     text: str
@@ -47,7 +48,8 @@ _ELSEWHERE = Refusal(
 
 @dataclass(frozen=True, slots=True)
 class KnownHosts:
-    """hosts     names by which browsers may come; empty: any, or on loopback those of loopback
+    """hosts     the names by which clients may reach this server, beside those of loopback; if
+                 empty, all names, unless `loopback`
     loopback     whether only this machine can connect
     """
 
@@ -57,12 +59,12 @@ class KnownHosts:
     def refusal(
         self, host: str | None, origin: str | None, *, origins: Collection[str] = ()
     ) -> Refusal | None:
-        """Why a request may not come in; None: it may.
+        """Why a request may not come in; None if it may.
 
-        host     the header: a name or address, and maybe a port
-        origin   the header, by which a browser says of which page a request is; None: it does not
-                 matter, or who sends is no browser
-        origins  of pages that may, besides those of this very host
+        host     the header Host: a name or address, perhaps with a port
+        origin   the header Origin, which names the page that sends; None if the sender is not a
+                 browser, or if the page does not matter
+        origins  the origins of pages that may send, beside those of this host
         """
         if not self._knows(host):
             return _HOST_NOT_KNOWN
@@ -88,10 +90,10 @@ def _is_same_host(origin: str, host: str | None) -> bool:
 
 
 def _host_name(host: str) -> str | None:
-    """Without its port, in lower case; None: it is no host."""
+    """The name without its port, in lower case; None if `host` is not valid."""
     try:
         parts = urlsplit(f"//{host}")
-        _ = parts.port  # raises where it is none
+        _ = parts.port  # raises if it is not a port
     except ValueError:
         return None
     if parts.netloc != host or "@" in host:

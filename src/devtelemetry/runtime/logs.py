@@ -1,7 +1,7 @@
 """How the program logs: to stderr, for people or as JSON. Standard output is for results.
 
-Both structlog's lines and those of libraries that use `logging` come out in one form. Strangers can
-cause warnings and errors; so of those only some of a kind are written.
+Lines of structlog and of libraries that use `logging` look the same. Strangers can cause warnings
+and errors, so only some lines of a kind are written.
 """
 
 import logging
@@ -14,15 +14,15 @@ from typing import TextIO
 import structlog
 from structlog.typing import Processor
 
-LINES = 10  # of a kind in an interval
+LINES = 10  # of one kind in an interval
 INTERVAL_SECONDS = 60.0
 
-_Kind = tuple[str, str, int]  # the logger, and where in the code
+_Kind = tuple[str, str, int]  # the logger, and the place in the code
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What came of a kind in an interval."""
+    """The lines of one kind in an interval: since when, the first line, and how many."""
 
     since: float
     record: logging.LogRecord
@@ -30,8 +30,8 @@ class _Seen:
 
 
 class RatedHandler(logging.StreamHandler[TextIO]):
-    """Writes LINES warnings and errors from one place in the code in INTERVAL_SECONDS; of more only
-    how many there were, with the first line, of whatever kind, after the interval.
+    """Writes at most LINES warnings and errors from one place in the code in INTERVAL_SECONDS. If
+    there are more, the next line of any kind after the interval has their number before it.
 
     monotonic  seconds of a clock that never goes back
     """
@@ -39,7 +39,7 @@ class RatedHandler(logging.StreamHandler[TextIO]):
     def __init__(self, stream: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         super().__init__(stream)
         self._monotonic = monotonic
-        self._seen: dict[_Kind, _Seen] = {}  # as many as there are places
+        self._seen: dict[_Kind, _Seen] = {}  # at most one for each place in the code
 
     def emit(self, record: logging.LogRecord) -> None:
         now = self._monotonic()
@@ -53,7 +53,7 @@ class RatedHandler(logging.StreamHandler[TextIO]):
         super().emit(record)
 
     def _tell_of_others(self, now: float) -> None:
-        """Ends intervals."""
+        """Ends intervals that are over, and writes how many lines they left out."""
         for kind, seen in list(self._seen.items()):
             if now - seen.since < INTERVAL_SECONDS:
                 continue
@@ -76,7 +76,7 @@ def _left_out(record: logging.LogRecord, lines: int) -> logging.LogRecord:
 
 
 def configure_logging(level: str, form: str) -> None:
-    """For a process. `level` and `form` are the settings log_level and log_format."""
+    """Sets up logging of a process. level, form: the settings log_level and log_format."""
     shared: Sequence[Processor] = (
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -88,7 +88,7 @@ def configure_logging(level: str, form: str) -> None:
     if form == "json":
         render = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        # Plain: a traceback that shows local variables would show samples, ids and tokens.
+        # Plain, because a traceback with local variables would show samples, ids and tokens.
         render = [
             structlog.dev.ConsoleRenderer(
                 colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
@@ -112,12 +112,12 @@ def configure_logging(level: str, form: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
         )
     )
-    logging.raiseExceptions = False  # a terminal that is gone is no reason for a traceback
+    logging.raiseExceptions = False  # else a closed terminal would cause a traceback
     logging.captureWarnings(True)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    # What these say at "info" is how they work, not what happened; httpx says whole URLs, and that
-    # of a store may hold a secret.
+    # At "info" these log how they work, not what happened. httpx logs whole URLs, and the URL of a
+    # store may have a secret in it.
     for name in ("alembic.runtime.plugins", "uvicorn", "httpx", "httpcore"):
         logging.getLogger(name).setLevel(max(logging.WARNING, root.level))

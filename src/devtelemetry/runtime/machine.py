@@ -4,7 +4,7 @@ import os
 
 
 def cores() -> int:
-    """How many of them this process may use, as far as the system says."""
+    """How many cores this process may use; all cores if the system does not say."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,21 +1,21 @@
-"""Every metric the service emits about itself, declared once. Names: docs/metrics.md.
+"""All metrics of the service about itself, declared once. Names: docs/metrics.md.
 
-Label values are ours (reasons, statuses, timeframes), never what a client sent.
+Values of labels are the program's own (reasons, statuses, timeframes), never what a client sent.
 """
 
 import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
-# Where several processes of one server keep their values (`--workers`); prometheus_client reads the
-# variable when it is imported, so it is set before.
+# The directory in which the processes of one server (`--workers`) keep their values.
+# prometheus_client reads the variable when it is imported, so the variable is set before.
 SHARED_DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"
 
 REGISTRY = CollectorRegistry()
 
 
 def exposed_registry() -> CollectorRegistry:
-    """What a scrape shows: the metrics below, summed over the processes of this server."""
+    """The metrics that a scrape shows: those below, summed over the processes of this server."""
     if SHARED_DIRECTORY not in os.environ:
         return REGISTRY
     registry = CollectorRegistry()
@@ -24,7 +24,7 @@ def exposed_registry() -> CollectorRegistry:
 
 
 def forget_process(pid: int | None) -> None:
-    """Takes the gauges of a process that died out of the sums."""
+    """Removes the gauges of a process that died from the sums."""
     if SHARED_DIRECTORY in os.environ and pid is not None:
         multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
@@ -187,7 +187,7 @@ NOTIFY_FAILURES = Counter(
 JOB_FAILURES = Counter(
     "devtelemetry_job_failures_total",
     "Runs of a background job that failed; it runs again.",
-    ["task"],  # not `job`, which a scrape takes for itself
+    ["task"],  # not `job`, because Prometheus sets that label itself
     registry=REGISTRY,
 )
 LOCK_WAIT_SECONDS = Gauge(

@@ -1,4 +1,4 @@
-"""Behind which network an address is: what many invented installations have in common."""
+"""The network of an address, which many invented installations have in common."""
 
 import ipaddress
 from collections.abc import Collection
@@ -9,7 +9,7 @@ _PREFIXES = {4: 24, 6: 48}
 
 @lru_cache(4_096)
 def network_of(address: str) -> str:
-    """The /24 of an IPv4 address, the /48 of an IPv6 one; empty if it is no address."""
+    """The /24 of an IPv4 address or the /48 of an IPv6 address; empty if it is not an address."""
     ip = _parsed(address)
     if ip is None:
         return ""
@@ -17,10 +17,10 @@ def network_of(address: str) -> str:
 
 
 def client_address(peer: str, forwarded_for: str | None, proxies: Collection[str]) -> str:
-    """The address of who asks: that of the peer, or what a trusted proxy says that it is.
+    """The client's address: that of the peer or, if the peer is a trusted proxy, the one it names.
 
     forwarded_for  the header X-Forwarded-For; each proxy adds its peer at the end
-    proxies        addresses of proxies that are believed
+    proxies        addresses of trusted proxies
     """
     if peer not in proxies:
         return peer
@@ -32,7 +32,7 @@ def client_address(peer: str, forwarded_for: str | None, proxies: Collection[str
 
 
 def peer_address(peer: str) -> str:
-    """Of what gRPC calls a peer: `ipv4:192.0.2.1:50123`, `ipv6:%5B2001:db8::1%5D:50123`."""
+    """The address in gRPC's peer: `ipv4:192.0.2.1:50123`, `ipv6:%5B2001:db8::1%5D:50123`."""
     _, _, rest = peer.partition(":")
     address, _, _ = rest.rpartition(":")
     return address.replace("%5B", "").replace("%5D", "").strip("[]")

@@ -1,6 +1,6 @@
-"""What a process may find odd where it starts, put right before anything else runs.
+"""Corrects odd surroundings in which a process may start, before anything else runs.
 
-Imports little: it comes before all that takes long.
+This imports little, because it runs before everything that takes long.
 """
 
 import io
@@ -12,17 +12,17 @@ _STANDARD = (0, 1, 2)
 
 
 def make_ready(*, status_of_sigterm: int) -> None:
-    """For the whole program, once.
+    """Call this once in the program.
 
-    status_of_sigterm  with which SIGTERM ends it from now on, until something has begun that must
-                       be ended in order. By itself it ends no process that is the first one of a
-                       container
+    status_of_sigterm  the exit status after SIGTERM, until a command that must end in order handles
+                       the signal itself. Without a handler, SIGTERM does not end the first process
+                       of a container
     """
     _open_standard_files()
-    # gRPC's core writes to stderr by itself: a line for each stranger who does not speak TLS.
+    # gRPC's core would write a line to stderr for each stranger who does not speak TLS.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     for stream in (sys.stdout, sys.stderr):
-        # What a terminal cannot show is no reason to say nothing.
+        # A character that the terminal cannot show is escaped and does not cause an error.
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             reconfigure(errors="backslashreplace")
@@ -30,12 +30,13 @@ def make_ready(*, status_of_sigterm: int) -> None:
 
 
 def _open_standard_files() -> None:
-    """Where one is closed: /dev/null. Else the next file or socket would be taken for it."""
+    """Opens /dev/null for each standard file that is closed. Else the next file or socket would get
+    its number."""
     for number in _STANDARD:
         try:
             os.fstat(number)
         except OSError:
-            # The least number that is free, which is this one.
+            # This takes the least free number, which is `number`.
             os.open(os.devnull, os.O_RDWR)
     sys.stdin = sys.stdin or _text(0, "r")
     sys.stdout = sys.stdout or _text(1, "w")

@@ -1,4 +1,4 @@
-"""How much one client may send: a token bucket a key, in bounded memory."""
+"""How much one client may send: a token bucket for each key, in bounded memory."""
 
 import ipaddress
 import math
@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 from devtelemetry.model.errors import Busy, ConfigurationError
 
-BURST_SECONDS = 10.0  # what a client may send at once after a pause, in seconds of its rate
-REMEMBERED_KEYS = 10_000  # of the keys seen last; at ~200 bytes each, 2 MB
+BURST_SECONDS = 10.0  # after a pause, a client may send this many seconds of its rate at once
+REMEMBERED_KEYS = 10_000  # the keys that were seen last; at ~200 bytes each, 2 MB
 
 
 class RateLimit:
     """A bucket for each key. A bucket holds BURST_SECONDS of the rate, and at least 1.
 
-    per_second  what comes back
+    per_second  how much comes back into a bucket in a second
     """
 
     def __init__(self, per_second: float, *, remembered: int = REMEMBERED_KEYS) -> None:
@@ -31,8 +31,8 @@ class RateLimit:
 
         now  seconds of a clock that never goes back
 
-        More than a bucket holds passes when the bucket is full, and is paid off afterwards: a
-        request cannot be split here.
+        An amount greater than a bucket passes when the bucket is full, because a request cannot be
+        split here. The rest is owed, and the next amounts wait longer.
         """
         content, at = self._buckets.pop(key, (self._capacity, now))
         content = min(self._capacity, content + max(0.0, now - at) * self._per_second)
@@ -46,7 +46,7 @@ class RateLimit:
 class AddressRate:
     """A RateLimit of requests by the address that they come from.
 
-    per_second  of one address on the long run
+    per_second  of one address in the long run
     monotonic   seconds of a clock that never goes back
     """
 
@@ -62,7 +62,7 @@ class AddressRate:
         self._monotonic = monotonic
 
     def count(self, host: str) -> None:
-        """Takes one more. Raises Busy, which is answered with 429 and `retry_after`."""
+        """Counts one more request. Raises Busy, which is answered with 429 and `retry_after`."""
         wait_seconds = self._limit.take(address_key(host), 1, self._monotonic())
         if wait_seconds > 0:
             raise Busy(
@@ -72,16 +72,16 @@ class AddressRate:
 
 
 def retry_after(busy: Busy) -> dict[str, str]:
-    """The header that says when to come again."""
+    """The header that says when to send again."""
     return {"Retry-After": str(math.ceil(busy.retry_after_seconds))}
 
 
 def address_key(host: str) -> str:
-    """Who shares a rate: an IPv4 address; an IPv6 /64, all of which a single customer is given."""
+    """The key of all who share a rate: an IPv4 address, or an IPv6 /64, which one customer has."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
-        return host  # a Unix socket's, or a proxy's own invention
+        return host  # the name of a Unix socket, or a proxy's own invention
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     if address.ipv4_mapped is not None:

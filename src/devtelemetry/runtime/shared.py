@@ -1,4 +1,4 @@
-"""What many ask for at once is made once."""
+"""Makes a result once if many ask for it at the same time."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -8,13 +8,14 @@ _T = TypeVar("_T")
 
 
 class Shared:
-    """Who asks for what is being made waits for that. What failed is made again."""
+    """If a result is being made, all who ask for it wait for that one. A failure is not kept: the
+    next call makes the result again."""
 
     def __init__(self) -> None:
         self._running: dict[Hashable, asyncio.Future[Any]] = {}
 
     async def get(self, key: Hashable, make: Callable[[], Awaitable[_T]]) -> _T:
-        """What `make` returns, or raises, for whoever names this key meanwhile."""
+        """What `make` returns or raises, for all who ask for `key` while it runs."""
         task = self._running.get(key)
         if task is None:
             task = asyncio.ensure_future(make())

@@ -1,7 +1,7 @@
-"""Places for calls that may hold out for long: who waits longest goes first when there is no room.
+"""Places for calls that may last long. If there is no room, the oldest call must leave first.
 
-An honest client says at once what it wants. Whoever holds places open is made to leave by those who
-come after, and by a deadline in any case.
+An honest client sends its request at once. A call that only occupies a place must leave when others
+come, and at a deadline in any case.
 """
 
 import asyncio
@@ -14,14 +14,14 @@ from devtelemetry.model.errors import Busy
 from devtelemetry.runtime import metrics
 
 GRACE_SECONDS = 5.0
-"""So long nobody has to leave for another"""
+"""A call need not leave for another one before this time"""
 
 
 class Slots:
-    """kind     a label of metrics
-    crowded  from so many on, who has been there longest and for more than the grace leaves
-    most     more are refused
-    seconds  after which each has to leave
+    """kind     a label in metrics
+    crowded  from so many calls on, a new call makes the oldest one leave if its grace is over
+    most     more calls are refused
+    seconds  after which each call must leave
     """
 
     def __init__(self, kind: str, *, crowded: int, most: int, seconds: float) -> None:
@@ -34,9 +34,9 @@ class Slots:
 
     @contextlib.asynccontextmanager
     async def hold(self) -> AsyncIterator[None]:
-        """A place, as long as the block lasts.
+        """Holds a place until the block ends.
 
-        Raises TimeoutError when it has to be left, and Busy if there is none.
+        Raises TimeoutError in the block if the call must leave, and Busy if there is no place.
         """
         now = asyncio.get_running_loop().time()
         if len(self._held) >= self._crowded:

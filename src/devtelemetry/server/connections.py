@@ -1,5 +1,5 @@
-"""Connections of HTTP: how many there may be, how long each may take to say what it wants, and how
-they end."""
+"""HTTP connections: how many there may be, how long each may take to send a request, and how they
+end."""
 
 import asyncio
 from collections import Counter
@@ -14,21 +14,21 @@ from devtelemetry.runtime import metrics
 from devtelemetry.runtime.rates import address_key
 
 MOST_CONNECTIONS = 2_000
-MOST_OF_ADDRESS = 256  # of one IPv4 address, or of a /64
+MOST_OF_ADDRESS = 256  # of one IPv4 address, or of one IPv6 /64
 HEADER_SECONDS = (
     20.0  # from a connection, or the first byte of a request, to the end of its headers
 )
 
 
 def limited_protocol(proxies: Collection[str]) -> type[H11Protocol]:
-    """What uvicorn makes of each connection, with limits that all of them share.
+    """A protocol class for uvicorn, whose instances share limits. Each instance is a connection.
 
-    proxies  addresses that speak for many
+    proxies  addresses that speak for many clients, and so may have more connections
     """
     opened = Counter[str]()
 
     class Limited(H11Protocol):
-        _address: str | None = None  # None: it is not counted
+        _address: str | None = None  # None if the connection is not counted
         _deadline: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -57,7 +57,7 @@ def limited_protocol(proxies: Collection[str]) -> type[H11Protocol]:
                 self._await_request()
 
         def _unsupported_upgrade_warning(self) -> None:
-            """Nothing: the request is answered, and whoever sends it shall not fill the log."""
+            """Does nothing, so that nobody can fill the log. The request is answered anyway."""
 
         def on_response_complete(self) -> None:
             self._stop_waiting()
@@ -87,10 +87,10 @@ def limited_protocol(proxies: Collection[str]) -> type[H11Protocol]:
 
 
 def told_of_the_end(app: ASGIApp) -> ASGIApp:
-    """`app`, of which a request that is not done when the server ends is told to come again.
+    """Wraps `app`: a request that is still running when the server ends is answered with 503.
 
-    uvicorn alone cancels requests, when it has waited for them; left to itself it answers with 500
-    and logs a traceback.
+    Only uvicorn cancels requests, after it has waited for them. Without this it would answer with
+    500 and log a traceback.
     """
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:

@@ -26,7 +26,7 @@ from devtelemetry.settings.settings import Settings
 from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 
-GRACE_SECONDS = 10.0  # for requests under way when the server stops; a commit takes far less
+GRACE_SECONDS = 10.0  # for running requests when the server stops; a commit takes far less
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Endpoint:
     """What runs inside `ingest_endpoint`.
 
     push  answers requests that come by other protocols
-    port  the one in use, of gRPC
+    port  the gRPC port in use
     """
 
     writer: GroupCommit
@@ -51,13 +51,13 @@ async def ingest_endpoint(
     now_ms: Callable[[], int],
     hear: Hear | None = None,
 ) -> AsyncIterator[Endpoint]:
-    """Listens at the host of `settings.grpc_listen` until the block is left.
+    """Listens at the host of `settings.grpc_listen` until the block ends.
 
-    Leaving it stops accepting, answers what is under way, and commits what was taken.
+    At the end it accepts no more, answers running requests, and commits what was accepted.
 
-    port    0: any free one. Several processes share it where settings.workers says so
-    now_ms  Unix ms, or raises ClockInDoubt
-    hear    told what a client says of the time while it does
+    port    0 for any free port. If settings.workers is more than 1, processes share the port
+    now_ms  returns Unix ms, or raises ClockInDoubt
+    hear    is called with a client's times while now_ms raises
     """
     writer = GroupCommit(
         database,
@@ -106,7 +106,7 @@ def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
         if settings.tls_cert is None or settings.tls_key is None:
             return server.add_insecure_port(address)
         key, chain = (
-            # As OpenSSL reads them, by which HTTP does.
+            # OpenSSL, which HTTP uses, skips a byte order mark, so gRPC must accept such files too.
             path.read_bytes().removeprefix(codecs.BOM_UTF8)
             for path in (settings.tls_key, settings.tls_cert)
         )

@@ -1,8 +1,8 @@
-"""The background jobs of a server: compute what is due, publish it, tell of problems, clean, make
-days ahead, and look who waits for a lock.
+"""The background jobs of a server: compute due windows, publish them, tell people of problems,
+clean, make days ahead, decide the sampling, and watch for long waits for locks.
 
-Each may run on every server of a deployment: an advisory lock lets one of them work. A run that
-fails is logged and counted, and the next one takes up where it left.
+Each job may run on every server of a deployment, because an advisory lock lets only one of them
+work. A run that fails is logged and counted, and the next run goes on from there.
 """
 
 import asyncio
@@ -44,20 +44,20 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.locks import watch_locks
 from devtelemetry.store.migrate import check_schema
 
-CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the rest are second tries
+CLEAN_INTERVAL = timedelta(hours=1)  # days become due at midnight; the other runs are second tries
 LOCKS_INTERVAL = timedelta(seconds=15)
-PUBLISH_INTERVAL = timedelta(seconds=5)  # to ask costs an index that is mostly empty
-NOTIFY_INTERVAL = timedelta(seconds=5)  # likewise: it asks when a window was computed
+PUBLISH_INTERVAL = timedelta(seconds=5)  # cheap: it looks into an index that is usually empty
+NOTIFY_INTERVAL = timedelta(seconds=5)  # cheap: it reads when a window was last computed
 
 _log = structlog.get_logger(__name__)
 
 
 class Looks:
-    """When to look for findings: after each window that is newer than the last look, and otherwise
-    at most once in `interval`.
+    """Decides when to look for findings: after each window that is newer than the last look, and
+    otherwise at most once in `interval`.
 
-    A look reads a day of receipts. A client that always reports late has some window computed again
-    every minute, and could make the server look as often.
+    A look reads a day of receipts. If a client always reports late, some window is computed again
+    every minute. Without the limit the server would also look every minute.
     """
 
     def __init__(self, interval: timedelta) -> None:
@@ -65,8 +65,8 @@ class Looks:
         self._last: tuple[datetime, float] | None = None
 
     def begin(self, end: datetime, seconds: float) -> datetime | None:
-        """The end of the day to look at now, after a window that ends at `end` was computed; None
-        if it is too early for another look.
+        """Call this after a window that ends at `end` was computed. Returns the end of the day to
+        look at now, or None if it is too early for another look.
 
         seconds  of a clock that nobody can set
         """
@@ -87,7 +87,8 @@ async def running_jobs(
     *,
     now: Callable[[], datetime],
 ) -> AsyncIterator[None]:
-    """Runs the jobs until the block is left; a window under way is then computed again later."""
+    """Runs the jobs until the block ends. A window that is being computed then is computed again
+    later."""
     rules = aggregate_rules(settings)
     limits = age_limits(settings)
     in_force = RulesInForce(database, rules)
@@ -166,7 +167,7 @@ async def running_jobs(
 
 
 async def _unless_overtaken(database: Database, job: Callable[[], Awaitable[object]]) -> None:
-    """Runs it by the schema that this version knows. Raises Overtaken."""
+    """Runs a job only if the database has the schema of this version. Raises Overtaken if not."""
 
     async def check() -> None:
         async with database.acquire() as connection:
@@ -176,15 +177,15 @@ async def _unless_overtaken(database: Database, job: Callable[[], Awaitable[obje
     try:
         await job()
     except DatabaseError:
-        await check()  # the schema may have changed under it
+        await check()  # the schema may have changed while the job ran
         raise
 
 
 async def _run_often(name: str, job: Callable[[], Awaitable[object]], interval: timedelta) -> None:
-    """Runs it now and then in its interval, until it is cancelled. A long run is not joined.
+    """Runs a job once in each interval, until it is cancelled. Two runs never overlap.
 
-    By the loop's time, which nobody can set: by the clock it would sleep for as long as that is
-    set back.
+    This uses the loop's time, which nobody can set. If it used the clock and that was set back, the
+    job would sleep for so long.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -197,7 +198,7 @@ async def _run_once(name: str, job: Callable[[], Awaitable[object]]) -> None:
     try:
         await job()
     except ClockInDoubt:
-        _log.debug("no job by a clock that is in doubt", job=name)  # which is said elsewhere
+        _log.debug("no job by a clock that is in doubt", job=name)  # the doubt is logged elsewhere
     except (Unavailable, ConfigurationError) as error:
         metrics.JOB_FAILURES.labels(name).inc()
         _log.warning("job failed, it runs again", job=name, error=for_operator(error))

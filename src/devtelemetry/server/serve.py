@@ -1,4 +1,4 @@
-"""Starts the rooms, says when all of them listen, and stops them in an order that loses nothing."""
+"""Starts the rooms, prints `ready`, and stops them in an order that loses nothing."""
 
 import asyncio
 import contextlib
@@ -49,25 +49,25 @@ async def serve(settings: Settings) -> None:
 
     Prints `ready grpc=HOST:PORT http=HOST:PORT` once it listens.
 
-    Raises ConfigurationError where the settings do not go together, AlreadyServing where another
+    Raises ConfigurationError if the settings do not fit together, and AlreadyServing if another
     process serves from the same data directory.
     """
     relax()
     _take_descriptors()
-    # Before anything listens: these may ask DNS.
+    # Before anything listens, because these may ask DNS.
     rules, access = aggregate_rules(settings), http_access(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             loop.add_signal_handler(number, stop.set)
 
-    # Before a database is started or migrated, which may take long.
+    # Checked before a database is started or migrated, which may take long.
     _check_tls(settings)
     for name, listen in _places(settings).items():
         _socket(listen, name).close()
 
-    # Left in the reverse order: the jobs, no new requests, then the commits, the database last.
+    # These end in the reverse order: the jobs, new requests, the commits, and last the database.
     async with (
         opened_database(settings, exclusive=True) as database,
         watched_clock(settings, database) as clock,
@@ -105,7 +105,7 @@ async def serve(settings: Settings) -> None:
                     hosts=access.hosts,
                 ),
             )
-            # Its clients carry no credentials: where others have to, it has to be asked for.
+            # status-go's clients have no tokens. So if others need one, `legacy_http` must be set.
             if settings.legacy_http or (http_is_near and not access.asks_for_token):
                 app.include_router(
                     statusgo_router(
@@ -145,12 +145,12 @@ def _places(settings: Settings) -> Mapping[str, Listen]:
 
 
 def _check_tls(settings: Settings) -> None:
-    """Raises ConfigurationError if the files of TLS are not what they should be."""
+    """Raises ConfigurationError if the TLS files are not a certificate with its key."""
     if settings.tls_cert is None or settings.tls_key is None:
         return
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
-        # A password would be asked for at the terminal.
+        # Without this, OpenSSL would ask for a password at the terminal.
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
     except ssl.SSLError as error:
         raise ConfigurationError(
@@ -162,7 +162,7 @@ def _check_tls(settings: Settings) -> None:
 
 
 def _take_descriptors() -> None:
-    """As many as the system lets a process have: each connection is one."""
+    """Raises the limit of open files as far as allowed, because each connection takes one."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
     if soft < wanted:
@@ -172,7 +172,8 @@ def _take_descriptors() -> None:
 async def _check_exposure(
     settings: Settings, database: Database, grpc_is_near: bool, http_is_near: bool
 ) -> None:
-    """Beyond loopback nothing listens without TLS, nor takes samples by gRPC without tokens."""
+    """Raises ConfigurationError if anything would listen beyond loopback without TLS, or take
+    samples by gRPC without a token."""
     if settings.insecure:
         return
     near = {"grpc_listen": grpc_is_near, "http_listen": http_is_near}
@@ -200,9 +201,9 @@ async def _has_ingest_token(database: Database) -> bool:
 
 
 def _free_port(listen: Listen) -> int:
-    """The port that gRPC will listen on; refuses one that somebody else has, in one line.
+    """The port that gRPC will listen on. Raises ConfigurationError if another program has it.
 
-    gRPC itself would print lines of its own, or, where processes share a port, join a stranger's.
+    gRPC itself would print lines of its own or, if processes share a port, join the other program.
     """
     with _socket(listen, "grpc_listen") as probe:
         port: int = probe.getsockname()[1]
@@ -212,7 +213,7 @@ def _free_port(listen: Listen) -> int:
 def _socket(listen: Listen, name: str) -> socket.socket:
     try:
         family = socket.getaddrinfo(listen.host, listen.port)[0][0]
-        # Told that it is TCP, asyncio sends at once (TCP_NODELAY); else each answer waits 40 ms.
+        # asyncio sets TCP_NODELAY only if it sees that this is TCP. Else each answer waits 40 ms.
         bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind((listen.host, listen.port))
@@ -225,7 +226,7 @@ def _socket(listen: Listen, name: str) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the signals to `serve`, which stops more than this."""
+    """Leaves the signals to `serve`, which has more to stop than this server."""
 
     @contextlib.contextmanager
     def capture_signals(self):  # type: ignore[no-untyped-def]
@@ -234,7 +235,7 @@ class _Server(uvicorn.Server):
 
 @contextlib.asynccontextmanager
 async def _http(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
-    """Serves `app` until the block is left; yields the port."""
+    """Serves `app` until the block ends; yields the port."""
     bound = _socket(settings.http_listen, "http_listen")
     config = uvicorn.Config(
         told_of_the_end(app),
@@ -244,7 +245,7 @@ async def _http(app: ASGIApp, settings: Settings) -> AsyncIterator[int]:
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         timeout_graceful_shutdown=int(GRACE_SECONDS),
-        # h11, whatever else is installed: clients of old see the same answers.
+        # Always h11, even if httptools is installed, so that old clients get the same answers.
         http=limited_protocol(settings.trusted_proxies),
         ws="none",
         lifespan="off",

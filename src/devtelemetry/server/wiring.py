@@ -1,4 +1,4 @@
-"""What each room needs, made from the settings. No room reads the settings itself.
+"""Makes what each room needs from the settings. No room reads the settings itself.
 
 Everything here is decided once, at the start.
 """
@@ -31,7 +31,7 @@ from devtelemetry.store.open import open_database
 async def opened_database(
     settings: Settings, *, exclusive: bool = False
 ) -> AsyncIterator[Database]:
-    """The database that the settings name, for the block; `exclusive` as for open_database."""
+    """The database that the settings name, for the block; `exclusive` as in open_database."""
     async with open_database(
         settings.database_url, settings.data_dir, exclusive=exclusive
     ) as database:
@@ -40,14 +40,14 @@ async def opened_database(
 
 @contextlib.asynccontextmanager
 async def watched_clock(settings: Settings, database: Database) -> AsyncIterator[AgreedClock]:
-    """The clock that a server decides by, for the block."""
+    """The clock that a server decides by; it is watched until the block ends."""
     clock = AgreedClock(database, settings.clock_leap)
     async with clock.watched():
         yield clock
 
 
 async def agreed_clock(settings: Settings, database: Database) -> AgreedClock:
-    """The clock that a command decides by."""
+    """The clock that a command decides by, compared with others once."""
     clock = AgreedClock(database, settings.clock_leap)
     await clock.look()
     return clock
@@ -73,12 +73,12 @@ def aggregate_rules(settings: Settings) -> AggregateRules:
 
 
 def age_limits(settings: Settings) -> AgeLimits:
-    """Which sentAt are taken."""
+    """Which sentAt are accepted."""
     return AgeLimits(_milliseconds(settings.retention), _milliseconds(settings.clock_skew))
 
 
 def settle_rule(settings: Settings) -> SettleRule:
-    """After which age a sample is late."""
+    """When a sample is late."""
     shortest = min(timeframe.length for timeframe in settings.timeframes)
     return SettleRule(_milliseconds(shortest), _milliseconds(settings.settle_time))
 
@@ -99,7 +99,7 @@ def caps(settings: Settings) -> Caps:
 
 
 def push_interval(settings: Settings) -> PushInterval:
-    """How long clients are told to wait between two pushes."""
+    """How long clients are asked to wait between two pushes."""
     lateness = min(timeframe.allowed_lateness for timeframe in settings.timeframes)
     return PushInterval(
         settings.push_interval // timedelta(seconds=1), lateness // timedelta(seconds=2)
@@ -107,14 +107,15 @@ def push_interval(settings: Settings) -> PushInterval:
 
 
 def sampling_wish(settings: Settings) -> Wish:
-    """Of how many messages clients are to report one."""
+    """What the settings want of sampling: that clients report one of how many messages."""
     said = settings.sampling
     one_in = 1 if said == "off" else None if said == "auto" else int(said)
     return Wish(one_in, settings.sampling_width, settings.sampling_notice, settings.membership)
 
 
 def remote_write(settings: Settings) -> RemoteWrite:
-    """The store of `remote_write_url`. Raises ConfigurationError if it cannot be used so."""
+    """The store at `remote_write_url`. Raises ConfigurationError if there is none or if its
+    settings are wrong."""
     if settings.remote_write_url is None:
         raise ConfigurationError(
             "remote_write_url: there is none; allowed: the URL of a store that takes remote "
@@ -129,24 +130,24 @@ def remote_write(settings: Settings) -> RemoteWrite:
 
 
 def webhook(settings: Settings) -> Webhook | None:
-    """What is told of problems by HTTP. Raises ConfigurationError if it cannot be used so."""
+    """Where problems are sent by HTTP, if anywhere. Raises ConfigurationError if it is wrong."""
     return None if settings.notify_webhook_url is None else Webhook(settings.notify_webhook_url)
 
 
 def services(settings: Settings) -> Services | None:
-    """What is told of problems by Apprise. Raises ConfigurationError likewise."""
+    """Where problems are sent by Apprise, if anywhere. Raises ConfigurationError if it is wrong."""
     return None if settings.notify_apprise is None else Services(settings.notify_apprise)
 
 
 def published_series(settings: Settings) -> PublishedSeries:
-    """Which series of a window are sent there."""
+    """Which series of a window are sent to the store."""
     return PublishedSeries(
         settings.membership, settings.remote_write_channels, settings.remote_write_labels
     )
 
 
 def http_access(settings: Settings) -> Access:
-    """Who may read figures by HTTP. May ask DNS: called once, at start."""
+    """Who may read figures by HTTP. This may ask DNS, so call it once, at the start."""
     is_near = is_loopback(settings.http_listen.host)
     return Access(
         asks_for_token=settings.require_tokens or not (is_near or settings.insecure),

@@ -1,7 +1,7 @@
-"""More ingest processes on one gRPC port, for more than one core.
+"""More ingest processes on one gRPC port, to use more than one core.
 
-The kernel spreads the connections over the processes. A worker that dies is replaced; what it had
-acknowledged was committed, and what it had not its clients send again.
+The kernel spreads the connections over the processes. A worker that dies is replaced. What it had
+acknowledged was committed; clients send the rest again.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ _spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's
 async def ingest_workers(
     settings: Settings, database_url: str, port: int, *, count: int
 ) -> AsyncIterator[None]:
-    """Keeps `count` workers running on `port` until the block is left; then stops them."""
+    """Keeps `count` workers running on `port` until the block ends; then stops them."""
     processes: list[BaseProcess] = []
     keeper: asyncio.Task[None] | None = None
 
@@ -75,7 +75,7 @@ async def _start(
         daemon=True,
     )
     process.start()
-    processes.append(process)  # before any wait: whoever stops the others must stop it too
+    processes.append(process)  # before any wait, so that it is stopped together with the others
     started = asyncio.get_running_loop().time()
     while not await asyncio.to_thread(ready.wait, 0.2):
         if not process.is_alive():
@@ -88,7 +88,7 @@ async def _start(
 async def _keep(
     processes: list[BaseProcess], count: int, start: Callable[[], Awaitable[None]]
 ) -> None:
-    """Replaces workers that died, for as long as it runs."""
+    """Replaces workers that died, until it is cancelled."""
     while True:
         await asyncio.sleep(RESTART_SECONDS)
         for process in [process for process in processes if not process.is_alive()]:
@@ -99,7 +99,7 @@ async def _keep(
             while len(processes) < count:
                 await start()
         except (DevTelemetryError, OSError) as error:
-            # Tried again at the next look; one that was started and died is found dead there.
+            # The next round tries again. It also finds a worker that was started and died.
             _log.error("no ingest worker in its place yet", error=str(error))
 
 
@@ -109,7 +109,7 @@ def _main(
     port: int,
     ready: threading.Event,
 ) -> None:
-    # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
+    # The parent decides when to stop, but a Ctrl-C at the terminal reaches all processes.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     configure_logging(settings.log_level, settings.log_format)
@@ -132,7 +132,7 @@ async def _work(
     loop.add_signal_handler(signal.SIGTERM, stop.set)
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # A parent that was killed cannot say so: its end of this file closes.
+        # If the parent is killed, it cannot send a signal, but its end of this file closes.
         loop.add_reader(parent.sentinel, os._exit, 1)
     async with (
         Database(database_url) as database,

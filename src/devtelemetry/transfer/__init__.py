@@ -1,21 +1,22 @@
-"""Samples as NDJSON, in and out: one JSON object a line, as docs/protocol.md has it under `import`.
+"""Import and export of samples as NDJSON, one JSON object a line: docs/protocol.md, `import`.
 
-What is read goes the way of what is pushed (check → batch → rows), with the recorded createdAt
-instead of the clock. What is written are the samples as they are stored: one line a receipt, with
-the sentAt that counts; a receiver by its pseudonym, since its public key is not known. Into the
-same database that imports as nothing but duplicates, into another one as the same samples, so that
-exporting it again gives the same bytes if both have the same id key, and the same lines in another
-order if not. Which numbers of an installation's reports arrived, which are lost, and what receivers
-said of joining and leaving, comes after the samples. Heartbeats, which show that a receiver without
-new messages was still there, are no samples and are not in it.
+Import treats a sample like a pushed one (check → batch → rows), but takes the recorded createdAt
+and not the clock. Export writes the samples as they are stored: one line for each receipt, with the
+sentAt that counts. A receiver has its pseudonym, because its public key is not known. After the
+samples come the numbers that arrived, the reports that are lost, and what receivers said of joining
+and leaving. Heartbeats are not samples and are not exported.
+
+If an export is imported into the same database, all its lines are duplicates. Another database then
+has the same samples. If that one is exported, the file has the same bytes if both have the same id
+key, else the same lines in another order.
 
     fields     the names of fields, and what each may hold. Pure
-    parse      what a line says, checked. Pure
-    write      rows as lines. Pure
+    parse      reads and checks one line. Pure
+    write      turns rows into lines. Pure
     files      a file of lines, packed or not
-    plain      lines that say a sample and nothing odd, at once. Pure
-    reading    lines to what they say, batch by batch
-    importing  what they say into the database
+    plain      reads an ordinary sample's line in one step. Pure
+    reading    reads lines, batch by batch
+    importing  stores what was read
     processes  the same by several processes
-    exporting  all samples out of it
+    exporting  writes all samples
 """

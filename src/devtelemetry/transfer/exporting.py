@@ -1,4 +1,4 @@
-"""All samples out of the database, as lines."""
+"""Writes all samples of the database as lines."""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ CURSOR_ROWS = 5_000
 
 _QUERIES = queries(__package__, "transfer.sql", first_said_at=whole.FIRST_SAID_AT)
 _AsLine = Callable[[Mapping[str, Any]], bytes]
-# And whether it tells when it was said.
+# The query, the writer of its lines, and whether its rows have the time when they were reported.
 _EXPORTED: tuple[tuple[str, _AsLine, bool], ...] = (
     ("samples", sample_line, True),
     ("islands", run_line, False),
@@ -28,18 +28,20 @@ async def export_samples(
     receivers: Sequence[int] | None = None,
     said_between: tuple[int, int] | None = None,
 ) -> AsyncGenerator[bytes, None]:
-    """What there is, some thousand lines at a time; one state of the database.
+    """Yields the lines of one snapshot of the database, some thousands at a time.
 
-    The rules of sampling; all samples, or those of these receivers, by event time; the runs of
-    numbers; what is said to be lost; and the memberships that were reported.
+    In this order: the rules of sampling; samples by event time, and then runs of numbers, lost
+    reports and memberships.
 
-    said_between  only what was taken then first: Unix ms, half-open; numbers tell no such time
+    receivers     only what these reported, beside the rules; None for all
+    said_between  only what was first reported in this span, without numbers and lost reports, which
+                  have no such time: Unix ms, half-open
 
     Raises Unavailable if the database cannot be reached.
     """
     async with repaired_snapshot(database) as connection:
         since_ms, before_ms = said_between or (None, None)
-        # First: whoever reads the samples must know which there should be.
+        # First, because a reader must know which samples there should be.
         rules = await connection.fetch(_QUERIES["rules"])
         if rules:
             yield b"".join(map(rule_line, rules))

@@ -1,6 +1,6 @@
 """The fields of a line: their names in a file, and what each may hold. Pure.
 
-A field of a sample is spelt here once, for reading and for writing.
+Reading and writing both take the names of a sample's fields from here.
 """
 
 import binascii
@@ -20,9 +20,9 @@ _SHOWN = 60  # characters of a bad value in an error
 
 
 class BadLine(ValueError):
-    """Why a line is no sample: the field, what it was, what is allowed.
+    """A line cannot be read or is refused. The text has the field, its value, and what is allowed.
 
-    run  the number of a sample that is refused: it arrived
+    run  the number of a refused sample, because the number did arrive
     """
 
     def __init__(self, why: str, run: ReportRun | None = None) -> None:
@@ -37,7 +37,7 @@ def _text(value: object) -> str:
 
 
 def _whole_number(value: object) -> int:
-    # type(), not isinstance(): true is an int for Python, and no number in a file.
+    # type(), not isinstance(), because true is an int in Python but not a number in a file.
     if type(value) is not int:
         raise BadLine(f"{show(value)} is no whole number; allowed: Unix milliseconds")
     return value
@@ -99,7 +99,7 @@ def _source(value: object) -> Source:
 
 
 def _named(names: type[_Named]) -> Callable[[object], _Named]:
-    """By the name in lower case."""
+    """A function that finds a member by its name in lower case."""
     by_name = {member.name.lower(): member for member in names}
 
     def take(value: object) -> _Named:
@@ -121,17 +121,18 @@ def show(value: object) -> str:
     try:
         text = orjson.dumps(value).decode()
     except TypeError:
-        return "something nested too deeply"  # it reads deeper than it writes
+        return "something nested too deeply"  # orjson reads deeper nesting than it writes
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
-# What these would return as it is, by its type: told without a call, ten times a line.
+# If a value has this type, the function would return it unchanged. So the call is left out, which
+# saves ten calls for each line.
 PLAIN: Mapping[Callable[[object], Any], type] = {
     _text: str,
     _whole_number: int,
     _yes_or_no: bool,
 }
-# Names in a file, the fields of Sample that they fill, and how.
+# By the name in a file: the field of Sample, and the function that reads its value.
 FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "messageId": ("message_id", _text),
     "channelId": ("channel_id", _text),
@@ -154,7 +155,7 @@ FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "sentAtClock": ("sent_at_clock", _named(SentAtClock)),
     "server": ("server", _text),
 }
-# Of a line that says of how many messages clients were to report one, from when on.
+# A line with a rule of sampling: clients were to report one of how many messages, from when on.
 RULE_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "samplingSalt": ("salt", _bytes),
     "oneIn": ("one_in", one_in),
@@ -162,7 +163,7 @@ RULE_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "channelId": ("channel_id", _text),
 }
 RULE_REQUIRED = ("samplingSalt", "oneIn", "from")
-# Of a line that says which numbers of an installation's samples arrived, or are lost.
+# A line with the numbers of an installation's samples that arrived, or are lost.
 RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "installationId": ("installation_id", _text),
     "firstSequence": ("first_sequence", sequence),
@@ -171,7 +172,7 @@ RUN_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "lastSentAt": ("last_sent_at", _time),
     "lost": ("lost", _yes_or_no),
 }
-# Of a line that says when a receiver was in a channel.
+# A line with the time when a receiver joined or left a channel.
 MEMBERSHIP_FIELDS: Mapping[str, tuple[str, Callable[[object], Any]]] = {
     "channelId": ("channel_id", _text),
     "receiverPublicKey": ("receiver_public_key", _text),

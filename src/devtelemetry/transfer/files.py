@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from devtelemetry.model.errors import DevTelemetryError
 
-MAX_LINE_BYTES = 64 * 1024  # the longest that passes the checks, all of it escaped, has 50,000
+MAX_LINE_BYTES = 64 * 1024  # the longest valid line, with everything escaped, has 50,000
 _BUFFER_BYTES = 256 * 1024
 
 
@@ -21,7 +21,7 @@ class TransferError(DevTelemetryError):
 class InputFile:
     """A file of lines, or `-` for standard input; `.gz` is unpacked. Use it in a `with`.
 
-    size_bytes  of the file as it lies on the disk; None: not known, as of a pipe
+    size_bytes  of the file on the disk, packed or not; None if not known, as for a pipe
     """
 
     def __init__(self, path: str) -> None:
@@ -54,13 +54,13 @@ class InputFile:
 
     @property
     def position_bytes(self) -> int:
-        """How much of size_bytes is read."""
+        """How many of size_bytes are read."""
         return self._raw.tell() if self.size_bytes is not None else 0
 
     def lines(self) -> Iterator[bytes]:
-        """Each is cut off a little beyond MAX_LINE_BYTES: memory stays bounded.
+        """The lines. A longer line is cut off just beyond MAX_LINE_BYTES, to bound the memory.
 
-        Raises TransferError where the file ends or breaks before it should.
+        Raises TransferError if the file ends too early or cannot be read.
         """
         number = 0
         try:

@@ -1,4 +1,4 @@
-"""Lines into the database: the way of what is pushed, with the recorded createdAt."""
+"""Stores lines in the database as ingest stores pushes, with the recorded createdAt."""
 
 import asyncio
 import contextlib
@@ -24,8 +24,8 @@ from devtelemetry.transfer.files import TransferError
 from devtelemetry.transfer.parse import Rule
 from devtelemetry.transfer.reading import Listener, Reader, Said
 
-RETRY_SECONDS = 60.0  # how long a batch is tried again: a database that restarts is back by then
-_WAIT_SECONDS = 7 * 86_400.0  # a lock is waited for as long as it takes
+RETRY_SECONDS = 60.0  # how long a batch is retried; a database that restarts is back by then
+_WAIT_SECONDS = 7 * 86_400.0  # for a lock; in effect, as long as it takes
 
 _QUERIES = queries(__package__, "transfer.sql", **whole.MESSAGE)
 _WINDOWS = {"namespace": NAMESPACE, "lock": Lock.AGGREGATE}
@@ -33,7 +33,7 @@ _WINDOWS = {"namespace": NAMESPACE, "lock": Lock.AGGREGATE}
 
 @dataclass(slots=True)
 class Imported:
-    """What became of the lines. Samples = imported + duplicates."""
+    """What became of the lines. Their samples are imported + duplicates."""
 
     imported: int = 0
     duplicates: int = 0
@@ -42,11 +42,11 @@ class Imported:
 
 @dataclass(slots=True)
 class Tally:
-    """What became of some lines, in numbers.
+    """What became of some lines: how many samples of each kind.
 
-    unsampled  of messages that are not in the sample of their time
-    forgotten  of who opted out or is being forgotten
-    has_marks  whether there are authors' marks among them, which may be of no message
+    unsampled  samples of messages that the rules of sampling of their time leave out
+    forgotten  samples of receivers that opted out or are being forgotten
+    has_marks  whether some lines are authors' marks, whose messages may be unknown
     """
 
     new: int = 0
@@ -76,16 +76,16 @@ async def import_samples(
     on_note: Callable[[str], None],
     on_batch: Callable[[], None] = lambda: None,
 ) -> Imported:
-    """Stores what `lines` say, in order, in transactions of BATCH_LINES.
+    """Stores `lines` in their order, in transactions of BATCH_LINES.
 
-    limits    applied at each sample's createdAt
+    limits    applied as of each sample's createdAt
     now_ms    Unix ms of the wall clock, for noting which windows changed
-    on_batch  called after each commit; the others as Listener has them
+    on_batch  called after each commit; the other two are those of Listener
 
     An author's mark counts if a sample of its message is in the same file or was stored before.
 
-    While it runs no window is computed. Raises Unavailable if the database stays away; what is
-    committed by then stays, and importing the same lines again counts it as duplicates.
+    No window is computed meanwhile. Raises Unavailable if the database stays away. Then committed
+    batches stay; if the same lines are imported again, these samples count as duplicates.
     """
     reader = Reader(iter(lines), limits, Listener(on_rejected, on_note))
     total = Tally()
@@ -98,11 +98,11 @@ async def import_samples(
 
 
 class Importer:
-    """A connection that stores lines and keeps windows from being computed; another one if it is
-    lost. Use it in an `async with`.
+    """Stores lines over one connection, which also keeps windows from being computed. If the
+    connection is lost, it takes another one. Use it in an `async with`.
 
     now_ms   Unix ms of the wall clock, for noting which windows changed
-    on_note  told what a person should know
+    on_note  called with what a person should know
     """
 
     def __init__(
@@ -130,11 +130,12 @@ class Importer:
         await self._leave()
 
     def forget_rules(self) -> None:
-        """Another process stored rules of sampling: they are read anew."""
+        """Call this if another process stored rules of sampling; they are then read again."""
         self._sampling = None
 
     async def store(self, said: Said) -> Tally:
-        """In one transaction. Raises Unavailable, and TransferError if rules do not fit."""
+        """Stores a batch in one transaction. Raises Unavailable, and TransferError if its rules of
+        sampling do not fit those of the database."""
         keyring, batch = self._rows.keyring, Batch()
         if said.rules or self._sampling is None:
             self._sampling = await self._read_sampling(said.rules)
@@ -149,7 +150,10 @@ class Importer:
         return Tally(stored.new, stored.duplicates, 0, unsampled, stored.dropped, said.has_marks)
 
     async def finish(self, tally: Tally) -> Imported:
-        """What came of a file, once all of it is stored by this and others that are done."""
+        """The result for a file. Call this when all importers of the file have stored their part.
+
+        tally  the sum over all importers
+        """
         dropped = await self._drop_unreported() if tally.has_marks else 0
         if dropped:
             self._on_note(
@@ -173,7 +177,7 @@ class Importer:
                 connection = self._connection or await self._join()
                 return await self._rows.write(connection, batch, now_ms=self._now_ms())
             except DatabaseAway as error:
-                # The commit may have succeeded; writing once more is harmless.
+                # The commit may have succeeded; then it is harmless to write again.
                 if time.monotonic() + delay > give_up:
                     raise Unavailable(
                         f"the database cannot be reached: {error.detail}; import the same file "
@@ -185,7 +189,8 @@ class Importer:
                 delay = min(delay * 2, 2.0)
 
     async def _read_sampling(self, rules: Sequence[Rule]) -> Sampling:
-        """The rules of this deployment, with those of the file, if both choose alike."""
+        """Adds the file's rules of sampling to those of this deployment, and returns all. Raises
+        TransferError if the two have different salts."""
         connection = self._connection or await self._join()
         for rule in rules:
             channel_id = OF_ALL
@@ -200,13 +205,13 @@ class Importer:
         return await read_sampling(connection)
 
     async def _drop_unreported(self) -> int:
-        """Takes out the authors of messages that nobody reports: they are nothing.
+        """Deletes authors' marks whose messages nobody reports; returns how many.
 
-        That shows only at the end, since a mark may come before the sample of its message.
+        This shows only at the end, because a mark may come before the sample of its message.
         """
         connection = self._connection or await self._join()
         async with rewriting(connection):
-            # Another import may have brought the mark and not yet the sample: then it clears up.
+            # Another import may still bring the sample of a mark. It cleans up when it ends.
             if not await connection.fetchval(_QUERIES["is_only_import"], **_WINDOWS):
                 return 0
             dropped: int = await connection.fetchval(_QUERIES["drop_unreported"], never=NEVER)

@@ -1,4 +1,4 @@
-"""What one line says, checked. Pure."""
+"""Reads and checks one line. Pure."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -38,9 +38,9 @@ PSEUDONYM_PREFIX = "dt-receiver:"  # of store.keyring.pseudonym
 
 
 class Rule(NamedTuple):
-    """Of how many messages clients were to report one.
+    """A rule of sampling: clients were to report one of how many messages.
 
-    channel_id  as clients send it; empty: every channel that has no rule of its own
+    channel_id  as clients send it; empty for all channels without a rule of their own
     """
 
     salt: bytes
@@ -50,10 +50,10 @@ class Rule(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What one line says: a sample, perhaps with its number, a run of numbers that arrived or are
-    lost, once or twice something of a membership, or a rule of sampling.
+    """What one line says: a sample, perhaps with its number; a run of numbers that arrived or are
+    lost; one or two reports of a membership; or a rule of sampling.
 
-    one_in  of how many messages who recorded the sample took one
+    one_in  the client recorded one of so many messages
     """
 
     sample: Sample | None = None
@@ -67,9 +67,9 @@ class Line(NamedTuple):
 def parse_line(
     line: bytes, limits: AgeLimits, *, on_unknown: Callable[[str], None] | None = None
 ) -> Line:
-    """What one line says, its sample checked as a pushed one at the time of its createdAt.
+    """Reads a line. A sample is checked as if it had been pushed at its createdAt.
 
-    on_unknown  told of a field that is not known and therefore ignored
+    on_unknown  called with the name of an unknown field, which is ignored
 
     Raises BadLine.
     """
@@ -89,7 +89,7 @@ def parse_line(
     rate = _parse("oneIn", values.pop("oneIn"), one_in) if "oneIn" in values else 1
     said = _said(values, FIELDS, REQUIRED, on_unknown)
     if said.get("outcome") is Outcome.UNREADABLE:
-        said.setdefault("message_id", "")  # then its envelope names it
+        said.setdefault("message_id", "")  # its envelope may stand for the message
     elif "message_id" not in said:
         raise BadLine(f"messageId: missing; every line needs messageId, {', '.join(REQUIRED)}")
     sample = Sample(**said)
@@ -107,11 +107,11 @@ def parse_line(
         )
     if sample.created_at is None and not sample.says_it_wrote_it:
         raise BadLine("createdAt: null; allowed: Unix milliseconds, or null with sentByReceiver")
-    # A mark has no time of its own: it goes with its message.
+    # A mark has no createdAt, so its age counts from its message's sentAt.
     age_judged_at = sample.sent_at if sample.created_at is None else sample.created_at
     refusal = check(sample, limits, age_judged_at)
     if refusal is not None and refusal.reason is Reason.IN_THE_FUTURE and _has_own_time(sample):
-        # As of a pushed one: an author's time that is no time.
+        # As for a pushed sample, the receiver's time takes the place of an impossible sentAt.
         sample = sample._replace(sent_at=sample.received_at, sent_at_clock=SentAtClock.RECEIVER)
         refusal = check(sample, limits, age_judged_at)
     if refusal is None or (refusal.reason in _OF_AGE and _was_exported(sample)):
@@ -159,7 +159,7 @@ def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None)
 def _parse_memberships(
     values: dict[str, Any], on_unknown: Callable[[str], None] | None
 ) -> tuple[ReportedMembership, ...]:
-    """One report; two if joining and leaving were said at two times."""
+    """One report, or two if the receiver reported joining and leaving at two times."""
     said = _said(values, MEMBERSHIP_FIELDS, MEMBERSHIP_REQUIRED, on_unknown)
     for name in ("joined", "left"):
         if (f"{name}_at" in said) != (f"{name}_said_at" in said):
@@ -214,15 +214,16 @@ def _has_own_time(sample: Sample) -> bool:
 
 
 def _was_exported(sample: Sample) -> bool:
-    """An exported sample was taken once.
+    """Whether a sample comes from an export. Then it was accepted once, and its age is not checked.
 
-    It shows the sentAt that its receiver said first, which another sample may have told.
+    Its sentAt is the vote of its receiver, and may be of another sample than its createdAt.
     """
     return sample.receiver_public_key.startswith(PSEUDONYM_PREFIX) and not sample.installation_id
 
 
 def _take_note_of(name: str, on_unknown: Callable[[str], None] | None) -> None:
-    """An unknown field is ignored, so that later versions may add some; a misspelt one is not."""
+    """Ignores an unknown field, because later versions may add fields. Raises BadLine if the name
+    looks like a misspelt field."""
     meant = SPELLINGS.get(name.replace("_", "").replace("-", "").lower())
     if meant is not None and meant != name:
         raise BadLine(f"{show(name)} is no field; did you mean {meant}?")

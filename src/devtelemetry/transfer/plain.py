@@ -1,7 +1,7 @@
-"""Lines that say a sample and nothing odd, read at once. Pure.
+"""Reads the line of an ordinary sample in one step, for speed. Pure.
 
-Nearly all lines of a file are such. `parse` says what every line means; what is read here means the
-same there (tests/test_transfer.py), and what is not goes there.
+Nearly all lines of a file are ordinary. Every other line goes to `parse`. A line that is read here
+means the same there (tests/test_transfer.py).
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class _Line(
     gc=False,
     rename={**NAMES, "sequence": "sequence", "one_in": "oneIn"},
 ):
-    """The fields of Sample in their order, and the two that a line has beside them."""
+    """The fields of Sample in their order, and two more fields of a line."""
 
     message_id: str
     channel_id: str
@@ -70,9 +70,9 @@ _values = msgspec.structs.astuple
 
 
 def plain_line(line: bytes, limits: AgeLimits) -> tuple[Sample, ReportRun | None, int] | None:
-    """Its sample, the number of it if the line has one, and of how many messages one was taken.
+    """The sample of a line, its number if it has one, and `oneIn`.
 
-    None: `parse_line` says what it is.
+    None if the line is not ordinary; then call `parse_line`.
     """
     try:
         values = _values(_decode(line))

@@ -1,8 +1,8 @@
-"""A file stored by several processes, for more than one core.
+"""Imports a file by several processes, to use more than one core.
 
-One reads the file and hands out its lines; the others say what they say and store it, each in
-transactions of its own. To the database they are as several servers: what is stored does not depend
-on who was faster. A process that dies ends the import.
+This process reads the file and hands out its lines. The others parse and store them, each in
+transactions of its own. To the database they are like several servers: what is stored does not
+depend on which was faster. If one of them dies, the import ends.
 """
 
 import asyncio
@@ -27,20 +27,20 @@ from devtelemetry.transfer.files import TransferError
 from devtelemetry.transfer.importing import Imported, Importer, Tally, import_samples
 from devtelemetry.transfer.reading import BATCH_LINES, Listener, Reader
 
-_RULE = b'"samplingSalt"'  # what a line with a rule of sampling has
-_LEAVE_SECONDS = 30.0  # that a process has to leave the database
+_RULE = b'"samplingSalt"'  # shows that a line is a rule of sampling
+_LEAVE_SECONDS = 30.0  # within which a process must leave the database
 
 _TASKS_A_COLLECTION = 50  # a million lines
 
-_spawn = multiprocessing.get_context("spawn")  # a fork would share what the parent has open
+_spawn = multiprocessing.get_context("spawn")  # a fork would share the parent's open files
 
 
 @dataclass(frozen=True, slots=True)
 class Storing:
     """What each process needs.
 
-    database_url  None: the bundled database in data_dir
-    now_ms        a function of a module: Unix ms of the wall clock
+    database_url  None for the bundled database in data_dir
+    now_ms        returns Unix ms of the wall clock; a module's function, so that it can be pickled
     """
 
     database_url: str | None
@@ -54,7 +54,7 @@ class Storing:
 class _Task:
     """Lines to be stored.
 
-    text    each ends with a newline: as one text they cost a tenth of what each by itself does
+    text    each line ends with a newline. To send one text costs a tenth of sending single lines
     before  how many lines of the file come before these
     rules   how many tasks with rules of sampling came before
     """
@@ -65,7 +65,7 @@ class _Task:
 
     @classmethod
     def of(cls, lines: list[bytes], before: int, rules: int) -> "_Task":
-        # One that was cut off has none, nor has the last.
+        # A line that was cut off has no newline, and the last line may have none.
         ended = (line if line.endswith(b"\n") else line + b"\n" for line in lines)
         return cls(b"".join(ended), before, rules)
 
@@ -75,7 +75,7 @@ class _Task:
 
 @dataclass(slots=True)
 class _Done:
-    """What came of a task. What is to be told is told in the order of the file."""
+    """The result of a task. The notes are kept, to be passed on in the order of the file."""
 
     tally: Tally = field(default_factory=Tally)
     rejected: list[tuple[int, str]] = field(default_factory=list)
@@ -83,14 +83,14 @@ class _Done:
 
 
 class _Noting(Listener):
-    """Keeps what is to be told of lines, until the task is done."""
+    """Keeps the notes about lines until their task is done."""
 
     def __init__(self, on_note: Callable[[str], None]) -> None:
         super().__init__(self._note_rejected, on_note)
         self._noted = _Done()
 
     def done(self, tally: Tally) -> _Done:
-        """All of it, with what came of the lines."""
+        """The kept notes, together with the tally of the lines."""
         noted, self._noted = self._noted, _Done()
         noted.tally = tally
         return noted
@@ -112,7 +112,7 @@ async def import_by_processes(
     on_note: Callable[[str], None],
     on_batch: Callable[[], None] = lambda: None,
 ) -> Imported:
-    """As `import_samples`, by `count` processes if the file has more than one batch."""
+    """Like `import_samples`, by `count` processes if the file has more than one batch."""
     first, broken = _take(lines)
     if broken is not None or len(first) < BATCH_LINES:
         return await import_samples(
@@ -128,7 +128,7 @@ async def import_by_processes(
     with _Processes(storing, count, Listener(on_rejected, on_note), on_batch) as processes:
         processes.store(first, lines)
         processes.leave()
-    # They have left: whether a mark is of a message shows only now.
+    # Only now, with all lines stored, it shows which marks have a message.
     async with Importer(database, storing.settle_rule, storing.now_ms, on_note) as importer:
         return await importer.finish(processes.total)
 
@@ -150,9 +150,9 @@ def _with_error(lines: list[bytes], error: TransferError | None) -> Iterator[byt
 
 
 class _Processes:
-    """Processes that store lines. None of them is left at the end of the `with`.
+    """Processes that store lines. At the end of the `with`, none of them is left.
 
-    total  what came of all
+    total  the sum over all tasks
     """
 
     def __init__(
@@ -165,10 +165,10 @@ class _Processes:
         self._on_batch = on_batch
         self._processes: list[BaseProcess] = []
         self._idle: list[Pipe] = []
-        self._busy: dict[Pipe, int] = {}  # and the number of the task
+        self._busy: dict[Pipe, int] = {}  # the number of its task
         self._handed_out = 0
         self._done: dict[int, _Done] = {}  # by number of the task
-        self._told = 0  # tasks of which all was told
+        self._told = 0  # tasks whose notes were passed on
 
     def __enter__(self) -> Self:
         for _ in range(self._count):
@@ -178,7 +178,7 @@ class _Processes:
             )
             self._processes.append(process)
             process.start()
-            theirs.close()  # so that its end is seen
+            theirs.close()  # else the end of the process would not close the pipe
             self._idle.append(ours)
         return self
 
@@ -189,13 +189,14 @@ class _Processes:
             process.join()
 
     def store(self, first: list[bytes], rest: Iterator[bytes]) -> None:
-        """All lines. Raises what a process raised, and TransferError of a broken file at last."""
+        """Stores all lines. Raises what a process raised. If the file is broken, raises its
+        TransferError after all lines before that are stored."""
         lines, broken = first, None
         before = rules = 0
         while lines:
             has_rules = any(_RULE in line for line in lines)
             if has_rules:
-                self._finish()  # samples before the rule do not know it, those after it do
+                self._finish()  # the rule holds for lines after it, but not for lines before it
             self._hand_out(_Task.of(lines, before, rules))
             if has_rules:
                 self._finish()
@@ -207,7 +208,7 @@ class _Processes:
             raise broken
 
     def leave(self) -> None:
-        """Has them leave the database, and what they hold there."""
+        """Lets the processes leave the database and give up their locks."""
         for pipe in self._idle:
             pipe.send(None)
         for process in self._processes:
@@ -229,7 +230,7 @@ class _Processes:
             self._hear()
 
     def _hear(self) -> None:
-        """Waits until one of them says something."""
+        """Waits for the next message of a process, and handles it."""
         for pipe in wait(list(self._busy)):
             assert isinstance(pipe, Pipe)
             try:
@@ -264,10 +265,10 @@ def _died() -> DevTelemetryError:
 
 
 def _main(storing: Storing, pipe: Pipe) -> None:
-    # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
+    # The parent decides when to stop, but a Ctrl-C at the terminal reaches all processes.
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    # Batches make many objects, and errors alone make cycles of some: see runtime/garbage.py.
+    # Batches make many objects, but only errors make cycles: see runtime/garbage.py.
     gc.disable()
     try:
         asyncio.run(_work(storing, pipe))
@@ -299,7 +300,7 @@ async def _work(storing: Storing, pipe: Pipe) -> None:
 
 
 def _next(pipe: Pipe) -> _Task | None:
-    """None: there are no more, or the parent died."""
+    """The next task; None if there are no more, or if the parent died."""
     try:
         task: _Task | None = pipe.recv()
     except EOFError:

@@ -1,4 +1,4 @@
-"""Lines to what they say, batch by batch. Pure but for the lines that it is given."""
+"""Reads lines, batch by batch. Pure, except that the lines come from an iterator."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -11,18 +11,18 @@ from devtelemetry.transfer.files import MAX_LINE_BYTES, TransferError
 from devtelemetry.transfer.parse import Line, Rule, is_json, parse_line
 from devtelemetry.transfer.plain import plain_line
 
-BATCH_LINES = 20_000  # of one transaction
-_MOST_UNKNOWN = 20  # names that differ from line to line would fill the memory
+BATCH_LINES = 20_000  # in one transaction
+_MOST_UNKNOWN = 20  # unknown names may differ in each line, and would fill the memory
 
-_MARK = b"\xef\xbb\xbf"  # a byte order mark, with which some programs begin a file
+_MARK = b"\xef\xbb\xbf"  # a byte order mark; some programs write it at the start of a file
 
 
 @dataclass(slots=True)
 class Listener:
-    """Who is told what becomes of the lines.
+    """Where notes about lines go.
 
-    on_rejected  told the number (from 1) and the fault of each line that is skipped
-    on_note      told what else a person should know
+    on_rejected  called with the number (from 1) and the fault of each line that is skipped
+    on_note      called with everything else that a person should know
     """
 
     on_rejected: Callable[[int, str], None]
@@ -30,7 +30,7 @@ class Listener:
     _unknown: set[str] = field(default_factory=set)
 
     def on_unknown(self, number: int, name: str) -> None:
-        """A line has a field that is not known, and so is ignored. Once of a name."""
+        """Notes that a line has an unknown field, which is ignored; once for each name."""
         if name not in self._unknown and len(self._unknown) < _MOST_UNKNOWN:
             self._unknown.add(name)
             self.tell_unknown(number, name)
@@ -43,9 +43,9 @@ class Listener:
 class Said:
     """What the lines of a batch say.
 
-    samples    by of how many messages who recorded them took one
-    lines      how many say something
-    has_marks  whether there are authors' marks among the samples
+    samples    by `oneIn`: the client recorded one of so many messages
+    lines      how many lines say something
+    has_marks  whether some samples are authors' marks
     """
 
     samples: defaultdict[int, list[Sample]] = field(default_factory=lambda: defaultdict(list))
@@ -72,9 +72,9 @@ class Said:
 
 @dataclass(slots=True)
 class Reader:
-    """Lines to what they say, batch by batch; counts and tells what is wrong on the way.
+    """Reads lines, batch by batch; counts and reports the bad ones.
 
-    number  of lines before these
+    number  how many lines of the file come before the next one
     """
 
     lines: Iterator[bytes]
@@ -85,7 +85,8 @@ class Reader:
     broken: TransferError | None = None
 
     def batch(self) -> Said | None:
-        """Of the next lines; None at the end. A broken file's last ones come before its error."""
+        """Reads the next lines; None at the end. If the file is broken, its last lines are returned
+        first, and the next call raises TransferError."""
         said = Said()
         samples = said.samples
         try:
@@ -129,14 +130,12 @@ class Reader:
 
 
 def _parts(line: bytes) -> list[bytes]:
-    """Without byte order marks, which stand in the middle where files were put together.
-
-    In the middle of a line where the file before it has no newline at its end.
-    """
+    """Splits a line at byte order marks and removes them. They are inside a file if it was put
+    together from several, and inside a line if one of these did not end with a newline."""
     if _MARK not in line:
         return [line]
     line = line.removeprefix(_MARK)
     first, mark, rest = line.partition(b"}" + _MARK + b"{")
-    if not mark or is_json(line):  # then it is in a text
+    if not mark or is_json(line):  # then the mark is inside a text
         return [line]
     return [first + b"}", *_parts(b"{" + rest)]

@@ -1,19 +1,19 @@
--- Samples out of the database. In they go by ingest's own queries.
+-- Queries of the export, and the locks of the import. The import stores samples by ingest's queries.
 
 -- name: try_hold_windows
--- Until this connection is given back, no window is computed of a file that is only half there.
+-- Until this connection is given back, no window is computed. Else a window could have half of a file.
 select pg_try_advisory_lock_shared($namespace, $lock)
 
 -- name: hold_windows
--- The same, after the windows that are being computed now.
+-- The same, but waits for the windows that are being computed now.
 select pg_advisory_lock_shared($namespace, $lock)
 
 -- name: is_only_import
--- Whether nobody else holds the lock, which this session holds shared.
+-- Whether only this session holds the lock (shared).
 select pg_try_advisory_xact_lock($namespace, $lock)
 
 -- name: drop_unreported
--- never: the created_at of a message that is only known by authors' marks. Returns how many marks went.
+-- never: the created_at of a message that is known only by authors' marks. Returns how many marks were deleted.
 with unreported as (
     delete from message m where {said_first_at} = $never::bigint
     returning channel_id, message_id, sent_at
@@ -26,11 +26,12 @@ dropped as (
 select count(*) from dropped
 
 -- name: samples
--- One row a sample or author's mark, by event time, in the order of receipt's key; of one outcome the first sample. The
--- message's own columns are those of its first sample; the receiver's are the last it said. Absent: what nobody told. That
--- an envelope could not be sent is of no use where it was seen. What could not be read is a sample of the messages that
--- came in its envelope; without any it is not written. receiver_ids, here and below: of these alone; NULL: of all.
--- since_ms, before_ms: only messages of which the receiver said something then first; NULL: all.
+-- One row for each sample or author's mark, by event time, in the order of receipt's key. Of each outcome, the first
+-- sample is stored. The columns of the message are from its first sample, those of the receiver are what it said last.
+-- A failed envelope is left out if the envelope was seen after all. A sample without a message id is written for each
+-- message that came in its envelope, and not at all if there is none.
+-- receiver_ids, here and below: only these; NULL for all.
+-- since_ms, before_ms: only messages that the receiver first reported in this span; NULL for all.
 with told as (
     select
         r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.kind, r.sent_by_receiver, r.vote, r.received_at,
@@ -72,7 +73,7 @@ where (r.created_at is not null or r.outcome = 0 or not m.went_out)
 order by r.sent_at, r.channel_id, r.message_id, r.receiver_id, r.outcome
 
 -- name: rules
--- Of how many messages clients were to report one.
+-- The rules of sampling: clients were to report one of how many messages.
 select d.sampling_salt, r.one_in, r.from_at, c.external_id as channel
 from sampling_rule r
 cross join deployment d
@@ -81,7 +82,7 @@ where r.channel_id = 0 or c.channel_id is not null
 order by r.channel_id <> 0, r.channel_id, r.from_at
 
 -- name: islands
--- Which numbers of each installation's samples arrived. Islands, not rows: how those were cut says nothing.
+-- Which numbers of each installation's samples arrived. As islands, because how they are cut into rows means nothing.
 select installation_id, first_sequence, last_sequence, begins_at as first_sent_at, ends_at as last_sent_at
 from report_island
 where $receiver_ids::bigint[] is null
@@ -89,7 +90,7 @@ where $receiver_ids::bigint[] is null
 order by installation_id, first_sequence
 
 -- name: lost
--- Which of them are said to be lost.
+-- Which numbers are reported as lost.
 select installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
 from lost_report
 where $receiver_ids::bigint[] is null
@@ -97,7 +98,7 @@ where $receiver_ids::bigint[] is null
 order by installation_id, first_sequence, last_sequence, first_sent_at, last_sent_at
 
 -- name: memberships
--- What receivers said of joining and leaving, as far as it is kept.
+-- The reports of joining and leaving that are still kept.
 select
     c.external_id as channel, s.receiver_id, v.owner_id, v.installation_id, s.created_at, s.joined_at, s.left_at
 from membership_report s

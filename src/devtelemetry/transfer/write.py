@@ -1,4 +1,4 @@
-"""Rows of the database as lines. Pure."""
+"""Turns rows of the database into lines. Pure."""
 
 import base64
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ _OPTIONAL = (
     "reason",
     "server",
 )
-"""What of a sample is left out where nobody said it: as Sample and the columns are called"""
+"""Fields that are left out if nobody said them; the names of Sample and of the columns"""
 
 
 _CLOCKS = {
