@@ -7,8 +7,8 @@ from devtelemetry.runtime.hosts import KnownHosts
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """asks_for_token  whether who reads has to show a token of scope `read`
-    hosts           by which names the server may be asked
+    """asks_for_token  whether a reader must send a token of scope `read`
+    hosts           the host names that requests may use
     """
 
     asks_for_token: bool

@@ -1,6 +1,6 @@
 """HTTP for people and programs: figures as JSON, health, metrics. OpenAPI at /docs.
 
-What is served here reads; what writes (status-go's interface) is added by `serve`.
+The routes here only read. `serve` adds those that write (status-go's interface).
 """
 
 import asyncio
@@ -71,9 +71,9 @@ from devtelemetry.store.sql import queries
 from devtelemetry.store.tokens import Scope, TokenBook
 
 _QUERIES = queries(__package__, "app.sql")
-MOST_WINDOWS = 1_000  # of a page
-MOST_CHANNELS = 100_000  # of them all together: some 22 MB
-READS_PER_SECOND = 50.0  # of an address on the long run; five hundred at once
+MOST_WINDOWS = 1_000  # on a page
+MOST_CHANNELS = 100_000  # in all windows of a page together: some 22 MB
+READS_PER_SECOND = 50.0  # per address in the long run; five hundred at once
 PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as failed
 
 _log = structlog.get_logger(__name__)
@@ -86,11 +86,11 @@ windows: add up the counts instead.
 """
 
 
-# ----------------------------------------------------------------------------- what may be asked
+# ---------------------------------------------------------------------------------- parameters
 
 
 class _Query(Strict):
-    """A parameter that is not known is an error: an answer that ignores it would mislead."""
+    """An unknown parameter is an error, because an answer that ignores it would mislead."""
 
     timeframe: TimeframeName | None = Field(
         None, description="Length of the windows; default: the shortest that is computed."
@@ -147,11 +147,11 @@ def create_app(
 ) -> FastAPI:
     """The HTTP server.
 
-    rules    name the timeframes and the policy where a request does not
-    trouble  why nothing is taken in for now; None: it is
-    problems  what is wrong now, where others read it too; None: it is read for this one alone
-    objective  what share of deliveries is to be made
-    public_url  where people open the pages, for alerts; None: it is not said
+    rules       have the timeframes and the policy for requests that do not name them
+    trouble     returns why samples are not accepted now, or None if they are
+    problems    a reader of problems that other rooms share; None: the app makes its own
+    objective   the share of deliveries that should be made
+    public_url  where people open the pages, for alerts; None if not configured
     """
     app = FastAPIOffline(
         title="Dev-Telemetry",
@@ -161,7 +161,7 @@ def create_app(
         redoc_url=None,
         static_url=STATIC,
     )
-    # Without a token the name by which it is asked is all that tells a page elsewhere from here.
+    # Without tokens, only the host name in a request shows that a page from elsewhere sent it.
     may_read = [
         Depends(
             _token_check(TokenBook(database, Scope.READ))
@@ -252,9 +252,9 @@ def _add_figures(
         dependencies=may_read,
     )
     async def reliability(query: Annotated[_Query, Query()]) -> Response:
-        """The stored windows of a timeframe, oldest first, then by membership: a page of them.
+        """A page of the stored windows of a timeframe, oldest first, then by membership policy.
 
-        With `from` go on with `from` = `next` until that is `null`.
+        If you ask with `from`, ask again with `from` = `next`, until `next` is `null`.
         `docs/algorithm.md` defines every figure.
         """
         selection = Selection(
@@ -288,7 +288,7 @@ def _add_figures(
             query.versus,
             head,
         )
-        # The first one before the status goes out: that is when most goes wrong.
+        # Get the first piece before the status is sent, because most errors show by then.
         first = await anext(pieces)
         return StreamingResponse(_from(first, pieces), media_type="application/json")
 
@@ -300,13 +300,13 @@ async def _from(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes
 
 
 def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | None]) -> None:
-    # What watches a server often asks with HEAD.
+    # Monitors often ask with HEAD.
     @app.head("/healthz", include_in_schema=False)
     @app.get("/healthz", summary="Alive", tags=["health"], response_class=PlainTextResponse)
     async def healthz() -> str:
         return "ok\n"
 
-    shared = Shared()  # it writes, and anyone may ask
+    shared = Shared()  # because each probe writes, and anyone may ask
 
     @app.head("/readyz", include_in_schema=False)
     @app.get(
@@ -327,7 +327,7 @@ async def _not_ready(database: Database) -> str | None:
     try:
         async with asyncio.timeout(PROBE_SECONDS), database.acquire() as connection:
             await check_schema(connection)
-            # What can be read cannot always be written: a standby, a full disk.
+            # A database that can be read cannot always be written: a standby, a full disk.
             await connection.execute(_QUERIES["write"])
     except Overtaken as error:
         return error.detail
@@ -373,7 +373,7 @@ def _add_metrics(
         stored = _Stored((), None, (), None, None)
         try:
             stored = await shared.get(None, read)
-        except Exception as error:  # its own metrics matter most then
+        except Exception as error:  # then the server's own metrics matter most
             _log.warning(
                 "/metrics without what is stored", error=str(error) or type(error).__name__
             )
@@ -393,7 +393,7 @@ class _Stored(NamedTuple):
 
 
 class _WithStored(CollectorRegistry):
-    """The service's own metrics and those of what was read before: nothing waits here."""
+    """The service's own metrics, and metrics of figures that were read before. Never waits."""
 
     def __init__(self, stored: _Stored, objective: float, public_url: str | None) -> None:
         super().__init__()
@@ -412,7 +412,7 @@ class _WithStored(CollectorRegistry):
 
 
 def window_metrics(windows: Sequence[WindowReliability]) -> Iterator[GaugeMetricFamily]:
-    """The series of docs/protocol.md, "Prometheus series". A figure without a value has none."""
+    """The series of docs/protocol.md, "Prometheus series"; none for a figure without a value."""
     families = {
         series.name: GaugeMetricFamily(
             series.name, series.help, labels=[series.label] if series.label else None
@@ -421,13 +421,13 @@ def window_metrics(windows: Sequence[WindowReliability]) -> Iterator[GaugeMetric
     }
     for window in windows:
         for name, labels, value in points_of(window):
-            # Without a platform where it is of all: add_metric would want one.
+            # Not add_metric, which needs a value for every label: totals have no platform.
             families[name].add_sample(name, dict(labels), value)
     yield from families.values()
 
 
 def public_metrics(public_url: str | None) -> Iterator[GaugeMetricFamily]:
-    """Where people open the pages: alerts take it from here. None: no series."""
+    """Where people open the pages, which alerts use. With None there is no series."""
     family = GaugeMetricFamily(
         "devtelemetry_public_url_info",
         "1, with the address where people open the pages, as it is configured.",
@@ -439,7 +439,7 @@ def public_metrics(public_url: str | None) -> Iterator[GaugeMetricFamily]:
 
 
 def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:
-    """How many clients have clocks that are off. None: not known, no series."""
+    """How many clients have clocks that are off. clocks: None if not known; then no series"""
     told = GaugeMetricFamily(
         "devtelemetry_clients_clock_told",
         "Receivers that told their clock and reported in the last seven days.",

@@ -1,5 +1,5 @@
 -- Whether the server is ready.
 
 -- name: write
--- Changes nothing, and is written to the disk all the same.
+-- Changes no value, but still writes to the disk.
 update clock_seen set seen_at = seen_at

@@ -1,13 +1,13 @@
-"""/docs: the OpenAPI document to read and to try, in the colours of the dashboard."""
+"""/docs: the OpenAPI document, for reading and trying out, in the colours of the dashboard."""
 
 from fastapi import FastAPI, Request
 from fastapi.openapi.docs import get_swagger_ui_html
 from fastapi.responses import HTMLResponse
 
 STATIC = "/docs-assets"
-"""Where Swagger UI's own files are"""
+"""The path of Swagger UI's own files"""
 
-# The dashboard's choice of colours, or else the system's. Swagger UI looks at the class.
+# The colours chosen on the dashboard, or else the system's. Swagger UI goes by the class.
 _COLOURS = """<script>
 const system = matchMedia("(prefers-color-scheme: dark)");
 const colour = () => {

@@ -1,4 +1,4 @@
-"""What is wrong in how apps report, as it is answered: docs/protocol.md, "Findings as JSON"."""
+"""`/api/v1/findings`: docs/protocol.md, "Findings as JSON"."""
 
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from devtelemetry.store.database import Database
 
 
 class FindingFigures(Strict):
-    """What is wrong in how one platform and version of an app report."""
+    """A fault in how the apps of one platform and version report."""
 
     kind: Kind
     platform: str = Field(description="Of the app; empty: it does not say.")
@@ -30,7 +30,7 @@ class FindingFigures(Strict):
 
 
 class FindingsDocument(Strict):
-    """As of the latest look; by kind, platform and version."""
+    """The findings of the latest look, sorted by kind, platform and version."""
 
     findings: list[FindingFigures]
 
@@ -45,7 +45,8 @@ def add_findings(app: FastAPI, database: Database, may_read: list[Any]) -> None:
         dependencies=may_read,
     )
     async def findings() -> dict[str, Any]:
-        """Found in the samples of a day, once windows were computed. A figure is only as good as
-        what apps say: `docs/messengers.md` says what each kind does to it.
+        """The server looks for findings in the samples of a day, after windows were computed.
+        Figures are only as good as the reports of apps. `docs/messengers.md` explains how each kind
+        of finding affects them.
         """
         return {"findings": findings_as_json(await read_findings(database))}

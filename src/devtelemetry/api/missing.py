@@ -1,4 +1,4 @@
-"""`/api/v1/missing`: a channel and a window down to single messages."""
+"""`/api/v1/missing`: the missing messages of a channel in a window."""
 
 import asyncio
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ from devtelemetry.runtime.clock import utc_now
 from devtelemetry.store.database import Database
 from devtelemetry.store.keyring import parse_receiver
 
-MOST_LISTED = 1_000  # messages, and receivers, of one answer
-AT_ONCE = 2  # one holds its pairs in memory and a connection: more of them wait
+MOST_LISTED = 1_000  # messages, and receivers, in one answer
+AT_ONCE = 2  # each keeps its pairs in memory and a connection, so more of them have to wait
 
 _STATUS: Mapping[type[DrillDownError], int] = {
     SamplesCleaned: 410,
@@ -38,7 +38,7 @@ _STATUS: Mapping[type[DrillDownError], int] = {
 
 
 class Losses(Strict):
-    """Missing pairs by class; they sum up to `missing`."""
+    """Missing pairs by class; the classes add up to `missing`."""
 
     not_arrived: int = Field(description="Those of `missing` of which nobody says what became.")
     unreadable: int = Field(description="Those that arrived and could not be read.")
@@ -49,7 +49,7 @@ class Losses(Strict):
 
 
 class Ways(Strict):
-    """How a message came to those who hold it and did not write it."""
+    """How a message came to the receivers that hold it and did not write it."""
 
     live: int
     history: int = Field(description="From an archive or a store.")
@@ -129,7 +129,7 @@ class RunFigures(Strict):
 
 
 class LossyReceiverFigures(Losses):
-    """In the terms of RFC 3357; null: too few losses for it."""
+    """Losses of one receiver, in the terms of RFC 3357. Null: too few losses for the figure."""
 
     receiver: str = Field(description="16 hex digits, the first ones of its name in an export.")
     platform: str = Field(description="The last one it said; empty: it never did.")
@@ -155,7 +155,7 @@ class LossyReceiverFigures(Losses):
 
 
 class MissingDocument(PairFigures):
-    """One channel in one window, from the samples as they are now."""
+    """The missing messages of one channel in one window, from the present samples."""
 
     channel_id: str
     timeframe: str = Field(examples=["1h"])
@@ -184,7 +184,7 @@ _Receiver = Annotated[int, BeforeValidator(parse_receiver, json_schema_input_typ
 
 
 class _Query(Strict):
-    """A parameter that is not known is an error: an answer that ignores it would mislead."""
+    """An unknown parameter is an error, because an answer that ignores it would mislead."""
 
     channel: str = Field(min_length=1, description="The channel, as clients name it.")
     timeframe: TimeframeName | None = Field(
@@ -219,7 +219,7 @@ class _Query(Strict):
 def add_missing(
     app: FastAPI, database: Database, rules: AggregateRules, may_read: list[Any]
 ) -> None:
-    """may_read: what a reader of figures must pass."""
+    """may_read: the checks that readers of figures must pass"""
     places = asyncio.Semaphore(AT_ONCE)
 
     @app.exception_handler(DrillDownError)
@@ -236,9 +236,9 @@ def add_missing(
         dependencies=may_read,
     )
     async def missing(query: Annotated[_Query, Query()]) -> Response:
-        """A window down to single messages, as long as its samples are kept.
+        """The answer is available as long as the samples of the window are kept.
 
-        `docs/causes.md` defines classes and patterns, and says what this shows of persons.
+        `docs/causes.md` defines classes and patterns, and says what the answer shows about persons.
         """
         asked_rules = rules
         if query.membership is not None:

@@ -1,6 +1,6 @@
-"""Figures as they are answered: docs/protocol.md, "Reliability as JSON", for OpenAPI.
+"""The answers with figures, for OpenAPI: docs/protocol.md, "Reliability as JSON".
 
-Fields of figures that are stored come from the one list of them (results/columns.py).
+The fields of stored figures come from the one list of them (results/columns.py).
 """
 
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ _TYPES = {"bigint": int, "double precision": float | None}
 
 
 def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[_Model]]:
-    """The model, and behind its fields one for each of these columns."""
+    """The model with one more field for each of these columns, after its own fields."""
 
     def extended(model: type[_Model]) -> type[_Model]:
         fields: dict[str, Any] = {
@@ -54,7 +54,7 @@ class _Ratios(Strict):
 
 
 class _Figures(_Ratios):
-    """The counts that the ratios are made of, and what they tell."""
+    """Counts, and the figures derived from them."""
 
     not_arrived: int = Field(
         description="Those of `missing` of which nobody said anything: the rest of them."
@@ -82,7 +82,7 @@ class ReasonFigures(Strict):
 
 @_with_fields_of((*OF_RECEIVERS, *APART, *SAMPLED, *UNSEEN))
 class _FiguresOfMany(_Figures):
-    """What only a window or a channel has."""
+    """Figures that only windows and channels have."""
 
     reasons: list[ReasonFigures] = Field(
         description="Why pairs are missing: the 20 most frequent reasons. Those that are rarer or "
@@ -103,7 +103,8 @@ _DelayCounts = Annotated[list[int], Field(min_length=DELAY_CLASSES, max_length=D
 
 class DelayFigures(Strict):
     """Delivered pairs by class of delay: unknown; below −1 s; up to 1 s, 2 s, 5 s, 10 s, 30 s,
-    1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; beyond. They add up over windows and groups."""
+    1 min, 5 min, 10 min, 30 min, 1 h, 6 h, 24 h; longer. You may add them up over windows and
+    groups."""
 
     delivery: _DelayCounts = Field(
         description="From sentAt to when the receiver got it, where it says so."
@@ -114,7 +115,7 @@ class DelayFigures(Strict):
 
 
 class VerdictFigures(Strict):
-    """A group beside another one, by the interval of the difference of their delivery ratios."""
+    """A group compared with another group, by the interval of the difference of their ratios."""
 
     platform: str | None = Field(None, description="The group that it is held against.")
     app_version: str | None = Field(None, description="The same.")
@@ -126,7 +127,8 @@ class VerdictFigures(Strict):
 
 
 class GroupFigures(_Figures):
-    """Has one of the three names. Null: groups of too few receivers to show, put together."""
+    """Only the field of the dimension in `by` is there. It is null for groups with too few
+    receivers to show, which are put together."""
 
     platform: str | None = Field(None, description="As receivers say; empty: they never said.")
     app_version: str | None = Field(None, description="The same.")
@@ -157,7 +159,7 @@ class WindowFigures(_FiguresOfMany):
 
 
 class ReliabilityDocument(Strict):
-    """Windows of one timeframe, oldest first, then by membership."""
+    """Windows of one timeframe, oldest first, then by membership policy."""
 
     timeframe: str = Field(examples=["1h"])
     until: datetime | None = Field(

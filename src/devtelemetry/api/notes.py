@@ -1,4 +1,4 @@
-"""What the team noted, as it is answered: docs/protocol.md, "Notes as JSON"."""
+"""`/api/v1/notes`: docs/protocol.md, "Notes as JSON"."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -19,7 +19,7 @@ class NoteFigures(Strict):
 
 
 class NotesDocument(Strict):
-    """The oldest first."""
+    """Notes, the oldest first."""
 
     notes: list[NoteFigures]
 
@@ -40,6 +40,7 @@ def add_notes(app: FastAPI, database: Database, may_read: list[Any]) -> None:
         dependencies=may_read,
     )
     async def notes(query: Annotated[_Query, Query()]) -> dict[str, Any]:
-        """Deployments, incidents and the like; `devtelemetry annotate` makes them."""
+        """Notes are about deployments, incidents and the like. `devtelemetry annotate` writes
+        them."""
         found = await read_notes(database, start=query.start, end=query.end, limit=query.limit)
         return {"notes": notes_as_json(found)}

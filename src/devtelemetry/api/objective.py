@@ -1,4 +1,4 @@
-"""The objective and its budget, as they are answered: docs/protocol.md, "Objective as JSON"."""
+"""`/api/v1/objective`: docs/protocol.md, "Objective as JSON"."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -30,7 +30,7 @@ class BurnFigures(Strict):
 
 
 class ObjectiveDocument(Strict):
-    """As of the end of the latest window."""
+    """The objective and its budget at the end of the latest window."""
 
     objective: float
     timeframe: str = Field(description="Of the windows.")
@@ -62,6 +62,7 @@ def add_objective(
         dependencies=may_read,
     )
     async def answer(query: Annotated[_Query, Query()]) -> dict[str, Any]:
-        """By the windows of an hour, as the alert rules compute it."""
+        """Computed from windows of an hour if these are configured, as in the alert rules; else
+        from the shortest ones."""
         membership = query.membership or rules.membership
         return budget_as_json(await read_budget(database, rules.timeframes, membership, objective))

@@ -9,7 +9,7 @@ from devtelemetry.model import parse_moment, parse_timeframe
 
 
 class Strict(BaseModel):
-    """Has the fields that it names, and no others."""
+    """Allows no other fields than its own."""
 
     model_config = ConfigDict(extra="forbid")
 

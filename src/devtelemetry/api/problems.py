@@ -1,4 +1,4 @@
-"""What is wrong now, as it is answered: docs/protocol.md, "Problems as JSON"."""
+"""`/api/v1/problems`: docs/protocol.md, "Problems as JSON"."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -15,7 +15,7 @@ from devtelemetry.problems.read import LatestProblems
 
 
 class ProblemFigures(Strict):
-    """What loses more than in the same hours of earlier days."""
+    """A unit that loses more than in the same hours of earlier days."""
 
     kind: Kind
     value: str | None = Field(
@@ -53,7 +53,7 @@ class ProblemFigures(Strict):
 
 
 class ProblemsDocument(Strict):
-    """At the end of the latest window; the most general first."""
+    """The problems at the end of the latest window, the widest first."""
 
     timeframe: str | None = Field(description="Of the windows that were looked at.")
     membership: MembershipPolicy
@@ -82,8 +82,8 @@ def add_problems(
         dependencies=may_read,
     )
     async def problems(query: Annotated[_Query, Query()]) -> dict[str, Any]:
-        """The widest causes of what is lost more than in the same hours of earlier days, and since
-        when. Without a cause something is found in at most 5 of 100 deployments in four weeks,
-        however often one looks. `docs/problems.md` says how.
+        """The widest causes of losses beyond those in the same hours of earlier days, each with its
+        onset. If nothing is wrong, at most 5 of 100 deployments see a problem listed in four weeks,
+        however often they look. `docs/problems.md` explains how problems are found.
         """
         return problems_as_json(await latest.read(query.membership or rules.membership))

@@ -1,4 +1,4 @@
-"""Releases, as they are answered: docs/protocol.md, "Releases as JSON"."""
+"""`/api/v1/releases` and `/api/v1/releases/compare`: docs/protocol.md, "Releases as JSON"."""
 
 import asyncio
 from dataclasses import replace
@@ -63,7 +63,7 @@ class SideFigures(Strict):
 
 
 class ComparisonDocument(Strict):
-    """A candidate beside a baseline, in the windows, channels and platforms that both are in."""
+    """A candidate compared with a baseline, in windows, channels and platforms that have both."""
 
     baseline: str
     candidate: str
@@ -110,7 +110,7 @@ def add_releases(
     app: FastAPI, database: Database, rules: AggregateRules, may_read: list[Any]
 ) -> None:
     shared = Shared()
-    place = asyncio.Semaphore(1)  # each window is computed anew
+    place = asyncio.Semaphore(1)  # each comparison computes its windows again
 
     @app.get(
         "/api/v1/releases",
@@ -121,7 +121,8 @@ def add_releases(
         dependencies=may_read,
     )
     async def releases(query: Annotated[_Query, Query()]) -> dict[str, Any]:
-        """By the longest windows of up to a day, the latest 60. `docs/releases.md` says more."""
+        """Figures are from the latest 60 windows of the longest timeframe of up to a day.
+        `docs/releases.md` explains them."""
         membership = query.membership or rules.membership
 
         async def read() -> Releases:
@@ -144,7 +145,7 @@ def add_releases(
         dependencies=may_read,
     )
     async def compare(query: Annotated[_Compared, Query()]) -> dict[str, Any]:
-        """Computed now from the samples, window by window; one comparison at a time."""
+        """The comparison is computed now from the samples, window by window, one at a time."""
         asked = Asked(
             query.baseline,
             query.candidate,
