@@ -1,8 +1,8 @@
-"""What an audit injects, and the truth of it. Pure.
+"""What an audit injects, and its true counts. Pure.
 
-The truth holds under every membership policy: who counts says that it joined before the window and
-is still in, holds messages of it and reports after it; who does not count does not by any policy.
-docs/audit.md has the cases.
+The truth is the same under every membership policy. A receiver that counts says that it joined
+before the window and is still in, holds messages of the window, and reports after it. All other
+receivers count under no policy. docs/audit.md has the cases.
 """
 
 import hashlib
@@ -17,28 +17,28 @@ from devtelemetry.figures.audits import Audit
 from devtelemetry.model import MINUTE_MS, Counts, Timeframe, Window, unix_ms, window_at
 
 PUBLIC_KEY = "devtelemetry-audit"
-"""Of all receivers of all audits: `devtelemetry forget devtelemetry-audit` deletes what is left."""
+"""The key of all receivers of all audits; `devtelemetry forget` with it deletes all that is left"""
 
 LEAST_NODES = 5
 _MESSAGES_A_NODE = 3
 _LEAST_MESSAGES = 40
-_PUSHES_A_NODE = 8  # about: its numbers go on over them
+_PUSHES_A_NODE = 8  # about; the numbers of its samples run through all of them
 _LEAST_BATCH = 5
 _TYPES = ("AUDIT_TEXT", "AUDIT_REACTION")
 _LONGEST_MARGIN = timedelta(seconds=30)
 
-_OTHERS = 2  # one that left before, one that falls silent: they do not count
-_LATE, _HOLE = 0, 1  # the nodes that these cases happen to
+_OTHERS = 2  # receivers that do not count: one left before the window, one falls silent
+_LATE, _HOLE = 0, 1  # the node with a late push, and the node with a hole
 
 
 class Timing(NamedTuple):
-    """When what is done. Aware UTC.
+    """The times of an audit. Aware UTC.
 
-    begin        reports begin, of messages that were sent in [window.start, sent_until)
-    sent_until
-    go_on        the rest is reported, after the window's end
-    by           all has been reported
-    is_live      the window ends in between, so that one can fall silent before
+    begin        when the first reports are pushed
+    sent_until   the messages are sent in [window.start, sent_until)
+    go_on        when the rest is pushed, after the window's end
+    by           when all is pushed
+    is_live      the window ends between `begin` and `go_on`, so a receiver can fall silent before
     """
 
     window: Window
@@ -63,7 +63,7 @@ class Push(NamedTuple):
     """One request of a reporter. Without samples: a heartbeat.
 
     first_number  of the first sample; 0 without any
-    joined_at     Unix ms; None: it says nothing of the channel
+    joined_at     Unix ms; None: the push reports no stay
     left_at       None: still in
     """
 
@@ -76,7 +76,7 @@ class Push(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """before, after: what is pushed before and after the window's end, each in this order."""
+    """before, after: the pushes before and after the window's end, in order."""
 
     audit: Audit
     before: tuple[Push, ...]
@@ -85,12 +85,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What chance there is.
+    """What decides the plan of an audit.
 
     nodes   receivers that count
     loss    the share of deliveries that are lost, beside those that the cases lose
-    quorum  by how many at least each message is vouched for: the server's setting
-    nonce   makes an audit another one; the truth does not depend on it
+    quorum  each message has at least so many vouchers: the server's setting
+    nonce   makes the ids of an audit unique; the truth does not depend on it
     """
 
     seed: int
@@ -101,9 +101,10 @@ class Spec:
 
 
 def plan_timing(timeframe: Timeframe, now: datetime, *, is_live: bool) -> Timing:
-    """Of an audit that starts now, of the latest window that is over; live, of the next to end.
+    """The times of an audit that starts now.
 
-    The margins are for the clocks of this machine and the server's.
+    Its window is the latest that is over or, if live, the next that ends. The margins allow for a
+    difference between the clocks of this machine and the server.
     """
     margin = min(_LONGEST_MARGIN, timeframe.length / 6)
     window = window_at(timeframe, now)
@@ -112,7 +113,7 @@ def plan_timing(timeframe: Timeframe, now: datetime, *, is_live: bool) -> Timing
         return Timing(over, now, over.end, now, now + margin, is_live=False)
     if now > window.end - 3 * margin:
         window = Window(window.end, window.end + timeframe.length)
-    # Nothing is said to be sent in the future: a server may be set to refuse that.
+    # No message is sent in the future, because a server may refuse that.
     sent_until = window.start + timeframe.length / 10
     return Timing(
         window,
@@ -127,7 +128,7 @@ def plan_timing(timeframe: Timeframe, now: datetime, *, is_live: bool) -> Timing
 class _Message(NamedTuple):
     number: int
     sent_at: int
-    author: int | None  # None: one that takes no part
+    author: int | None  # None: somebody who does not report
 
 
 def make_plan(spec: Spec, timeframe: Timeframe, timing: Timing) -> Plan:
@@ -165,10 +166,10 @@ def make_plan(spec: Spec, timeframe: Timeframe, timing: Timing) -> Plan:
     late = pushes[_LATE].pop(len(pushes[_LATE]) // 2)
     for node, of_node in pushes.items():
         for number, push in enumerate(of_node):
-            # An answer that got lost: the client sends again what the server has.
+            # As if an answer was lost: the client sends again what the server has.
             before += [push, push] if (node + number) % 3 == 0 else [push]
         if node != offline:
-            # Of what is sent at the very end, which is the next window's, or that nothing was.
+            # A message sent exactly at the end, which belongs to the next window; or a heartbeat.
             after.append(
                 Push(
                     installations[node],
@@ -178,7 +179,7 @@ def make_plan(spec: Spec, timeframe: Timeframe, timing: Timing) -> Plan:
                 if node % 2
                 else Push(installations[node])
             )
-    # The numbers before and after it are there for long.
+    # The late push fills a hole in the numbers.
     after.append(late)
     return Plan(
         Audit(
@@ -190,7 +191,7 @@ def make_plan(spec: Spec, timeframe: Timeframe, timing: Timing) -> Plan:
 
 
 def installation_ids(nonce: str, nodes: int) -> tuple[str, ...]:
-    """Of all that report in an audit with so many receivers that count: what its id tells."""
+    """The installations of an audit with `nodes` receivers that count; its channel id has both."""
     return tuple(
         hashlib.sha256(f"{nonce}-{number}".encode()).hexdigest()[:32]
         for number in range(nodes + _OTHERS)
@@ -198,13 +199,14 @@ def installation_ids(nonce: str, nodes: int) -> tuple[str, ...]:
 
 
 def _messages(spec: Spec, start: int, until: int, chance: random.Random) -> list[_Message]:
-    """In the order in which they are sent, each at a moment of its own, the first at the start."""
+    """The messages in the order of sentAt; each has a moment of its own, the first the start."""
     count = max(_LEAST_MESSAGES, _MESSAGES_A_NODE * spec.nodes)
     step = (until - start) / count
     authors: list[int | None] = []
     for number in range(count):
         author = chance.randrange(spec.nodes)
-        # What it wrote itself is no pair, but without its report nobody knows that it did.
+        # In its hole this node writes nothing. What it wrote is not a pair, but a server could not
+        # know that without its report.
         if author == _HOLE and count // 5 <= number < count - count // 5:
             author = _LATE
         authors.append(author)
@@ -221,12 +223,12 @@ def _messages(spec: Spec, start: int, until: int, chance: random.Random) -> list
 
 
 def _outsiders(count: int) -> int:
-    """The message that nobody is known to have written."""
+    """The message whose author does not report."""
     return count // 4
 
 
 def _hole(count: int) -> range:
-    """The messages of which the reports of one node are lost."""
+    """The messages for which the reports of one node are lost."""
     return range(count * 2 // 5, count * 3 // 5)
 
 
@@ -238,9 +240,9 @@ def _nobodys(count: int) -> int:
 def _who_holds(
     spec: Spec, messages: Sequence[_Message], chance: random.Random
 ) -> Mapping[int, set[int]]:
-    """By message its author and who got it, those that do not count too."""
+    """Message → its author and all nodes that got it, also those that do not count."""
     count = len(messages)
-    # What the one with the hole gets in any case: there is something before and behind it.
+    # The node with the hole gets these in any case, so that it has reports on both sides of it.
     kept = range(0, count, 4)
     held: defaultdict[int, set[int]] = defaultdict(set)
     for message in messages:
@@ -252,14 +254,14 @@ def _who_holds(
             is_kept = node == _HOLE and message.number in kept
             if not is_special and (is_kept or chance.random() >= spec.loss):
                 held[message.number].add(node)
-        # Reports of the one with the hole may be lost: it vouches for nothing here.
+        # The node with the hole may lose its report, so it is not one of the vouchers needed.
         vouchers = [node for node in others if node != _HOLE]
         chance.shuffle(vouchers)
         for node in vouchers:
             if len(held[message.number] - {_HOLE}) >= spec.quorum:
                 break
             held[message.number].add(node)
-        # One that left before gets stragglers, one that falls silent got some before.
+        # The receiver that left before still gets some, and so does the one that falls silent.
         if not is_special and message.number % 4 == 1:
             held[message.number] |= {spec.nodes, spec.nodes + 1}
     return held
@@ -276,7 +278,7 @@ def _told(spec: Spec, message: _Message, node: int, chance: random.Random) -> To
 
 
 def _batches(count: int, lost: range, messages: int) -> list[tuple[int, int]]:
-    """Positions [first, last) of the pushes of so many reports without those that are lost."""
+    """Positions [first, last) of the samples in each push, of `count` samples without `lost`."""
     batch = max(_LEAST_BATCH, messages // _PUSHES_A_NODE)
     spans = [(0, lost.start), (lost.stop, count)] if lost else [(0, count)]
     return [
@@ -293,7 +295,7 @@ def _truth(
     holes: Mapping[int, tuple[int, int]],
     counting: range,
 ) -> Counts:
-    """What happened, counted pair by pair."""
+    """The true counts, pair by pair."""
     expected = missing = corroborated = unknown = 0
     for message in messages:
         vouchers = {node for node, numbers in reported.items() if message.number in numbers}

@@ -1,4 +1,4 @@
-"""When nodes do not run or cannot be reached, and when they get then what comes meanwhile. Pure."""
+"""When nodes do not run or are offline, and when they get what comes meanwhile. Pure."""
 
 import random
 from bisect import bisect_right
@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 
 from devtelemetry.simulator.spec import Action, Interruption, Spec
 
-_BEFORE_A_CRASH_MS = 2_000  # nothing happens on a node so shortly before: see `awake_at`
+_BEFORE_A_CRASH_MS = 2_000  # nothing happens on a node in this time before: see `awake_at`
 
 
 def make_interruptions(spec: Spec, dice: random.Random) -> Mapping[int, Interruption]:
-    """By node; somewhere in the middle of what is measured."""
+    """The interruption of each node that has one, in the middle of the measured span."""
     numbers = list(range(spec.nodes))
     dice.shuffle(numbers)
     kinds = [Action.CRASH] * spec.crashes
@@ -36,7 +36,7 @@ def _interruption(spec: Spec, begins: Action, dice: random.Random) -> Interrupti
 def make_offline(spec: Spec, dice: random.Random) -> Sequence[list[int]]:
     """For each node the times at which it goes offline and comes back, in turn.
 
-    An even number of them before a moment: it is online then.
+    A node is online at a moment if an even number of its times lie before it.
     """
     return [_offline_times(spec, dice) for _ in range(spec.nodes)]
 
@@ -51,7 +51,8 @@ def _offline_times(spec: Spec, dice: random.Random) -> list[int]:
     times = [spec.begin_ms] if is_offline else []
     after_ms = 0.0
     while after_ms < spec.until_ms - spec.begin_ms:
-        # Spans without memory: the first one needs no rule of its own.
+        # The lengths are exponential, so the span that is under way at the beginning is drawn
+        # like all others.
         mean_ms = spec.burst_ms if is_offline else spec.burst_ms * (1 - share) / share
         after_ms += dice.expovariate(1 / mean_ms)
         times.append(spec.begin_ms + int(after_ms))
@@ -64,7 +65,7 @@ def is_offline(times: Sequence[int], at_ms: int) -> bool:
 
 
 def offline_until(spec: Spec, times: Sequence[int], at_ms: int) -> int | None:
-    """When a node that is offline at that moment is back; None: it is online."""
+    """When a node that is offline at `at_ms` comes back; None: it is online."""
     if not is_offline(times, at_ms):
         return None
     back = bisect_right(times, at_ms)
@@ -72,10 +73,10 @@ def offline_until(spec: Spec, times: Sequence[int], at_ms: int) -> int | None:
 
 
 def awake_at(interruption: Interruption | None, at_ms: int) -> int:
-    """When a node takes what would reach it at `at_ms`: when its app runs.
+    """When a node's app gets what would reach it at `at_ms`: then, or when the app runs again.
 
-    A client that is killed loses what came in the moments before. How much is chance that no seed
-    decides, so nothing comes then: the truth must be known.
+    A client that is killed may lose what came just before. No seed decides how much, and the truth
+    must be known. So nothing comes in the last moments before a crash.
     """
     if interruption is None or not interruption.is_down:
         return at_ms

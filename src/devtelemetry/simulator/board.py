@@ -1,4 +1,4 @@
-"""What the demo shows: a page that is drawn anew on a terminal, plain lines elsewhere."""
+"""What the demo shows: a page that is redrawn on a terminal, plain lines elsewhere."""
 
 import sys
 import time
@@ -14,13 +14,13 @@ from devtelemetry.simulator.compare import Comparison
 from devtelemetry.simulator.show import comparison_line, comparison_table, stages_line, stages_table
 
 _SHOWN_WINDOWS = 5
-_AROUND_ROWS = 4  # of a table: the line before it, its title, its head and the rule under that
-_LEAST_ROWS = 3  # of a table that is cut
+_AROUND_ROWS = 4  # lines of a table beside its rows: one before it, title, head, rule
+_LEAST_ROWS = 3  # a table is cut to no fewer rows
 _DRAWN_A_SECOND = 4
 
 
 class Board:
-    """`with` shows it. Seconds are since it was made."""
+    """The board; `with board.shown()` shows it. Its seconds count from its construction."""
 
     def __init__(self, address: str = "", console: Console | None = None) -> None:
         self._started = time.monotonic()
@@ -51,11 +51,11 @@ class Board:
         return time.monotonic() - self._started
 
     def begin(self, what: str) -> None:
-        """Says what is under way."""
+        """Shows what is under way."""
         self._under_way = what
 
     def done(self, what: str) -> None:
-        """Says what is there now."""
+        """Shows what was completed."""
         self._under_way = ""
         line = f"{self.seconds:6.1f} s  {what}"
         self._done.append(Text(line))
@@ -69,7 +69,11 @@ class Board:
             self._print(f"day {day.start} {stages_line(day)}")
 
     def show_live(self, comparisons: Sequence[Comparison], news: Sequence[Comparison]) -> None:
-        """All live windows that are measured, and those that were not shown before."""
+        """Shows live windows.
+
+        comparisons  of all measured live windows
+        news         of windows that were not shown before
+        """
         windows = [one for one in comparisons if one.channel_id is None][-_SHOWN_WINDOWS:]
         self._minutes = windows
         self._channels = [
@@ -96,7 +100,7 @@ class Board:
         return Group(*parts)
 
     def _fitting(self, lines: int) -> Iterator[Table]:
-        """The tables that there is room for, with as many rows; the first ones matter most."""
+        """The tables that fit, with as many rows as fit; the first tables matter most."""
         for title, comparisons in (
             ("Live, by minute", self._minutes),
             ("The week before, by day", self._days),

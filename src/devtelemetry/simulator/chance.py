@@ -1,4 +1,4 @@
-"""Chance that can be repeated. Pure."""
+"""Repeatable chance. Pure."""
 
 import random
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ def choose(shares: Sequence[Trait], dice: random.Random) -> str:
 
 
 def pick(shares: Sequence[Trait], luck: float) -> str:
-    """The one that a number in [0, 1) falls on."""
+    """The trait that a number in [0, 1) selects, by weight."""
     left = luck * sum(share.weight for share in shares)
     for share in shares:
         left -= share.weight

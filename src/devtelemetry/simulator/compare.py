@@ -1,4 +1,4 @@
-"""Measured beside true: the document of a truth and the figures of a server. Pure."""
+"""Puts measured figures beside true ones: a truth document and a server's report. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from devtelemetry.results.sums import sum_of_channels
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Of one window, or of one channel in it. None: no value.
+    """The figures of one window, or of one channel in it. None: no value.
 
-    counts   the truth knows all pairs, so of it none is unknown and all count as corroborated
-    reasons  of what is missing, in no order
-    unsaid   of the truth: missing pairs of `not_sent` of which no app says so, so that the figures
-             have them as not arrived
+    counts   in a truth no pair is unknown and all count as corroborated: it knows all pairs
+    reasons  of the missing pairs, unordered
+    unsaid   in a truth: pairs of `not_sent` that no app reports as such, so that a server counts
+             them as not arrived
     """
 
     counts: Counts
@@ -30,7 +30,7 @@ class Figures:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`channel_id` None: the whole window. `measured` None: the server has no figures of it."""
+    """`channel_id` None: the whole window. `measured` None: the server has no figures for it."""
 
     start: str
     channel_id: str | None
@@ -39,7 +39,7 @@ class Comparison:
 
     @property
     def difference(self) -> float | None:
-        """Measured less true delivery ratio."""
+        """The measured delivery ratio minus the true one."""
         true = self.true.delivery_ratio
         measured = None if self.measured is None else self.measured.delivery_ratio
         return None if true is None or measured is None else measured - true
@@ -54,9 +54,9 @@ def compare(
 
     truth       as docs/simulator.md has it
     report      as docs/protocol.md has it, "Reliability as JSON"
-    membership  the policy whose figures are taken
+    membership  the policy whose figures are compared
 
-    A server may have channels of others: only those of the truth count.
+    A server may have further channels; only the channels of the truth count.
     """
     computed = {
         window["start"]: window

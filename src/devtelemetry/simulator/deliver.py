@@ -25,14 +25,14 @@ from devtelemetry.simulator.spec import (
     Spec,
 )
 
-_AGAIN_MS = (2_000, 20_000)  # after it was lost, a message is sent again
-_KEY_MS = (1_000, 20_000)  # after its message, a key that is late comes
+_AGAIN_MS = (2_000, 20_000)  # from sending a message to sending it again
+_KEY_MS = (1_000, 20_000)  # from a message to its late key
 
 
 def stamp(
     spec: Spec, message: Message, interruptions: Mapping[int, Interruption], dice: random.Random
 ) -> Message:
-    """Decides by whose clock its receivers say when a message was sent."""
+    """Decides by whose clock the receivers of a message report when it was sent."""
     luck = dice.random()
     if luck < spec.server_stamped:
         return message._replace(sent_at=message.at_ms, sent_at_clock=SentAtClock.SERVER)
@@ -40,13 +40,13 @@ def stamp(
         return message
     disturbed = interruptions.get(message.author)
     if disturbed is not None and not disturbed.is_down:
-        # Its author's report may be lost: then it would be chance whose clock decides.
+        # The author's report may be lost. Whose clock decides would then be chance.
         return message
     return message._replace(sent_at_clock=SentAtClock.RECEIVER)
 
 
 def send(spec: Spec, nodes: Sequence[Node], message: Message, dice: random.Random) -> Message:
-    """Decides whether a message leaves its author's device; an outsider's does."""
+    """Decides whether a message leaves its author's device; an outsider's always does."""
     luck, is_told, reason = dice.random(), dice.random(), dice.random()
     if message.author is None:
         return message
@@ -54,7 +54,7 @@ def send(spec: Spec, nodes: Sequence[Node], message: Message, dice: random.Rando
     if luck >= spec.loss_at(message.at_ms).of_sending(author.app_version):
         return message
     return message._replace(
-        # A server that never saw it stamps nothing.
+        # The server never saw it, so it did not stamp it.
         sent_at=message.at_ms + author.skew_ms,
         sent_at_clock=SentAtClock.AUTHOR,
         is_sent=False,
@@ -116,7 +116,7 @@ def deliver(
 
 
 class _Luck(NamedTuple):
-    """Four numbers in [0, 1) for each pair: what one is spared changes nothing of the next."""
+    """Four numbers in [0, 1) for each pair, always drawn, so that later pairs stay the same."""
 
     another_way: float
     reading: float
@@ -131,7 +131,7 @@ class _Luck(NamedTuple):
 def _on_its_way(
     spec: Spec, message: Message, luck: _Luck, back_ms: int | None, *, is_lost: bool
 ) -> tuple[Via, int] | None:
-    """How and when a message leaves for a receiver; None: it never comes.
+    """How and when a message leaves for a receiver; None: it does not reach it.
 
     back_ms  when the receiver is online again; None: it is online
     """
@@ -152,11 +152,11 @@ def _read(
     luck: _Luck,
     interruption: Interruption | None,
 ) -> Delivery:
-    """What the receiver's app makes of a message that comes to it."""
+    """What the receiver's app does with a message that arrives."""
     via, left_ms = leaves
     comes_ms = awake_at(interruption, left_ms + delay_ms)
     if comes_ms != left_ms + delay_ms:
-        via = Via.HISTORY  # it waited for the app to run
+        via = Via.HISTORY  # the message waited until the app ran
     no_key = loss.no_key + loss.late_key
     if luck.reading >= no_key + loss.dropped:
         return pair._replace(arrives_ms=comes_ms, missing=None, via=via)

@@ -1,9 +1,9 @@
-"""The command `demo`: a server on a temporary database, a week behind it, and nodes that talk now.
+"""The command `demo`: a server on a temporary database, a week of history, and nodes that talk now.
 
-The server is the one that `serve` starts, the nodes are real client libraries in processes of their
-own. The week comes the way of `import`, so that there is something to look at; the server computes
-its hours and days. Live minutes are computed from here, as `aggregate --window-start` does: a
-server that is set to minutes computes those of the whole week first, ten thousand of them.
+The server is started by `serve`. The nodes are real client libraries in processes of their own. The
+week is imported as `import` does, so that there is something to look at, and the server computes
+its hours and days. This module computes the live minutes, as `aggregate --window-start` does. The
+server cannot: with that timeframe it would first compute the ten thousand minutes of the week.
 """
 
 import asyncio
@@ -56,19 +56,19 @@ _DAY = parse_timeframe("1d")
 _RULES = AggregateRules(timeframes=(_MINUTE,))
 
 _HISTORY_DAYS = 7
-_CHANNELS = 12  # as many as an interval over channels needs, and two
-# There is something to find: since then receivers with the newest version lose so many times the
-# loss that is asked for more than before.
+_CHANNELS = 12  # an interval over channels needs ten
+# So that there is a problem to find: in the last hours, receivers with the newest version lose
+# more, by so many times the loss that was asked for.
 _FAULT_MS = 8 * HOUR_MS
 _TIMES_MORE = 4.0
-_BEGIN_MS = 4_000  # from their start to the first message: the processes take that long
-_LEAST_TALK = timedelta(seconds=15)  # a minute with less of it is not worth a figure
-# Clients push every two seconds and say every five that they are there. What is on its way longer
-# counts as missing at first: an app that is being started again, an author with a slow clock.
+_BEGIN_MS = 4_000  # from the start of the processes to the first message
+_LEAST_TALK = timedelta(seconds=15)  # a minute with a shorter talk gets no figure
+# A minute is first computed so long after its end. Clients push every two seconds, with a heartbeat
+# every five. Slower reports are missing at first: of an app that starts again, for example.
 _AFTER_ITS_END = timedelta(seconds=15)
-_AT_LAST = timedelta(seconds=25)  # a minute is told then, though its figures still change
+_AT_LAST = timedelta(seconds=25)  # a minute is printed then, even if its figures still change
 _OFFLINE_MS = 10_000  # at a time, on average
-_FOLLOWED = timedelta(minutes=3)  # a minute is computed again so long, with what came late
+_FOLLOWED = timedelta(minutes=3)  # a minute is computed again for so long, with late reports
 _LOOK_SECONDS = 2.0
 _HISTORY_SECONDS = 300.0
 
@@ -86,7 +86,7 @@ class DemoRequest:
 
 
 def demo(asked: DemoRequest) -> None:
-    """Runs until SIGINT, SIGTERM or SIGHUP, or the end of its span; leaves nothing behind."""
+    """Runs until SIGINT, SIGTERM or SIGHUP, or until its span is over. Leaves nothing behind."""
     asyncio.run(_interruptible(asked))
 
 
@@ -97,11 +97,11 @@ async def _interruptible(asked: DemoRequest) -> None:
 
     def end() -> None:
         nonlocal ended
-        if not ended:  # a second one would cut the tidying short
+        if not ended:  # a second signal would cut the clean-up short
             ended = True
             work.cancel()
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # HUP: the terminal was closed
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # SIGHUP: the terminal is closed
         loop.add_signal_handler(number, end)
     try:
         await work
@@ -143,7 +143,7 @@ async def _demo(asked: DemoRequest) -> None:
 
 
 def _faulty(loss: LossModel, more: float) -> LossModel:
-    """As `loss`, but receivers with the newest version lose `more` of all pairs besides."""
+    """The model `loss`, but receivers with the newest version lose a further share `more`."""
     as_before = loss.by_version.get(NEWEST_VERSION, 0.0)
     return replace(loss, by_version={**loss.by_version, NEWEST_VERSION: min(1.0, as_before + more)})
 
@@ -186,7 +186,7 @@ def _history_spec(asked: DemoRequest) -> Spec:
 
 @contextlib.asynccontextmanager
 async def _talking(world: World, server: str) -> AsyncIterator["asyncio.Task[list[Account]]"]:
-    """The nodes, at work in a thread and its processes until the block is left."""
+    """Runs the nodes, in a thread and its processes, until the block is left."""
     stop = threading.Event()
     run = functools.partial(run_world, world, Target(server), is_live=True, stop=stop)
     talking = asyncio.create_task(asyncio.to_thread(run))
@@ -199,7 +199,7 @@ async def _talking(world: World, server: str) -> AsyncIterator["asyncio.Task[lis
 
 @contextlib.asynccontextmanager
 async def _database(data_dir: Path) -> AsyncIterator[Database]:
-    """The server's, without a look at the environment: that may name another."""
+    """The server's database. The environment is ignored, because it may name another one."""
     server = EmbeddedServer(data_dir)
     try:
         await asyncio.to_thread(server.start)
@@ -238,7 +238,7 @@ async def _make_history(asked: DemoRequest, board: Board, database: Database, ur
 
 
 async def _computed(world: World, timeframe: Timeframe, url: str) -> list[Comparison]:
-    """The windows that are due, once the server has computed them all."""
+    """Waits until the server has computed all due windows; compares them with the truth."""
     truth = await asyncio.to_thread(truth_document, world, timeframe)
     now = utc_now()
     truth["windows"] = [
@@ -260,7 +260,7 @@ async def _computed(world: World, timeframe: Timeframe, url: str) -> list[Compar
 
 
 async def _report(truth: Mapping[str, Any], url: str) -> dict[str, Any]:
-    """The server's figures of the windows of a truth."""
+    """The server's figures for the windows of a truth."""
     windows = truth["windows"]
     return await asyncio.to_thread(
         fetch_report, url, truth["timeframe"], windows[0]["start"], windows[-1]["end"]
@@ -268,7 +268,7 @@ async def _report(truth: Mapping[str, Any], url: str) -> dict[str, Any]:
 
 
 def _mean_difference(comparisons: Sequence[Comparison]) -> float:
-    """In percentage points."""
+    """The mean of the absolute differences, in percentage points."""
     found = [abs(one.difference) for one in comparisons if one.difference is not None]
     return 100 * sum(found) / len(found) if found else 0.0
 
@@ -293,7 +293,7 @@ async def _watch(
         ended = [w for w in all_windows if parse_moment(w["end"]) + _AFTER_ITS_END <= now]
         for window in ended:
             if now < parse_moment(window["end"]) + _FOLLOWED:
-                # The server may be at its own windows just now; the next look will do.
+                # If the server computes its own windows just now, the next look is soon enough.
                 with contextlib.suppress(Unavailable):
                     start = parse_moment(window["start"])
                     await compute_one(database, _RULES, _MINUTE, start, now=utc_now)
@@ -303,11 +303,11 @@ async def _watch(
         await asyncio.sleep(_LOOK_SECONDS)
     for ending in (history, talking):
         if ending.done():
-            await ending  # raises what ended it
+            await ending  # raises the error that ended it
 
 
 def _is_worth_it(world: World, window: Mapping[str, Any]) -> bool:
-    """The nodes begin and end to talk somewhere in a minute."""
+    """Whether the nodes talk long enough in a window: they may begin or end in the middle of it."""
     talk = min(parse_moment(window["end"]), from_unix_ms(world.spec.until_ms)) - max(
         parse_moment(window["start"]), from_unix_ms(world.spec.begin_ms)
     )
@@ -315,15 +315,15 @@ def _is_worth_it(world: World, window: Mapping[str, Any]) -> bool:
 
 
 class LiveMinutes:
-    """The live minutes as the board shows them; each is told once its figures stand still.
+    """The live minutes on the board; each is printed once its figures stay the same.
 
-    On a machine that is busy with the week, reports of a minute may come later than they should.
+    While the machine is busy with the week, the reports of a minute may come late.
     """
 
     def __init__(self, board: Board) -> None:
         self._board = board
         self._told: set[str] = set()
-        self._before: Mapping[str, Comparison] = {}  # the whole of each minute, at the last look
+        self._before: Mapping[str, Comparison] = {}  # start of a minute → its figures at last look
 
     def look(self, found: Sequence[Comparison], now: datetime) -> None:
         measured = [one for one in found if one.measured is not None]

@@ -1,4 +1,4 @@
-"""A server's figures over HTTP."""
+"""Reads a server's figures over HTTP."""
 
 import json
 import ssl
@@ -20,13 +20,13 @@ class NoFigures(DevTelemetryError):
 
 
 def check_address(url: str) -> None:
-    """Raises NoFigures if no server can be there."""
+    """Raises NoFigures if the address cannot be a server's."""
     if not url.startswith(("http://", "https://")):
         raise NoFigures(f"{url} is no address of a server; allowed: http://HOST:PORT")
 
 
 def trust(tls_ca: Path | None) -> ssl.SSLContext | None:
-    """None: the system's authorities. Raises NoFigures if the file holds none."""
+    """Trusts the authorities in the file. None: the system's. Raises NoFigures if it has none."""
     if tls_ca is None:
         return None
     try:
@@ -50,9 +50,9 @@ def fetch_report(
     """The document of `GET /api/v1/reliability` for the windows in [start, end).
 
     url        of the server, as in http://127.0.0.1:8080
-    timeframe  None: the shortest that it computes; the document says which
-    token      with the scope `read`, if it asks for one
-    channel    its figures alone; None: those of all
+    timeframe  None: the shortest that the server computes; the document says which
+    token      with the scope `read`, if the server asks for one
+    channel    only the figures of this channel; None: of all channels
     tls_ca     PEM with the authorities to trust; None: the system's
     channels   whether the windows come with their channels
 
@@ -66,7 +66,7 @@ def fetch_report(
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     handlers: list[urllib.request.BaseHandler] = [urllib.request.HTTPSHandler(context=context)]
     if is_loopback(urllib.parse.urlsplit(url).hostname or ""):
-        # From a proxy that the environment names this machine cannot be reached.
+        # A proxy that the environment names could not reach this machine.
         handlers.append(urllib.request.ProxyHandler({}))
     opener = urllib.request.build_opener(*handlers)
     document = _page(opener, url, asked, headers)

@@ -1,4 +1,4 @@
-"""What a world's clients report as the file that `import` reads. Pure."""
+"""The reports of a world's clients, as a file that `import` reads. Pure."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,11 @@ import orjson
 from devtelemetry.simulator.reports import Part, Report, report
 from devtelemetry.simulator.spec import World
 
-REPORT_MS = 10_000  # a client's report comes so long after what it is of
+REPORT_MS = 10_000  # from an event to the report of it
 
 
 def history_lines(world: World, until_ms: int) -> Iterator[bytes]:
-    """A JSON object a line, as docs/protocol.md has them; what was recorded by `until_ms`."""
+    """One JSON object a line, as in docs/protocol.md: all reports recorded by `until_ms`."""
     reports = report(world)
     for one in reports.arrived:
         if one.at_ms + REPORT_MS <= until_ms:
@@ -32,7 +32,7 @@ def _sample(world: World, one: Report) -> dict[str, Any]:
         "sequence": one.number,
         "sentAt": one.sent_at,
         "createdAt": one.at_ms + REPORT_MS,
-        "receivedAt": one.at_ms,  # by the server's clock, of an author when it wrote
+        "receivedAt": one.at_ms,  # by the server's clock; for an author, when it wrote
         "sentByReceiver": one.is_author,
         "platform": node.platform,
         "appVersion": node.app_version,

@@ -1,7 +1,8 @@
-"""The command `simulate --audit`: injects a plan, waits for its window, holds it against the truth.
+"""The command `simulate --audit`: injects a plan, waits for its window, compares it with the truth.
 
-What it reports stays until the window is settled: a window that is computed again would lose it. So
-what is to be forgotten is noted in a file, and a later run that finds it settled has it forgotten.
+The reports must stay until the window is settled, because a window that is computed again would
+lose them. So a file notes what is to be forgotten, and a later run has it forgotten once the window
+is settled.
 """
 
 import contextlib
@@ -43,10 +44,10 @@ from devtelemetry.v1 import telemetry_pb2
 from devtelemetry.words.tables import bare_table
 
 _DEADLINE_SECONDS = 30.0  # of one request
-_FORGET_SECONDS = 120.0  # for who is busy with another one
+_FORGET_SECONDS = 120.0  # of a forget, because the server may be busy with another one
 _FIRST_LOOK_SECONDS = 0.5
 _LONGEST_LOOK_SECONDS = 15.0
-_GRACE = timedelta(minutes=15)  # beyond the usual allowed lateness: jobs, and an outage that ends
+_GRACE = timedelta(minutes=15)  # beyond the usual allowed lateness: for jobs and a short outage
 
 _TRY_AGAIN = (
     grpc.StatusCode.RESOURCE_EXHAUSTED,
@@ -56,7 +57,7 @@ _TRY_AGAIN = (
 
 
 class AuditError(DevTelemetryError):
-    """The audit could not be made, or was not recovered; the text says why."""
+    """The audit could not be made, or its figures are not the true ones; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,9 @@ class AuditRequest:
     """The options of the command.
 
     timeframe      None: the shortest that the server computes
-    compare_url    of the server that has the figures; None: they are not looked at
-    state          the file that says what is to be forgotten; None: nothing is
-    wait           for the figures, from now on; None: as long as they take where all is well
+    compare_url    of the server that has the figures; None: nothing is compared
+    state          the file that notes what is to be forgotten; None: nothing is forgotten
+    wait           how long to wait for the figures; None: as long as they usually take
     """
 
     target: Target
@@ -83,7 +84,7 @@ class AuditRequest:
 
 
 def audit(asked: AuditRequest) -> None:
-    """All of it; prints the table and a line. Raises AuditError, NoFigures, SimulationError."""
+    """Makes an audit; prints a table and a line. Raises AuditError, NoFigures, SimulationError."""
     timeframe = asked.timeframe or parse_timeframe(_its_timeframe(asked))
     check_reachable(asked.target.server)
     pusher = Pusher(asked.target)
@@ -140,14 +141,14 @@ def _its_timeframe(asked: AuditRequest) -> str:
 
 
 class Pusher:
-    """Pushes to a server, again while it is busy or away. Raises AuditError."""
+    """Pushes to a server, and tries again while it is busy or away. Raises AuditError."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
         self._connection = Connection(target.tls_ca, idle_seconds=_LONGEST_LOOK_SECONDS)
 
     def push(self, request: telemetry_pb2.PushRequest, seconds: float) -> None:
-        """Until it is taken, for so many seconds; none of it may be refused."""
+        """Pushes until the server takes it, for so many seconds; no sample may be refused."""
         deadline = time.monotonic() + seconds
         while True:
             call = self._connection.push(
@@ -162,7 +163,7 @@ class Pusher:
                     f"{self._target.server} did not take what was injected: {code.name}: "
                     f"{call.details()}"
                 )
-            self._connection.close()  # gRPC would wait by a rule of its own before it connects
+            self._connection.close()  # gRPC's own backoff would delay the next connection
             time.sleep(min(left, told_delay_seconds(call) or 1.0))
         rejections = call.result().rejections
         if rejections:
@@ -184,7 +185,7 @@ class Pusher:
 
 
 def inject(plan: Plan, timing: Timing, pusher: Pusher) -> None:
-    """Reports all of it, each part in its time. Raises AuditError."""
+    """Pushes all of the plan, each part at its time. Raises AuditError."""
     channel_id = plan.audit.channel_id
     _sleep_until(timing.begin, "the audit begins")
     _push_all(plan.before, channel_id, pusher, timing.window.end if timing.is_live else timing.by)
@@ -207,7 +208,7 @@ def _push_all(pushes: Iterable[Push], channel_id: str, pusher: Pusher, until: da
 
 
 def to_request(push: Push, channel_id: str) -> telemetry_pb2.PushRequest:
-    """As it goes over the wire. It tells no clock: those figures are of clients."""
+    """The push as a request. Without client_time, so that figures of clients' clocks ignore it."""
     memberships = []
     if push.joined_at is not None:
         memberships = [
@@ -244,9 +245,9 @@ def to_request(push: Push, channel_id: str) -> telemetry_pb2.PushRequest:
 def wait_for_figures(
     audit: Audit, url: str, token: str | None, tls_ca: Path | None, deadline: datetime
 ) -> Sequence[Mapping[str, Any]]:
-    """The audit's window, once for each membership policy, as computed after it was injected.
+    """The audit's window under each membership policy, as computed after the injection.
 
-    Raises AuditError if it is not computed by the deadline, NoFigures if it cannot be asked.
+    Raises AuditError if that is not done by the deadline, NoFigures if the server does not answer.
     """
     pause = _FIRST_LOOK_SECONDS
     with _waiting(f"until {iso(audit.start)} is computed, at the latest {iso(deadline)}"):
@@ -255,7 +256,7 @@ def wait_for_figures(
             try:
                 windows = _windows_of(audit, url, token, tls_ca)
             except NoFigures:
-                # A server may be away for a while in all that time.
+                # The server may be away for a while.
                 if is_over:
                     raise
                 windows = []
@@ -283,12 +284,12 @@ def _windows_of(
 
 
 def _measured(window: Mapping[str, Any], name: str) -> int:
-    """A count of the audit's channel, which is the window's only one here; it may have none."""
+    """A count of the audit's channel, the only one in this window; 0 if the channel is missing."""
     return sum(int(channel[name]) for channel in window["channels"])
 
 
 def difference(audit: Audit, window: Mapping[str, Any]) -> str:
-    """What of a window is not as it is true, in a phrase; empty: all is."""
+    """The counts of a window that differ from the truth, in a phrase; empty: none."""
     wrong = [
         f"{name} {_measured(window, name):,} instead of {getattr(audit.counts, name):,}"
         for name in COUNT_NAMES
@@ -298,7 +299,7 @@ def difference(audit: Audit, window: Mapping[str, Any]) -> str:
 
 
 def audit_table(audit: Audit, windows: Iterable[Mapping[str, Any]]) -> Table:
-    """A row a count: the true one, and the measured ones by membership policy."""
+    """One row for each count: the true one, and the measured ones by membership policy."""
     windows = list(windows)
     table = bare_table(gap=2)
     table.add_column("")
@@ -314,7 +315,7 @@ def audit_table(audit: Audit, windows: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def _noted(path: Path) -> list[dict[str, str]]:
-    """Raises AuditError."""
+    """The notes in the file. Raises AuditError."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -327,21 +328,21 @@ def _noted(path: Path) -> list[dict[str, str]]:
 
 
 def _write(path: Path, notes: Sequence[Mapping[str, str]]) -> None:
-    """Whole or not at all."""
+    """Writes all notes or, if that fails, nothing."""
     new = path.with_name(f"{path.name}.new")
     new.write_text(json.dumps(notes, indent=1) + "\n", encoding="utf-8")
     new.replace(path)
 
 
 def _note(asked: AuditRequest, audit: Audit) -> None:
-    """Before it is injected: whatever happens then, it is known."""
+    """Notes an audit before it is injected, so that it is known whatever happens then."""
     if asked.state is not None:
         note = {"target": asked.target.server, "channel": audit.channel_id}
         _write(asked.state, [*_noted(asked.state), note])
 
 
 def _forget_settled(asked: AuditRequest, pusher: Pusher) -> None:
-    """Has earlier audits of this server forgotten whose figures stay as they are."""
+    """Has the server forget its earlier audits whose windows are settled."""
     if asked.state is None:
         return
     for note in _noted(asked.state):
@@ -354,7 +355,7 @@ def _forget_settled(asked: AuditRequest, pusher: Pusher) -> None:
 
 
 def _is_settled(asked: AuditRequest, audit: Audit) -> bool:
-    """Its samples are gone anyway when they are older than what is kept."""
+    """Whether an audit's window is settled; one older than the retention counts as settled."""
     if utc_now() > audit.window.end + timedelta(milliseconds=RECENT_MS):
         return True
     if asked.compare_url is None:
@@ -374,7 +375,7 @@ def _sleep_until(moment: datetime, what: str) -> None:
 
 @contextlib.contextmanager
 def _waiting(text: str) -> Iterator[None]:
-    """Says on a terminal what it waits for."""
+    """Shows on a terminal what the command waits for."""
     if not sys.stderr.isatty():
         yield
         return

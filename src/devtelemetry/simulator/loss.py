@@ -1,10 +1,10 @@
 """Why messages get lost, and at which stage. Pure.
 
-A model is a sum of causes; a (message, receiver) pair is lost if any of them strikes. One number,
+A model has several causes. A (message, receiver) pair is lost if any of them strikes. One number,
 `loss`, scales each of the named models.
 
-The stages, in the order in which a message comes to them: its author's app sends it; the network
-carries it to a receiver; what was lost there comes another way; the receiver's app reads it.
+A message passes these stages: the author's app sends it; the network carries it to a receiver; if
+it was lost there, it may come another way; the receiver's app reads it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 
 class Trait(NamedTuple):
-    """How common something is among nodes; `weight` is relative to the others."""
+    """How common a value is; `weight` is relative to the other values."""
 
     name: str
     weight: float
@@ -27,14 +27,14 @@ WORSE_PLATFORM = "ios"
 NEWEST_VERSION = VERSIONS[-1].name
 TIMES_WORSE = 4.0  # how much more often the bad platform, or the bad release, loses
 
-# What apps say of a message that is lost.
+# The reasons that apps give for a lost message.
 SENDING_REASONS = (Trait("timeout", 2), Trait("no_peers", 1))
 KEY_REASONS = (Trait("no_session_key", 3), Trait("unknown_session", 1))
 DROP_REASONS = (Trait("too_large", 2), Trait("unknown_kind", 1))
 
 
 def path_of(author: str, receiver: str) -> str:
-    """`A → B` of the servers of an author and a receiver; empty where either is not said."""
+    """`A → B`, the servers of an author and a receiver; empty if one of them is not said."""
     return f"{author} → {receiver}" if author and receiver else ""
 
 
@@ -49,30 +49,30 @@ class LossModel:
     """The causes, each as a probability.
 
     Sending:
-    not_sent           of a message never to leave its author's device
-    by_author_version  of a message whose author runs that version of the app, likewise
-    told               of a message that does not leave, that its author's app knows and says so
+    not_sent           that a message never leaves its author's device
+    by_author_version  the same, for messages whose author runs that version of the app
+    told               that the author's app reports a message that did not leave
 
     On the way:
-    independent        of each pair by itself
-    by_platform        of each pair whose receiver runs on it, likewise
-    by_version         of each pair whose receiver runs that version of the app, likewise
-    by_type            of each pair whose message is of that type, likewise
-    by_path            of each pair that takes that path between two servers, likewise
-    by_channel         of each pair of that channel, likewise
-    by_release         of each pair whose receiver runs that version on that platform, likewise
-    offline            that a node is offline at a given moment; in spans, and what others send
-                       meanwhile does not reach it
-    everyone           of a message to reach nobody but its author
+    independent        that a pair is lost, each pair by itself
+    by_platform        the same, for pairs whose receiver runs on that platform
+    by_version         for pairs whose receiver runs that version of the app
+    by_type            for pairs whose message is of that type
+    by_path            for pairs on that path between two servers
+    by_channel         for pairs of that channel
+    by_release         for pairs whose receiver runs that version on that platform
+    offline            that a node is offline at a given moment; it is so for whole spans, in which
+                       no message reaches it
+    everyone           that a message reaches nobody but its author
 
-    What comes all the same:
-    history            of each pair that is missed offline: the node gets it from a history later
-    resent             of each pair that was lost on the way by itself: it is sent again
+    Afterwards:
+    history            that a node gets from a history what it missed offline
+    resent             that a pair that was lost by itself is sent again
 
-    Reading, of each pair that arrives; one of these at most:
-    no_key             it can never be read
-    late_key           it can be read some seconds later
-    dropped            the app throws it away
+    Reading, for each pair that arrives; at most one of these:
+    no_key             that it can never be read
+    late_key           that it can be read some seconds later
+    dropped            that the app throws it away
     """
 
     not_sent: float = 0.0
@@ -94,13 +94,13 @@ class LossModel:
     dropped: float = 0.0
 
     def of_sending(self, version: str) -> float:
-        """The probability that a message of such an author never leaves its device."""
+        """The probability that a message of an author with this version never leaves the device."""
         return 1 - (1 - self.not_sent) * (1 - self.by_author_version.get(version, 0.0))
 
     def of_pair(
         self, platform: str, version: str, message_type: str, path: str = "", channel: str = ""
     ) -> float:
-        """The probability that a pair of such a receiver and message is lost by itself."""
+        """The probability that a pair of this receiver and message is lost by itself."""
         kept = (
             (1 - self.independent)
             * (1 - self.by_platform.get(platform, 0.0))
@@ -115,9 +115,9 @@ class LossModel:
     def delivers(
         self, platform: str, version: str, message_type: str, author_version: str, path: str = ""
     ) -> float:
-        """The probability that such a pair is delivered, whatever may strike it.
+        """The probability that a pair is delivered, with all causes.
 
-        Of models in which nothing comes another way, and all that comes can be read.
+        Only for models in which nothing comes another way, and all that comes can be read.
         """
         others = (1 - self.of_sending(author_version)) * (1 - self.offline) * (1 - self.everyone)
         return (1 - self.of_pair(platform, version, message_type, path)) * others
@@ -147,7 +147,7 @@ def _path(loss: float) -> LossModel:
 
 
 def _stages(loss: float) -> LossModel:
-    # Each class of losses takes a quarter; what is missed offline comes later but for a quarter.
+    # Each class takes a quarter of `loss`. Three quarters of what is missed offline come later.
     return LossModel(
         not_sent=loss / 4,
         independent=loss / 4,
@@ -180,7 +180,7 @@ def _mixed(loss: float) -> LossModel:
     )
 
 
-# By the name that `--loss-model` takes. Each is given `loss`.
+# Name in `--loss-model` → a function of `loss`.
 LOSS_MODELS: Mapping[str, Callable[[float], LossModel]] = {
     "independent": lambda loss: LossModel(independent=loss),
     "bursts": lambda loss: LossModel(offline=loss),

@@ -1,7 +1,7 @@
-"""Nodes of a world in a process of their own, each with a real client library and settings file.
+"""Some nodes of a world in a process, each with a real client library and its own settings file.
 
-The process is given its nodes and what they do, and tells its parent how it goes. It knows nothing
-of the truth: only what an app knows, which is what it holds and writes.
+The process gets its nodes and their operations, and reports progress to its parent. It knows only
+what an app knows, which messages it gets and writes, and nothing of the truth.
 """
 
 import contextlib
@@ -33,17 +33,17 @@ from devtelemetry.simulator.spec import (
     said_sent_at,
 )
 
-DRAIN_SECONDS = 60.0  # for a client to send what it has before its app is closed
+DRAIN_SECONDS = 60.0  # in which a client sends what it has before its app is closed
 _TELL_SECONDS = 0.25
 _STORED_SECONDS = 30.0
 _AGAIN_SECONDS = 0.5
 
-# An hour passes in seconds: what a client does in its own time is to fit into that, and nothing
-# may overflow that would have been sent long ago.
+# An hour passes in seconds. The client's own intervals must fit into that, and its outbox must not
+# overflow with samples that would have been sent long ago.
 _COMPRESSED = Timing(batch=1.0, heartbeat=86_400.0, flush=0.25, first_retry=0.1, longest_retry=5.0)
 _AMPLE = Limits(samples=10_000_000, size_bytes=2**34, buffered=10_000_000)
 
-# Soon enough that a minute is seen whole seconds after its end, and everyone is seen to report.
+# So short that seconds after its end a minute is complete, and everyone is seen to report.
 _LIVE = Timing(batch=2.0, heartbeat=5.0, first_retry=0.5, longest_retry=10.0)
 
 
@@ -56,7 +56,7 @@ class Target:
     """A server.
 
     token   `dt_…`, if it asks for one
-    tls_ca  PEM with the authorities to trust; None: TLS but on loopback, as the client has it
+    tls_ca  PEM with the authorities to trust; None: the client's default
     """
 
     server: str
@@ -65,7 +65,7 @@ class Target:
 
 
 class Account(NamedTuple):
-    """What became of a node's samples, as its client says in the end."""
+    """What became of a node's samples, by its client's last status."""
 
     node: int
     acknowledged: int
@@ -75,7 +75,7 @@ class Account(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """So many operations are done, of those this process was given."""
+    """How many operations of this process are done."""
 
     done: int
 
@@ -103,13 +103,13 @@ def work(
     directory: Path,
     is_live: bool,
 ) -> None:
-    """The process's main function: does the operations in order, and ends.
+    """The process's main function: does the operations in order, and returns.
 
-    is_live  do each at its time; else as fast as it goes
+    is_live  does each operation at its time; else as fast as possible
 
-    Of operations that end in a CRASH it does not come back.
+    It does not return from a CRASH, which ends the operations.
     """
-    # The parent decides when to stop: a Ctrl-C at the terminal reaches the whole group.
+    # Ctrl-C at the terminal reaches the whole process group, but the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     apps = {node.number: _App(node, target, directory, is_live) for node in nodes}
     try:
@@ -142,14 +142,14 @@ def _work(
 
 
 def _wait(parent: Connection, until_ms: int) -> None:
-    """Until it is time. Raises EOFError if the parent has gone meanwhile."""
+    """Waits until it is time. Raises EOFError if the parent has gone meanwhile."""
     while (left_ms := until_ms - now_ms()) > 0:
         if parent.poll(left_ms / 1000):
             parent.recv()
 
 
 class _Said(TypedDict):
-    """What an app says of any message."""
+    """The arguments that an app passes for every message."""
 
     message_id: str
     channel_id: str
@@ -160,7 +160,7 @@ class _Said(TypedDict):
 
 
 class _Clock:
-    """A node's: off by its skew. It stands at each operation, or runs if the time is real."""
+    """A node's clock, off by its skew. In real time it runs, else it stands at each operation."""
 
     def __init__(self, skew_ms: int) -> None:
         self._skew_ms = skew_ms
@@ -183,7 +183,7 @@ class _App:
         self._settings: Settings | None = None
         self._client: TelemetryClient | None = None
         self._recorded = 0
-        self._wiped = (0, 0)  # acknowledged and dropped of installations that are no more
+        self._wiped = (0, 0)  # acknowledged and dropped samples of earlier installations
 
     def do(self, operation: Operation) -> None:
         self._clock.stands_at_ms = None if self._is_live else operation.at_ms
@@ -214,7 +214,7 @@ class _App:
                 raise AssertionError(f"nobody does {operation}")
 
     def _tell(self, operation: Operation, message: Message) -> None:
-        """What became of a message."""
+        """Tells the client what became of a message."""
         client, reason, via = self._running, operation.reason, Via(operation.via)
         sent_at, sent_at_clock = said_sent_at(message, self._node, operation.at_ms)
         said = _Said(
@@ -235,7 +235,7 @@ class _App:
             case Action.DROP:
                 client.message_dropped(**said, reason=reason, via=via)
             case Action.FAIL_TO_READ:
-                said["message_type"] = ""  # what cannot be decrypted has none
+                said["message_type"] = ""  # it is inside the encrypted message
                 client.message_unreadable(**said, reason=reason, via=via)
             case _:
                 raise AssertionError(f"nobody tells {operation.action}")
@@ -252,7 +252,7 @@ class _App:
         )
 
     def wait_until_stored(self) -> None:
-        """Until all that was recorded is in the outbox: it takes a moment, and time stands here."""
+        """Waits until all recorded samples are in the outbox; the node's clock stands meanwhile."""
         deadline = time.monotonic() + _STORED_SECONDS
         while True:
             status = self._file.status()
@@ -275,7 +275,7 @@ class _App:
         return self._client
 
     def _opt_in(self, at_ms: int) -> None:
-        """As of `at_ms`, even if that took this process a while: the world says when it was."""
+        """Opts in as of `at_ms`, however late this process does it: the world decides the time."""
         self._settings_path.parent.mkdir(exist_ok=True)
         if self._settings is None:
             self._settings = Settings(self._settings_path, clock=self._clock)
@@ -292,10 +292,10 @@ class _App:
             self._clock.stands_at_ms = before
 
     def _open(self, *, is_cut_off: bool = False) -> None:
-        """Runs the client; cut off it knows no server.
+        """Runs the client. If it is cut off, it has no server and a small outbox.
 
-        Its outbox is small only then. It would else overflow where the time is compressed, for no
-        other reason than that an hour of messages comes in a second.
+        Otherwise the outbox is large, because in compressed time an hour of messages comes within a
+        second.
         """
         assert self._client is None, "its app runs already"
         limits = Limits() if self._is_live else _AMPLE
@@ -314,7 +314,7 @@ class _App:
         self._client.start()
 
     def _close(self, *, is_cut_off: bool = False) -> None:
-        """Ends the client once all is sent; cut off it has nowhere to. Raises NotSent."""
+        """Ends the client once all is sent; if it is cut off, at once. Raises NotSent."""
         deadline = time.monotonic() + DRAIN_SECONDS
         while True:
             self._running.close(DRAIN_SECONDS)
@@ -327,8 +327,8 @@ class _App:
                     f"{status.waiting} samples of node {self._node.number} could not be sent: "
                     f"{status.problem or 'no answer'}: {status.detail}"
                 )
-            # A client that ends does not wait for a server that was away or busy a moment ago. The
-            # rest would be sent when the app runs again, which here nobody may live to see.
+            # A client that closes does not wait for a server that was away or busy a moment ago. It
+            # would send the rest when the app runs again, but here the app may not run again.
             time.sleep(_AGAIN_SECONDS)
             self._open()
 

@@ -1,7 +1,7 @@
-"""What the clients of a world report, and what of it is lost on the devices. Pure.
+"""What the clients of a world report, and which reports are lost on the devices. Pure.
 
-It follows what a client does with what it is told: samples are numbered as they are recorded, an
-outbox that is full drops the oldest, and with the data of an app all goes that was not sent.
+It models the client: samples are numbered as they are recorded, a full outbox drops the oldest
+sample, and a wipe of the app's data loses all that was not sent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ OUTCOMES: Mapping[Action, Outcome] = {
     Action.FAIL_TO_READ: Outcome.UNREADABLE,
     Action.DROP: Outcome.DROPPED,
 }
-"""What is recorded of what happens to a message."""
+"""The outcome that a client records for each action on a message"""
 
 
 class Report(NamedTuple):
     """A sample that a client recorded.
 
-    installation  of the node: 0, and one more each time its device was wiped
+    installation  the node's count of wipes of its device, from 0
     number        in the installation's own count, from 1
-    sent_at       of the message, as it says
+    sent_at       of the message, as the sample says
     """
 
     at_ms: int
@@ -51,12 +51,12 @@ class Report(NamedTuple):
 
     @property
     def message_type(self) -> str:
-        """What could not be decrypted has none."""
+        """Empty for an unreadable sample, because a type is inside the encrypted message."""
         return "" if self.outcome is Outcome.UNREADABLE else self.message.message_type
 
 
 class Part(NamedTuple):
-    """When a node says that it was in a channel, by its own clock, and when it said so.
+    """A stay in a channel as a node reports it, by its own clock, and when it reported it.
 
     left_at  None: it is still in
     """
@@ -72,13 +72,13 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reports:
-    """What comes to a server, whenever that is.
+    """The reports that reach a server in the end, and those that do not.
 
     arrived     in the order in which they were recorded
-    parts       what was said of joining and leaving
-    untold      (node, message id) of what a node held and no report says
-    overflowed  by node, how many samples its outbox had no room for
-    lost        those of them of which the client says so: the device was not wiped
+    parts       reports of joining and leaving
+    untold      (node, message id) of messages that a node held and no report shows
+    overflowed  node → how many samples its outbox had no room for
+    lost        those of them that the client reports as lost, if its device was not wiped
     """
 
     arrived: Sequence[Report]
@@ -89,7 +89,7 @@ class Reports:
 
 
 def report(world: World) -> Reports:
-    """What the nodes of `world` report of it."""
+    """The reports of the nodes of `world`."""
     clients = {node.number: _Client(node) for node in world.nodes}
     for operation in world.operations:
         clients[operation.node].take(operation)
@@ -127,10 +127,10 @@ class _Client:
     recorded: list[Report] = field(default_factory=list)
     lost: set[int] = field(default_factory=set)  # positions in `recorded`
     parts: list[Part] = field(default_factory=list)
-    gone: list[Part] = field(default_factory=list)  # of installations that are no more
+    gone: list[Part] = field(default_factory=list)  # of earlier installations
     overflowed: int = 0
     said_lost: list[Report] = field(default_factory=list)
-    # While it is cut off: what it had recorded and said before.
+    # While it is cut off: how much it had recorded, and which stays it had reported, before.
     cut_at: int | None = None
     said_before: list[Part] = field(default_factory=list)
 
@@ -157,7 +157,7 @@ class _Client:
         assert self.opted_in_at is not None, "it was never started"
         sent_at, sent_at_clock = said_sent_at(message, self.node, operation.at_ms)
         if sent_at < self.opted_in_at:
-            return  # whoever opts in speaks of what comes: it gets no number
+            return  # a client records nothing of before its opt-in, and gives it no number
         self.number += 1
         self.recorded.append(
             Report(
@@ -176,7 +176,7 @@ class _Client:
         )
 
     def _open_part(self, channel_id: str) -> int | None:
-        """The position of the stay in a channel that goes on."""
+        """The position of the open stay in a channel."""
         return next(
             (
                 position
@@ -188,7 +188,7 @@ class _Client:
 
     def _join(self, at_ms: int, channel_id: str, joined_at: int) -> None:
         assert self.opted_in_at is not None, "it was never started"
-        if self._open_part(channel_id) is None:  # else it is no news
+        if self._open_part(channel_id) is None:  # else it is known already
             since = max(joined_at, self.opted_in_at)
             self.parts.append(Part(self.node.number, self.installation, channel_id, since, at_ms))
 

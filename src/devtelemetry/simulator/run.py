@@ -1,8 +1,7 @@
-"""Drives a world: starts the processes that hold its nodes, kills those that crash, counts.
+"""Runs a world: starts the processes of its nodes, kills those that crash, counts.
 
-Most nodes share a few processes. A node whose app crashes in the world has a process to itself,
-which is killed with SIGKILL at that moment, so that nothing of the client library gets a chance to
-tidy up, and nobody else is hit.
+Most nodes share a few processes. A node whose app crashes has a process to itself. SIGKILL ends it
+at that moment. So the client library cannot clean up, and no other node is hit.
 """
 
 import math
@@ -30,14 +29,14 @@ from devtelemetry.simulator.node import (
 from devtelemetry.simulator.spec import Action, Node, Operation, World
 
 CONNECT_SECONDS = 10.0
-NODES_A_PROCESS = 60  # each has a dozen files open, and many systems allow a process 1,024
+NODES_A_PROCESS = 60  # a node has a dozen open files, and many systems allow 1,024 a process
 LEAST_PROCESSES = 2
-_LOOK_SECONDS = 0.25  # how often a stop is looked for
+_LOOK_SECONDS = 0.25  # between two looks at `stop`
 _spawn = multiprocessing.get_context("spawn")  # a fork would share the threads of gRPC
 
 
 class SimulationError(DevTelemetryError):
-    """The world could not be driven against the server; the text says why."""
+    """The world could not be run against the server; the text says why."""
 
 
 def run_world(
@@ -48,12 +47,12 @@ def run_world(
     on_progress: Callable[[int], None] = lambda _: None,
     stop: threading.Event | None = None,
 ) -> list[Account]:
-    """Does all that happens in `world` against a server; returns what the clients say, by node.
+    """Does all operations of `world` against a server; returns the clients' accounts, by node.
 
-    is_live      at its time, which is to come; else as fast as it goes, with the clients' clocks
-                 in the world's time
-    on_progress  told how many operations are done
-    stop         set by another thread: ends at once, with what is there by then
+    is_live      does each operation at its time, which must be in the future; else as fast as
+                 possible, with the clients' clocks in the world's time
+    on_progress  called with the number of operations done
+    stop         if another thread sets it, the run ends at once, with the accounts so far
 
     Raises SimulationError.
     """
@@ -81,7 +80,7 @@ def run_world(
 
 
 def check_reachable(server: str) -> None:
-    """A wrong address is told at once, and not by each client after its last attempt."""
+    """Reports a wrong address at once; else each client would, after its last attempt."""
     host, _, port = server.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
@@ -93,7 +92,7 @@ def check_reachable(server: str) -> None:
 
 
 def _share_out(world: World) -> Iterator[tuple[list[Node], list[Operation]]]:
-    """Which nodes live in one process, and what they do."""
+    """The nodes of each process, and their operations."""
     crashing = {
         operation.node for operation in world.operations if operation.action is Action.CRASH
     }
@@ -111,7 +110,7 @@ def _share_out(world: World) -> Iterator[tuple[list[Node], list[Operation]]]:
 
 
 def _split_at_crashes(operations: Sequence[Operation]) -> list[list[Operation]]:
-    """What one process after the other does: each but the last ends in a crash."""
+    """The operations of each process in turn: each list but the last ends in a crash."""
     lives: list[list[Operation]] = [[]]
     for operation in operations:
         lives[-1].append(operation)
@@ -121,7 +120,7 @@ def _split_at_crashes(operations: Sequence[Operation]) -> list[list[Operation]]:
 
 
 class _Host:
-    """The process of some nodes, and the next one where it is killed."""
+    """The process of some nodes. When it is killed, the next one takes its place."""
 
     def __init__(
         self,
@@ -137,7 +136,7 @@ class _Host:
         self._directory = directory
         self._is_live = is_live
         self._process: BaseProcess | None = None
-        self._done_before = 0  # in lives that are over
+        self._done_before = 0  # operations of earlier processes
         self.done = 0
         self.is_done = False
         self.accounts: Sequence[Account] = ()
@@ -159,11 +158,11 @@ class _Host:
             daemon=True,
         )
         self._process.start()
-        theirs.close()  # else the end of the process would not be the end of the pipe
+        theirs.close()  # else the pipe would stay open when the process ends
         self._operations = len(operations)
 
     def listen(self) -> None:
-        """Takes what the process says next. Raises SimulationError."""
+        """Takes the next message of the process. Raises SimulationError."""
         assert self._process is not None
         try:
             said: Said = self.connection.recv()
@@ -188,7 +187,7 @@ class _Host:
                 raise SimulationError(why)
 
     def kill(self) -> None:
-        """SIGKILL, if there is one that runs."""
+        """Sends SIGKILL, if a process runs."""
         if self._process is None:
             return
         self._process.kill()

@@ -1,4 +1,4 @@
-"""A `devtelemetry serve` of its own process, as a user starts it, on a directory of its own."""
+"""Runs `devtelemetry serve` in a process and on a data directory of its own, as a user does."""
 
 import os
 import subprocess
@@ -11,17 +11,17 @@ from devtelemetry.model.errors import DevTelemetryError
 from devtelemetry.settings.names import ENVIRONMENT_PREFIX
 
 STOP_SECONDS = 90.0
-_SHOWN_BYTES = 300  # of its last words
+_SHOWN_BYTES = 300  # of the end of its log
 
 
 class ServerFailed(DevTelemetryError):
-    """The server did not start, or ended by itself; the text has its last words."""
+    """The server did not start, or ended by itself; the text has the end of its log."""
 
 
 class ServeProcess:
-    """Starts on construction; `wait_until_ready` says when it listens. `with` stops it.
+    """Starts on construction; `wait_until_ready` returns when it listens. `with` stops it.
 
-    Nothing of the environment's settings reaches it: they may name a database that is in use.
+    It gets no settings from the environment, because they may name a database that is in use.
     """
 
     def __init__(self, data_dir: Path, *options: str, http_listen: str = "127.0.0.1:0") -> None:
@@ -49,7 +49,7 @@ class ServeProcess:
                     for name, value in os.environ.items()
                     if not name.startswith(ENVIRONMENT_PREFIX)
                 },
-                # A Ctrl-C is ours to take: the server is stopped after those who talk to it.
+                # Ctrl-C must not reach the server: its clients are stopped first.
                 start_new_session=True,
             )
 
@@ -58,7 +58,7 @@ class ServeProcess:
         return self._process.pid
 
     def wait_until_ready(self) -> None:
-        """Until it listens. Raises ServerFailed."""
+        """Waits until it listens. Raises ServerFailed."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("ready "):
@@ -69,7 +69,7 @@ class ServeProcess:
         self.grpc, self.http = places["grpc"], places["http"]
 
     def stop(self) -> None:
-        """SIGTERM; SIGKILL if that does not help. Harmless if it has ended."""
+        """Sends SIGTERM, and SIGKILL if that does not help. Harmless if the server has ended."""
         self._process.terminate()
         try:
             self._process.wait(STOP_SECONDS)

@@ -10,7 +10,7 @@ from devtelemetry.words import percent, points
 from devtelemetry.words.losses import LOSS_CLASSES, WAYS
 from devtelemetry.words.tables import bare_table
 
-_SHOWN_REASONS = 2  # of a class
+_SHOWN_REASONS = 2  # for each class
 
 
 def comparison_line(comparison: Comparison) -> str:
@@ -27,13 +27,13 @@ def comparison_line(comparison: Comparison) -> str:
 
 
 def difference(comparison: Comparison) -> str:
-    """Measured less true, in percentage points."""
+    """Measured minus true, in percentage points."""
     found = comparison.difference
     return "–" if found is None else points(found)
 
 
 def comparison_table(title: str, comparisons: Iterable[Comparison]) -> Table:
-    """80 columns wide at most. `counted` are the pairs that the server has of the `pairs`."""
+    """At most 80 columns wide. `counted` are those of the true `pairs` that the server counts."""
     table = bare_table(title=title, gap=2)
     table.add_column("window (UTC)", no_wrap=True)
     table.add_column("channel", no_wrap=True)
@@ -55,9 +55,9 @@ def comparison_table(title: str, comparisons: Iterable[Comparison]) -> Table:
 
 
 def stages_table(spans: Mapping[str, Sequence[Comparison]]) -> Table:
-    """What became of the missing pairs, and how came the others: true and measured, by span.
+    """What became of missing pairs, and how delivered pairs came: true and measured, by span.
 
-    80 columns wide with two spans. The reasons are those of the last one, as they are measured.
+    80 columns wide with two spans. The reasons are the measured ones of the last span.
     """
     figures = {name: _beside(comparisons) for name, comparisons in spans.items()}
     table = bare_table(title="What became of the pairs", gap=2)
@@ -84,13 +84,13 @@ def stages_line(comparison: Comparison) -> str:
 
 
 def _beside(comparisons: Iterable[Comparison]) -> tuple[Figures, Figures]:
-    """True and measured, of what is measured."""
+    """The true and the measured figures, added up over the measured comparisons."""
     both = [(one.true, one.measured) for one in comparisons if one.measured is not None]
     return together([true for true, _ in both]), together([measured for _, measured in both])
 
 
 def stages(of: Figures) -> Mapping[str, int]:
-    """Pairs by what became of them."""
+    """The number of pairs by what became of them."""
     counts = of.counts
     return {
         "missing": counts.missing,
@@ -102,7 +102,7 @@ def stages(of: Figures) -> Mapping[str, int]:
 
 
 def _because(stage: str, reasons: Iterable[LossReason]) -> str:
-    """`no_session_key 30, …` of a class that is shown under that name."""
+    """The reasons of the class that is shown as `stage`, as in `no_session_key 30, …`."""
     of = {name: one.value for one, name in LOSS_CLASSES.items()}.get(stage)
     said = [one for one in reasons if one.of == of and one.reason]
     said.sort(key=lambda one: -one.pairs)

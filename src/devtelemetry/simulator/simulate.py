@@ -1,4 +1,4 @@
-"""The command `simulate`: a world against a server."""
+"""The command `simulate`: runs a world against a server."""
 
 import json
 import sys
@@ -24,17 +24,17 @@ from devtelemetry.simulator.truth import truth_document
 from devtelemetry.simulator.world import make_world
 from devtelemetry.words import percent
 
-_START_MS = 10_000  # for the processes of the nodes to be there when the first message is sent
+_START_MS = 10_000  # so that the nodes' processes run before the first message is sent
 _LIVE_LEAD_MS = 30_000
 _COMPRESSED_LEAD_MS = 15 * 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class SimulationRequest:
-    """The options of the command; those of the world are of its Spec.
+    """The options of the command; Spec explains those of the world.
 
     timeframe  of the windows of the truth
-    span       what is measured: a whole number of them
+    span       what is measured: a whole number of windows
     """
 
     target: Target
@@ -56,11 +56,11 @@ class SimulationRequest:
 
 
 def simulate(asked: SimulationRequest, now: datetime) -> None:
-    """Runs it, writes the truth, and says how it was. Raises SimulationError."""
+    """Writes the truth, runs the world, and prints a summary. Raises SimulationError."""
     world = make_world(make_spec(asked, now))
     truth = truth_document(world, asked.timeframe)
     if asked.truth is not None:
-        # Before the run: where it cannot be written, that is known at once.
+        # Before the run, so that a file that cannot be written is an error at once.
         asked.truth.write_text(json.dumps(truth, indent=1) + "\n", encoding="utf-8")
     with _progress(len(world.operations)) as on_progress:
         accounts = run_world(
@@ -76,7 +76,7 @@ def simulate(asked: SimulationRequest, now: datetime) -> None:
 
 
 def make_spec(asked: SimulationRequest, now: datetime) -> Spec:
-    """What was asked, at a time that lies in the latest whole windows, or begins soon."""
+    """The Spec of a request; its time is the latest whole windows, or begins soon if live."""
     lead_ms = _LIVE_LEAD_MS if asked.is_live else _COMPRESSED_LEAD_MS
     if asked.is_live:
         earliest = now + timedelta(milliseconds=_START_MS + lead_ms)
@@ -97,8 +97,8 @@ def make_spec(asked: SimulationRequest, now: datetime) -> Spec:
         outsiders=asked.outsiders,
         crashes=asked.crashes,
         cut_off=asked.report_loss,
-        # A device that is gone for good does not report after a window's end. In compressed time
-        # everything is recorded now, and it would seem to.
+        # A wiped installation does not report after a window's end. In compressed time all its
+        # reports are recorded now, after that end, so it would seem to report.
         wiped=0.3 if asked.is_live else 0.0,
     )
 
@@ -159,7 +159,7 @@ def _show_comparison(asked: SimulationRequest, truth: dict[str, Any], url: str) 
 
 @contextmanager
 def _progress(operations: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; yields what moves it."""
+    """Shows a bar on a terminal; yields the function that moves it."""
     if not sys.stderr.isatty():
         yield lambda _: None
         return

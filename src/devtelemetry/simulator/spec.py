@@ -1,7 +1,7 @@
-"""What is asked of a world, and what a world consists of. No chance in it.
+"""What to simulate, and what a world consists of. No chance is in this module.
 
-Times are Unix milliseconds of the world's own clock unless they say otherwise: nobody in the world
-has that clock. A node's clock is off by its skew.
+Times are Unix milliseconds of the world's own clock, if nothing else is said. Nobody in the world
+has that clock: a node's clock is off by its skew.
 """
 
 from collections.abc import Sequence
@@ -21,48 +21,47 @@ from devtelemetry.simulator.loss import (
     Trait,
 )
 
-SMALL_OUTBOX = 10  # samples that a device which is cut off has room for
-OPT_IN_MS = 2 * MINUTE_MS  # before the first message; the client tells nothing older than it
-# After the last message. By then all is there that is late or comes twice, but not what is slow.
+SMALL_OUTBOX = 10  # samples in the outbox of a device that is cut off
+OPT_IN_MS = 2 * MINUTE_MS  # before the first message; clients report nothing older than the opt-in
+# After the last message. Late messages and second copies are there by then, slow messages are not.
 WIND_DOWN_MS = 2 * MINUTE_MS
 LONGEST_DELAY_MS = 3_000  # of a message that is neither late nor slow
-FAR_OFF = 15  # how much more a wrong clock is off than the others
-CLOCK_SKEW_MS = OPT_IN_MS // (2 * FAR_OFF)  # at most: no sentAt may lie before an opt-in
+FAR_OFF = 15  # a wrong clock is off by so many times more than the others
+CLOCK_SKEW_MS = OPT_IN_MS // (2 * FAR_OFF)  # the most: no sentAt may lie before an opt-in
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """What to simulate. Shares and probabilities are from 0 to 1.
 
-    seed               of all chance
-    start_ms, end_ms   what is to be measured
-    lead_ms            the network talks for so long before and after it too: as a real one does
+    seed               decides all chance
+    start_ms, end_ms   the measured span
+    lead_ms            people also write for so long before and after that span, as real ones do
     loss               why messages get lost
-    fault              what loses them instead from `fault_from_ms` on: a sending, a pair's own loss
+    fault              replaces `loss` from `fault_from_ms` on, for sending and for single pairs
     burst_ms           how long a node is offline at a time, on average
     nodes              devices; each is a receiver
-    second_devices     share of the users with two
-    channels           of which each user is in `channels_of_user`
-    messages_per_hour  of a channel, on average; some are busy and some quiet
+    second_devices     share of the users with two devices
+    channels           each user is in `channels_of_user` of them
+    messages_per_hour  of a channel, on average; some channels are busy and some quiet
     joining, leaving   shares of the users' memberships that begin or end in the middle
-    returning          share of them that are interrupted there: the user leaves and comes back
-    outsiders          share of the messages whose author has not opted in: nobody reports for it
+    returning          share of the memberships in which the user leaves and comes back
+    outsiders          share of the messages whose author has not opted in, and so reports nothing
     restarts           share of the nodes whose app is closed and opened again
-    crashes            how many nodes' apps are killed, and opened again
-    cut_off            share of the nodes that cannot reach the server for a while, with room for a
-                       few reports only
-    wiped              share of those that lose all data of the app in the end
-    duplicates         share of the deliveries that the app is told of twice
-    skew_ms            how far most clocks are off at most; some are by far more
+    crashes            number of nodes whose app is killed and opened again
+    cut_off            share of the nodes that cannot reach the server for a while; their outbox
+                       has room for a few samples only
+    wiped              share of the nodes cut off that lose all data of the app in the end
+    duplicates         share of the deliveries that the app gets twice
+    skew_ms            how far most clocks are off at most; some are off much more
     server_stamped     share of the messages whose time is by the messenger's server, which is right
-    receiver_stamped   share that carry no time: each receiver takes its own
-    platforms, versions, message_types, servers  what there is of each, and how common it is; "":
-                       not said
-    slow               share of the deliveries that take long: from three seconds to `slowest_ms`,
-                       of which every tenfold is as common as the next
+    receiver_stamped   share of the messages without a time: each receiver takes its own
+    platforms, versions, message_types, servers  the values, and how common each is; "": not said
+    slow               share of the deliveries that take from three seconds to `slowest_ms`; each
+                       factor of ten is equally common
     wrong_clocks       share of the nodes whose clock is off by `wrong_by_ms`, ahead or behind
-    label              ends the names of the channels; None: made from all the rest, so that no two
-                       simulations share a channel
+    label              ends the names of the channels; None: made from the rest of the Spec, so that
+                       no two simulations share a channel
     """
 
     seed: int
@@ -107,7 +106,7 @@ class Spec:
         assert self.slowest_ms >= LONGEST_DELAY_MS, "what is slow takes longer than the rest"
 
     def loss_at(self, at_ms: int) -> LossModel:
-        """Why what is sent then does not leave, or is lost by itself on its way."""
+        """The model for a message sent then: whether it leaves, and which single pairs are lost."""
         is_faulty = self.fault_from_ms is not None and at_ms >= self.fault_from_ms
         return self.fault if is_faulty else self.loss
 
@@ -127,19 +126,19 @@ class Spec:
 
     @property
     def fingerprint(self) -> str:
-        """8 hex digits; another spec has others."""
+        """8 hex digits that differ between specs."""
         return sha256(repr(self).encode()).hexdigest()[:8]
 
 
 class Node(NamedTuple):
-    """One device of a user, and a receiver. Of two devices, both have the user's key."""
+    """One device of a user, which is a receiver. Both devices of a user have the user's key."""
 
     number: int
     public_key: str
     platform: str
     app_version: str
-    server: str  # of the messenger's, that its app talks to
-    skew_ms: int  # its clock is ahead by so much
+    server: str  # the messenger's server that its app talks to
+    skew_ms: int  # by how much its clock is ahead
 
 
 class Channel(NamedTuple):
@@ -148,7 +147,7 @@ class Channel(NamedTuple):
 
 
 class Membership(NamedTuple):
-    """`node` is in the channel in [joined_ms, left_ms). Who comes back has two."""
+    """`node` is in the channel in [joined_ms, left_ms). A node that comes back has two."""
 
     channel_id: str
     node: int
@@ -157,13 +156,13 @@ class Membership(NamedTuple):
 
 
 class Message(NamedTuple):
-    """What is written.
+    """A message that a user writes.
 
-    sent_at        event time: by the server's clock if that stamps it, else by its author's
+    sent_at        event time: by the server's clock if the server stamps it, else by the author's
     author         None: an outsider, who has not opted in
-    sent_at_clock  by whose clock its receivers say when it was sent
+    sent_at_clock  the clock of the sentAt that receivers report
     is_sent        False: it never leaves its author's device
-    failure        the reason with which its author's app says so; None: it does not
+    failure        the reason with which its author's app reports that; None: it does not
     """
 
     message_id: str
@@ -183,9 +182,9 @@ class Delivery(NamedTuple):
 
     arrives_ms  when the app holds it, readable; None: never
     via         how it came
-    missing     what became of it where the app does not hold it
-    reason      of the receiver's app, of what is not sent of the author's; "": none is given
-    failed_ms   when the app could not read it, or threw it away; None: that was not
+    missing     why the app does not hold it; None: it does
+    reason      given by the receiver's app or, for an unsent message, by the author's; "": none
+    failed_ms   when the app could not read it, or threw it away; None: it did neither
     """
 
     message: Message
@@ -198,21 +197,21 @@ class Delivery(NamedTuple):
 
 
 class Action(StrEnum):
-    """What a node's host is told to do."""
+    """What the host of a node has to do."""
 
-    START = "start"  # run the app; opt in first, if that has not been
-    STOP = "stop"  # close it in order
+    START = "start"  # run the app; opt in first, if the user has not yet
+    STOP = "stop"  # close it properly
     CRASH = "crash"  # kill it
-    JOIN = "join"  # the app says that the user is in the channel, which may be no news
+    JOIN = "join"  # the app reports that the user is in the channel, which may be known already
     LEAVE = "leave"
     WRITE = "write"  # the user writes the message
     FAIL = "fail"  # the app gives up sending it
     HOLD = "hold"  # the app gets the message
-    FAIL_TO_READ = "fail to read"  # it gets it, and cannot decrypt it
-    DROP = "drop"  # it gets it, and throws it away
-    CUT = "cut"  # from now on no way to the server, and SMALL_OUTBOX
-    MEND = "mend"  # the end of that
-    WIPE = "wipe"  # the end of that; all data of the app is gone, and the user opts in anew
+    FAIL_TO_READ = "fail to read"  # the app gets the message, and cannot decrypt it
+    DROP = "drop"  # the app gets the message, and throws it away
+    CUT = "cut"  # from now on the server is out of reach, and the outbox has SMALL_OUTBOX
+    MEND = "mend"  # the end of CUT
+    WIPE = "wipe"  # the end of CUT; all data of the app is gone, and the user opts in again
 
 
 class Operation(NamedTuple):
@@ -234,7 +233,7 @@ class Operation(NamedTuple):
 
 
 def said_sent_at(message: Message, node: Node, at_ms: int) -> tuple[int, SentAtClock]:
-    """When a message was sent, as an app says that gets it at `at_ms`, and by whose clock."""
+    """The sentAt, and its clock, that an app reports if it gets the message at `at_ms`."""
     if message.sent_at_clock is not SentAtClock.RECEIVER:
         return message.sent_at, message.sent_at_clock
     if message.author == node.number:
@@ -243,7 +242,7 @@ def said_sent_at(message: Message, node: Node, at_ms: int) -> tuple[int, SentAtC
 
 
 class Interruption(NamedTuple):
-    """A node's app is not as it should be in [from_ms, to_ms). At most one a node."""
+    """A node's app is down or cut off in [from_ms, to_ms). A node has at most one."""
 
     begins: Action  # STOP, CRASH or CUT
     from_ms: int
@@ -259,8 +258,8 @@ class Interruption(NamedTuple):
 class World:
     """All that happens.
 
-    deliveries  the expected pairs: what is true
-    operations  what to do, in order; what a node is told is in it, and no more
+    deliveries  the expected pairs: the truth
+    operations  what nodes do, in order; a node learns nothing else of the world
     """
 
     spec: Spec

@@ -1,9 +1,8 @@
-"""What is true in a world: the expected pairs and what became of them, by window. Pure.
+"""The truth of a world: the expected pairs and what became of them, by window. Pure.
 
-The truth counts deliveries, whatever the reports say: a pair is expected of a node that is a member
-when the message is sent and did not write it, and delivered if its app ever holds the message,
-readable. Windows are those of event time, as in the figures: a message lies where its `sent_at`
-says.
+The truth counts deliveries, whatever the reports say. A pair is expected if the node is a member
+when the message is sent and did not write it. It is delivered if the node's app ever holds the
+message, readable. As in the figures, a message belongs to the window of its `sent_at`.
 """
 
 from collections import Counter, defaultdict
@@ -27,7 +26,7 @@ from devtelemetry.simulator.loss import path_of
 from devtelemetry.simulator.reports import Part, Reports, report
 from devtelemetry.simulator.spec import Delivery, Node, World
 
-# What the document calls the groups of a dimension.
+# The names of the groups of each dimension in the document.
 _BREAKDOWNS = {
     Dimension.PLATFORM: "platforms",
     Dimension.APP_VERSION: "versions",
@@ -36,22 +35,21 @@ _BREAKDOWNS = {
     Dimension.AUTHOR_APP_VERSION: "author_versions",
     Dimension.PATH: "paths",
 }
-SCHEMA = 1  # of the document; goes up when a field changes its meaning
+SCHEMA = 1  # of the document; raised when a field changes its meaning
 
 
 @dataclass(slots=True)
 class Pairs:
     """Sums of expected (message, receiver) pairs.
 
-    delivered  of them
-    missing    those that are not delivered, by what became of them and the app's reason
-    unsaid     those of them that were not sent, while no app says so
-    recovered  of those delivered: they could not be read at first
-    ways       those delivered by how they came
-    untold     of those delivered: the receiver has the message, and lost the report of it
-    invisible  of those expected: no report can show them, lost or not. The message is one that
-               nobody reports; or, where clocks differ, one of a time at which the receiver was not
-               in the channel, as far as it says
+    delivered  the expected pairs that were delivered
+    missing    the other expected pairs, by class and the app's reason
+    unsaid     missing pairs whose message was not sent and no app reports that
+    recovered  delivered pairs that could not be read at first
+    ways       delivered pairs by how the message came
+    untold     delivered pairs whose report was lost
+    invisible  expected pairs that no report can show, lost or not: nobody reports the message, or,
+               as clocks differ, it was sent outside the receiver's stays as reported
     """
 
     expected: int = 0
@@ -86,7 +84,7 @@ class Pairs:
 
 @dataclass(slots=True)
 class Group(Pairs):
-    """The same, of one channel, platform, version, path, message type or node."""
+    """The sums of one channel, platform, version, path, message type or node."""
 
     messages: set[str] = field(default_factory=set)
     receivers: set[int] = field(default_factory=set)
@@ -94,7 +92,7 @@ class Group(Pairs):
 
 @dataclass(slots=True)
 class TrueWindow:
-    """One window; the keys are channel ids, values of a dimension, numbers of nodes."""
+    """One window; the keys of its groups are channel ids, values of a dimension, node numbers."""
 
     timeframe: str
     window: Window
@@ -107,7 +105,7 @@ class TrueWindow:
 
     @property
     def reliability(self) -> float | None:
-        """R: the mean over the channels in which something was expected of at least two."""
+        """R: the mean over the channels in which at least two receivers have expected pairs."""
         ratios = [
             group.delivered / group.expected
             for group in self.channels.values()
@@ -117,9 +115,9 @@ class TrueWindow:
 
 
 def values_of(pair: Delivery, nodes: Sequence[Node]) -> dict[Dimension, str]:
-    """What a pair is by each dimension; "" where its author is an outsider, so that nobody knows.
+    """The value of a pair in each dimension; "" in those of authors if an outsider wrote it.
 
-    nodes  of its world
+    nodes  all nodes of the world
     """
     message, receiver = pair.message, nodes[pair.node]
     author = None if message.author is None else nodes[message.author]
@@ -134,9 +132,9 @@ def values_of(pair: Delivery, nodes: Sequence[Node]) -> dict[Dimension, str]:
 
 
 def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
-    """The windows in which something was expected, oldest first.
+    """The windows with expected pairs, oldest first.
 
-    Those at the ends are whole only if the world is longer than they are.
+    The first and the last may be partly outside the world's span.
     """
     reports = report(world)
     visible = _Visible(reports)
@@ -160,7 +158,7 @@ def true_windows(world: World, timeframe: Timeframe) -> list[TrueWindow]:
 
 
 class _Visible:
-    """Which pairs reports can say something of."""
+    """Whether reports can show a pair."""
 
     def __init__(self, reports: Reports) -> None:
         self._reported = {one.message.message_id for one in reports.arrived}
@@ -178,9 +176,9 @@ class _Visible:
 
 
 def captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
-    """What an estimate of unseen messages is made of, counted from the deliveries themselves.
+    """The counts for an estimate of unseen messages, taken from the deliveries themselves.
 
-    pairs  all expected ones of one channel and window; no report of them is lost
+    pairs  all expected pairs of one channel and window; none of their reports may be lost
     """
     hands: defaultdict[str, list[int]] = defaultdict(list)
     known = set()
@@ -198,7 +196,7 @@ def captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
         receivers=len({pair.node for pair in pairs}),
         expected=expected,
         missing=expected - delivered,
-        corroborated=expected,  # which the estimate does not ask
+        corroborated=expected,  # the estimate does not use it
     ), Captures(
         total=delivered,
         once=alone.total(),
@@ -213,7 +211,7 @@ def captured(pairs: Sequence[Delivery]) -> tuple[Counts, Captures]:
 def truth_document(world: World, timeframe: Timeframe) -> dict[str, Any]:
     """The truth as a value for json.dumps; docs/simulator.md has the fields.
 
-    Only the windows that what is to be measured touches.
+    It has the windows that overlap the measured span.
     """
     spec = world.spec
     windows = [

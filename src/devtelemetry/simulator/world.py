@@ -1,19 +1,19 @@
-"""What happens in a network of messengers, and what of it is lost. Pure.
+"""What happens in a network of messengers, and which messages are lost. Pure.
 
-`make_world` takes a Spec and gives the same World for it, always: all chance comes from the seed,
-and each part has dice of its own, so that another loss model meets the same people and channels. At
-another time the same happens, under other names.
+`make_world` always makes the same World of a Spec: all chance comes from the seed. Each part has
+dice of its own, so another loss model meets the same people and channels. A Spec for another time
+makes the same events under other names.
 
-Times are Unix milliseconds of the world's own clock unless they say otherwise: nobody in the world
-has that clock. A node's clock is off by its skew.
+Times are Unix milliseconds of the world's own clock, if nothing else is said. Nobody in the world
+has that clock: a node's clock is off by its skew.
 
-What loses a message, and what does not:
+What can become of a message at a receiver that should get it:
 
-    lost for good   the loss model says so: it is not sent, does not reach the receiver, or is of
-                    no use to its app
-    late            the receiver's app is not running, or it is offline and there is a history: it
+    lost for good   the loss model decides so: the message is not sent, does not reach the receiver,
+                    or cannot be used by its app
+    late            the app does not run, or the receiver is offline and there is a history, and it
                     gets the message afterwards; or the message is sent again, or its key is late
-    held, untold    the receiver has it, and the report of that is lost on the device
+    held, untold    the receiver holds it, and the report is lost on the device
 """
 
 import random
@@ -41,7 +41,7 @@ from devtelemetry.simulator.spec import (
 
 _NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobile", "protocol")
 _BUSIEST = 8.0  # times as many messages as in the quietest channel
-_SECOND_COPY_MS = MINUTE_MS  # a message that the app is told of twice comes again within it
+_SECOND_COPY_MS = MINUTE_MS  # a second copy of a message comes within this time
 _WRONG_CLOCKS = 0.1  # share of the nodes
 _FAILS_MS = (1_000, 10_000)  # after it was written, an app gives up sending a message
 
@@ -143,7 +143,7 @@ def _set_clocks(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> list[
 
 
 def _choose_servers(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> list[Node]:
-    """One a user."""
+    """Gives each user a server."""
     keys = dict.fromkeys(node.public_key for node in nodes)
     of_user = {key: choose(spec.servers, dice) for key in keys}
     return [node._replace(server=of_user[node.public_key]) for node in nodes]
@@ -188,7 +188,7 @@ def _make_memberships(
 def _let_return(
     spec: Spec, memberships: Sequence[Membership], dice: random.Random
 ) -> list[Membership]:
-    """Some leave a channel in the middle of their time there, and come back."""
+    """Lets some users leave a channel in the middle of their time there, and come back."""
     found = []
     for membership in memberships:
         channel_id, node, joined_ms, left_ms = membership
@@ -227,7 +227,7 @@ def _write_messages(
     dice: random.Random,
     types_dice: random.Random,
 ) -> list[Message]:
-    """By channel, then by time. Whoever is not there to write does not."""
+    """The messages, by channel and then by time. Only a member who is awake and online writes."""
     messages: list[Message] = []
     for channel in channels:
         after_ms = 0.0
@@ -246,7 +246,7 @@ def _write_messages(
             ]
             if not able:
                 continue
-            author = dice.choice(able)  # drawn for an outsider too: what follows stays the same
+            author = dice.choice(able)  # drawn for outsiders too, so later dice stay the same
             messages.append(
                 Message(
                     "0x" + _hex(tag, channel.channel_id, len(messages)),
@@ -273,7 +273,7 @@ def _operations(
     dice: random.Random,
     failures_dice: random.Random,
 ) -> Iterator[Operation]:
-    """In no order; of one millisecond, in the order in which they must be done."""
+    """All operations, not sorted by time. Those of one millisecond come in the order to do them."""
     for number in range(spec.nodes):
         yield Operation(spec.opt_in_ms, number, Action.START)
     for number, interruption in interruptions.items():
@@ -307,7 +307,7 @@ def _operations(
 def _stay(
     spec: Spec, membership: Membership, disturbed: Interruption | None
 ) -> Iterator[Operation]:
-    """What an app says of one stay in a channel."""
+    """What an app reports of one stay in a channel."""
     channel_id, number, joined_ms, left_ms = membership
     joined_said_ms = awake_at(disturbed, joined_ms)
     left_said_ms = awake_at(disturbed, left_ms)
@@ -315,8 +315,8 @@ def _stay(
     if left_ms < spec.until_ms:
         yield Operation(left_said_ms, number, Action.LEAVE, channel_id, since_ms=left_ms - 1)
     if disturbed is not None and joined_said_ms < disturbed.to_ms < left_said_ms:
-        # Whoever connects again says again where it is, as of now. Whoever opts in anew says it
-        # anew: since when it is there.
+        # An app that connects again reports the channel as joined now. After a new opt-in it
+        # reports when the user really joined.
         is_new = disturbed.ends is Action.WIPE
         since_ms = joined_ms if is_new else disturbed.to_ms
         yield Operation(disturbed.to_ms, number, Action.JOIN, channel_id, since_ms=since_ms)
