@@ -79,10 +79,10 @@ PROBE_SECONDS = 5.0  # a probe that waits longer for the database counts as fail
 _log = structlog.get_logger(__name__)
 
 _DESCRIPTION = """
-How reliably messages arrive: the aggregates that were computed of the samples clients reported.
+How reliably messages arrive: figures computed from the samples that clients reported.
 
-Times are UTC. A ratio without a value is `null`, never 0 or 1. Ratios are never averaged over
-windows: add up the counts instead.
+Times are UTC. A ratio without a value is `null`, never 0 or 1. Never average ratios over windows:
+add up the counts instead.
 """
 
 
@@ -93,7 +93,7 @@ class _Query(Strict):
     """An unknown parameter is an error, because an answer that ignores it would mislead."""
 
     timeframe: TimeframeName | None = Field(
-        None, description="Length of the windows; default: the shortest that is computed."
+        None, description="Length of the windows; default: the shortest configured timeframe."
     )
     start: Moment | None = Field(
         None, alias="from", description="Only windows that end after this time (ISO 8601)."
@@ -104,23 +104,27 @@ class _Query(Strict):
     channel: str | None = Field(
         None,
         min_length=1,
-        description="The figures of this channel alone; the windows' totals are its own then.",
+        description="Only this channel; the figures of the windows are then those of the channel.",
     )
     membership: MembershipPolicy | None = Field(
-        None, description="Only this policy; default: all that were computed."
+        None, description="Only this membership policy; default: all that were computed."
     )
     by: Dimension | None = Field(
-        None, description="Break each window, or with `channel` the channel, down by this."
+        None,
+        description="Break each window, or with `channel` the channel, down by this dimension.",
     )
-    versus: str | None = Field(None, description="With `by`: the group to hold the others against.")
-    channels: bool = Field(True, description="`false` leaves the channels out.")
+    versus: str | None = Field(
+        None,
+        description="With `by`: the group that the others are compared with; default: the largest.",
+    )
+    channels: bool = Field(True, description="`false` leaves out the channels of each window.")
     limit: int | None = Field(
         None,
         ge=1,
         le=MOST_WINDOWS,
-        description="So many windows at most: the first ones after `from`, or without `from` the "
-        f"latest. Default: {MOST_WINDOWS:,}; with their channels as many as have "
-        f"{MOST_CHANNELS:,} in all, if each has as many as the latest.",
+        description="The greatest number of windows: the first ones after `from` or, without "
+        f"`from`, the latest ones. Default: {MOST_WINDOWS:,}. With channels it is fewer, so that "
+        f"all windows have about {MOST_CHANNELS:,} channels together.",
     )
 
     @model_validator(mode="after")
@@ -364,7 +368,7 @@ def _add_metrics(
     @app.get(
         "/metrics",
         summary="Prometheus exposition",
-        description="The service's own metrics, the latest window of each timeframe and state, "
+        description="The server's own metrics, the latest window of each timeframe and state, "
         "how far the clocks of clients are off, how the latest audits came out, and problems.",
         tags=["health"],
         response_class=PlainTextResponse,

@@ -16,16 +16,17 @@ class FindingFigures(Strict):
     """A fault in how the apps of one platform and version report."""
 
     kind: Kind
-    platform: str = Field(description="Of the app; empty: it does not say.")
-    app_version: str = Field(description="Likewise.")
+    platform: str = Field(description="The platform of the app; empty if not reported.")
+    app_version: str = Field(description="The version of the app; empty if not reported.")
     channel_id: str | None = Field(
-        description="Where it shows most, as clients name it; null: it is of no channel."
+        description="The channel that shows it most, as clients name it; null if the finding is "
+        "not about channels."
     )
     what: str = Field(description="A sentence or two for a person.")
-    evidence: dict[str, int] = Field(description="The counts in it.")
+    evidence: dict[str, int] = Field(description="The counts in `what`.")
     remedy: str = Field(description="What to do in the app.")
-    see: str = Field(description="Where the documentation says more.")
-    found_first: datetime = Field(description="Since when it was found in every look.")
+    see: str = Field(description="The page of the documentation that says more.")
+    found_first: datetime = Field(description="Since when every look has found it.")
     found_until: datetime = Field(description="The end of the day that was looked at last.")
 
 
@@ -38,7 +39,7 @@ class FindingsDocument(Strict):
 def add_findings(app: FastAPI, database: Database, may_read: list[Any]) -> None:
     @app.get(
         "/api/v1/findings",
-        summary="What is wrong in how apps report",
+        summary="Faults in how apps report",
         tags=["figures"],
         response_model=FindingsDocument,
         responses={401: {"model": Problem}, 503: {"model": Problem}},

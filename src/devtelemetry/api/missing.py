@@ -40,12 +40,13 @@ _STATUS: Mapping[type[DrillDownError], int] = {
 class Losses(Strict):
     """Missing pairs by class; the classes add up to `missing`."""
 
-    not_arrived: int = Field(description="Those of `missing` of which nobody says what became.")
-    unreadable: int = Field(description="Those that arrived and could not be read.")
+    not_arrived: int = Field(description="No app reports what became of the message.")
+    unreadable: int = Field(description="The message arrived and could not be read.")
     not_sent: int = Field(
-        description="Those of messages whose author could not send them, and that nobody got."
+        description="The author's app reports that it could not send the message, and nobody has "
+        "it."
     )
-    dropped: int = Field(description="Those that arrived and that the app threw away.")
+    dropped: int = Field(description="The message arrived, and the app threw it away.")
 
 
 class Ways(Strict):
@@ -54,103 +55,115 @@ class Ways(Strict):
     live: int
     history: int = Field(description="From an archive or a store.")
     resent: int = Field(description="Asked for, or sent again by its author.")
-    not_said: int
+    not_said: int = Field(description="The receiver does not report how it came.")
 
 
 class LossPatterns(Strict):
     """Missing pairs, each in the first pattern that fits."""
 
-    lost_by_everyone: int = Field(description="Nobody but its author holds it.")
+    lost_by_everyone: int = Field(description="Nobody but its author holds the message.")
     burst: int = Field(
-        description="In a run of losses of messages that others got: was the receiver offline?"
+        description="The message is in a run of messages that the receiver lacks and others hold: "
+        "was it offline?"
     )
-    lost_by_one: int = Field(description="One receiver alone lacks what it was expected to hold.")
-    scattered: int = Field(description="Several lack it, and others hold it.")
+    lost_by_one: int = Field(
+        description="Of all receivers that should hold the message, only this one lacks it."
+    )
+    scattered: int = Field(description="Several receivers lack the message, and others hold it.")
 
 
 class PairFigures(Losses):
     messages: int
-    receivers: int = Field(description="That count.")
-    expected: int = Field(description="(message, receiver) pairs that should be there.")
-    missing: int = Field(description="Those of them without a receipt.")
-    unknown: int = Field(description="Pairs of which nothing can be said; not in `expected`.")
+    receivers: int = Field(description="Receivers that count.")
+    expected: int = Field(
+        description="Pairs of a message and a receiver that should hold it, and that can be judged."
+    )
+    missing: int = Field(description="Expected pairs without a receipt.")
+    unknown: int = Field(description="Pairs that cannot be judged; not in `expected`.")
 
 
 class Device(Strict):
-    platform: str = Field(description="The last one it said; empty: it never did.")
-    app_version: str = Field(description="The same.")
+    platform: str = Field(description="The last platform it reported; empty if it never did.")
+    app_version: str = Field(description="The last app version, likewise.")
 
 
 class LackingReceiver(Strict):
     model_config = ConfigDict(extra="forbid", populate_by_name=True)
 
     receiver: str
-    loss_class: LossClass = Field(alias="class", description="What became of it.")
+    loss_class: LossClass = Field(alias="class", description="What became of the message.")
     reason: str = Field(
-        description="A code of its app's, or of the author's if it was not sent. Empty: not said."
+        description="A code of the receiver's app, for `not_sent` of the author's app; empty if "
+        "there is none."
     )
     pattern: LossPattern
 
 
 class MissingMessageFigures(Losses):
-    message_id: str = Field(description="As clients send it, like all ids: any text.")
-    envelope_id: str = Field(description="Empty: none was said.")
+    message_id: str = Field(description="As clients send it; ids can be any text.")
+    envelope_id: str = Field(description="Empty if not reported.")
     topics: str = Field(description="Base64.")
-    message_type: str = Field(description="Empty: not said.")
-    message_size: int | None = Field(description="Bytes; null: not said.")
+    message_type: str = Field(description="Empty if not reported.")
+    message_size: int | None = Field(description="Bytes; null if not reported.")
     sent_at: int = Field(description="Unix ms, by the sender's clock.")
     sent_at_iso: datetime
     authors: list[Device] = Field(
-        description="On what it was written, where that is known; each of several devices."
+        description="The devices on which the message was written, as far as they are known."
     )
-    expected: int = Field(description="Receivers that should hold it, of whom it is known.")
-    held: int = Field(description="Those of them that do.")
-    missing: int = Field(description="Those that do not.")
-    unknown: int = Field(description="Receivers that should, and of whom it is not known.")
+    expected: int = Field(description="Receivers that should hold it and can be judged.")
+    held: int = Field(description="How many of these hold it.")
+    missing: int = Field(description="How many of these lack it.")
+    unknown: int = Field(description="Receivers that should hold it and cannot be judged.")
     held_elsewhere: int = Field(
-        description="Receivers that hold it and of whom it is not expected, or not known."
+        description="Receivers that hold it but were not expected to, or cannot be judged."
     )
     went_out: bool | None = Field(
         description="Whether it left its author's device: others got it, or it was seen in the "
-        "network. False: its author says it did not. Null: nobody says."
+        "network. False if its author's app reports that it did not; null if not reported."
     )
     ways: Ways
     patterns: LossPatterns
     lacking: list[LackingReceiver] = Field(
-        max_length=LISTED, description=f"Who lacks it, by name; {LISTED} of them at most."
+        max_length=LISTED,
+        description=f"The receivers that lack it, by name; at most {LISTED} of them.",
     )
 
 
 class RunFigures(Strict):
-    first_sent_at: int = Field(description="Unix ms: sentAt of the first message lost.")
-    last_sent_at: int = Field(description="Of the last one.")
-    length: int = Field(description="Messages lost.")
-    held_by_others: int = Field(description="Those of them that somebody holds.")
+    first_sent_at: int = Field(description="When the first missing message was sent, in Unix ms.")
+    last_sent_at: int = Field(description="When the last missing message was sent, in Unix ms.")
+    length: int = Field(description="How many messages are missing.")
+    held_by_others: int = Field(description="How many of these somebody holds.")
 
 
 class LossyReceiverFigures(Losses):
     """Losses of one receiver, in the terms of RFC 3357. Null: too few losses for the figure."""
 
-    receiver: str = Field(description="16 hex digits, the first ones of its name in an export.")
-    platform: str = Field(description="The last one it said; empty: it never did.")
-    app_version: str = Field(description="The same.")
+    receiver: str = Field(description="The first 16 hex digits of its name in an export.")
+    platform: str = Field(description="The last platform it reported; empty if it never did.")
+    app_version: str = Field(description="The last app version, likewise.")
     expected: int
     missing: int
     unknown: int
     patterns: LossPatterns
-    loss_periods: int = Field(description="Runs of losses that no message it holds divides.")
-    loss_period_length_mean: float | None = Field(description="Messages lost in one.")
+    loss_periods: int = Field(
+        description="Runs of missing messages, with no message between them that it holds."
+    )
+    loss_period_length_mean: float | None = Field(
+        description="How many messages are missing in a period."
+    )
     loss_period_length_max: int
     loss_distance_mean: float | None = Field(
-        description="From one loss to the next, in messages: 1 is the one after."
+        description="The distance from one loss to the next, in messages; 1 if the very next "
+        "message is lost."
     )
     inter_loss_period_length_mean: float | None = Field(
-        description="Loss distance from the end of a period to the beginning of the next one."
+        description="The loss distance from the end of a period to the start of the next period."
     )
     inter_loss_period_length_min: int | None
     runs: list[RunFigures] = Field(
         max_length=LISTED,
-        description=f"Its loss periods, in the order of time; the {LISTED} longest of them.",
+        description=f"Its loss periods, oldest first; at most the {LISTED} longest.",
     )
 
 
@@ -162,21 +175,22 @@ class MissingDocument(PairFigures):
     start: datetime
     end: datetime
     membership: MembershipPolicy
-    burst: int = Field(description="From so many messages on, which others got, a run is a burst.")
+    burst: int = Field(description="How many messages that others hold make a run a burst.")
     patterns: LossPatterns
     stored: PairFigures | None = Field(
-        description="What the computed window has; differs where samples or settings changed "
-        "since. Null: it was not computed, or has nothing of the channel."
+        description="The same counts in the computed window. They differ if samples or settings "
+        "have changed since. Null if it was not computed, or does not have the channel."
     )
     limit: int
     offset: int
     missing_messages_total: int
     missing_messages: list[MissingMessageFigures] = Field(
-        description="That somebody lacks; what most lack first, then by time."
+        description="Messages that a receiver lacks: first those that most receivers lack, then by "
+        "time."
     )
     lossy_receivers_total: int
     lossy_receivers: list[LossyReceiverFigures] = Field(
-        description="That lack something; who lacks most first, then by name."
+        description="Receivers that lack messages: first those that lack most, then by name."
     )
 
 
@@ -189,30 +203,41 @@ class _Query(Strict):
     channel: str = Field(min_length=1, description="The channel, as clients name it.")
     timeframe: TimeframeName | None = Field(
         None,
-        description="Length of the window, computed or not; default: the shortest computed.",
+        description="Length of the window; default: the shortest configured timeframe. The window "
+        "need not be computed.",
     )
     start: Moment | Literal["latest"] = Field(
         "latest",
-        description="When the window starts (ISO 8601), or the latest that is computed and has "
-        "figures of the channel.",
+        description="When the window starts (ISO 8601), or `latest` for the latest computed window "
+        "that has the channel.",
     )
     membership: MembershipPolicy | None = Field(
-        None, description="Which receivers count; default: as configured."
+        None,
+        description="The membership policy, which says which receivers count; default: the "
+        "configured one.",
     )
     receiver: _Receiver | None = Field(
-        None, description="What this receiver alone lacks; as it is named here, or in an export."
+        None,
+        description="Show only what this receiver lacks. Name it as in this answer, or as in an "
+        "export.",
     )
     burst: int = Field(
         BURST_MESSAGES,
         ge=2,
         le=MOST_MESSAGES,
-        description="From so many messages on, which others got, a run of losses is a burst.",
+        description="How many messages that others hold make a run of missing messages a burst.",
     )
     limit: int = Field(
-        LISTED, ge=1, le=MOST_LISTED, description="Messages, and receivers, at most."
+        LISTED,
+        ge=1,
+        le=MOST_LISTED,
+        description="The greatest number of messages, and of receivers, in the answer.",
     )
     offset: int = Field(
-        0, ge=0, le=MOST_MESSAGES, description="Of messages and of receivers, leave out so many."
+        0,
+        ge=0,
+        le=MOST_MESSAGES,
+        description="How many messages, and how many receivers, to leave out first.",
     )
 
 
@@ -229,7 +254,7 @@ def add_missing(
 
     @app.get(
         "/api/v1/missing",
-        summary="Which messages of a channel are missing, at whom, and in which pattern",
+        summary="Which messages of a channel are missing, at which receivers, in which pattern",
         tags=["figures"],
         response_model=MissingDocument,
         responses={status: {"model": Problem} for status in (401, 404, 410, 503)},

@@ -43,28 +43,28 @@ def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[
 class _Ratios(Strict):
     reliability: float | None = Field(description=RELIABILITY.meaning)
     delivery_ratio: float | None = Field(
-        description="1 − missing / corroborated: unbiased where losses are independent. Of a "
-        "window the sums over its comparable channels: the headline."
+        description="1 − missing / corroborated, the headline. It is unbiased if losses are "
+        "independent. For a window it is computed from the sums over its comparable channels."
     )
     delivery_ratio_lower: float | None = Field(
-        description="Of its 95 % interval, which takes losses of a receiver, and in a channel, to "
-        "belong together; null: fewer than 10 of them, too few to say."
+        description="Lower bound of its 95 % interval. The interval allows for losses that belong "
+        "together, in one receiver or one channel. Null if there are fewer than 10 of these."
     )
-    delivery_ratio_upper: float | None = Field(description="Of the same interval.")
+    delivery_ratio_upper: float | None = Field(description="Upper bound of the same interval.")
 
 
 class _Figures(_Ratios):
     """Counts, and the figures derived from them."""
 
     not_arrived: int = Field(
-        description="Those of `missing` of which nobody said anything: the rest of them."
+        description="Missing pairs without a report of what became of the message."
     )
     on_time: dict[Literal["1m", "10m", "1h"], float | None] = Field(
-        description="Delivery ratio within so long; null where no delay is known."
+        description="The share of all deliveries made within this time; null if no delay is known."
     )
     delay_ms: dict[Literal["p50", "p90", "p99"], int | Literal["not reached"] | None] = Field(
-        description="Within how many ms this share of what should have been delivered was; the "
-        "upper edge of its class. `not reached` if fewer were delivered at all."
+        description="The time in ms within which 50, 90 or 99 % of all deliveries were made: the "
+        "upper edge of a class of delay. `not reached` if a smaller share was made at all."
     )
 
 
@@ -72,10 +72,12 @@ class ReasonFigures(Strict):
     """Why pairs are missing."""
 
     of: Literal["unreadable", "dropped", "not_sent", "not_arrived"] | None = Field(
-        alias="class", description="What became of them; null, and the reason: the rest."
+        alias="class",
+        description="What became of the messages; null in the last entry, for other reasons.",
     )
     reason: str | None = Field(
-        description="The code that the app gave; empty: none. Of `not_sent` the author's app."
+        description="The app's own code, for `not_sent` that of the author's app; empty if it gave "
+        "none; null in the last entry."
     )
     pairs: int
 
@@ -85,16 +87,16 @@ class _FiguresOfMany(_Figures):
     """Figures that only windows and channels have."""
 
     reasons: list[ReasonFigures] = Field(
-        description="Why pairs are missing: the 20 most frequent reasons. Those that are rarer or "
-        "concern few receivers are put together as the last one."
+        description="Why pairs are missing: the 20 most frequent reasons. The last entry puts "
+        "together reasons that are rarer or concern too few receivers."
     )
 
 
 class ChannelFigures(_FiguresOfMany):
     channel_id: str = Field(description="The channel, as clients name it.")
     comparable: bool = Field(
-        description="At least two receivers count and something was expected of them; else the "
-        "channel has no ratio and takes no part in the window's."
+        description="Whether at least two receivers count and something was expected of them. "
+        "Only then the channel has ratios and is in the window's figures."
     )
 
 
@@ -107,54 +109,61 @@ class DelayFigures(Strict):
     groups."""
 
     delivery: _DelayCounts = Field(
-        description="From sentAt to when the receiver got it, where it says so."
+        description="From sending the message to receiving it, if the receiver reports when."
     )
     report: _DelayCounts = Field(
-        description="Of the other pairs: from sentAt to when the report came."
+        description="For all other pairs: from sending the message to its report."
     )
 
 
 class VerdictFigures(Strict):
     """A group compared with another group, by the interval of the difference of their ratios."""
 
-    platform: str | None = Field(None, description="The group that it is held against.")
-    app_version: str | None = Field(None, description="The same.")
-    message_type: str | None = Field(None, description="The same.")
+    platform: str | None = Field(None, description="The group that this one is compared with.")
+    app_version: str | None = Field(None, description="The same, by app version.")
+    message_type: str | None = Field(None, description="The same, by message type.")
     verdict: Literal["better", "worse", "cannot tell"]
-    difference: float
-    difference_lower: float = Field(description="Of the 95 % interval.")
-    difference_upper: float
+    difference: float = Field(description="This group's delivery ratio less the other group's.")
+    difference_lower: float = Field(description="Lower bound of its 95 % interval.")
+    difference_upper: float = Field(description="Upper bound of the same interval.")
 
 
 class GroupFigures(_Figures):
     """Only the field of the dimension in `by` is there. It is null for groups with too few
     receivers to show, which are put together."""
 
-    platform: str | None = Field(None, description="As receivers say; empty: they never said.")
-    app_version: str | None = Field(None, description="The same.")
-    message_type: str | None = Field(None, description="The same, of the message.")
+    platform: str | None = Field(
+        None, description="The platform of the receivers; empty if they did not report it."
+    )
+    app_version: str | None = Field(None, description="The same, for their app version.")
+    message_type: str | None = Field(None, description="The same, for the type of the message.")
     delays: DelayFigures
     versus: VerdictFigures | None = Field(
-        description="Beside the group of `versus`, or the one with the most pairs; null for that "
-        "one itself, and where an interval is missing."
+        description="The comparison with the group named in `versus`, or with the group that has "
+        "the most pairs. Null for that group itself, and if one of the two has no interval."
     )
 
 
 class WindowFigures(_FiguresOfMany):
-    start: datetime = Field(description="By when messages were sent; inclusive.")
-    end: datetime = Field(description="Exclusive.")
-    membership: MembershipPolicy = Field(description="Which receivers count.")
-    state: WindowState = Field(description="`provisional` until its last computation.")
-    revision: int = Field(description="From 1; up by one when a figure changed.")
-    computed_at: datetime = Field(description="When it was computed last.")
+    start: datetime = Field(
+        description="Start of the window, inclusive. A message belongs to the window in which it "
+        "was sent."
+    )
+    end: datetime = Field(description="End of the window, exclusive.")
+    membership: MembershipPolicy = Field(
+        description="The membership policy, which says which receivers count."
+    )
+    state: WindowState = Field(description="`provisional` until the last computation.")
+    revision: int = Field(description="How often figures of the window have changed, from 1.")
+    computed_at: datetime = Field(description="When the window was last computed.")
     delays: DelayFigures
     channels: list[ChannelFigures] = Field(
-        description="Those with a message and a receiver that counts, by channel_id."
+        description="Channels with a message and a receiver that counts, by channel_id."
     )
     groups: list[GroupFigures] | None = Field(
         None,
-        description="Only with `by`: what the window, or the channel, is broken down to. Counts "
-        "add up to its own, but for messages and, by message_type, receivers.",
+        description="Only with `by`: the groups of the window or, with `channel`, of the channel. "
+        "Their counts add up to its counts, except messages and, by message_type, receivers.",
     )
 
 
@@ -163,10 +172,11 @@ class ReliabilityDocument(Strict):
 
     timeframe: str = Field(examples=["1h"])
     until: datetime | None = Field(
-        description="Where the latest window ends, asked for or not; null: there is none."
+        description="End of the latest window of all, also if it is not in this answer; null if "
+        "there is no window."
     )
-    earlier: int = Field(description="Windows before these, where no `from` is asked for.")
-    next: datetime | None = Field(
-        description="`from` of what comes after these; null: that is all."
+    earlier: int = Field(
+        description="How many windows lie before these, if you asked without `from`; else 0."
     )
+    next: datetime | None = Field(description="`from` of the next page; null on the last page.")
     windows: list[WindowFigures]

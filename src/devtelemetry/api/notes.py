@@ -13,8 +13,10 @@ from devtelemetry.store.database import Database
 
 class NoteFigures(Strict):
     id: int
-    at: datetime = Field(description="The moment that it is of.")
-    version: str | None = Field(description="The app version that it is of; null: of none.")
+    at: datetime = Field(description="The moment that the note is about.")
+    version: str | None = Field(
+        description="The app version that the note is about; null if it is about none."
+    )
     text: str
 
 
@@ -25,15 +27,19 @@ class NotesDocument(Strict):
 
 
 class _Query(Strict):
-    start: Moment | None = Field(None, alias="from", description="Only of this time or later.")
-    end: Moment | None = Field(None, alias="to", description="Only of times before this one.")
-    limit: int = Field(MOST_SHOWN, ge=1, le=MOST_NOTES, description="The newest; so many.")
+    start: Moment | None = Field(
+        None, alias="from", description="Only notes about this time or later."
+    )
+    end: Moment | None = Field(None, alias="to", description="Only notes about earlier times.")
+    limit: int = Field(
+        MOST_SHOWN, ge=1, le=MOST_NOTES, description="The greatest number of notes, the newest."
+    )
 
 
 def add_notes(app: FastAPI, database: Database, may_read: list[Any]) -> None:
     @app.get(
         "/api/v1/notes",
-        summary="What the team noted",
+        summary="Notes of the team",
         tags=["figures"],
         response_model=NotesDocument,
         responses={401: {"model": Problem}, 503: {"model": Problem}},

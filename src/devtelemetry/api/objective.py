@@ -14,18 +14,19 @@ from devtelemetry.store.database import Database
 
 
 class SpentFigures(Strict):
-    span: str = Field(description="The latest windows of so long a time.", examples=["3h"])
-    deliveries: int = Field(description="Those that can be judged.")
-    lost: int
+    span: str = Field(description="A span that ends at `until`.", examples=["3h"])
+    deliveries: int = Field(description="Deliveries in the span that can be judged.")
+    lost: int = Field(description="How many of these were lost.")
     burn_rate: float | None = Field(
-        description="How many times as fast as the objective allows; null: there are none."
+        description="How many times faster than allowed the budget is used up; null if there are "
+        "no deliveries."
     )
 
 
 class BurnFigures(Strict):
     long: str = Field(examples=["3h"])
     short: str = Field(examples=["1h"])
-    rate: float = Field(description="Over both spans it is more than so many times as fast.")
+    rate: float = Field(description="The burn rate that both spans exceed.")
     severity: str
 
 
@@ -33,20 +34,27 @@ class ObjectiveDocument(Strict):
     """The objective and its budget at the end of the latest window."""
 
     objective: float
-    timeframe: str = Field(description="Of the windows.")
+    timeframe: str = Field(description="Length of the windows that are summed.")
     membership: MembershipPolicy
-    until: datetime | None
-    budget_left: float | None = Field(
-        description="Of the losses that 30 days may have; below 0: the objective was missed."
+    until: datetime | None = Field(
+        description="End of the latest window; null if there is no window."
     )
-    spent: list[SpentFigures] = Field(description="By span; the last one is that of the budget.")
-    burning: list[BurnFigures] = Field(description="The alerts that hold, the fastest first.")
-    what: str | None = Field(description="The same for a person.")
+    budget_left: float | None = Field(
+        description="The share of the budget that is left: of the losses allowed in 30 days. Below "
+        "0 if the objective was missed; null if there are no deliveries."
+    )
+    spent: list[SpentFigures] = Field(
+        description="The losses by span, the shortest first; the last span is that of the budget."
+    )
+    burning: list[BurnFigures] = Field(
+        description="The conditions for an alert that are true now, the fastest burn first."
+    )
+    what: str | None = Field(description="The same in words; null if there are no deliveries.")
 
 
 class _Query(Strict):
     membership: MembershipPolicy | None = Field(
-        None, description="Windows of this policy; default: the one that is configured."
+        None, description="The membership policy of the windows; default: the configured one."
     )
 
 
@@ -55,7 +63,7 @@ def add_objective(
 ) -> None:
     @app.get(
         "/api/v1/objective",
-        summary="What is left of the losses that the objective allows",
+        summary="How much is left of the losses that the objective allows",
         tags=["figures"],
         response_model=ObjectiveDocument,
         responses={401: {"model": Problem}, 503: {"model": Problem}},

@@ -15,7 +15,7 @@ class Strict(BaseModel):
 
 
 class Problem(BaseModel):
-    detail: str = Field(description="What is wrong and what to do, in one line.")
+    detail: str = Field(description="One line that says what is wrong and what to do.")
 
 
 def _timeframe(text: str) -> str:

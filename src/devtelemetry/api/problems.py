@@ -19,54 +19,66 @@ class ProblemFigures(Strict):
 
     kind: Kind
     value: str | None = Field(
-        description="Which one of the kind, as clients say; null: there is but one."
+        description="The channel, group or class of losses, as clients name it; null if the kind "
+        "has only one."
     )
     app_version: str | None = Field(
-        description="Of a kind of two dimensions, beside the platform in `value`."
+        description="Only for kinds of two dimensions; then `value` is the platform."
     )
     what: str = Field(description="A sentence or two for a person.")
     began: datetime = Field(description="Start of the window in which it most likely began.")
-    began_earliest: datetime = Field(description="With a probability of 95 % not before.")
-    began_latest: datetime = Field(description="Likewise, not after.")
+    began_earliest: datetime = Field(
+        description="With a probability of 95 % it began between this time and `began_latest`."
+    )
+    began_latest: datetime = Field(description="The end of this span.")
     now: float = Field(
-        description="Delivery ratio since it began; of `reports` the share of deliveries of which "
-        "something is known."
+        description="The delivery ratio since it began; for the kind `reports` the known share."
     )
     before: float = Field(
-        description="The same in the same hours of earlier days; of a group without earlier days, "
-        "of all."
+        description="The same in the same hours of earlier days; for a group without earlier days, "
+        "that of all deliveries."
     )
-    deliveries: int = Field(description="Since it began: those that can be judged.")
-    lost: int = Field(description="Of them.")
-    lost_more: int = Field(description="Those of `lost` beyond what was to be expected.")
-    receivers: int | None = Field(description="As many as the fullest window has; or `authors`.")
-    authors: int | None
+    deliveries: int = Field(description="Deliveries since it began that can be judged.")
+    lost: int = Field(description="How many of these were lost.")
+    lost_more: int = Field(description="How many of these losses are more than was expected.")
+    receivers: int | None = Field(
+        description="Receivers in the window that has most; null if authors are counted."
+    )
+    authors: int | None = Field(
+        description="Authors in the window that has most; null if receivers are counted."
+    )
     loss_class: LossClass | None = Field(
-        description="Of most of what is lost more; null: several, or none is told."
+        description="The class of most of the extra losses; null if there are several classes, or "
+        "none is reported."
     )
     chance: float = Field(
-        description="The probability that anything like it is found in four weeks without a cause, "
-        "however often one looks: at most so much."
+        description="At most this is the probability that, without a cause, anything like it is "
+        "found in four weeks, however often one looks."
     )
-    is_new: bool = Field(description="A group without earlier days, beside all others.")
-    page: str = Field(description="Where the dashboard shows it.")
+    is_new: bool = Field(
+        description="Whether it is a group without earlier days, which is compared with all "
+        "deliveries."
+    )
+    page: str = Field(description="The address of its page on the dashboard.")
 
 
 class ProblemsDocument(Strict):
     """The problems at the end of the latest window, the widest first."""
 
-    timeframe: str | None = Field(description="Of the windows that were looked at.")
+    timeframe: str | None = Field(description="Length of the windows that were looked at.")
     membership: MembershipPolicy
     until: datetime | None = Field(
-        description="Where the latest of them ends; null: none is there."
+        description="End of the latest of these windows; null if there is no window."
     )
-    nothing: str | None = Field(description="Why there is no problem, or none can be told.")
+    nothing: str | None = Field(
+        description="A sentence that says that there is no problem, or why this cannot be known."
+    )
     problems: list[ProblemFigures]
 
 
 class _Query(Strict):
     membership: MembershipPolicy | None = Field(
-        None, description="Windows of this policy; default: the one that is configured."
+        None, description="The membership policy of the windows; default: the configured one."
     )
 
 

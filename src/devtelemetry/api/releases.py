@@ -22,44 +22,49 @@ from devtelemetry.store.database import Database
 
 
 class AdoptedFigures(Strict):
-    start: datetime = Field(description="Of the window.")
-    receivers: int
-    receivers_share: float = Field(description="Of all receivers of the window.")
-    deliveries: int = Field(description="Those that can be judged.")
-    deliveries_share: float = Field(description="Of all of the window.")
+    start: datetime = Field(description="Start of the window.")
+    receivers: int = Field(description="Receivers that have the version.")
+    receivers_share: float = Field(description="Their share of the window's receivers.")
+    deliveries: int = Field(description="Deliveries to these receivers that can be judged.")
+    deliveries_share: float = Field(description="Their share of the window's deliveries.")
 
 
 class PlatformFigures(Strict):
-    platform: str = Field(description="As clients say; empty: never said.")
-    receivers: int = Field(description="That have the version now.")
+    platform: str = Field(description="As clients report it; empty if they did not.")
+    receivers: int = Field(description="Receivers of the platform that have the version now.")
 
 
 class ReleaseFigures(Strict):
     version: str
     first_seen: datetime | None = Field(
-        description="Start of the first window that shows it; null: it is in the first one of all."
+        description="Start of the first window that has it; null if this is the very first window."
     )
     platforms: list[PlatformFigures]
-    adoption: list[AdoptedFigures] = Field(description="Window by window, the oldest first.")
+    adoption: list[AdoptedFigures] = Field(description="By window, the oldest first.")
 
 
 class ReleasesDocument(Strict):
     """App versions of receivers, the newest first."""
 
-    timeframe: str | None = Field(description="Of the windows; null: there are none.")
+    timeframe: str | None = Field(
+        description="Length of the windows; null if there are no windows."
+    )
     membership: MembershipPolicy
-    until: datetime | None = Field(description="Where the latest window ends.")
+    until: datetime | None = Field(
+        description="End of the latest window; null if there is no window."
+    )
     releases: list[ReleaseFigures]
 
 
 class SideFigures(Strict):
     delivery_ratio: float | None = Field(
-        description="Standardised over the strata; null: there are none, or too few receivers."
+        description="Standardised over the strata; null if there are no strata, or too few "
+        "receivers."
     )
-    receivers: int = Field(description="In the strata.")
-    deliveries: int = Field(description="Of the version, in all of the windows.")
-    matched_deliveries: int = Field(description="Those of them in the strata.")
-    matched_share: float | None
+    receivers: int = Field(description="Receivers in the strata that have the version.")
+    deliveries: int = Field(description="Deliveries to the version in all of the windows.")
+    matched_deliveries: int = Field(description="How many of these are in the strata.")
+    matched_share: float | None = Field(description="matched_deliveries / deliveries.")
 
 
 class ComparisonDocument(Strict):
@@ -70,40 +75,55 @@ class ComparisonDocument(Strict):
     platform: str | None
     timeframe: str
     start: datetime = Field(alias="from", description="Start of the first window.")
-    end: datetime = Field(alias="to", description="End of the last one.")
+    end: datetime = Field(alias="to", description="End of the last window.")
     windows: int
     decision: Decision
     more_receivers: int | None = Field(
-        description="Of both versions together, in today's proportion, about so many more are "
-        "needed; null: none are, or no number is known that would do."
+        description="About how many more receivers of both versions together are needed, in "
+        "today's proportion. Null if none are needed, or no number is known to be enough."
     )
-    margin: float = Field(description="Of the delivery ratio; `hold` is beyond it.")
-    difference: float | None = Field(description="Candidate less baseline; null: too few to say.")
-    difference_interval: list[float] | None = Field(min_length=2, max_length=2)
+    margin: float = Field(
+        description="How much less may be delivered: `hold` if the candidate surely delivers even "
+        "less."
+    )
+    difference: float | None = Field(
+        description="The candidate's delivery ratio less the baseline's; null if there is too "
+        "little to say."
+    )
+    difference_interval: list[float] | None = Field(
+        min_length=2, max_length=2, description="The interval of the difference."
+    )
     confidence: float
     strata: int = Field(description="Windows × channels × platforms that have both versions.")
     of_baseline: SideFigures
     of_candidate: SideFigures
-    what: str = Field(description="The same for a person.")
+    what: str = Field(description="The same in words.")
 
 
 class _Query(Strict):
     membership: MembershipPolicy | None = Field(
-        None, description="Windows of this policy; default: the one that is configured."
+        None, description="The membership policy of the windows; default: the configured one."
     )
 
 
 class _Compared(_Query):
-    baseline: str = Field(min_length=1, description="The version that is out.")
+    baseline: str = Field(min_length=1, description="The version that is in use.")
     candidate: str = Field(min_length=1, description="The version that may be shipped.")
-    platform: str | None = Field(None, description="Of this platform alone.")
+    platform: str | None = Field(None, description="Compare only on this platform.")
     start: Moment | None = Field(
-        None, alias="from", description="Windows that end after this time; default: the last day."
+        None,
+        alias="from",
+        description="Only windows that end after this time; default: the last day.",
     )
     end: Moment | None = Field(
         None, alias="to", description="Only windows that start before this time."
     )
-    margin: float = Field(MARGIN, ge=0, le=1, description="So much less may be delivered.")
+    margin: float = Field(
+        MARGIN,
+        ge=0,
+        le=1,
+        description="How much less the candidate may deliver, as a share of deliveries.",
+    )
 
 
 def add_releases(
@@ -114,7 +134,7 @@ def add_releases(
 
     @app.get(
         "/api/v1/releases",
-        summary="Since when each app version is there, and what share has it",
+        summary="When each app version was first seen, and what share has it",
         tags=["figures"],
         response_model=ReleasesDocument,
         responses={401: {"model": Problem}, 503: {"model": Problem}},

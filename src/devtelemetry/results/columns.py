@@ -58,23 +58,23 @@ def _figure(name: str, levels: Level, meaning: str, *, json: str | None = None) 
 RELIABILITY = _figure(
     "reliability",
     Level.WINDOW,
-    "1 − missing / expected; of a window the mean of it over its comparable channels, however busy "
-    "each is.",
+    "1 − missing / expected. For a window, the mean over its comparable channels, in which a quiet "
+    "channel weighs as much as a busy one.",
 )
 
 # Counted for each receiver, channel and type of message; all figures are sums of these.
 PAIRS = (
-    _count("expected", "(message, receiver) pairs that should be there."),
-    _count("missing", "Those of them that the receiver does not hold."),
-    _count("corroborated", "Those of `expected` whose message another receiver holds or sent."),
+    _count("expected", "Pairs of a message and a receiver that should hold it, and can be judged."),
+    _count("missing", "Expected pairs whose message the receiver does not hold."),
+    _count("corroborated", "Expected pairs whose message another receiver holds or wrote."),
     _count(
         "unknown",
-        "Pairs of which nothing can be said, since the receiver's reports are missing; not in "
+        "Pairs that cannot be judged, because the receiver's reports are missing; not in "
         "`expected`.",
     ),
-    _count("unreadable", "Those of `missing` that arrived and could not be read."),
-    _count("dropped", "Those of `missing` that arrived and that the app threw away."),
-    _count("not_sent", "Those of `missing` whose author says that the message could not be sent."),
+    _count("unreadable", "Missing pairs whose message arrived and could not be read."),
+    _count("dropped", "Missing pairs whose message arrived, and the app threw it away."),
+    _count("not_sent", "Missing pairs whose author's app reports that it could not send."),
     _count("recovered", "Delivered pairs that were unreadable at first."),
     _count("by_live", "Delivered pairs that came live."),
     _count("by_history", "Delivered pairs that came from a history: an archive or a store."),
@@ -102,18 +102,18 @@ DELAYS = (
 CAPTURES = Column("captures", "bigint[]", Level.CHANNEL)
 
 OF_RECEIVERS = (
-    _figure("median", Level.WINDOW | Level.CHANNEL, "Of the receivers' delivery ratios."),
+    _figure("median", Level.WINDOW | Level.CHANNEL, "The median of the receivers' own ratios."),
     _figure(
         "trimmed",
         Level.WINDOW | Level.CHANNEL,
-        "Of the receivers' delivery ratios, without a tenth at either end.",
+        "The mean of the receivers' own ratios, without a tenth at either end.",
         json="trimmed_mean",
     ),
     _figure(
         "influence",
         Level.WINDOW | Level.CHANNEL,
-        "How far leaving out one installation could move `reliability`, at most; or all that are "
-        "behind one network, where there are many.",
+        "How much `reliability` could change at most if one installation, or all installations "
+        "behind one network, were left out.",
     ),
 )
 
@@ -123,16 +123,17 @@ APART = (
         "bigint",
         Level.WINDOW | Level.CHANNEL,
         json="unconfirmed",
-        meaning="Messages in no other count: one installation, or one network, alone says more of "
-        "the channel's messages than is believed.",
+        meaning="Messages in no other count: only one installation, or one network, reports them, "
+        "and they are too large a share of the channel.",
     ),
     Column(
         "silent_members",
         "bigint",
         Level.WINDOW | Level.CHANNEL,
         json="silent_members",
-        meaning="Receivers in no other count: they say that they are in the channel, and nothing "
-        "that they ever held is confirmed by another installation.",
+        meaning="Receivers in no other count, because no other installation confirms anything that "
+        "theirs reports. Further receivers of an installation that hold nothing of the channel are "
+        "among them.",
     ),
 )
 
@@ -142,15 +143,15 @@ SAMPLED = (
         "bigint",
         Level.WINDOW | Level.CHANNEL,
         json="one_in",
-        meaning="Of how many messages one was to be reported, and all counts are of these; of a "
-        "window the most of its channels. 1: all messages.",
+        meaning="Clients report one message in this many, and all counts are about these; 1 means "
+        "all messages. For a window, the greatest value of its channels.",
     ),
     Column(
         "estimated_messages",
         "bigint",
         Level.WINDOW | Level.CHANNEL,
         json="estimated_messages",
-        meaning="How many messages were sent, estimated from those in the sample.",
+        meaning="How many messages were sent, estimated from the number in the sample.",
     ),
 )
 
@@ -161,13 +162,13 @@ UNSEEN = (
     _figure(
         "unseen",
         Level.WINDOW,
-        "Messages that reached the network and no reporter, estimated. A loss that all share is "
-        "invisible to it.",
+        "The estimated number of messages that no reporting receiver holds. It cannot show losses "
+        "that all receivers share.",
     ),
     _figure(
         "sample_coverage",
         Level.WINDOW,
-        "The share of deliveries that were of messages which some receiver reports.",
+        "The estimated share of deliveries whose message at least one receiver reports.",
     ),
 )
 
