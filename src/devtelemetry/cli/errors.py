@@ -1,4 +1,4 @@
-"""Errors of commands: one line that says what is wrong and what to do, and an exit status."""
+"""Errors of commands: one line that states what is wrong and what to do, and an exit status."""
 
 import contextlib
 import json
@@ -22,9 +22,9 @@ from devtelemetry.settings.errors import BadOption
 
 @contextlib.contextmanager
 def one_line_errors(is_json: Callable[[], bool] = lambda: False) -> Iterator[None]:
-    """Ends the program where the block fails: 2 for usage, 130 for Ctrl-C, else 1.
+    """Ends the program if the block fails, with status 2 for usage, 130 for Ctrl-C, else 1.
 
-    is_json  whether the line is to be one of a log in JSON
+    is_json  whether the line must look like a line of a JSON log
     """
     try:
         with _one_line_errors():
@@ -42,14 +42,14 @@ class _Failed(Exception):
 
 
 def say_error(line: str, *, is_json: bool) -> None:
-    """On stderr; `is_json`: as a line of a log in JSON."""
+    """Writes an error to stderr; with `is_json` as a line of a JSON log."""
     if is_json:
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
         said = {"event": line, "level": "error", "logger": "devtelemetry", "timestamp": at}
         line = json.dumps(said)
     else:
         line = f"devtelemetry: {line}"
-    # Whoever had the terminal may be gone.
+    # The terminal may be closed.
     with contextlib.suppress(OSError):
         sys.stderr.write(f"{line}\n")
 
@@ -71,7 +71,8 @@ def _one_line_errors() -> Iterator[None]:
     except DevTelemetryError as error:
         _fail(str(error), 1)
     except BrokenPipeError:
-        # Whoever read the output has gone. What is left of it must not fail once more at the end.
+        # The reader of the output is gone. Output that is still buffered must not fail again at the
+        # end, so it goes to /dev/null.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise typer.Exit(1) from None
     except KeyboardInterrupt:

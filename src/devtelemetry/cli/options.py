@@ -1,6 +1,6 @@
 """Options made from the settings, and how a command starts.
 
-A command names the settings that matter to it; it gets an option for each and the checked Settings.
+A command names the settings that it needs. It gets an option for each, and the checked Settings.
 """
 
 import functools
@@ -35,18 +35,18 @@ WINDOWS = (
     "legacy_unmeasured_channels",
     "legacy_unmeasured_types",
 )
-"""What decides which windows are computed, and how"""
+"""Settings that decide which windows are computed, and how"""
 
 
 def with_settings(
     *names: str, runs_for_long: bool = False
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Gives a command options for these settings and those every command has.
+    """Gives a command options for these settings and for those that every command has.
 
     The command gets the checked Settings as `settings`; its own options stay as they are.
 
-    runs_for_long  what it logs is of interest; else what a command does in passing is news only
-                   to who asks for it
+    runs_for_long  its log is shown at the set level. Other commands log only warnings, unless
+                   the level was set explicitly
     """
     generated = (*names, *EVERYWHERE)
 
@@ -78,7 +78,7 @@ def with_settings(
 
 
 def without_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """For a command that uses no server's settings: its errors are one line, SIGTERM ends it."""
+    """For a command that needs no settings. Its errors are one line, and SIGTERM ends it."""
 
     @functools.wraps(command)
     def run_command(**values: Any) -> None:
@@ -90,7 +90,7 @@ def without_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def option_of(name: str) -> inspect.Parameter:
-    """The option of a setting. Its text is checked with the other settings, not by Typer."""
+    """The option for a setting. Settings checks its value, not Typer."""
     flag = option_name(name)
     if is_switch(name):
         flag = f"{flag}/--no-{flag.removeprefix('--')}"
@@ -116,7 +116,7 @@ def is_given(context: typer.Context, name: str) -> bool:
 
 
 def form_asked_for(option: str | None) -> str:
-    """How log lines look while the settings are not read: as far as that is said outside a file."""
+    """How log lines look before the settings are read: by the option or the variable."""
     asked = option or os.environ.get(environment_name("log_format"), "")
     return "json" if asked == "json" else "console"
 
@@ -129,7 +129,7 @@ def _say_misspelt() -> None:
 
 
 def _log(level: str, form: str) -> None:
-    # Not at the top: structlog takes longer to import than --help to answer.
+    # Not imported at the top, because structlog takes longer to import than --help to answer.
     from devtelemetry.runtime.logs import configure_logging  # noqa: PLC0415
 
     configure_logging(level, form)

@@ -35,7 +35,7 @@ def run() -> int:
     try:
         status = app(prog_name="devtelemetry", standalone_mode=False)
     except TyperException as error:
-        # Nothing to say: where a command has to be named, help was printed.
+        # The message is empty if no command was named; then the help was printed.
         if message := " ".join(error.format_message().split()):
             form = form_asked_for(_log_format(sys.argv[1:]))
             say_error(f"{message.rstrip('.')}; {_help(error)}", is_json=form == "json")
@@ -44,7 +44,7 @@ def run() -> int:
 
 
 def _log_format(words: Sequence[str]) -> str | None:
-    """The value of the option, where the command line as a whole cannot be understood."""
+    """The value of --log-format in a command line that cannot be parsed as a whole."""
     for word, after in pairwise([*words, ""]):
         name, _, value = word.partition("=")
         if name == "--log-format":

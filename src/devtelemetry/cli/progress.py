@@ -1,4 +1,4 @@
-"""Bars on a terminal; elsewhere nothing moves. They stand on stderr and go away at the end."""
+"""Progress bars on stderr, only if it is a terminal. They disappear at the end."""
 
 import contextlib
 import sys
@@ -18,7 +18,7 @@ from rich.progress import (
 
 @contextlib.contextmanager
 def bytes_bar(name: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Yields what says how many bytes are done. total  None: not known"""
+    """Yields a function that takes how many bytes are done. total: None if not known."""
     columns = DownloadColumn(binary_units=True), TransferSpeedColumn(), TimeRemainingColumn()
     with _bar(name, total, *columns) as advance:
         yield advance
@@ -26,7 +26,7 @@ def bytes_bar(name: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextlib.contextmanager
 def count_bar(name: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields what says how many are done."""
+    """Yields a function that takes how many items are done."""
     with _bar(name, total, MofNCompleteColumn(), TimeRemainingColumn()) as advance:
         yield advance
 
@@ -41,7 +41,7 @@ def _bar(name: str, total: int | None, *columns: ProgressColumn) -> Iterator[Cal
         *columns,
         console=Console(stderr=True),
         transient=True,
-        redirect_stdout=False,  # what is said on stderr goes above the bar, results go their way
+        redirect_stdout=False,  # lines on stderr go above the bar, results stay on stdout
     )
     with bar:
         task = bar.add_task(name, total=total)

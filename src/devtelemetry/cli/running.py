@@ -1,4 +1,4 @@
-"""A command's work, and what ends it early."""
+"""Runs a command's work, and ends it early at a signal."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,10 @@ _T = TypeVar("_T")
 
 
 def run(work: Coroutine[Any, Any, _T]) -> _T:
-    """Runs a command's work; Ctrl-C, SIGTERM and SIGHUP end it in order, and what it started."""
+    """Runs a command's work. Ctrl-C, SIGTERM and SIGHUP end it, and what it started, in order."""
 
     async def interruptible() -> _T:
-        # At once, even while it waits for a line of standard input, where the loop does not run.
+        # Ctrl-C must work at once, even while the work blocks the loop in reading standard input.
         signal.signal(signal.SIGINT, signal.default_int_handler)
         return await work
 
@@ -24,10 +24,10 @@ def run(work: Coroutine[Any, Any, _T]) -> _T:
 
 @contextlib.contextmanager
 def sigterm_ends() -> Iterator[None]:
-    """SIGTERM and SIGHUP leave the block like an exit, so that what it holds is cleaned up."""
+    """SIGTERM and SIGHUP end the block like an exit, so that it cleans up after itself."""
     before = {}
     for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores SIGHUP
             before[number] = signal.signal(number, _leave)
     try:
         yield

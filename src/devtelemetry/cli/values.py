@@ -7,7 +7,7 @@ from devtelemetry.settings.errors import BadOption
 
 
 def moment(option: str, text: str | None) -> datetime | None:
-    """What a time means. Raises BadOption, naming the option."""
+    """Reads the time in an option. Raises BadOption, which names the option."""
     if text is None:
         return None
     try:
@@ -17,7 +17,7 @@ def moment(option: str, text: str | None) -> datetime | None:
 
 
 def span(from_: str | None, to: str | None) -> tuple[datetime | None, datetime | None]:
-    """What --from and --to mean. Raises BadOption if nothing lies between them."""
+    """Reads --from and --to. Raises BadOption if nothing lies between them."""
     start, end = moment("--from", from_), moment("--to", to)
     if start is not None and end is not None and start >= end:
         raise BadOption(f"--from: {from_} does not lie before --to {to}")
@@ -25,12 +25,12 @@ def span(from_: str | None, to: str | None) -> tuple[datetime | None, datetime |
 
 
 def timeframe_name(text: str | None) -> str | None:
-    """The value of --timeframe, as it is written. Raises BadOption."""
+    """The name of the timeframe in --timeframe. Raises BadOption."""
     return None if text is None else parsed_timeframe(text).name
 
 
 def parsed_timeframe(text: str) -> Timeframe:
-    """The value of --timeframe. Raises BadOption."""
+    """The timeframe in --timeframe. Raises BadOption."""
     try:
         return parse_timeframe(text)
     except ValueError as error:

@@ -32,7 +32,7 @@ def client_address(peer: str, forwarded_for: str | None, proxies: Collection[str
 
 
 def peer_address(peer: str) -> str:
-    """The address in gRPC's peer: `ipv4:192.0.2.1:50123`, `ipv6:%5B2001:db8::1%5D:50123`."""
+    """The address in gRPC's name of a peer, as in `ipv6:%5B2001:db8::1%5D:50123`."""
     _, _, rest = peer.partition(":")
     address, _, _ = rest.rpartition(":")
     return address.replace("%5B", "").replace("%5D", "").strip("[]")

@@ -1,4 +1,4 @@
-"""What is said of a setting whose value is wrong: one line with setting, value, what is allowed."""
+"""The error for a wrong value of a setting: one line with setting, value and what is allowed."""
 
 import os
 from collections.abc import Mapping
@@ -16,16 +16,16 @@ _BOUNDS = {"greater_than", "greater_than_equal", "less_than", "less_than_equal"}
 
 
 class BadOption(ConfigurationError):
-    """A setting is wrong, and it was given on the command line: a usage error."""
+    """The value of an option on the command line is wrong, which is a usage error."""
 
 
 def wrong_value(
     error: ValidationError, options: Mapping[str, object], settings: Mapping[str, FieldInfo]
 ) -> ConfigurationError:
-    """The first thing that is wrong, and where it was said.
+    """The error for the first wrong value; it names the place where the value was given.
 
-    options   what the command line said
-    settings  all there are
+    options   the values from the command line
+    settings  all settings
     """
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
@@ -52,7 +52,7 @@ def _reason(error: ErrorDetails, setting: FieldInfo) -> str:
 
 
 def _quote(name: str, value: object) -> str:
-    """The value for an error; not a URL, of which any part may be a secret."""
+    """The value as an error shows it. URLs are not shown, because any part may be a secret."""
     if name.endswith("_url"):
         return "the URL"
     text = value if isinstance(value, str) else repr(value)

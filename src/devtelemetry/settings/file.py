@@ -10,14 +10,14 @@ from devtelemetry.model.errors import ConfigurationError
 
 
 def read_file(file: str | Path, known: Collection[str]) -> dict[str, Any]:
-    """The values of the file by setting. Raises ConfigurationError.
+    """The values in the file, by setting. Raises ConfigurationError.
 
-    known  what may stand in it
+    known  the settings that may be in it
     """
     path = Path(file)
     try:
         path = path.expanduser()
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # an editor's mark is no fault
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # skips a byte order mark
     except RuntimeError as error:
         raise ConfigurationError(f"config: {path}: that account has no home directory") from error
     except OSError as error:

@@ -1,7 +1,8 @@
-"""How the values of settings are written: the same on the command line, in a variable, in the file.
+"""How values of settings are written: the same way on the command line, in a variable and in the
+file.
 
-Each notation is a type for pydantic, which reads and checks the value, and says what a person is
-told about it. Bounds stand with the setting (`ge`, `le`).
+Each notation is a type for pydantic, which reads and checks the value, and has the texts about it.
+Bounds are given with the setting (`ge`, `le`).
 """
 
 import ipaddress
@@ -30,7 +31,7 @@ from devtelemetry.model.links import PLACEHOLDERS, parse_pattern
 from devtelemetry.v1.sampling import MOST_ONE_IN, is_rate
 
 LONGEST = timedelta(days=3650)
-"""Ten years: dates that are computed with it stay in the calendar"""
+"""Ten years, so that dates computed with a duration stay within the calendar"""
 
 _SIZE = re.compile(r"(\d{1,12})(B|KiB|MiB|GiB)?")
 _SIZE_UNITS = {"GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
@@ -45,7 +46,7 @@ _OWN_LABELS = ("timeframe", "state", "platform", "channel")
 
 
 def written(value: object) -> str:
-    """A value as one would write it."""
+    """A value as a person would write it."""
     match value:
         case None:
             text = ""
@@ -68,12 +69,13 @@ def written(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Notation:
-    """What a person is told about how a value is written.
+    """The texts about how a value is written.
 
-    metavar  in --help; empty: an option without a value
-    allowed  in errors and in the table of settings; {least} and {most} are the setting's bounds
-    refused  what is said of a value that pydantic does not take for one
-    write    the text of a value
+    metavar  the placeholder in --help; empty for an option without a value
+    allowed  what is allowed, in errors and in the table of settings; {least} and {most} are the
+             setting's bounds
+    refused  the end of the error if pydantic refuses a value
+    write    turns a value into text
     """
 
     metavar: str
@@ -84,18 +86,18 @@ class Notation:
 
 @dataclass(frozen=True, slots=True)
 class DefaultText:
-    """What the table of settings says where a default is computed, or is no value."""
+    """The default in words, for the table of settings, if it is computed or is not a value."""
 
     text: str
 
 
 def notation_of(setting: FieldInfo) -> Notation:
-    """The one that the setting is declared with."""
+    """The notation that the setting is declared with."""
     return next(item for item in setting.metadata if isinstance(item, Notation))
 
 
 def allowed_for(setting: FieldInfo) -> str:
-    """What a value may be, in words."""
+    """The allowed values, in words."""
     bounds = {"least": "", "most": ""}
     for item in setting.metadata:
         if isinstance(item, Ge):
@@ -109,7 +111,7 @@ def allowed_for(setting: FieldInfo) -> str:
 
 
 def _plain(digits: str, kind: Callable[[str], object]) -> BeforeValidator:
-    """Text of these digits is a number; what else Python reads as one, such as 1_000, is not."""
+    """Takes a text for a number only if it matches `digits`, unlike Python, which accepts 1_000."""
 
     def parse(value: object) -> object:
         return kind(value) if isinstance(value, str) and re.fullmatch(digits, value) else value
@@ -133,7 +135,7 @@ def _write_size(value: int) -> str:
 Switch: TypeAlias = Annotated[bool, Notation("", "true or false", "is neither true nor false")]
 WholeNumber: TypeAlias = Annotated[
     int,
-    Strict(),  # else TOML's true were 1
+    Strict(),  # else TOML's true would be 1
     _plain(r"\d{1,12}", int),
     Notation("NUMBER", "a whole number from {least} to {most}", "is no whole number"),
 ]
@@ -160,7 +162,7 @@ def _parse_timeframes(value: object) -> tuple[Timeframe, ...]:
     try:
         timeframes = [parse_timeframe(name) for name in _parse_names(value)]
     except ValueError as error:
-        # What is allowed stands in the notation.
+        # Cut off what is allowed, because the notation says it.
         raise ValueError(f"does not do: {str(error).partition(';')[0]}") from None
     if not timeframes:
         raise ValueError("names no timeframe")
@@ -248,7 +250,7 @@ def _parse_addresses(value: object) -> tuple[str, ...]:
 
 
 def _pairs(value: object, what: str) -> Mapping[str, object]:
-    """NAME=VALUE, separated by commas; a mapping is taken as it is."""
+    """Reads NAME=VALUE, separated by commas. A mapping is returned as it is."""
     if isinstance(value, Mapping):
         return value
     parts = [part.partition("=") for part in _parse_names(value)]

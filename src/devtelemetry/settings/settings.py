@@ -1,8 +1,9 @@
 """Every setting: what it is, its default and unit, and why one would change it.
 
-A value is looked for in this order: command line option, environment variable DEVTELEMETRY_<NAME>,
-the TOML file of `--config` or DEVTELEMETRY_CONFIG, the default below. It is written the same way in
-all of them. docs/settings.md is made from this file (`devtelemetry settings`).
+A value is looked for in this order: the option on the command line, the environment variable
+DEVTELEMETRY_<NAME>, the TOML file of `--config` or DEVTELEMETRY_CONFIG, the default below. It is
+written the same way in all of them. docs/settings.md is made from this file
+(`devtelemetry settings`).
 """
 
 import os
@@ -57,14 +58,14 @@ from devtelemetry.settings.notations import (
 )
 
 _ON_THE_WAY = timedelta(minutes=5)
-"""What a push may take beyond the time that clients are told to wait"""
+"""How much longer a push may take than clients are asked to wait"""
 
 
 def default_data_dir() -> Path:
-    """Where data lies if nothing is said: /var/lib/devtelemetry for root, else by XDG.
+    """The data directory if none is set: /var/lib/devtelemetry for root, else by XDG.
 
-    Source: XDG Base Directory Specification 0.8; a relative XDG_DATA_HOME is to be ignored. Where
-    there is no home directory it stays `~`: with a database URL nobody needs it.
+    Source: XDG Base Directory Specification 0.8, by which a relative XDG_DATA_HOME is ignored. If
+    there is no home directory, `~` stays in the path; with a database URL nobody needs it.
     """
     if os.geteuid() == 0:
         return Path("/var/lib/devtelemetry")
@@ -80,7 +81,7 @@ def default_data_dir() -> Path:
 class Settings(BaseSettings):
     """All settings, checked. Raises ConfigurationError with one line: setting, value, allowed.
 
-    options  what the command line says, as text or as values; what it does not say is left out
+    options  what the command line gives, as text or as values, and nothing else
     """
 
     model_config = SettingsConfigDict(
@@ -88,8 +89,8 @@ class Settings(BaseSettings):
         enable_decoding=False,
         extra="forbid",
         frozen=True,
-        defer_build=True,  # --help needs no values checked
-        validate_default=False,  # they are values, not text
+        defer_build=True,  # --help does not check values
+        validate_default=False,  # the defaults are values, not text
     )
 
     config: Annotated[File, DefaultText("none")] = Field(
@@ -436,8 +437,8 @@ class Settings(BaseSettings):
             raise ConfigurationError(
                 f"{given}: {getattr(self, given)} is given without {missing}; allowed: both or none"
             )
-        # Frozen for everyone else: the override belongs to the value.
-        # Who is told to wait is not silent.
+        # A client that is asked to wait is not silent, so the lateness is at least that wait. This
+        # goes through __dict__, because settings are frozen for everyone else.
         waited = self.push_interval + _ON_THE_WAY if self.push_interval else timedelta(0)
         self.__dict__["timeframes"] = tuple(
             parse_timeframe(

@@ -1,4 +1,4 @@
-"""What a person is told about each setting: in --help, and in docs/settings.md."""
+"""The texts about each setting for --help and docs/settings.md."""
 
 from pydantic.fields import FieldInfo
 
@@ -8,17 +8,17 @@ from devtelemetry.settings.settings import Settings
 
 
 def metavar(name: str) -> str:
-    """What stands for the value in --help; empty for a switch."""
+    """The placeholder of the value in --help; empty for a switch."""
     return notation_of(Settings.model_fields[name]).metavar
 
 
 def is_switch(name: str) -> bool:
-    """Whether it is on or off: an option without a value."""
+    """Whether a setting is only on or off, so that its option has no value."""
     return Settings.model_fields[name].annotation is bool
 
 
 def default_text(name: str) -> str:
-    """The default as one would write it, or in words."""
+    """The default as a person would write it, or in words."""
     setting = Settings.model_fields[name]
     text = _default_in_words(setting)
     return notation_of(setting).write(setting.default) if text is None else text

@@ -1,4 +1,4 @@
-"""`annotate`: what the team notes."""
+"""`annotate`: the team's notes."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ def annotate(
         int | None, typer.Option(metavar="ID", help="Remove the note of this number.")
     ] = None,
 ) -> None:
-    """Note what happened, such as a deployment: `report` and the API show it."""
+    """Note something that happened, such as a deployment. `report` and the API show the notes."""
     from devtelemetry.cli.work import annotate as work
 
     if (text is not None) + show + (remove is not None) != 1:

@@ -1,4 +1,4 @@
-"""`client` and `desktop`: commands of the client's own, with arguments and help of their own."""
+"""`client` and `desktop`: the client's own commands, which read their arguments themselves."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ PASSED_ON: dict[str, Any] = {
     "add_help_option": False,
     "context_settings": {"allow_extra_args": True, "ignore_unknown_options": True},
 }
-"""All that follows the command's name is the client's to read"""
+"""Passes everything after the command's name to the client"""
 
 
 def client(context: typer.Context) -> None:

@@ -11,7 +11,7 @@ _NAMES = ("public_url", *(name for name in Settings.model_fields if name.startsw
 
 @with_settings(*_NAMES)
 def notify(settings: Settings) -> None:
-    """Send a trial to all who are to be told of problems, and say who took it."""
+    """Send a trial to everyone who is told of problems, and print who took it."""
     from devtelemetry.cli.work import notify
 
     if not run(notify.notify(settings)):

@@ -10,7 +10,7 @@ from devtelemetry.settings.errors import BadOption
 from devtelemetry.v1.sampling import MOST_ONE_IN, is_rate
 
 SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
-"""Shown where none is asked for"""
+"""Shown if no share is given"""
 
 _SHARE = typer.Option(
     min=0.0, max=1.0, help="Of the users that opt in, from 0 to 1; several may be given."
@@ -66,7 +66,7 @@ def plan(
     cores: Annotated[int, typer.Option(min=1, max=1_024, help="With --devices: of a server.")] = 8,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Say what share of the users gives which interval, or what machines so many devices need."""
+    """Show which interval a share of the users gives, or which machines so many devices need."""
     from devtelemetry.cli.work import plan as work
     from devtelemetry.estimate.machines import Fleet, Machines
     from devtelemetry.estimate.plan import Plan

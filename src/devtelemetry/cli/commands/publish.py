@@ -29,7 +29,7 @@ def publish(
         int, typer.Option(metavar="NUMBER", min=1, help="Points a second that are sent at most.")
     ] = 20_000,
 ) -> None:
-    """Send stored windows to the store of time series once more, to fill a new one."""
+    """Send stored windows to the store of time series again, to fill a new store."""
     from devtelemetry.cli.work import publish
 
     start, end = span(from_, to)

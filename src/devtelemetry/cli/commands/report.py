@@ -20,7 +20,7 @@ from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
 
-# What decides which messages count in a window, and for whom.
+# Settings that decide which messages count in a window, and for which receivers.
 _DRILL_DOWN = tuple(
     name
     for name in WINDOWS
@@ -33,7 +33,7 @@ app = typer.Typer()
 
 
 def _unless_invoked(command: Callable[..., None]) -> Callable[..., None]:
-    """For a command that has commands of its own: it does nothing where one of these is meant."""
+    """For a command with subcommands. If one of them is invoked, the command does nothing."""
 
     @functools.wraps(command)
     def run_command(*, context: typer.Context, **values: Any) -> None:
@@ -115,7 +115,7 @@ def report(
         ),
     ] = 100 * MARGIN,
 ) -> None:
-    """Show the figures that were computed."""
+    """Show the computed figures."""
     from devtelemetry.cli.work import report as work
 
     if compare is not None:
@@ -231,7 +231,7 @@ def table(
     ] = "latest",
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Show a window by two things at once, computed now from its samples."""
+    """Show a window by two dimensions at once, computed now from its samples."""
     from devtelemetry.cli.work import report as work
 
     name = timeframe_name(timeframe) or settings.timeframes[0].name
@@ -245,7 +245,7 @@ def findings(
     settings: Settings,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Show what is wrong in how apps report."""
+    """Show faults in how apps report."""
     from devtelemetry.cli.work import report as work
 
     run(work.findings(settings, as_json=json))
@@ -264,7 +264,7 @@ def problems(
         MembershipPolicy | None, typer.Option(help="Windows of this policy; else that of `serve`.")
     ] = None,
 ) -> None:
-    """Show what loses more than in the same hours of earlier days, and since when."""
+    """Show what loses more messages than in the same hours of earlier days, and since when."""
     from devtelemetry.cli.work import report as work
 
     until = None if to is None else moment("--to", to)
@@ -277,7 +277,7 @@ def releases(
     settings: Settings,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Show since when each app version is there, and what share has it."""
+    """Show when each app version was first seen, and what share of the receivers has it."""
     from devtelemetry.cli.work import report as work
 
     run(work.releases(settings, as_json=json))

@@ -1,4 +1,4 @@
-"""`import`, `export` and `forget`."""
+"""`import`, `export`, `exclude` and `forget`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,7 +26,7 @@ def import_samples(
         typer.Option(min=1, max=64, help="Processes that store the lines. One a core if not said."),
     ] = None,
 ) -> None:
-    """Store samples from a file of one JSON object a line."""
+    """Store samples from a file with one JSON object on each line."""
     from devtelemetry.cli.work import samples
 
     if run(samples.import_from(settings, file, workers or cores())):
@@ -61,7 +61,7 @@ def exclude(
         typer.Option(metavar="TIME", help="Only what the server took from then on."),
     ] = None,
 ) -> None:
-    """Take out what a liar reported; windows are computed without it. Import takes it back."""
+    """Take out what a liar reported; windows are computed without it. Import undoes this."""
     from devtelemetry.cli.work import samples
 
     if bool(receiver) == bool(token):
@@ -80,7 +80,7 @@ def forget(
     settings: Settings,
     key: Annotated[str, typer.Argument(metavar="KEY", help="The receiver's public key.")],
 ) -> None:
-    """Delete all samples of a receiver, on all its devices."""
+    """Delete all samples of a public key, from all its devices."""
     from devtelemetry.cli.work import samples
 
     run(samples.forget(settings, key))

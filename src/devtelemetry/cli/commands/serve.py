@@ -14,7 +14,7 @@ _SERVER = tuple(name for name in Settings.model_fields if name not in EVERYWHERE
 
 @with_settings(*_SERVER, runs_for_long=True)
 def serve(settings: Settings) -> None:
-    """Run everything: take samples, compute windows, clean, answer."""
+    """Run the server: it takes samples, computes windows, cleans, and shows the figures."""
     with shared_metrics(settings.workers):
         from devtelemetry.server.serve import serve
 
@@ -23,9 +23,10 @@ def serve(settings: Settings) -> None:
 
 @contextlib.contextmanager
 def shared_metrics(processes: int) -> Iterator[None]:
-    """Where the processes of one server keep their metrics, so that a scrape shows the sum.
+    """Makes a directory in which the processes of one server keep their metrics, so that a scrape
+    shows the sums.
 
-    The variable is metrics.SHARED_DIRECTORY, which cannot be imported before it is set.
+    The variable is metrics.SHARED_DIRECTORY. It must be set before that module is imported.
     """
     if processes == 1:
         yield

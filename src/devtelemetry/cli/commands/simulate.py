@@ -21,7 +21,7 @@ def _loss_model(text: str) -> str:
 
 
 def _within(least: float, most: float, **options: float) -> None:
-    """Raises BadOption for the first that is not."""
+    """Raises BadOption for the first option that is out of range."""
     for name, value in options.items():
         if not least <= value <= most:
             raise BadOption(
@@ -38,7 +38,7 @@ _Loss = Annotated[float, typer.Option(help="Share of the deliveries that are los
 _Seed = Annotated[int, typer.Option(help="The same seed gives the same losses: the same truth.")]
 
 
-# What `--audit` has no use for: it injects what it needs, and into one window.
+# Options that `--audit` does not take, because it injects its own messages into one window.
 _WORLDS_OWN = (
     "channels",
     "messages_per_hour",
@@ -282,7 +282,7 @@ def demo(
         str, typer.Option(metavar="HOST:PORT", help="Where to look at it; port 0: any free one.")
     ] = "127.0.0.1:0",
 ) -> None:
-    """Show everything: a server with a week of history and nodes, true and measured figures."""
+    """Run a server with a week of history and nodes, and show true and measured figures."""
     from devtelemetry.simulator import demo as room
 
     _within(0, 1, loss=loss)

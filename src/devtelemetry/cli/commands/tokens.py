@@ -24,7 +24,7 @@ def create(
         str, typer.Option(metavar="ingest|read", help="Push samples, or read figures.")
     ] = "ingest",
 ) -> None:
-    """Make a token and show it, this once."""
+    """Make a token and show it, only this once."""
     from devtelemetry.cli.work import tokens
 
     if scope not in ("ingest", "read"):

@@ -1,4 +1,4 @@
-"""`aggregate`, `clean` and `clock`, by whose time they go."""
+"""`aggregate` and `clean`; and `clock`, which shows the clocks that these two go by."""
 
 from typing import Annotated
 
@@ -38,7 +38,7 @@ def aggregate(
 
 @with_settings("retention", "silent_after", "clock_leap", *WINDOWS)
 def clean(settings: Settings) -> None:
-    """Drop the days of samples that are due."""
+    """Drop the days of samples that are older than the retention."""
     from devtelemetry.cli.work import windows
 
     run(windows.clean(settings))
@@ -51,7 +51,7 @@ def clock(
         bool, typer.Option("--confirm", help="Say that this machine's clock is right.")
     ] = False,
 ) -> None:
-    """Show what the clocks say by which samples are taken, settled and cleaned."""
+    """Show the clocks by which samples are accepted, settled and cleaned."""
     from devtelemetry.cli.work import windows
 
     run(windows.clock(settings, confirm=confirm))

@@ -1,1 +1,1 @@
-"""What the commands do, with all that they need."""
+"""What the commands do. Imported only when a command runs."""

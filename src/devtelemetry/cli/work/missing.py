@@ -1,4 +1,4 @@
-"""Shows what is missing in a channel, in the form that is asked for."""
+"""Shows what is missing in a channel: as tables, JSON, NDJSON or CSV."""
 
 import os
 import sys
@@ -31,11 +31,12 @@ async def missing(
     form: Literal["tables", "json", "ndjson", "csv"],
     file: str,
 ) -> None:
-    """Looks into the window that starts then; None: the latest that is computed.
+    """Shows what is missing in one window of a channel.
 
+    start  of the window; None for the latest that is computed
     only   the id of one receiver
-    limit  messages and receivers at most; None: as many as is usual for the form
-    file   where CSV goes; `-`: standard output
+    limit  the most messages and receivers; None for the default of the form
+    file   where CSV goes; `-` for standard output
     """
     rules = aggregate_rules(settings)
     asked = MissingRequest(channel, rules.timeframe(timeframe_name), start, burst)
@@ -48,7 +49,7 @@ async def missing(
                 console = Console(highlight=False, markup=False)
                 id_width = ID_WIDTH
                 if not console.is_terminal and "COLUMNS" not in os.environ:
-                    # What reads it searches for ids: whole ones, each on one line.
+                    # Programs search this for ids, so each id is whole and on one line.
                     console = Console(highlight=False, markup=False, width=_PIPED_WIDTH)
                     id_width = _PIPED_WIDTH
                 await show.print_missing(

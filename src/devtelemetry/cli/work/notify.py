@@ -1,4 +1,4 @@
-"""Sends a trial to all who are to be told of problems."""
+"""Sends a trial to everyone who is told of problems."""
 
 import contextlib
 
@@ -12,7 +12,7 @@ from devtelemetry.settings.settings import Settings
 
 
 async def notify(settings: Settings) -> bool:
-    """Says of each whether it took the message; returns whether all did."""
+    """Prints for each target whether it took the message; returns whether all did."""
     webhook, services = wiring.webhook(settings), wiring.services(settings)
     if webhook is None and services is None:
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""What shares of users give, and what machines a fleet needs, in a table and as JSON."""
+"""Plans as a table or as JSON: what shares of users give, and which machines a fleet needs."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Sends stored windows once more."""
+"""Sends stored windows again."""
 
 from datetime import datetime
 
@@ -17,9 +17,9 @@ async def publish(
     timeframe: str | None,
     points_per_second: int,
 ) -> int:
-    """Sends the windows of that span, and says how it went; returns how many points were rejected.
+    """Sends the windows of a span and prints the result; returns how many points were rejected.
 
-    timeframe  as it is written; None: windows of any length
+    timeframe  its name; None for windows of any length
     """
     series, span = wiring.published_series(settings), Span(start, end, timeframe)
     async with wiring.remote_write(settings) as store, wiring.opened_database(settings) as database:

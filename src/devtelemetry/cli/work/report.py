@@ -46,7 +46,7 @@ async def table(
     *,
     as_json: bool,
 ) -> None:
-    """Of the window that starts then; None: the latest that is over."""
+    """Shows a window by two dimensions. start: None for the latest window that is over."""
     rules = aggregate_rules(settings)
     async with opened_database(settings) as database:
         found = await cross_table(
@@ -65,7 +65,7 @@ async def table(
 
 
 async def as_json(settings: Settings, asked: ReportRequest) -> None:
-    """Of one timeframe: the shortest if none is asked for."""
+    """Writes windows of one timeframe, by default the shortest."""
     selection = Selection(
         asked.timeframe or settings.timeframes[0].name,
         asked.start,
@@ -80,7 +80,7 @@ async def as_json(settings: Settings, asked: ReportRequest) -> None:
         by = next(iter(asked.by), None)
         notes = await read_notes(database, start=asked.start, end=asked.end)
         head: dict[str, Any] = {"notes": notes_as_json(notes)}
-        if asked.channel is None:  # these are of all channels
+        if asked.channel is None:  # problems and budget are of all channels
             policy = asked.membership or asked.policy
             found = await read_problems(database, settings.timeframes, policy, until=asked.end)
             budget = await read_budget(database, settings.timeframes, policy, asked.objective)
@@ -99,7 +99,7 @@ async def problems(
     *,
     as_json: bool,
 ) -> None:
-    """What loses more than before."""
+    """Shows problems: what loses more than before."""
     async with opened_database(settings) as database:
         found = await read_problems(database, settings.timeframes, membership, until=until)
     if as_json:
@@ -115,7 +115,7 @@ async def problems(
 async def compare(
     settings: Settings, asked: Asked, membership: MembershipPolicy | None, *, as_json: bool
 ) -> Decision:
-    """Whether a version may be shipped."""
+    """Shows and returns whether a version may be shipped."""
     rules = aggregate_rules(settings)
     if membership is not None:
         rules = replace(rules, membership=membership)
@@ -131,7 +131,7 @@ async def compare(
 
 
 async def releases(settings: Settings, *, as_json: bool) -> None:
-    """Since when each version is there, and what share has it."""
+    """Shows when each version was first seen, and what share of receivers has it."""
     async with opened_database(settings) as database:
         found = await read_releases(
             database,
@@ -149,7 +149,7 @@ async def releases(settings: Settings, *, as_json: bool) -> None:
 
 
 async def findings(settings: Settings, *, as_json: bool) -> None:
-    """What is wrong in how apps report."""
+    """Shows faults in how apps report."""
     async with opened_database(settings) as database:
         found = await read_findings(database)
     if as_json:

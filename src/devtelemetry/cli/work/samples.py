@@ -1,4 +1,4 @@
-"""Samples in from a file, out again, and away."""
+"""Imports, exports, excludes and forgets samples."""
 
 import contextlib
 import os
@@ -22,13 +22,13 @@ from devtelemetry.transfer.exporting import export_samples
 from devtelemetry.transfer.files import InputFile
 from devtelemetry.transfer.processes import Storing, import_by_processes
 
-SHOWN_REJECTIONS = 20  # of one file; more of them say nothing new
+SHOWN_REJECTIONS = 20  # of one file; more would show nothing new
 
 
 async def import_from(settings: Settings, path: str, workers: int) -> int:
-    """Says what became of the file's lines; returns how many were rejected.
+    """Imports a file and prints what became of its lines; returns how many were rejected.
 
-    workers  how many processes store them
+    workers  how many processes store the lines
     """
     shown = 0
 

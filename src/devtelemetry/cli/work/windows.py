@@ -1,4 +1,4 @@
-"""Computes windows, and cleans the days that are behind them."""
+"""Computes windows, cleans old days, and shows the clocks that decide when."""
 
 from datetime import datetime, timedelta
 
