@@ -1,6 +1,6 @@
 """A small messenger over MQTT that reports its deliveries, if its user opts in: examples/README.md.
 
-What is of telemetry has `settings`, `telemetry` or `core` in the line; the rest is the messenger.
+Lines of telemetry contain `settings`, `telemetry` or `core`. The rest is the messenger.
 """
 
 import argparse
@@ -28,8 +28,8 @@ class Messenger:
         self.name = name
         self.settings = settings
         self.telemetry = telemetry
-        self.core = Core(telemetry)  # knows what came twice; says the channels after an opt-in
-        self.channels: list[str] = []  # what is written goes to the last one
+        self.core = Core(telemetry)  # knows what came twice; reports channels after an opt-in
+        self.channels: list[str] = []  # the user writes to the last one
         self.mqtt = MqttClient(CallbackAPIVersion.VERSION2)
         self.mqtt.on_connect = lambda *_: self.subscribe(*self.channels)
         self.mqtt.on_subscribe = lambda *_: say(f"you are in: {', '.join(self.channels)}")
@@ -56,7 +56,7 @@ class Messenger:
                     say(HELP)
 
     def close(self) -> None:
-        for channel in list(self.channels):  # the broker keeps nothing for who is away
+        for channel in list(self.channels):  # the broker keeps nothing for an absent user
             self.leave(channel)
         self.mqtt.disconnect()
         self.mqtt.loop_stop()
@@ -89,10 +89,10 @@ class Messenger:
             message_id, sent_at = message["id"], message["at"]
             line = f"[{channel}] {message['from']}: {message['text']}"
             if not self.core.is_new(channel, message_id):
-                return  # our own comes back from the broker, and any may come twice
+                return  # the broker returns our own messages, and any message may come twice
         except (ValueError, TypeError, KeyError):
             return  # not a message of this messenger
-        telemetry(  # neither the text nor who wrote it
+        telemetry(  # reports neither the text nor its author
             message_id=message_id,
             channel_id=channel,
             sent_at=sent_at,
@@ -116,7 +116,7 @@ class Messenger:
 
 
 def say(text: str) -> None:
-    """Prints; what others wrote cannot steer the terminal."""
+    """Prints `text` without control characters, which could steer the terminal."""
     sys.stdout.write("".join(c if c.isprintable() or c == "\n" else "�" for c in text) + "\n")
     sys.stdout.flush()
 

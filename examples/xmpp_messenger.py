@@ -42,7 +42,7 @@ class Messenger(slixmpp.ClientXMPP):
 
 
 def say(text: str) -> None:
-    """Prints; what others wrote cannot steer the terminal."""
+    """Prints `text` without control characters, which could steer the terminal."""
     sys.stdout.write("".join(c if c.isprintable() or c == "\n" else "�" for c in text) + "\n")
     sys.stdout.flush()
 

@@ -1,10 +1,11 @@
-// Reports which messages this page holds, if its user opted in. docs/integrate.md says why it is so.
-// The server's `cors_origins` names this page's origin. If it wants a token: authorization: "Bearer dt_…".
+// Reports which messages this page holds, if its user opted in. docs/integrate.md explains the rules.
+// The server's `cors_origins` must name this page's origin. If it wants a token, add the header
+// authorization: "Bearer dt_…".
 const url = "http://127.0.0.1:8080/devtelemetry.v1.Telemetry/Push";
 const headers = { "content-type": "application/json" };
 const id = () => crypto.randomUUID().replaceAll("-", "");
 const done = (ask) => new Promise((yes, no) => { ask.onsuccess = () => yes(ask.result); ask.onerror = no; });
-// Of each opt-in a request, which grows until it is sent. A transaction is done as a whole, or not at all.
+// One request for each opt-in, which grows until it is sent. A transaction is done as a whole or not at all.
 const file = indexedDB.open("reports"), opened = done(file);
 file.onupgradeneeded = () => file.result.createObjectStore("kept", { keyPath: "reporter.installation_id" });
 const open = async () => (await opened).transaction("kept", "readwrite").objectStore("kept");
@@ -23,15 +24,15 @@ export const held = (one) => change((is) => one.sent_at >= is.since && { samples
 
 async function push() {
   for (const { since, samples, ...request } of await done((await open()).getAll())) {
-    const sent = samples.slice(0, 500); // without any it says that this page is there
+    const sent = samples.slice(0, 500); // none: a heartbeat
     const body = JSON.stringify({ ...request, samples: sent, client_time: Date.now() });
     const answer = await fetch(url, { method: "POST", headers, body, signal: AbortSignal.timeout(30_000) });
-    if (!answer.ok && answer.status !== 400) throw answer; // 400: it would be refused again
+    if (!answer.ok && answer.status !== 400) throw answer; // 400: sent again, it would be refused again
     const kept = await open(), one = await done(kept.get(request.reporter.installation_id));
     one.first_sequence += one.samples.splice(0, sent.length).length;
     await done(request.forget ? kept.delete(request.reporter.installation_id) : kept.put(one));
   }
 }
-// One tab at a time. What fails is tried again when the next report is due, or when the network is back.
+// One tab at a time. A failed push is tried again with the next report, or when the network is back.
 export const report = () => navigator.locks.request("reports", push).catch(console.debug);
 addEventListener("online", report), setInterval(report, 300_000), report();

@@ -1,9 +1,9 @@
-# ruff: noqa: N802, N815 - what QML reads and calls is named as there
+# ruff: noqa: N802, N815 - names that QML uses follow its style
 """What the page shows and does: the node's settings as a Qt object.
 
-The page knows it by its properties and slots alone; docs/desktop.md lists them, since an app in C++
-brings its own. The file may be slow or kept by another process, so nobody waits for it here: one
-thread of our own makes the changes and looks, and the page shows what it saw last.
+The page uses only its properties and slots. docs/desktop.md lists them, since an app in C++ brings
+its own object. The file may be slow or kept by another process, so Qt's thread does not wait for
+it. One worker thread changes and reads the settings, and the page shows what that read last.
 """
 
 import json
@@ -24,7 +24,7 @@ _LOG = logging.getLogger("devtelemetry.desktop")
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """The settings at one look."""
+    """All that the page shows, read at one time."""
 
     is_offered: bool
     status: Status
@@ -35,7 +35,7 @@ class _View:
     sent: str
 
 
-# Where the file cannot be read: the error says so, beside a page that claims nothing.
+# Shown while the file could not be read yet: the error says so, and the page claims nothing.
 _BLANK = _View(
     is_offered=True,
     status=Status(False, None, "", 0, 0, 0, 0, 0, {}, {}, None, None, "", 0, False),
@@ -49,7 +49,7 @@ _BLANK = _View(
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """view: None where there was none to be had. lines: what is wrong; empty: nothing is."""
+    """view: None if the file could not be read. lines: errors by subject; an empty text: none."""
 
     view: _View | None
     lines: dict[str, str]
@@ -59,9 +59,9 @@ class Backend(QObject):
     """The settings for the page.
 
     settings    of the node
-    app_server  HOST:PORT that the app's client is given; shown where the user has set no other
+    app_server  HOST:PORT that the app passes to its client; shown unless the user has set another
 
-    Belongs to the thread that made it. `close` ends it; the end of the application does so too.
+    Belongs to the thread that made it. `close` ends it, and so does the end of the application.
     """
 
     changed = Signal()
@@ -81,8 +81,8 @@ class Backend(QObject):
         self._timer = QTimer(self, interval=REFRESH_MS)
         self._timer.timeout.connect(self.refresh)
         self._done.connect(self._take)
-        # In this thread, once: a page must not open with a switch that is off and a moment later
-        # is not.
+        # Only this first look is in Qt's thread: the switch must not be off when the page opens,
+        # and on a moment later.
         self._take(self._work("look", None))
         application = QCoreApplication.instance()
         if application is not None:
@@ -90,7 +90,7 @@ class Backend(QObject):
 
     @Slot()
     def close(self) -> None:
-        """Ends it, once the changes that were asked for are made."""
+        """Ends the backend, after the changes that were asked for."""
         self._is_open = False
         self._timer.stop()
         self._worker.shutdown()
@@ -99,7 +99,7 @@ class Backend(QObject):
 
     @property
     def status(self) -> Status:
-        """As the page shows it."""
+        """The status that the page shows."""
         return self._view.status
 
     def _active(self) -> bool:
@@ -179,7 +179,7 @@ class Backend(QObject):
 
     @Slot()
     def refresh(self) -> None:
-        """Looks again, now instead of with the next tick."""
+        """Reads the settings now instead of at the next tick."""
         if not self._is_looking:
             self._is_looking = True
             self._submit("look", None)
@@ -194,7 +194,7 @@ class Backend(QObject):
             self._worker.submit(lambda: self._done.emit(self._work(subject, change)))
 
     def _work(self, subject: str, change: Callable[[], None] | None) -> _Outcome:
-        """Makes the change, if there is one, and looks. In the worker's thread."""
+        """Makes the change, if there is one, and reads the settings. In the worker thread."""
         lines = {}
         if change is not None:
             lines[subject] = _line_of(change)
@@ -225,20 +225,20 @@ def _look(settings: Settings) -> _View:
 
 
 def _line_of(action: Callable[[], None]) -> str:
-    """Does it; returns what was wrong, or nothing."""
+    """Does the action. Returns its error as one line; empty if there was none."""
     try:
         action()
     except (ClientError, OSError) as error:
         return str(error)
     except Exception as error:
-        # The page must go on: somebody may want to opt out.
+        # The page must go on, because the user may want to opt out.
         _LOG.exception("a fault behind the settings page")
         return f"a fault in the program: {type(error).__name__}: {error}"
     return ""
 
 
 def _qt_time(when: datetime | None) -> QDateTime:
-    """Invalid where there is none."""
+    """`when` for Qt; None becomes an invalid QDateTime."""
     if when is None:
         return QDateTime()
     return QDateTime.fromMSecsSinceEpoch(round(when.timestamp() * 1000))

@@ -1,6 +1,6 @@
 """`devtelemetry desktop`: the settings page of this machine's node settings, in a window.
 
-Needs the client and Qt, nothing of the server. Qt is looked for last, so that a line can say what
+Needs the client and Qt, nothing of the server. Qt is imported late, so that one line can say what
 is missing.
 """
 
@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _has_display() -> bool:
-    """Qt would end the process where there is none, with a page of its own about plugins."""
+    """Whether there is a display. Without one, Qt ends the process with a long text on plugins."""
     if not sys.platform.startswith("linux"):
         return True
     return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"))

@@ -1,14 +1,14 @@
-"""Has servers forget this installation while the page runs without an app.
+"""Asks servers to forget this installation while the page runs without an app.
 
-An opt-out leaves a request, which a running client delivers: normally the app's, as soon as it
-runs. But a user who opts out on the page may never start the app again. So this is a client for
-that one errand.
+An opt-out leaves requests to forget, which a running client sends: normally the app's, as soon as
+the app runs. But a user who opts out on the page may never start the app again. So the page runs a
+client for these requests.
 
-It must not do more. A client that reports would tell the server that this installation still gets
-messages; but the page gets none, and each message of the hour would count as lost. It would also
-send what it finds in the app's outbox without the app's key. So for this client the switch is off,
-whatever the user chooses meanwhile. It ends when all servers have forgotten, or when the user opts
-in again: one client at a time speaks for an installation.
+This client must not do more. If it reported, the server would think that this installation still
+gets messages. But the page gets none, so each message of the hour would count as lost. The client
+would also send the samples of the app's outbox without the app's key. So for this client the switch
+is off, whatever the user chooses meanwhile. It ends when all servers have answered, or when the
+user opts in again, because only one client at a time may push for an installation.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from devtelemetry.client.switch import Switch
 from devtelemetry.desktop.backend import Backend
 
 _LOOK_MS = 500
-_LAST_SECONDS = 3.0  # what a closed window may leave a process behind for
+_LAST_SECONDS = 3.0  # how long the process may go on after its window is closed
 
 
 class _Off(Switch):
-    """The switch as a client sees it that must not report."""
+    """A switch that is always off, for a client that must not report."""
 
     @property
     def consent(self) -> int:
@@ -36,22 +36,22 @@ class _Off(Switch):
 
 
 class Farewell(QObject):
-    """Runs the client while `backend` shows that a server is still to be asked."""
+    """Runs the client while `backend` shows that a server has yet to answer."""
 
     def __init__(self, settings: Settings, backend: Backend) -> None:
         super().__init__(backend)
         self._settings = settings
         self._backend = backend
         self._client: TelemetryClient | None = None
-        # Beside the backend's look, which pauses while the window is hidden. It costs a word of
-        # memory, not a query.
+        # A timer of its own, because the backend's pauses while the window is hidden. A tick reads
+        # one word of memory and makes no query.
         self._timer = QTimer(self, interval=_LOOK_MS)
         self._timer.timeout.connect(self._end_if_on)
         backend.changed.connect(self._follow)
         self._follow()
 
     def finish(self) -> None:
-        """At the end: gives what was asked just now a moment to arrive."""
+        """At the end: gives a request that was made a moment ago some time to arrive."""
         self._timer.stop()
         with contextlib.suppress(ClientError):
             status = self._settings.status()
@@ -75,8 +75,8 @@ class Farewell(QObject):
             return
         settings = Settings(self._settings.storage.path, clock=self._settings.clock)
         settings.switch = _Off(settings.storage.directory)
-        # Which authorities the app trusts is not known here. Where the system's are not enough, the
-        # request stays for the app.
+        # The page does not know which authorities the app trusts. If gRPC's own list is not enough,
+        # the request stays for the app.
         self._client = TelemetryClient(settings)
         self._client.start()
         self._timer.start()

@@ -1,7 +1,7 @@
 """Qt's compiled translations (.qm), as much of the format as a page without plurals needs. Pure.
 
-QTranslator::load reads it: a magic number, then sections of a tag, a length and bytes. Whole
-numbers are big-endian. Source: qtranslator.cpp and, for the same from the other side, lrelease.
+QTranslator::load reads such a file: a magic number, then sections of a tag, a length and bytes.
+Integers are big-endian. Sources: qtranslator.cpp, which reads it, and lrelease, which writes it.
 """
 
 import struct
@@ -14,11 +14,11 @@ _END, _TRANSLATION, _SOURCE, _CONTEXT, _COMMENT = b"\1", b"\3", b"\6", b"\7", b"
 
 
 class Text(NamedTuple):
-    """A text of the page, as the code names it."""
+    """A text of the page, as it is in the code."""
 
     context: str
     source: str
-    comment: str  # what tells it from another with the same words; mostly empty
+    comment: str  # tells it from another text with the same words; usually empty
 
 
 def compiled(words: Mapping[Text, str]) -> bytes:
@@ -36,7 +36,7 @@ def compiled(words: Mapping[Text, str]) -> bytes:
                 _END,
             )
         )
-    # Sorted: Qt searches by halves.
+    # Sorted, because Qt does a binary search.
     places = b"".join(struct.pack(">II", *entry) for entry in sorted(hashes))
     return _MAGIC + _field(bytes([_HASHES]), places) + _field(bytes([_MESSAGES]), bytes(messages))
 

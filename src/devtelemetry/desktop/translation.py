@@ -1,8 +1,8 @@
-"""The page's words in the user's language, from the .ts file as translators leave it.
+"""The page's words in the user's language, from the .ts file that translators edit.
 
-A compiled file beside it would be a second copy to keep, or a tool to run on the user's machine; so
-it is compiled here, at the start. Not looked up here: Qt asks for words in threads of its own, and
-Python would have to let them in while it waits for them.
+The file is compiled here at the start. A compiled copy would have to be kept up to date, or made by
+a tool on the user's machine. Qt looks the words up itself, because it does so in threads of its
+own, and a look-up in Python could deadlock: Python may be waiting for such a thread.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,17 @@ from PySide6.QtCore import QLocale, QObject, QTranslator
 
 from devtelemetry.desktop.qm import Text, compiled
 
-_SOURCE_LANGUAGE = "en"  # what the page itself is written in
+_SOURCE_LANGUAGE = "en"  # the language of the page's own texts
 _FILES = resources.files(__package__).joinpath("i18n")
 
 
 class Translation(QTranslator):
-    """The words for the first of these languages that there are words for.
+    """The words of the first of these languages that has a translation.
 
-    languages  as BCP 47 names them, the user's first choice first; None: the system's
+    languages  BCP 47 names, the user's first choice first; None: the system's
 
-    For `QCoreApplication.installTranslator`; without words it is empty and changes nothing.
+    For `QCoreApplication.installTranslator`. If no language has one, it is empty and changes
+    nothing.
     """
 
     def __init__(
@@ -33,7 +34,7 @@ class Translation(QTranslator):
             languages = QLocale.system().uiLanguages()
         words = _words(languages)
         if words:
-            self._data = compiled(words)  # kept: Qt reads it where it is
+            self._data = compiled(words)  # kept, because Qt does not copy it
             self.load(self._data)
 
 
@@ -48,14 +49,14 @@ def _words(languages: Sequence[str]) -> dict[Text, str]:
 
 
 def read_ts(text: str) -> dict[Text, str]:
-    """What is translated in a .ts file."""
+    """The finished translations of a .ts file."""
     words = {}
     for context in ElementTree.fromstring(text).iter("context"):  # noqa: S314 - ships with us
         name = context.findtext("name", "")
         for message in context.iter("message"):
             translation = message.find("translation")
             if translation is None or translation.get("type") is not None:
-                continue  # unfinished, or of a text that is no more
+                continue  # unfinished, or the text is no longer used
             source, comment = message.findtext("source", ""), message.findtext("comment", "")
             words[Text(name, source, comment)] = translation.text or ""
     return words

@@ -25,11 +25,12 @@ def show(settings: Settings, color_scheme: str) -> int:
     application = QGuiApplication(["devtelemetry"])
     application.setApplicationDisplayName("Dev-Telemetry")
     application.setApplicationVersion(__version__)
-    # The frame around the window too, where the platform lets us.
+    # For the window's frame too, if the platform allows it.
     application.styleHints().setColorScheme(_SCHEMES[color_scheme])
     translation = Translation()
     application.installTranslator(translation)
-    # Qt's loop does not let Python see a Ctrl-C; the settings are whole at any moment.
+    # Python does not see a Ctrl-C while Qt's loop runs. The default action ends the process, which
+    # does no harm: the settings are consistent at any moment.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     backend = Backend(settings)
@@ -38,13 +39,13 @@ def show(settings: Settings, color_scheme: str) -> int:
     status = application.exec() if engine.rootObjects() else 1
     backend.close()
     farewell.finish()
-    # Before what it shows goes.
+    # The engine goes before the backend that it shows.
     del engine
     return status
 
 
 def open_window(backend: Backend, color_scheme: str = "system") -> QQmlApplicationEngine:
-    """The window, in an engine of its own that it lives as long as."""
+    """Opens the window. It lives as long as the engine that this returns."""
     engine = QQmlApplicationEngine()
     engine.addImportPath(str(QML_DIRECTORY))
     engine.setInitialProperties({"backend": backend, "colorScheme": color_scheme})

@@ -1,4 +1,4 @@
-"""Ready modules for messengers that are built on a known library: docs/messengers.md.
+"""Ready modules for messengers that use a well-known library: docs/messengers.md.
 
-Each needs its library (the extras `slixmpp` and `matrix`), the client, and nothing of the server.
+Each needs its library (the extras `slixmpp` and `matrix`) and the client, nothing of the server.
 """

@@ -1,8 +1,8 @@
-"""What the modules share: which messages this device wrote, which channels it is in, what was said.
+"""What the modules share: what this device sent, which channels it is in, what it reported already.
 
-An app that restarts fetches from an archive what it wrote before. So ids that this device sent are
-kept, and the channels too, in the settings' file: under one opt-in, wiped with it. Writing is left
-to a thread, because the file may be busy and an event loop must not wait.
+After a restart an app fetches its own messages from an archive. So the ids of sent messages are
+kept in the settings file, and so are the channels. They belong to one opt-in and are wiped with it.
+A thread does the writing, because the file may be busy and an event loop must not wait.
 """
 
 import functools
@@ -23,10 +23,10 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 _V = TypeVar("_V")
 
-SENT_IDS = 10_000  # the latest are kept: an archive is read from where the last look at it ended
-_SAID = 50_000  # a message that is said twice costs a sample, and is counted once
+SENT_IDS = 10_000  # only the latest: an app reads an archive from where it stopped the last time
+_SAID = 50_000  # only the latest: a second report costs one more sample and changes no figure
 
-# What belongs to an opt-in goes with its identity, in the transaction that ends it.
+# The trigger wipes what belongs to an opt-in, in the transaction that ends it.
 _SCHEMA = """
 create table if not exists telemetry_remembered (
     installation_id  text    not null,
@@ -54,7 +54,7 @@ _TRIM = (
 
 
 def guarded(handler: Callable[_P, object]) -> Callable[_P, None]:
-    """`handler`, whose failure is logged: it must not reach the messenger that called it."""
+    """`handler`, but an error in it is logged: it must not reach the messenger that called it."""
 
     @functools.wraps(handler)
     def call(*arguments: _P.args, **named: _P.kwargs) -> None:
@@ -67,9 +67,9 @@ def guarded(handler: Callable[_P, object]) -> Callable[_P, None]:
 
 
 class Core:
-    """Of one connection of the app's, which has a client of its own.
+    """The state of one connection of the app, which needs a client of its own.
 
-    Any thread may use it, one at a time. Nothing here waits for the disk but the construction.
+    Any thread may use it, but only one at a time. Only the constructor waits for the disk.
     """
 
     def __init__(self, client: TelemetryClient) -> None:
@@ -92,9 +92,9 @@ class Core:
         return self._settings.clock()
 
     def is_new(self, *said: str) -> bool:
-        """Whether this comes for the first time: an archive repeats what came live."""
+        """Whether these texts were not passed before: an archive repeats what came live."""
         self._agree()
-        # Others choose their ids, and how long they are.
+        # Hashed, because other people choose the ids, and may make them long.
         digest = blake2b("\0".join(said).encode(), digest_size=16).digest()
         if digest in self._said:
             return False
@@ -103,38 +103,38 @@ class Core:
         return True
 
     def wrote(self, channel_id: str, message_id: str, sent_at: int) -> None:
-        """This device sends the message (Unix ms, this device's clock)."""
+        """This device sends the message. sent_at: Unix ms, this device's clock."""
         self._agree()
         self._sent[channel_id, message_id] = sent_at
         _shorten(self._sent, SENT_IDS)
         self._write(_REMEMBER, channel_id, message_id, sent_at)
 
     def written_at(self, channel_id: str, message_id: str) -> int | None:
-        """When this device sent the message; None: another did, be it the same user's."""
+        """When this device sent the message; None: another device did, perhaps of the same user."""
         return self._sent.get((channel_id, message_id))
 
     def joined(self, channel_id: str, at: int | None = None) -> None:
-        """The user is in the channel, since `at` if that is news (Unix ms; None: now)."""
+        """The user is in the channel: since `at` if this is not known yet (Unix ms; None: now)."""
         self._agree()
         if channel_id in self._channels:
-            return  # said already; to say it again would wake the client for nothing
+            return  # reported already; once more would wake the client for nothing
         self._channels[channel_id] = None
         self._write(_REMEMBER, channel_id)
         self.client.channel_joined(channel_id, at=at)
 
     def joined_before(self, channel_ids: Iterable[str]) -> None:
-        """Of an app that brings a module in only when it is in channels already."""
+        """For an app that attaches a module when it is already in channels."""
         for channel_id in (present := list(channel_ids)):
             self.joined(channel_id, EARLIEST)
         if present:
             _LOG.warning("what came before now is not reported: bring the module in at the start")
 
     def is_in(self, channel_id: str) -> bool:
-        """Whether the user is in the channel, as far as was said."""
+        """Whether the user is in the channel, as far as the app reported."""
         return channel_id in self._channels
 
     def left(self, channel_id: str, at: int | None = None) -> None:
-        """The user left it; a lost connection is no leaving."""
+        """The user left the channel. A lost connection is not a leaving."""
         self._agree()
         if channel_id in self._channels:
             del self._channels[channel_id]
@@ -142,9 +142,9 @@ class Core:
         self.client.channel_left(channel_id, at=at)
 
     def connected(self, channel_ids: Iterable[str] | None = None) -> None:
-        """Says all channels at once: what a kill took of memberships is said again.
+        """Reports all channels at once, because a killed app may have lost reports of memberships.
 
-        channel_ids  the whole list, if the app has it; None: what is remembered
+        channel_ids  the whole list, if the app has it; None: the channels that are remembered
         """
         self._agree()
         if channel_ids is not None:
@@ -155,18 +155,18 @@ class Core:
         self.client.channels_are(list(self._channels))
 
     def close(self) -> None:
-        """What is to be remembered by now still is; nothing later."""
+        """Ends the writing. What was called for before is still written, nothing later is."""
         self._pool.shutdown(wait=False)
 
     def _agree(self) -> None:
-        """After an opt-in nothing is remembered yet, and the server knows no channel."""
+        """After a new opt-in, remembers and reports all channels: file and server know none yet."""
         consent = self._settings.switch.consent
         if consent == self._consent:
             return
         self._consent = consent
         for channel_id in list(self._channels):
             self._write(_REMEMBER, channel_id)
-            self.client.channel_joined(channel_id, at=EARLIEST)  # that is: since the opt-in
+            self.client.channel_joined(channel_id, at=EARLIEST)  # the client makes it the opt-in
 
     def _write(self, statement: str, channel_id: str, message_id: str = "", at: int = 0) -> None:
         if self._consent:
@@ -176,7 +176,7 @@ class Core:
 
 
 class _File:
-    """What is remembered in the settings' file, under one consent at a time. Raises nothing."""
+    """What the settings file remembers, under one consent at a time. Raises nothing."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -184,7 +184,7 @@ class _File:
         self._installation_of = (0, "")  # consent, installation id
 
     def read(self, consent: int) -> list[tuple[str, str, int]]:
-        """Channel, message, when it was sent."""
+        """Rows of channel id, message id (empty: the user is in the channel), and sent_at."""
         try:
             if not consent:
                 return []

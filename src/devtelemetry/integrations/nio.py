@@ -3,8 +3,8 @@
     nio.attach(matrix_client, telemetry)
 
 It looks at events when nio hands them to the app, at histories after nio has handled them, and at
-what the app sends. It never changes, keeps or delays any of it. What it cannot see:
-docs/messengers.md.
+messages that the app sends. It never changes, keeps or delays any of them. docs/messengers.md says
+what it cannot see.
 """
 
 import functools
@@ -40,15 +40,15 @@ _SERVER = SentAtClock.SERVER
 
 
 def attach(client: AsyncClient, telemetry: TelemetryClient) -> None:
-    """Reports what `client` sends and receives. Once, and best before its first sync.
+    """Reports what `client` sends and receives. Call it once, best before the first sync.
 
-    telemetry  of this account's device alone: the rooms that it is told are all there are
+    telemetry  a client for this account's device only: it gets the full list of its rooms
     """
     messenger = _Messenger(client, Core(telemetry))
     messenger.enter_rooms()
     client.add_event_callback(messenger.came, (Event, BadEvent))
-    # Before those of the app: where one fails or is killed, nio calls no further one, and has noted
-    # already that the next sync begins after this one.
+    # First, before the app's callbacks: if one of those fails or the app is killed in it, nio calls
+    # no further one, and the next sync does not bring these events again.
     client.event_callbacks.insert(0, client.event_callbacks.pop())
     for name, wrapped in (
         ("receive_response", messenger.receiving(client.receive_response)),
@@ -63,7 +63,7 @@ class _Messenger:
         self._client = client
         self._core = core
         self._has_synced = bool(client.rooms)
-        self._vias: dict[str, Via] = {}  # of what the present sync brings, by room
+        self._vias: dict[str, Via] = {}  # how events of the present sync come, by room
 
     @guarded
     def enter_rooms(self) -> None:
@@ -118,7 +118,7 @@ class _Messenger:
             if self._core.written_at(room_id, answer.event_id) is not None:
                 return  # the echo was faster
             self._core.wrote(room_id, answer.event_id, sent_at)
-            # By this device's clock, until the echo brings the server's.
+            # sent_at is by this device's clock until the echo brings the server's time.
             self._core.client.message_sent(
                 channel_id=room_id,
                 message_id=answer.event_id,
@@ -134,7 +134,7 @@ class _Messenger:
         if message_type in _MESSAGE_TYPES:
             self._core.client.send_failed(
                 channel_id=room_id,
-                message_id=uuid.uuid4().hex,  # only the server gives ids, and it never saw this one
+                message_id=uuid.uuid4().hex,  # only the server gives ids, but it has not seen this
                 sent_at=sent_at,
                 reason=reason.lower(),
                 message_type=_type(message_type, content),
@@ -150,7 +150,7 @@ class _Messenger:
 
     @guarded
     def came(self, room: MatrixRoom, event: Any) -> None:
-        """What a sync brings, decrypted if it can be."""
+        """Takes an event of a sync, decrypted if that was possible."""
         self._event(room.room_id, event, self._vias[room.room_id])
 
     @guarded
@@ -167,7 +167,7 @@ class _Messenger:
         self._vias = {}
         for room_id, room in response.rooms.join.items():
             self._member_events(room_id, (*room.state, *room.timeline.events))
-            # Whatever its events say, and they may be in a gap: here it is joined.
+            # The user is in this room. Its join event may be missing, for example in a sync gap.
             self._core.joined(room_id, EARLIEST)
             was_away = room.timeline.limited or not self._has_synced
             self._vias[room_id] = Via.HISTORY if was_away else Via.LIVE
@@ -176,7 +176,8 @@ class _Messenger:
             self._core.connected()
 
     def _member_events(self, room_id: str, events: Iterable[Any]) -> None:
-        """Of this user: a change of the name or picture is a `join`, too, and no joining."""
+        """Looks for this user's joining and leaving. A new name or picture is a `join` event too,
+        but not a joining."""
         for event in events:
             if isinstance(event, RoomMemberEvent) and event.state_key == self._client.user_id:
                 if event.membership != "join":
@@ -200,7 +201,7 @@ class _Messenger:
             self._say_received(room_id, event, via)
 
     def _is_own(self, room_id: str, event: Any) -> bool:
-        """Whether this device sent it: the server tells that to no other."""
+        """Whether this device sent it. The server gives the transaction id only to the sender."""
         unsigned = getattr(event, "source", {}).get("unsigned") or {}
         return bool(
             getattr(event, "transaction_id", None)
@@ -246,7 +247,7 @@ class _Messenger:
         except Exception as error:
             is_early = "unknown message index" in str(error).lower()
             return "unknown_index" if is_early else "not_decrypted"
-        return "refused"  # nio takes it for a copy of another, or its sender for another
+        return "refused"  # nio decrypts it, but takes it for a replay or doubts its sender
 
     @guarded
     def _decrypted_later(self, event: MegolmEvent, decrypted: Any) -> None:
@@ -256,14 +257,15 @@ class _Messenger:
 
 
 def _is_message(event: Any) -> bool:
-    """Reactions, receipts, redactions and state are none; what was redacted before it came is."""
+    """Reactions, receipts, redactions and state are not messages. A message that was redacted
+    before it came is one."""
     if isinstance(event, RedactedEvent):
         return event.type in _REDACTED_TYPES
     return isinstance(event, RoomMessage | StickerEvent)
 
 
 def _fields(room_id: str, event: Event) -> dict[str, Any]:
-    """As the server stamped it."""
+    """The fields of a sample, with the time that the server stamped."""
     content = event.source.get("content", {})
     is_readable = not isinstance(event, MegolmEvent | RedactedEvent)
     return {

@@ -4,8 +4,9 @@
         "devtelemetry", {"client": telemetry}, module=devtelemetry.integrations.slixmpp
     )
 
-It reads stanzas that pass, as XML: slixmpp's own interfaces add elements where they look. It never
-changes, keeps or delays one. What it cannot see: docs/messengers.md.
+It reads the stanzas that pass. It reads them as XML, because slixmpp's own interfaces add elements
+when they look for them. It never changes, keeps or delays a stanza. docs/messengers.md says what it
+cannot see.
 """
 
 from datetime import datetime
@@ -34,7 +35,7 @@ _MUC_JOIN = "{http://jabber.org/protocol/muc}x"
 _MUC_USER = "{http://jabber.org/protocol/muc#user}x"
 _MUC_STATUS = "{http://jabber.org/protocol/muc#user}status"
 _MUC_DESTROY = "{http://jabber.org/protocol/muc#user}destroy"
-# With these a body is text for clients that do not know better, and not what somebody wrote.
+# In a stanza with one of these, the body is only a fallback for old clients: nobody wrote it.
 _NO_MESSAGE = (
     "{urn:xmpp:receipts}received",
     "{urn:xmpp:chat-markers:0}displayed",
@@ -47,14 +48,14 @@ _BODIES = (
     "{urn:xmpp:omemo:2}encrypted",
 )
 _SELF, _TECHNICAL = "110", "333"
-_REMOVED = {"301", "307", "321", "322"}  # somebody put the user out: banned, kicked, no member
+_REMOVED = {"301", "307", "321", "322"}  # the room removed the user: banned, kicked, not a member
 
 
 class _Seen(NamedTuple):
     """A message stanza, and how it came.
 
-    archive_id  of the archive that it came from; else empty
-    stamp       Unix ms, by a server; None: it carries no time
+    archive_id  the id in the archive that it came from; else empty
+    stamp       Unix ms, by a server's clock; None: the message carries no time
     """
 
     xml: ET.Element
@@ -66,9 +67,9 @@ class _Seen(NamedTuple):
 class DevTelemetry(BasePlugin):
     """Reports what one slixmpp client sends and receives.
 
-    client  of this connection alone: the channels that it is told are all there are
+    client  a client for this connection only: it gets the full list of its channels
     ids     "origin": a message's id is its author's nick (in a chat of two: JID) and the id that
-            the author gave it. It is known at once, so what does not get through is seen too
+            the author gave it. It is known at once, so messages that do not get through are seen
             "stanza": the id that the room's archive gave it; for rooms whose service changes ids
     """
 
@@ -125,7 +126,7 @@ class DevTelemetry(BasePlugin):
         if to.resource and xml.find(_MUC_JOIN) is not None:
             self._nicks[to.bare] = to.resource
         elif self._core.is_in(to.bare) and xml.get("type") == "unavailable":
-            # Perhaps one that it was in before a restart, and has not entered since.
+            # Perhaps a room from before a restart that the user has not entered again since.
             self._nicks.pop(to.bare, None)
             self._core.left(to.bare)
 
@@ -164,7 +165,7 @@ class DevTelemetry(BasePlugin):
                 self._in_chat(seen)
 
     def _unwrap(self, xml: ET.Element, sender: JID) -> _Seen | None:
-        """The message in what came. None: it is wrapped by somebody who has no right to."""
+        """The message in a stanza; None if it was wrapped by somebody who may not do that."""
         own = self.xmpp.boundjid.bare
         archived = xml.find(_ARCHIVED)
         if archived is not None:
@@ -180,7 +181,7 @@ class DevTelemetry(BasePlugin):
             if copied is not None:
                 inner, stamp = _forwarded(copied)
                 return _Seen(inner, Via.LIVE) if inner is not None and sender.full == own else None
-        # Anybody may write a time into a message: only that of a server counts.
+        # Anybody can write a time into a message. Only a time from a server counts.
         servers = {JID(own).domain, *({sender.bare} & self._nicks.keys())}
         for delay in xml.findall(_DELAY):
             if delay.get("from") in servers:
@@ -190,7 +191,7 @@ class DevTelemetry(BasePlugin):
     def _in_room(self, seen: _Seen) -> None:
         author = JID(seen.xml.get("from", ""))
         if not author.resource:
-            return  # of the room itself
+            return  # from the room itself
         message_id = f"{author.resource}/{seen.xml.get('id', '')}"
         own_since = self._core.written_at(author.bare, message_id)
         if self._is_named_by_archive(seen.xml):
@@ -206,11 +207,11 @@ class DevTelemetry(BasePlugin):
             self._say_received(seen, author.bare, message_id)
 
     def _in_chat(self, seen: _Seen) -> None:
-        """Of two people; one may be this user, on another device."""
+        """A chat of two people. The author may be this user, on another device."""
         author, reader = JID(seen.xml.get("from", "")), JID(seen.xml.get("to", ""))
         stanza_id = seen.xml.get("id")
         if not stanza_id or seen.xml.find(_MUC_USER) is not None:
-            return  # what an occupant of a room writes to another: both are hidden by the room
+            return  # a private message within a room, which hides who the two are
         if {author.bare, reader.bare} & self._nicks.keys():
             return
         channel_id = _chat(author.bare, reader.bare or self.xmpp.boundjid.bare)
@@ -234,7 +235,7 @@ class DevTelemetry(BasePlugin):
         )
 
     def _bounced(self, xml: ET.Element, place: str) -> None:
-        """A message of this device's came back."""
+        """A message that this device sent came back."""
         for kind in ("groupchat", "chat"):
             channel_id, author = self._at(ET.Element("message", type=kind), place)
             message_id = f"{author}/{xml.get('id', '')}"
@@ -249,7 +250,7 @@ class DevTelemetry(BasePlugin):
 
     @guarded
     def _presence(self, stanza: StanzaBase) -> None:
-        """Of this device in a room: the others' are theirs."""
+        """This device enters or leaves a room. Presences of other occupants do not matter."""
         said = stanza.xml.find(_MUC_USER)
         if said is None:
             return
@@ -267,7 +268,7 @@ class DevTelemetry(BasePlugin):
     # -------------------------------------------------------------------------------------- naming
 
     def _is_named_by_archive(self, xml: ET.Element) -> bool:
-        """In a chat of two each one's server has an archive, with ids of its own."""
+        """Only in rooms: in a chat of two, each user's server has its own archive and ids."""
         return self.config["ids"] == "stanza" and xml.get("type") == "groupchat"
 
     def _at(self, xml: ET.Element, place: str) -> tuple[str, str]:
@@ -279,7 +280,7 @@ class DevTelemetry(BasePlugin):
 
 
 def _chat(one: str, other: str) -> str:
-    """The channel of two people, the same on both sides; no JID has a blank before its resource."""
+    """The channel of two people, the same on both sides. No bare JID contains a blank."""
     return " ".join(sorted((one, other)))
 
 
@@ -300,7 +301,7 @@ def _size(xml: ET.Element) -> int:
 
 
 def _stanza_id(xml: ET.Element, by: str) -> str:
-    """The id that `by` gave: the author may have written others into it."""
+    """The id that `by` gave. Other ids in the stanza may have been written by the author."""
     return next((i.get("id", "") for i in xml.findall(_STANZA_ID) if i.get("by") == by), "")
 
 

@@ -4,7 +4,7 @@ import QtQuick.Controls.Basic
 Button {
     id: button
 
-    // The one that a dialog is about.
+    // Whether this is the button that its dialog is about.
     property bool isPrimary: false
 
     bottomPadding: Theme.space

@@ -11,7 +11,7 @@ Rectangle {
 
     color: Theme.window
 
-    // Whoever goes by tab sees where they are.
+    // Scrolls to the control that the tab key has reached.
     onFocusedChanged: {
         for (let item = focused; item !== null; item = item.parent) {
             if (item === column) {

@@ -1,7 +1,7 @@
 import QtQuick
 import QtQuick.Layouts
 
-// A group of settings on a surface of its own; what stands in it is its content.
+// A group of settings on a surface of its own.
 Rectangle {
     id: card
 

@@ -2,13 +2,13 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// A line of text that is saved by its button or the enter key; what is wrong with it stands below.
+// A line of text that is saved by its button or the enter key. An error in it is shown below.
 ColumnLayout {
     id: field
 
     required property string title
     required property string explanation
-    // What is stored now.
+    // The stored text.
     property string saved: ""
     property string error: ""
     property bool isSecret: false
@@ -46,7 +46,7 @@ ColumnLayout {
 
         Accessible.ignored: true
     }
-    // Side by side where there is room for both.
+    // Side by side if there is room for both.
     GridLayout {
         Layout.fillWidth: true
         Layout.topMargin: Theme.space / 2
@@ -73,7 +73,7 @@ ColumnLayout {
             verticalAlignment: TextInput.AlignVCenter
 
             Accessible.name: field.title
-            // Qt keeps the name of a password field to itself, lest it be the password.
+            // Qt does not pass on the name of a password field, in case it is the password.
             Accessible.description: [field.isSecret ? field.title : "", field.error || field.explanation].filter(Boolean).join(": ")
             onAccepted: field.submit()
 

@@ -1,7 +1,7 @@
 import QtQuick
 import QtQuick.Layouts
 
-// What the user agrees to, in plain words. Nothing is on before `accepted`.
+// Tells the user in plain words what they agree to. Nothing is switched on before `accepted`.
 Sheet {
     id: dialog
 
@@ -11,7 +11,7 @@ Sheet {
 
     title: qsTr("Send reliability telemetry?")
 
-    // An enter key that was meant for something else must not be an opt-in.
+    // So that an enter key which was meant for something else is not an opt-in.
     onOpened: cancel.forceActiveFocus(Qt.TabFocusReason)
 
     contentItem: ScrollArea {

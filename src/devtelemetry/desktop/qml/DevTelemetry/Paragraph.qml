@@ -1,6 +1,6 @@
 import QtQuick
 
-// Text as it is written: whatever a server or a message says is no markup.
+// Plain text: nothing that a server or a message says is taken for markup.
 Text {
     color: Theme.text
     font.pixelSize: Theme.bodySize

@@ -1,6 +1,6 @@
 import QtQuick
 
-// Why nothing is sent just now, and what to do about it.
+// Why nothing is sent at present, and what to do about it.
 Note {
     id: note
 
@@ -15,7 +15,7 @@ Note {
             "no_server": [qsTr("No server is set"), qsTr("Enter the address of one below.")],
             "disk": [qsTr("Reports cannot be stored on this device"), qsTr("Check that the disk has free space.")]
         })
-    // A word that is younger than this page.
+    // The default is for a problem that is newer than this page.
     readonly property var told: words[backend.problem] ?? [qsTr("Nothing can be sent just now"), ""]
 
     detail: backend.problemDetail

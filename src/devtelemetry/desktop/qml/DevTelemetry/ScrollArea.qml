@@ -1,8 +1,8 @@
 import QtQuick
 import QtQuick.Controls.Basic
 
-// Scrolls its content by wheel, touch, bar and keys. With `focusable` it can be reached by tab, for
-// text that has no control in it to tab to.
+// Scrolls its content by wheel, touch, bar and keys. With `focusable`, the tab key reaches it: for
+// text that contains no control.
 Flickable {
     id: area
 

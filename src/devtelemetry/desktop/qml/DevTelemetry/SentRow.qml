@@ -2,7 +2,7 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// A line of what is sent, that unfolds to all that is in it.
+// A line for one thing that is sent. It unfolds to show all fields.
 ItemDelegate {
     id: row
 
@@ -28,7 +28,7 @@ ItemDelegate {
     Keys.onReturnPressed: click()
 
     background: Rectangle {
-        // Of the list's current row: rows come and go with what is sent, the place stays.
+        // The focus belongs to the list's current row, because rows come and go with what is sent.
         readonly property bool hasFocus: row.ListView.isCurrentItem && (row.ListView.view?.activeFocus ?? false)
 
         border.color: hasFocus ? Theme.accent : Theme.border

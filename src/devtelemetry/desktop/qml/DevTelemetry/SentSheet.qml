@@ -43,7 +43,7 @@ Sheet {
             "acknowledged": Theme.good,
             "set_aside": Theme.bad
         })
-    // By key, since the rows are made anew with each change.
+    // By key, because each change makes new rows.
     property var unfolded: ({})
 
     preferredWidth: 48 * Theme.bodySize
@@ -52,7 +52,7 @@ Sheet {
     onClosed: unfolded = ({})
     onOpened: close.forceActiveFocus(Qt.TabFocusReason)
     onRowsChanged: {
-        // What is new must not move the reader elsewhere.
+        // New rows must not move the list while somebody reads it.
         const at = list.contentY;
         const current = list.currentIndex;
         list.model = rows;
@@ -133,7 +133,7 @@ Sheet {
 
                 interval: 2000
             }
-            // Qt Quick reaches the clipboard through a text item only.
+            // Qt Quick can reach the clipboard only through a text item.
             TextEdit {
                 id: clipboard
 

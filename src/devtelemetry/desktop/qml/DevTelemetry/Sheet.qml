@@ -1,7 +1,7 @@
 import QtQuick
 import QtQuick.Controls.Basic
 
-// A dialog over the window; as large as its content wants, within the window. Escape closes it.
+// A dialog over the window, as large as its content wants and the window allows. Escape closes it.
 Dialog {
     id: sheet
 

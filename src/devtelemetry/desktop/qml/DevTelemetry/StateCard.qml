@@ -1,6 +1,6 @@
 import QtQuick
 
-// How it goes while telemetry is on.
+// The state of telemetry while it is on.
 Card {
     id: card
 
@@ -9,7 +9,7 @@ Card {
     readonly property var faults: backend.faults
     readonly property bool hasSent: !isNaN(backend.lastSentAt.getTime())
 
-    // What of it is the server's; ProblemNote says more.
+    // Problems with the server, in a few words. ProblemNote says more.
     readonly property var trouble: ({
             "unreachable": qsTr("Not reachable"),
             "busy": qsTr("Busy"),

@@ -2,8 +2,8 @@ import QtQuick
 import QtQuick.Controls.Basic
 import QtQuick.Layouts
 
-// A switch with its explanation. It shows what is, not what was clicked: `asked` says that the user
-// wants the other state, and the switch moves once that is so.
+// A switch with its explanation. It shows the real state, not what was clicked. A click emits
+// `asked`, and the switch moves when the state has changed.
 Switch {
     id: row
 

@@ -2,14 +2,14 @@ import QtQuick
 import QtQuick.Layouts
 
 // The telemetry settings, for a page of the host app. docs/desktop.md says what `backend` must be.
-// Invisible where this build of the app does not offer telemetry.
+// Invisible if this build of the app does not offer telemetry.
 ColumnLayout {
     id: section
 
     required property var backend
     readonly property bool isNarrow: width < 30 * Theme.bodySize
     readonly property bool isOn: backend.telemetryEnabled
-    // Whether it was switched off while the page was there to see it.
+    // Whether telemetry was switched off while the page was open.
     property bool hasJustLeft: false
 
     spacing: 2 * Theme.space

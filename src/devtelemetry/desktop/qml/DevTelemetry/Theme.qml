@@ -26,7 +26,7 @@ QtObject {
     property color badCard: isDark ? "#321e1f" : "#fdeeed"
     property color scrim: isDark ? "#a0000000" : "#66101828"
 
-    // Never smaller than the system's font; many systems' default is smaller than what reads well.
+    // Never smaller than the system's font, but many systems' font is too small to read well.
     readonly property int bodySize: Math.max(14, probe.fontInfo.pixelSize)
     readonly property int smallSize: Math.round(bodySize * 0.9)
     readonly property int headingSize: Math.round(bodySize * 1.15)
@@ -41,7 +41,7 @@ QtObject {
             "windows": "Consolas"
         })[Qt.platform.os] ?? "monospace"
 
-    // Where the platform does not say which scheme it has, its colours do.
+    // If the platform does not say which scheme it has, its colours show it.
     readonly property bool systemIsDark: {
         if (Application.styleHints.colorScheme === Qt.ColorScheme.Unknown)
             return systemColors.window.hslLightness < 0.5;
@@ -51,7 +51,7 @@ QtObject {
     readonly property SystemPalette systemColors: SystemPalette {}
     readonly property Text probe: Text {}
 
-    // In the words of the system's language: 14:03 today, else with the day.
+    // A time in the system's format. The day is given too, unless it is today.
     function moment(when) {
         const time = when.toLocaleTimeString(Qt.locale(), Locale.ShortFormat);
         if (when.toDateString() === new Date().toDateString())
