@@ -1,10 +1,11 @@
-"""What counts say beyond themselves: how sure a ratio is, and what nobody saw. Pure.
+"""Estimates from counts: how sure a ratio is, and how many messages nobody saw. Pure.
 
     student            quantiles and tails of Student's t distribution
     interval, verdict  how sure a delivery ratio is; whether one is better than another
-    matched            two kinds of receivers compared where both are
+    matched            two kinds of receivers, compared only where both are
     delay              how much arrived in time
-    unseen             messages that nobody received
+    unseen             messages that no reporting receiver holds
+    plan, machines     which interval to expect from a share of users; which machines a fleet needs
 
-docs/evidence/intervals.md and unseen.md say what each means, how good it is, and where it fails.
+docs/evidence/ says what each means, how good it is, and where it fails.
 """

@@ -12,27 +12,27 @@ from devtelemetry.model import (
     DelayCounts,
 )
 
-_FIRST_TIMED = DELAY_NEGATIVE + 1  # the classes from here on say how long it took
+_FIRST_TIMED = DELAY_NEGATIVE + 1  # from this class on, the delay is known and possible
 
 
 class Reach(Enum):
-    """A delay that is none of the edges."""
+    """A quantile that is not an edge."""
 
     NOT_REACHED = "not reached"
 
 
 NOT_REACHED: Final = Reach.NOT_REACHED
-"""So many are not delivered at all, or later than the last edge, that no edge is the quantile."""
+"""No edge is the quantile, because too many pairs are lost or later than the last edge."""
 
 
 def on_time_ratio(counts: Counts, delays: DelayCounts, edge_ms: int) -> float | None:
-    """Of the pairs that should have been delivered, the share that was within `edge_ms`.
+    """The share of all deliveries that were made within `edge_ms`; a lost message is late.
 
-    delays   of the delivered pairs of the same counts, by class
+    delays   the delivered pairs of the same counts, by class
     edge_ms  one of DELAY_EDGES_MS
 
-    The delivery ratio times the share in time of what was delivered; pairs whose delay nobody knows
-    (or whose clocks were wrong) are taken to be like the others. None without a delivery ratio, or
+    It is the delivery ratio times the share of delivered pairs that were in time. Pairs whose delay
+    is not known, or is negative, are taken to be like the others. None without a delivery ratio, or
     if no delay is known. Raises ValueError for another edge or another number of classes.
     """
     _check(delays)
@@ -43,20 +43,20 @@ def on_time_ratio(counts: Counts, delays: DelayCounts, edge_ms: int) -> float | 
     if not timed or not counts.corroborated:
         return None
     within = sum(delays[_FIRST_TIMED : _FIRST_TIMED + DELAY_EDGES_MS.index(edge_ms) + 1])
-    # One division: 19 of 20 is 0.95 as a person writes it, and compares as that.
+    # One division only, so that 19 of 20 is exactly the float 0.95 and compares as equal to it.
     return ((counts.corroborated - counts.missing) * within) / (counts.corroborated * timed)
 
 
 def delay_quantile(
     counts: Counts, delays: DelayCounts, share: float
 ) -> int | Literal[Reach.NOT_REACHED] | None:
-    """The least edge (ms) within which this share of the pairs was delivered, lost ones counted in.
+    """The least edge (ms) within which this share of all deliveries was made.
 
-    share  in (0, 1], of all that should have been delivered: 0.5 is the median of messages, not
-           of those that made it
+    share  in (0, 1], of all deliveries, also the lost ones: 0.5 is the median of all, not of those
+           that were made
 
-    The quantile lies in the class below that edge, so it is at most the edge. NOT_REACHED if fewer
-    than `share` were delivered within the last edge, or at all; None where on_time_ratio is. Raises
+    The true quantile is in the class below that edge, so it is at most the edge. NOT_REACHED if
+    less than `share` was delivered within the last edge. None if on_time_ratio is None. Raises
     ValueError for another share.
     """
     if not 0 < share <= 1:
@@ -71,9 +71,10 @@ def delay_quantile(
 
 
 def negative_share(delays: DelayCounts) -> float | None:
-    """The share of known delays that are below zero by more than a second: wrong clocks.
+    """The share of delays that are negative by more than a second, so that a clock is wrong.
 
-    Of classes 1 and up; None if no delay is known. Raises ValueError for another number of classes.
+    It is the share of class 1 in all classes but 0. None if no delay is known. Raises ValueError
+    for another number of classes.
     """
     _check(delays)
     known = sum(delays[DELAY_UNKNOWN + 1 :])

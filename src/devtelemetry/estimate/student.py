@@ -4,13 +4,13 @@ import math
 from functools import lru_cache
 from statistics import NormalDist
 
-_SERIES_UP_TO = 200  # from here on the expansion is exact to ten digits, and costs nothing
-_HALVINGS = 60  # of a right angle: what a float can tell apart
+_SERIES_UP_TO = 200  # above it the expansion is exact to ten digits, and costs nothing
+_HALVINGS = 60  # of a right angle: a float is not more precise
 
 
 @lru_cache(maxsize=4096)
 def t_quantile(probability: float, degrees_of_freedom: int) -> float:
-    """The t that a variable stays below with this probability; up to 0.9995 within 1e-9 of it.
+    """The t below which a variable is with this probability; for up to 0.9995 exact to 1e-9.
 
     probability         in (0.5, 1)
     degrees_of_freedom  ≥ 1, whole
@@ -36,9 +36,9 @@ def t_quantile(probability: float, degrees_of_freedom: int) -> float:
 
 
 def t_tail(t: float, degrees_of_freedom: int) -> float:
-    """The probability that a variable is above `t`, for t ≥ 0 and to 1e-14.
+    """The probability that a variable is above `t`, for t ≥ 0, exact to 1e-14.
 
-    degrees_of_freedom  ≥ 1, whole; of more than 200 that of 200, which is a little more
+    degrees_of_freedom  ≥ 1, whole; above 200 it is taken as 200, which gives a little more
 
     Raises ValueError for any other.
     """
@@ -51,7 +51,7 @@ def t_tail(t: float, degrees_of_freedom: int) -> float:
 
 
 def _probability_within(angle: float, degrees_of_freedom: int) -> float:
-    """That |t| ≤ √df tan(angle): 26.7.3 for odd, 26.7.4 for even degrees of freedom."""
+    """The probability of |t| ≤ √df tan(angle). 26.7.3 if degrees are odd, 26.7.4 if even."""
     cosine = math.cos(angle)
     odd = degrees_of_freedom % 2
     term = cosine if odd else 1.0

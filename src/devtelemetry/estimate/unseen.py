@@ -1,10 +1,10 @@
-"""How many messages nobody received: capture and recapture. Pure.
+"""How many messages no reporting receiver holds: capture and recapture. Pure.
 
 A message that no receiver holds is in no figure, unless its author reports it. But the messages
-that few receivers hold tell how many nobody holds, as animals that were caught once or twice tell
-how many there are. The estimate is right on average where losses are independent. It is a lower
-bound where some messages are harder to get than others, and it does not see what is lost for
-everyone at once. docs/evidence/unseen.md has the formulas, their sources, and how far off they are.
+that few receivers hold show how many nobody holds, just as animals that were caught once or twice
+show how many there are. The estimate is right on average if losses are independent. It is a lower
+bound if some messages are harder to get than others. It does not see losses that hit everyone at
+once. docs/evidence/unseen.md has the formulas, their sources, and how far off they are.
 """
 
 from collections.abc import Iterable
@@ -13,21 +13,23 @@ from devtelemetry.model import Captures, ChannelReliability, Counts
 
 
 def unseen_messages(counts: Counts, captures: Captures) -> float | None:
-    """The messages of a channel that have no capture, those that their author reports among them.
+    """How many messages of a channel have no capture, also those that their author reports.
 
     counts    of the channel; expected / messages is how many receivers could capture a message
     captures  of the same channel
 
-    The lesser of Chao2 (bias-corrected) and of Chao's estimate for occasions that differ, which for
-    two receivers is Chapman's: the one takes receivers to be alike, the other messages to have the
-    same possible capturers. None if they have less than two on average: where two people report
-    what they write to each other, nobody else could tell.
+    It is the lesser of two estimates: Chao2 (bias-corrected), which assumes that all receivers are
+    alike, and Chao's for occasions that differ (for two receivers: Chapman's), which assumes that
+    all messages have the same possible capturers. None if messages have less than two possible
+    capturers on average: if two people report what they write to each other, nobody else could
+    show a loss.
     """
     occasions = _occasions(counts)
     if occasions is None:
         return None
     once, twice = captures.once, captures.twice
-    # Pairs of messages that two different receivers alone captured; over those that two did.
+    # The pairs of messages that two different receivers captured alone, divided by the number of
+    # messages that two receivers captured (plus one, against bias).
     by_different = (once * once - captures.once_squared) / (2 * (twice + 1))
     if counts.receivers == 2:
         return by_different
@@ -36,11 +38,11 @@ def unseen_messages(counts: Counts, captures: Captures) -> float | None:
 
 
 def sample_coverage(counts: Counts, captures: Captures) -> float | None:
-    """The share of deliveries that were of messages which some receiver reports, in [0, 1].
+    """The share of deliveries whose message some receiver reports, in [0, 1].
 
-    Put otherwise: the chance that what one more receiver holds is a message that is known already.
-    Chao and Jost's estimate, with the unseen messages as above. None without a capture, or where
-    unseen_messages is.
+    In other words: the probability that a message held by one more receiver is known already. It is
+    Chao and Jost's estimate, with the unseen messages as above. None without a capture, or if
+    unseen_messages is None.
     """
     unseen, occasions = unseen_messages(counts, captures), _occasions(counts)
     if unseen is None or occasions is None or captures.total == 0:
@@ -52,14 +54,14 @@ def sample_coverage(counts: Counts, captures: Captures) -> float | None:
 
 
 def _occasions(counts: Counts) -> float | None:
-    """How many could capture a message, on average; None if too few."""
+    """How many receivers could capture a message, on average; None if too few."""
     if counts.receivers < 2 or counts.messages == 0 or counts.expected < 2 * counts.messages:
         return None
     return counts.expected / counts.messages
 
 
 def window_unseen(channels: Iterable[ChannelReliability]) -> float | None:
-    """Σ unseen_messages over the comparable channels of a window that have it, less audits."""
+    """Σ unseen_messages over the comparable channels of a window that have it, except audits."""
     found = [
         unseen_messages(channel.counts, channel.figures.captures)
         for channel in channels
@@ -70,7 +72,7 @@ def window_unseen(channels: Iterable[ChannelReliability]) -> float | None:
 
 
 def window_sample_coverage(channels: Iterable[ChannelReliability]) -> float | None:
-    """Of the same channels, each weighing as much as it has captures."""
+    """The mean over the same channels, weighted by their captures."""
     known = [
         (coverage, channel.figures.captures.total)
         for channel in channels

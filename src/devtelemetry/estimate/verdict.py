@@ -15,7 +15,7 @@ class Word(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What can be said of a beside b.
+    """The result of comparing a with b.
 
     difference  ratio of a − ratio of b, with its 95 % interval
     """
@@ -25,19 +25,20 @@ class Verdict:
 
 
 def compare(a: Interval | None, b: Interval | None) -> Verdict | None:
-    """a beside b: two groups of one window or span, by the intervals of their delivery ratios.
+    """Compares two groups of one window or span by the intervals of their delivery ratios.
 
-    Better or worse only if the interval of the difference leaves 0 out. None where one of them has
-    no interval.
+    The word is better or worse only if the interval of the difference does not contain 0. None if
+    one of the two has no interval.
 
-    The interval of the difference is made of the two intervals (Newcombe's hybrid score interval;
-    Zou and Donner's MOVER), so it takes over what they do about clusters, and where nothing was
-    lost. It takes the two for independent. Groups that share channels or receivers mostly fare
-    alike: then it is wider than need be, and rather cannot tell.
+    The interval of the difference is computed from the two intervals (Newcombe's hybrid score
+    interval; Zou and Donner's MOVER). So it takes clusters into account as they do, also where
+    nothing was lost. It assumes that the two are independent. Groups that share channels or
+    receivers usually lose alike; then the interval is wider than needed, and more comparisons
+    "cannot tell".
 
-    It does not correct for how many pairs of groups are looked at: of twenty pairs without any
-    difference one may well read better or worse. Nor does it say why: a platform may read worse
-    because those who have it are in worse channels. Source: docs/evidence/intervals.md.
+    It does not correct for the number of comparisons: of twenty pairs of groups without any
+    difference, one may well read better or worse. Nor does it say why: a platform may read worse
+    because its users are in worse channels. Source: docs/evidence/intervals.md.
     """
     if a is None or b is None:
         return None

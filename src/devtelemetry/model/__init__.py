@@ -1,11 +1,11 @@
-"""Frozen values that travel between the rooms. No I/O.
+"""Immutable values that travel between the rooms. No I/O.
 
 samples    what clients report
 times      Unix milliseconds, timeframes, windows
-results    what is computed of a window, a channel and a group
+results    what is computed for a window, a channel and a group
 addresses  where a server listens
 links      a link to another program's page about a message
-errors     errors, by who must act
+errors     errors, by the person who must act
 """
 
 from devtelemetry.model.addresses import Listen

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """Port 0: any free one."""
+    """Port 0 means any free port."""
 
     host: str
     port: int

@@ -1,27 +1,27 @@
-"""Errors, by who must act. The text of each is one line that says what is wrong and what to do.
+"""Errors, by the person who must act. The text of each is one line: what is wrong, what to do.
 
 DevTelemetryError
 ├── ConfigurationError   the operator: names the setting, its value and what is allowed
-├── UnknownName          who asked: there is no such channel, group, receiver or window
+├── UnknownName          the caller: there is no such channel, group, receiver or window
 ├── Busy                 retry later: the queue is full or the rate is used up
-├── Unavailable          retry later: the database cannot be reached, or the server stops
-│   ├── DatabaseAway     it is the database
-│   │   └── DatabaseReadOnly  it takes no writes, as after a failover
-│   ├── ClockInDoubt     it is the server's clock, which no other one agrees with
+├── Unavailable          retry later: the database cannot be reached, or the server is stopping
+│   ├── DatabaseAway     the database cannot be reached, or is overloaded
+│   │   └── DatabaseReadOnly  the database takes no writes, as after a failover
+│   ├── ClockInDoubt     no other clock agrees with the server's
 │   └── Overtaken        a newer version of this program changed the database's schema
-├── DatabaseError        us: a statement failed that will fail again
-├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be had
+├── DatabaseError        us: a statement failed, and would fail again
+├── EmbeddedError        the operator: why the bundled PostgreSQL cannot be used
 └── transfer.TransferError, …   errors of one module, declared there
 """
 
 from collections.abc import Sequence
 
-_SHOWN = 64  # characters of a name that nobody knows
-_NAMED = 10  # of those that are known
+_SHOWN = 64  # characters of an unknown name
+_NAMED = 10  # known names in one error
 
 
 class DevTelemetryError(Exception):
-    """The root: `str(error)` is one line a person can act on."""
+    """The root of all errors: `str(error)` is one line that a person can act on."""
 
 
 class ConfigurationError(DevTelemetryError):
@@ -29,7 +29,7 @@ class ConfigurationError(DevTelemetryError):
 
 
 class UnknownName(DevTelemetryError):
-    """What was asked for by a name is not there: a channel, group, receiver or window."""
+    """There is no channel, group, receiver or window of that name."""
 
 
 def unknown_channel(channel_id: str) -> UnknownName:
@@ -40,14 +40,14 @@ def unknown_channel(channel_id: str) -> UnknownName:
 
 
 def unknown_group(dimension: str, value: str, known: Sequence[str]) -> UnknownName:
-    """known: what these windows are broken down into; empty: what did not say it."""
+    """known: the values of the groups in these windows; an empty one is a value never said."""
     return UnknownName(
         f"there is no {dimension} {value[:_SHOWN]!r} in these windows{_there_are(known)}"
     )
 
 
 def unknown_version(version: str, known: Sequence[str]) -> UnknownName:
-    """known: those that receivers have, the most frequent first."""
+    """known: the versions that receivers have, the most frequent first."""
     return UnknownName(f"no receiver has app version {version[:_SHOWN]!r}{_there_are(known)}")
 
 
@@ -63,10 +63,10 @@ class Unavailable(DevTelemetryError):
 
 
 class DatabaseAway(Unavailable):
-    """The database cannot be reached, has too much to do, or rolled back.
+    """The database cannot be reached, is overloaded, or rolled back.
 
-    detail  what the driver said. For logs and the terminal: it may name hosts and rows, so the
-            text of the error, which clients are shown, is without it
+    detail  the driver's text, for logs and the terminal. It may name hosts and rows, so it is not
+            in the text of the error, which clients see
     """
 
     def __init__(self, detail: str) -> None:
@@ -75,13 +75,13 @@ class DatabaseAway(Unavailable):
 
 
 class DatabaseReadOnly(DatabaseAway):
-    """It answers, and takes no writes: another host may be the primary by now."""
+    """The database answers but takes no writes: another host may be the primary by now."""
 
 
 class ClockInDoubt(Unavailable):
-    """No other clock agrees with the server's, so that nothing may be decided by its time.
+    """No other clock agrees with the server's, so nothing may be decided by it.
 
-    detail  what the clocks say, for the operator; clients are not told
+    detail  what the clocks say, for the operator; clients do not see it
     """
 
     def __init__(self, detail: str) -> None:
@@ -90,9 +90,9 @@ class ClockInDoubt(Unavailable):
 
 
 class Overtaken(Unavailable):
-    """A newer version of this program changed the schema: another server must be asked.
+    """A newer version of this program changed the schema, so clients must ask another server.
 
-    detail  which schema there is and which is known, for the operator; clients are not told
+    detail  the database's schema and the known one, for the operator; clients do not see it
     """
 
     def __init__(self, revision: str | None, known: str) -> None:
@@ -101,16 +101,16 @@ class Overtaken(Unavailable):
 
 
 def for_operator(error: BaseException) -> str:
-    """What is wrong, in one line, with what clients are not told."""
+    """What is wrong, in one line, with the detail that clients do not see."""
     return getattr(error, "detail", "") or str(error) or type(error).__name__
 
 
 class DatabaseError(DevTelemetryError):
-    """A statement failed and would fail again: a fault of ours. The text is PostgreSQL's."""
+    """A statement failed and would fail again: a bug of ours. The text is PostgreSQL's."""
 
 
 class Busy(DevTelemetryError):
-    """Too much at once; the same call will work after `retry_after_seconds`."""
+    """The server has too much to do; the same call will work after `retry_after_seconds`."""
 
     def __init__(self, message: str, retry_after_seconds: float) -> None:
         super().__init__(message)
@@ -118,4 +118,4 @@ class Busy(DevTelemetryError):
 
 
 class EmbeddedError(DevTelemetryError):
-    """The bundled PostgreSQL cannot be had; the text says why and what to do."""
+    """The bundled PostgreSQL cannot be used; the text says why and what to do."""

@@ -1,4 +1,4 @@
-"""A link to another program's page about a message, made of a pattern. No I/O."""
+"""A link to another program's page about a message, made from a pattern. No I/O."""
 
 from collections.abc import Mapping
 from string import Formatter
@@ -9,7 +9,7 @@ PLACEHOLDERS = ("message_id", "channel_id", "sent_at", "sent_at_ms")
 
 
 def parse_pattern(text: str) -> str:
-    """The pattern as it is. Raises ValueError with what it is not."""
+    """Returns the pattern unchanged. Raises ValueError with what is wrong with it."""
     try:
         pieces = list(Formatter().parse(text))
     except ValueError:
@@ -40,6 +40,6 @@ def parse_pattern(text: str) -> str:
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> str:
-    """The link. Values are what clients sent: each is quoted, so that it stays one part."""
+    """The link. Clients sent the values, so each is quoted and stays one part of the URL."""
     quoted = {name: quote(value, safe="", errors="replace") for name, value in values.items()}
     return pattern.format_map(quoted)

@@ -1,4 +1,4 @@
-"""What is computed of a window, a channel and a group. No I/O."""
+"""What is computed for a window, a channel and a group. No I/O."""
 
 import operator
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class MembershipPolicy(StrEnum):
 
 
 class WindowState(StrEnum):
-    PROVISIONAL = "provisional"  # computed, and computed again when samples arrive
+    PROVISIONAL = "provisional"  # computed, and will be computed again if samples arrive
     SETTLED = "settled"  # computed for the last time
 
 
 class LossClass(StrEnum):
-    """What became of a missing pair. Source: docs/algorithm.md."""
+    """Why a pair is missing. Source: docs/algorithm.md."""
 
     NOT_ARRIVED = "not_arrived"
     UNREADABLE = "unreadable"
@@ -34,18 +34,17 @@ class LossClass(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the ratios are made of; counts add up, ratios never do.
+    """The counts from which ratios are computed. Counts can be added, ratios cannot.
 
     expected      (message, receiver) pairs in which the receiver should hold the message
-    missing       those of them that the receiver does not hold
-    corroborated  those of `expected` whose message another receiver reports or sent
-    unknown       pairs of which nothing can be said, counted apart from `expected`
-    unreadable    of `missing`: arrived and could not be read
-    dropped       of `missing`: arrived, and the app threw it away
-    not_sent      of `missing`: its author says that it could not be sent
-    recovered     delivered pairs that were unreadable at first
-    by_live       delivered pairs by how they came, as far as that is said; by_history, by_resend
-                  likewise
+    missing       expected pairs in which the receiver does not hold the message
+    corroborated  expected pairs whose message another installation reports or sent
+    unknown       pairs that cannot be judged; they are not in `expected`
+    unreadable    missing pairs: the message arrived and could not be read
+    dropped       missing pairs: the message arrived, and the app threw it away
+    not_sent      missing pairs: the author says that the message could not be sent
+    recovered     delivered pairs whose message was unreadable at first
+    by_live, by_history, by_resend  delivered pairs by how the message came, if that is said
     """
 
     messages: int
@@ -64,17 +63,17 @@ class Counts:
 
     @property
     def not_arrived(self) -> int:
-        """What is missing for no reason that anyone gave."""
+        """Missing pairs that are in no other class of loss."""
         return self.missing - self.unreadable - self.dropped - self.not_sent
 
     @property
     def losses(self) -> dict[LossClass, int]:
-        """`missing` by class: they sum up to it."""
+        """Missing pairs by class. Their sum is `missing`."""
         return {of: getattr(self, of.value) for of in LossClass}
 
     @property
     def ways(self) -> dict[Via, int]:
-        """Delivered pairs by how they came: they sum up to expected − missing."""
+        """Delivered pairs by how the message came. Their sum is expected − missing."""
         said = {
             Via.LIVE: self.by_live,
             Via.HISTORY: self.by_history,
@@ -84,12 +83,15 @@ class Counts:
 
     @property
     def reliability(self) -> float | None:
-        """Rch = 1 − missing / expected; None where nothing was expected."""
+        """Rch = 1 − missing / expected; None if nothing was expected."""
         return (self.expected - self.missing) / self.expected if self.expected else None
 
     @property
     def delivery_ratio(self) -> float | None:
-        """1 − missing / corroborated, unbiased for independent losses; None without any."""
+        """1 − missing / corroborated; None without corroborated pairs.
+
+        Unbiased if losses are independent.
+        """
         if not self.corroborated:
             return None
         return (self.corroborated - self.missing) / self.corroborated
@@ -99,9 +101,10 @@ NO_COUNTS = Counts(0, 0, 0, 0, 0)
 
 
 class Spread(NamedTuple):
-    """How unevenly losses fall on clusters: what an interval is made of. Adds up like counts.
+    """How unevenly losses are distributed over clusters. Intervals are computed from it. Spreads
+    can be added like counts.
 
-    A cluster has x = missing and n = corroborated pairs; one with n = 0 is none.
+    A cluster has x missing and n corroborated pairs; a cluster with n = 0 does not count.
     """
 
     clusters: int = 0
@@ -114,7 +117,7 @@ class Spread(NamedTuple):
 
 
 class Spreads(NamedTuple):
-    """Over each way to cut the pairs into clusters that belong together."""
+    """One spread for each cut (way to divide pairs into clusters)."""
 
     over_channels: Spread = Spread()
     over_receivers: Spread = Spread()
@@ -131,22 +134,22 @@ DELAY_EDGES_MS = tuple(
     1000 * seconds
     for seconds in (1, 2, 5, 10, 30, 60, 5 * 60, 600, 30 * 60, 3600, 6 * 3600, 24 * 3600)
 )
-"""Upper edges, inclusive, of the delay classes from 2 on; the last class lies beyond them."""
+"""Inclusive upper edges of the delay classes from 2 on. The last class has the longer delays."""
 
-DELAY_UNKNOWN = 0  # class: nobody said when; of no receipt that is counted
-DELAY_NEGATIVE = 1  # class: more than a second before it was sent, so a clock is wrong
+DELAY_UNKNOWN = 0  # class: the delay is not known; no receipt that is counted has it
+DELAY_NEGATIVE = 1  # class: received more than a second before it was sent, so a clock is wrong
 DELAY_CLASSES = len(DELAY_EDGES_MS) + 3
 
-DelayCounts = tuple[int, ...]  # DELAY_CLASSES of them, one a class
+DelayCounts = tuple[int, ...]  # one for each of the DELAY_CLASSES
 _NONE: DelayCounts = (0,) * DELAY_CLASSES
 
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """Delivered pairs by class of delay; both together sum to expected − missing.
+    """Delivered pairs by class of delay. Together they sum to expected − missing.
 
-    delivery  from sentAt to receivedAt, both by the server's clock, where that is known
-    report    from sentAt to createdAt, where it is not: the delivery was earlier
+    delivery  from sentAt to receivedAt, both by the server's clock, if receivedAt is known
+    report    from sentAt to createdAt, if it is not; the delivery was earlier
     """
 
     delivery: DelayCounts = _NONE
@@ -163,13 +166,13 @@ NO_DELAYS = Delays()
 
 
 class Captures(NamedTuple):
-    """In how many hands the messages of a channel are: what is told of those that none holds.
+    """How many receivers hold each message of a channel. Unseen messages are estimated from it.
 
-    A capture is a receipt of a receiver that did not write the message. Over all measured messages,
-    whatever quorum and cap make of them.
+    A capture is a receipt of a receiver that did not write the message. All measured messages
+    count, also those that quorum or cap leave out.
     """
 
-    total: int = 0
+    total: int = 0  # captures
     once: int = 0  # messages with one capture
     twice: int = 0  # messages with two
     once_squared: int = 0  # Σ over receivers of (messages that it alone captured)²
@@ -181,9 +184,9 @@ NO_CAPTURES = Captures()
 class LossReason(NamedTuple):
     """How many pairs are missing for one reason.
 
-    of      what became of them, a LossClass; None: reasons that are rare or concern few receivers,
-            put together
-    reason  a code of the app's; "": none was given; None as above
+    of      the class of loss, a LossClass; None: all reasons that are rare or concern few
+            receivers, put together
+    reason  a code of the app's own; "": none was given; None if `of` is None
     """
 
     of: str | None
@@ -208,9 +211,9 @@ PATH_ARROW = " → "
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The share of a window or a channel that belongs to one value of a dimension.
+    """The pairs of a window or a channel that belong to one value of a dimension.
 
-    value  as it was said; "": never said; None: groups too small to show, put together
+    value  as it was said; "": never said; None: groups that are too small to show, put together
     """
 
     dimension: Dimension
@@ -225,15 +228,15 @@ class Figures:
     """What a window or a channel has beside its counts.
 
     median, trimmed  of the receivers' delivery ratios; trimmed: the mean of the middle 80 %
-    influence        how far leaving out one installation, or all behind one network, can move R
-                     (of a channel: Rch), at most
-    reasons          of the missing pairs, the most frequent first, the rest last
-    unconfirmed      messages shown apart: more than one alone is believed; of a window those of all
-                     its channels but audits, comparable or not
-    silent_members   likewise receivers that say that they are in, of whom nothing else is known
-    one_in           of how many messages one was to be reported; of a window the most of its
-                     channels. All counts are of those
-    estimated_messages  how many were sent; exact where `one_in` is 1
+    influence        how much R (for a channel Rch) could change if one installation, or all behind
+                     one network, were left out
+    reasons          of the missing pairs, the most frequent first, the others put together last
+    unconfirmed      messages in no count, because one installation or network alone reports too
+                     many; for a window those of all its channels except audits, comparable or not
+    silent_members   likewise receivers in no count, because no other installation confirms theirs
+    one_in           clients were to report one message in so many, and all counts are of those; for
+                     a window the greatest of its channels
+    estimated_messages  how many messages were sent; exact if `one_in` is 1
     """
 
     spreads: Spreads = NO_SPREADS
@@ -255,7 +258,7 @@ OBJECTIVE = 0.99
 """The share of deliveries that should be made, unless the setting says otherwise"""
 
 AUDIT_CHANNELS = "devtelemetry-audit/"
-"""How the ids of channels begin whose losses are known: figures of their own, part of no total."""
+"""The ids of audits' channels begin so. Their losses are known, and they are in no total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,7 @@ class ChannelReliability:
 
     @property
     def comparable(self) -> bool:
-        """At least two receivers count and something was expected of them."""
+        """Whether at least two receivers count and something was expected."""
         return self.counts.receivers >= 2 and self.counts.expected > 0
 
     @property
@@ -277,7 +280,7 @@ class ChannelReliability:
 
 @dataclass(frozen=True, slots=True)
 class WindowReliability:
-    """One computed window. `counts` are sums over the comparable channels, less audits."""
+    """One computed window. `counts` are sums over the comparable channels except audits."""
 
     timeframe: str
     window: Window
@@ -290,5 +293,5 @@ class WindowReliability:
     channels: tuple[ChannelReliability, ...]
     figures: Figures = NO_FIGURES  # without captures, which are a channel's
     groups: tuple[Group, ...] = ()
-    unseen: float | None = None  # messages that nobody received, estimated: Σ over the channels
-    sample_coverage: float | None = None  # share of deliveries that were of messages somebody holds
+    unseen: float | None = None  # estimated messages that no reporter holds: Σ over the channels
+    sample_coverage: float | None = None  # share of deliveries whose message a receiver reports

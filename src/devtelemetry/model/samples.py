@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 
 class Source(StrEnum):
-    """The interface a sample came by. Each has its own rules of what is not measured."""
+    """The interface that a sample came by. Each has its own rules for what is not measured."""
 
-    GRPC = "grpc"  # the protocol of this product, and files written in its terms
+    GRPC = "grpc"  # the protocol of this product, and files in its terms
     STATUS_GO = "status-go"  # the HTTP interface of shipped status-go clients
 
-    # An enum's own is a call of Python, and this one is part of many a key.
+    # Many dictionary keys have a Source. The hash of Enum is a Python call; this one is faster.
     __hash__ = str.__hash__
 
 
@@ -36,7 +36,7 @@ class Via(IntEnum):
 
 
 class SentAtClock(IntEnum):
-    """Whose clock a sentAt is by. The numbers are the wire's."""
+    """The clock that a sentAt is by. The numbers are the wire's."""
 
     AUTHOR = 0
     SERVER = 1  # the messenger's server: the same for all
@@ -44,7 +44,7 @@ class SentAtClock(IntEnum):
 
 
 class Hand(StrEnum):
-    """In whose hand receivers are: whose word it is that they say."""
+    """Which receivers belong together: one alone, those of an installation, or of a network."""
 
     RECEIVER = "receiver"
     INSTALLATION = "installation"
@@ -73,10 +73,10 @@ class Sample(NamedTuple):
     app_version: str = ""
     source: Source = Source.GRPC
     outcome: Outcome = Outcome.HELD
-    reason: str = ""  # of an outcome that is not HELD, a code of the app's own
+    reason: str = ""  # a code of the app's own, for an outcome other than HELD
     via: Via = Via.NOT_SAID
     sent_at_clock: SentAtClock = SentAtClock.AUTHOR
-    server: str = ""  # that the reporter's app talks to; empty: not said
+    server: str = ""  # the one that the reporter's app talks to; empty: not said
 
     @property
     def says_it_wrote_it(self) -> bool:
@@ -95,18 +95,18 @@ class ReportRun(NamedTuple):
 
 
 class LostReports(NamedTuple):
-    """Numbers of samples that an installation says it lost, and when their messages were sent."""
+    """Numbers of samples that an installation lost, as it says, and when the messages were sent."""
 
     installation_id: str
     first_sequence: int
     last_sequence: int
-    first_sent_at: int  # Unix ms, both included
+    first_sent_at: int  # Unix ms; both are included
     last_sent_at: int
     source: Source = Source.GRPC
 
 
 class ReportedMembership(NamedTuple):
-    """What a receiver says once of its part in a channel. Unix ms; neither time: it is in."""
+    """One report of a receiver on its membership. Unix ms; both times 0: it is in the channel."""
 
     channel_id: str
     receiver_public_key: str
@@ -118,7 +118,7 @@ class ReportedMembership(NamedTuple):
 
 
 class MembershipReport(NamedTuple):
-    """The same, of one receiver and channel. Reports are replayed in the order of these values."""
+    """A report of a known receiver in a known channel. Replayed in the order of these values."""
 
     created_at: int
     joined_at: int
@@ -126,16 +126,16 @@ class MembershipReport(NamedTuple):
 
 
 class EnvelopeEvent(IntEnum):
-    """What is said of an envelope, and so of the messages that came in it."""
+    """What is said of an envelope, and so of the messages in it."""
 
-    SENT = 0  # its author wrote what is in it
-    SEND_FAILED = 1  # likewise, and could not send it
+    SENT = 0  # the reporter wrote the messages in it
+    SEND_FAILED = 1  # the reporter wrote them and could not send them
     WENT_OUT = 2  # it was seen in the network
     FROM_STORE = 3  # the installation got it from a store
 
 
 class SaidOfEnvelope(NamedTuple):
-    """status-go's report of an envelope, apart from the messages inside."""
+    """status-go's report of an envelope, which comes apart from the messages in it."""
 
     event: EnvelopeEvent
     envelope_id: str
@@ -146,7 +146,7 @@ class SaidOfEnvelope(NamedTuple):
 
 
 class Reason(IntEnum):
-    """Why a sample was refused. The numbers are the wire's; `label` is safe in a metric."""
+    """Why a sample was rejected. The numbers are the wire's; `label` is for metrics."""
 
     MISSING_FIELD = 1
     TOO_LONG = 2

@@ -1,4 +1,4 @@
-"""Times: Unix milliseconds, timeframes, and the windows that time is cut into. Pure.
+"""Times: Unix milliseconds, timeframes and windows. Pure.
 
 Source: docs/algorithm.md, "Terms".
 """
@@ -33,7 +33,7 @@ _DURATION_UNITS = {
 
 
 def unix_ms(moment: datetime) -> int:
-    """Unix milliseconds of an aware datetime, exact (no float in between)."""
+    """Unix milliseconds of an aware datetime, exact (no floats)."""
     return (moment - EPOCH) // timedelta(milliseconds=1)
 
 
@@ -73,7 +73,7 @@ class Window:
 
 
 def longest_up_to(timeframes: Sequence[Timeframe], length: timedelta) -> Timeframe | None:
-    """The longest that is no longer than that, else the shortest; None: there is none.
+    """The longest timeframe that is not longer than `length`, else the shortest; None if none.
 
     timeframes  the shortest first
     """
@@ -84,7 +84,7 @@ def longest_up_to(timeframes: Sequence[Timeframe], length: timedelta) -> Timefra
 def parse_timeframe(name: str, allowed_lateness: timedelta | None = None) -> Timeframe:
     """The timeframe called `name`: a number and m, h, d or w, as in 15m, 1h, 1d, 1w.
 
-    allowed_lateness  None: as long as the window up to 1 h, 6 h up to a day, 24 h beyond
+    allowed_lateness  None: the length of the window up to 1 h, 6 h up to a day, else 24 h
 
     Raises ValueError with what is allowed.
     """
@@ -109,7 +109,7 @@ def parse_timeframe(name: str, allowed_lateness: timedelta | None = None) -> Tim
 def window_at(timeframe: Timeframe, moment: datetime) -> Window:
     """The window that holds `moment` (aware).
 
-    Hours start on the hour, days at midnight, weeks on Monday 00:00, all UTC; windows of other
+    Hours start on the hour, days at midnight, weeks on Monday 00:00, all in UTC. Windows of other
     lengths are counted from 1970-01-01.
     """
     if moment.tzinfo is None:
@@ -131,7 +131,7 @@ def window_starting(timeframe: Timeframe, start: datetime) -> Window:
 
 
 def windows_between(timeframe: Timeframe, first: datetime, last: datetime) -> Iterator[Window]:
-    """The windows that hold `first`, `last` and what lies between, oldest first."""
+    """The windows from the one that holds `first` to the one that holds `last`, oldest first."""
     window = window_at(timeframe, first)
     while window.start <= last:
         yield window
@@ -141,7 +141,7 @@ def windows_between(timeframe: Timeframe, first: datetime, last: datetime) -> It
 def parse_moment(text: str) -> datetime:
     """An ISO 8601 date or time as aware UTC; without a zone it is UTC.
 
-    Raises ValueError, also for years from which on windows have no dates any more.
+    Raises ValueError, also outside the years 1970 to 8999: later, windows would have no dates.
     """
     try:
         moment = datetime.fromisoformat(text)
@@ -157,7 +157,7 @@ def parse_moment(text: str) -> datetime:
 
 
 def _short(text: str) -> str:
-    """What somebody typed, as far as a line of an error has room for it."""
+    """What somebody typed, cut to fit into an error."""
     return repr(text) if len(text) <= 64 else f"{text[:64]!r}…"
 
 
@@ -175,7 +175,7 @@ def parse_duration(value: object) -> timedelta:
 
 
 def write_duration(value: timedelta) -> str:
-    """In the largest unit that says it exactly."""
+    """The duration in the largest unit that gives a whole number."""
     for name, unit in _DURATION_UNITS.items():
         if value and value % unit == timedelta(0):
             return f"{value // unit}{name}"

@@ -1,7 +1,7 @@
-"""What is computed of windows, channels and groups, and how it is stored.
+"""What is computed for windows, channels and groups, and how it is stored.
 
-columns  the one list of it (pure)
+columns  the one list of all figures (pure)
 rows     rows of the tables as values (pure)
-sums     of channels and of windows (pure)
+sums     sums of counts, over channels and over windows (pure)
 store    writes a window; its revision goes up if a figure changed
 """

@@ -1,9 +1,9 @@
-"""The one list of what is computed of a window, a channel and a group.
+"""The one list of all figures of a window, a channel and a group.
 
-Everything that stores, compares, reads, adds up or writes down results goes by this list. A new
-figure needs a line here, a column of that name in the schema, the SQL that computes it, and a field
-of that name in the class that holds the value: Counts, Spreads, Figures or WindowReliability
-(model/results.py). Tests compare the schema and the classes with the list.
+All code that stores, compares, reads, sums or writes out figures uses this list. A new figure needs
+a line here, a column of that name in the schema, the SQL that computes it, and a field of that name
+in the class that has the value: Counts, Spreads, Figures or WindowReliability (model/results.py).
+Tests compare the schema and the classes with the list.
 """
 
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Level(Flag):
 
 
 class Adds(Enum):
-    """How the values of several windows make one. The words are those of SQL."""
+    """How the values of several windows are combined. The words are those of SQL."""
 
     SUM = "sum"
     GREATEST = "max"
@@ -31,11 +31,11 @@ class Adds(Enum):
 class Column:
     """One figure.
 
-    name     of the column, of the field that holds the value, and in what the algorithm returns
-    type     as PostgreSQL calls it
+    name     of the column, of the field that has the value, and in the rows of the algorithm
+    type     PostgreSQL's name of the type
     levels   which tables have it
-    adds     how the values of several windows make one; None: they do not
-    json     its name in the JSON documents; None: it is not in them as it is stored
+    adds     how the values of several windows are combined; None: they are not
+    json     its name in the JSON documents; None: they do not have it as it is stored
     meaning  a sentence for the documentation of the API
     """
 
@@ -62,7 +62,7 @@ RELIABILITY = _figure(
     "channel weighs as much as a busy one.",
 )
 
-# Counted for each receiver, channel and type of message; all figures are sums of these.
+# Counted for each receiver, channel and type of message. All figures are sums of these counts.
 PAIRS = (
     _count("expected", "Pairs of a message and a receiver that should hold it, and can be judged."),
     _count("missing", "Expected pairs whose message the receiver does not hold."),
@@ -83,7 +83,7 @@ PAIRS = (
 
 COUNTS = (
     _count("messages", "Messages sent in the window."),
-    # Those of several windows are mostly the same ones.
+    # In several windows they are usually the same receivers, so the greatest number counts.
     _count("receivers", "Receivers that count.", Adds.GREATEST),
     *PAIRS,
 )
@@ -157,7 +157,7 @@ SAMPLED = (
 
 REASONS = Column("reasons", "jsonb", Level.WINDOW | Level.CHANNEL)
 
-# Stored of a window; a channel has them too, made of its captures when it is read.
+# Stored for windows. For a channel they are computed from its captures when it is read.
 UNSEEN = (
     _figure(
         "unseen",
@@ -187,7 +187,7 @@ COLUMNS = (
 
 
 def of_level(level: Level, columns: Iterable[Column] = COLUMNS) -> tuple[str, ...]:
-    """The names of the columns that the table of a level has, in their order."""
+    """The names of the columns in the table of a level, in their order."""
     return tuple(column.name for column in columns if level in column.levels)
 
 
@@ -204,7 +204,7 @@ def _summed(columns: Iterable[Column]) -> str:
 
 
 def _summed_spread(name: str) -> str:
-    """NULL where it was not kept yet when one of the windows was computed."""
+    """NULL if one of the windows was computed before the spread was kept."""
     is_kept = f"bool_and({name} is not null or corroborated = 0)"
     sums = _listed(f"sum({name}[{place}])" for place in range(1, 5))
     return f"case when {is_kept} then array[{sums}] end as {name}"
@@ -222,4 +222,4 @@ SQL = {
     "summed_pairs": _summed(PAIRS),
     "negative_pairs": _listed(f"-{column.name} as {column.name}" for column in PAIRS),
 }
-"""Texts for statements that read, sum or write these columns: store/sql.py fills them in"""
+"""Texts for statements that read, sum or write these columns: store/sql.py inserts them"""

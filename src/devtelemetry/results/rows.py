@@ -1,7 +1,7 @@
-"""Rows of the tables of results, and what they are as values. Pure.
+"""Rows of the tables of results, and the values made from them. Pure.
 
-A column has the same name in every table and in what the algorithm returns, so one function reads
-them all. A NULL means that the window was computed before the column was kept.
+A column has the same name in every table and in the rows that the algorithm returns, so the same
+functions read them all. NULL means that the window was computed before the column was kept.
 """
 
 import json
@@ -37,7 +37,7 @@ from devtelemetry.results.columns import (
 )
 
 OF_WINDOW = 0
-"""Stands for a channel's id in the groups of the window itself"""
+"""In place of a channel's id in the groups of the window itself"""
 
 Row = Mapping[str, Any]
 
@@ -59,12 +59,12 @@ NO_CHANNEL_TAKES_PART: Row = {
 
 @dataclass(frozen=True, slots=True)
 class Computed:
-    """What was computed of a window. Rows have the columns of the list, and may have others.
+    """What was computed for a window. Rows have the columns of the list, and may have others.
 
-    window    its own row, made of the channels that take part in it
-    channels  they have a channel_id too, and are sorted by it
-    groups    they have channel_id (or OF_WINDOW), dimension, is_rest and value too, and are sorted
-              by these
+    window    the window's own row, from the channels that take part in it
+    channels  rows that also have a channel_id, sorted by it
+    groups    rows that also have channel_id (or OF_WINDOW), dimension, is_rest and value, sorted by
+              these
     """
 
     window: Row
@@ -103,7 +103,7 @@ def group_of(row: Row) -> Group:
 
 
 def pairs_of_group(row: Row) -> tuple[Counts, Spreads, Delays]:
-    """Of a row of reliability_group, or of one like it."""
+    """The values of a row of reliability_group, or of a similar row."""
     return (
         counts_of(row),
         _spreads(row) if row["channel_id"] == OF_WINDOW else spreads_within_channel(row),
@@ -112,7 +112,7 @@ def pairs_of_group(row: Row) -> tuple[Counts, Spreads, Delays]:
 
 
 def spreads_within_channel(row: Row) -> Spreads:
-    """Within a channel a receiver is a membership: what is over the ones is over the others."""
+    """Within a channel a receiver is one membership, so the spread over both is the same."""
     spread = _spread(row["over_memberships"])
     return Spreads(over_receivers=spread, over_memberships=spread)
 
@@ -138,12 +138,12 @@ def _delays(row: Row) -> Delays:
 
 
 def _of_receivers(row: Row) -> dict[str, Any]:
-    """By the names of Figures."""
+    """The other fields of Figures, by name."""
     reasons = tuple(LossReason(*one) for one in json.loads(row["reasons"] or "[]"))
     return {
         **{column.name: row[column.name] for column in OF_RECEIVERS},
         **{column.name: row[column.name] or 0 for column in APART},
-        # Before they were kept, all messages were to be reported.
+        # In windows that were computed before sampling, all messages were to be reported.
         "one_in": row["one_in"] or 1,
         "estimated_messages": row["estimated_messages"] or row["messages"],
         "reasons": reasons,

@@ -1,4 +1,4 @@
-"""Stores what was computed of a window."""
+"""Stores what was computed for a window."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -19,9 +19,9 @@ _figures = itemgetter(*_WINDOW_ROW)
 
 
 async def store(connection: Connection, window: WindowReliability, found: Computed) -> int:
-    """Stores a window in the place of an earlier computation. The caller has begun a transaction.
+    """Stores a window and replaces an earlier computation. The caller has begun a transaction.
 
-    window  as it was made of `found`
+    window  the value that was made from `found`
     found   the rows to store
 
     Returns the revision: 1 for a new window; one more than before if a figure changed, or was not
@@ -44,7 +44,8 @@ async def store(connection: Connection, window: WindowReliability, found: Comput
         await _replace(connection, "channel", CHANNEL_ROW, key, found.channels),
         await _replace(connection, "group", GROUP_ROW, key, found.groups),
     ]
-    # What is settled at once is history, such as an import: it is no news of today.
+    # A window that is settled in its first computation is history, such as an import. It is not
+    # counted, because these numbers show what happens now.
     if before is not None and (before["state"], window.state) == _SETTLES:
         counts = window.counts
         await connection.execute(
@@ -74,7 +75,7 @@ async def _replace(
     key: Mapping[str, Any],
     found: Sequence[Row],
 ) -> bool:
-    """Returns whether that changed anything. The first columns tell rows apart."""
+    """Replaces the stored rows of a level. Returns whether anything changed."""
     rows = sorted(map(itemgetter(*columns), found))
     stored = await connection.fetch(_QUERIES[f"{level}s"], **key)
     if sorted(map(tuple, stored)) == rows:

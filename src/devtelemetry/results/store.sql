@@ -16,7 +16,7 @@ from reliability_group
 where timeframe = $timeframe::text and window_start = $window_start::timestamptz and membership = $membership::text
 
 -- name: store_window
--- What was published of it stays as it is.
+-- The columns of publishing stay as they are.
 insert into reliability_window (
     timeframe, window_start, membership, window_end, state, revision, computed_at, {window_columns}
 ) values (
@@ -27,7 +27,7 @@ set (window_end, state, revision, computed_at, {window_columns})
     = row ($window_end, $state, $revision, $computed_at, {window_values})
 
 -- name: count_settled
--- Of a window that was not settled before.
+-- For a window that is settled for the first time.
 insert into settled_deliveries (timeframe, membership, deliveries, good)
 values ($timeframe::text, $membership::text, $deliveries::bigint, $good::bigint)
 on conflict (timeframe, membership) do update

@@ -1,4 +1,4 @@
-"""Counts put together. Pure."""
+"""Sums of counts. Pure."""
 
 import operator
 from collections.abc import Iterable
@@ -11,10 +11,10 @@ _ADD = tuple(max if column.adds is Adds.GREATEST else operator.add for column in
 
 
 def sum_of_channels(channels: Iterable[Counts]) -> Counts:
-    """Of the channels of one window: every count is a sum."""
+    """The counts of several channels of one window: every count is a sum."""
     return Counts(*map(sum, zip(_values(NO_COUNTS), *map(_values, channels), strict=True)))
 
 
 def sum_of_windows(a: Counts, b: Counts) -> Counts:
-    """Of two windows: each count adds up as the list says."""
+    """The counts of two windows together: each is combined as the list of columns says."""
     return Counts(*map(operator.call, _ADD, _values(a), _values(b)))
