@@ -11,8 +11,8 @@ usage: devtelemetry [--version] [--help] COMMAND …
   client    the opt-in of this machine: status, enable, disable, show, blind
   desktop   the same as a page in a window; needs pip install '.[desktop]'
 
-All other commands are of the server: run pip install '.[server]'. Both in a checkout of
-Dev-Telemetry, which is on no package index. Options of a command stand after its name:
+All other commands belong to the server: run pip install '.[server]'. Run pip in a checkout of
+Dev-Telemetry, which is on no package index. The options of a command come after its name:
 devtelemetry client status --settings FILE
 """
 

@@ -236,7 +236,7 @@ def test_what_cannot_be_shown_is_said_in_a_line(
 def test_an_option_of_the_report_before_its_command_is_refused(worked: Database, run: Run) -> None:
     done = run("report", "--timeframe=1h", "missing", "--channel=general")
     assert done.status == 2
-    assert "--timeframe: stands before missing; allowed: behind it" in done.err
+    assert "--timeframe: given before missing; allowed: after it" in done.err
 
 
 # -------------------------------------------------------------------------------- hostile texts

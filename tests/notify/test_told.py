@@ -127,7 +127,7 @@ def test_a_trial_says_who_took_it(plain_run: Run, hook: Hook, tmp_path: Path) ->
     assert (done.status, done.err) == (1, "")
     assert done.out == (
         f"webhook: {place} answered 403\n"
-        "apprise: JSON took it\n"
+        "apprise: JSON accepted it\n"
         "apprise: JSON did not take the message\n"
     )
     (came,) = hook.came

@@ -77,7 +77,7 @@ def test_a_setting_that_is_written_out_does_not_show_the_url(tmp_path: Path) -> 
         (
             ("--remote-write-url=http://127.0.0.1:1/", "--from=2026-03-03", "--to=2026-03-02"),
             2,
-            "--from: 2026-03-03 does not lie before --to 2026-03-02",
+            "--from: 2026-03-03 is not before --to 2026-03-02",
         ),
         (("--remote-write-url=http://127.0.0.1:1/", "--timeframe=x"), 2, "--timeframe: "),
         (

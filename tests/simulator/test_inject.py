@@ -204,8 +204,8 @@ def test_without_a_server_to_look_at_it_says_what_was_injected(server: ServerPro
     [
         (("--audit", "--channels=3"), 2, "--channels: not with --audit"),
         (("--audit", "--truth=FILE"), 2, "--truth: not with --audit"),
-        (("--quorum=2",), 2, "--quorum: only with --audit"),
-        (("--state=FILE",), 2, "--state: only with --audit"),
+        (("--quorum=2",), 2, "--quorum: it is only for audits"),
+        (("--state=FILE",), 2, "--state: it is only for audits"),
         (("--audit", "--nodes=4"), 2, "--nodes: 4 is out of range; allowed: 5 to 100"),
         (("--audit", "--loss=0.6"), 2, "--loss: 0.6 is out of range"),
         (("--audit", "--nodes=5", "--quorum=4"), 2, "--quorum: 4 is out of range"),

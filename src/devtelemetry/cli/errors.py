@@ -83,10 +83,10 @@ def _one_line_errors() -> Iterator[None]:
         name = f"{error.filename}: " if error.filename else ""
         _fail(f"{name}{error.strerror or error or 'timed out'}", 1)
     except Exception as error:
-        logging.getLogger(__name__).debug("what went wrong", exc_info=True)
+        logging.getLogger(__name__).debug("the command failed", exc_info=True)
         _fail(
-            f"a fault in the program: {type(error).__name__}: {error}; "
-            "please report it with what --log-level debug shows",
+            f"a fault in the program: {type(error).__name__}: {error}; please report it together "
+            "with the output of --log-level debug",
             1,
         )
 

@@ -124,7 +124,7 @@ def form_asked_for(option: str | None) -> str:
 def _say_misspelt() -> None:
     for variable, meant in misspelt_variables(os.environ, Settings.model_fields):
         logging.getLogger(__name__).warning(
-            "%s is no setting and is ignored; did you mean %s?", variable, meant
+            "%s is not a setting and is ignored; did you mean %s?", variable, meant
         )
 
 

@@ -55,7 +55,7 @@ def _log_format(words: Sequence[str]) -> str | None:
 def _help(error: TyperException) -> str:
     context = getattr(error, "ctx", None)
     command = "devtelemetry" if context is None else context.command_path
-    return f"`{command} --help` says what is allowed"
+    return f"`{command} --help` shows what is allowed"
 
 
 def _print_version(wanted: bool) -> None:

@@ -20,7 +20,9 @@ def span(from_: str | None, to: str | None) -> tuple[datetime | None, datetime |
     """Reads --from and --to. Raises BadOption if nothing lies between them."""
     start, end = moment("--from", from_), moment("--to", to)
     if start is not None and end is not None and start >= end:
-        raise BadOption(f"--from: {from_} does not lie before --to {to}")
+        raise BadOption(
+            f"--from: {from_} is not before --to {to}; allowed: an earlier time than --to"
+        )
     return start, end
 
 

@@ -17,7 +17,7 @@ def distribute(
     settings: Settings,
     shards: Annotated[
         int | None,
-        typer.Option(metavar="NUMBER", help="Of each table; by default two for each node."),
+        typer.Option(metavar="NUMBER", help="Shards of each table; by default two for each node."),
     ] = None,
 ) -> None:
     """Spread the database over the nodes of its Citus cluster."""

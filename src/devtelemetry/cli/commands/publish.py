@@ -23,10 +23,13 @@ def publish(
         str | None, typer.Option(metavar="TIME", help="Windows that start before this time.")
     ] = None,
     timeframe: Annotated[
-        str | None, typer.Option(metavar="TIMEFRAME", help="Windows of this length; else all.")
+        str | None,
+        typer.Option(
+            metavar="TIMEFRAME", help="Windows of this length; by default of all lengths."
+        ),
     ] = None,
     rate: Annotated[
-        int, typer.Option(metavar="NUMBER", min=1, help="Points a second that are sent at most.")
+        int, typer.Option(metavar="NUMBER", min=1, help="The most points to send in a second.")
     ] = 20_000,
 ) -> None:
     """Send stored windows to the store of time series again, to fill a new store."""

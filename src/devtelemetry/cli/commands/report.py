@@ -43,8 +43,8 @@ def _unless_invoked(command: Callable[..., None]) -> Callable[..., None]:
             with one_line_errors():
                 names = ", ".join(f"--{name.strip('_').replace('_', '-')}" for name in given)
                 raise BadOption(
-                    f"{names}: stands before {context.invoked_subcommand}; allowed: behind it, "
-                    "if it has it"
+                    f"{names}: given before {context.invoked_subcommand}; allowed: after it, if it "
+                    "has this option"
                 )
 
     parameter = inspect.Parameter(
@@ -67,7 +67,7 @@ def report(
         str | None,
         typer.Option(
             metavar="TIMEFRAME",
-            help="Windows of this length; with --json the shortest if not said.",
+            help="Windows of this length; by default all, with --json the shortest.",
         ),
     ] = None,
     from_: Annotated[
@@ -78,32 +78,33 @@ def report(
         str | None, typer.Option(metavar="TIME", help="Windows that start before this time.")
     ] = None,
     channel: Annotated[
-        str | None, typer.Option(metavar="ID", help="The figures of this channel alone.")
+        str | None, typer.Option(metavar="ID", help="Only the figures of this channel.")
     ] = None,
     membership: Annotated[
-        MembershipPolicy | None, typer.Option(help="Windows of this policy; all if not said.")
+        MembershipPolicy | None,
+        typer.Option(help="Windows of this policy; by default of all policies."),
     ] = None,
     by: Annotated[
         list[Dimension] | None,
-        typer.Option(help="Break the figures down by this; several times: by each."),
+        typer.Option(help="Break the figures down by this dimension; may be given several times."),
     ] = None,
     versus: Annotated[
         str | None,
         typer.Option(
             metavar="VALUE",
-            help="With --by: the group that the others are compared with; else the largest.",
+            help="With --by: the group to compare the others with; by default the largest.",
         ),
     ] = None,
     compare: Annotated[
         tuple[str, str] | None,
         typer.Option(
             metavar="OLD NEW",
-            help="Two app versions: may the new one be shipped? Status 0: ship, 3: hold, 4: it "
-            "needs more receivers.",
+            help="Two app versions: may the new one be shipped? Exit status 0: ship, 3: hold, 4: "
+            "more receivers are needed.",
         ),
     ] = None,
     platform: Annotated[
-        str | None, typer.Option(metavar="NAME", help="With --compare: of this platform alone.")
+        str | None, typer.Option(metavar="NAME", help="With --compare: only this platform.")
     ] = None,
     margin: Annotated[
         float,
@@ -111,7 +112,7 @@ def report(
             metavar="POINTS",
             min=0,
             max=100,
-            help="With --compare: percentage points that the new one may deliver less.",
+            help="With --compare: how many percentage points less the new one may deliver.",
         ),
     ] = 100 * MARGIN,
 ) -> None:
@@ -124,14 +125,14 @@ def report(
         decision = run(work.compare(settings, beside, membership, as_json=json))
         raise typer.Exit(_STATUS[decision])
     if platform is not None:
-        raise BadOption("--platform: is of releases; allowed: with --compare")
+        raise BadOption("--platform: it chooses what --compare compares; allowed: with --compare")
     name = timeframe_name(timeframe)
     start, end = span(from_, to)
     by = by or []
     if versus is not None and len(by) != 1:
-        raise BadOption("--versus names a group; allowed: with one --by, which says of what")
+        raise BadOption("--versus: it names a group of a breakdown; allowed: with exactly one --by")
     if json and len(by) > 1:
-        raise BadOption("--by: several are given; allowed: one with --json")
+        raise BadOption("--by: given several times; allowed: once with --json")
     limit = settings.influence_limit
     policy = settings.membership
     asked = ReportRequest(
@@ -148,23 +149,23 @@ def missing(
     channel: Annotated[str, typer.Option(metavar="ID", help="The channel to look into.")],
     timeframe: Annotated[
         str | None,
-        typer.Option(metavar="TIMEFRAME", help="Length of the window; the shortest if not said."),
+        typer.Option(metavar="TIMEFRAME", help="Length of the window; by default the shortest."),
     ] = None,
     window_start: Annotated[
         str,
         typer.Option(
-            metavar="TIME", help="When the window starts, or the latest that is computed."
+            metavar="TIME", help="When the window starts; latest: the latest computed window."
         ),
     ] = "latest",
     receiver: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only what is missing at this receiver.")
+        str | None, typer.Option(metavar="ID", help="Only the messages that this receiver lacks.")
     ] = None,
     burst: Annotated[
         int,
         typer.Option(
             metavar="NUMBER",
             min=2,
-            help="From so many losses in a row on, of messages that others got, it is a burst.",
+            help="At least so many losses in a row, of messages that others got, are a burst.",
         ),
     ] = BURST_MESSAGES,
     limit: Annotated[
@@ -172,7 +173,8 @@ def missing(
         typer.Option(
             metavar="NUMBER",
             min=1,
-            help="How many messages and receivers at most: 20; with --json 100; in an export all.",
+            help="The most messages and receivers to show; by default 20, with --json "
+            "100, in an export all.",
         ),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
@@ -183,14 +185,17 @@ def missing(
         ),
     ] = False,
     csv: Annotated[
-        str | None, typer.Option(metavar="FILE", help="The same as CSV; - is standard output.")
+        str | None,
+        typer.Option(
+            metavar="FILE", help="The same as --ndjson, but as CSV; - is standard output."
+        ),
     ] = None,
 ) -> None:
     """Show which messages of a channel are missing, at which receivers, in which pattern."""
     from devtelemetry.cli.work import missing as work
 
     if json + ndjson + (csv is not None) > 1:
-        raise BadOption("--json, --ndjson, --csv: several are given; allowed: one of them")
+        raise BadOption("--json, --ndjson, --csv: more than one is given; allowed: one of them")
     name = timeframe_name(timeframe) or settings.timeframes[0].name
     start = None if window_start == "latest" else moment("--window-start", window_start)
     run(
@@ -213,21 +218,23 @@ def missing(
 def table(
     settings: Settings,
     rows: Annotated[
-        Dimension, typer.Option(help="What the rows are.")
+        Dimension, typer.Option(help="The dimension of the rows.")
     ] = Dimension.AUTHOR_APP_VERSION,
     columns: Annotated[
-        Dimension, typer.Option(help="What the columns are.")
+        Dimension, typer.Option(help="The dimension of the columns.")
     ] = Dimension.APP_VERSION,
     channel: Annotated[
-        str | None, typer.Option(metavar="ID", help="Of this channel alone.")
+        str | None, typer.Option(metavar="ID", help="Only the figures of this channel.")
     ] = None,
     timeframe: Annotated[
         str | None,
-        typer.Option(metavar="TIMEFRAME", help="Length of the window; the shortest if not said."),
+        typer.Option(metavar="TIMEFRAME", help="Length of the window; by default the shortest."),
     ] = None,
     window_start: Annotated[
         str,
-        typer.Option(metavar="TIME", help="When the window starts, or the latest that is over."),
+        typer.Option(
+            metavar="TIME", help="When the window starts; latest: the latest window that is over."
+        ),
     ] = "latest",
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
@@ -258,10 +265,13 @@ def problems(
     json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
     to: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="As of the latest window that had ended by then."),
+        typer.Option(
+            metavar="TIME", help="The problems as of the latest window that had ended by this time."
+        ),
     ] = None,
     membership: Annotated[
-        MembershipPolicy | None, typer.Option(help="Windows of this policy; else that of `serve`.")
+        MembershipPolicy | None,
+        typer.Option(help="Windows of this policy; by default of the policy in the settings."),
     ] = None,
 ) -> None:
     """Show what loses more messages than in the same hours of earlier days, and since when."""
@@ -287,8 +297,8 @@ def _alone_with_compare(**others: object) -> None:
     given = [f"--{name}" for name, value in others.items() if value is not None]
     if given:
         raise BadOption(
-            f"{', '.join(given)}: not with --compare; allowed: --platform, --margin, --from, --to, "
-            "--membership"
+            f"{', '.join(given)}: not possible with --compare; allowed: --platform, --margin, "
+            "--from, --to, --membership"
         )
 
 

@@ -14,7 +14,10 @@ from devtelemetry.settings.errors import BadOption
 from devtelemetry.settings.settings import Settings
 from devtelemetry.store.keyring import parse_receiver
 
-_File = Annotated[str, typer.Argument(metavar="FILE", help="NDJSON; .gz is unpacked, - is stdin.")]
+_File = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="A file of NDJSON; .gz is unpacked, - is standard input."),
+]
 
 
 @with_settings("retention", "clock_skew", "timeframes", "settle_time")
@@ -23,7 +26,9 @@ def import_samples(
     file: _File,
     workers: Annotated[
         int | None,
-        typer.Option(min=1, max=64, help="Processes that store the lines. One a core if not said."),
+        typer.Option(
+            min=1, max=64, help="Processes that store the lines; by default one for each core."
+        ),
     ] = None,
 ) -> None:
     """Store samples from a file with one JSON object on each line."""
@@ -45,33 +50,45 @@ def export_samples(settings: Settings) -> None:
 def exclude(
     settings: Settings,
     to: Annotated[
-        Path, typer.Option(metavar="FILE", help="Where it is written to; it must not be there.")
+        Path,
+        typer.Option(metavar="FILE", help="The file to write the samples to; it must not exist."),
     ],
     receiver: Annotated[
-        str, typer.Argument(metavar="RECEIVER", help="16 hexadecimal digits, as reports show it.")
+        str,
+        typer.Argument(
+            metavar="RECEIVER", help="The receiver: 16 hexadecimal digits, as reports show them."
+        ),
     ] = "",
     hand: Annotated[
-        Hand, typer.Option("--with", help="Who goes with it: all of its installation or network.")
+        Hand,
+        typer.Option("--with", help="Take out all receivers of its installation or network too."),
     ] = Hand.RECEIVER,
     token: Annotated[
-        str, typer.Option(metavar="NAME", help="All whose latest push came with this token.")
+        str,
+        typer.Option(
+            metavar="NAME", help="Take out all receivers whose latest push came with this token."
+        ),
     ] = "",
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only what the server took from then on."),
+        typer.Option(
+            metavar="TIME", help="Take out only what the server accepted from this time on."
+        ),
     ] = None,
 ) -> None:
     """Take out what a liar reported; windows are computed without it. Import undoes this."""
     from devtelemetry.cli.work import samples
 
     if bool(receiver) == bool(token):
-        raise BadOption("RECEIVER, --token: allowed: either RECEIVER or --token NAME")
+        raise BadOption(
+            "RECEIVER, --token: none or both are given; allowed: either RECEIVER or --token NAME"
+        )
     try:
         wanted = parse_receiver(receiver) if receiver else None
     except ValueError as error:
         raise BadOption(f"RECEIVER: {error}") from None
     if to.exists():
-        raise BadOption(f"--to: {to} is there already; allowed: the name of a new file")
+        raise BadOption(f"--to: {to} exists; allowed: the name of a new file")
     run(samples.exclude(settings, wanted, hand, token, moment("--since", since), to))
 
 

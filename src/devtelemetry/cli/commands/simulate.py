@@ -35,7 +35,7 @@ _LossModel = Annotated[
     typer.Option(metavar="MODEL", help=f"Why messages get lost: {', '.join(LOSS_MODELS)}."),
 ]
 _Loss = Annotated[float, typer.Option(help="Share of the deliveries that are lost.")]
-_Seed = Annotated[int, typer.Option(help="The same seed gives the same losses: the same truth.")]
+_Seed = Annotated[int, typer.Option(help="The same seed gives the same losses, so the same truth.")]
 
 
 # Options that `--audit` does not take, because it injects its own messages into one window.
@@ -62,33 +62,37 @@ def simulate(
         bool,
         typer.Option(
             "--audit",
-            help="Inject losses into one window of a deployment in use, in a reserved channel that "
-            "is part of no total, and see whether its figures show them.",
+            help="Inject known losses into one window of a deployment in use and check whether its "
+            "figures show them. They are in a reserved channel that is part of no total.",
         ),
     ] = False,
     nodes: Annotated[
         int | None,
-        typer.Option(help=f"Devices; each is a receiver: 200, with --audit {_AUDIT_NODES}."),
+        typer.Option(
+            help=f"Devices, each a receiver; by default 200, with --audit {_AUDIT_NODES}."
+        ),
     ] = None,
-    channels: Annotated[
-        int, typer.Option(help="How many channels; each user is in three of them.")
-    ] = 12,
-    messages_per_hour: Annotated[float, typer.Option(help="In each channel, on average.")] = 60,
+    channels: Annotated[int, typer.Option(help="Channels; each user is in three of them.")] = 12,
+    messages_per_hour: Annotated[
+        float, typer.Option(help="Messages in an hour in each channel, on average.")
+    ] = 60,
     hours: Annotated[
-        float, typer.Option(help="How long is measured: a whole number of windows.")
+        float, typer.Option(help="Hours that are measured: a whole number of windows.")
     ] = 1,
     timeframe: Annotated[
         str | None,
         typer.Option(
             metavar="TIMEFRAME",
-            help="Length of the windows: 1h, with --live 1m; with --audit the server's shortest.",
+            help="Length of the windows; by default 1h, with --live 1m, with --audit the "
+            "server's shortest.",
         ),
     ] = None,
     loss_model: _LossModel = "independent",
     loss: Annotated[
         float | None,
         typer.Option(
-            help=f"Share of the deliveries that are lost: 0.03, with --audit {_AUDIT_LOSS}."
+            help="Share of the deliveries that are lost; by default 0.03, with --audit "
+            f"{_AUDIT_LOSS}."
         ),
     ] = None,
     report_loss: Annotated[
@@ -105,47 +109,49 @@ def simulate(
         bool,
         typer.Option(
             "--live/--compress",
-            help="In real time from now on, or the latest past hours as fast as it goes. With "
-            "--audit the window that ends next, or the latest that is over.",
+            help="Run in real time from now on, or simulate the last hours as fast as possible. "
+            "With --audit: take the window that ends next, or the latest that is over.",
         ),
     ] = False,
-    quorum: Annotated[
-        int, typer.Option(help="With --audit: the quorum that the server is set to.")
-    ] = 1,
+    quorum: Annotated[int, typer.Option(help="With --audit: the server's setting quorum.")] = 1,
     state: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With --audit: remember there what is to be forgotten once its window is settled, "
-            "and have earlier audits forgotten that are.",
+            help="With --audit: a file that remembers the audits. The server is asked to forget "
+            "each one after its window is settled.",
         ),
     ] = None,
     wait: Annotated[
         float | None,
         typer.Option(
             metavar="MINUTES",
-            help="With --audit: how long to wait for figures; else as long as they should take.",
+            help="With --audit: how long to wait for the figures; by default as long as "
+            "they should take.",
         ),
     ] = None,
     truth: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write there what is true, as JSON.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the true figures to this file, as JSON."),
     ] = None,
     compare: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="Compare the truth with the figures that a server gives there."
+            metavar="URL", help="Compare the truth with the figures of the server at this address."
         ),
     ] = None,
     compare_token: Annotated[
         str | None,
-        typer.Option(metavar="TOKEN", help="Of scope read, if that server asks for one."),
+        typer.Option(
+            metavar="TOKEN", help="A token of scope read, if the server of --compare asks for one."
+        ),
     ] = None,
     token: Annotated[
-        str | None, typer.Option(metavar="TOKEN", help="If the target asks for one.")
+        str | None, typer.Option(metavar="TOKEN", help="A token, if the target asks for one.")
     ] = None,
     tls_ca: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="PEM of the authorities to trust, for --compare too."),
+        typer.Option(metavar="FILE", help="The authorities to trust (PEM), also for --compare."),
     ] = None,
 ) -> None:
     """Run a network of messengers with known losses against a server."""
@@ -158,7 +164,10 @@ def simulate(
         check_address(compare)
     given = {name for name in (*_WORLDS_OWN, *_AUDITS_OWN) if is_given(context, name)}
     if audit:
-        _refuse(given.intersection(_WORLDS_OWN), "not with --audit, which injects what it needs")
+        _refuse(
+            given.intersection(_WORLDS_OWN),
+            "not possible with --audit, which chooses this itself; allowed: without --audit",
+        )
         _audit(
             target,
             token,
@@ -175,7 +184,7 @@ def simulate(
             wait=wait,
         )
         return
-    _refuse(given.intersection(_AUDITS_OWN), "only with --audit")
+    _refuse(given.intersection(_AUDITS_OWN), "it is only for audits; allowed: with --audit")
     nodes = 200 if nodes is None else nodes
     loss = 0.03 if loss is None else loss
     _within(0, 1, loss=loss, report_loss=report_loss, outsiders=outsiders)
@@ -188,8 +197,8 @@ def simulate(
     span = timedelta(hours=hours)
     if span <= timedelta(0) or span % windows.length:
         raise BadOption(
-            f"--hours: {hours:g} hours are no whole number of {windows.name} windows; allowed: "
-            "one or more of them"
+            f"--hours: {hours:g} hours are not a whole number of {windows.name} windows; allowed: "
+            "one window or more"
         )
     room.simulate(
         room.SimulationRequest(
@@ -273,13 +282,16 @@ def _server(target: str) -> str:
 
 @without_settings
 def demo(
-    nodes: Annotated[int, typer.Option(help="Devices that talk.")] = 40,
+    nodes: Annotated[int, typer.Option(help="Devices that send messages.")] = 40,
     loss_model: _LossModel = "mixed",
     loss: _Loss = 0.05,
     seed: _Seed = 1,
-    minutes: Annotated[int, typer.Option(help="How long they talk; then the demo ends.")] = 60,
+    minutes: Annotated[int, typer.Option(help="How long the demo runs.")] = 60,
     http_listen: Annotated[
-        str, typer.Option(metavar="HOST:PORT", help="Where to look at it; port 0: any free one.")
+        str,
+        typer.Option(
+            metavar="HOST:PORT", help="Where the dashboard is served; port 0: any free one."
+        ),
     ] = "127.0.0.1:0",
 ) -> None:
     """Run a server with a week of history and nodes, and show true and measured figures."""

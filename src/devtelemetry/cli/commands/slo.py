@@ -13,7 +13,7 @@ from devtelemetry.settings.settings import Settings
 @with_settings("objective")
 def slo(
     settings: Settings,
-    kind: Annotated[Format, typer.Argument(help="Which tool's file.")],
+    kind: Annotated[Format, typer.Argument(help="The tool that reads the file.")],
 ) -> None:
     """Print the objective as a file for Sloth or OpenSLO."""
     say(slo_file(kind, settings.objective).rstrip("\n"))

@@ -12,7 +12,7 @@ from devtelemetry.settings.settings import Settings
 app = typer.Typer(
     help="Tokens that let clients push samples and readers read figures.", no_args_is_help=True
 )
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="What the token is called here.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="The name of the token.")]
 
 
 @app.command("create")
@@ -21,7 +21,11 @@ def create(
     settings: Settings,
     name: _Name,
     scope: Annotated[
-        str, typer.Option(metavar="ingest|read", help="Push samples, or read figures.")
+        str,
+        typer.Option(
+            metavar="ingest|read",
+            help="What the token allows: to push samples, or to read figures.",
+        ),
     ] = "ingest",
 ) -> None:
     """Make a token and show it, only this once."""

@@ -15,10 +15,12 @@ from devtelemetry.settings.settings import Settings
 def aggregate(
     settings: Settings,
     timeframe: Annotated[
-        str | None, typer.Option(metavar="TIMEFRAME", help="With --window-start: of this length.")
+        str | None,
+        typer.Option(metavar="TIMEFRAME", help="With --window-start: the length of the window."),
     ] = None,
     window_start: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Compute the window that starts then, now.")
+        str | None,
+        typer.Option(metavar="TIME", help="Compute the window that starts at this time."),
     ] = None,
 ) -> None:
     """Compute all windows that are due, or one of them now."""
@@ -32,7 +34,8 @@ def aggregate(
         run(windows.compute_due(settings))
     else:
         raise BadOption(
-            "--timeframe and --window-start name a window together; allowed: both, or none"
+            "--timeframe, --window-start: only one is given, but a window needs both; allowed: "
+            "both or none"
         )
 
 
@@ -48,7 +51,7 @@ def clean(settings: Settings) -> None:
 def clock(
     settings: Settings,
     confirm: Annotated[
-        bool, typer.Option("--confirm", help="Say that this machine's clock is right.")
+        bool, typer.Option("--confirm", help="Confirm that this machine's clock is right.")
     ] = False,
 ) -> None:
     """Show the clocks by which samples are accepted, settled and cleaned."""

@@ -42,4 +42,4 @@ async def show(settings: Settings, *, as_json: bool) -> None:
         for line in of_notes(notes):
             console.print(line)
     else:
-        tell("There is no note; `devtelemetry annotate TEXT` makes one.")
+        tell("There are no notes; `devtelemetry annotate TEXT` makes one.")

@@ -16,7 +16,7 @@ async def notify(settings: Settings) -> bool:
     webhook, services = wiring.webhook(settings), wiring.services(settings)
     if webhook is None and services is None:
         raise ConfigurationError(
-            "notify_webhook_url, notify_apprise: nobody is named; allowed: at least one of them"
+            "notify_webhook_url, notify_apprise: neither is set; allowed: at least one of them"
         )
     all_took = True
     async with contextlib.AsyncExitStack() as stack:
@@ -32,7 +32,7 @@ async def notify(settings: Settings) -> bool:
         for target in targets:
             try:
                 await target.tell(trial(settings.public_url))
-                say(f"{target.way}: {target.said} took it")
+                say(f"{target.way}: {target.said} accepted it")
             except StoreAway as error:
                 all_took = False
                 say(f"{target.way}: {error}")

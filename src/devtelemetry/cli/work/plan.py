@@ -93,8 +93,8 @@ def machines_as_table(fleets: Sequence[Fleet], machines: Machines) -> str:
         )
     console = Console(file=io.StringIO(), width=130, highlight=False)
     console.print(
-        f"{words.count(first.messages)} messages reach a device in a day, each is reported by "
-        f"{first.receivers:g} devices"
+        f"{words.count(first.messages)} messages reach a device in a day; {first.receivers:g} "
+        "devices report each message"
     )
     console.print(table)
     for sentence in _assumptions(machines):
@@ -105,11 +105,11 @@ def machines_as_table(fleets: Sequence[Fleet], machines: Machines) -> str:
 
 def _assumptions(machines: Machines) -> Sequence[str]:
     return (
-        f"A second: in the busiest hour, {machines.peak:g} times the mean one.",
-        f"Interval: a sample waits so long on the device, {LEAST_INTERVAL:g} s at least.",
-        f"Servers: of {machines.cores} cores, busy to {BUSY:.0%}.",
-        f"PostgreSQL cores: for requests + for windows, each sample in {WINDOWS}.",
-        f"Disk: {KEPT_DAYS} days of samples, without the log. Without TLS and pages.",
+        f"Per second: in the busiest hour, with {machines.peak:g} times the load of a mean hour.",
+        f"Interval: how long a sample waits on the device, at least {LEAST_INTERVAL:g} s.",
+        f"Servers: each has {machines.cores} cores and is {BUSY:.0%} busy.",
+        f"PostgreSQL cores: for requests + for windows; each sample is in {WINDOWS} windows.",
+        f"Disk: {KEPT_DAYS} days of samples, without the log. Not counted: TLS and the dashboard.",
         "Measured on two cores (docs/evidence/fleet.md). Not measured: a core of a larger machine.",
     )
 

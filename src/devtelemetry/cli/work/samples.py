@@ -98,7 +98,7 @@ async def exclude(
     say(
         f"took out {deleted} samples of {len(receivers)} "
         f"{'receiver' if len(receivers) == 1 else 'receivers'}; windows are computed again. "
-        f"`devtelemetry import {to}` takes them back"
+        f"`devtelemetry import {to}` brings them back"
     )
 
 

@@ -15,14 +15,14 @@ async def create(settings: Settings, name: str, scope: str) -> None:
     async with opened_database(settings) as database:
         token = await create_token(database, name, Scope(scope), now=utc_now())
     say(token)
-    tell("Keep it: only its hash is stored, and nobody can show it again.")
+    tell("Keep the token: only its hash is stored, so it cannot be shown again.")
 
 
 async def show(settings: Settings) -> None:
     async with opened_database(settings) as database:
         tokens = await list_tokens(database)
     if not tokens:
-        tell("There is no token; `devtelemetry token create NAME` makes one.")
+        tell("There are no tokens; `devtelemetry token create NAME` makes one.")
         return
     table = bare_table(gap=3)
     for title in ("name", "scope", "created", "state"):
