@@ -168,9 +168,17 @@ async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
 @pytest.mark.parametrize(
     ("params", "field", "text"),
     [
-        ({"timeframe": "1x"}, "timeframe", "'1x' is no timeframe; allowed: a number and m, h, d"),
-        ({"from": "soon"}, "from", "'soon' is no time; allowed: ISO 8601, as in 2026-03-02T10:00"),
-        ({"to": "1772445600"}, "to", "'1772445600' is no time; allowed: ISO 8601"),
+        (
+            {"timeframe": "1x"},
+            "timeframe",
+            "'1x' is not a timeframe; allowed: a number and m, h, d",
+        ),
+        (
+            {"from": "soon"},
+            "from",
+            "'soon' is not a time; allowed: ISO 8601, as in 2026-03-02T10:00",
+        ),
+        ({"to": "1772445600"}, "to", "'1772445600' is not a time; allowed: ISO 8601"),
         ({"membership": "most"}, "membership", "'present', 'window' or 'bracketed'"),
         ({"channel": ""}, "channel", "at least 1 character"),
         ({"by": "weather"}, "by", "'platform', 'app_version', 'message_type', "),

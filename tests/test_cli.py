@@ -351,8 +351,8 @@ def test_a_channel_or_a_group_that_nobody_knows_is_said(run: Run, file: str) -> 
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("--timeframe=1x",), "--timeframe: '1x' is no timeframe; allowed: "),
-        (("--from=soon",), "--from: 'soon' is no time; allowed: ISO 8601, as in "),
+        (("--timeframe=1x",), "--timeframe: '1x' is not a timeframe; allowed: "),
+        (("--from=soon",), "--from: 'soon' is not a time; allowed: ISO 8601, as in "),
         (("--from=2026-03-03", "--to=2026-03-02"), "--from: 2026-03-03 is not before "),
     ],
 )

@@ -155,26 +155,26 @@ def test_a_name_is_loopback_only_if_all_its_addresses_are(monkeypatch: pytest.Mo
     [
         (
             {"retention": "7x"},
-            "--retention: '7x' is no duration; allowed: a number and .* as in 90s; 1d to 3650d",
+            "--retention: '7x' is not a duration; allowed: a number and .* as in 90s; 1d to 3650d",
         ),
         ({"retention": "1h"}, "--retention: '1h' is out of range; allowed: .*"),
         ({"clock_skew": "99999999999d"}, "--clock-skew: '99999999999d' is out of range; .*"),
-        ({"grpc_listen": "50051"}, "--grpc-listen: '50051' is no address .*HOST:PORT.*"),
-        ({"grpc_listen": "::1:50051"}, "--grpc-listen: '::1:50051' is no address .*"),
-        ({"grpc_listen": "a:65536"}, "--grpc-listen: 'a:65536' is no address .*"),
+        ({"grpc_listen": "50051"}, "--grpc-listen: '50051' is not an address .*HOST:PORT.*"),
+        ({"grpc_listen": "::1:50051"}, "--grpc-listen: '::1:50051' is not an address .*"),
+        ({"grpc_listen": "a:65536"}, "--grpc-listen: 'a:65536' is not an address .*"),
         ({"workers": "0"}, "--workers: '0' is out of range; allowed: a whole number from 1 to 64"),
-        ({"workers": "2.5"}, "--workers: '2.5' is no whole number; .*"),
-        ({"workers": True}, "--workers: 'True' is no whole number; .*"),
+        ({"workers": "2.5"}, "--workers: '2.5' is not a whole number; .*"),
+        ({"workers": True}, "--workers: 'True' is not a whole number; .*"),
         ({"membership": "most"}, ".*'most' .*; allowed: present or window or bracketed"),
-        ({"timeframes": "1h,1x"}, "--timeframes: .*'1x' is no timeframe; allowed: .*"),
+        ({"timeframes": "1h,1x"}, "--timeframes: .*'1x' is not a timeframe; allowed: .*"),
         ({"timeframes": "1h,60m"}, "--timeframes: '1h,60m' names one length twice; .*"),
         ({"timeframes": ""}, "--timeframes: '' names no timeframe; .*"),
-        ({"queue_bytes": "64MB"}, "--queue-bytes: '64MB' is no size; allowed: .*MiB.*"),
-        ({"token_rate": "nan"}, "--token-rate: 'nan' is no number; .*"),
+        ({"queue_bytes": "64MB"}, "--queue-bytes: '64MB' is not a size; allowed: .*MiB.*"),
+        ({"token_rate": "nan"}, "--token-rate: 'nan' is not a number; .*"),
         ({"insecure": "perhaps"}, "--insecure: 'perhaps' is neither .*; allowed: true or false"),
         ({"unmeasured_types": "A,,B"}, "--unmeasured-types: 'A,,B' has an empty name .*"),
         ({"log_format": "xml"}, "--log-format: 'xml' is not known; allowed: console or json"),
-        ({"nonsense": "1"}, "nonsense is no setting; allowed: .*retention.*"),
+        ({"nonsense": "1"}, "nonsense is not a setting; allowed: .*retention.*"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_with_setting_value_and_what_is_allowed(
@@ -189,20 +189,22 @@ def test_the_refusal_names_where_the_value_came_from(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = toml(tmp_path, "retention = 7")
-    with pytest.raises(ConfigurationError, match=f"^retention in {file}: '7' is no duration; "):
+    with pytest.raises(ConfigurationError, match=f"^retention in {file}: '7' is not a duration; "):
         Settings(config=file)
     monkeypatch.setenv("DEVTELEMETRY_RETENTION", "soon")
-    with pytest.raises(ConfigurationError, match=r"^DEVTELEMETRY_RETENTION: 'soon' is no duration"):
+    with pytest.raises(
+        ConfigurationError, match=r"^DEVTELEMETRY_RETENTION: 'soon' is not a duration"
+    ):
         Settings(config=file)
 
 
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ('retenton = "7d"', "retenton in .* is no setting; did you mean retention?"),
-        ("zzz = 1", "zzz in .* is no setting; allowed: .*retention.*"),
-        ('config = "other.toml"', "config in .* is no setting; .*"),
-        ("retention", "config: .* is no TOML: .*"),
+        ('retenton = "7d"', "retenton in .* is not a setting; did you mean retention?"),
+        ("zzz = 1", "zzz in .* is not a setting; allowed: .*retention.*"),
+        ('config = "other.toml"', "config in .* is not a setting; .*"),
+        ("retention", "config: .* is not TOML: .*"),
     ],
 )
 def test_a_file_with_something_unknown_in_it_is_refused(

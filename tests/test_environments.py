@@ -216,7 +216,7 @@ def test_a_variable_that_is_misspelt_is_named_and_its_value_is_not(database_url:
     done = ran("aggregate", f"--database={database_url}", environment=misspelt)
     assert done.returncode == 0
     (told,) = done.stderr.decode().splitlines()
-    assert "DEVTELEMETRY_DATABSE_URL is no setting" in told
+    assert "DEVTELEMETRY_DATABSE_URL is not a setting" in told
     assert "did you mean DEVTELEMETRY_DATABASE_URL" in told
     assert "s3cret" not in told
 

@@ -160,7 +160,7 @@ def test_what_was_taken_since_a_moment_is_taken_out_and_back(
     now += RULES.recompute_interval
     assert of(database_url, partial(counts, now=now)) == with_lies
     wrong = run("exclude", name, "--since=yesterday", f"--to={tmp_path / 'new'}", check=False)
-    assert "--since: 'yesterday' is no time; allowed: ISO 8601" in wrong.err
+    assert "--since: 'yesterday' is not a time; allowed: ISO 8601" in wrong.err
 
 
 async def test_who_goes_with_a_receiver(database: Database) -> None:

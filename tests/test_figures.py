@@ -414,5 +414,5 @@ def test_a_date_is_its_midnight() -> None:
 
 @pytest.mark.parametrize("text", ["", "yesterday", "1772445600000", "2026-13-01", "10:00"])
 def test_what_is_no_time_is_refused_with_what_is_allowed(text: str) -> None:
-    with pytest.raises(ValueError, match="is no time; allowed: ISO 8601, as in"):
+    with pytest.raises(ValueError, match="is not a time; allowed: ISO 8601, as in"):
         parse_moment(text)

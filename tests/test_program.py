@@ -99,7 +99,7 @@ def test_a_bad_setting_of_the_environment_is_no_usage_error(
     monkeypatch.setenv("DEVTELEMETRY_RETENTION", "soon")
     done = plain_run("report")
     assert done.status == 1
-    assert done.err.startswith("devtelemetry: DEVTELEMETRY_RETENTION: 'soon' is no duration; ")
+    assert done.err.startswith("devtelemetry: DEVTELEMETRY_RETENTION: 'soon' is not a duration; ")
 
 
 def test_a_fault_in_the_program_is_one_line_too(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

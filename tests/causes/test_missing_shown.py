@@ -216,8 +216,12 @@ def test_of_one_receiver_only_what_it_lacks_is_shown(names_of_dan: list[str], ru
     [
         (["--channel=nope"], 1, "there is no channel 'nope'"),
         (["--channel=general", "--timeframe=1d"], 1, "no 1d window with figures of this channel"),
-        (["--channel=general", "--window-start=soon"], 2, "'soon' is no time"),
-        (["--channel=general", "--receiver=dan"], 2, "--receiver: 'dan' is no receiver; allowed"),
+        (["--channel=general", "--window-start=soon"], 2, "'soon' is not a time"),
+        (
+            ["--channel=general", "--receiver=dan"],
+            2,
+            "--receiver: 'dan' is not a receiver; allowed",
+        ),
         (["--channel=general", "--receiver=0000000000000000"], 1, "does not count"),
         (["--channel=general", "--json", "--csv=-"], 2, "allowed: one of them"),
         (["--channel=general", "--burst=1"], 2, "--burst"),
@@ -389,8 +393,8 @@ async def test_what_is_asked_for_is_what_is_looked_into(
         ({"channel": "general", "page": "1"}, 422, "Extra inputs"),
         ({"channel": "general", "limit": "1001"}, 422, "less than or equal to 1000"),
         ({"channel": "general", "limit": "0"}, 422, "greater than or equal to 1"),
-        ({"channel": "general", "receiver": "dan"}, 422, "'dan' is no receiver"),
-        ({"channel": "general", "start": "soon"}, 422, "'soon' is no time"),
+        ({"channel": "general", "receiver": "dan"}, 422, "'dan' is not a receiver"),
+        ({"channel": "general", "start": "soon"}, 422, "'soon' is not a time"),
         ({"channel": "general", "start": "2026-03-02T10:01"}, 422, "no 1h window starts at"),
         ({"channel": "general", "start": "2999-01-01"}, 422, "still to come"),
         ({"channel": "nope"}, 404, "there is no channel 'nope'"),
@@ -434,5 +438,5 @@ def test_a_receiver_is_known_by_the_name_it_is_shown_and_exported_under() -> Non
     assert parse_receiver("ffffffffffffffff") == -1
     assert parse_receiver("dt-receiver:0000000000000001:0000000000000002:-") == 1
     for text in ("", "FFFFFFFFFFFFFFFF", "0" * 15, "0" * 17, "dt-receiver:1:2:-"):
-        with pytest.raises(ValueError, match="is no receiver; allowed"):
+        with pytest.raises(ValueError, match="is not a receiver; allowed"):
             parse_receiver(text)

@@ -139,7 +139,7 @@ def test_a_trial_says_who_took_it(plain_run: Run, hook: Hook, tmp_path: Path) ->
 def test_what_is_wrong_is_named_and_no_url_is(plain_run: Run, tmp_path: Path) -> None:
     assert "nobody is named" in plain_run("notify").err
     for url, said in (
-        (f"ftp://hooks.example/{SECRET}", "is no URL of HTTP"),
+        (f"ftp://hooks.example/{SECRET}", "is not a URL of HTTP"),
         (f"https://u:{SECRET}@hooks.example/", "holds a login"),
     ):
         done = plain_run("notify", f"--notify-webhook-url={url}")

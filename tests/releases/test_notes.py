@@ -44,8 +44,8 @@ async def test_notes_are_read_by_their_moment_and_not_by_when_they_were_made(
         (" \n", "", "text: it is empty"),
         ("x" * 501, "", "text: it has 501 characters; allowed: up to 500"),
         ("fine", "9" * 257, "version: it has 257 characters; allowed: up to 256"),
-        ("no\0", "", "text: it is no Unicode text"),
-        ("no\udc80", "", "text: it is no Unicode text"),
+        ("no\0", "", "text: it is not Unicode text"),
+        ("no\udc80", "", "text: it is not Unicode text"),
     ],
 )
 async def test_what_does_not_do_is_said(

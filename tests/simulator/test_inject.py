@@ -209,7 +209,7 @@ def test_without_a_server_to_look_at_it_says_what_was_injected(server: ServerPro
         (("--audit", "--nodes=4"), 2, "--nodes: 4 is out of range; allowed: 5 to 100"),
         (("--audit", "--loss=0.6"), 2, "--loss: 0.6 is out of range"),
         (("--audit", "--nodes=5", "--quorum=4"), 2, "--quorum: 4 is out of range"),
-        (("--audit", "--timeframe=1x"), 2, "is no timeframe"),
+        (("--audit", "--timeframe=1x"), 2, "is not a timeframe"),
         (("--audit",), 1, "127.0.0.1:1 cannot be reached"),
         (("--audit", "--compare=http://127.0.0.1:1"), 1, "127.0.0.1:1 gives no figures"),
     ],
@@ -230,7 +230,7 @@ def test_a_file_of_something_else_is_left_as_it_is(
     state.write_text("port = 1\n", encoding="utf-8")
     done = plain_run("simulate", "--audit", f"--target={server.grpc}", f"--state={state}")
     assert done.status == 1
-    assert "is no file of this command" in done.err
+    assert "is not a file of this command" in done.err
     assert state.read_text() == "port = 1\n"
 
 

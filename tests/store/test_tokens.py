@@ -93,7 +93,7 @@ async def test_a_name_is_given_once_even_after_it_was_revoked(database: Database
 
 @pytest.mark.parametrize("name", ["", "a b", "a\nb", "x" * 65, "a/b", "ä"])
 async def test_what_is_no_name_is_refused(database: Database, name: str) -> None:
-    with pytest.raises(TokenError, match="is no name for a token; allowed: 1 to 64 of"):
+    with pytest.raises(TokenError, match="is not a name for a token; allowed: 1 to 64 of"):
         await create(database, name)
 
 

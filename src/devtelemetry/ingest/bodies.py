@@ -109,7 +109,7 @@ def unpack(body: bytes, max_bytes: int) -> bytes:
     try:
         text = stream.decompress(body, max_bytes + 1)
     except zlib.error as error:
-        raise BadGzip(f"the body is no gzip: {error}") from error
+        raise BadGzip(f"the body is not gzip: {error}") from error
     if len(text) > max_bytes:
         raise TooLarge(max_bytes)
     if not stream.eof:

@@ -126,7 +126,7 @@ class _GrpcWeb:
             try:
                 body = base64.b64decode(body, validate=True)
             except ValueError as error:
-                raise _invalid(f"the body is no base64: {error}") from error
+                raise _invalid(f"the body is not base64: {error}") from error
         flags, size = _FRAME.unpack_from(body) if len(body) >= _FRAME.size else (0, -1)
         if size != len(body) - _FRAME.size or flags & ~_PACKED:
             raise _invalid("the body is not one message of gRPC-Web")

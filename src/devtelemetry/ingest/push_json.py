@@ -71,7 +71,7 @@ def read_push(body: bytes) -> Decoded:
         _fill(request, said)
         faults = {} if samples is None else _read_samples(samples, request)
     except orjson.JSONDecodeError as error:
-        raise _refused(f"the request is no JSON: {error}") from error
+        raise _refused(f"the request is not JSON: {error}") from error
     except _Fault as fault:
         raise _refused(str(fault if fault.path else fault.below("the request"))) from fault
     return Decoded(request, faults)

@@ -111,9 +111,9 @@ def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     try:
         said = _loads(body)
     except ValueError as error:
-        raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+        raise Unreadable(Refused.NOT_JSON, f"the body is not JSON: {error}") from error
     if not isinstance(said, dict):
-        raise Unreadable(Refused.WRONG_SHAPE, "the body is no JSON object")
+        raise Unreadable(Refused.WRONG_SHAPE, "the body is not JSON object")
     why = _text(said.get("processingError"))
     if not why:
         return Report(not_kept=1)
@@ -135,7 +135,7 @@ def read_and_leave(body: bytes, limits: AgeLimits, now_ms: int) -> Report:  # no
     try:
         _loads(body)
     except ValueError as error:
-        raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+        raise Unreadable(Refused.NOT_JSON, f"the body is not JSON: {error}") from error
     return Report(not_kept=1)
 
 
@@ -276,7 +276,7 @@ def _items(body: bytes, report: Report) -> Iterable[Any]:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         if not _begins(body, b"["):
-            raise Unreadable(Refused.NOT_JSON, f"the body is no JSON: {error}") from error
+            raise Unreadable(Refused.NOT_JSON, f"the body is not JSON: {error}") from error
         return _one_by_one(body, report)
     if value is None:  # Go's way to write an empty array
         return []

@@ -19,7 +19,7 @@ def parse_pattern(text: str) -> str:
         if name is None:
             continue
         if name not in PLACEHOLDERS or form or conversion:
-            raise ValueError(f"has {{{name}}}, which is no placeholder")
+            raise ValueError(f"has {{{name}}}, which is not a placeholder")
         names.append(name)
     if not names:
         raise ValueError("has no placeholder, so all links would be one")
@@ -27,9 +27,9 @@ def parse_pattern(text: str) -> str:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
-        raise ValueError("is no URL") from None
+        raise ValueError("is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is no URL of HTTP")
+        raise ValueError("is not a URL of HTTP")
     if "@" in parts.netloc:
         raise ValueError("holds a login, which everybody who looks would see")
     if "{" in parts.netloc:

@@ -91,7 +91,7 @@ def parse_timeframe(name: str, allowed_lateness: timedelta | None = None) -> Tim
     match = _NAME.fullmatch(name)
     if match is None:
         raise ValueError(
-            f"{_short(name)} is no timeframe; allowed: a number and m, h, d or w, as in 1h"
+            f"{_short(name)} is not a timeframe; allowed: a number and m, h, d or w, as in 1h"
         )
     length = int(match[1]) * _UNITS[match[2]]
     if allowed_lateness is None:
@@ -148,7 +148,7 @@ def parse_moment(text: str) -> datetime:
         moment = moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError(
-            f"{_short(text)} is no time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or "
+            f"{_short(text)} is not a time; allowed: ISO 8601, as in 2026-03-02T10:00:00Z or "
             "2026-03-02"
         ) from None
     if not EPOCH <= moment < _END_OF_TIMES:
@@ -167,7 +167,7 @@ def parse_duration(value: object) -> timedelta:
         return value
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
-        raise ValueError("is no duration")
+        raise ValueError("is not a duration")
     try:
         return int(match[1]) * _DURATION_UNITS[match[2]]
     except OverflowError:

@@ -133,7 +133,7 @@ def read_headers(path: Path) -> dict[str, str]:
             f"remote_write_headers: {path} cannot be read: {error.strerror or error}"
         ) from error
     except ValueError as error:
-        raise ConfigurationError(f"remote_write_headers: {path} is no text in UTF-8") from error
+        raise ConfigurationError(f"remote_write_headers: {path} is not text in UTF-8") from error
     headers = {}
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -141,8 +141,8 @@ def read_headers(path: Path) -> dict[str, str]:
         match = _HEADER.fullmatch(line.strip())
         if match is None:
             raise ConfigurationError(
-                f"remote_write_headers: line {number} of {path} is no header; allowed: "
-                "`Name: value`, as in `Authorization: Bearer …`"
+                f"remote_write_headers: line {number} of {path} is not a header; allowed: `Name: "
+                "value`, as in `Authorization: Bearer …`"
             )
         headers[match[1]] = match[2]
     return headers

@@ -123,7 +123,7 @@ def _windows(timeframe: Timeframe, asked: Asked, now: datetime) -> Sequence[Wind
 
 async def _check_versions(connection: Connection, rules: AggregateRules, asked: Asked) -> None:
     if not is_text(asked.platform or ""):
-        raise ConfigurationError("platform: it is no Unicode text; allowed: letters, no NUL")
+        raise ConfigurationError("platform: it is not Unicode text; allowed: letters, no NUL")
     named = [one for one in (asked.baseline, asked.candidate) if is_text(one)]
     rows = await connection.fetch(_QUERIES["known_versions"], versions=named)
     known = {row["app_version"]: row["receivers"] for row in rows}

@@ -54,7 +54,7 @@ def _check(name: str, value: str, longest: int) -> None:
             f"{name}: it has {len(value):,} characters; allowed: up to {longest}"
         )
     if not is_text(value):
-        raise ConfigurationError(f"{name}: it is no Unicode text; allowed: letters, no NUL")
+        raise ConfigurationError(f"{name}: it is not Unicode text; allowed: letters, no NUL")
 
 
 async def remove_note(database: Database, note_id: int) -> None:

@@ -30,7 +30,7 @@ def wrong_value(
     first = error.errors(include_url=False)[0]
     name = str(first["loc"][0])
     if name not in settings:
-        return BadOption(f"{name} is no setting; allowed: {', '.join(settings)}")
+        return BadOption(f"{name} is not a setting; allowed: {', '.join(settings)}")
     setting = settings[name]
     said = f"{_reason(first, setting)}; allowed: {allowed_for(setting)}"
     if name in options:

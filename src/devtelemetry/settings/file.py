@@ -25,12 +25,12 @@ def read_file(file: str | Path, known: Collection[str]) -> dict[str, Any]:
             f"config: {path} cannot be read: {error.strerror or error}"
         ) from error
     except ValueError as error:  # not UTF-8, or not TOML
-        raise ConfigurationError(f"config: {path} is no TOML: {error}") from error
+        raise ConfigurationError(f"config: {path} is not TOML: {error}") from error
     for name in values:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             raise ConfigurationError(
-                f"{name} in {path} is no setting; "
+                f"{name} in {path} is not a setting; "
                 + (f"did you mean {near[0]}?" if near else f"allowed: {', '.join(known)}")
             )
     return values

@@ -123,7 +123,7 @@ def _parse_size(value: object) -> int:
     if isinstance(value, str) and (match := _SIZE.fullmatch(value)):
         value = int(match[1]) * _SIZE_UNITS[match[2] or "B"]
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise ValueError("is no size")
+        raise ValueError("is not a size")
     return value
 
 
@@ -137,17 +137,17 @@ WholeNumber: TypeAlias = Annotated[
     int,
     Strict(),  # else TOML's true would be 1
     _plain(r"\d{1,12}", int),
-    Notation("NUMBER", "a whole number from {least} to {most}", "is no whole number"),
+    Notation("NUMBER", "a whole number from {least} to {most}", "is not a whole number"),
 ]
 _Number: TypeAlias = Annotated[float, Strict(), _plain(r"\d{1,9}(\.\d{1,6})?", float), Gt(0)]
 Rate: TypeAlias = Annotated[
-    _Number, Lt(1e9), Notation("NUMBER", "a number greater than 0", "is no number")
+    _Number, Lt(1e9), Notation("NUMBER", "a number greater than 0", "is not a number")
 ]
 Share: TypeAlias = Annotated[
-    _Number, Le(1), Notation("SHARE", "a number from 0 to 1, but not 0", "is no number")
+    _Number, Le(1), Notation("SHARE", "a number from 0 to 1, but not 0", "is not a number")
 ]
 Objective: TypeAlias = Annotated[
-    _Number, Lt(1), Notation("SHARE", "a number between 0 and 1, as in 0.995", "is no number")
+    _Number, Lt(1), Notation("SHARE", "a number between 0 and 1, as in 0.995", "is not a number")
 ]
 Size: TypeAlias = Annotated[
     int,
@@ -202,7 +202,7 @@ Timeframes: TypeAlias = Annotated[
     Notation("TIMEFRAMES", "numbers with m, h, d or w, separated by commas, as in 15m,1h,1d,1w"),
 ]
 Membership: TypeAlias = Annotated[
-    MembershipPolicy, _one_of(MembershipPolicy, "is no membership policy")
+    MembershipPolicy, _one_of(MembershipPolicy, "is not a membership policy")
 ]
 _Level = Literal["debug", "info", "warning", "error"]
 _Format = Literal["console", "json"]
@@ -216,7 +216,7 @@ def _parse_names(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         value = value.split(",") if value.strip() else []
     if not isinstance(value, list | tuple) or not all(isinstance(name, str) for name in value):
-        raise ValueError("is no list of names")
+        raise ValueError("is not a list of names")
     names = tuple(name.strip() for name in value)
     if "" in names:
         raise ValueError("has an empty name in it")
@@ -226,7 +226,7 @@ def _parse_names(value: object) -> tuple[str, ...]:
 def _parse_hosts(value: object) -> tuple[str, ...]:
     names = tuple(name.lower() for name in _parse_names(value))
     if not all(_HOST.fullmatch(name) for name in names):
-        raise ValueError("has something in it that is no host name")
+        raise ValueError("has something in it that is not a host name")
     return names
 
 
@@ -235,7 +235,7 @@ def _parse_origins(value: object) -> tuple[str, ...]:
     for name in names:
         match = _ORIGIN.fullmatch(name)
         if match is None or (match["scheme"], match["port"]) in _UNWRITTEN_PORTS:
-            raise ValueError(f"does not do: {name} is no origin as browsers write it")
+            raise ValueError(f"does not do: {name} is not an origin as browsers write it")
     return names
 
 
@@ -245,7 +245,7 @@ def _parse_addresses(value: object) -> tuple[str, ...]:
         try:
             ipaddress.ip_address(name)
         except ValueError:
-            raise ValueError(f"does not do: {name} is no IP address") from None
+            raise ValueError(f"does not do: {name} is not an IP address") from None
     return names
 
 
@@ -264,7 +264,7 @@ def _parse_labels(value: object) -> dict[str, str]:
     labels = {name: str(text) for name, text in _pairs(value, "label").items()}
     for name, text in labels.items():
         if not _LABEL.fullmatch(name) or name.startswith("__") or not text:
-            raise ValueError(f"does not do: {name}={text} is no label")
+            raise ValueError(f"does not do: {name}={text} is not a label")
         if name in _OWN_LABELS:
             raise ValueError(f"does not do: {name} is a label of the series themselves")
     return labels
@@ -324,7 +324,7 @@ def _parse_listen(value: object) -> Listen:
         return value
     match = _LISTEN.fullmatch(value) if isinstance(value, str) else None
     if match is None or int(match["port"]) > 65535:
-        raise ValueError("is no address to listen on")
+        raise ValueError("is not an address to listen on")
     return Listen(match["v6"] or match["host"], int(match["port"]))
 
 
@@ -335,7 +335,7 @@ def _check_url(value: str) -> str:
     except ValueError:
         is_whole = False
     if not is_whole or not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("is no URL of HTTP")
+        raise ValueError("is not a URL of HTTP")
     if "@" in parts.netloc:
         raise ValueError("holds a login")
     return value
@@ -365,10 +365,10 @@ def _at_home(path: Path) -> Path:
 
 _Path: TypeAlias = Annotated[Path, AfterValidator(_at_home)]
 Directory: TypeAlias = Annotated[
-    _Path, BeforeValidator(_none_if_empty), Notation("DIRECTORY", "a path", "is no path")
+    _Path, BeforeValidator(_none_if_empty), Notation("DIRECTORY", "a path", "is not a path")
 ]
 File: TypeAlias = Annotated[
-    _Path | None, BeforeValidator(_none_if_empty), Notation("FILE", "a path", "is no path")
+    _Path | None, BeforeValidator(_none_if_empty), Notation("FILE", "a path", "is not a path")
 ]
 Address: TypeAlias = Annotated[
     Listen,
@@ -378,7 +378,7 @@ Address: TypeAlias = Annotated[
 DatabaseUrl: TypeAlias = Annotated[
     Annotated[str, StringConstraints(pattern="^postgres(ql)?://")] | None,
     BeforeValidator(_none_if_empty),
-    Notation("URL", "postgresql://USER:PASSWORD@HOST:PORT/NAME", "is no URL of a PostgreSQL"),
+    Notation("URL", "postgresql://USER:PASSWORD@HOST:PORT/NAME", "is not a URL of a PostgreSQL"),
 ]
 LinkPattern: TypeAlias = Annotated[
     Annotated[str, AfterValidator(parse_pattern)] | None,
@@ -388,7 +388,7 @@ LinkPattern: TypeAlias = Annotated[
         "http:// or https:// and so on, with one of "
         + ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
         + " at least, none of them in the host",
-        "is no pattern of a link",
+        "is not a pattern of a link",
     ),
 ]
 StoreUrl: TypeAlias = Annotated[
@@ -397,7 +397,7 @@ StoreUrl: TypeAlias = Annotated[
     Notation(
         "URL",
         "http:// or https:// and so on, as in http://127.0.0.1:9090/api/v1/write, without a login",
-        "is no URL",
+        "is not a URL",
     ),
 ]
 WebhookUrl: TypeAlias = Annotated[
@@ -406,11 +406,13 @@ WebhookUrl: TypeAlias = Annotated[
     Notation(
         "URL",
         "http:// or https:// and so on, as in https://hooks.example/secret, without a login",
-        "is no URL",
+        "is not a URL",
     ),
 ]
 PublicUrl: TypeAlias = Annotated[
     Annotated[str, AfterValidator(_check_public_url)] | None,
     BeforeValidator(_none_if_empty),
-    Notation("URL", "http:// or https:// and a host, as in https://telemetry.example", "is no URL"),
+    Notation(
+        "URL", "http:// or https:// and a host, as in https://telemetry.example", "is not a URL"
+    ),
 ]

@@ -22,7 +22,7 @@ class NoFigures(DevTelemetryError):
 def check_address(url: str) -> None:
     """Raises NoFigures if the address cannot be a server's."""
     if not url.startswith(("http://", "https://")):
-        raise NoFigures(f"{url} is no address of a server; allowed: http://HOST:PORT")
+        raise NoFigures(f"{url} is not an address of a server; allowed: http://HOST:PORT")
 
 
 def trust(tls_ca: Path | None) -> ssl.SSLContext | None:

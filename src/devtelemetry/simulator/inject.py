@@ -324,7 +324,7 @@ def _noted(path: Path) -> list[dict[str, str]]:
         notes: list[dict[str, str]] = json.loads(text)
         return [{"target": note["target"], "channel": note["channel"]} for note in notes]
     except (ValueError, KeyError, TypeError):
-        raise AuditError(f"{path} is no file of this command; name another as --state") from None
+        raise AuditError(f"{path} is not a file of this command; name another as --state") from None
 
 
 def _write(path: Path, notes: Sequence[Mapping[str, str]]) -> None:

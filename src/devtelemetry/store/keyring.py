@@ -151,7 +151,7 @@ def parse_receiver(text: str) -> int:
     if known := _PSEUDONYM.fullmatch(text):
         return _from_hex(known[1])
     raise ValueError(
-        f"{text!r} is no receiver; allowed: 16 hexadecimal digits, or dt-receiver:… as exported"
+        f"{text!r} is not a receiver; allowed: 16 hexadecimal digits, or dt-receiver:… as exported"
     )
 
 

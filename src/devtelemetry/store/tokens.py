@@ -49,7 +49,9 @@ async def create_token(database: Database, name: str, scope: Scope, *, now: date
     Raises TokenError if the name is not allowed, or is taken, even by a revoked token.
     """
     if _NAME.fullmatch(name) is None:
-        raise TokenError(f"{name!r} is no name for a token; allowed: 1 to 64 of A-Z a-z 0-9 . _ -")
+        raise TokenError(
+            f"{name!r} is not a name for a token; allowed: 1 to 64 of A-Z a-z 0-9 . _ -"
+        )
     token = PREFIX + secrets.token_urlsafe(32)
     async with database.acquire() as connection:
         created = await connection.fetchval(

@@ -32,14 +32,14 @@ class BadLine(ValueError):
 
 def _text(value: object) -> str:
     if type(value) is not str:
-        raise BadLine(f"{show(value)} is no text; allowed: text")
+        raise BadLine(f"{show(value)} is not text; allowed: text")
     return value
 
 
 def _whole_number(value: object) -> int:
     # type(), not isinstance(), because true is an int in Python but not a number in a file.
     if type(value) is not int:
-        raise BadLine(f"{show(value)} is no whole number; allowed: Unix milliseconds")
+        raise BadLine(f"{show(value)} is not a whole number; allowed: Unix milliseconds")
     return value
 
 
@@ -50,13 +50,13 @@ def _created_at(value: object) -> int | None:
 def _time(value: object) -> int:
     number = _whole_number(value)
     if not is_milliseconds(number):
-        raise BadLine(f"{number} is no time in Unix milliseconds; allowed: Unix milliseconds")
+        raise BadLine(f"{number} is not a time in Unix milliseconds; allowed: Unix milliseconds")
     return number
 
 
 def sequence(value: object) -> int:
     if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
-        raise BadLine(f"{show(value)} is no number of a sample; allowed: 1 to {MAX_SEQUENCE}")
+        raise BadLine(f"{show(value)} is not a number of a sample; allowed: 1 to {MAX_SEQUENCE}")
     return value
 
 
@@ -72,7 +72,7 @@ def _left_at(value: object) -> int:
 
 def _size(value: object) -> int:
     if type(value) is not int or not 0 <= value <= GREATEST_SIZE:
-        raise BadLine(f"{show(value)} is no size; allowed: 0 to {GREATEST_SIZE} bytes")
+        raise BadLine(f"{show(value)} is not a size; allowed: 0 to {GREATEST_SIZE} bytes")
     return value
 
 
@@ -87,7 +87,7 @@ def _bytes(value: object) -> bytes:
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:  # binascii.Error is one, and so is a letter beyond ASCII
-        raise BadLine(f"{show(value)} is no base64; allowed: base64 with padding") from None
+        raise BadLine(f"{show(value)} is not base64; allowed: base64 with padding") from None
 
 
 def _source(value: object) -> Source:
@@ -95,7 +95,7 @@ def _source(value: object) -> Source:
         return Source(_text(value))
     except ValueError:
         allowed = " or ".join(Source)
-        raise BadLine(f"{show(value)} is no source; allowed: {allowed}") from None
+        raise BadLine(f"{show(value)} is not a source; allowed: {allowed}") from None
 
 
 def _named(names: type[_Named]) -> Callable[[object], _Named]:
@@ -113,7 +113,7 @@ def _named(names: type[_Named]) -> Callable[[object], _Named]:
 def _reason(value: object) -> str:
     text = _text(value)
     if text and not is_reason(text):
-        raise BadLine(f"{show(value)} is no code; allowed: up to 64 of a-z, 0-9, _ . -")
+        raise BadLine(f"{show(value)} is not a code; allowed: up to 64 of a-z, 0-9, _ . -")
     return text
 
 

@@ -78,7 +78,7 @@ def parse_line(
     except orjson.JSONDecodeError as error:
         raise BadLine(f"no JSON: {error.msg} at column {error.colno}") from None
     if type(values) is not dict:
-        raise BadLine(f"{show(values)} is no object; allowed: one JSON object a line")
+        raise BadLine(f"{show(values)} is not an object; allowed: one JSON object a line")
     if "firstSequence" in values:
         return _parse_run(values, on_unknown)
     if "joinedSaidAt" in values or "leftSaidAt" in values:
@@ -226,6 +226,6 @@ def _take_note_of(name: str, on_unknown: Callable[[str], None] | None) -> None:
     looks like a misspelt field."""
     meant = SPELLINGS.get(name.replace("_", "").replace("-", "").lower())
     if meant is not None and meant != name:
-        raise BadLine(f"{show(name)} is no field; did you mean {meant}?")
+        raise BadLine(f"{show(name)} is not a field; did you mean {meant}?")
     if on_unknown is not None:
         on_unknown(name)
