@@ -172,7 +172,7 @@ def test_a_name_is_loopback_only_if_all_its_addresses_are(monkeypatch: pytest.Mo
         ({"queue_bytes": "64MB"}, "--queue-bytes: '64MB' is not a size; allowed: .*MiB.*"),
         ({"token_rate": "nan"}, "--token-rate: 'nan' is not a number; .*"),
         ({"insecure": "perhaps"}, "--insecure: 'perhaps' is neither .*; allowed: true or false"),
-        ({"unmeasured_types": "A,,B"}, "--unmeasured-types: 'A,,B' has an empty name .*"),
+        ({"unmeasured_types": "A,,B"}, "--unmeasured-types: 'A,,B' contains an empty name; .*"),
         ({"log_format": "xml"}, "--log-format: 'xml' is not known; allowed: console or json"),
         ({"nonsense": "1"}, "nonsense is not a setting; allowed: .*retention.*"),
     ],
@@ -281,12 +281,12 @@ def test_sampling_that_cannot_be_is_refused(sampling: object) -> None:
 
 
 def test_intervals_of_a_day_need_windows_of_a_day() -> None:
-    with pytest.raises(ConfigurationError, match="sampling: auto goes by windows of a day"):
+    with pytest.raises(ConfigurationError, match="sampling: auto needs windows of a day"):
         Settings(sampling="auto", timeframes="1h")
 
 
 def test_lateness_of_a_timeframe_that_is_not_computed_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="allowed_lateness: 2d is not computed; allowed"):
+    with pytest.raises(ConfigurationError, match="allowed_lateness: 2d is not a computed timeframe; allowed"):
         Settings(allowed_lateness="2d=1h")
 
 

@@ -127,7 +127,7 @@ def test_the_command_has_a_row_for_each_combination_and_says_what_is_wrong() -> 
         *((2_000, 1), (2_000, 8)),
     ]
     for wrong, why in (
-        (("--devices=5", "--users=5"), "allowed: one of them"),
+        (("--devices=5", "--users=5"), "they ask for different plans; allowed: "),
         (("--devices=5", "--one-in=3"), "allowed: powers of two"),
         (("--users=5",), "--users, --channels: missing"),
     ):

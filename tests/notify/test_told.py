@@ -83,7 +83,7 @@ async def test_a_problem_is_told_again_only_by_a_server_whose_last_one_died_befo
         (one,) = document["new"]
         assert (one["value"], document["ended"]) == ("2.30.1", [])
         assert one["link"].startswith("https://telemetry.example/")
-        assert f"{one['lost_more']:,} more of" in document["body"]
+        assert f"{one['lost_more']:,} more were lost than expected" in document["body"]
     assert hook.came[3]["new"] == []
     assert len(hook.came[3]["ended"]) == 1
     log = (tmp_path / "server.log").read_text()
@@ -137,10 +137,10 @@ def test_a_trial_says_who_took_it(plain_run: Run, hook: Hook, tmp_path: Path) ->
 
 
 def test_what_is_wrong_is_named_and_no_url_is(plain_run: Run, tmp_path: Path) -> None:
-    assert "nobody is named" in plain_run("notify").err
+    assert "neither is set" in plain_run("notify").err
     for url, said in (
-        (f"ftp://hooks.example/{SECRET}", "is not a URL of HTTP"),
-        (f"https://u:{SECRET}@hooks.example/", "holds a login"),
+        (f"ftp://hooks.example/{SECRET}", "is not an HTTP URL"),
+        (f"https://u:{SECRET}@hooks.example/", "contains a login"),
     ):
         done = plain_run("notify", f"--notify-webhook-url={url}")
         assert done.status == 2

@@ -73,7 +73,7 @@ def test_a_setting_that_is_written_out_does_not_show_the_url(tmp_path: Path) -> 
     ("options", "status", "line"),
     [
         ((), 1, "remote_write_url: there is none"),
-        (("--remote-write-url=host",), 2, "--remote-write-url: the URL is not a URL of HTTP"),
+        (("--remote-write-url=host",), 2, "--remote-write-url: the URL is not an HTTP URL"),
         (
             ("--remote-write-url=http://127.0.0.1:1/", "--from=2026-03-03", "--to=2026-03-02"),
             2,

@@ -202,8 +202,8 @@ def test_without_a_server_to_look_at_it_says_what_was_injected(server: ServerPro
 @pytest.mark.parametrize(
     ("options", "status", "told"),
     [
-        (("--audit", "--channels=3"), 2, "--channels: not with --audit"),
-        (("--audit", "--truth=FILE"), 2, "--truth: not with --audit"),
+        (("--audit", "--channels=3"), 2, "--channels: not possible with --audit"),
+        (("--audit", "--truth=FILE"), 2, "--truth: not possible with --audit"),
         (("--quorum=2",), 2, "--quorum: it is only for audits"),
         (("--state=FILE",), 2, "--state: it is only for audits"),
         (("--audit", "--nodes=4"), 2, "--nodes: 4 is out of range; allowed: 5 to 100"),

@@ -13,7 +13,7 @@ def parse_pattern(text: str) -> str:
     try:
         pieces = list(Formatter().parse(text))
     except ValueError:
-        raise ValueError("has a brace alone; { that stays is written {{") from None
+        raise ValueError("has a single brace; a literal { is written {{") from None
     names = []
     for _, name, form, conversion in pieces:
         if name is None:
@@ -22,20 +22,20 @@ def parse_pattern(text: str) -> str:
             raise ValueError(f"has {{{name}}}, which is not a placeholder")
         names.append(name)
     if not names:
-        raise ValueError("has no placeholder, so all links would be one")
+        raise ValueError("has no placeholder, so all links would be the same")
     try:
         parts = urlsplit(text)
         _ = parts.port
     except ValueError:
         raise ValueError("is not a URL") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("is not a URL of HTTP")
+        raise ValueError("is not an HTTP URL")
     if "@" in parts.netloc:
-        raise ValueError("holds a login, which everybody who looks would see")
+        raise ValueError("contains a login, which everybody who opens a page would see")
     if "{" in parts.netloc:
         raise ValueError("has a placeholder in the host")
     if any(not letter.isprintable() or letter.isspace() for letter in text):
-        raise ValueError("holds what no URL does")
+        raise ValueError("contains a character that no URL has")
     return text
 
 

@@ -19,7 +19,7 @@ def read_file(file: str | Path, known: Collection[str]) -> dict[str, Any]:
         path = path.expanduser()
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # skips a byte order mark
     except RuntimeError as error:
-        raise ConfigurationError(f"config: {path}: that account has no home directory") from error
+        raise ConfigurationError(f"config: {path}: this account has no home directory") from error
     except OSError as error:
         raise ConfigurationError(
             f"config: {path} cannot be read: {error.strerror or error}"

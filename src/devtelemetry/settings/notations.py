@@ -163,7 +163,7 @@ def _parse_timeframes(value: object) -> tuple[Timeframe, ...]:
         timeframes = [parse_timeframe(name) for name in _parse_names(value)]
     except ValueError as error:
         # Cut off what is allowed, because the notation says it.
-        raise ValueError(f"does not do: {str(error).partition(';')[0]}") from None
+        raise ValueError(f"is wrong: {str(error).partition(';')[0]}") from None
     if not timeframes:
         raise ValueError("names no timeframe")
     if len({timeframe.length for timeframe in timeframes}) < len(timeframes):
@@ -219,14 +219,14 @@ def _parse_names(value: object) -> tuple[str, ...]:
         raise ValueError("is not a list of names")
     names = tuple(name.strip() for name in value)
     if "" in names:
-        raise ValueError("has an empty name in it")
+        raise ValueError("contains an empty name")
     return names
 
 
 def _parse_hosts(value: object) -> tuple[str, ...]:
     names = tuple(name.lower() for name in _parse_names(value))
     if not all(_HOST.fullmatch(name) for name in names):
-        raise ValueError("has something in it that is not a host name")
+        raise ValueError("contains something that is not a host name")
     return names
 
 
@@ -235,7 +235,7 @@ def _parse_origins(value: object) -> tuple[str, ...]:
     for name in names:
         match = _ORIGIN.fullmatch(name)
         if match is None or (match["scheme"], match["port"]) in _UNWRITTEN_PORTS:
-            raise ValueError(f"does not do: {name} is not an origin as browsers write it")
+            raise ValueError(f"is wrong: {name} is not an origin as browsers write it")
     return names
 
 
@@ -245,7 +245,7 @@ def _parse_addresses(value: object) -> tuple[str, ...]:
         try:
             ipaddress.ip_address(name)
         except ValueError:
-            raise ValueError(f"does not do: {name} is not an IP address") from None
+            raise ValueError(f"is wrong: {name} is not an IP address") from None
     return names
 
 
@@ -264,9 +264,9 @@ def _parse_labels(value: object) -> dict[str, str]:
     labels = {name: str(text) for name, text in _pairs(value, "label").items()}
     for name, text in labels.items():
         if not _LABEL.fullmatch(name) or name.startswith("__") or not text:
-            raise ValueError(f"does not do: {name}={text} is not a label")
+            raise ValueError(f"is wrong: {name}={text} is not a label")
         if name in _OWN_LABELS:
-            raise ValueError(f"does not do: {name} is a label of the series themselves")
+            raise ValueError(f"is wrong: {name} is a label that the series have already")
     return labels
 
 
@@ -335,9 +335,9 @@ def _check_url(value: str) -> str:
     except ValueError:
         is_whole = False
     if not is_whole or not value.isascii() or not value.isprintable() or " " in value:
-        raise ValueError("is not a URL of HTTP")
+        raise ValueError("is not an HTTP URL")
     if "@" in parts.netloc:
-        raise ValueError("holds a login")
+        raise ValueError("contains a login")
     return value
 
 
@@ -345,7 +345,7 @@ def _check_store_url(value: str) -> str:
     try:
         return _check_url(value)
     except ValueError as error:
-        hint = ", which belongs into the file of remote_write_headers"
+        hint = ", which belongs in the file that remote_write_headers names"
         raise ValueError(f"{error}{hint if 'login' in str(error) else ''}") from None
 
 
@@ -373,22 +373,22 @@ File: TypeAlias = Annotated[
 Address: TypeAlias = Annotated[
     Listen,
     PlainValidator(_parse_listen),
-    Notation("HOST:PORT", "HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080; port 0: any free one"),
+    Notation("HOST:PORT", "HOST:PORT, as in 127.0.0.1:8080 or [::1]:8080; port 0: any free port"),
 ]
 DatabaseUrl: TypeAlias = Annotated[
     Annotated[str, StringConstraints(pattern="^postgres(ql)?://")] | None,
     BeforeValidator(_none_if_empty),
-    Notation("URL", "postgresql://USER:PASSWORD@HOST:PORT/NAME", "is not a URL of a PostgreSQL"),
+    Notation("URL", "postgresql://USER:PASSWORD@HOST:PORT/NAME", "is not a PostgreSQL URL"),
 ]
 LinkPattern: TypeAlias = Annotated[
     Annotated[str, AfterValidator(parse_pattern)] | None,
     BeforeValidator(_none_if_empty),
     Notation(
         "URL",
-        "http:// or https:// and so on, with one of "
+        "a URL with http:// or https://, with at least one of "
         + ", ".join(f"{{{{{name}}}}}" for name in PLACEHOLDERS)
-        + " at least, none of them in the host",
-        "is not a pattern of a link",
+        + ", none of them in the host",
+        "is not a pattern for links",
     ),
 ]
 StoreUrl: TypeAlias = Annotated[
@@ -396,7 +396,7 @@ StoreUrl: TypeAlias = Annotated[
     BeforeValidator(_none_if_empty),
     Notation(
         "URL",
-        "http:// or https:// and so on, as in http://127.0.0.1:9090/api/v1/write, without a login",
+        "a URL with http:// or https://, as in http://127.0.0.1:9090/api/v1/write, without a login",
         "is not a URL",
     ),
 ]
@@ -405,7 +405,7 @@ WebhookUrl: TypeAlias = Annotated[
     BeforeValidator(_none_if_empty),
     Notation(
         "URL",
-        "http:// or https:// and so on, as in https://hooks.example/secret, without a login",
+        "a URL with http:// or https://, as in https://hooks.example/secret, without a login",
         "is not a URL",
     ),
 ]
@@ -413,6 +413,8 @@ PublicUrl: TypeAlias = Annotated[
     Annotated[str, AfterValidator(_check_public_url)] | None,
     BeforeValidator(_none_if_empty),
     Notation(
-        "URL", "http:// or https:// and a host, as in https://telemetry.example", "is not a URL"
+        "URL",
+        "http:// or https:// with only a host, as in https://telemetry.example",
+        "is not a URL",
     ),
 ]

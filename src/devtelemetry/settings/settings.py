@@ -100,7 +100,7 @@ class Settings(BaseSettings):
         None,
         repr=False,  # it may hold a password
         description="The PostgreSQL (15 or later) that holds everything. Name one for production; "
-        "without it the bundled one runs in the data directory.",
+        "without one the bundled PostgreSQL runs in the data directory.",
     )
     data_dir: Annotated[
         Directory,
@@ -111,8 +111,8 @@ class Settings(BaseSettings):
     )
     grpc_listen: Address = Field(
         Listen("127.0.0.1", 50051),
-        description="Where clients push samples by gRPC. Beyond loopback this needs tokens and "
-        "TLS, or `insecure`.",
+        description="Where clients push samples by gRPC. An address other than loopback needs "
+        "tokens and TLS, or `insecure`.",
     )
     http_listen: Address = Field(
         Listen("127.0.0.1", 8080),
@@ -127,8 +127,8 @@ class Settings(BaseSettings):
     )
     public_url: Annotated[PublicUrl, DefaultText("none")] = Field(
         None,
-        description="Where people open the dashboard. Links in notifications and alerts begin with "
-        "it; without it there are none.",
+        description="The address at which people open the dashboard. Links in notifications and "
+        "alerts begin with it; without it they have no links.",
     )
     cors_origins: Annotated[Origins, DefaultText("none")] = Field(
         (),
@@ -145,7 +145,7 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         description="How many ingest processes share the gRPC port. One takes tens of thousands "
-        "of samples a second; more of them use more cores.",
+        "of samples a second; more processes use more cores.",
     )
     retention: Duration = Field(
         timedelta(days=7),
@@ -173,19 +173,20 @@ class Settings(BaseSettings):
         ge=timedelta(minutes=1),
         le=LONGEST,
         description="How far the server's clock may be from the time when a server last ran here, "
-        "or from the clocks of clients. Beyond that nothing is decided by it. After a longer "
-        "pause, clients must agree with the clock, or somebody runs `devtelemetry clock "
-        "--confirm`.",
+        "or from the clocks of clients. If it is further away, as after a longer pause, the "
+        "server decides nothing by its clock until clients agree with it, or somebody runs "
+        "`devtelemetry clock --confirm`.",
     )
     membership: Membership = Field(
         MembershipPolicy.PRESENT,
-        description="Which receivers count in a window, and what each is expected to hold; "
-        "docs/algorithm.md says what each policy means.",
+        description="Which receivers count in a window, and which messages each is expected to "
+        "hold; docs/algorithm.md explains each policy.",
     )
     allowed_lateness: Annotated[Lateness, DefaultText("by length")] = Field(
         {},
         description="How long after its end a window is first computed, per timeframe, so that "
-        "late reports count. If not named: its own length up to 1h, 6h up to 1d, 24h beyond.",
+        "late reports count. A timeframe that is not named has its own length up to 1h, 6h up to "
+        "1d, 24h beyond.",
     )
     timeframes: Timeframes = Field(
         tuple(parse_timeframe(name) for name in ("1h", "1d", "1w")),
@@ -195,14 +196,15 @@ class Settings(BaseSettings):
         timedelta(hours=24),
         ge=timedelta(0),
         le=LONGEST,
-        description="How long after its end a window is computed for the last time. Until then "
-        "samples that come late change it.",
+        description="How long after its end a window is computed for the last time. Until then, "
+        "further samples change it.",
     )
     recompute_interval: Duration = Field(
         timedelta(minutes=10),
         ge=timedelta(0),
         le=LONGEST,
-        description="How often at most a window is computed again because samples arrived for it.",
+        description="The shortest time between two computations of a window for which "
+        "samples arrive.",
     )
     job_interval: Duration = Field(
         timedelta(seconds=60),
@@ -212,41 +214,42 @@ class Settings(BaseSettings):
     )
     sampling: SamplingWish = Field(
         "off",
-        description="Clients report one message in this many, the same ones at all receivers. "
-        "auto: in each channel as few as keep the interval of a day within `sampling_width`. It "
-        "saves work where there are very many messages; docs/algorithm.md says what the figures "
-        "then mean.",
+        description="Clients report one message in this many; all receivers report the same ones. "
+        "auto: in each channel, as few messages as keep the interval of a day within "
+        "`sampling_width`. Sampling saves work if there are very many messages; docs/algorithm.md "
+        "explains what the figures then mean.",
     )
     sampling_width: Share = Field(
         0.005,
-        description="How wide the interval of a day's delivery ratio may be where `sampling` is "
+        description="How wide the interval of a day's delivery ratio may be if `sampling` is "
         "auto, for each channel and for all together.",
     )
     sampling_notice: Duration = Field(
         timedelta(hours=24),
         ge=timedelta(minutes=5),
         le=LONGEST,
-        description="How long before a change of the sampling clients are told of it. If it asks "
-        "for more messages, a receiver that hears of it later does not count until then.",
+        description="How long before the sampling changes clients are told of it. If the change "
+        "asks for more messages, a receiver that hears of it too late does not count until it has "
+        "heard.",
     )
     push_interval: Duration = Field(
         timedelta(0),
         ge=timedelta(0),
         le=timedelta(hours=12),
         description="How long clients are to wait between two pushes, to spare phones and this "
-        "server; 0s: clients decide. Windows are first computed that much later. While the server "
-        "is busy it tells clients to wait longer.",
+        "server; 0s: clients decide. A window is first computed at least this long after its end. "
+        "While the server is busy, it tells clients to wait longer.",
     )
     unmeasured_channels: Annotated[Globs, DefaultText("none")] = Field(
         (),
         description="Channels that are not shared conversations. Their samples show that a "
-        "receiver reports, but no figures are computed for them. For samples that come by gRPC or "
-        "from a file.",
+        "receiver reports, but no figures are computed for them. This is for samples that come by "
+        "gRPC or from a file.",
     )
     unmeasured_types: Annotated[Names, DefaultText("none")] = Field(
         (),
-        description="Message types that are not measured. For samples that come by gRPC or from a "
-        "file.",
+        description="Message types that are not measured. This is for samples that come by gRPC "
+        "or from a file.",
     )
     legacy_unmeasured_channels: Globs = Field(
         ("*-negotiated", "*-contact-code"),
@@ -262,71 +265,71 @@ class Settings(BaseSettings):
         1,
         ge=1,
         le=1000,
-        description="How many installations must report or have sent a message before it counts. A "
-        "higher number keeps out what one liar makes up, but also the losses of messages that few "
-        "received.",
+        description="How many installations must report or have sent a message before it counts. "
+        "A higher number keeps out messages that one liar makes up, but also the losses of "
+        "messages that few received.",
     )
     weight_cap: Share = Field(
         0.1,
-        description="If one installation is the only one that says more than this share of a "
-        "channel's messages, these messages are shown apart as unconfirmed and not counted. The "
-        "same holds for all installations behind one network together. 1: no cap. It applies only "
-        "with a quorum of 1, where at least 10 installations count in the channel.",
+        description="If one installation is the only one that reports more than this share of a "
+        "channel's messages, these messages are not counted but shown apart, as unconfirmed. The "
+        "same holds for all installations behind one network together. 1: no cap. The cap applies "
+        "only with a quorum of 1, in channels where at least 10 installations count.",
     )
     smallest_group: WholeNumber = Field(
         3,
         ge=1,
         le=1000,
         description="How many receivers a platform, app version or message type must have to be "
-        "shown. Smaller ones are put together.",
+        "shown. Smaller groups are put together.",
     )
     objective: Objective = Field(
         OBJECTIVE,
         description="The share of deliveries that should be made. The rest are the losses that 30 "
-        "days may have: `report` says how many of them are left, and alerts fire when they are "
+        "days may have: `report` shows how many of them are left, and alerts fire when they are "
         "used up too fast.",
     )
     influence_limit: Share = Field(
         0.01,
-        description="`report` says in how many windows leaving out one installation could move the "
-        "reliability by more than this.",
+        description="`report` counts the windows in which leaving out one installation could move "
+        "the reliability by more than this.",
     )
     notify_webhook_url: Annotated[WebhookUrl, DefaultText("none")] = Field(
         None,
         repr=False,  # its path may hold a secret
-        description="Where new and ended problems are sent, as JSON by POST; docs/problems.md says "
-        "what is in it. Without a URL nothing is sent.",
+        description="Where new and ended problems are sent, as JSON by POST; docs/problems.md "
+        "describes the JSON. Without a URL nothing is sent.",
     )
     notify_apprise: Annotated[File, DefaultText("none")] = Field(
         None,
-        description="A file for Apprise, a URL a line, that names whom to tell of new and ended "
-        "problems: Matrix, Slack, mail and others. It is read again when it has changed.",
+        description="A file for Apprise with one URL a line: the services that are told of new "
+        "and ended problems, such as Matrix, Slack or mail. It is read again when it has changed.",
     )
     log_link: Annotated[LinkPattern, DefaultText("none")] = Field(
         None,
-        description="Where the pages link each missing message to: its place in the logs of a "
-        "server, as in https://logs.example.org/search?q={message_id}. Write a literal "
-        "brace twice.",
+        description="What the pages link each missing message to: its place in the logs of a "
+        "server, as in https://logs.example.org/search?q={message_id}. Write a literal brace "
+        "twice.",
     )
     remote_write_url: Annotated[StoreUrl, DefaultText("none")] = Field(
         None,
         repr=False,  # its path may hold a secret
         description="Where windows are sent as series, by Prometheus remote write; "
-        "docs/publish.md says what a store needs for it. Without a URL nothing is sent.",
+        "docs/publish.md explains what the store needs. Without a URL nothing is sent.",
     )
     remote_write_headers: Annotated[File, DefaultText("none")] = Field(
         None,
-        description="A file of headers to send with them, one `Name: value` a line, such as "
+        description="A file of headers to send with the series, one `Name: value` a line, such as "
         "Authorization. It is read for every request, so a token may be replaced at any time.",
     )
     remote_write_ca: Annotated[File, DefaultText("the system's")] = Field(
         None,
-        description="The authorities (PEM) to trust for the TLS of that URL, if the system does "
-        "not know them.",
+        description="The authorities (PEM) to trust for the TLS of `remote_write_url`, if the "
+        "system does not know them.",
     )
     remote_write_channels: Switch = Field(
         False,
-        description="Send series of each channel too: ten for each, with its name.",
+        description="Send series of each channel too: ten for each channel, with its name.",
     )
     remote_write_labels: Annotated[Labels, DefaultText("none")] = Field(
         {},
@@ -342,16 +345,17 @@ class Settings(BaseSettings):
     insecure: Switch = Field(
         False,
         description="Listen beyond loopback without tokens and TLS: only behind something that "
-        "does both. Also send a login to a `remote_write_url` beyond loopback without TLS.",
+        "does both. A login is then also sent to a `remote_write_url` beyond loopback without TLS.",
     )
     require_tokens: Switch = Field(
         False,
-        description="Ask for tokens on loopback too, as behind a proxy on the same machine.",
+        description="Ask for tokens on loopback too, for a server behind a proxy on the "
+        "same machine.",
     )
     token_rate: Rate = Field(
         20_000.0,
-        description="Samples per second that one token may push; more is answered with "
-        "RESOURCE_EXHAUSTED.",
+        description="Samples per second that one token may push; further requests are answered "
+        "with RESOURCE_EXHAUSTED.",
     )
     installation_keys: WholeNumber = Field(
         100,
@@ -365,23 +369,24 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
         description="How many channels one installation may name. A channel counts once for each "
-        "of its keys. Samples of further channels are rejected.",
+        "key of the installation. Samples of further channels are rejected.",
     )
     installation_types: WholeNumber = Field(
         500,
         ge=1,
         le=1_000_000,
-        description="How many message types one installation may name, counted in the same way.",
+        description="How many message types one installation may name, counted in the "
+        "same way as channels.",
     )
     installation_bytes: Size = Field(
         256 * 2**20,
-        description="How many bytes of requests one installation may bring a day (UTC), a sample "
-        "of less than 256 bytes counted as 256. Anything beyond is rejected.",
+        description="How many bytes of requests one installation may send a day (UTC). A sample "
+        "of less than 256 bytes counts as 256. Samples beyond this limit are rejected.",
     )
     legacy_http: Switch = Field(
         False,
-        description="Offer status-go's HTTP interface beyond loopback, and where tokens are "
-        "required, too. Its clients carry no credentials: anyone who reaches the port can report.",
+        description="Offer status-go's HTTP interface also beyond loopback and where tokens are "
+        "required. Its clients carry no credentials: anyone who reaches the port can report.",
     )
     legacy_rate: Rate = Field(
         50.0,
@@ -429,8 +434,8 @@ class Settings(BaseSettings):
         unknown = self.allowed_lateness.keys() - {one.name for one in self.timeframes}
         if unknown:
             raise ConfigurationError(
-                f"allowed_lateness: {', '.join(sorted(unknown))} is not computed; allowed: the "
-                f"timeframes {written(self.timeframes)}"
+                f"allowed_lateness: {', '.join(sorted(unknown))} is not a computed timeframe; "
+                f"allowed: the timeframes {written(self.timeframes)}"
             )
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_cert", "tls_key") if self.tls_cert else ("tls_key", "tls_cert")
@@ -449,7 +454,7 @@ class Settings(BaseSettings):
         )
         if self.sampling == "auto" and "1d" not in {one.name for one in self.timeframes}:
             raise ConfigurationError(
-                "sampling: auto goes by windows of a day; allowed: auto where 1d is one of the "
+                "sampling: auto needs windows of a day; allowed: auto if 1d is one of the "
                 "timeframes"
             )
         return self

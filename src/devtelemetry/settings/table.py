@@ -31,7 +31,7 @@ def _default_in_words(setting: FieldInfo) -> str | None:
 
 def description(name: str) -> str:
     text = Settings.model_fields[name].description
-    assert text is not None, "every setting says what it is for"
+    assert text is not None, "every setting has a description"
     return text
 
 
@@ -40,12 +40,12 @@ def settings_table() -> str:
     lines = [
         "# Settings",
         "",
-        "Made by `devtelemetry settings`; a test holds this page to the program.",
+        "Made by `devtelemetry settings`; a test compares this page with the program.",
         "",
         "A value is looked for in this order: the command line option, the environment variable,",
         "the TOML file that `--config` or `DEVTELEMETRY_CONFIG` names (the key is the name of the",
-        "setting), the default. It is written the same way in all of them; in the file, numbers,",
-        "true and false, and lists may also be TOML's own.",
+        "setting), the default. It is written the same way in all of them. In the file, numbers,",
+        "true and false, and lists may also be written as in TOML.",
         "",
         "| setting | option, environment variable | default | allowed | what, and why |",
         "|---|---|---|---|---|",
