@@ -82,7 +82,7 @@ def test_the_command_makes_shows_and_removes(run: Run) -> None:
         ]
     }
     assert run("annotate", "--remove=1").out == "removed note 1\n"
-    assert "There is no note" in run("annotate", "--list").err
+    assert "There are no notes" in run("annotate", "--list").err
     for wrong in ([], ["text", "--list"], ["--json", "text"], ["--list", "--version=1"]):
         assert run("annotate", *wrong, check=False).status == 2
 
