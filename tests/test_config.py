@@ -286,7 +286,7 @@ def test_intervals_of_a_day_need_windows_of_a_day() -> None:
 
 
 def test_lateness_of_a_timeframe_that_is_not_computed_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="allowed_lateness: 2d is not a computed timeframe; allowed"):
+    with pytest.raises(ConfigurationError, match="lateness: 2d is not a computed timeframe; "):
         Settings(allowed_lateness="2d=1h")
 
 
