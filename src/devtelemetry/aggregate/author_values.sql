@@ -1,7 +1,7 @@
--- Which values of dimensions of authors are shown, and which are put together. A part of rollup.sql, which needs it in
--- value_of_level.
+-- Which values of the dimensions of authors are shown, and which are put together. A part of rollup.sql; value_of_level
+-- reads it.
 
--- Whom a value that is told of authors concerns: receivers and authors.
+-- The receivers and the authors that each value concerns.
 concerned as materialized (
     select false as is_window, channel_id as level, dimension, value, false as is_author, receiver_id as installation
     from (select distinct channel_id, dimension, value, class from value_of_cell) of_class
@@ -21,7 +21,8 @@ concerned as materialized (
     where takes_part
 ),
 
--- Such a value needs enough receivers and enough authors; whoever does not say to be one is told nothing about.
+-- A value needs enough receivers and enough authors to be shown. It needs no authors if some of its messages have no
+-- known author (unsaid), because nothing is told about those authors.
 size_of_author_value as materialized (
     select
         *,
@@ -44,8 +45,8 @@ size_of_author_value as materialized (
     ) counted
 ),
 
--- Too small ones are put together, and with them the next greater ones until they are not too small any more. before:
--- what those before it have.
+-- Values that are too small are put together. The next larger values join them until the group is large enough.
+-- *_before: the sums over the values that come before in that order.
 value_of_author_level as (
     select is_window, level, dimension, value, false as is_rest
     from size_of_author_value

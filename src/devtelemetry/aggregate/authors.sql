@@ -1,14 +1,15 @@
--- What became of messages by their authors: pairs of (message, receiver) added up over the messages of one author and
--- over receivers that are alike. A part of reliability.sql; docs/algorithm.md, "Authors and paths".
+-- What became of messages, by author: (message, receiver) pairs added up over the messages of one author and over
+-- receivers that are alike. A part of reliability.sql. Source: docs/algorithm.md, "Authors and paths".
 --
--- in   {cell_kind}      what of a message's kind is told apart: kind, or 0
+-- in   {cell_kind}      kind if kinds are told apart, otherwise 0
 --      {tells_authors}  whether authors are told apart; if not, receivers are the clusters
---      {cluster}        of messages that nobody says to have written: null, or where receivers are the clusters receiver_id
+--      {cluster}        the cluster of messages without a known author: null, or receiver_id if receivers are the
+--                       clusters
 --      {author_values}  rows of (dimension, value): what a cell counts for
 --      {outcomes}       what states mean: dimensions.py
 --      {told_kind}, {rare_kinds}   the kind that a receipt counts for
 
--- The author of each message of M, as far as anyone says so; of several the one that said so first.
+-- The author of each message of M that has a known author. If there are several, it is the one that said so first.
 several_author as materialized (
     select channel_id, {cell_kind} as kind, message_id, sent_at, author_id
     from measured
@@ -18,7 +19,7 @@ several_author as materialized (
         from receipt r
         where r.sent_at = several.sent_at and r.channel_id = measured.channel_id and r.message_id = several.message_id
           and sent_by_receiver
-        order by coalesce({authored_at}, 9223372036854775807), receiver_id  -- of some it is stored as never
+        order by coalesce({authored_at}, 9223372036854775807), receiver_id  -- null as never, which some rows store
         limit 1
     ) first_author
     where {tells_authors} and (channel_id, message_id) not in (select channel_id, message_id from left_out_message)
@@ -33,7 +34,7 @@ author_message as materialized (
     select channel_id, kind, message_id, sent_at, author_id from several_author
 ),
 
--- Who wrote a message too and is not its author: these pairs are expected of nobody either.
+-- Receivers that wrote a message as well but are not its author. They are not expected to receive it either.
 co_author as materialized (
     select channel_id, a.kind, author_id, receiver_id, a.sent_at, message_id
     from several_author a
@@ -47,7 +48,7 @@ co_author as materialized (
     where receiver_id <> author_id
 ),
 
--- The messages of an author, and those of them that were not sent.
+-- The messages of each author, and those of them that were not sent.
 author_kind as materialized (
     select
         channel_id,
@@ -66,9 +67,9 @@ class_of_channel as materialized (
     group by channel_id, class, platform, app_version, server
 ),
 
--- Where the spans begin and end that something is expected in of those whom something limits, and the holes in these spans;
--- ascending. How many spans have a moment in them is counted by binary search, so the cost does not grow with authors times
--- receivers.
+-- For receivers that are expected to hold only part of the window: where their spans begin and end, and the holes in
+-- these spans, ascending. A binary search in these counts the spans around a moment. So the cost does not grow with
+-- authors times receivers.
 limited_class as materialized (
     select
         channel_id,
@@ -93,7 +94,7 @@ limited_class as materialized (
     group by channel_id, class
 ),
 
--- What is expected of receivers that are alike, author by author: of those that nothing limits all, ...
+-- What is expected of receivers that are alike, by author. Receivers without a limit: all messages, ...
 authored_pairs as (
     select
         channel_id,
@@ -121,7 +122,7 @@ authored_pairs as (
             select whole - case when own.class = c.class and own.is_whole then 1 else 0 end as others
         ) o
         union all
-        -- ... of the others those whose spans the message lies in, ...
+        -- ... the other receivers: the messages inside their spans, ...
         select
             channel_id,
             kind,
@@ -146,7 +147,7 @@ authored_pairs as (
         from author_kind
         join limited_class using (channel_id)
         union all
-        -- ... but for its author, ...
+        -- ... less the author's own messages inside its own spans, ...
         select
             channel_id,
             kind,
@@ -160,7 +161,7 @@ authored_pairs as (
         join member using (channel_id)
         where not is_whole and receiver_id = author_id
         union all
-        -- ... and nothing of those who wrote it together with its author.
+        -- ... less the pairs of a message and another of its authors.
         select
             channel_id,
             co_author.kind,
@@ -175,7 +176,8 @@ authored_pairs as (
         left join unsent_message using (channel_id, message_id)
         where spans @> co_author.sent_at
         union all
-        -- Whoever wrote a message vouches for it, but not toward its own installation.
+        -- The author vouches for a message, but not toward receivers of its own installation: such pairs are not
+        -- corroborated.
         select channel_id, a.kind, author_id, class, 0, 0, 0, 1
         from lone_pair l
         join author_message a using (channel_id, message_id)
@@ -185,7 +187,7 @@ authored_pairs as (
     group by channel_id, kind, author_id, class
 ),
 
--- Pairs by the state of their receipt. The messages that several wrote are few: they are read by the key.
+-- Pairs by the state of their receipt. Few messages have several authors, so these are read by the key.
 authored_state as materialized (
     select channel_id, {told_kind} as kind, author_id, class, state, n
     from authored
@@ -231,7 +233,7 @@ authored_cell as materialized (
     left join authored_outcome using (channel_id, kind, author_id, class)
 ),
 
--- How many messages each author wrote; of NULL those that nobody says to have written.
+-- How many messages each author wrote. NULL: the messages without a known author.
 message_of_author as materialized (
     select channel_id, kind, author_id, cardinality(timeline) as messages from author_kind
     union all
@@ -252,7 +254,7 @@ unsaid as materialized (
     select channel_id, kind from message_of_author where author_id is null
 ),
 
--- What they do not account for is of the messages without an author.
+-- Pairs of messages without a known author are the pairs of all messages less those of known authors.
 cell as materialized (
     select channel_id, kind, author_id, class, {pairs} from authored_cell
     union all

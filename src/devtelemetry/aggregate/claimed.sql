@@ -1,11 +1,12 @@
--- Which messages exist by the word of one alone, and which of them are left out of M for it. Goes on from `measured` and
--- `counted`. Source: docs/algorithm.md, "Who is believed".
+-- The messages that have one installation or one network as their only voucher, or too few vouchers, and which of them
+-- are left out of M. Reads `measured` and `counted`. Source: docs/algorithm.md, "Who is believed".
 --
--- in   quorum, weight_cap       the least number of installations that must vouch for a message; the greatest share of a
---                               channel's messages that one may alone vouch for
---      fewest_installations     with fewer that count in a channel all of them are believed
--- out  one row a message that one installation, or one network, alone vouches for (installation_id, bucket_id: which one;
---      NULL: there are several, or it is not known), or too few
+-- in   quorum                   the least number of installations that must vouch for a message
+--      weight_cap               the largest share of a channel's messages that counts if one installation or network is
+--                               their only voucher
+--      fewest_installations     if fewer installations count in a channel, all of them are believed
+-- out  one row for each such message. installation_id, bucket_id: its only installation, its only network; NULL: there
+--      are several, or it is not known, or the message has too few vouchers
 create temp table claimed on commit drop as
 with
 too_few as materialized (
@@ -25,7 +26,7 @@ alone as materialized (
     from measured
     cross join lateral unnest(lone_voucher, lone_id, lone_sent_at) as lone (receiver_id, message_id, sent_at)
     left join receiver using (receiver_id)
-    where $quorum::integer = 1  -- else they are too few
+    where $quorum::integer = 1  -- with a higher quorum, too_few has them
     group by channel_id, kind, message_id, sent_at
     union all
     select channel_id, kind, message_id, sent_at, null, bucket_id
@@ -54,7 +55,7 @@ size_of_channel as (
     ) counts using (channel_id)
 ),
 
--- In decimals: 29 of 100 are not more than 0.29.
+-- Compared as decimals, so that 29 of 100 messages are not more than a cap of 0.29.
 disbelieved_installation as (
     select channel_id, installation_id
     from alone

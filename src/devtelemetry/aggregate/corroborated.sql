@@ -1,5 +1,6 @@
--- Remembers which installations reported something that another one confirms: who never did could be anyone. What is
--- reported from behind one network alone, where enough are known, confirms nobody. Goes on from `measured` and `held`.
+-- Remembers the installations that reported something that another installation confirms. An installation that never
+-- did may be made up. If enough networks are known, messages reported from behind one network alone confirm nobody.
+-- Reads `measured` and `held`.
 insert into corroborated_installation (installation_id)
 select distinct coalesce(installation_id, receiver_id)
 from (

@@ -1,9 +1,9 @@
--- Who counts in a window, and who is shown apart. Goes on from `held` and `measured`.
+-- The receivers that count in a window, and the silent members. Reads `held` and `measured`.
 -- Source: docs/algorithm.md, "One window, one channel" and "Who is believed".
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
 --      membership               present | window | bracketed
---      fewest_installations     with fewer that count in a channel all of them are believed
+--      fewest_installations     if fewer installations count in a channel, all of them are believed
 --      those of spans.sql and counting.sql
 create temp table counted on commit drop as
 with

@@ -1,9 +1,9 @@
 -- Which receivers count in a window, and in which spans of sentAt each is expected to hold messages. A part of
--- statements that have receiver_of_window: of each (channel, receiver) whether it holds or sent a measured message, and
--- its first and last receipt in the window.
+-- statements that have receiver_of_window. It has, for each (channel, receiver), whether the receiver holds or sent a
+-- measured message, and its first and last receipt in the window.
 --
 -- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql: as in counted.sql
---      coarse_channels, coarse_receivers   who of which channel recorded less than the window's sample
+--      coarse_channels, coarse_receivers   receivers that recorded a coarser sample than the window's in a channel
 
 reporting as (
     select receiver_id
@@ -13,10 +13,11 @@ reporting as (
 
 -- include: spans.sql
 
--- The receivers that may count, and in which spans of sentAt each is expected to hold messages: who ever said something
--- of joining or leaving in its stays (NULL: in the whole window), the others from_sent_at to to_sent_at (NULL: no bound
--- in the window). A first or last receipt that lies in the window is the first or last one in it. holds_nothing: it never
--- had a sample of the channel.
+-- The receivers that may count, and the spans of sentAt in which each is expected to hold messages. A receiver that
+-- ever reported joining or leaving (has_said) is expected to hold what was sent during its stays (NULL: the whole
+-- window). Other receivers are expected to hold messages from from_sent_at to to_sent_at (NULL: no bound in the
+-- window). If its first or last receipt of all lies in the window, receiver_of_window has that receipt, to the
+-- millisecond. holds_nothing: the receiver never had a sample of the channel.
 candidate as materialized (
     select
         channel_id,
@@ -49,8 +50,8 @@ candidate as materialized (
       end
 ),
 
--- Members of installations that nobody ever confirmed; and of one installation those that never had a sample of the
--- channel, but for one if there is no other.
+-- Members of installations that nobody ever confirmed. Also members that never had a sample of the channel: an
+-- installation may have one of these, and none if another of its members had a sample.
 unheard as materialized (
     select channel_id, receiver_id
     from (
@@ -67,7 +68,8 @@ unheard as materialized (
     where is_another or installation_id not in (select installation_id from corroborated_installation)
 ),
 
--- Where enough others count, anyone could say so: they are shown apart.
+-- If enough other installations count in the channel, these members do not count and are shown apart, because anyone
+-- can make up such members.
 silent_member as materialized (
     select channel_id, receiver_id
     from unheard

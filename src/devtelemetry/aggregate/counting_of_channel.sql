@@ -1,15 +1,16 @@
--- Who counts in one channel and one window, in which span of sentAt each is expected to hold messages, and within which
--- holes nobody can say. Source: docs/algorithm.md, "One window, one channel"; counting.sql decides, as for the figures.
+-- The receivers that count in one channel and one window, the span of sentAt in which each is expected to hold
+-- messages, and its holes, in which nobody can say. counting.sql decides, as for the figures. Source:
+-- docs/algorithm.md, "One window, one channel".
 --
 -- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql and counting.sql: as in counted.sql
 --      channel_id
---      receiver_ids       bigint[]: who has receipts or marks in the window and the channel; and of each
+--      receiver_ids       bigint[]: the receivers with receipts or marks in the window and the channel; for each:
 --      have_measured      boolean[]: whether it holds or sent a measured message
---      first_sent_at, last_sent_at   bigint[]: sentAt of its first and last receipt, measured or not; NULL: marks alone
+--      first_sent_at, last_sent_at   bigint[]: sentAt of its first and last receipt, measured or not; NULL: only marks
 -- out  receiver_id, stays, from_sent_at, to_sent_at (as in counting.sql, inclusive), holes (NULL: none), platform,
---      app_version, installation_id (its own id if it names none), bucket_id; by receiver_id
+--      app_version, installation_id (its own id if it names none), bucket_id; ordered by receiver_id
 with
--- In the place of the table, for counting.sql: else all memberships would be read.
+-- Takes the place of the table in counting.sql, which would otherwise read all memberships.
 membership as not materialized (
     select * from membership where channel_id = $channel_id::bigint
 ),

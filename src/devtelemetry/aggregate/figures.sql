@@ -1,4 +1,4 @@
--- The end of the statement of reliability.sql for the figures that are stored, or for a table of two dimensions.
+-- The end of reliability.sql's statement for stored figures, or for a table of two dimensions.
 
 -- include: authors.sql
 

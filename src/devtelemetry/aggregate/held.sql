@@ -1,10 +1,10 @@
--- What became of messages at each receiver in a window, kind by kind and state by state, and what it sent: the second of
--- three passes over its receipts. Source: docs/algorithm.md, "One window, one channel".
+-- What became of messages at each receiver in a window, and what it sent, by kind and state. The second of three passes
+-- over the window's receipts. Source: docs/algorithm.md, "One window, one channel".
 --
 -- in   start_ms, end_ms   of the window, Unix ms, half-open, whole minutes
 --
--- A statement of its own, so that memory can be granted for it alone: the planner guesses a group for every ten rows, and
--- a table of hashes made for so many lies outside of the processor's caches.
+-- A statement of its own, so that its memory can be set. The planner guesses one group for every ten rows. A hash table
+-- made for so many groups does not fit the processor's caches.
 create temp table held on commit drop as
 select
     channel_id,

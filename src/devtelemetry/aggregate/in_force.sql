@@ -1,4 +1,4 @@
--- By which rules windows of this database are computed: in_force.py.
+-- The rules by which windows of this database are computed; for in_force.py.
 
 -- name: try_alone
 select pg_try_advisory_lock($namespace, $lock)
@@ -7,7 +7,7 @@ select pg_try_advisory_lock($namespace, $lock)
 select pg_advisory_unlock($namespace, $lock)
 
 -- name: join
--- At once where the session is alone.
+-- Does not wait, because this session holds the exclusive lock.
 select pg_advisory_lock_shared($namespace, $lock)
 
 -- name: try_join

@@ -1,14 +1,15 @@
--- What was sent in a window: its measured messages, channel by channel and kind by kind. The first of three passes over its
--- receipts; measured.sql goes on from this table. Source: docs/algorithm.md, "One window, one channel".
+-- What was sent in a window: its measured messages, by channel and kind. The first of three passes over the window's
+-- receipts; measured.sql reads this table. Source: docs/algorithm.md, "One window, one channel".
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
 --      those of is_measured.sql
 --      quorum                   how many installations must vouch for a message
--- What algorithm.py fills in: of what measured_slice.sql reads receipts, how many installations vouch for a message
--- (voters), and whether all of them may be in one hand, as far as the first and the last one by id tell (is_suspect).
+--      algorithm.py fills in what measured_slice.sql reads (receipts), how to count the installations that vouch for a
+--      message (voters), and the test whether all vouchers may be in one hand (is_suspect). That test compares only the
+--      first and the last voucher by id
 --
--- A statement of its own, so that it can be planned as it is best: workers read slices of time, each in the order of the
--- key, and no message waits in a table of hashes for its next receipt. Few rows go from them to the leader.
+-- A statement of its own, so that it gets the best plan. Workers read slices of time, each in the order of the key, so
+-- no message waits in a hash table for its next receipt. Few rows go from the workers to the leader.
 create temp table kind_of_window on commit drop as
 with
 slice_of_window as (
@@ -17,7 +18,7 @@ slice_of_window as (
     -- include: measured_slice.sql slice=1 of=2
 )
 
--- Put together in the order of time.
+-- The slices are put together in the order of time.
 select
     channel_id,
     kind,

@@ -1,9 +1,9 @@
--- The measured messages of a window, channel by channel and kind by kind. Goes on from kind_of_window.sql: of the messages that
--- may be in one hand it finds those that are. Source: docs/algorithm.md, "Who is believed".
+-- The measured messages of a window, by channel and kind. Reads the table of kind_of_window.sql. Of the messages that
+-- may be in one hand, it finds those that are. Source: docs/algorithm.md, "Who is believed".
 create temp table measured on commit drop as
 with
--- Of the messages that may be in one hand, those that are: all who vouch for them are one installation, or are behind one
--- network (bucket_id; NULL: they are not, or it is not known).
+-- Messages that are in one hand: all their vouchers are of one installation, or are behind one network (bucket_id;
+-- NULL: they are not, or it is not known).
 one_hand as materialized (
     select channel_id, kind, suspect.message_id, suspect.sent_at, receivers, are_sent, is_one_installation, bucket_id
     from kind_of_window
@@ -22,7 +22,7 @@ one_hand as materialized (
     where is_one_installation or bucket_id is not null
 ),
 
--- Put together once, and not looked for by each kind of each channel: clients may make up many.
+-- Grouped once, because clients may make up many kinds, and a search for each kind of each channel would take long.
 hand as (
     select
         channel_id,
@@ -49,16 +49,17 @@ neighbor as (
     group by channel_id, kind
 )
 
--- The measured messages of a channel, kind by kind.
+-- The measured messages of a channel, by kind.
 -- timeline       their sentAt, ascending
--- lone_*         of each that one installation alone vouches for: its receivers that do, ascending; id; sentAt; whether
---                that one sent it
--- doubtful_*     of each that the quorum keeps out of M: id, sentAt
--- neighbor_*     of each that several installations behind one network alone vouch for: id, sentAt, that network
--- capturers      of each that one receiver captured: that one
--- unsent_*       of each that nobody but authors reports, one of whom says that it could not be sent: id, sentAt
--- authored_*     of each that one receiver wrote: id, sentAt and that one
--- several_*      of each that several wrote: id, sentAt
+-- lone_*         messages that one installation alone vouches for, one entry for each of its receivers that do:
+--                receiver (ascending), id, sentAt, whether that receiver sent the message
+-- doubtful_*     messages that the quorum keeps out of M: id, sentAt
+-- neighbor_*     messages that only installations behind one network vouch for, several of them: id, sentAt, that
+--                network
+-- capturers      the receiver of each message that only one receiver captured
+-- unsent_*       messages that only their authors report, and one of them could not send it: id, sentAt
+-- authored_*     messages with one author: id, sentAt, that author
+-- several_*      messages with several authors: id, sentAt
 select
     channel_id,
     kind,

@@ -28,8 +28,8 @@
             voters < $quorum::integer as is_doubtful,
             vouchers > 1 and {is_suspect} as is_suspect
         from (
-            -- What was sent, how many vouch for each message, and how many hold it and did not write it. The kind and
-            -- sentAt are the message's: all its receipts carry the same.
+            -- What was sent, how many receivers vouch for each message, and how many hold it and did not write it. All
+            -- receipts of a message have the same kind and sentAt.
             select
                 channel_id,
                 message_id,

@@ -1,15 +1,17 @@
--- What is expected of each receiver that counts, and who is alike. Goes on from `measured`, `counted` and `claimed`.
--- Source: docs/algorithm.md, "One window, one channel" and "Authors and paths".
+-- What is expected of each receiver that counts, and which receivers are alike. Reads `measured`, `counted` and
+-- `claimed`. Source: docs/algorithm.md, "One window, one channel" and "Authors and paths".
 --
--- in   quorum, most_classes   as in reliability.sql
+-- in   quorum                 as in reliability.sql
+--      most_classes           how many classes of receivers are told apart
 --      those of spans.sql
---      {class_key}            what tells classes of receivers apart
---      {class_traits}         what of receivers is told apart: platform, app_version and server, each as it is or as ''
--- out  spans     those of sentAt in which it is expected to hold messages; NULL in from_sent_at or to_sent_at: no bound
---      holes     in which of them nobody can say; NULL: none
---      is_whole  nothing limits what is expected of it
---      class     receivers that are alike have one number; beyond the most frequent classes all others are alike (0). So
---                the cost is linear, whatever receivers say of themselves
+--      {class_key}            the columns that tell classes of receivers apart
+--      {class_traits}         platform, app_version and server: each as it is, or '' if it is not told apart
+-- out  spans     the spans of sentAt in which the receiver is expected to hold messages
+--      from_sent_at, to_sent_at   their bounds without stays; NULL: no bound
+--      holes     the spans in which nobody can say; NULL: none
+--      is_whole  nothing limits what is expected of the receiver
+--      class     a number that receivers have in common if they are alike; 0 for all receivers beyond the most frequent
+--                classes. So the cost is linear, whatever receivers say of themselves
 create temp table member on commit drop as
 with
 -- include: spans.sql
@@ -25,7 +27,8 @@ expectation as (
         holes
     from counted
     left join hole_of_receiver using (receiver_id)
-    -- Where M is not empty; and a channel all of whose messages one alone vouches for stays, to be shown.
+    -- Channels where M is not empty. Without a quorum, channels stay even if the cap leaves out all their messages:
+    -- they are shown.
     where not is_silent and channel_id in (
         select channel_id
         from measured

@@ -1,6 +1,6 @@
--- What statements read again of sharded tables, copied to the coordinator: pulled.py. Each adds to the table that
--- algorithm.py names; what several select is there once.
--- in   start_ms, end_ms   of the window, Unix ms, half-open; others as in spans.sql
+-- For pulled.py: copies to the coordinator what later statements read of sharded tables. Each query adds to the table
+-- that algorithm.py names. A row that several queries select is there once.
+-- in   start_ms, end_ms   of the window, Unix ms, half-open; other parameters as in spans.sql
 
 -- name: suspects
 -- Receipts of messages that may be in one hand.
@@ -27,14 +27,14 @@ where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and (sent_at, c
 on conflict do nothing
 
 -- name: memberships
--- Those that may count.
+-- Memberships that may count.
 insert into pulled_membership
 select *
 from membership
 where has_said or (first_sent_at < $end_ms::bigint and last_sent_minute >= $start_ms::bigint)
 
 -- name: of_messages
--- Receipts of messages that are left out, were not sent, or were written by several.
+-- Receipts of messages that are left out, were not sent, or have several authors.
 insert into pulled_receipt
 select *
 from receipt
@@ -59,7 +59,7 @@ where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and state >= 20
 on conflict do nothing
 
 -- name: outside_stay
--- What receivers report outside of their stays.
+-- Receipts of receivers outside their stays.
 insert into pulled_receipt
 with
 -- include: spans.sql
@@ -71,7 +71,7 @@ where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint and not stays @
 on conflict do nothing
 
 -- name: in_hole
--- What they report within their holes.
+-- Receipts of receivers within their holes.
 insert into pulled_receipt
 with
 -- include: spans.sql
@@ -87,7 +87,7 @@ insert into pulled_failure
 select * from failure where sent_at >= $start_ms::bigint and sent_at < $end_ms::bigint
 
 -- name: seen_messages
--- Those that their author could not send, and that were seen in the network.
+-- Messages that their author reported as not sent, but that were seen in the network.
 insert into pulled_message
 select *
 from message

@@ -1,11 +1,11 @@
--- Around the algorithm (reliability.sql): what is due and what is stored.
+-- Queries around the algorithm (reliability.sql): what is due, and what its statements need.
 
 -- name: arrivals
--- Of which minutes of event time samples are stored, and when the last of them came.
+-- The minutes of event time that have stored samples, and when the last samples of each came.
 select sent_minute, arrived_at, arrived_on_time_at from arrival order by sent_minute
 
 -- name: computed
--- The windows of a timeframe and policy that were computed, from one on.
+-- The computed windows of a timeframe and policy, from first_start on.
 select window_start, state, computed_at
 from reliability_window
 where timeframe = $timeframe::text and membership = $membership::text and window_start >= $first_start::timestamptz
@@ -14,11 +14,11 @@ where timeframe = $timeframe::text and membership = $membership::text and window
 select channel_id from channel where external_id = $external_id::text
 
 -- name: cleaned_days
--- All of them, once a run: one row a day that was ever kept, and there are many windows to hold against them.
+-- All cleaned days, one row each. Read once a run, because many windows are compared with them.
 select day_start from cleaned_day
 
 -- name: kinds
--- Of what types clients made up: those that are not measured, by source and type, and status-go's.
+-- Of all stored kinds: those that are not measured, by source and type, and those of status-go's interface.
 select
     coalesce(
         array_agg(kind) filter (
@@ -29,7 +29,8 @@ select
 from sample_kind
 
 -- name: hands
--- Whether installations have several receivers, and whether enough networks are known to hold one against the others.
+-- Whether any installation has several receivers, and whether enough networks are known for messages from behind one
+-- network alone to be doubted.
 select
     exists (
         select 1 from receiver where installation_id is not null group by installation_id having count(*) > 1
@@ -46,11 +47,12 @@ join unnest($patterns::text[], $pattern_is_status_go::boolean[]) as pattern (tex
     on external_id like pattern.text
 
 -- name: holes
--- Which receivers lost reports of what was sent in the window: between two islands of an installation's numbers reports
--- are missing, so of what was sent between the last report before (`after`) and the first one after it (`before`) nobody
--- can say whether it arrived. An island without a time is passed over. Numbers that are said to be lost open no hole
--- there: unless they arrived after all, theirs spans the times that are said, both included. Most installations have one
--- run and lost nothing; they are left out first.
+-- The holes that touch the window, for each receiver. Between two islands of an installation's numbers, reports are
+-- missing. So nobody can say whether messages arrived that were sent after the end of one island (`after`) and before
+-- the beginning of the next (`before`). An island without a time is skipped. Numbers that the client reports as lost do
+-- not count as missing between islands. Unless all of them arrived after all, they make a hole of their own, which
+-- spans the reported times, both included. Most installations have one run of numbers and lost nothing; they are left
+-- out first.
 with broken as (
     select installation_id from report_run group by installation_id having count(*) > 1
 ),
@@ -99,12 +101,12 @@ where after < $end_ms::bigint - 1 and before > $start_ms::bigint
 select distinct channel_id from measured
 
 -- name: left_out
--- What is measured and not in M.
+-- The messages that are measured and not in M.
 select channel_id, message_id from claimed where is_left_out
 
 -- name: members
--- In which spans of sentAt it can be said of them whether they hold what was sent, half-open. Arrays as texts: what only
--- passes through takes a quarter of the memory of its numbers.
+-- The spans of sentAt, half-open, in which it is known whether a member holds what was sent. Arrays as text, because
+-- they only pass through, and text takes a quarter of the memory that numbers in Python take.
 select
     coalesce(array_agg(channel_id), '{}')::text as member_channels,
     coalesce(array_agg(receiver_id), '{}')::text as member_receivers,
@@ -115,8 +117,8 @@ from member
 cross join lateral unnest(spans - coalesce(holes, '{}')) as span
 
 -- name: membership_reports
--- All that receivers who report say of joining and leaving these channels, in the order in which it is replayed, and what
--- else decides what it means.
+-- All reports of joining and leaving these channels by receivers that are reporting, in the order in which stays.py
+-- replays them, with what else it needs for that.
 select channel_id, receiver_id, first_sent_at, had_stays, created_at, joined_at, left_at
 from (
     select
@@ -137,7 +139,7 @@ from (
 join membership using (channel_id, receiver_id)
 
 -- name: memberships
--- How many receivers hold messages of how many channels around the window, all together.
+-- How many memberships (a receiver in a channel) overlap the window, by first and last receipt.
 select count(*)
 from membership
 where first_sent_at < $end_ms::bigint and last_sent_minute >= $start_ms::bigint

@@ -1,8 +1,9 @@
--- Whatever types clients make up, a channel has few kinds: the most frequent ones are told apart, the others are one. So the
--- cost stays linear, and nobody is told by a type of its own. Goes on from `measured` and `held`.
+-- Limits the kinds of a channel, whatever types clients make up: the most frequent kinds are told apart, all others
+-- become one. So the cost stays linear, and nobody can be recognized by a type of their own. Reads `measured` and
+-- `held`.
 
 -- name: find
--- together: of a channel the kind under which they go on; its type is shown as "(other)".
+-- together: the one kind that the rare kinds of a channel become; its type is shown as "(other)".
 create temp table rare_kind on commit drop as
 select channel_id, kind, min(kind) over (partition by channel_id) as together
 from (

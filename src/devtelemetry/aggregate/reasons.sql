@@ -1,4 +1,4 @@
--- Why pairs are missing, by group. A part of rollup.sql: of reason_of_membership and shown.
+-- Why pairs are missing, by group. A part of rollup.sql; reads reason_of_membership and shown.
 
 reason_of_receiver as (
     select
@@ -14,9 +14,10 @@ reason_of_receiver as (
     ) receiver
 ),
 
--- Why pairs are missing, the most frequent reasons first. What concerns few receivers is put together with what is
--- rarer than most_reasons, until that concerns enough: from the reason that concerns fewest. before: how many receivers
--- those before it concern.
+-- The reasons of each group, the most frequent first. Reasons that concern few receivers, or are rarer than the
+-- most_reasons most frequent ones, are put together. If these concern too few receivers, further reasons join them,
+-- beginning with the one that concerns the fewest. before: how many receivers the reasons before it in that order
+-- concern.
 reason_of_group as (
     select
         group_id,

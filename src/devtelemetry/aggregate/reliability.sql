@@ -1,33 +1,35 @@
--- The reliability of one window, with all that it rests on. Source: docs/algorithm.md; the steps are named after its
+-- The reliability of one window, with all counts behind it. Source: docs/algorithm.md; the steps are named after its
 -- terms.
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
 --      quorum                   how many installations must vouch for a message
 --      stay_channels, stay_receivers, stay_begins, stay_ends, hole_receivers, hole_after, hole_before
---                               as in spans.sql. They come in, so that the plan fits how many there are
---      first_hole_after, last_hole_before   the span of all holes in the window: no more is read again than lies between
---      smallest_group           receivers; smaller groups are put together
---      most_reasons             why pairs are missing: so many reasons are told apart
---      most_values              so many values of a dimension are told apart
+--                               as in spans.sql. They are parameters, so that the plan fits their number
+--      first_hole_after, last_hole_before   the span of all holes in the window; only receipts in it are read again
+--      smallest_group           groups with fewer receivers are put together
+--      most_reasons             how many reasons for missing pairs are told apart
+--      most_values              how many values of a dimension are told apart
 --      fewest_installations     as in claimed.sql
---      {end}                    what is made of kind_of_membership: figures.sql, or versions.sql, which takes fewer of these
+--      {end}                    what is made of kind_of_membership: figures.sql, or versions.sql, which takes fewer of
+--                               these parameters
 --      audit_channels           LIKE pattern of the channels that take part in no total
--- out  rows of what is made of it
+-- out  the rows of {end}
 --
--- The receipts of the window were read before: by message (kind_of_window.sql), by receiver (held.sql) and by author
--- (authored.sql), and who counts (counted.sql, member.sql) and what is not believed (claimed.sql) is known. What is joined
--- here has one row a channel or one a receiver of a channel. (message, receiver) pairs are never made: |X| is counted by
--- binary search in the channel's timeline, so the cost is linear in the receipts, however many pairs are missing. What is
--- rare is read once more and taken out: what receivers hold outside of their stay or within their holes, messages that too
--- few vouch for, marks of authors.
+-- Earlier statements read the window's receipts by message (kind_of_window.sql), by receiver (held.sql) and by author
+-- (authored.sql). They also found who counts (counted.sql, member.sql) and what is not believed (claimed.sql). The
+-- tables that are joined here have one row for each channel or for each receiver of a channel. (message, receiver)
+-- pairs are never made: |X| is counted by binary search in the channel's timeline. So the cost is linear in the
+-- receipts, however many pairs are missing. Rare things are read once more and taken out: what receivers hold outside
+-- their stays or within their holes, messages with too few vouchers, and authors' marks.
 -- Every step on receipts groups by channel_id and joins on it, so that it stays on its shard.
 with
--- What is measured and not in M.
+-- The messages that are measured and not in M.
 left_out_message as materialized (
     select channel_id, kind, message_id, sent_at from claimed where is_left_out
 ),
 
--- What is left of what one installation alone vouches for: each with the receivers of it that do and did not write it.
+-- The messages of M that one installation alone vouches for, each with the receivers of that installation that report
+-- it and did not write it.
 lone_pair as materialized (
     select channel_id, kind, receiver_id, message_id, sent_at
     from measured
@@ -46,8 +48,8 @@ lone as (
     group by channel_id, kind
 ),
 
--- M, kind by kind. What is concatenated to nothing is unpacked once, not at each search. A channel all of whose messages
--- one alone vouches for stays, to be shown.
+-- M, by kind. Concatenating an empty array makes PostgreSQL unpack each array once, not at each search. A channel stays
+-- even if the cap leaves out all its messages, because it is shown.
 message_kind as materialized (
     select
         channel_id,
@@ -75,7 +77,7 @@ message_kind as materialized (
     where timeline is not null or ($quorum::integer = 1 and not has_messages)
 ),
 
--- What each receiver sent, kind by kind.
+-- How many messages of each kind each receiver sent.
 held_kind as materialized (
     select channel_id, receiver_id, kind, sum(sent)::bigint as sent
     from held
@@ -84,7 +86,7 @@ held_kind as materialized (
 
 -- include: spans.sql
 
--- What of all this is read once more: what receivers report and sent outside of their stays, ...
+-- What is read once more and taken out: what receivers report and sent outside their stays, ...
 outside_stay as (
     select
         channel_id,
@@ -117,7 +119,7 @@ in_hole as (
     group by channel_id, receiver_id, {told_kind}
 ),
 
--- ... what is not in M, as far as it is not taken out by these two already, ...
+-- ... receipts of messages that are not in M, unless these two steps have taken them out already, ...
 left_out as (
     select
         channel_id,
@@ -138,7 +140,7 @@ left_out as (
     group by channel_id, receiver_id, l.kind
 ),
 
--- ... and what receivers are only known to have sent, without a receipt of it.
+-- ... and authors' marks: what receivers are known to have sent, without a receipt.
 only_sent as (
     select channel_id, receiver_id, {told_kind} as kind, array_agg(sent_at) as sent_at
     from receipt
@@ -147,7 +149,7 @@ only_sent as (
     group by channel_id, receiver_id, {told_kind}
 ),
 
--- Pairs by the state of their receipt: all of them, without what is taken out.
+-- Pairs by the state of their receipt, without what is taken out.
 state_of_pair as materialized (
     select channel_id, receiver_id, kind, state, receipts - sent as n from held where receipts > sent
     union all
@@ -158,7 +160,7 @@ state_of_pair as materialized (
     select channel_id, receiver_id, kind, unnest(states), -1 from left_out
 ),
 
--- What became of them.
+-- What became of these pairs.
 outcome_of_kind as materialized (
     select
         channel_id,
@@ -209,13 +211,13 @@ unsent_by as materialized (
     group by channel_id, kind, receiver_id
 ),
 
--- ... and those of a kind together.
+-- ... and all such messages of each kind.
 unsent_kind as materialized (
     select channel_id, kind, array_agg(sent_at) as sent_at from unsent_message group by channel_id, kind
 ),
 
--- width_bucket(t, timeline) = how many messages of M have sentAt <= t. What a receiver sent lies between its first
--- and last receipt, but for the messages that it is only known to have sent and for those outside of its stays.
+-- width_bucket(t, timeline) is the number of messages of M with sentAt <= t. What a receiver sent is subtracted: it
+-- lies between the receiver's first and last receipt, except for authors' marks and for messages outside its stays.
 expectation as (
     select
         channel_id,
@@ -292,7 +294,7 @@ expectation as (
     left join unsent_by own using (channel_id, receiver_id, kind)
 ),
 
--- What the types are called. A channel has few of them: what is rare is one, together.
+-- The name of each kind's message type. The rare kinds of a channel are one kind by now.
 kind_of_channel as materialized (
     select
         channel_id,
@@ -303,8 +305,8 @@ kind_of_channel as materialized (
     join sample_kind using (kind)
 ),
 
--- What was expected of each receiver in each channel, kind by kind, and who it is: the pairs (results/columns.py) that
--- all figures are sums of.
+-- What was expected of each receiver in each channel, by kind, and what the receiver says of itself. All figures are
+-- sums of these pairs (results/columns.py).
 kind_of_membership as materialized (
     select
         channel_id,
@@ -329,7 +331,7 @@ kind_of_membership as materialized (
     join kind_of_channel using (channel_id, kind)
 ),
 
--- Why pairs are missing: by class and by the reason that is given.
+-- Why pairs are missing, by class and reason.
 reason_of_membership as materialized (
     select
         channel_id,

@@ -1,17 +1,18 @@
--- From what was expected of each receiver (kind_of_membership: one row a channel, receiver and kind; state_of_pair;
--- reason_of_membership) to the figures of channels, of the window and of their groups: the end of the
--- statement of reliability.sql. Rows are few from here on.
+-- Makes the figures of channels, of the window and of their groups from what was expected of each receiver
+-- (kind_of_membership has one row for each channel, receiver and kind; state_of_pair; reason_of_membership). The end of
+-- reliability.sql's statement. There are few rows from here on.
 --
--- A receiver in a channel is a membership. There are two levels: each channel, and the window, which is made of the
--- channels that take part in it (is_window; level 0). The dimensions are '', the whole of the level, and what it is broken
--- down by. In dimensions of authors an author takes the place of the receiver (of NULL: whoever wrote messages without
--- saying so). The columns in braces are those of results/columns.py.
+-- A receiver in a channel is a membership. There are two levels: each channel, and the window (is_window; level 0),
+-- which is made of the channels that take part in it. A level has groups by each dimension; the dimension '' is the
+-- whole level. In dimensions of authors an author takes the place of the receiver; NULL is all authors that do not
+-- report. The columns in braces are those of results/columns.py.
 --
--- out  one row a group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put together;
---      their value is ''), value; the counts; over_memberships; delays and delay_counts: the class of a delay (16 and more:
---      of a report), and how many delivered pairs have it (NULL: none). Of the window's groups over_channels and
---      over_receivers, of a channel its captures, and of dimension '' median, trimmed, influence and reasons as well, of a channel's what is shown apart;
---      NULL for others.
+-- out  one row for each group of a level: is_window, channel_id (the level), dimension, is_rest (small groups, put
+--      together; their value is ''), value; the counts; over_memberships; delays and delay_counts: the class of a delay
+--      (16 and more: of a report), and how many delivered pairs have it (NULL: none).
+--      Groups of the window have over_channels and over_receivers, and a channel has its captures. Dimension '' also
+--      has median, trimmed, influence and reasons, and for a channel unconfirmed and silent_members. Otherwise these
+--      are NULL.
 
 counted_membership as materialized (
     select
@@ -60,9 +61,10 @@ value_of_membership as materialized (
 
 -- include: author_values.sql
 
--- A value that few receivers share is put together with others, until these are not few: values from the one that
--- fewest share; and so are values beyond the most frequent ones (after: how many are more frequent). before: how many receivers those before it have. A receiver of several types is counted at the first
--- one; of the types of a channel each has all that count there.
+-- Values that too few receivers have are put together, and so are values beyond the most frequent ones. If these
+-- together have too few receivers, the value with the next fewest receivers joins them. before: how many receivers the
+-- values with fewer receivers have. after: how many values have more receivers. A receiver with several types counts at
+-- the first of them. In a channel, each type has all receivers that count there.
 value_of_level as materialized (
     select
         is_window,
@@ -151,7 +153,7 @@ total as materialized (
     select distinct group_id, is_window, level from shown where dimension = ''
 ),
 
--- Of several values that are put together, a receiver may have more than one: types.
+-- A receiver may have several of the message types that are put together, so these rows are summed.
 membership_of_group as materialized (
     select group_id, is_window, dimension, channel_id, receiver_id, {pairs}
     from value_of_membership
@@ -181,8 +183,8 @@ concern_of_group as (
     group by group_id
 ),
 
--- Squares of one receiver fit 64 bits, whose messages of a week are fewer than 3 thousand million; those of all
--- receivers of a channel may not. Their sums are decimals.
+-- The squares for one receiver fit 64 bits, because it has fewer than 3 thousand million messages in a week. Those for
+-- all receivers of a channel may not fit, so over_channels computes with decimals.
 count_of_group as (
     select
         group_id,
@@ -234,7 +236,7 @@ over_channels_of_group as (
     group by group_id
 ),
 
--- Of a type and of authors their own messages, else those of the channels that the group is in.
+-- Groups by type or by author have their own messages. Other groups have those of the channels that they are in.
 message_of_group as (
     select group_id, sum(messages)::bigint as messages
     from (
@@ -266,7 +268,7 @@ message_of_group as (
     group by group_id
 ),
 
--- Delivered pairs by the class of their delay, first of all that is said of receivers, ...
+-- Delivered pairs by the class of their delay, first for each combination of platform, version and type, ...
 delay_of_description as materialized (
     select channel_id, platform, app_version, message_type, state & 31 as delay, sum(n)::bigint as n
     from state_of_pair
@@ -275,7 +277,7 @@ delay_of_description as materialized (
     group by channel_id, platform, app_version, message_type, state & 31
 ),
 
--- ... then of each value.
+-- ... then for each value.
 delay_of_value as (
     select channel_id, '' as dimension, '' as value, delay, sum(n)::bigint as n
     from delay_of_description
@@ -313,7 +315,7 @@ delay_of_group as (
     group by group_id
 ),
 
--- The middle of the receivers' ratios; trimmed: without the tenth at either end.
+-- The median of the receivers' ratios. trimmed: their mean without a tenth of them at either end.
 ratio_of_group as (
     select
         group_id,
@@ -340,7 +342,7 @@ ratio_of_group as (
     group by group_id
 ),
 
--- In whose hand each membership is: an installation, and where enough count in a channel a network.
+-- The hand that each membership is in: its installation and, in channels with enough networks, also its network.
 hand_of_membership as materialized (
     select channel_id, receiver_id, false as is_bucket, installation_id as hand from counted where not is_silent
     union all
@@ -355,7 +357,8 @@ hand_of_membership as materialized (
     )
 ),
 
--- How Rch moves if one of them is left out: with it go its pairs and, for the others, what it alone vouches for.
+-- How Rch changes if one hand is left out. With it go its own pairs and, for the other receivers, the pairs of messages
+-- that it alone vouches for.
 moved as materialized (
     select
         channel_id,
@@ -429,8 +432,7 @@ influence_of_group as (
     join total using (is_window, level)
 ),
 
--- What is shown apart: messages that one alone vouches for, beyond what it is believed, and members of whom nothing was
--- ever heard.
+-- What is shown apart: messages that are left out of M, and silent members.
 apart_of_group as (
     select group_id, coalesce(unconfirmed, 0) as unconfirmed, coalesce(silent_members, 0) as silent_members
     from total
@@ -471,7 +473,8 @@ capture_of_group as (
     join total on not is_window and level = channel_id
 )
 
--- All joins are on the key, of one row a group each: their order does not matter, so no guess of how many there are does.
+-- Each joined step has one row a group and is joined by its key. So the order of the joins does not matter, nor do the
+-- planner's guesses.
 select *, coalesce(concerned, memberships) as receivers
 from (
     select distinct

@@ -1,10 +1,10 @@
--- The sample of a window in which a rule of sampling begins: sampled.py. start_ms, end_ms: of the window.
+-- For sampled.py: the sample of a window in which a rule of sampling begins. start_ms, end_ms: of the window.
 
 -- name: unsampled
 create temp table unsampled_message (channel_id bigint, message_id bigint) on commit drop
 
 -- name: messages
--- The messages that were sent in the window, as clients call them.
+-- The messages that were sent in the window, with the ids that clients gave them.
 select m.channel_id, m.message_id, channel.external_id as channel, m.external_id as message
 from (
     select distinct channel_id, message_id
@@ -38,7 +38,8 @@ create index on pg_temp.receipt (sent_at) where state >= 4096
 analyze pg_temp.receipt
 
 -- name: put_first
--- From here on statements that name `receipt` are planned anew, and read this one. Returns the path before.
+-- From here on, statements that name `receipt` are planned again and read the temporary table. Returns the old search
+-- path.
 with path as materialized (
     select current_setting('search_path') as before
 )
@@ -51,7 +52,7 @@ select set_config('search_path', $search_path::text, true)
 drop table pg_temp.receipt, unsampled_message
 
 -- name: coarse
--- Receivers that recorded one message in so many in the window, of those that were to record more.
+-- Receivers that recorded a coarser sample in the window than the rules asked for, and the n of that sample.
 select channel_id, receiver_id, one_in
 from coarse_receiver
 where since_at < $end_ms::bigint and until_at >= $start_ms::bigint

@@ -1,14 +1,14 @@
--- In which spans of sentAt something is expected of a receiver, or nothing can be said. A part of statements.
+-- The stays and the holes of receivers, as spans of sentAt in the window. A part of other statements.
 --
 -- in   start_ms, end_ms         of the window, Unix ms, half-open, whole minutes
 --      stay_channels, stay_receivers, stay_begins, stay_ends
---                               bigint[]: stays that touch the window, both ends included: of receivers that ever said
---                               something of joining or leaving; of each they are apart
+--                               bigint[]: stays that touch the window, both ends included. Only receivers that ever
+--                               reported joining or leaving have some. The stays of one receiver do not overlap
 --      hole_receivers           bigint[]: receivers that lost reports
---      hole_after, hole_before  bigint[]: after and before which sentAt: open intervals that touch the window, any number
---                               for each receiver
+--      hole_after, hole_before  bigint[]: the bounds of sentAt of each hole: open intervals that touch the window, any
+--                               number for each receiver
 
--- is_whole: it was there from before the window until after it, without a break.
+-- is_whole: the receiver was there from before the window until after it, without a break.
 stay_of_receiver as materialized (
     select
         channel_id,
@@ -20,14 +20,15 @@ stay_of_receiver as materialized (
     group by channel_id, receiver_id
 ),
 
--- Of those who came or went within the window; what they hold and sent before and after is outside of their stays.
+-- The stays of receivers that came or went within the window. What they hold and sent before and after is outside their
+-- stays.
 part_stay as not materialized (
     select channel_id, receiver_id, stays
     from stay_of_receiver
     where not stays @> int8range($start_ms::bigint, $end_ms::bigint)
 ),
 
--- H of the receivers that have one: the spans of sentAt in which reports of theirs are missing.
+-- The holes of each receiver that has any: the spans of sentAt in which its reports are missing.
 hole_of_receiver as not materialized (
     select
         receiver_id,

@@ -1,14 +1,15 @@
--- What was expected of each receiver that has one of two versions, where both are: the end of the statement of
--- reliability.sql.
+-- What was expected of each receiver that has one of two app versions, in strata that have both. The end of
+-- reliability.sql's statement.
 --
--- A receiver has the version that it said last. In windows before it last said another one it had that. In those between
--- it is not known which, and it is left out.
+-- A receiver counts with the version that it reported last, in windows after the minute in which it last reported
+-- another one. In windows that ended by that minute, it counts with that other version. In the window around that
+-- minute its version is not known, and the receiver is left out.
 --
--- in   versions       text[]: of apps
---      platform       that alone; NULL: any
+-- in   versions       text[]: app versions
+--      platform       only receivers on this platform; NULL: on any
 --      start_ms, end_ms, audit_channels: as in reliability.sql
--- out  channel_id, platform, version, receiver_id, pairs (corroborated), missing; of strata that have not both versions
---      the sums, by version: NULL for what tells them apart
+-- out  channel_id, platform, version, receiver_id, pairs (corroborated), missing. For strata that lack one of the
+--      versions, only the sums by version, with NULL in the other columns
 version_of_membership as (
     select
         channel_id,
