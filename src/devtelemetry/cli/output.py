@@ -31,5 +31,5 @@ async def write_all(pieces: AsyncIterable[bytes], file: str = "-") -> None:
             put = stack.enter_context(Path(file).open("wb")).write  # noqa: ASYNC230 - nobody waits
         async for piece in pieces:
             put(piece)
-    # Flushed here, so that a missing reader is noticed while errors are still one line.
+    # Flushed here, so that a reader that is gone is noticed while errors are still one line.
     sys.stdout.buffer.flush()

@@ -113,7 +113,7 @@ class Batch:
     coarse: dict[CoarseKey, int] = field(default_factory=dict)  # the last sentAt of each
     wrong_times: Counter[tuple[str, str]] = field(default_factory=Counter)  # platform, app version
     named: dict[Named, int] = field(default_factory=dict)  # who answers for each name
-    brought: Mapping[int, int] = field(default_factory=dict)  # bytes, if an installation has many
+    brought: Mapping[int, int] = field(default_factory=dict)  # bytes by installation, if many
     said_unnamed: list[Sample] = field(default_factory=list)
     # The messages, by the ids of channel and message as clients send them.
     by_name: dict[tuple[str, str], NewMessage] = field(default_factory=dict)

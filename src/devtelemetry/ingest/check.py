@@ -74,7 +74,7 @@ def check(sample: Sample, limits: AgeLimits, now_ms: int) -> Refusal | None:
             return refusal
     if not LEAST_MILLISECONDS <= sent_at <= GREATEST_MILLISECONDS:
         return _not_milliseconds("sent_at", sent_at)
-    # Checked in two steps for speed: the oldest day begins before the oldest age.
+    # The cheap test comes first: the oldest day begins no later than the oldest moment.
     if sent_at < now_ms - limits.retention_ms and sent_at < limits.oldest_day_kept(now_ms):
         return Refusal(
             Reason.TOO_OLD,
@@ -175,8 +175,7 @@ def _check_outcome(sample: Sample) -> Refusal | None:
     """Why a sample without message_id, or with an unknown outcome, is refused, or None."""
     outcome = sample.outcome
     if type(outcome) is not Outcome:
-        # The protocol has no reason of its own for an unknown outcome. To this server it is the
-        # same as none.
+        # The protocol has no reason of its own for an unknown outcome, so it counts as missing.
         allowed = ", ".join(f"{one.value} {one.name}" for one in Outcome)
         return Refusal(Reason.MISSING_FIELD, f"outcome: {outcome} is not known; allowed: {allowed}")
     if outcome is not Outcome.UNREADABLE:

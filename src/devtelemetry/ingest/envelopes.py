@@ -43,7 +43,7 @@ class _Told(NamedTuple):
 
 
 async def lock_envelopes(writing: Writing) -> None:
-    """Call this before any row is written: a transaction that holds rows must not wait for a lock.
+    """Call this before any row is written, so that no transaction waits here while it holds rows.
 
     Without the lock, two transactions that each bring one half would both miss the other half.
     Transactions that only say which message came in which envelope bring the same half, so they
@@ -235,8 +235,8 @@ async def _receivers(
     events: Sequence[Row],
     messages: Mapping[int, Sequence[MessageKey]],
 ) -> Mapping[tuple[int, int, int], set[int]]:
-    """The receivers that events name, by message and installation; if an event names none, the
-    receivers that report the message."""
+    """The receivers that events name, by message and installation; if an event names none, those
+    of its installation that report the message."""
     receivers: defaultdict[tuple[int, int, int], set[int]] = defaultdict(set)
     unnamed: set[MessageKey] = set()
     installations = set()

@@ -43,7 +43,7 @@ class NewReceipt:
     """All that a batch says of one message at one receiver.
 
     created_at    of the first sample that holds the message; None if no sample does
-    received_at   the least of these samples; at its author, when the author sent it
+    received_at   the least that samples say; at the author, when it sent the message
     said          bits of receipt_state for the outcomes
     via           the way, of the first sample that holds the message
     authored_at   when a sample or mark first said that the receiver wrote the message

@@ -32,7 +32,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 # Elements beyond the limits of check.py are ignored anyway. Elements beyond this are not even read,
 # so that a forged body does not cost memory for nothing.
 _MOST_ELEMENTS = 10_000
-_SHOWN_LETTERS = 60  # of a wrong value, in its fault
+_SHOWN_LETTERS = 60  # of a wrong value, in the refusal
 
 # A newer client may name members that this server does not know. In these enums an unknown name
 # counts like an unknown number. In all others the name is refused, and the refusal quotes it.

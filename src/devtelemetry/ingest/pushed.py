@@ -55,8 +55,9 @@ def to_samples(
     is for. An unknown way is ignored. An unknown clock counts as the receiver's: such a sentAt
     decides nothing if there is a better one, and gives no delay.
 
-    A sentAt by the author's clock that is further ahead than allowed is ignored. If the receiver
-    says when it got the message, that time, corrected, takes its place as by the receiver's clock.
+    If a sentAt by the author's clock is further ahead than allowed, it is replaced by the corrected
+    time when the receiver got the message, as a time by the receiver's clock. If the receiver does
+    not say when, `check` refuses the sample.
     """
     reporter = request.reporter
     own_key = reporter.receiver_public_key
@@ -92,8 +93,8 @@ def to_samples(
                 # The wrong clock is the author's, so the receiver's sample is kept.
                 sent_at, clock = received_at, SentAtClock.RECEIVER
             if wrote_it:
-                # An author's received_at is stored as when it sent the message, from which the
-                # delays of all others are counted. So what the author says here does not count.
+                # An author's received_at is when it sent the message, and the delays of all others
+                # count from it. So what the author says it received is not used.
                 received_at = 0 if offset is None else _put_right(sample.sent_at, offset, now_ms)
         # The same as Sample(*fields), at half the cost. This runs once for each sample.
         fields = (

@@ -164,7 +164,7 @@ def _authored_at(receipt: NewReceipt) -> int | None:
 
 
 async def _write_failures(writing: Writing, found: Sequence[_OfMessage]) -> Sequence[Row]:
-    """Returns the rows that the query returns."""
+    """Writes failures; returns the rows of the query."""
     rows = [
         (
             *(*one[:3], receiver_id, outcome),
@@ -350,7 +350,7 @@ async def _write_receivers(writing: Writing, last_created_at: dict[int, int]) ->
 
 
 async def _write_memberships(writing: Writing, found: Sequence[_OfMessage]) -> None:
-    """Writes the first and the last sentAt of a channel's messages that each receiver reports."""
+    """Writes the sentAt of the first and last message that a receiver reports in a channel."""
     known, grown = writing.known.memberships, writing.learned.memberships
     first: defaultdict[int, dict[int, int]] = defaultdict(dict)  # sentAt, by channel and receiver
     last: defaultdict[int, dict[int, int]] = defaultdict(dict)

@@ -37,7 +37,7 @@ class Stored:
     """What one transaction stored. Samples = new + duplicates + dropped + refused ones.
 
     refused  names that are beyond a cap
-    brought  the bytes of this day, by installation, of those that brought many in this batch
+    brought  this day's bytes of each installation whose bytes were added in this transaction
     """
 
     new: int = 0
@@ -137,7 +137,8 @@ class RowWriter:
             self._known.days |= days
 
     async def _enter(self, connection: Connection) -> bool:
-        """Whether the memory is valid. If so, it stays valid until the transaction ends."""
+        """Keeps others from rewriting rows until the transaction ends. Returns whether the memory
+        is valid; if not, empties it."""
         await connection.execute(_QUERIES["enter"], namespace=NAMESPACE, lock=Lock.INGEST)
         now = await connection.fetchrow(_QUERIES["epoch"])
         assert now is not None, "a deployment has one row"

@@ -30,8 +30,8 @@ class _Seen:
 
 
 class RatedHandler(logging.StreamHandler[TextIO]):
-    """Writes at most LINES warnings and errors from one place in the code in INTERVAL_SECONDS. If
-    there are more, the next line of any kind after the interval has their number before it.
+    """Writes at most LINES warnings and errors from one place in the code in INTERVAL_SECONDS.
+    After the interval, before the next line of any kind, it writes how many more there were.
 
     monotonic  seconds of a clock that never goes back
     """

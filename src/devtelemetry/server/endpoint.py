@@ -106,7 +106,7 @@ def _listen(server: grpc.aio.Server, settings: Settings, port: int) -> int:
         if settings.tls_cert is None or settings.tls_key is None:
             return server.add_insecure_port(address)
         key, chain = (
-            # OpenSSL, which HTTP uses, skips a byte order mark, so gRPC must accept such files too.
+            # HTTP reads these files by OpenSSL, which ignores a byte order mark. gRPC must, too.
             path.read_bytes().removeprefix(codecs.BOM_UTF8)
             for path in (settings.tls_key, settings.tls_cert)
         )

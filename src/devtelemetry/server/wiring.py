@@ -107,7 +107,7 @@ def push_interval(settings: Settings) -> PushInterval:
 
 
 def sampling_wish(settings: Settings) -> Wish:
-    """What the settings want of sampling: that clients report one of how many messages."""
+    """The sampling that the settings ask for: clients report one of how many messages."""
     said = settings.sampling
     one_in = 1 if said == "off" else None if said == "auto" else int(said)
     return Wish(one_in, settings.sampling_width, settings.sampling_notice, settings.membership)

@@ -74,7 +74,7 @@ class Notation:
     metavar  the placeholder in --help; empty for an option without a value
     allowed  what is allowed, in errors and in the table of settings; {least} and {most} are the
              setting's bounds
-    refused  the end of the error if pydantic refuses a value
+    refused  what the error says of a value that pydantic refuses
     write    turns a value into text
     """
 

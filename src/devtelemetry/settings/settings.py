@@ -81,7 +81,7 @@ def default_data_dir() -> Path:
 class Settings(BaseSettings):
     """All settings, checked. Raises ConfigurationError with one line: setting, value, allowed.
 
-    options  what the command line gives, as text or as values, and nothing else
+    options  the values that the command line gives, as text or already parsed
     """
 
     model_config = SettingsConfigDict(

@@ -6,9 +6,9 @@ sentAt that counts. A receiver has its pseudonym, because its public key is not 
 samples come the numbers that arrived, the reports that are lost, and what receivers said of joining
 and leaving. Heartbeats are not samples and are not exported.
 
-If an export is imported into the same database, all its lines are duplicates. Another database then
-has the same samples. If that one is exported, the file has the same bytes if both have the same id
-key, else the same lines in another order.
+An export that is imported into the same database gives only duplicates; into another database, the
+same samples. An export of that database has the same bytes if both have the same id key, else the
+same lines in another order.
 
     fields     the names of fields, and what each may hold. Pure
     parse      reads and checks one line. Pure

@@ -89,7 +89,7 @@ def parse_line(
     rate = _parse("oneIn", values.pop("oneIn"), one_in) if "oneIn" in values else 1
     said = _said(values, FIELDS, REQUIRED, on_unknown)
     if said.get("outcome") is Outcome.UNREADABLE:
-        said.setdefault("message_id", "")  # its envelope may stand for the message
+        said.setdefault("message_id", "")  # then its envelope shows which message it is
     elif "message_id" not in said:
         raise BadLine(f"messageId: missing; every line needs messageId, {', '.join(REQUIRED)}")
     sample = Sample(**said)

@@ -1,1 +1,1 @@
-"""What can be said to each command. Nothing here imports a room at the top: --help is fast."""
+"""The arguments and options of each command. Imports little at the top, so that --help is fast."""

@@ -22,7 +22,7 @@ from devtelemetry.words.tables import bare_table
 
 
 def as_table(plans: Sequence[Plan]) -> str:
-    """A row for each share."""
+    """A table with a row for each share."""
     first = plans[0]
     table = bare_table(gap=2)
     for name in ("opt in", "receivers", "comparable channels", "pairs a day", "a day's 95 %"):
@@ -48,7 +48,7 @@ def as_table(plans: Sequence[Plan]) -> str:
 
 
 def as_json(plans: Sequence[Plan]) -> str:
-    """The same, not rounded."""
+    """The same as JSON, not rounded."""
     rows = []
     for plan in plans:
         found = expected_of(plan)
@@ -67,7 +67,7 @@ def as_json(plans: Sequence[Plan]) -> str:
 
 
 def machines_as_table(fleets: Sequence[Fleet], machines: Machines) -> str:
-    """A row for each fleet."""
+    """A table with a row for each fleet."""
     first = fleets[0]
     table = bare_table(gap=2)
     for name in (
@@ -115,7 +115,7 @@ def _assumptions(machines: Machines) -> Sequence[str]:
 
 
 def machines_as_json(fleets: Sequence[Fleet], machines: Machines) -> str:
-    """The same, not rounded."""
+    """The same as JSON, not rounded."""
     rows = [asdict(fleet) | asdict(needs_of(fleet, machines)) for fleet in fleets]
     return orjson.dumps({"machines": asdict(machines), "plans": rows}).decode()
 
