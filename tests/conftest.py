@@ -1,8 +1,8 @@
-"""A real PostgreSQL for every test that needs one: started once, a fresh database cloned per test.
+"""A real PostgreSQL for the tests: started once, with a fresh clone of a database for each test.
 
-DEVTELEMETRY_TEST_POSTGRES_URL names a server to use instead of the bundled one: the whole suite
-runs on it too. DEVTELEMETRY_TEST_CITUS_URL names a database of a cluster's coordinator: databases
-of the tests' own are on that cluster.
+DEVTELEMETRY_TEST_POSTGRES_URL names a server to use instead of the bundled one.
+DEVTELEMETRY_TEST_CITUS_URL names a database on the coordinator of a Citus cluster; then each test's
+database is on that cluster.
 """
 
 import contextlib
@@ -32,22 +32,23 @@ from support.program import Run, in_process
 from support.server import postmaster_pid
 
 _numbers = itertools.count(1)
-_MEMORY_BYTES = 4 * 2**30  # what a worker takes, several times over
+_MEMORY_BYTES = 4 * 2**30  # several times what a worker needs
 
-# How long an example takes says how busy the machine is.
+# No deadline: the time of an example depends on how busy the machine is.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slow ones begin: at the end the workers share out what is short."""
+    """Runs slow tests first, so that the workers share out short ones at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 class _Scheduling(LoadScopeScheduling):  # type: ignore[misc]
-    """Each test goes to whichever worker is free; those of some files stay together."""
+    """A test runs on any free worker, but all tests of some files run on the same one."""
 
-    # They share a server or a recording, which each worker would start or read anew.
+    # The tests of these files share a server or a recording, which each worker would have to start
+    # or read itself.
     _TOGETHER = frozenset(
         (
             "tests/client/test_faults.py",
@@ -91,8 +92,8 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
         return
     with in_memory(tmp_path_factory) as directory, EmbeddedServer(directory) as server:
-        # No test here pulls the plug, and what waits for the disk takes half of the time. Tests of
-        # what survives start servers of their own.
+        # Waiting for the disk would take half of the time. Tests of what survives a crash start
+        # servers of their own.
         with (directory / "postgres" / "postgresql.conf").open("a") as configuration:
             configuration.write(
                 "fsync = off\nfull_page_writes = off\nmax_wal_size = 256MB\nmin_wal_size = 64MB\n"
@@ -103,9 +104,9 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @contextlib.contextmanager
 def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A directory that takes no disk if there is room; it is gone after the block.
+    """A directory in memory, or on disk if memory is short; removed after the block.
 
-    Each database is five hundred files, and each window makes a dozen.
+    Memory saves time: each database has five hundred files, and each window makes a dozen.
     """
     shared = Path("/dev/shm")
     if shared.is_dir() and shutil.disk_usage(shared).free > _MEMORY_BYTES:
@@ -125,7 +126,7 @@ def database_of(url: str, name: str) -> str:
 
 @pytest_asyncio.fixture(scope="session")
 async def template_name(postgres_url: str) -> AsyncIterator[str]:
-    """A migrated database that others are cloned from."""
+    """A migrated database, from which the tests' databases are cloned."""
     name = f"devtelemetry_template_{os.getpid()}"
     await _execute(postgres_url, f"create database {name}")
     async with Database(database_of(postgres_url, name)):
@@ -145,7 +146,7 @@ async def clone(postgres_url: str, template_name: str) -> AsyncIterator[str]:
             yield url
         return
     name = f"devtelemetry_test_{os.getpid()}_{next(_numbers)}"
-    # By copying files: there is no disk to spare, and through the log each page goes twice.
+    # Files are copied. The other strategy would also write each page to the log.
     await _execute(
         postgres_url, f"create database {name} template {template_name} strategy file_copy"
     )
@@ -155,14 +156,14 @@ async def clone(postgres_url: str, template_name: str) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def database_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
-    """A database of the test's own."""
+    """A database for one test."""
     async with clone(postgres_url, template_name) as url:
         yield url
 
 
 @pytest_asyncio.fixture(scope="module")
 async def shared_database_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
-    """A database of the module's own."""
+    """A database that the tests of a module share."""
     async with clone(postgres_url, template_name) as url:
         yield url
 
@@ -175,7 +176,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture
 def plain_run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Runs the program in this process; of the environment it sees no setting."""
+    """Runs the program in this process, without settings from the environment."""
     for name in Settings.model_fields:
         monkeypatch.delenv(environment_name(name), raising=False)
     return functools.partial(in_process, check=False)
@@ -183,7 +184,7 @@ def plain_run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 @pytest.fixture
 def run(plain_run: Run, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """The same on a database of its own."""
+    """The same, on the test's own database."""
     monkeypatch.setenv("DEVTELEMETRY_DATABASE_URL", database_url)
     return plain_run
 

@@ -1,5 +1,5 @@
-"""A month of figures, and the browser's thread: Playwright keeps an event loop running in the
-thread it is used in, and so it cannot be that of the asynchronous tests."""
+"""A month of figures, and a thread for the browser. Playwright keeps an event loop running in its
+thread, so that thread cannot be the one of the asynchronous tests."""
 
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ _THREAD = ThreadPoolExecutor(1, "browser")
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """To be used in tests alone, which then run in its thread."""
+    """The browser. Only tests may use it, because they run in its thread, and fixtures do not."""
     opening = chromium()
     try:
         yield _THREAD.submit(opening.__enter__).result()
@@ -58,7 +58,7 @@ async def month_url(postgres_url: str) -> AsyncIterator[str]:
 
 @pytest.fixture(scope="session")
 def month(month_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The origin of a server on it."""
+    """The origin of a server on that database."""
     data_dir = tmp_path_factory.mktemp("dashboard") / "data"
     with ServerProcess(data_dir, f"--database={month_url}") as server:
         yield f"http://{server.http}"

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from support.page import OpenPage
 
-# Before Qt is loaded: no screen, no graphics driver, and words that do not depend on the machine.
+# Qt reads these when it is loaded: no screen, no graphics driver, one language on all machines.
 os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["QT_QUICK_BACKEND"] = "software"
 os.environ["LANGUAGE"] = "en"
@@ -24,7 +24,7 @@ os.environ["LANGUAGE"] = "en"
 
 @pytest.fixture(scope="session")
 def qt() -> Iterator["QGuiApplication"]:
-    """The application; a process has one, however many tests there are."""
+    """The application; a process can have only one, so all tests share it."""
     try:
         from PySide6.QtCore import QLocale  # noqa: PLC0415
         from PySide6.QtGui import QAccessible, QGuiApplication  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""What a running server answers: to a push, and to who asks whether it is ready."""
+"""What a running server answers to a push and to GET, `/readyz` for example."""
 
 import time
 import urllib.error
@@ -14,7 +14,7 @@ from support.server import ServerProcess
 
 
 def push(server: ServerProcess, receiver: int, sent_at: int) -> grpc.StatusCode:
-    """One sample, by a client that knows the time. UNAVAILABLE is what makes it keep the sample."""
+    """Pushes one sample, with the client's time. After UNAVAILABLE a client keeps the sample."""
     request = telemetry_pb2.PushRequest(
         reporter=telemetry_pb2.Reporter(receiver_public_key=f"0x04{receiver}"),
         samples=[telemetry_pb2.Sample(message_id=f"m{sent_at}", channel_id="c1", sent_at=sent_at)],

@@ -1,4 +1,4 @@
-"""A real MQTT broker on loopback: a mosquitto of its own, with its own configuration."""
+"""A real MQTT broker on loopback: a mosquitto process with its own configuration."""
 
 import contextlib
 import os
@@ -17,8 +17,8 @@ _ATTEMPTS = 5  # another process may take the port between our look and the brok
 
 @contextlib.contextmanager
 def mqtt_broker(directory: Path) -> Iterator[str]:
-    """HOST:PORT of a broker that anyone on this machine may use; its files lie in `directory`."""
-    # Debian has it where only root's PATH leads.
+    """HOST:PORT of a broker that everyone on this machine may use; its files are in `directory`."""
+    # Debian puts it into a directory that only root's PATH names.
     program = shutil.which("mosquitto", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         missing_part("no MQTT broker (Debian: apt-get install mosquitto)")
@@ -41,7 +41,7 @@ def mqtt_broker(directory: Path) -> Iterator[str]:
 
 
 def _runs(process: subprocess.Popen[bytes], log: Path) -> bool:
-    """Whether it listens, by and by; it ends if it cannot."""
+    """Waits until it listens, or has ended because it cannot; whether it listens."""
     deadline = time.monotonic() + START_SECONDS
     while b" running\n" not in log.read_bytes():
         if process.poll() is not None or time.monotonic() > deadline:

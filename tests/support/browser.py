@@ -20,8 +20,7 @@ def chromium() -> Iterator[Browser]:
     if program is None:
         missing_part("no Chromium (Debian: apt-get install chromium)")
     with sync_playwright() as playwright:
-        # The sandbox of its own needs rights that root in a container does not have; what it opens
-        # here is ours.
+        # Its sandbox needs rights that root does not have in a container. It opens only our pages.
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         try:
             yield browser
@@ -31,7 +30,7 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Visit:
-    """A page, and what went wrong on it: what the browser complains of, and where it went."""
+    """An open page, the browser's complaints about it, and requests to other origins."""
 
     page: Page
     origin: str
@@ -44,7 +43,7 @@ class Visit:
         self.page.wait_for_selector("html[data-script]")
 
     def text(self, selector: str) -> str:
-        """As it is written, without what keeps a number and its unit on one line."""
+        """The text as it is written, with plain spaces between a number and its unit."""
         return self.page.locator(selector).first.inner_text().replace("\xa0", " ")
 
 
@@ -58,7 +57,7 @@ def visit(
     zone: str = "Europe/Berlin",
     scripts: bool = True,
 ) -> Iterator[Visit]:
-    """A new viewer. Nothing but `origin` can be reached from it."""
+    """A new viewer, who can reach only `origin`."""
     context = browser.new_context(
         viewport={"width": size[0], "height": size[1]},
         color_scheme="dark" if dark else "light",

@@ -19,7 +19,7 @@ class Cable:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def cut(self) -> None:
-        """Connections break, and new ones do too."""
+        """Breaks all connections, also new ones."""
         with self._lock:
             self._is_whole = False
             for end in self._ends:

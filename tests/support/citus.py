@@ -1,5 +1,5 @@
-"""Databases on a Citus cluster of yours: DEVTELEMETRY_TEST_CITUS_URL names a database of its
-coordinator that knows the other nodes. The tests make databases of their own there, on every node.
+"""Databases on a Citus cluster. DEVTELEMETRY_TEST_CITUS_URL names a database on its coordinator
+that knows the other nodes. The tests make databases of their own there, on every node.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ _made: list[str] = []
 
 
 def citus_url() -> str:
-    """Skips the test where there is no cluster: nobody has one by chance, CI neither."""
+    """The URL of the cluster. Skips the test if there is none, also in CI, which has none."""
     url = os.environ.get(VARIABLE)
     if not url:
         pytest.skip(f"no Citus cluster: {VARIABLE} names none")
@@ -33,9 +33,9 @@ def citus_url() -> str:
 
 @contextlib.asynccontextmanager
 async def citus_database(url: str) -> AsyncIterator[str]:
-    """The URL of an empty, distributed database; it is used again, for to make one takes seconds.
+    """The URL of an empty, distributed database. It is reused, because making one takes seconds.
 
-    Dropped by `drop_citus_databases`.
+    `drop_citus_databases` drops it.
     """
     name = _free.pop() if _free else await _make(url)
     yield at(url, name)
@@ -52,7 +52,7 @@ async def drop_citus_databases(url: str) -> None:
 
 
 def at(url: str, name: str, *, host: str | None = None, port: int | None = None) -> str:
-    """The URL of another database, of the same node or another one."""
+    """The URL of another database, on the same node or on another."""
     parts = urlsplit(url)
     user = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     netloc = parts.netloc if host is None else f"{user}{host}:{port}"
@@ -61,7 +61,7 @@ def at(url: str, name: str, *, host: str | None = None, port: int | None = None)
 
 @contextlib.asynccontextmanager
 async def bare_citus_database(url: str) -> AsyncIterator[str]:
-    """The URL of a database with the extension and all nodes, that nobody has opened yet."""
+    """The URL of a database with the extension and all nodes, but without a schema."""
     name = f"devtelemetry_citus_{os.getpid()}_{next(_numbers)}"
     nodes = await nodes_of(url)
     for node in nodes:
@@ -82,7 +82,7 @@ async def bare_citus_database(url: str) -> AsyncIterator[str]:
 async def _make(url: str) -> str:
     stack = contextlib.AsyncExitStack()
     made = await stack.enter_async_context(bare_citus_database(url))
-    stack.pop_all()  # it is dropped with the others, at the end
+    stack.pop_all()  # drop_citus_databases drops it at the end, with the others
     name = urlsplit(made).path[1:]
     _made.append(name)
     async with Database(made) as database, database.acquire() as connection:
@@ -92,7 +92,7 @@ async def _make(url: str) -> str:
 
 
 async def nodes_of(url: str) -> list[str]:
-    """Their URLs, that of the coordinator first."""
+    """The URLs of all nodes, the coordinator's first."""
     connection = await asyncpg.connect(url)
     try:
         rows = await connection.fetch(

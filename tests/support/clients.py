@@ -1,4 +1,4 @@
-"""Clients for tests: with short times, and what to wait for."""
+"""Clients with short intervals, a clock that tests move, and waiting."""
 
 import contextlib
 import time
@@ -15,7 +15,7 @@ QUICK = Timing(
 
 @dataclass
 class Clock:
-    """Unix ms that a test moves."""
+    """A clock in Unix ms that a test moves."""
 
     now_ms: int = 1_772_445_600_000
 
@@ -57,7 +57,7 @@ def running_client(
 
 
 def eventually(holds: Callable[[], object], seconds: float = 20.0) -> None:
-    """For what another thread or process does: waits until it holds."""
+    """Waits until `holds` is true by the work of another thread or process."""
     deadline = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < deadline, f"not in {seconds} s"

@@ -1,4 +1,4 @@
-"""A window's figures in one form, to hold those of the product against the oracle's."""
+"""A window's figures in one form, to compare the program's with the oracle's."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Messengers of their own processes that a test drives, and what is true by their logs."""
+"""Messengers in processes of their own that a test drives, and the truth by their logs."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Event(NamedTuple):
 
 
 class Driven:
-    """One process of `program` (tests/support), opted in; `start` begins it (again)."""
+    """A process of `program` (in tests/support), opted in; `start` starts it, also again."""
 
     def __init__(self, program: Path, directory: Path, name: str, **options: Any) -> None:
         self.name = name
@@ -45,7 +45,7 @@ class Driven:
         self._process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
-        """Returns at once; `ready` waits."""
+        """Starts it and returns at once; `ready` waits."""
         errors = self._log.with_suffix(".err").open("ab")
         self._process = subprocess.Popen(
             [sys.executable, self._program, json.dumps(self._options)],
@@ -61,7 +61,7 @@ class Driven:
         self._answer("ready")
 
     def do(self, *command: object) -> None:
-        """To its end."""
+        """Does a command and waits until it is done."""
         assert self._process is not None
         assert self._process.stdin is not None
         self._process.stdin.write(f"{json.dumps(command)}\n")
@@ -81,7 +81,7 @@ class Driven:
         self._end()
 
     def quit(self) -> None:
-        """In order: what waits is sent."""
+        """Ends it properly: waiting samples are sent first."""
         if self._process is not None and self._process.stdin is not None:
             self._process.stdin.close()
         self._end()
@@ -96,7 +96,7 @@ class Driven:
 
     @property
     def reported_at(self) -> datetime:
-        """When the server last answered it; long ago: never."""
+        """When the server last answered it; a time long ago if never."""
         return self._settings.status().last_sent_at or datetime.min.replace(tzinfo=UTC)
 
     @property
@@ -110,7 +110,7 @@ class Driven:
         return [e.message_id for e in self.events if (e.what, e.place) == (what, place)]
 
     def stays(self, place: str) -> list[tuple[int, float]]:
-        """When it was in the place, by its own log; entering again is no new beginning."""
+        """When it was in the place, by its own log; entering again starts no new stay."""
         stays: list[tuple[int, float]] = []
         for event in self.events:
             if event.place == place and event.what == "joined":
@@ -128,7 +128,7 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Truth:
-    """Of one place. `fetched`: held from an archive, and not before."""
+    """The true pairs of one place. `fetched`: held from an archive only."""
 
     expected: frozenset[Pair]
     held: frozenset[Pair]
@@ -140,7 +140,7 @@ class Truth:
 
 
 def written(nodes: Iterable[Driven], place: str) -> dict[str, tuple[int, str]]:
-    """When, and on which device, by message id."""
+    """Message id → when it was written, and on which device."""
     return {
         event.message_id: (event.at, node.name)
         for node in nodes
@@ -152,9 +152,9 @@ def written(nodes: Iterable[Driven], place: str) -> dict[str, tuple[int, str]]:
 def truth(
     nodes: Sequence[Driven], place: str, readable: Sequence[str] = ("held", "fetched")
 ) -> Truth:
-    """By the messengers' logs: who was in when a message was written, and who had it.
+    """The truth by the messengers' logs: who was in when a message was written, and who got it.
 
-    readable  what the log says of a message that somebody has
+    readable  the log's words for a message that a device holds
     """
     expected = frozenset(
         Pair(message_id, node.name)
@@ -179,7 +179,7 @@ def until(holds: Callable[[], object], seconds: float = SECONDS) -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """Of one channel. `missing_at`: how many devices lack a message."""
+    """The server's counts for one channel. missing_at: message id → how many devices lack it."""
 
     figures: Counter[str]
     missing_at: Counter[str]
@@ -188,13 +188,13 @@ class Measured:
 def measured(
     server: ServerProcess, nodes: Sequence[Driven], channel_ids: Sequence[str], first_ms: int
 ) -> dict[str, Measured]:
-    """What the server says of all minutes from `first_ms` to the present one, by channel.
+    """The server's counts over all minutes from `first_ms` to the present one, by channel.
 
-    Waits until that is over and all nodes, which run, have reported after it.
+    Waits until the present minute is over and all nodes, which must run, have reported after it.
     """
     end_ms = -(-time.time_ns() // (MINUTE_MS * 1_000_000)) * MINUTE_MS
     time.sleep(max(0.0, end_ms / 1000 - time.time()))
-    # An answer that comes a moment after the end may be to a push of before it.
+    # An answer that comes just after the end may answer a push of before it.
     end = datetime.fromtimestamp(end_ms / 1000 + 1, UTC)
     until(lambda: all(node.reported_at > end for node in nodes))
     found = {channel_id: Measured(Counter(), Counter()) for channel_id in channel_ids}

@@ -1,11 +1,11 @@
-"""Settings with a request to a server to forget them."""
+"""Settings of an installation that has a request to forget it to send."""
 
 from devtelemetry.client import Settings
 from support.clients import eventually, receive, running_client, wall_clock
 
 
 def opted_in_with(settings: Settings, server: str) -> str:
-    """Opts in and sends `server` something, whether it answers or not; the installation's id."""
+    """Opts in and tries to send `server` something, whether it answers or not; returns the id."""
     settings.enable()
     with running_client(settings, server) as client:
         receive(client, "m0", wall_clock() + 1000)
@@ -14,7 +14,7 @@ def opted_in_with(settings: Settings, server: str) -> str:
 
 
 def opted_out_of(settings: Settings, server: str) -> str:
-    """As above, and opts out without a client to say so; the installation's id."""
+    """As above, and opts out while no client runs that could report it; returns the id."""
     installation_id = opted_in_with(settings, server)
     settings.disable()
     assert settings.status().leaving == 1

@@ -1,4 +1,4 @@
-"""A webhook on loopback that answers as it is told, and keeps what came."""
+"""A webhook on loopback that answers as a test decides, and keeps what came."""
 
 import contextlib
 import json
@@ -13,7 +13,7 @@ SEEN_SECONDS = 60.0
 
 @dataclass
 class Hook:
-    """answer  the status for a document, said when it returns"""
+    """answer  a function from a document to the status of the response"""
 
     answer: Callable[[dict[str, Any]], int] = lambda _: 204
     came: list[dict[str, Any]] = field(default_factory=list)
@@ -28,20 +28,20 @@ class Hook:
         return self.answer(document)
 
     def wait_for(self, number: int) -> None:
-        """Until so many came."""
+        """Waits until so many documents came."""
         with self._more:
             assert self._more.wait_for(lambda: len(self.came) >= number, SEEN_SECONDS), self.came
 
 
 @contextlib.contextmanager
 def hooked(answer: Callable[[dict[str, Any]], int] = lambda _: 204) -> Iterator[Hook]:
-    """Serves one until the block is left."""
+    """Serves a Hook until the block is left."""
     hook = Hook(answer)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             status = hook.take(self.rfile.read(int(self.headers["Content-Length"])))
-            with contextlib.suppress(OSError):  # whoever asked is gone
+            with contextlib.suppress(OSError):  # the client is gone
                 self.send_response(status)
                 self.send_header("Content-Length", "0")
                 self.end_headers()

@@ -1,4 +1,4 @@
-"""Clients of Push by HTTP, written from the protocols' own pages."""
+"""Clients that push by HTTP, written from the specifications of Connect and gRPC-Web."""
 
 import base64
 import gzip
@@ -18,7 +18,7 @@ from devtelemetry.v1 import PUSH, telemetry_pb2
 
 @dataclass(frozen=True)
 class Answer:
-    """What a client of any of the protocols makes of an answer."""
+    """A response, as a client of either protocol reads it."""
 
     code: str
     details: str
@@ -34,7 +34,7 @@ def delay_of(info: RetryInfo) -> float:
 
 @dataclass(frozen=True)
 class Connect:
-    """As its specification has it."""
+    """Push by Connect."""
 
     content_type: str
     is_json: bool
@@ -64,7 +64,7 @@ class Connect:
 
 @dataclass(frozen=True)
 class GrpcWeb:
-    """As PROTOCOL-WEB.md has it."""
+    """Push by gRPC-Web, as PROTOCOL-WEB.md has it."""
 
     content_type: str
     is_json: bool = False
@@ -135,7 +135,7 @@ async def push(
     packed: bool = False,
     token: str | None = None,
 ) -> Answer:
-    """request  the message as bytes: as they are"""
+    """request  bytes are sent as they are"""
     if isinstance(request, bytes):
         message = request
     elif encoding.is_json:

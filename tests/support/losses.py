@@ -15,7 +15,7 @@ PLATFORMS = {
 AUTHORS = ("ann", "eve", "ann", "cleo", "dan", "eve", "ann", "eve", "ann", "ben")
 LACKING = {
     3: "ben cleo dan eve",  # lost by everyone
-    5: "ben",  # three on: a burst
+    5: "ben",  # a burst, with the next two
     6: "ben",
     7: "ben",
     8: "ann cleo",  # scattered
@@ -24,9 +24,10 @@ LACKING = {
 
 
 def worked_channel(channel: str = "general") -> list[Sample]:
-    """m1 to m10 at 10:05, 10:10, …; all hold one before and one after, and report after the hour.
+    """m1 to m10 at 10:05, 10:10, … LACKING says who lacks which.
 
-    Who lacks which: LACKING. All say what they run but cleo, who says no version.
+    All hold a message before and one after, and report after the hour. All report platform and
+    version, except cleo, who reports no version.
     """
 
     def sample(message: str, receiver: str, sent_at: int, author: str = "") -> Sample:
@@ -60,10 +61,10 @@ def worked_channel(channel: str = "general") -> list[Sample]:
 
 
 def worked_outcomes(channel: str = "outcomes") -> list[Sample]:
-    """m1 to m5 at 10:10, 10:20, … of ann's, and what became of them at ben, cleo and dan.
+    """Ann's messages m1 to m5 at 10:10, 10:20, …, and what became of them at ben, cleo and dan.
 
-    Ben could not read m2 at first nor m3 at all, cleo's app dropped m4, and m5 was never sent. Of
-    m4 nothing arrived at ben and dan.
+    Ben could not read m2 at first, and never m3. Cleo's app dropped m4, which did not arrive at ben
+    and dan. m5 was never sent.
     """
 
     def sample(message: str, receiver: str, minute: int, **changes: Any) -> Sample:

@@ -1,9 +1,9 @@
-"""A matrix-nio client of its own process, for the tests that kill it and cut its connection.
+"""A matrix-nio client in a process of its own, for tests that kill it and cut its connection.
 
     python matrix_node.py OPTIONS
 
-OPTIONS is JSON: settings, telemetry, log, url, store, user_id, device_id, access_token. The rest of
-them, commands and log are as in xmpp_node.py.
+OPTIONS is JSON: settings, telemetry, log, url, store, user_id, device_id, access_token. Its other
+options, its commands and its log are as in xmpp_node.py.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from devtelemetry.integrations.nio import _Messenger, attach
 if TYPE_CHECKING:
     from support.naive import Naive
     from support.watched import watch
-else:  # beside this program
+else:  # run as a program: the module is beside it
     from naive import Naive
     from watched import watch
 
@@ -50,7 +50,7 @@ class Node:
         self.log = os.open(options["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         self.wrote: list[str] = []
         self.unread: list[nio.MegolmEvent] = []
-        self.kept_back: list[Any] | None = None  # keys that do not come, or not yet
+        self.kept_back: list[Any] | None = None  # keys that are held back
         self.clock_ahead_ms = 0
         self.options = options
         self.naive: dict[str, Naive] = {}
@@ -99,7 +99,7 @@ class Node:
             self.naive[room_id].entered()
 
     async def do_register(self) -> None:
-        """The module, late."""
+        """Registers the module, late."""
         self.attach()
 
     async def do_go_away(self) -> None:
@@ -134,7 +134,7 @@ class Node:
         await self.client.room_redact(room_id, self.wrote[-1])
 
     async def do_backfill(self, room_id: str) -> None:
-        """What the last sync left out."""
+        """Fetches what the last sync left out."""
         start = self.prev_batch[room_id]
         while start:
             answer = await self.client.room_messages(room_id, start, limit=20)

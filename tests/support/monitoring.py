@@ -1,4 +1,4 @@
-"""What deploy/ has for Prometheus and Grafana, and the metrics that there are."""
+"""The files of deploy/ for Prometheus and Grafana, and the metrics of the program."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ _QUOTED = re.compile(r'"[^"]*"')
 
 
 def metric_names() -> set[str]:
-    """Every series that the program has: those of docs/metrics.md, which a test holds to it."""
+    """Every series of the program, by docs/metrics.md; another test checks that page."""
     names = set()
     for name, kind in _ROW.findall((ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")):
         names |= (
@@ -26,5 +26,5 @@ def metric_names() -> set[str]:
 
 
 def names_in(expression: str) -> set[str]:
-    """The metrics and recorded series of an expression in PromQL."""
+    """The metrics and recorded series in a PromQL expression."""
     return set(_NAME.findall(_QUOTED.sub('""', expression)))

@@ -23,14 +23,14 @@ CHANNELS = 120
 
 
 def channel_names() -> list[str]:
-    """The hostile ones are among those that lose most: they are on every page that names some."""
+    """Hostile names belong to channels that lose most, so every page that names some has them."""
     names = [f"community-{number // 8}/channel-{number:04}" for number in range(CHANNELS)]
     for number, name in enumerate(HOSTILE):
         names[1 + 15 * number] = name
     return names
 
 
-# One has a week of hours. What looks at each element takes its time with all rows of that.
+# The pages of subjects. One shows a week of hours, so tests that look at each element are slow.
 SUBJECTS = (
     "/group?app_version=2.30.1",
     "/group?platform=ios&app_version=2.30.1",
@@ -65,7 +65,7 @@ def together(windows: list[dict[str, Any]]) -> str:
 
 
 def tiled(origin: str, hours: list[dict[str, Any]], **query: Any) -> list[dict[str, Any]]:
-    """Of the span of these windows: weeks, then days, then hours, as far as each fits in."""
+    """The windows that tile the span of `hours`: weeks where they fit, then days, then hours."""
     start, end = hours[0]["start"], hours[-1]["end"]
     chosen: list[dict[str, Any]] = []
     for timeframe in ("1w", "1d", "1h"):

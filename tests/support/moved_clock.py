@@ -1,4 +1,4 @@
-"""A process whose clock is somewhere else, by libfaketime: it may be moved while it runs."""
+"""Gives a process another clock, by libfaketime. A test can move it while the process runs."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,9 +7,9 @@ from support.ci import missing_part
 
 
 class MovedClock:
-    """What a process's environment needs for it. `move`, also while it runs: "+30d", "-2h", "+0".
+    """The environment of such a process. `move` takes "+30d", "-2h" or "+0", also while it runs.
 
-    Only the time of day moves, as when somebody sets it.
+    Only the wall clock moves, as when somebody sets it; the monotonic clock does not.
     """
 
     def __init__(self, file: Path, by: str) -> None:

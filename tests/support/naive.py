@@ -1,4 +1,4 @@
-"""Telemetry of one room, by hand, as one writes it at first: each time with one thing wrong."""
+"""Telemetry of a room, written by hand as beginners write it, each time with one flaw."""
 
 import time
 from enum import StrEnum
@@ -8,12 +8,12 @@ from devtelemetry.client import SentAtClock, Settings, TelemetryClient, Timing
 
 
 class Flaw(StrEnum):
-    JOINS = "joins"  # says that it joined at each connect
-    LEAVES = "leaves"  # says that it left when the connection is lost
-    IDS = "ids"  # the author's own id, and the server's at all others
-    TIMES = "times"  # the author's time at the author, the receiver's at all others
+    JOINS = "joins"  # reports at each connect that it joined
+    LEAVES = "leaves"  # reports that it left when the connection is lost
+    IDS = "ids"  # the author reports its own id, all others the server's
+    TIMES = "times"  # the author reports its own time, each receiver its own
     SECONDS = "seconds"
-    ECHO = "echo"  # all that comes was received, also what this device wrote
+    ECHO = "echo"  # reports all that comes as received, also what this device wrote
 
 
 def settings_of(path: str, flaw: str) -> Settings:
@@ -25,7 +25,7 @@ def channel_of(flaw: str) -> str:
 
 
 class Naive:
-    """Of the app version that its flaw names, so that findings tell which one is wrong."""
+    """An app with one flaw. Its version names the flaw, so findings show which app is wrong."""
 
     def __init__(self, flaw: str, options: dict[str, Any], timing: Timing) -> None:
         self._flaw = Flaw(flaw)
@@ -50,7 +50,7 @@ class Naive:
             self.telemetry.channel_left(self._channel)
 
     def sent(self, message_id: str, own_id: str = "") -> None:
-        """own_id: what the author's device calls it, if its server does otherwise"""
+        """own_id  the id at the author's device, if it differs from the server's"""
         if self._flaw is not Flaw.ECHO:
             self.telemetry.message_sent(
                 channel_id=self._channel,
@@ -59,7 +59,7 @@ class Naive:
             )
 
     def came(self, message_id: str, servers_id: str, *, is_own: bool, at: int = 0) -> None:
-        """at: the server's stamp, Unix ms; 0: it gives none"""
+        """at  the server's stamp, Unix ms; 0: none"""
         if is_own and self._flaw is not Flaw.ECHO:
             return
         self.telemetry.message_received(

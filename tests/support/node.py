@@ -1,9 +1,9 @@
-"""A messenger of its own process for the tests that kill it: reports messages until it is ended.
+"""A messenger in a process of its own, for tests that kill it: it reports messages until it ends.
 
     python node.py SETTINGS SERVER NAME FIRST RATE LOG [COUNT]
 
-Message NAME-N is written to LOG as `begun N` before it is reported and as `done N` after; what is
-in LOG survives SIGKILL. RATE is messages a second; COUNT: ends in order after so many.
+It writes `begun N` to LOG before it reports message NAME-N, and `done N` after. LOG survives
+SIGKILL. RATE is messages a second. With COUNT it ends properly after so many.
 """
 
 import os
@@ -23,7 +23,7 @@ def main() -> None:
     client = TelemetryClient(
         settings,
         server,
-        receiver_public_key="0x04aa",  # of one user, however many processes the app has
+        receiver_public_key="0x04aa",  # one user, however many processes the app has
         platform="desktop",
         timing=TIMING,
     )

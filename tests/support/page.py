@@ -1,9 +1,10 @@
-"""The desktop page in a real window, worked as a person does.
+"""The desktop page in a real window, used as a person uses it.
 
 Controls are found by their names in the accessibility tree, as a screen reader finds them, and get
-real mouse clicks and key presses. So what has no name there cannot be used here either.
+real mouse clicks and key presses. So a control without a name there cannot be used here.
 
-Imports Qt: tests get it through the fixtures of tests/desktop, which skip where Qt is missing.
+This module imports Qt. Tests get it through the fixtures of tests/desktop, which skip the tests if
+Qt is missing.
 """
 
 import time
@@ -31,14 +32,14 @@ _KEYS = {
     "down": Qt.Key.Key_Down,
     "page down": Qt.Key.Key_PageDown,
 }
-# What Qt's offscreen platform says of itself.
+# Warnings of Qt's offscreen platform itself.
 _OF_THE_PLATFORM = {"This plugin does not support propagateSizeHints()"}
 _NO_MODIFIER = Qt.KeyboardModifier.NoModifier
 
 
 @dataclass(frozen=True)
 class Control:
-    """What the accessibility tree says of an item, and where it is in the window."""
+    """An item as the accessibility tree describes it, with its place in the window."""
 
     name: str
     description: str
@@ -53,7 +54,7 @@ class Control:
 
 
 class Page:
-    """A window that was opened as `devtelemetry desktop` does, or by an app's own engine."""
+    """A window, opened as `devtelemetry desktop` opens it or by an app's own engine."""
 
     def __init__(self, engine: QQmlApplicationEngine, width: int, height: int) -> None:
         assert engine.rootObjects(), "the window does not open"
@@ -67,7 +68,7 @@ class Page:
 
     def pump(self) -> None:
         QGuiApplication.processEvents()
-        # QTest.qWait() keeps all other threads of Python waiting too.
+        # QTest.qWait() would also stop all other Python threads.
         time.sleep(0.005)
 
     def eventually(self, holds: Callable[[], object], seconds: float = 20.0) -> None:
@@ -80,13 +81,13 @@ class Page:
 
     @property
     def controls(self) -> list[Control]:
-        """All that a screen reader finds."""
+        """All controls that a screen reader finds."""
         root = QAccessible.queryAccessibleInterface(self.window)
         return [] if root is None else list(_controls(root))
 
     @property
     def texts(self) -> list[str]:
-        """All that can be read."""
+        """All texts on the page."""
         return [t for c in self.controls for t in (c.name, c.description, c.value) if t]
 
     def has(self, text: str) -> bool:
@@ -95,7 +96,7 @@ class Page:
     def find(self, name: str, *, of: str = "") -> Control:
         """The control of that name, the topmost if there are several. Waits for it.
 
-        of  its description, where the name alone is not enough
+        of  its description, if several controls have the name
         """
 
         def found() -> list[Control]:
@@ -113,7 +114,7 @@ class Page:
 
     @property
     def focused(self) -> str:
-        """The name of what the keyboard goes to."""
+        """The name of the control that has the keyboard's focus."""
         return next((c.name for c in reversed(self.controls) if c.is_focused), "")
 
     @property
@@ -121,7 +122,7 @@ class Page:
         return QGuiApplication.clipboard().text()
 
     def picture(self) -> QImage:
-        for _ in range(60):  # what moves comes to rest
+        for _ in range(60):  # until movements have ended
             self.pump()
         return self.window.grabWindow()
 
@@ -131,7 +132,7 @@ class Page:
 
     @property
     def items(self) -> list[QQuickItem]:
-        """All that is drawn."""
+        """All items that are drawn."""
         return list(_items(self.window.contentItem()))
 
     # ------------------------------------------------------------------------- what is done to it
@@ -152,7 +153,7 @@ class Page:
             self.pump()
 
     def tab_to(self, name: str) -> None:
-        """By the tab key alone; once round at most."""
+        """Moves the focus there by the tab key alone, at most once around."""
         for _ in range(40):
             if self.focused == name:
                 return
@@ -160,10 +161,10 @@ class Page:
         raise AssertionError(f"tab does not lead to {name!r}")
 
     def type(self, text: str) -> None:
-        """In place of what is in the field."""
+        """Replaces the text of the focused field."""
         QTest.keyClick(self.window, Qt.Key.Key_A, Qt.KeyboardModifier.ControlModifier)
         for letter in text:
-            # The stubs forget that a letter will do.
+            # The type stubs do not know that a letter is allowed.
             QTest.keyClick(self.window, letter)  # type: ignore[call-overload]
         self.pump()
 
@@ -191,7 +192,7 @@ def _control(interface: QAccessibleInterface, item: QQuickItem) -> Control:
     name = interface.text(QAccessible.Text.Name)
     description = interface.text(QAccessible.Text.Description)
     if state.passwordEdit:
-        # Qt keeps its name to itself; the description begins with it.
+        # Qt does not give the name of a password field; its description begins with the name.
         name, _, description = description.partition(": ")
     return Control(
         name=name,
@@ -229,13 +230,13 @@ class OpenPage:
     def of(
         self, make: Callable[[], QQmlApplicationEngine], width: int = 760, height: int = 1300
     ) -> Page:
-        """The window of the engine that `make` makes."""
+        """Opens the window of the engine that `make` returns."""
         return self._stack.enter_context(_window(make, width, height))
 
 
 @contextmanager
 def _window(make: Callable[[], QQmlApplicationEngine], width: int, height: int) -> Iterator[Page]:
-    """A warning of Qt's meanwhile fails the test."""
+    """A window; a warning from Qt while it is open fails the test."""
     warnings: list[str] = []
     before = qInstallMessageHandler(
         lambda kind, _, text: None if kind is QtMsgType.QtDebugMsg else warnings.append(text)
@@ -247,7 +248,7 @@ def _window(make: Callable[[], QQmlApplicationEngine], width: int, height: int) 
             yield page
             page.window.close()
         finally:
-            # At once, and before the backend goes that its window shows.
+            # The engine must go before the backend that its window shows.
             shiboken6.delete(engine)
     finally:
         qInstallMessageHandler(before)

@@ -1,4 +1,4 @@
-"""Somebody at a terminal with an example messenger."""
+"""A person who uses an example messenger at a terminal."""
 
 import os
 import subprocess
@@ -55,9 +55,9 @@ class Person:
 def talk(
     server: ServerProcess, room: str, ann: tuple[Person, str], ben: tuple[Person, str], id_of: str
 ) -> None:
-    """Two people, each with their name in the room, talk before and after they opt in; both end.
+    """Two people, known by their names in the room, talk before and after they opt in; both end.
 
-    Asserts that each message since is reported by its author and by the other.
+    Asserts that author and receiver report each message from the opt-in on.
 
     id_of  how the ids of messages begin
     """
@@ -81,6 +81,6 @@ def talk(
 
 
 def own_lines(program: Path) -> int:
-    """How many lines an example has from its first class on, blank ones left out."""
+    """How many lines, without blank ones, an example has from its first class on."""
     lines = program.read_text(encoding="utf-8").partition("\nclass ")[2].splitlines()
     return sum(bool(line.strip()) for line in lines)

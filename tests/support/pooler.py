@@ -18,18 +18,18 @@ _PORT = 6432
 
 @contextmanager
 def pgbouncer(database_url: str, pool_mode: str = "session") -> Iterator[str]:
-    """The URL of the same database behind a pooler, which is gone after the block."""
+    """The URL of the same database behind a pooler that runs until the block is left."""
     program = shutil.which("pgbouncer", path="/usr/sbin:/usr/bin")
     if program is None:
         missing_part("no PgBouncer (Debian: apt-get install pgbouncer)")
     parts = urlsplit(database_url)
     socket = parse_qs(parts.query)["host"][0]
     directory = Path(tempfile.mkdtemp(prefix="devtelemetry-pgbouncer-"))
-    # Refuses to run as root.
+    # PgBouncer refuses to run as root.
     account = "postgres" if os.geteuid() == 0 else None
     if account is not None:
         os.chown(directory, pwd.getpwnam(account).pw_uid, -1)
-    # What is not here is as it is shipped.
+    # Options that are not set here have PgBouncer's defaults.
     (directory / "pgbouncer.ini").write_text(
         f"""
 [databases]

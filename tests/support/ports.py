@@ -1,14 +1,15 @@
-"""Ports on loopback, for what must be told one or listens again where it did before."""
+"""Ports on loopback for programs that need a given port, or listen on the same port again."""
 
 import secrets
 import socket
 
-# Below those that the kernel gives to whoever asks for any (ip_local_port_range).
+# Below the range from which the kernel picks a port when a program leaves the choice to it
+# (ip_local_port_range).
 _PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    """One where nobody listens; the kernel gives it to nobody who does not name it."""
+    """A port on which nobody listens, and which the kernel gives to no program by itself."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as probe:

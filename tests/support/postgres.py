@@ -1,4 +1,4 @@
-"""A PostgreSQL that is not the bundled one: the system's, started in a directory of its own."""
+"""The system's PostgreSQL instead of the bundled one, started in a directory of its own."""
 
 import os
 import pwd
@@ -15,12 +15,12 @@ from support.ports import free_port
 
 @contextmanager
 def system_postgres(*, listens: bool = False) -> Iterator[str]:
-    """The URL of a fresh server, which is gone after the block.
+    """The URL of a fresh server that runs until the block is left.
 
-    listens  on loopback; else on a socket only
+    listens  on loopback too; else only on a socket
     """
     programs = postgres_programs()
-    # Not below pytest's directory, which is closed to the account that PostgreSQL must run as.
+    # Not in pytest's directory: the account that PostgreSQL must run as cannot read it.
     directory = Path(tempfile.mkdtemp(prefix="devtelemetry-postgres-"))
     account = "postgres" if os.geteuid() == 0 else None
     try:
@@ -41,7 +41,7 @@ def system_postgres(*, listens: bool = False) -> Iterator[str]:
 
 
 def postgres_programs() -> Path:
-    """Where the system's PostgreSQL has its programs, the newest if there are several."""
+    """The directory of the programs of the system's PostgreSQL, of the newest version."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found and (initdb := shutil.which("initdb")):
         found = [Path(initdb)]
@@ -51,7 +51,7 @@ def postgres_programs() -> Path:
 
 
 def _run(account: str | None, *arguments: object) -> None:
-    # Not captured by a pipe: the server that pg_ctl starts would keep it open.
+    # Without a pipe for the output: the server that pg_ctl starts would keep it open.
     subprocess.run(
         [str(argument) for argument in arguments],
         user=account,

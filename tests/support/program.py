@@ -1,7 +1,4 @@
-"""The program: in the test's own process, which saves a second of start, or as a process.
-
-Nothing of it is replaced.
-"""
+"""Runs the program: in the test's own process, which saves a second, or in a process of its own."""
 
 import contextlib
 import io
@@ -36,14 +33,14 @@ Run = Callable[..., Done]
 
 
 def in_process(*arguments: str, check: bool = True) -> Done:
-    """Runs a command line, given as its words. Not where an event loop runs, which it has its own.
+    """Runs a command line, given as its words. No event loop may run: the program starts its own.
 
-    check  it must end well
+    check  asserts that it succeeds
     """
     out, err = _Stream(), _Stream()
     with (
         mock.patch.object(sys, "argv", ["devtelemetry", *arguments]),
-        # These are the test runner's here.
+        # The test runner has set up logging and the process itself.
         mock.patch.object(logs, "configure_logging"),
         mock.patch("devtelemetry.__main__.make_ready"),
         structlog.testing.capture_logs(),
@@ -57,7 +54,7 @@ def in_process(*arguments: str, check: bool = True) -> Done:
 
 
 class _Stream(io.TextIOWrapper):
-    """Takes bytes and text, as standard output does."""
+    """Takes bytes and text, as sys.stdout does."""
 
     def __init__(self) -> None:
         self._bytes = io.BytesIO()
@@ -69,7 +66,7 @@ class _Stream(io.TextIOWrapper):
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line of the program, as this environment has it installed."""
+    """The command line of the installed program."""
     return [sys.executable, "-m", "devtelemetry", *arguments]
 
 
@@ -79,10 +76,10 @@ def run(
     text: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """A process of the program, to its end.
+    """Runs the program in a process until it ends.
 
-    text         what it finds on standard input
-    environment  variables besides those that are there
+    text         its standard input
+    environment  variables in addition to the present ones
     """
     done = subprocess.run(
         command(*arguments),

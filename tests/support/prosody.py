@@ -1,4 +1,4 @@
-"""A real XMPP server on loopback: a prosody of its own, with rooms and their archives."""
+"""A real XMPP server on loopback: a prosody process, with rooms and their archives."""
 
 import shutil
 import socket
@@ -37,7 +37,7 @@ Component "{rooms}" "muc"
 
 
 class Prosody:
-    """With the accounts `users`; `restart` keeps address, rooms and archives."""
+    """A server with the accounts `users`; `restart` keeps address, rooms and archives."""
 
     def __init__(self, directory: Path, users: Iterable[str]) -> None:
         program = shutil.which("prosody")

@@ -1,4 +1,4 @@
-"""A gRPC server for clients' tests: it keeps what it is pushed and answers what it is told to."""
+"""A gRPC server for tests of clients: it keeps all pushes, and answers as the test decides."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ Answer = Callable[[telemetry_pb2.PushRequest, grpc.ServicerContext], telemetry_p
 
 
 class PushServer:
-    """pushed: every request, in order; metadata: of each; answer: what the next ones get."""
+    """pushed: all requests, in order; metadata: of each; answer: for the next requests."""
 
     def __init__(self) -> None:
         self.pushed: list[telemetry_pb2.PushRequest] = []
@@ -37,7 +37,7 @@ class PushServer:
         return self.answer(request, context)
 
     def wait(self, is_enough: Callable[[], Any], seconds: float = 20.0) -> None:
-        """Until it is enough, looked at with every push."""
+        """Waits until `is_enough` is true, which is checked after every push."""
         deadline = time.monotonic() + seconds
         with self._came:
             while not is_enough():
@@ -93,7 +93,7 @@ def accept(
 
 
 def refuse(code: grpc.StatusCode, details: str, *, retry_seconds: float | None = None) -> Answer:
-    """Answers with a status, and with RetryInfo if `retry_seconds` is said."""
+    """Answers with a status, and with RetryInfo if `retry_seconds` is given."""
 
     def answer(
         request: telemetry_pb2.PushRequest, context: grpc.ServicerContext

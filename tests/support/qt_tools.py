@@ -1,4 +1,4 @@
-"""Qt's own tools, as PySide6 brings them."""
+"""Qt's own tools, which come with PySide6."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A receiver of remote write on loopback that answers as it is told, and keeps what it took."""
+"""A receiver of remote write on loopback that answers as a test decides, and keeps points."""
 
 import contextlib
 import ssl
@@ -26,7 +26,7 @@ TAKEN = Answer(204)
 
 @dataclass
 class Receiver:
-    """answer  what is said to a request's points; they are kept if that is a 2xx"""
+    """answer  a function from a request's points to the response; with a 2xx they are kept"""
 
     answer: Callable[[list[Point]], Answer] = lambda _: TAKEN
     requests: list[list[Point]] = field(default_factory=list)
@@ -51,11 +51,11 @@ class Receiver:
 
 @contextlib.contextmanager
 def receiving(receiver: Receiver, context: ssl.SSLContext | None = None) -> Iterator[Receiver]:
-    """Serves it until the block is left; `context`: with TLS."""
+    """Serves it until the block is left, by TLS if there is a `context`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True  # an answer in two parts would take 40 ms
+        disable_nagle_algorithm = True  # else a response in two parts takes 40 ms
 
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["Content-Length"]))

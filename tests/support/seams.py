@@ -1,4 +1,4 @@
-"""Rooms as honest apps report them, and the same as reported by apps that got something wrong."""
+"""Rooms as correct apps report them, and the same rooms as reported by apps with a fault."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,14 +18,14 @@ MEMBERS = ("ann", "ben", "cleo", "dan", "eve")
 
 @dataclass
 class Told:
-    """What a server was told."""
+    """What clients reported to a server."""
 
     samples: list[Sample] = field(default_factory=list)
     memberships: list[ReportedMembership] = field(default_factory=list)
     clocks: list[ClockSaid] = field(default_factory=list)
 
     def but(self, change: Callable[[Sample], Sample | None]) -> "Told":
-        """With other samples; None leaves one out."""
+        """The same reports with changed samples; None leaves a sample out."""
         changed = [new for one in self.samples if (new := change(one)) is not None]
         return Told(changed, self.memberships, self.clocks)
 
@@ -38,7 +38,7 @@ def room(
     lost: int = 20,
     says_membership: bool = True,
 ) -> Told:
-    """Each writes in turn; every `lost`-th of the deliveries is lost."""
+    """A room whose members write in turn; every `lost`-th delivery is lost."""
     told = Told()
     for number in range(messages):
         author = members[number % len(members)]
@@ -73,7 +73,7 @@ def room(
 
 
 def simulated(world: World) -> Told:
-    """What the clients of a simulated world tell, in compressed time."""
+    """What the clients of a simulated world report, in compressed time."""
     reports, told = report(world), Told()
     for one in reports.arrived:
         node = world.nodes[one.node]

@@ -1,4 +1,4 @@
-"""A `devtelemetry serve` of its own process, as a user starts it; it can be killed."""
+"""Runs `devtelemetry serve` in a process of its own, as a user does; a test can kill it."""
 
 import json
 import os
@@ -26,7 +26,7 @@ class ServerProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.data_dir = data_dir
-        # The option with which a command finds what this server stores.
+        # The option with which a command finds this server's database.
         self.where = next(
             (option for option in options if option.startswith("--database=")),
             f"--data-dir={data_dir}",
@@ -60,16 +60,16 @@ class ServerProcess:
         return self._process.pid
 
     def terminate(self) -> int:
-        """SIGTERM, as an init system sends it; returns the exit status."""
+        """Sends SIGTERM, as an init system does; returns the exit status."""
         self._process.terminate()
         return self.wait()
 
     def wait(self) -> int:
-        """Until it has ended; returns the exit status."""
+        """Waits until it has ended; returns the exit status."""
         return self._process.wait(timeout=60)
 
     def kill(self, *, with_database: bool) -> None:
-        """SIGKILL: the server, and the database too or not."""
+        """Sends SIGKILL to the server and, with_database, to its database."""
         postmaster = postmaster_pid(self.data_dir) if with_database else None
         os.kill(self.pid, signal.SIGKILL)
         if postmaster is not None:
@@ -87,7 +87,7 @@ class ServerProcess:
 
 
 def exported_samples(server: ServerProcess) -> list[dict[str, Any]]:
-    """The samples that a server has, as it exports them; not what reporters said beside them."""
+    """The samples that a server exports, without the other lines of the export."""
     lines = in_process("export", server.where).out.splitlines()
     return [line for line in map(json.loads, lines) if "messageId" in line]
 
@@ -97,7 +97,7 @@ def postmaster_pid(data_dir: Path) -> int:
 
 
 def wait_until_gone(pids: Sequence[int], seconds: float = 30.0) -> None:
-    """Until none of the processes runs; a zombie is gone."""
+    """Waits until none of the processes runs; a zombie does not run."""
     deadline = time.monotonic() + seconds
     while any(_runs(pid) for pid in pids):
         assert time.monotonic() < deadline, f"still running: {pids}"

@@ -1,4 +1,4 @@
-"""Simulated networks of an hour, and the figures of what they report by the brute-force model."""
+"""Simulated networks of an hour, and the oracle's figures for their reports."""
 
 from collections import defaultdict
 from collections.abc import Callable
@@ -15,17 +15,17 @@ from support.store import START
 
 HOUR = parse_timeframe("1h")
 CLOCKS: tuple[Clock, ...] = ("author", "server", "receiver")
-"""In the order of the wire's numbers"""
-LATE_MS = 4_000_000_000_000  # after every window: in compressed time all is reported then
+"""In the order of their numbers on the wire"""
+LATE_MS = 4_000_000_000_000  # after every window; in compressed time all is reported after it
 
 
 def spec(**fields: object) -> Spec:
-    """Of an hour."""
+    """A Spec of one hour."""
     return replace(Spec(seed=1, start_ms=START, end_ms=START + HOUR_MS), **fields)  # type: ignore[arg-type]
 
 
 def whole(world: World) -> TrueWindow:
-    """The window that is measured; empty if nothing was expected in it."""
+    """The true figures of the measured window; empty if nothing was expected in it."""
     window = window_at(HOUR, from_unix_ms(START))
     found = {one.window: one for one in true_windows(world, HOUR)}
     return found.get(window, TrueWindow(HOUR.name, window))
@@ -40,12 +40,11 @@ def measured(
     says_what_it_lost: bool = False,
     weight_cap: Fraction = Fraction(1, 10),
 ) -> OracleWindow:
-    """What is to be measured of `world`.
+    """The oracle's figures for the reports of `world`.
 
-    recorded_ms  when the server records what is told at a time
-    until_ms     what is recorded later is not there yet
-
-    says_what_it_lost  as the client library does
+    recorded_ms        a function from the time of a report to when the server records it
+    until_ms           later records are left out
+    says_what_it_lost  clients report lost numbers, as the client library does
     """
     reports = report(world)
 
@@ -99,7 +98,7 @@ def measured(
         said_at = recorded_ms(part.joined_said_ms)
         if said_at <= until_ms:
             said.append((said_at, part.joined_at, 0))
-            # Where there are no samples to go with it, it is a push without samples.
+            # A push that brings only a membership is a heartbeat.
             heartbeats[receiver(part)] = max(said_at, heartbeats.get(receiver(part), 0))
         if part.left_said_ms is not None and recorded_ms(part.left_said_ms) <= until_ms:
             said.append((recorded_ms(part.left_said_ms), part.joined_at, part.left_at))

@@ -1,4 +1,4 @@
-"""Samples in a test's database, stored as pushed ones are, and a window computed of them."""
+"""Stores samples in a test's database, as pushed ones are stored, and computes windows of them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from oracle.model import Memberships, OracleSample
 from oracle.vectors import Vector
 
 START = 1_772_445_600_000  # 2026-03-02T10:00Z
-LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)  # every window of a test is settled
+LATER = datetime(2026, 4, 1, 12, 30, 15, 123456, tzinfo=UTC)  # by then every window is settled
 
 
 async def store(
@@ -38,7 +38,7 @@ async def store(
     *batches: Sequence[Sample],
     heartbeats: Iterable[Heartbeat] = (),
 ) -> None:
-    """Each batch in a transaction of its own, by one writer."""
+    """Stores each batch in a transaction of its own, by one writer."""
     writer = RowWriter(await database.keyring(), SettleRule())
     last = Batch()
     for beat in heartbeats:
@@ -52,9 +52,9 @@ async def store(
 
 
 async def store_hours(database: Database, hours: int, channels: Sequence[str] = ("c1",)) -> None:
-    """Two receivers of each channel; the second misses one of the three messages of every hour.
+    """Each channel has two receivers; the second lacks one of the three messages of every hour.
 
-    They report for an hour more, so that the last one can be computed.
+    They report for one hour more, so that the last hour can be computed.
     """
     await store(
         database,
@@ -71,7 +71,7 @@ async def store_hours(database: Database, hours: int, channels: Sequence[str] = 
 
 
 async def store_vector(database: Database, vector: Vector) -> None:
-    """Its samples and the numbers that arrived, as pushed ones are."""
+    """Stores a vector's samples and numbers, as pushed ones are stored."""
     writer = RowWriter(await database.keyring(), SettleRule())
     batch = Batch()
     batch.add_samples(writer.keyring, as_samples(vector.oracle_samples()))
@@ -128,9 +128,9 @@ async def compute_window(
     now: datetime = LATER,
     **rules_beside: Any,
 ) -> WindowReliability:
-    """The window of `timeframe` that starts there, computed and stored.
+    """Computes and stores the window of `timeframe` that begins at `start`; returns it.
 
-    rules_beside  of AggregateRules, as far as they are not the defaults
+    rules_beside  fields of AggregateRules that differ from the defaults
     """
     frame = parse_timeframe(timeframe)
     rules = AggregateRules(
@@ -153,8 +153,8 @@ _TABLES = (
 
 
 async def empty(database: Database) -> None:
-    """As if nothing was ever stored; writers that remember what was must look again."""
-    # Of so few rows. To truncate makes a hundred files anew, which takes longer than a window.
+    """Empties the database; writers that remember its rows will look again."""
+    # There are few rows. Truncation would make a hundred files, which takes longer than a window.
     statements = [f"delete from {table}" for table in _TABLES.split(", ")]
     statements.append("update deployment set ingest_epoch = ingest_epoch + 1")
     async with database.acquire() as connection:

@@ -1,4 +1,4 @@
-"""Real stores of time series on loopback: Prometheus and VictoriaMetrics, as Debian has them."""
+"""Real stores of time series on loopback: Prometheus and VictoriaMetrics, from Debian."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ from support.ci import missing_part
 from support.ports import free_port
 
 START_SECONDS = 60.0
-SEEN_SECONDS = 60.0  # VictoriaMetrics shows what it took a second or more later
+SEEN_SECONDS = 60.0  # VictoriaMetrics shows a new point after a second or more
 
 Series = tuple[str, tuple[tuple[str, str], ...]]  # name, and labels sorted by name
 Values = dict[int, float]  # Unix ms → value
@@ -29,7 +29,7 @@ OURS = '{__name__=~"devtelemetry_.*"}'
 
 
 def is_close(found: Values, expected: Values) -> bool:
-    """The same times, and values as near as VictoriaMetrics keeps them, which stores decimals."""
+    """The same times, and values as close as VictoriaMetrics stores them, in decimals."""
     return found.keys() == expected.keys() and all(
         math.isclose(found[at], value, rel_tol=1e-12) for at, value in expected.items()
     )
@@ -38,7 +38,7 @@ def is_close(found: Values, expected: Values) -> bool:
 class Store:
     """A process that can be killed and started again on the same port and files.
 
-    `start` once, then `kill` and `start` as often as wanted; leaving the `with` ends it.
+    Call `start` once, then `kill` and `start` as often as wanted; leaving the `with` ends it.
     """
 
     program: str
@@ -54,8 +54,8 @@ class Store:
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
 
-        self.context: ssl.SSLContext | None = None  # set: it speaks TLS
-        self.login: str | None = None  # set: USER:PASSWORD that it asks for
+        self.context: ssl.SSLContext | None = None  # if set, it uses TLS
+        self.login: str | None = None  # if set, the USER:PASSWORD that it asks for
 
     @property
     def url(self) -> str:
@@ -63,7 +63,7 @@ class Store:
 
     @property
     def authorization(self) -> str:
-        """The header of its login."""
+        """The header with its login."""
         assert self.login is not None
         return f"Basic {base64.b64encode(self.login.encode()).decode()}"
 
@@ -118,7 +118,7 @@ class Store:
             return False
 
     def points(self, selector: str, at_ms: int, back: str) -> dict[Series, Values]:
-        """Every stored point of a selector in the span `back` up to `at_ms`, as it was written."""
+        """All stored points of a selector in the span `back` up to `at_ms`, as written."""
         query = urllib.parse.urlencode({"query": f"{selector}[{back}]", "time": at_ms / 1000})
         found: dict[Series, Values] = {}
         for one in self.ask(f"/api/v1/query?{query}")["data"]["result"]:
@@ -133,7 +133,7 @@ class Store:
             return json.load(answer)
 
     def wait_for(self, expected: Mapping[Series, Values], at_ms: int) -> None:
-        """Until exactly these points of ours are there; says what is not as it should be."""
+        """Waits until exactly these points of ours are there; fails with what differs."""
         deadline = time.monotonic() + SEEN_SECONDS
         while True:
             found = self.points(OURS, at_ms, "30d")
@@ -147,9 +147,9 @@ class Store:
 
 
 class Prometheus(Store):
-    """One that scrapes itself, as the package's does, so its newest point is of now.
+    """A Prometheus that scrapes itself, as the package's does, so its newest point is of now.
 
-    out_of_order  how far back it takes points; None: as it is without the setting
+    out_of_order  how far back it takes points; None: the setting is left out
     """
 
     program = "prometheus"
@@ -205,6 +205,6 @@ class VictoriaMetrics(Store):
             f"-storageDataPath={self._directory / 'data'}",
             f"-httpListenAddr=127.0.0.1:{self.port}",
             "-search.latencyOffset=0s",
-            # Who asks between the arrival of a point and its showing would get that answer again.
+            # A query before a new point shows would be cached, and would get the same answer again.
             "-search.disableCache",
         ]

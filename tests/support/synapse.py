@@ -1,4 +1,4 @@
-"""A real Matrix server on loopback: a Synapse of its own, from a virtual environment of its own."""
+"""A real Matrix server on loopback: a Synapse process, from its own virtual environment."""
 
 import base64
 import json
@@ -29,7 +29,7 @@ _LIMITS = (
 
 
 class Synapse:
-    """`restart` keeps address, accounts, rooms and their events."""
+    """A server; `restart` keeps address, accounts, rooms and their events."""
 
     def __init__(self, directory: Path) -> None:
         if not _PYTHON.exists():
@@ -105,7 +105,7 @@ class Synapse:
         return True
 
     def ask(self, method: str, path: str, body: Any = None, token: str = "") -> Any:
-        """Of the client API."""
+        """The answer of the client API to a request."""
         request = urllib.request.Request(
             f"{self.url}/_matrix/client/{path}",
             method=method,
@@ -116,13 +116,13 @@ class Synapse:
             return json.loads(answer.read())
 
     def register(self, user: str) -> dict[str, str]:
-        """Returns user_id, device_id, access_token."""
+        """Registers an account; returns user_id, device_id, access_token."""
         body = {"username": user, "password": PASSWORD, "auth": {"type": "m.login.dummy"}}
         answer: dict[str, str] = self.ask("POST", "v3/register", body)
         return answer
 
     def login(self, user: str) -> dict[str, str]:
-        """Of a further device."""
+        """Logs a further device in; returns the same."""
         body = {
             "type": "m.login.password",
             "identifier": {"type": "m.id.user", "user": user},

@@ -1,4 +1,4 @@
-"""A client that notes what a module for a messenger tells it, beside passing it on."""
+"""A client that notes the calls of a module for a messenger, and also does them."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class Call(NamedTuple):
 
 
 class Told(TelemetryClient):
-    """`calls`: in their order."""
+    """calls  in their order"""
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
@@ -39,6 +39,6 @@ class Told(TelemetryClient):
         return noted
 
     def taken(self) -> list[Call]:
-        """Since the last time."""
+        """The calls since the last time."""
         calls, self.calls = self.calls, []
         return calls

@@ -1,4 +1,4 @@
-"""Waiting for what only the database knows."""
+"""Waits for sessions of the database that wait for a lock."""
 
 import asyncio
 from typing import Any
@@ -9,7 +9,7 @@ LOCKS_HERE = (
     "pg_locks where pid <> pg_backend_pid() and pid in (select pid from pg_locks "
     "where database = (select oid from pg_database where datname = current_database()))"
 )
-"""The locks of the other sessions of this database: tests share a server with others"""
+"""The locks that other sessions of this database wait for; other tests share the server"""
 
 WAITING_HERE = f"{LOCKS_HERE} and not granted"
 
@@ -17,9 +17,9 @@ WAITING_HERE = f"{LOCKS_HERE} and not granted"
 async def until_waiting(
     connection: Any, sessions: int = 1, *, lock: Lock | None = None
 ) -> list[int]:
-    """Until so many sessions wait for a lock; returns their processes.
+    """Waits until so many sessions wait for a lock; returns their process ids.
 
-    lock  an advisory one; None: any lock of any kind
+    lock  an advisory lock; None: any lock of any kind
     """
     of_lock = "" if lock is None else f" and locktype = 'advisory' and objid = {int(lock)}"
     async with asyncio.timeout(30):

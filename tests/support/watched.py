@@ -1,7 +1,7 @@
-"""How long a module for a messenger holds up the event loop, call by call.
+"""Measures how long a module for a messenger holds up the event loop, call by call.
 
-Each call from the messenger is a line of a file: ns of wall clock, ns of processor, and how often
-the thread waited by itself (a lock, the disk) and was made to wait (by other processes).
+Each call from the messenger makes one line in a file: ns of wall clock, ns of processor time, and
+how often the thread waited (for a lock or the disk) and how often other processes displaced it.
 """
 
 import functools
@@ -24,7 +24,7 @@ class Held(NamedTuple):
 
 
 def watch(module: type, path: str) -> None:
-    """Every entry of `module`, which is what `guarded` wraps; what they call is in their time."""
+    """Times every function of `module` that `guarded` wraps, with all that it calls."""
     file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     depth = 0
 

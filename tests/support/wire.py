@@ -1,4 +1,4 @@
-"""The ingest endpoint of a server, and a client that sends it bytes."""
+"""The ingest endpoint of a server, and a client that sends bytes to it."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,9 +16,9 @@ from devtelemetry.v1 import PUSH, telemetry_pb2
 
 
 class Wire:
-    """A client that sends bytes, so that it can send what no library would.
+    """A client that sends bytes, so that it can send what no library would send.
 
-    service  of the server, for other protocols
+    service  the server's Push, for tests of other protocols
     """
 
     def __init__(self, address: str, service: PushService) -> None:

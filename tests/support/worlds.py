@@ -1,4 +1,4 @@
-"""Worlds of pushes for property tests: pieces of them, and how they are stored."""
+"""Random worlds of pushes for property tests, and how they are stored."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +23,7 @@ INSTALLATIONS = ("phone", "tablet")
 
 @dataclass(frozen=True)
 class Pushed:
-    """One push: what of it was accepted, and which numbers it says that its samples have."""
+    """One push: its accepted samples, and the numbers of all its samples."""
 
     samples: tuple[OracleSample, ...]
     run: ReportRun | None = None
@@ -32,7 +32,7 @@ class Pushed:
 
 
 def numbered(installation: str, first: int, fates: Sequence[OracleSample | None]) -> Pushed:
-    """A push of consecutive numbers; None is a sample that is rejected."""
+    """A push of consecutive numbers; None: a rejected sample."""
     accepted = tuple(sample for sample in fates if sample is not None)
     run = ReportRun(
         installation,
@@ -50,7 +50,7 @@ async def store_pushes(
     heartbeats: Iterable[Heartbeat] = (),
     now_ms: int = START,
 ) -> None:
-    """Each by another server of the same database: none remembers what the others stored."""
+    """Stores each push by another server of the same database, so that none remembers others'."""
     for pushes in transactions:
         writer = RowWriter(await database.keyring(), SettleRule())
         batch = Batch()
@@ -99,7 +99,7 @@ class World:
 
     @property
     def late(self) -> list[Pushed]:
-        """Pushes of the numbers that did not arrive, as samples that are rejected."""
+        """Pushes of the numbers that did not arrive, with rejected samples."""
         return [
             numbered(installation, number, [None])
             for installation, numbers in self.numbers.items()
@@ -112,7 +112,7 @@ class World:
 
 
 def prefix_of(number: int) -> str:
-    """Of the names in the world of that number: together, no two worlds have one in common."""
+    """The prefix of all names in the world of that number, so that no two worlds share a name."""
     return f"w{number}-"
 
 
@@ -126,16 +126,16 @@ def with_prefix(sample: OracleSample, prefix: str) -> OracleSample:
 
 
 def installation_with_prefix(installation: str, prefix: str) -> str:
-    """An installation without a name stays one."""
+    """The installation with the prefix; an empty one stays empty."""
     return installation and prefix + installation
 
 
 def as_one(worlds: Mapping[str, World]) -> World:
-    """A world in which each of these has channels, keys and installations of its own.
+    """One world that has all these worlds in it, each with its own channels, keys, installations.
 
-    One window of it tells of them all, and costs about as much as a window of one of them.
+    One window of it tests them all, and costs about as much as a window of one of them.
 
-    worlds  by what the names of each then begin with
+    worlds  prefix of the names of a world → the world
     """
     apart = [_with_prefix(world, prefix) for prefix, world in worlds.items()]
     transactions = [
@@ -211,7 +211,7 @@ MEMBERSHIPS_SAID = st.dictionaries(
         st.sampled_from(CHANNELS),
     ),
     st.lists(
-        # So that it joins and leaves again, and says several things of the same stay.
+        # The few times make it join and leave again, and report one stay several times.
         st.tuples(
             st.integers(START, START + 4),
             st.none() | st.just(0) | st.sampled_from(BEGINNINGS) | MOMENTS,
@@ -228,9 +228,9 @@ MEMBERSHIPS_SAID = st.dictionaries(
 def pushed_in_pieces(
     draw: st.DrawFn, installation: str, kept: Sequence[OracleSample]
 ) -> tuple[list[Pushed], Numbers]:
-    """Samples that are numbered in some order, some of which are lost and some rejected.
+    """Samples with numbers in any order; some samples are lost and some rejected.
 
-    Returns pushes of what arrived, each number once at least, and the numbers.
+    Returns pushes with each number that arrived at least once, and these numbers.
     """
     fates: dict[int, OracleSample | None] = {}
     for number, sample in enumerate(draw(st.permutations(kept)), start=1):
@@ -239,7 +239,7 @@ def pushed_in_pieces(
             fates[number] = sample if fate == "arrives" else None
     pushes = []
     for first in fates:
-        # As the first of a push of some of those that follow it.
+        # A push that begins with this number and has some of the next ones.
         length = draw(st.integers(1, 5))
         stretch: list[OracleSample | None] = []
         while len(stretch) < length and first + len(stretch) in fates:
@@ -252,7 +252,7 @@ def pushed_in_pieces(
 
 @st.composite
 def arrivals(draw: st.DrawFn, pushes: list[Pushed]) -> tuple[list[Pushed], list[int]]:
-    """The pushes in any order, some of them twice, and where a transaction ends."""
+    """The pushes in any order, some of them twice, and where transactions end."""
     arrived = draw(st.permutations(pushes + pushes[:2] + pushes[-1:]))
     cuts = draw(st.sets(st.integers(1, max(1, len(arrived) - 1)), max_size=4))
     return arrived, sorted(cuts)

@@ -1,12 +1,12 @@
-"""A slixmpp client of its own process, for the tests that kill it and cut its connection.
+"""A slixmpp client in a process of its own, for tests that kill it and cut its connection.
 
     python xmpp_node.py OPTIONS
 
-OPTIONS is JSON: settings, telemetry, port, user, nick, log, and ids (default origin); naive: flaws
-by room, which is then reported by hand (naive.py); late: the module is registered by a command;
-watched: its calls are timed (watched.py).
-Commands come on standard input, one a line as a JSON list; each is answered by
-a line. What happens is written to the log by handlers of the messenger's own, and survives SIGKILL.
+OPTIONS is JSON: settings, telemetry, port, user, nick, log, and ids (default origin). naive: room →
+flaw; such a room is reported by hand (naive.py). late: a command registers the module. watched: the
+module's calls are timed (watched.py). Commands come on standard input, one JSON list a line; each
+is answered by a line. Handlers of the messenger itself write what happens to the log, which
+survives SIGKILL.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from devtelemetry.client import Settings, TelemetryClient, Timing
 if TYPE_CHECKING:
     from support.naive import Naive
     from support.watched import watch
-else:  # beside this program
+else:  # run as a program: the modules are beside it
     from naive import Naive
     from watched import watch
 
@@ -118,7 +118,7 @@ class Node(slixmpp.ClientXMPP):
         self.plugin["xep_0045"].leave_muc(slixmpp.JID(room), self.options["nick"])
 
     async def do_say(self, room: str, kind: str = "groupchat") -> None:
-        """kind: groupchat, chat, edit, reaction"""
+        """kind  groupchat, chat, edit, reaction"""
         message = self.make_message(
             slixmpp.JID(room), "text", mtype="chat" if kind == "chat" else "groupchat"
         )
@@ -136,7 +136,7 @@ class Node(slixmpp.ClientXMPP):
             self.naive[place].sent(f"{author}/{message['id']}")
 
     async def do_register(self) -> None:
-        """The module, late."""
+        """Registers the module, late."""
         self.register_module()
 
     async def do_go_away(self) -> None:
