@@ -1,7 +1,7 @@
-"""What machines a fleet of devices needs: cores, disk, network. Pure.
+"""Which machines a fleet of devices needs: cores, disk, network. Pure.
 
-The model is a sum of what was measured of single requests and samples; docs/evidence/fleet.md says
-how, and how far a fleet of a hundred thousand devices was from it.
+The model sums what was measured for single requests and samples. docs/evidence/fleet.md says how,
+and how far a fleet of a hundred thousand devices was from the model.
 """
 
 import math
@@ -10,26 +10,26 @@ from dataclasses import dataclass
 DAY_SECONDS = 86_400.0
 
 # What the client does: docs/client.md. Seconds, samples.
-LEAST_INTERVAL = 60.0  # a sample waits so long, if the server does not ask for more
-HEARTBEAT = 1_800.0  # of silence, or the push interval if that is longer
-SHORTENED = 0.9  # both are, by up to a fifth: on average to so much
-MOST_SAMPLES = 500  # of a push
+LEAST_INTERVAL = 60.0  # a sample waits this long, unless the server asks for a longer time
+HEARTBEAT = 1_800.0  # the silence before a heartbeat; the push interval, if that is longer
+SHORTENED = 0.9  # clients shorten both by up to a fifth, at random; this is the average factor
+MOST_SAMPLES = 500  # in a push
 IDLE_CONNECTION = 3.0  # a connection is open for so long after its push
 
-# What is assumed of a deployment, as its settings are by default.
-BUSY = 0.7  # of the cores of a server, in the busiest hour
-KEPT_DAYS = 8  # seven, and the one that is not over
-WINDOWS = 6  # a sample is in an hour, a day and a week, each computed twice or more
+# What is assumed of a deployment with default settings.
+BUSY = 0.7  # the share of a server's cores that are busy in the busiest hour
+KEPT_DAYS = 8  # seven, and the current day
+WINDOWS = 6  # a sample is in an hour, a day and a week, and each is computed twice or more
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
     """The constants: µs of one core, bytes. docs/evidence/fleet.md has the source of each.
 
-    wire_bytes         with the headers of TCP and IP, and with connecting
-    log_bytes          of PostgreSQL's write-ahead log
-    disk_bytes         of tables and indexes, once a day is packed
-    window_us_a_sample in PostgreSQL, for one window
+    wire_bytes         on the wire, including the headers of TCP and IP and connecting
+    log_bytes          in PostgreSQL's write-ahead log
+    disk_bytes         in tables and indexes of a packed day
+    window_us_a_sample in PostgreSQL, for one computation of one window
     """
 
     server_us_a_request: float
@@ -62,13 +62,13 @@ MEASURED = Measured(
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """What is assumed. It is at work evenly, all day.
+    """The assumed devices. Their load is the same all day.
 
-    devices        that report
-    messages       that reach a device in a day
-    receivers      devices that report a message, on average
-    one_in         of how many messages one is reported
-    push_interval  seconds, that clients are told to wait between two pushes
+    devices        how many report
+    messages       how many reach a device in a day
+    receivers      how many devices report a message, on average
+    one_in         devices report one message in so many
+    push_interval  seconds that the server tells clients to wait between two pushes
     """
 
     devices: int
@@ -79,18 +79,18 @@ class Fleet:
 
     @property
     def interval(self) -> float:
-        """How long a sample waits on the device at most."""
+        """The longest time that a sample waits on the device."""
         return max(LEAST_INTERVAL, self.push_interval)
 
     @property
     def heartbeat(self) -> float:
-        """How long a device is silent at most."""
+        """The longest time that a device is silent."""
         return max(HEARTBEAT, self.push_interval)
 
 
 @dataclass(frozen=True, slots=True)
 class Machines:
-    """peak: how many times the mean the busiest hour is. cores: of a server."""
+    """peak: the load of the busiest hour divided by the mean load. cores: of a server."""
 
     peak: float = 2.0
     cores: int = 8
@@ -98,16 +98,16 @@ class Machines:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What it takes, in the busiest hour.
+    """What the fleet needs in the busiest hour.
 
-    requests, samples   a second
-    open_connections    at once, if clients leave as ours does
-    server_cores        busy with requests
-    servers             that have so many cores
-    postgres_cores      likewise busy with requests
-    window_cores        busy with computing windows, in PostgreSQL
-    network             bytes a second on the wire, both ways, without TLS
-    log                 bytes a second that PostgreSQL writes to its log
+    requests, samples   per second
+    open_connections    at once, if clients disconnect as ours does
+    server_cores        cores of servers that are busy with requests
+    servers             how many servers have enough cores
+    postgres_cores      cores of PostgreSQL that are busy with requests
+    window_cores        cores of PostgreSQL that are busy with computing windows
+    network             bytes per second on the wire, both ways, without TLS
+    log                 bytes per second of PostgreSQL's write-ahead log
     disk                bytes of all samples that are kept
     """
 
@@ -124,10 +124,10 @@ class Needs:
 
 
 def requests_of(fleet: Fleet) -> tuple[float, float]:
-    """Requests and samples a second of one device, on average.
+    """Requests and samples per second of one device, on average.
 
-    It waits for its first message, then for the interval, then pushes all that came. While it waits
-    for the first one it sends heartbeats.
+    A device waits for its first message, then for the interval, then pushes all messages that came.
+    While it waits for the first message, it sends heartbeats.
     """
     rate = fleet.messages / fleet.one_in / DAY_SECONDS
     gathers = SHORTENED * fleet.interval
@@ -138,7 +138,7 @@ def requests_of(fleet: Fleet) -> tuple[float, float]:
 
 
 def needs_of(fleet: Fleet, machines: Machines = Machines(), measured: Measured = MEASURED) -> Needs:
-    """By the model of docs/evidence/fleet.md."""
+    """The needs of a fleet, by the model of docs/evidence/fleet.md."""
     devices = fleet.devices * machines.peak
     requests, samples = (devices * one for one in requests_of(fleet))
 

@@ -1,9 +1,9 @@
-"""Two kinds of receivers compared where both are: in the same strata. Pure.
+"""Compares two kinds of receivers where both are: in the same strata. Pure.
 
-Who has a new version is not spread evenly: it comes to one platform first, to eager people, in some
-channels. So only deliveries of one stratum are held against each other, such as of one window,
-channel and platform, and the strata are put together with the same weights for both. What a stratum
-does to everyone, an outage or a bad channel, then cancels out.
+A new version does not come to all receivers alike: it comes to one platform first, to eager people,
+in some channels. So only deliveries within one stratum are compared, such as one window, channel
+and platform. The strata are then combined with the same weights for both sides. So an outage or a
+bad channel, which affects everyone in its stratum, cancels out.
 
 docs/evidence/releases.md says how often the intervals are right.
 """
@@ -18,7 +18,7 @@ from devtelemetry.estimate.interval import CONFIDENCE, MIN_CLUSTERS, Interval, w
 from devtelemetry.estimate.student import t_quantile
 from devtelemetry.estimate.verdict import compare
 
-_MIN_EFFECTIVE_CLUSTERS = 3  # as in interval.py: of fewer nothing tells how they differ
+_MIN_EFFECTIVE_CLUSTERS = 3  # as in interval.py: fewer do not show how they differ
 _MIN_DEGREES_OF_FREEDOM = 2
 
 
@@ -34,13 +34,13 @@ ByReceiver: TypeAlias = Mapping[int, Pairs]
 
 @dataclass(slots=True)
 class _Receiver:
-    """What one receiver adds to the loss of its side, in units of all weights.
+    """What one receiver adds to the loss of its side, times the sum of all weights.
 
-    lost     its share of the standardised loss
-    weight   the same if it had lost all
-    apart    how far it is from what the rest of its side lost; and, where it is the only one of its
-             side in a stratum, from what the other side lost, ...
-    alone    ... less this, times the difference of the sides
+    lost     its part of the standardised loss
+    weight   its part if it had lost everything
+    apart    how far its loss is from that of the rest of its side. In a stratum in which it is the
+             only receiver of its side: how far it is from the loss of the other side, minus ...
+    alone    ... this weight times the difference of the sides
     """
 
     lost: float = 0.0
@@ -58,7 +58,7 @@ class _Side:
         self.inverse = 0.0  # Σ w² / n
 
     def add(self, found: ByReceiver, weight: float, other: float) -> None:
-        """other: what the other side lost of the stratum, a share."""
+        """Adds a stratum. other: the share that the other side lost in it."""
         missing = sum(one.missing for one in found.values())
         pairs = sum(one.pairs for one in found.values())
         self.missing += missing
@@ -73,16 +73,16 @@ class _Side:
             receiver.weight += share
             rest = pairs - one.pairs
             if rest:
-                # As if the rest were all there is: what leaving it out would change (jackknife).
+                # The change of the side's loss if this receiver were left out (jackknife).
                 receiver.apart += weight * (one.pairs / rest) * (loss - missing / pairs)
             else:
                 receiver.apart += weight * (loss - other)
                 receiver.alone += weight
 
     def interval(self, weights: float, difference: float, confidence: float) -> Interval | None:
-        """Of the standardised delivery ratio; None: too few receivers to say.
+        """The interval of the standardised delivery ratio; None if receivers are too few.
 
-        difference  of the losses, this side's less the other's
+        difference  this side's loss minus the other's
         """
         receivers = list(self.receivers.values())
         if len(receivers) < MIN_CLUSTERS:
@@ -109,20 +109,20 @@ class _Side:
 
 
 def _effective(weights: list[float]) -> float:
-    """Kish's (Σ w)² / Σ w²: how many of equal weight say as much."""
+    """Kish's (Σ w)² / Σ w²: how many clusters of equal weight would say as much."""
     squares = sum(one * one for one in weights)
     return sum(weights) ** 2 / squares if squares else math.inf
 
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """b beside a, over the strata that both are in.
+    """b compared with a, over the strata that have both.
 
-    strata       so many
+    strata                    how many
     pairs_a, pairs_b          the deliveries in them
-    receivers_a, receivers_b  to so many receivers
-    ratio_a, ratio_b          the standardised delivery ratios; None: there is no stratum
-    difference   ratio_b − ratio_a with its interval; None: too few receivers to say
+    receivers_a, receivers_b  how many receivers these are to
+    ratio_a, ratio_b          the standardised delivery ratios; None if there is no stratum
+    difference                ratio_b − ratio_a with its interval; None: too few receivers to say
     """
 
     strata: int
@@ -136,7 +136,7 @@ class Compared:
 
 
 class Matched:
-    """Adds strata one by one; what is kept grows with the receivers, not with the strata."""
+    """Adds up strata one by one. Its memory grows with the receivers, not with the strata."""
 
     def __init__(self) -> None:
         self._a, self._b = _Side(), _Side()
@@ -144,13 +144,13 @@ class Matched:
         self._weights = 0.0
 
     def add(self, a: ByReceiver, b: ByReceiver) -> None:
-        """The receivers of both sides in one stratum; of each some, with pairs.
+        """Adds a stratum, by the receivers of both sides. Both sides must have pairs in it.
 
-        A receiver may be on one side in some strata and on the other in others, as one is that
-        changes its version.
+        A receiver that changes its version is on one side in some strata and on the other side in
+        other strata.
         """
         (lost_a, of_a), (lost_b, of_b) = _sum(a), _sum(b)
-        # Mantel and Haenszel's: a stratum counts for as much as it tells of the difference.
+        # Mantel and Haenszel's weight: a stratum counts as much as it says about the difference.
         weight = of_a * of_b / (of_a + of_b)
         self._a.add(a, weight, lost_b / of_b)
         self._b.add(b, weight, lost_a / of_a)

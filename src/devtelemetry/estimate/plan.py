@@ -1,7 +1,7 @@
-"""What share of users gives which interval: before anything is measured. Pure.
+"""Which interval to expect if a share of the users opts in, before anything is measured. Pure.
 
-The model, with its check against the simulator: docs/evidence/plan.md. The interval is the one that
-a window would have if all its sums were what the model expects of them.
+docs/evidence/plan.md has the model, and compares it with the simulator. The interval is that of a
+window whose sums are all as the model expects.
 """
 
 import math
@@ -11,21 +11,21 @@ from devtelemetry.estimate.interval import Interval, window_interval
 from devtelemetry.model import Counts, Spread, Spreads
 
 BUSIEST = 8.0
-"""The busiest channel has so many times the messages of the quietest; between, evenly by ratio"""
+"""Messages of the busiest channel divided by those of the quietest; log-uniform between them"""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """What is assumed.
 
-    users        of the messenger, each with one device
-    share        of them that opt in, each by itself
-    channels     all with as many members, who are any of the users
-    members      of a channel
-    messages     of a channel in a window, on average; any member writes any
+    users        how many use the messenger, each with one device
+    share        the share of users that opt in, independently
+    channels     how many; all have equally many members, drawn from all users
+    members      how many are in a channel
+    messages     of a channel in a window, on average; each member is equally likely to write one
     loss         the share of deliveries that are lost
-    correlation  of the losses of two deliveries to one receiver: 0, chance alone; 1, a receiver
-                 loses all or nothing
+    correlation  between the losses of two deliveries to one receiver. 0: pure chance; 1: a
+                 receiver loses all or nothing
     """
 
     users: int
@@ -41,10 +41,10 @@ class Plan:
 class Expected:
     """What a window would have, on average.
 
-    comparable  channels in which two receivers report, or more
-    receivers   that report in such a channel
+    comparable  channels in which at least two receivers report
+    receivers   receivers that report in such a channel
     pairs       deliveries that can be judged
-    interval    of the delivery ratio; None: there would be too little for one
+    interval    of the delivery ratio; None: too few receivers or channels for one
     """
 
     comparable: float
@@ -54,20 +54,20 @@ class Expected:
 
 
 def expected_of(plan: Plan) -> Expected:
-    """A channel has Binomial(members, share) receivers that report."""
+    """What a plan leads to. A channel has Binomial(members, share) receivers that report."""
     share, members, messages = plan.share, plan.members, plan.messages
     alone = (1 - share) ** (members - 1)  # nobody else in the channel reports
     one = members * share
-    reporters = one * (1 - alone)  # in comparable channels; the next: squared
+    reporters = one * (1 - alone)  # in comparable channels; `squared` is the mean square of them
     squared = one * (1 - share) + one * one - one * alone
     comparable = plan.channels * max(0.0, 1 - alone * (1 - share) - one * alone)
     each = messages * (1 - 1 / members)  # a receiver is not expected to get what it wrote
-    # The mean square of the messages of a channel, as a multiple of the square of their mean.
+    # The mean square of the number of messages of a channel, divided by the square of the mean.
     uneven = (1 + BUSIEST) / (BUSIEST - 1) * math.log(BUSIEST) / 2 + 1 / messages
 
     memberships = plan.channels * reporters
     pairs = memberships * each
-    of_user = plan.channels * members / plan.users  # channels
+    of_user = plan.channels * members / plan.users  # channels of a user
     receivers = plan.users * share * (1 - alone**of_user)
     several = max(0.0, of_user * (of_user - 1)) * (1 - alone) ** 2
     over_memberships = memberships * uneven * each**2
