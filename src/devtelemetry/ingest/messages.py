@@ -115,7 +115,7 @@ async def _write_kinds(writing: Writing) -> None:
 
 
 async def _replace_first_said(writing: Writing) -> None:
-    """Updates messages of which an earlier sample came. That is rare: it needs an import, or
+    """Updates messages for which an earlier sample came. This is rare: it needs an import, or
     servers whose clocks differ."""
     earlier = sorted(
         key
