@@ -1,4 +1,4 @@
-"""Cleaning: drops days of samples that are older than the retention and all settled."""
+"""Cleaning: drops days of samples that are older than the retention and fully settled."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ from devtelemetry.store.sql import queries
 from devtelemetry.words import utc
 
 SILENT_AFTER = timedelta(days=90)
-LOCK_TIMEOUT = "5s"  # dropping a day waits for open inserts; rather later than holding them up
-PACKED_AFTER_DAYS = 2  # from a day's end: nearly all of its samples are there
-PACK_LOCK_TIMEOUT = "60s"  # packing holds nobody up
+LOCK_TIMEOUT = "5s"  # ingest waits at most this long; then the next cleaning tries again
+PACKED_AFTER_DAYS = 2  # after a day's end: then nearly all of its samples have come
+PACK_LOCK_TIMEOUT = "60s"  # longer, because nobody waits for packing
 
 _LAST_HEARD_OF = (
     "greatest(coalesce(last_receipt_minute, 0), coalesce(last_heartbeat_minute, 0), "
@@ -52,8 +52,8 @@ _log = structlog.get_logger(__name__)
 class CleanResult:
     """Days as ISO dates.
 
-    dropped  gone now
-    kept     old enough to go, each with the reason why it stays for now
+    dropped  days that were dropped
+    kept     days that are old enough, each with the reason why it stays for now
     """
 
     dropped: tuple[str, ...] = ()
@@ -70,12 +70,11 @@ async def clean(
 ) -> CleanResult:
     """Drops every day that is older than `retention` and whose windows are all settled.
 
-    Receivers that nobody heard of for `silent_after` go with their memberships, and so do channels
-    and types that one installation alone ever named.
+    It also deletes receivers that were silent for `silent_after`, with their memberships, and
+    channels and types that only one installation ever named; opt-outs and reports of stays that are
+    too old to matter; and what a forget that died has left.
 
-    Whole days of event time, oldest first. Does nothing if another server is cleaning. Opt-outs
-    that are older go too, what was said of stays that ended before, and what a forget that died has
-    left.
+    Days are whole days of event time, oldest first. Does nothing if another server is cleaning.
     """
     limits = AgeLimits(retention_ms=retention // timedelta(milliseconds=1))
     oldest_kept = day_of(limits.oldest_day_kept(unix_ms(now())))
@@ -91,8 +90,8 @@ async def clean(
         for day in sorted(await existing_days(connection)):
             if day >= oldest_kept:
                 break
-            # Ingest must not store more of this day between the look and the drop, and must forget
-            # what it remembers of its messages.
+            # Ingest must not store more samples of this day between the check and the drop, and
+            # must forget what it remembers of the day's messages.
             async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
                 reason = await _reason_to_keep(connection, rules, day)
                 if reason is None:
@@ -105,7 +104,7 @@ async def clean(
             async with connection.transaction():
                 for name in _OF_ENVELOPES:
                     await connection.execute(_QUERIES[name], before_ms=day_start_ms(oldest_kept))
-            # Ingest must not make a run longer that is about to go.
+            # Ingest must not extend a run that is about to be deleted.
             async with holding_ingest_out(connection, lock_timeout=LOCK_TIMEOUT):
                 for name in ("settle_lost", "delete_runs"):
                     await connection.execute(
@@ -135,21 +134,21 @@ async def clean(
 
 
 async def _pack(connection: Connection, today: int) -> None:
-    """Days that are nearly complete take less room from here on."""
+    """Packs the days that are nearly complete, so that they take less room."""
     unpacked = await existing_days(connection) - await packed_days(connection)
     for day in sorted(day for day in unpacked if day + PACKED_AFTER_DAYS < today):
         try:
             await pack_day(connection, day, lock_timeout=PACK_LOCK_TIMEOUT)
-        except DatabaseAway as error:  # some transaction takes long
+        except DatabaseAway as error:  # an older transaction still runs
             _log.info("day not packed yet", day=day_name(day), error=error.detail)
         else:
             _log.info("packed", day=day_name(day))
 
 
 async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) -> None:
-    """What is said of receivers goes with their samples, and they when they are long silent."""
+    """Deletes where receivers reported from, with their samples, and receivers silent for long."""
     await connection.execute(_QUERIES["forget_origins"], before_ms=oldest_day_kept)
-    # Mostly there are none, and then ingest need not forget what it remembers.
+    # Usually there are no silent receivers. Then ingest need not forget what it remembers.
     if not await connection.fetchval(_QUERIES["has_silent_receivers"], before_ms=before_ms):
         return
     async with rewriting(connection, lock_timeout=LOCK_TIMEOUT):
@@ -167,7 +166,7 @@ async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) 
 async def make_days_ahead(
     database: Database, limits: AgeLimits, *, now: Callable[[], datetime]
 ) -> None:
-    """Adds the days that samples may fall on from now to two days ahead."""
+    """Adds the days that samples may belong to, until two days from now."""
     now_ms = unix_ms(now())
     days = range(day_of(limits.oldest_day_kept(now_ms)), day_of(now_ms) + 3)
     async with database.acquire() as connection:

@@ -10,7 +10,7 @@ delete from failure where sent_at >= $start_ms::bigint and sent_at < $end_ms::bi
 -- name: delete_arrivals
 delete from arrival where sent_minute >= $start_ms::bigint and sent_minute < $end_ms::bigint
 
--- Both halves of what is said of envelopes are of no use without the message, whose samples are gone.
+-- Reports about envelopes are of no use without the messages, whose samples are gone.
 
 -- name: delete_message_envelopes
 delete from message_envelope where created_at < $before_ms::bigint
@@ -22,10 +22,11 @@ delete from unreadable_envelope where created_at < $before_ms::bigint
 delete from envelope_event where created_at < $before_ms::bigint
 
 -- name: settle_lost
--- What is said to be lost of days that are gone (oldest_day_kept: the first that is not) opens no hole any more. So its
--- numbers become a run without a time, as if they had been rejected: between the reports around them nothing is missing,
--- and they go when those do. Not before a later saying of the same numbers, whose hole that would close. What arrived
--- after all goes now: once its runs are gone, nobody could tell.
+-- Deletes reports of lost numbers. If their time is before oldest_day_kept, the first day that is not dropped, they
+-- make no hole any more. Then the numbers become a run without a time, as if the samples had been rejected. So nothing
+-- is missing between the runs around them, and all these runs are deleted together. But not while a later report of the
+-- same numbers makes a hole, which the run would close. Reports whose numbers all arrived after all are deleted now,
+-- because nobody could know that once the runs are deleted.
 with arrived as (
     select installation_id, range_agg(int8range(first_sequence, last_sequence, '[]')) as numbers
     from report_run
@@ -59,9 +60,9 @@ on conflict (installation_id, first_sequence) do update
 set last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
 
 -- name: delete_runs
--- Of each installation the runs up to the last one that has nothing to say of a day that is kept (oldest_day_kept: the first): it
--- and those before it end earlier, and the hole behind it ends earlier too. So its last run stays, for a hole may begin
--- there.
+-- Deletes runs of numbers that do not affect the days from oldest_day_kept on. Of each installation these are all runs
+-- up to the last one that ends before that day and whose following hole ends before it, too. The last run of an
+-- installation stays, because a hole may begin there.
 with run as (
     select
         installation_id,
@@ -89,7 +90,7 @@ on conflict do nothing
 delete from opt_out where forgotten_at < $before_ms::bigint
 
 -- name: delete_sampling_rules
--- Those that another one of their channel took the place of before the first day that is kept.
+-- Rules that were replaced by a later rule of their channel before the first day that is kept.
 delete from sampling_rule r
 where exists (
     select 1 from sampling_rule later
@@ -103,7 +104,7 @@ delete from coarse_receiver where until_at < $before_ms::bigint
 delete from installation_bytes where day_start < $before_ms::bigint
 
 -- name: forget_origins
--- From where a receiver reported is kept as long as its samples.
+-- The network and token of a receiver are kept as long as its samples.
 update receiver
 set bucket_id = null, token = '', origin_minute = 0
 where origin_minute > 0 and origin_minute < $before_ms::bigint
@@ -112,7 +113,8 @@ where origin_minute > 0 and origin_minute < $before_ms::bigint
 select exists (select 1 from receiver where {last_heard_of} < $before_ms::bigint)
 
 -- name: expire_receivers
--- Receivers that nobody heard of since then; no samples of theirs are kept. A cluster counts rows sent: returns them.
+-- Deletes receivers that were silent since then; no samples of theirs are kept. Returns them, because the number of
+-- rows that a cluster reports is not that of the deleted ones.
 delete from receiver
 where {last_heard_of} < $before_ms::bigint
 returning receiver_id, installation_id
@@ -130,7 +132,7 @@ delete from membership where receiver_id = any ($receiver_ids::bigint[])
 delete from receiver_kind where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: expire_installations
--- What is known of installations beside their receivers, if none is left.
+-- Deletes what else is known about installations that have no receiver any more.
 with gone as (
     select installation_id
     from unnest($installation_ids::bigint[]) as n (installation_id)

@@ -1,6 +1,6 @@
-"""Taking out what somebody reported, of whom the operator knows that it is wrong.
+"""Excludes the reports of a receiver when the operator knows that they are wrong.
 
-What is taken out is first written to a file, and `import` of that file takes it back.
+Before, they are written to a file; `import` of that file restores them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _QUERIES = queries(__package__, "exclude.sql")
 
 
 async def receivers_of(database: Database, receiver_id: int, hand: Hand) -> Sequence[int]:
-    """Raises ConfigurationError if there is no such receiver."""
+    """The receiver and all that are in the same hand. Raises ConfigurationError if unknown."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             _QUERIES["receivers_of"], receiver_id=receiver_id, hand=hand.value
@@ -32,7 +32,7 @@ async def receivers_of(database: Database, receiver_id: int, hand: Hand) -> Sequ
 
 
 async def receivers_of_token(database: Database, token: str) -> Sequence[int]:
-    """Those whose latest push came with it. Raises ConfigurationError if there are none."""
+    """The receivers whose latest push had this token. Raises ConfigurationError if none had it."""
     async with database.acquire() as connection:
         rows = await connection.fetch(_QUERIES["receivers_of_token"], token=token)
     if not rows:
@@ -41,10 +41,10 @@ async def receivers_of_token(database: Database, token: str) -> Sequence[int]:
 
 
 async def take_out(database: Database, receivers: Sequence[int], *, now_ms: int) -> int:
-    """Deletes what these receivers reported, and has windows computed again without it.
+    """Deletes all reports of these receivers, and has windows computed again without them.
 
-    What one of them pushes meanwhile is dropped, what comes afterwards is stored. Returns how many
-    samples went. Raises Busy while something else is being deleted.
+    Samples that they push meanwhile are dropped, later ones are stored. Returns how many samples
+    were deleted. Raises Busy while another call deletes.
     """
     async with database.acquire() as connection:
         async with holding_ingest_out(connection):
@@ -61,10 +61,12 @@ async def take_out(database: Database, receivers: Sequence[int], *, now_ms: int)
 async def take_out_since(
     database: Database, receivers: Sequence[int], said_between: tuple[int, int], *, now_ms: int
 ) -> int:
-    """The same of what was taken then first: Unix ms, half-open.
+    """Like `take_out`, but only for messages that the receiver first reported in this span.
 
-    Of a message of which a receiver had said something before, all stays. It counts as silent from
-    the last report that is left. Which numbers arrived stays too.
+    said_between  Unix ms of the server's clock, half-open
+
+    If a receiver had reported a message before, all its samples of that message stay. A receiver
+    counts as silent from its last report that is left. The runs of numbers stay, too.
     """
     since_ms, before_ms = said_between
     async with database.acquire() as connection, deleting(connection):

@@ -1,7 +1,7 @@
--- Taking out what receivers reported, so that windows can be computed without it: exclude.py.
+-- Excluding reports of receivers, so that windows are computed without them: exclude.py.
 
 -- name: receivers_of
--- The receiver, or those that share its installation or its network.
+-- The receiver, or all receivers that share its installation or its network.
 select other.receiver_id
 from receiver one
 join receiver other
@@ -27,7 +27,7 @@ select receiver_id, owner_id, installation_id from taken
 returning receiver_id
 
 -- name: delete_numbers_of
--- Of installations that have no other receiver.
+-- For installations that have no other receiver.
 with gone as (
     select installation_id
     from forgotten_receiver
@@ -39,8 +39,8 @@ lost as (
 )
 delete from report_run where installation_id in (select installation_id from gone)
 
--- What stands beside receipts: failures go with their receipt, what came of an envelope has its own time. One table a
--- statement: on a cluster they are of several kinds.
+-- Rows beside receipts. Failures are deleted with their receipt; reports of envelopes have a time of their own. Each
+-- statement deletes from one table, because on a cluster these tables are of several kinds.
 
 -- name: delete_failures
 delete from failure f
@@ -76,8 +76,8 @@ insert into doubted_receiver (receiver_id) select unnest($receiver_ids::bigint[]
 on conflict do nothing
 
 -- name: respan
--- From when to when they hold messages of channels, by what is left; what was cleaned (before oldest_day_kept) is not known
--- any more, and stays.
+-- Sets the spans of memberships by the receipts that are left. A first_sent_at before oldest_day_kept comes from
+-- cleaned samples, so it cannot be checked any more, and stays.
 update membership m
 set first_sent_at = case when m.first_sent_at < $oldest_day_kept::bigint then m.first_sent_at else l.first_sent_at end,
     last_sent_minute = coalesce(
@@ -101,5 +101,6 @@ delete from membership
 where receiver_id = any ($receiver_ids::bigint[]) and first_sent_at is null and not has_said
 
 -- name: reopen_windows
--- As if samples in time had just come: also settled windows over days that are kept are computed again.
+-- As if samples that are not late had just come. So all windows over days that are kept are computed again, also
+-- settled ones.
 update arrival set arrived_at = $now_minute::bigint, arrived_on_time_at = $now_minute::bigint

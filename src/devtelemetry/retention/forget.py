@@ -1,13 +1,13 @@
-"""Deleting what one person or one installation reported, for good, while others go on reporting.
+"""Deletes the reports of one person or one installation for good, while others go on reporting.
 
-1.  Its receivers move to `forgotten_receiver`, and the numbers of its reports are deleted, while
-    ingest waits for an instant. From then on they count in no window, and ingest drops what still
-    comes from them.
+1.  The receivers move to `forgotten_receiver`, and the numbers of their samples are deleted, while
+    ingest waits for an instant. From then on the receivers count in no window, and ingest drops
+    samples that still come from them.
 2.  Their receipts are deleted, some thousand at a time, while ingest goes on. Receipts of messages
-    that nobody else holds are deleted together with the message, while ingest waits for a moment.
-3.  Everything else of them is deleted, and last their rows in `forgotten_receiver`.
+    that nobody else reports are deleted together with the message, while ingest waits for a moment.
+3.  Their other rows are deleted, and last their rows in `forgotten_receiver`.
 
-Wherever it breaks off, what is left to do stands in `forgotten_receiver`: the same call goes on
+If it breaks off, the rows in `forgotten_receiver` show what is left to do. The same call goes on
 there, and so does the next cleaning. Stored figures stay: they are counts and name nobody.
 """
 
@@ -24,12 +24,12 @@ from devtelemetry.store.partitions import day_start_ms, existing_days
 from devtelemetry.store.repair import holding_ingest_out, raise_epoch, rewriting
 from devtelemetry.store.sql import queries
 
-BATCH_RECEIPTS = 5_000  # of one transaction: ingest waits no longer than for a group commit
+BATCH_RECEIPTS = 5_000  # in one transaction: ingest waits no longer than for a group commit
 
 _GREATEST_ID = 2**63 - 1
 _KEY = ("sent_at", "channel_id", "message_id", "receiver_id")  # of a receipt
 _QUERIES = queries(__package__, "forget.sql", first_said_at=whole.FIRST_SAID_AT, **whole.RECEIPT)
-# After the receipts, in this order.
+# Executed after the receipts are deleted, in this order.
 _LAST = (
     *("delete_memberships", "delete_named", "delete_failures", "delete_unreadable_envelopes"),
     *("delete_envelope_events", "delete_of_installations", "release_receivers"),
@@ -37,10 +37,10 @@ _LAST = (
 
 
 async def forget_key(database: Database, public_key: str) -> int:
-    """Deletes all that the receivers of `public_key` reported, on any installation.
+    """Deletes all reports of the receivers of `public_key`, on any installation.
 
-    What one of them pushes while it runs is dropped, what comes afterwards is stored. Returns how
-    many samples went. Raises Busy while another call deletes.
+    Samples that they push while it runs are dropped, later ones are stored. Returns how many
+    samples were deleted. Raises Busy while another call deletes.
     """
     keyring = await database.keyring()
     owner_id = keyring.owner(public_key)
@@ -51,11 +51,11 @@ async def forget_key(database: Database, public_key: str) -> int:
 
 
 async def forget_installation(database: Database, installation_id: str, *, now_ms: int) -> int:
-    """The same for one installation that opts out: whatever it still sends is dropped for good."""
+    """The same for an installation that opts out. All that it still sends is dropped for good."""
     keyring = await database.keyring()
     hashed = keyring.installation(installation_id)
     async with database.acquire() as connection:
-        # The lock waits for the transactions that looked for an opt-out before there was one.
+        # The lock waits for the transactions that looked for the opt-out before it was there.
         async with holding_ingest_out(connection):
             await connection.execute(
                 _QUERIES["remember_opt_out"], installation_id=hashed, now_ms=now_ms
@@ -65,7 +65,7 @@ async def forget_installation(database: Database, installation_id: str, *, now_m
 
 
 async def finish_forgetting(database: Database) -> None:
-    """Deletes what a call that died has left; leaves it to the other if one is under way."""
+    """Finishes calls that died. Does nothing if another call is deleting."""
     async with (
         database.acquire() as connection,
         try_lock(connection, Lock.FORGET) as is_ours,
@@ -78,7 +78,7 @@ async def finish_forgetting(database: Database) -> None:
 async def _take_receivers(connection: Connection, hashed: int) -> None:
     taken = await connection.fetch(_QUERIES["take_receivers"], hashed_id=hashed)
     await connection.execute(_QUERIES["delete_numbers"], hashed_id=hashed)
-    if taken:  # whom the database does not know, nobody remembers
+    if taken:  # ingest remembers no receiver that the database does not have
         await raise_epoch(connection)
 
 
@@ -88,7 +88,7 @@ async def _delete_pending(connection: Connection, hashed: int) -> int:
 
 
 async def delete_taken(connection: Connection, receivers: Sequence[int]) -> int:
-    """Deletes what receivers reported that are in forgotten_receiver; returns how many samples.
+    """Deletes the reports of receivers that are in forgotten_receiver; returns how many samples.
 
     Raises Busy while another call deletes.
     """
@@ -100,7 +100,8 @@ async def delete_taken(connection: Connection, receivers: Sequence[int]) -> int:
 async def deleting(connection: Connection) -> AsyncIterator[None]:
     """Raises Busy while another call deletes.
 
-    One at a time: of two who hold a message alone together, each would leave it to the other.
+    One call at a time: if only two receivers report a message, and both were deleted at once, each
+    call would leave the message to the other.
     """
     async with try_lock(connection, Lock.FORGET) as is_ours:
         if not is_ours:
@@ -111,7 +112,7 @@ async def deleting(connection: Connection) -> AsyncIterator[None]:
 
 
 async def _delete_reported(connection: Connection, receivers: Sequence[int]) -> int:
-    """Returns how many samples went."""
+    """Returns how many samples were deleted."""
     if not receivers:
         return 0
     deleted = await delete_receipts(connection, receivers)
@@ -125,9 +126,9 @@ async def delete_receipts(
     receivers: Sequence[int],
     said_between: tuple[int, int] | None = None,
 ) -> int:
-    """Deletes receipts, and messages that nobody holds any more; returns how many samples went.
+    """Deletes receipts, and messages that nobody reports any more; returns how many samples.
 
-    said_between  only what was taken then first: Unix ms, half-open
+    said_between  only of messages that the receiver first reported in this span: Unix ms, half-open
     """
     deleted = 0
     alone: list[Any] = []
@@ -148,9 +149,9 @@ async def _receipts_of(
     receivers: Sequence[int],
     said_between: tuple[int, int] | tuple[None, None],
 ) -> AsyncIterator[Sequence[Any]]:
-    """Up to BATCH_RECEIPTS at a time, hour by hour: no statement reads for long.
+    """Yields up to BATCH_RECEIPTS at a time, hour by hour, so that no statement reads for long.
 
-    One that did would keep cleaning from dropping a day, and that would keep ingest waiting.
+    Cleaning would have to wait for such a statement before it drops a day, and ingest with it.
     """
     for day in sorted(await existing_days(connection)):
         for start in range(day_start_ms(day), day_start_ms(day + 1), HOUR_MS):

@@ -1,11 +1,11 @@
--- Deleting what receivers reported: forget.py. hashed_id: of a public key, or of an installation.
+-- Deleting the reports of receivers: forget.py. hashed_id: the hash of a public key, or of an installation.
 
 -- name: remember_opt_out
 insert into opt_out (installation_id, forgotten_at) values ($installation_id::bigint, $now_ms::bigint)
 on conflict (installation_id) do update set forgotten_at = excluded.forgotten_at
 
 -- name: take_receivers
--- Returns those that there were.
+-- Returns the receivers that were taken.
 with taken as (
     delete from receiver
     where owner_id = $hashed_id::bigint or installation_id = $hashed_id::bigint
@@ -16,8 +16,8 @@ select receiver_id, owner_id, installation_id from taken
 returning receiver_id
 
 -- name: delete_numbers
--- Which numbers arrived, and which are lost, of the installation or of the key's installations. Ingest drops what comes of
--- them meanwhile.
+-- Deletes the numbers that arrived or are reported as lost, of the installation or of the key's installations. Ingest
+-- drops numbers that still come from them.
 with forgotten as (
     select $hashed_id::bigint as installation_id
     union
@@ -35,9 +35,10 @@ select receiver_id from forgotten_receiver where owner_id = $hashed_id::bigint o
 select receiver_id from forgotten_receiver
 
 -- name: receipts_of
--- What the receivers hold, in the order of the key: from after after_* to before end_ms, most_receipts at most; since_ms,
--- before_ms: only messages of which the receiver said something then first; NULL: all. is_shared:
--- somebody else reports the message too, under the same sentAt; only then may the receipt go without a look at it.
+-- The receipts of the receivers, in the order of the key.
+-- in   after_*: the key after which to begin; end_ms: the sentAt before which to end; most_receipts: how many;
+--      since_ms, before_ms: only of messages that the receiver first reported in this span; NULL: all
+-- out  is_shared: somebody else reports the message too, under the same sentAt, so the message stays
 select
     r.sent_at, r.channel_id, r.message_id, r.receiver_id,
     exists (
@@ -58,7 +59,8 @@ order by r.sent_at, r.channel_id, r.message_id, r.receiver_id
 limit $most_receipts::integer
 
 -- name: delete_receipts
--- By key. Returns how many samples went: an author's mark is none. With an author goes what its clock said of delays.
+-- Deletes receipts by key. Returns how many samples that were; an author's mark is not one. If an author is deleted,
+-- its clock no longer corrects delays, so they are doubted.
 with deleted as (
     delete from receipt r
     using unnest($sent_at::bigint[], $channel_ids::bigint[], $message_ids::bigint[], $receiver_ids::bigint[])
@@ -73,7 +75,7 @@ doubted as (
     from deleted
     where sent_by_receiver and abs(received_at - sent_at) >= 1000
     union
-    -- Nobody contradicts this one any more.
+    -- Another author's receipt is left, and may now be the only one that says how far the clock is off.
     select d.sent_at, d.channel_id, d.message_id
     from deleted d
     join whole_receipt r on r.sent_at = d.sent_at and r.channel_id = d.channel_id and r.message_id = d.message_id
@@ -84,8 +86,8 @@ doubted as (
 select count(*) filter (where state < 4096) from deleted
 
 -- name: delete_orphaned_messages
--- Those of these messages that nobody reports any more, with their authors' marks. All receipts stand under their
--- message's sentAt: they were repaired in the same transaction.
+-- Deletes the messages that nobody reports any more, with their authors' marks. All receipts have the sentAt of their
+-- message, because they were repaired in the same transaction.
 with orphaned as (
     delete from message m
     using unnest($channel_ids::bigint[], $message_ids::bigint[]) as n (channel_id, message_id)
@@ -126,13 +128,14 @@ delete from failure where receiver_id = any ($receiver_ids::bigint[])
 delete from unreadable_envelope where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: delete_envelope_events
--- Of an installation that never says who it is they go with its day.
+-- Reports of an installation that names no receiver are deleted with their day.
 delete from envelope_event
 where receiver_id = any ($receiver_ids::bigint[])
    or installation_id in (select installation_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[]))
 
 -- name: delete_of_installations
--- That something of it was ever confirmed, and what it brought a day; of an installation that has another key it stays.
+-- Deletes that an installation was ever confirmed, and its bytes of a day. If the installation has another receiver,
+-- both stay.
 with gone as (
     select coalesce(installation_id, receiver_id) as installation_id
     from forgotten_receiver
@@ -147,5 +150,5 @@ bytes as (
 delete from corroborated_installation where installation_id in (select installation_id from gone)
 
 -- name: release_receivers
--- From here on they are as if they had never been here.
+-- From here on the receivers are as if they had never reported.
 delete from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[])

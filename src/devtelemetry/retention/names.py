@@ -1,4 +1,4 @@
-"""Dropping names that nobody needs any more: clients may make them up."""
+"""Drops names that nobody needs any more, because clients may make up any number of them."""
 
 from devtelemetry.store.database import Connection
 from devtelemetry.store.repair import rewriting
@@ -8,11 +8,12 @@ _QUERIES = queries(__package__, "names.sql")
 
 
 async def drop_names(connection: Connection, before_ms: int, *, lock_timeout: str) -> None:
-    """Channels and message types that only one installation ever named, or that nothing refers to.
+    """Drops channels and types that only one installation ever named, or that nothing refers to.
 
-    before_ms  named later they stay; no samples from before are kept
+    before_ms  names that came later stay; no samples from before are kept
 
-    With a channel go the figures that it had: who named it alone could make up as many as it liked.
+    The figures of a dropped channel are deleted, too: the only installation that named it could
+    make up any number of channels.
     """
     async with rewriting(connection, lock_timeout=lock_timeout):
         await connection.execute(_QUERIES["mark_shared"])
@@ -29,8 +30,8 @@ async def drop_names(connection: Connection, before_ms: int, *, lock_timeout: st
 
 
 async def _channels_to_drop(connection: Connection, before_ms: int) -> set[int]:
-    """Those without samples that no receiver is known in, unless they have figures and two
-    installations ever named them; and those that one alone ever named, not since `before_ms`."""
+    """Channels without samples. If two installations ever named a channel: only without members and
+    without figures. If only one ever did: only if it did not since `before_ms`."""
     without_samples = await connection.fetch(_QUERIES["without_samples"])
     by_shared: dict[bool, list[int]] = {True: [], False: []}
     for row in without_samples:

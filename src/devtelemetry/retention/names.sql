@@ -1,7 +1,7 @@
 -- Dropping names that nobody needs any more: names.py.
 
 -- name: mark_shared
--- Channels that two installations named. That outlives what is known of them.
+-- Marks channels that two installations named. The mark outlives the installations' rows.
 update channel c
 set is_shared = true
 where not is_shared and 1 < (
@@ -17,8 +17,9 @@ from channel c
 where not exists (select 1 from message m where m.channel_id = c.channel_id)
 
 -- name: still_needed
--- Of these channels without samples, which are apart by whether two installations ever named them, those that stay: of the
--- ones that two did whatever a receiver is known in or has figures; of the others what was named since before_ms.
+-- The channels without samples that stay.
+-- in   shared: channels that two installations ever named; they stay if they have a member or figures
+--      alone: channels that only one installation ever named; they stay if it did so since before_ms
 select channel_id
 from channel c
 where channel_id = any ($shared::bigint[])
@@ -53,11 +54,11 @@ figures as (
 delete from channel where channel_id = any ($channel_ids::bigint[])
 
 -- name: drop_named
--- Which types receivers named, as far as that was noted before before_ms: ingest notes again what still comes.
+-- Deletes the notes of which types receivers named before before_ms. Ingest notes types that still come again.
 delete from receiver_kind where named_at < $before_ms::bigint
 
 -- name: kinds_in_use
--- That receivers named or samples have.
+-- Kinds that receivers named or messages have.
 select kind from receiver_kind
 union
 select kind from message
@@ -66,7 +67,7 @@ select kind from message
 delete from sample_kind where kind <> all ($in_use::integer[])
 
 -- name: numbers_to_drop
--- Installations of which no receiver is known and nothing but numbers: all that they sent was rejected.
+-- Installations without a receiver that have only numbers of rejected samples.
 select distinct r.installation_id
 from report_run r
 where not exists (select 1 from receiver v where v.installation_id = r.installation_id)

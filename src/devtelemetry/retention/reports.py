@@ -1,4 +1,4 @@
-"""Drops what receivers reported of joining and leaving once nothing follows from it any more."""
+"""Drops reports of joining and leaving that no longer affect any window."""
 
 from devtelemetry.aggregate.stays import MOST_REPORTS, latest_reports, outdated
 from devtelemetry.runtime import metrics
@@ -6,7 +6,7 @@ from devtelemetry.store.database import Connection
 from devtelemetry.store.repair import holding_ingest_out
 from devtelemetry.store.sql import arrays, queries
 
-PAGE_MEMBERSHIPS = 5_000  # of one transaction: ingest waits no longer than for a group commit
+PAGE_MEMBERSHIPS = 5_000  # in one transaction: ingest waits no longer than for a group commit
 
 _BEFORE_ALL = (-(2**63), -(2**63))  # a channel and a receiver
 _MEMBERSHIP = ("channel_ids", "receiver_ids")
@@ -14,15 +14,15 @@ _QUERIES = queries(__package__, "reports.sql")
 
 
 async def drop_surplus(connection: Connection) -> None:
-    """Of each membership all reports but the latest MOST_REPORTS, which alone count."""
+    """Drops all reports of a membership but the latest MOST_REPORTS, because only these count."""
     dropped: int = await connection.fetchval(_QUERIES["delete_surplus"], most=MOST_REPORTS)
     metrics.MEMBERSHIPS_IGNORED.labels("too_many").inc(dropped)
 
 
 async def drop_outdated(connection: Connection, before_ms: int, *, lock_timeout: str) -> None:
-    """All reports that say nothing of windows from `before_ms` on.
+    """Drops all reports that do not affect windows from `before_ms` on.
 
-    Raises DatabaseAway if ingest cannot be held out so soon.
+    Raises DatabaseAway if ingest cannot be held out within `lock_timeout`.
     """
     last = _BEFORE_ALL
     while rows := await connection.fetch(
@@ -42,7 +42,7 @@ async def drop_outdated(connection: Connection, before_ms: int, *, lock_timeout:
                 had_stays.append(last)
         if not gone:
             continue
-        # Ingest writes to these memberships too, perhaps in another order.
+        # Ingest updates memberships too, perhaps in another order, which could deadlock.
         async with holding_ingest_out(connection, lock_timeout=lock_timeout):
             await connection.execute(
                 _QUERIES["delete_reports"],

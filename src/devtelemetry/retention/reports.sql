@@ -1,7 +1,7 @@
--- Dropping what receivers reported of joining and leaving: reports.py.
+-- Dropping reports of joining and leaving: reports.py.
 
 -- name: delete_surplus
--- Of each membership all but its latest reports. Returns how many went.
+-- Deletes all but the latest reports of each membership. Returns how many were deleted.
 with surplus as (
     select channel_id, receiver_id, created_at, joined_at, left_at
     from (
@@ -30,8 +30,9 @@ remembered as (
 select count(*) from deleted
 
 -- name: reports_before
--- The next memberships, in the order of the key, of which some reports were made before a moment; all reports of each, in
--- the order in which they are replayed. Not who joined once and said no more, as nearly all.
+-- The next memberships, in the order of the key, with a report from before before_ms; and all reports of each, in the
+-- order in which they are replayed. Without the receivers that joined once and reported nothing else, as nearly all
+-- did.
 select channel_id, receiver_id, first_sent_at, had_stays, created_at, joined_at, left_at
 from (
     select

@@ -1,1 +1,1 @@
-"""Of how many messages clients are to report one: decided here, ahead of time."""
+"""Decides, ahead of time, in how many messages clients report one."""

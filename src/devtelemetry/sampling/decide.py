@@ -1,7 +1,8 @@
 """Makes the rules of sampling that the settings ask for.
 
-A rule is made with notice, so that clients hear of it before it holds, and holds from a full hour
-on, so that windows of an hour have one sample. Source: docs/algorithm.md, "A sample is enough".
+A rule is made some time before it holds, so that clients hear of it first. It holds from a full
+hour on, so that the rate does not change within a window of an hour. Source: docs/algorithm.md, "A
+sample is enough".
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from devtelemetry.v1.sampling import MOST_ONE_IN
 from devtelemetry.words import utc
 
 TIMEFRAME = "1d"
-"""Whose intervals decide"""
+"""The timeframe whose intervals decide"""
 
 _log = structlog.get_logger(__name__)
 
@@ -30,9 +31,9 @@ _log = structlog.get_logger(__name__)
 class Wish:
     """What the settings ask for.
 
-    one_in  of every channel; None: as much as keeps the interval of a day within `width`
-    width   of an interval of the delivery ratio, from end to end
-    notice  how long before it holds a rule is made
+    one_in  for every channel; None: the greatest that keeps the interval of a day within `width`
+    width   of the interval of the delivery ratio, from end to end
+    notice  the time between making a rule and its beginning
     """
 
     one_in: int | None
@@ -42,7 +43,7 @@ class Wish:
 
 
 async def decide(database: Database, wish: Wish, *, now: Callable[[], datetime]) -> int:
-    """Makes the rules that are wanted and not there yet; returns how many."""
+    """Makes the rules that the wish needs and that do not exist yet; returns how many."""
     now_ms = unix_ms(now())
     notice_ms = wish.notice // timedelta(milliseconds=1)
     from_ms = -(-(now_ms + notice_ms) // HOUR_MS) * HOUR_MS
@@ -66,20 +67,20 @@ async def decide(database: Database, wish: Wish, *, now: Callable[[], datetime])
 
 
 def _for_all(sampling: Sampling, one_in: int) -> dict[int, int]:
-    """One rate for every channel, whatever rules of its own it had."""
+    """One rate for every channel, also for channels that had rules of their own."""
     every = {OF_ALL: sampling.of_all, **sampling.of_channels}
     return {channel_id: one_in for channel_id, changes in every.items() if _last(changes) != one_in}
 
 
 async def _by_intervals(database: Database, sampling: Sampling, wish: Wish) -> dict[int, int]:
-    """A rate for each channel of the latest day, and none for all."""
+    """A rate for each channel of the latest day. All other channels report everything."""
     rules = {OF_ALL: 1} if _last(sampling.of_all) != 1 else {}
     window = await _latest_day(database, wish.membership)
     if window is None:
         return rules
     keyring = await database.keyring()
     whole = totals_of(window)
-    # An interval that there is not, over too few channels, is not to be kept narrow.
+    # With too few channels the day has no interval, so there is nothing to keep narrow.
     of_whole = MOST_ONE_IN
     if whole.interval is not None:
         of_whole = coarsest_within(wish.width, whole, window.figures.one_in)
@@ -89,11 +90,11 @@ async def _by_intervals(database: Database, sampling: Sampling, wish: Wish) -> d
         channel_id = keyring.channel(channel.channel_id)
         changes = sampling.changes(channel_id)
         if changes and changes[-1].from_ms > window.window.start_ms:
-            continue  # the day does not show yet what the last rule made of it
+            continue  # the last rule began later, so the day does not show its effect yet
         fits = min(
             of_whole, coarsest_within(wish.width, totals_of(channel), channel.figures.one_in)
         )
-        # With room to spare, so that a day that is a little different changes nothing.
+        # Raised only with room to spare, so that a slightly different day changes nothing.
         now_one_in = _last(changes)
         if fits < now_one_in:
             rules[channel_id] = fits
@@ -111,13 +112,13 @@ async def _latest_day(database: Database, membership: MembershipPolicy) -> Windo
 
 
 def coarsest_within(width: float, totals: Totals, one_in: int) -> int:
-    """The least of the messages whose interval is surely within `width`: one in so many.
+    """The greatest rate, one in so many, whose interval is surely within `width`.
 
-    one_in  that the totals are of
+    one_in  the rate at which the totals were reported
 
-    With one message in n the interval is at most √n times as wide: it would be just that if all of
-    it came from messages, and what comes from receivers stays as it is. Where there is no interval,
-    or no loss to judge it by, all messages are wanted.
+    With one message in n the interval is at most √n times as wide: exactly √n if all its width came
+    from the number of messages; the part that comes from receivers does not grow. Without an
+    interval, or without a loss to judge by, all messages are wanted: 1.
     """
     interval = totals.interval
     if interval is None or interval.upper <= interval.lower:
