@@ -1,6 +1,6 @@
-"""Exit status 0 if the server of this container is ready; else 1, and why on standard error.
+"""Exits with 0 if the server of this container is ready; else with 1, and the reason on stderr.
 
-It goes by the server's own environment variables, for a container has no curl.
+A script, because the container has no curl. It reads the server's own environment variables.
 """
 
 import os
@@ -18,13 +18,12 @@ def main() -> int:
     has_tls = bool(os.environ.get("DEVTELEMETRY_TLS_CERT"))
     context = None
     if has_tls:
-        # Of the other end of a loopback connection the certificate, made for a public name, says
-        # nothing.
+        # No check: the certificate is made for a public name, and this connection is on loopback.
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     url = f"{'https' if has_tls else 'http'}://{ANY.get(host, host)}:{port}/readyz"
-    # No proxy: what the environment names is not for loopback.
+    # A proxy that the environment names is not for loopback.
     opener = urllib.request.build_opener(
         urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
     )

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the secrets that compose.yaml reads, once: sh deploy/secrets.sh
 #
-# The directory is closed to others. The files in it are not, since each container reads its own as a user of its own.
+# Other users cannot enter the directory. The files in it are readable, because each container reads its file as another
+# user.
 set -eu
 cd "$(dirname "$0")"
 umask 022
