@@ -2,14 +2,14 @@
 
 In the order of the data's way:
 
-    request   what is looked into
-    read      of one channel and one window: the messages, who holds them, who should
-    seen      pure: what each receiver says of the messages, and the counts that come of it
-    found     what comes of it, as values
-    classify  pure: a pattern for each missing pair, the runs of each receiver
-    matrix    pure: receivers and messages as rows and columns
+    request   which channel and window to look into
+    read      reads the messages of one channel and window, and who holds and who should hold them
+    seen      what each receiver reports of the messages, and the counts that follow. Pure
+    found     the results as values
+    classify  a pattern for each missing pair, and the runs of each receiver. Pure
+    matrix    receivers and messages as rows and columns. Pure
     document  JSON, NDJSON, CSV
     show      tables for a person
 
-docs/causes.md defines every term. Computed from samples when it is asked for, and stored nowhere.
+docs/causes.md defines every term. All of it is computed from samples on request, and not stored.
 """

@@ -1,8 +1,8 @@
 """A pattern for each missing pair, and the runs of losses of each receiver. Pure.
 
-What is known of a receiver is its sequence: a byte for each message of the channel, in the order in
-which they were sent (sentAt, then id). Source: docs/causes.md; RFC 3357 for loss periods and
-distances.
+A receiver's sequence has one byte for each message of the channel: what is known of the pair. The
+messages are in the order in which they were sent (sentAt, then id). Source: docs/causes.md; RFC
+3357 for loss periods and distances.
 """
 
 import re
@@ -16,40 +16,41 @@ from operator import add
 from typing import NamedTuple
 
 BURST_MESSAGES = 3
-"""From so many messages in a row on, which others got, a run of losses is a burst."""
+"""A run of losses is a burst if it has at least this many messages that others got."""
 
 NOT_EXPECTED, UNKNOWN, HELD, MISSING = b".?+-"
 
 
 class LossPattern(StrEnum):
-    """Of a missing pair: the first of these that fits."""
+    """The pattern of a missing pair: the first of these that fits."""
 
     EVERYONE = "lost_by_everyone"  # nobody but its author holds the message
     BURST = "burst"  # in a run of messages that others got: was the receiver offline?
-    ONE = "lost_by_one"  # of all that were expected to, this receiver alone lacks the message
-    SCATTERED = "scattered"  # several lack it, and others hold it
+    ONE = "lost_by_one"  # of all receivers that should hold the message, only this one lacks it
+    SCATTERED = "scattered"  # several receivers lack the message, and others hold it
 
 
 LETTERS: Mapping[LossPattern, int] = dict(zip(LossPattern, b"ebos", strict=True))
-"""What a missing pair is in a sequence once it has its pattern."""
+"""The byte of a missing pair in a sequence once it has its pattern."""
 
 PATTERN_OF: Mapping[int, LossPattern] = {letter: of for of, letter in LETTERS.items()}
 
 _EVERYONE, _BURST, _ONE, _SCATTERED = LETTERS.values()
-# From a loss to the last one before a message that is held: what is between does not end a run.
+# From a loss to the last loss before a held message. Unknown and not expected messages between
+# losses do not end a run.
 _RUN = re.compile(rb"[ebos](?:[ebos.?]*[ebos])?")
 _SAYS_NOTHING = bytes((NOT_EXPECTED, UNKNOWN))
-_MOST_ROWS = 255  # of ones that add up in a byte
-# What is expected, where reports of it are missing.
+_MOST_ROWS = 255  # rows of ones and zeros whose sums fit a byte
+# In a hole, expected pairs become unknown.
 _HIDDEN = bytes.maketrans(bytes((HELD, MISSING)), bytes((UNKNOWN, UNKNOWN)))
 
 
 class Run(NamedTuple):
-    """A loss period of RFC 3357: losses of a receiver that no message it holds divides.
+    """A loss period of RFC 3357: losses of a receiver without a held message between them.
 
-    first, last  positions of the first and the last message lost
-    length       messages lost; what is unknown or was not expected between them is not counted
-    of_others    those of them that somebody holds
+    first, last  positions of the first and the last lost message
+    length       number of lost messages, without unknown and not expected ones between them
+    of_others    number of these lost messages that somebody holds
     """
 
     first: int
@@ -59,16 +60,17 @@ class Run(NamedTuple):
 
 
 class LossPeriods(NamedTuple):
-    """Of one receiver, in the terms of RFC 3357, with the messages of its sequence that say
-    something in the place of packets. None: there are too few losses for it.
+    """The loss periods of one receiver, in the terms of RFC 3357. Held and missing messages take
+    the place of packets. None: there are too few losses for that figure.
 
     periods                how many loss periods (Loss-Period-Total)
-    mean_length            of a loss period, in messages lost (Loss-Period-Lengths)
-    max_length             of the longest one
-    mean_distance          from one loss to the next (Loss-Distance-Stream): 1 is the message after
-    mean_between           from the last loss of a period to the first of the next one
-                           (Inter-Loss-Period-Lengths): at least 2
-    min_between            the least of these
+    mean_length            mean number of lost messages in a period (Loss-Period-Lengths)
+    max_length             the same for the longest period
+    mean_distance          mean distance from one loss to the next (Loss-Distance-Stream); 1: the
+                           very next message is lost too
+    mean_between           mean distance from the last loss of a period to the first of the next one
+                           (Inter-Loss-Period-Lengths); at least 2
+    min_between            the least of these distances
     """
 
     periods: int
@@ -83,9 +85,9 @@ NO_LOSSES = LossPeriods(0, None, 0, None, None, None)
 
 
 class Pairs(NamedTuple):
-    """Of one message over its receivers, or of one receiver over its messages.
+    """Counts of the pairs of one message, or of one receiver.
 
-    expected  known pairs; unknown ones are beside them
+    expected  held and missing pairs; `unknown` pairs are not in it
     """
 
     expected: int
@@ -99,8 +101,8 @@ class Pairs(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """sequences    as they came, each missing pair by its pattern (LETTERS)
-    of_messages  one a message
+    """sequences    in the order given, with each missing pair as its pattern's byte (LETTERS)
+    of_messages  the counts of each message
     """
 
     sequences: Sequence[bytes]
@@ -119,11 +121,11 @@ def sequence(
     """What is known of a receiver, message by message.
 
     times     sentAt of the messages, ascending
-    expected  spans of sentAt in which it should hold them, inclusive; None: no bound
-    holes     spans [begin, end) of sentAt of which its reports are missing
-    held      positions of the messages it holds and did not write
-    own       of those it wrote
-    left_out  of those that count nowhere
+    expected  spans of sentAt in which the receiver should hold them, inclusive; None: no bound
+    holes     spans [begin, end) of sentAt for which its reports are missing
+    held      positions of the messages that it holds and did not write
+    own       positions of the messages that it wrote
+    left_out  positions of the messages that are not in M
     """
     found = bytearray(bytes((NOT_EXPECTED,)) * len(times))
     for begin, end in expected:
@@ -147,9 +149,10 @@ def classify(
 ) -> Classified:
     """The pattern of each missing pair.
 
-    sequences  of the receivers that count, all of one length
-    captures   for each message how many hold it and did not write it, whether they count or not
-    burst      from how many messages that others got a run is a burst
+    sequences  of the receivers that count, all of the same length
+    captures   for each message, how many receivers hold it and did not write it, whether they count
+               or not
+    burst      a run is a burst if it has at least this many messages that others got
     """
     assert burst >= 2, "one loss is no run"
     width = len(captures)
@@ -160,7 +163,7 @@ def classify(
             _count(sequences, HELD, width), missing, _count(sequences, UNKNOWN, width), strict=True
         )
     ]
-    # As far as the message decides it.
+    # The pattern as far as the message alone decides it; bursts come later.
     letters = bytes(
         _EVERYONE if not captured else _ONE if lacking == 1 else _SCATTERED
         for captured, lacking in zip(captures, missing, strict=True)
@@ -185,10 +188,10 @@ _AS_BURST = bytes(_BURST if letter in (_ONE, _SCATTERED) else letter for letter 
 
 
 def _count(sequences: Sequence[bytes], letter: int, width: int) -> list[int]:
-    """How often the letter is at each position.
+    """How many sequences have the letter at each position.
 
-    A row of ones and zeros is a long number, and 255 of them add up without a carry: thousands of
-    receivers cost a few additions of such numbers instead of a loop over all pairs.
+    A row of ones and zeros is read as one long number. 255 such numbers add up without a carry. So
+    thousands of receivers cost a few additions of long numbers, not a loop over all pairs.
     """
     ones = bytes(value == letter for value in range(256))
     totals = [0] * width
@@ -217,7 +220,7 @@ def pairs_of(one: bytes) -> Pairs:
 
 
 def pattern_counts(sequences: Iterable[bytes]) -> dict[LossPattern, int]:
-    """Missing pairs by pattern; they sum up to all that are missing."""
+    """Missing pairs by pattern; they add up to all missing pairs."""
     counts = dict.fromkeys(LossPattern, 0)
     for one in sequences:
         for of, letter in LETTERS.items():
@@ -226,7 +229,7 @@ def pattern_counts(sequences: Iterable[bytes]) -> dict[LossPattern, int]:
 
 
 def loss_periods(one: bytes) -> LossPeriods:
-    """Of a classified sequence."""
+    """The loss periods of a classified sequence."""
     said = one.translate(None, _SAYS_NOTHING)
     spans = [match.span() for match in _RUN.finditer(said)]
     if not spans:

@@ -1,5 +1,5 @@
-"""What was found, for programs: the JSON of docs/protocol.md, "Missing messages as JSON", and a
-line a message as NDJSON or CSV, to be held against logs."""
+"""The results for programs: the JSON of docs/protocol.md, "Missing messages as JSON", and NDJSON or
+CSV with one line for each message, to look for in logs."""
 
 import asyncio
 import base64
@@ -18,7 +18,7 @@ from devtelemetry.figures.document import iso
 from devtelemetry.model import Counts, LossClass, from_unix_ms
 from devtelemetry.words import WAYS, escaped
 
-LISTED = 100  # receivers of a message, and runs of a receiver, in the JSON document
+LISTED = 100  # the JSON document lists so many receivers of a message and runs of a receiver
 
 COLUMNS = (
     "channel_id",
@@ -44,19 +44,19 @@ COLUMNS = (
     "lacking",
 )
 
-# What a spreadsheet takes for the beginning of a formula, in its wide forms too.
+# Characters that begin a formula in a spreadsheet, also in their wide forms.
 _FORMULA = frozenset("=+-@＝＋－＠")
 
 
 async def page(
     found: DrillDown, *, only: int | None = None, limit: int, offset: int = 0
 ) -> dict[str, Any]:
-    """The document: of messages and of receivers those from `offset` on, at most `limit` each.
+    """The JSON document. It has at most `limit` messages and `limit` receivers, from `offset` on.
 
-    only  a receiver: what it alone lacks. Raises UnknownName if it does not count
+    only  a receiver: only what this receiver lacks. Raises UnknownName if it does not count
     """
     shown = slice(offset, offset + limit)
-    # Off the event loop what looks at every pair.
+    # These look at every pair, so they run off the event loop.
     positions = await asyncio.to_thread(found.missing_messages, only)
     receivers = await asyncio.to_thread(found.lossy_receivers, only)
     receivers_shown = await asyncio.to_thread(
@@ -84,12 +84,12 @@ async def page(
 
 
 def as_bytes(document: Mapping[str, Any]) -> bytes:
-    """One line."""
+    """The document as one line."""
     return orjson.dumps(document) + b"\n"
 
 
 def message_as_json(message: MissingMessage, listed: int | None = None) -> dict[str, Any]:
-    """listed  name so many of those that lack it; None: all"""
+    """listed  how many of the receivers that lack the message are named; None: all"""
     return {
         "message_id": message.message_id,
         "envelope_id": message.envelope_id,
@@ -123,7 +123,8 @@ def message_as_json(message: MissingMessage, listed: int | None = None) -> dict[
 async def ndjson(
     found: DrillDown, *, only: int | None = None, limit: int | None = None
 ) -> AsyncIterator[bytes]:
-    """A line a message, with everyone who lacks it; what most lack first."""
+    """A line for each message, with all receivers that lack it. Messages that most receivers lack
+    come first."""
     of_window = {"channel_id": found.asked.channel_id}
     async for message in found.details(found.missing_messages(only)[:limit]):
         yield as_bytes(of_window | message_as_json(message))
@@ -132,7 +133,7 @@ async def ndjson(
 async def as_csv(
     found: DrillDown, *, only: int | None = None, limit: int | None = None
 ) -> AsyncIterator[bytes]:
-    """The same as CSV, a line of names first. Texts are as `cell` writes them."""
+    """The same as CSV, with a line of column names first. `cell` writes the texts."""
     yield _csv_line(COLUMNS)
     async for message in found.details(found.missing_messages(only)[:limit]):
         known = message_as_json(message)
@@ -158,10 +159,10 @@ def _csv_line(values: Sequence[Any]) -> bytes:
 
 
 def cell(text: str) -> str:
-    """A text that a client sent, so that a spreadsheet shows it and does nothing else.
+    """Writes a client's text so that a spreadsheet only shows it.
 
-    What is no printable letter, a backslash, and the semicolon (which parts cells in some
-    countries) becomes \\uXXXX; what a formula could begin with gets an apostrophe before it.
+    A character that is not printable, a backslash, and a semicolon (which separates cells in some
+    countries) become \\uXXXX. A text that could begin a formula gets an apostrophe before it.
     """
     text = "".join(
         letter if letter.isprintable() and letter not in ";\\" else escaped(letter)
@@ -192,7 +193,7 @@ def _by_value(numbers: Mapping[LossClass, int] | Mapping[LossPattern, int]) -> d
 
 def receiver_as_json(times: Sequence[int], lossy: LossyReceiver) -> dict[str, Any]:
     pairs, periods = lossy.pairs, loss_periods(lossy.sequence)
-    # The longest, in the order of time.
+    # The longest runs, listed in the order of time.
     runs = sorted(runs_of(lossy.sequence), key=lambda run: (-run.length, run.first))[:LISTED]
     return {
         "receiver": lossy.receiver.name,

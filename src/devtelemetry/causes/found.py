@@ -1,4 +1,4 @@
-"""What is found: messages that somebody lacks, and receivers that lack something. No I/O."""
+"""The results: messages that some receiver lacks, and receivers that lack messages. No I/O."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,8 @@ from devtelemetry.store.keyring import receiver_name
 
 
 class Receiver(NamedTuple):
-    """One that counts. Platform and version are the last ones it said; empty: it never did."""
+    """A receiver that counts, with the platform and version that it reported last; empty: it never
+    reported one."""
 
     receiver_id: int
     platform: str
@@ -28,9 +29,10 @@ class Author(NamedTuple):
 
 
 class Lacking(NamedTuple):
-    """A missing pair of a message: what became of it, why, and in which pattern it is lost.
+    """A missing pair of a message: its class, its reason and its pattern.
 
-    reason  a code of the receiver's app; of what was not sent, of the author's. "": not said
+    reason  a code of the receiver's app or, if the message was not sent, of the author's app; "":
+            no app gave one
     """
 
     receiver: Receiver
@@ -41,16 +43,18 @@ class Lacking(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class MissingMessage:
-    """A message that somebody lacks. Ids, envelope and topics as clients sent them: any text.
+    """A message that some receiver lacks. Ids, envelope and topics are as clients sent them: any
+    text.
 
-    sent_at         Unix ms, the sender's clock
-    authors         what those run that are known to have written it; of several devices, each
-    pairs           of the receivers that count and should hold it
-    held_elsewhere  how many hold it of whom it is not expected, or not known whether it is lost
-    went_out        it left its author's device: somebody else got it, or it was seen in the
-                    network. False: its author says it did not. None: nobody says
-    ways            of all who hold it and did not write it, how it came to how many
-    lacking         who lacks it, by name
+    sent_at         Unix ms, by the sender's clock
+    authors         platform and version of each device that is known to have written it
+    pairs           its pairs with receivers that count and should hold it
+    held_elsewhere  how many receivers hold it although they do not count, are not expected to hold
+                    it, or have a hole there
+    went_out        True: it left its author's device, because another receiver reports it or it was
+                    seen in the network. False: its author reports that it did not. None: not known
+    ways            by which way it came to how many of the receivers that hold and did not write it
+    lacking         the receivers that lack it, by name
     """
 
     message_id: str
@@ -73,7 +77,7 @@ class MissingMessage:
 
     @property
     def reasons(self) -> Counter[tuple[LossClass, str]]:
-        """How many lack it for each reason that is said."""
+        """How many receivers lack it for each class and reason, where a reason is given."""
         return Counter((one.loss_class, one.reason) for one in self.lacking if one.reason)
 
     @property
@@ -83,7 +87,7 @@ class MissingMessage:
 
 
 class LossyReceiver(NamedTuple):
-    """losses  of its missing pairs, what became of how many"""
+    """losses  how many of its missing pairs are in each class"""
 
     receiver: Receiver
     sequence: bytes

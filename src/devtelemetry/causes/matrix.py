@@ -1,6 +1,6 @@
-"""Who lacks which messages, as rows and columns. Pure.
+"""Which receivers lack which messages, as rows and columns. Pure.
 
-A burst is a row, what is lost by everyone a column.
+A burst shows as a stretch of a row, and a message that everyone lost as a column.
 """
 
 import re
@@ -19,7 +19,7 @@ MOST_ROWS = 40  # receivers
 
 
 class Other(StrEnum):
-    """What a pair is that is not missing."""
+    """The states of pairs that are not missing."""
 
     HELD = "held"
     UNKNOWN = "unknown"
@@ -31,8 +31,9 @@ State = LossClass | Other
 
 @dataclass(frozen=True, slots=True)
 class Matrix:
-    """rows   a receiver and its part of each message, in the order in which they were sent
-    messages_left_out, receivers_left_out  further ones that lack, or are lacked by, somebody
+    """rows   each receiver with its state for each message, in the order of sending
+    messages_left_out   how many more messages some receiver lacks
+    receivers_left_out  how many more receivers lack messages
     """
 
     messages: Sequence[MissingMessage]
@@ -44,10 +45,11 @@ class Matrix:
 def lossy(
     found: DrillDown, wanted: Callable[[Receiver], bool]
 ) -> tuple[Sequence[LossyReceiver], Sequence[int]]:
-    """The receivers that are wanted and lack something, who lacks most first; and positions of what
-    they lack, what most of them lack first.
+    """The wanted receivers that lack messages, those that lack most first; and the positions of
+    these messages, those that most of these receivers lack first.
 
-    Of some of the receivers what nobody holds comes last: it says nothing of them.
+    If `wanted` selects only some receivers, messages that nobody holds come last, because they say
+    nothing about these receivers.
     """
     every = found.lossy_receivers()
     receivers = [one for one in every if wanted(one.receiver)]
@@ -65,7 +67,9 @@ def matrix_of(
     positions: Sequence[int],
     messages: Sequence[MissingMessage],
 ) -> Matrix:
-    """receivers, positions  as `lossy` has them; messages: of the first of the positions"""
+    """receivers, positions  from `lossy`
+    messages              the messages at the first positions
+    """
     columns = sorted(zip(positions[:MOST_COLUMNS], messages, strict=False), key=lambda one: one[0])
     classes = [
         {one.receiver.receiver_id: one.loss_class for one in message.lacking}

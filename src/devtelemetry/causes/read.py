@@ -1,8 +1,8 @@
-"""Reads one channel of one window down to single messages. Source: docs/causes.md.
+"""Reads one channel in one window down to single messages. Source: docs/causes.md.
 
 The same SQL as for the figures decides which receivers count and where the holes are
-(aggregate/counting.sql, spans.sql), and messages that quorum or cap leave out are left out here
-too. So the pairs that are missing here are those that the figures count.
+(aggregate/counting.sql, spans.sql). Messages that quorum or cap leave out are left out here too. So
+the missing pairs here are those that the figures count.
 """
 
 import asyncio
@@ -54,8 +54,8 @@ from devtelemetry.v1.sampling import is_in_sample
 from devtelemetry.words import WAYS
 
 MOST_MESSAGES = 100_000  # of a channel in a window: some 30 MB
-MOST_PAIRS = 10_000_000  # receipts, and pairs of a message and a receiver: a byte each, and 4
-DETAILS = 500  # messages whose ids and topics are in memory at a time
+MOST_PAIRS = 10_000_000  # receipts, at 4 bytes; and pairs of a message and a receiver, at 1 byte
+DETAILS = 500  # messages whose ids and topics are in memory at the same time
 _CURSOR_ROWS = 100
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
@@ -65,14 +65,15 @@ _LOST = frozenset(PATTERN_OF)
 
 @dataclass(frozen=True)
 class DrillDown:
-    """One channel in one window. Positions are those of its measured messages in their order.
+    """One channel in one window. A position is the place of a measured message in the order of
+    sending.
 
     times     sentAt of each message
-    captures  how many hold it and did not write it, whether they count or not
-    losses    of each receiver, what became of how many of its missing pairs
+    captures  how many receivers hold each message and did not write it, whether they count or not
+    losses    for each receiver, how many of its missing pairs are in each class
     not_sent  positions of the messages that were not sent
-    counts    as the figures count, from the samples as they are now
-    stored    as they were computed; None: they were not, or there is nothing of the channel
+    counts    the channel's counts, from the samples as they are now
+    stored    the counts when the window was computed; None: none are stored
     """
 
     asked: MissingRequest
@@ -95,7 +96,8 @@ class DrillDown:
         return pattern_counts(self.found.sequences)
 
     def lossy_receivers(self, only: int | None = None) -> list[LossyReceiver]:
-        """Those that lack something, who lacks most first; or that one alone, whatever it lacks.
+        """The receivers that lack messages, those that lack most first. With `only`, that receiver
+        alone, even if it lacks nothing.
 
         Raises UnknownName if `only` does not count in the window.
         """
@@ -106,7 +108,8 @@ class DrillDown:
         return [one for _, one in sorted(lossy, key=lambda item: (-item[0], item[1].receiver.name))]
 
     def missing_messages(self, only: int | None = None) -> list[int]:
-        """Positions of the messages that somebody lacks, what most lack first; or `only`."""
+        """Positions of the messages that some receiver lacks, or that `only` lacks. Those that most
+        receivers lack come first."""
         if only is not None:
             lost = self._one(only).sequence
             lacking = [position for position, letter in enumerate(lost) if letter in _LOST]
@@ -115,7 +118,7 @@ class DrillDown:
         return sorted(lacking, key=lambda at: (-self.found.of_messages[at].missing, at))
 
     async def details(self, positions: Sequence[int]) -> AsyncIterator[MissingMessage]:
-        """What is known of these messages, in this order. Within the block of `drill_down`."""
+        """The messages at these positions, in this order. Only within the block of `drill_down`."""
         for begin in range(0, len(positions), DETAILS):
             some = positions[begin : begin + DETAILS]
             rows = await self._connection.fetch(
@@ -123,7 +126,7 @@ class DrillDown:
                 channel_id=self._channel,
                 message_ids=[self._message_ids[at] for at in some],
             )
-            # Off the event loop: it looks at every receiver of each.
+            # Off the event loop, because it looks at every receiver of each message.
             for message in await asyncio.to_thread(self._messages, some, rows):
                 yield message
 
@@ -189,9 +192,9 @@ _OUTCOMES = ((Outcome.UNREADABLE, LossClass.UNREADABLE), (Outcome.DROPPED, LossC
 async def drill_down(
     database: Database, rules: AggregateRules, asked: MissingRequest, *, now: Callable[[], datetime]
 ) -> AsyncIterator[DrillDown]:
-    """One state of the database, for as long as the block lasts.
+    """Looks into a channel. All reads within the block see the same state of the database.
 
-    rules  membership, quorum, cap and what is not measured: as windows are computed
+    rules  the rules that windows are computed by: membership, quorum, cap, what is not measured
 
     Raises UnknownName, BadWindow, SamplesCleaned, TooMuch; Unavailable if samples keep changing.
     """
@@ -253,7 +256,7 @@ async def _look(
     hands = await _read_hands(connection, seen)
     left_out = left_out_of(rules, seen, hands, members)
     _refuse_beyond(MOST_PAIRS, len(members) * len(seen.times), "pairs of a message and a receiver")
-    # Off the event loop, for seconds where there are millions of pairs.
+    # Off the event loop, because millions of pairs take seconds.
     found, outcomes = await asyncio.to_thread(
         classified, seen, members, left_out, hands, asked.burst
     )
@@ -322,7 +325,7 @@ async def _read_messages(
         message_ids=[row["message_id"] for row in messages],
         sent_at=[row["sent_at"] for row in messages],
     )
-    of_one: list[Mapping[str, Any]] = []  # of one message; the next slice may have more of it
+    of_one: list[Mapping[str, Any]] = []  # rows of one message; the next slice may have more
     read = 0
     async for rows in receipts:
         for row in rows:

@@ -4,23 +4,26 @@
 select exists (select 1 from channel where channel_id = $channel_id::bigint)
 
 -- name: latest_window
--- Where the latest computed window starts in which the channel has figures.
+-- The start of the latest computed window in which the channel has figures.
 select max(window_start)
 from reliability_channel
 where channel_id = $channel_id::bigint and timeframe = $timeframe::text and membership = $membership::text
 
 -- name: stored
--- What was computed of it.
+-- The stored counts of the channel in the window.
 select {counts}
 from reliability_channel
 where channel_id = $channel_id::bigint and timeframe = $timeframe::text and window_start = $window_start::timestamptz
   and membership = $membership::text
 
 -- name: messages
--- The messages of a channel that were sent in the window, in the order of their time, whether each is measured, and
+-- The messages of a channel that were sent in the window, ordered by time and id. For each: whether it is measured, and
 -- whether an envelope of it was seen in the network.
--- in   channel_id; start_ms, end_ms: of the window; unmeasured_kinds, status_go_kinds, unmeasured_patterns,
---      pattern_is_status_go: LIKE patterns, and whether each is for status-go's messages; most: at most so many
+-- in   channel_id
+--      start_ms, end_ms: of the window
+--      unmeasured_kinds, status_go_kinds: as in is_measured.sql
+--      unmeasured_patterns, pattern_is_status_go: LIKE patterns, and whether each is for status-go's messages
+--      most: returns at most so many messages
 with
 unmeasured_channel as (
     select pattern.is_status_go
@@ -43,14 +46,15 @@ order by sent_at, external_id collate "C"
 limit $most::integer
 
 -- name: hands
--- Of which installation these receivers are, and behind which network: whose word it is that they say.
+-- The installation of each receiver, and the network that it is behind.
 select receiver_id, coalesce(installation_id, receiver_id) as installation_id, bucket_id
 from receiver
 where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: receipts
--- What became of these messages of a channel: who has the same state of each (said: its bits without the delay) and
--- wrote it or did not. Message by message in their order (number, from 1), by the key's index.
+-- What became of these messages of a channel. One row for each message, state without the delay (said), and whether the
+-- receivers wrote the message; with these receivers. In the order of the messages (number, from 1). Reads the key's
+-- index.
 -- in   channel_id; message_ids, sent_at: of each message
 select number, sent_by_receiver, said, receivers
 from unnest($message_ids::bigint[], $sent_at::bigint[]) with ordinality as wanted (message_id, sent_at, number)
@@ -63,10 +67,11 @@ cross join lateral (
 order by number
 
 -- name: details
--- What is stored of these messages of a channel, in their order, and on what their authors run; '' where one never said.
--- Of an author that was forgotten nothing is known. Further whether each was seen in the network or reported by others
--- (went_out), how it came to those who hold it and did not write it, who reports it otherwise and why, and why its author
--- could not send it.
+-- What is stored of these messages of a channel, in the order given. Platforms and versions are those of the authors;
+-- '' if an author never reported one, and nothing for an author that was forgotten. went_out: the message was seen in
+-- the network or reported by another receiver. live, history, resent, not_said: by which way it came to the receivers
+-- that hold it and did not write it. failed_*: receivers that report it as not held, and why. not_sent_reason: why its
+-- author could not send it.
 -- in   channel_id; message_ids
 select
     external_id, envelope_id, topics, message_type, message_size, platforms, app_versions,

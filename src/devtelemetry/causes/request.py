@@ -1,4 +1,4 @@
-"""What is looked into, and why it may not be."""
+"""A request to look into a channel, and the reasons to refuse it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,15 +21,15 @@ class SamplesCleaned(DrillDownError):
 
 
 class TooMuch(DrillDownError):
-    """More than is looked at at once."""
+    """The request would read more than the limits allow."""
 
 
 @dataclass(frozen=True, slots=True)
 class MissingRequest:
     """What to look into.
 
-    start  of the window; None: the latest computed one in which the channel has figures
-    burst  from how many messages on, which others got, a run of losses is a burst
+    start  of the window; None: the latest computed window in which the channel has figures
+    burst  a run of losses is a burst if it has at least this many messages that others got
     """
 
     channel_id: str

@@ -1,5 +1,5 @@
-"""What is known of the messages of a channel in a window, receiver by receiver, and what comes of
-it. Pure."""
+"""What each receiver reports of the messages of a channel in a window, and the counts that follow.
+Pure."""
 
 from array import array
 from collections import Counter, defaultdict
@@ -17,10 +17,10 @@ _NOT_SENT = states.SEND_FAILED | states.ENVELOPE_FAILED
 
 
 class Held:
-    """What one receiver has of the channel in the window; positions of measured messages.
+    """What one receiver has of the channel in the window, as positions of measured messages.
 
-    reported  of those it did not write, by what it says (bits of receipt_state)
-    own       of those it wrote
+    reported  positions of messages that it did not write, by its report (bits of receipt_state)
+    own       positions of messages that it wrote
     """
 
     __slots__ = ("first_sent_at", "has_measured", "last_sent_at", "own", "reported")
@@ -29,7 +29,7 @@ class Held:
         self.reported: defaultdict[int, array[int]] = defaultdict(_positions)
         self.own = _positions()
         self.has_measured = False
-        self.first_sent_at: int | None = None  # of receipts, measured or not
+        self.first_sent_at: int | None = None  # of all its receipts, measured or not
         self.last_sent_at: int | None = None
 
     @property
@@ -49,8 +49,8 @@ def _positions() -> "array[int]":
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """Whose word each receiver's is: its installation's, and that of the network it is behind, as
-    far as that is known."""
+    """The hands that each receiver is in: its installation and, if known, the network that it is
+    behind."""
 
     installations: Mapping[int, int]
     buckets: Mapping[int, int]
@@ -58,19 +58,22 @@ class Hands:
 
 @dataclass(slots=True)
 class Seen:
-    """The measured messages and who has them."""
+    """The measured messages, and the receivers that report or wrote them."""
 
     message_ids: "array[int]" = field(default_factory=lambda: array("q"))
     times: "array[int]" = field(default_factory=lambda: array("q"))
     captures: "array[int]" = field(default_factory=_positions)
     vouchers: "array[int]" = field(default_factory=_positions)
-    lone: dict[int, int] = field(default_factory=dict)  # position → the only one who vouches
+    lone: dict[int, int] = field(default_factory=dict)  # position → the only voucher
     not_sent: "array[int]" = field(default_factory=_positions)
     held: dict[int, Held] = field(default_factory=dict)
 
 
 def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, Any]]) -> None:
-    """reports  of the message: who says the same of it, or is known to have written it"""
+    """Adds a message.
+
+    reports  of the message: rows of receivers that report the same, or are known to have written it
+    """
     sent_at, is_measured = message["sent_at"], message["is_measured"]
     position = len(seen.times)
     if is_measured:
@@ -97,7 +100,7 @@ def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, 
             if has is None:
                 has = seen.held[receiver] = Held()
             if said < states.MARK:
-                # They come in the order of time.
+                # Messages come in the order of time.
                 if has.first_sent_at is None:
                     has.first_sent_at = sent_at
                 has.last_sent_at = sent_at
@@ -107,9 +110,9 @@ def take(seen: Seen, message: Mapping[str, Any], reports: Sequence[Mapping[str, 
 
 
 def alone(seen: Seen, hand_of: Mapping[int, int]) -> dict[int, int]:
-    """The positions of messages that one hand alone vouches for, and whose.
+    """The messages that one hand alone vouches for: position → hand.
 
-    hand_of  of each receiver: whose word it is; who is not there has a hand of its own
+    hand_of  receiver → hand; a receiver that is not in it has a hand of its own
     """
     found = {at: hand_of.get(receiver, receiver) for at, receiver in seen.lone.items()}
     for hand, vouched in _of_several(seen, hand_of):
@@ -118,7 +121,7 @@ def alone(seen: Seen, hand_of: Mapping[int, int]) -> dict[int, int]:
 
 
 def _of_several(seen: Seen, hand_of: Mapping[int, int]) -> Iterator[tuple[int, Counter[int]]]:
-    """Of hands that have several receivers here: how many of these vouch for each position."""
+    """For each hand with several receivers here: how many of them vouch for each position."""
     receivers = defaultdict[int, list[Held]](list)
     for receiver, has in seen.held.items():
         receivers[hand_of.get(receiver, receiver)].append(has)
@@ -130,9 +133,9 @@ def _of_several(seen: Seen, hand_of: Mapping[int, int]) -> Iterator[tuple[int, C
 def left_out_of(
     rules: AggregateRules, seen: Seen, hands: Hands, members: Sequence[Mapping[str, Any]]
 ) -> Sequence[int]:
-    """Positions of measured messages that are not in M: docs/algorithm.md.
+    """Positions of measured messages that are not in M. Source: docs/algorithm.md.
 
-    members  who counts
+    members  the receivers that count
     """
     if rules.quorum > 1:
         voters = seen.vouchers[:]
@@ -153,10 +156,11 @@ def left_out_of(
 
 
 class Outcomes(NamedTuple):
-    """Of one receiver's pairs: what became of those that are missing, and how the others came.
+    """One receiver's pairs: how many missing ones are in each class, and how many held ones came by
+    each way.
 
-    recovered  held ones that could not be read at first
-    alone      expected ones of messages that no other installation reports or wrote
+    recovered  held pairs whose message could not be read at first
+    alone      expected pairs whose message no other installation reports or wrote
     """
 
     losses: Mapping[LossClass, int]
@@ -197,7 +201,7 @@ def classified(
 
 
 def _outcomes(one: bytes, has: Held, not_sent: Iterable[int], lone: Iterable[int]) -> Outcomes:
-    """one  the sequence of a receiver, without patterns"""
+    """one  the sequence of the receiver, before it has patterns"""
 
     def known_of(positions: Iterable[int]) -> bytes:
         return bytes(map(one.__getitem__, positions))

@@ -1,4 +1,4 @@
-"""What was found, for a person: a summary, the messages, the receivers. 80 columns are enough."""
+"""The results for a person: a summary, the messages, the receivers. 80 columns are enough."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -16,9 +16,9 @@ from devtelemetry.causes.read import DrillDown
 from devtelemetry.model import LossClass, from_unix_ms
 from devtelemetry.words.tables import ID_WIDTH, bare_table, narrow_count
 
-WORST = 20  # messages and receivers, if it is not said how many
+WORST = 20  # how many messages and receivers are shown by default
 
-_NARROW = 12  # columns of a type, a platform or a version
+_NARROW = 12  # the width of a type, a platform or a version
 
 
 async def print_missing(
@@ -31,7 +31,7 @@ async def print_missing(
 ) -> None:
     """Raises UnknownName if `only` does not count in the window.
 
-    id_width  of channels' and messages' ids; longer ones are shortened in the middle
+    id_width  longest id of a channel or message; longer ones are shortened in the middle
     """
     positions = found.missing_messages(only)
     receivers = found.lossy_receivers(only)
@@ -88,7 +88,7 @@ def _messages_table(found: DrillDown, messages: Sequence[MissingMessage], id_wid
     table = bare_table()
     for name in ("sent", "message", "type", "written on", "held by", "lost", "became of it"):
         is_number = name == "held by"
-        # These give way where it is narrow; exports have them whole.
+        # These columns shrink on a narrow terminal; exports have them in full.
         gives_way = name in ("message", "became of it")
         table.add_column(
             name, justify="right" if is_number else "left", no_wrap=not gives_way, min_width=8
@@ -120,14 +120,14 @@ def _became(message: MissingMessage) -> str:
 
 
 def _first(reasons: "Counter[tuple[LossClass, str]]", of: LossClass) -> str:
-    """The most frequent one of the class."""
+    """The most frequent reason of the class."""
     return next((reason for (of_it, reason), _ in reasons.most_common() if of_it is of), "")
 
 
 def _receivers_table(found: DrillDown, receivers: Sequence[LossyReceiver]) -> Table:
     table = bare_table()
     table.add_column("receiver", no_wrap=True)
-    table.add_column("on")  # gives way, as the id of a message does
+    table.add_column("on")  # shrinks, as the id of a message does
     for name in ("missing", "burst", "runs", "mean", "longest"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("when", no_wrap=True)
@@ -152,7 +152,7 @@ def _lengths(periods: LossPeriods) -> Iterable[str]:
 
 
 def _longest(found: DrillDown, runs: Sequence[Run]) -> str:
-    """From when to when the first of the longest ones was."""
+    """When the longest run began and ended; the first if several are as long."""
     for run in islice(sorted(runs, key=lambda run: (-run.length, run.first)), 1):
         first, last = found.times[run.first], found.times[run.last]
         if run.first == run.last:
