@@ -1,12 +1,12 @@
 """Tells people of new and ended problems.
 
-In the order of the data's way:
+In the order in which the data goes through them:
 
-    notices   what is still to be told to whom: rows that outlive the server
-    message   several of them as one message for people and programs. Pure
+    notices   what each target still has to be told: rows that outlive the server
+    message   several notices as one message for people and programs. Pure
     targets   where a message goes: a webhook, and the services that Apprise knows
-    services  what speaks to Apprise, in a process of its own
-    notifier  all of it, now and then
+    services  calls Apprise, in a process of its own
+    notifier  does all of this, now and then
 
-docs/problems.md says what is told, and when.
+docs/problems.md says what people are told, and when.
 """

@@ -1,4 +1,4 @@
-"""What is told at once: a title and a text for people, and the same as JSON. Pure."""
+"""One message on several notices: title and text for people, and the same as JSON. Pure."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,19 +10,19 @@ from devtelemetry import words
 from devtelemetry.figures.document import iso
 from devtelemetry.problems.problem import Problem, problem_as_json
 
-MOST_TOLD = 10  # of a message; the others are counted
+MOST_TOLD = 10  # problems in a message; further ones are only counted
 
-# A name is what clients say. In a chat nothing of it shall be a link, a mention or a style.
+# Names come from clients. In a chat nothing in them must become a link, a mention or a style.
 _ODD = re.compile(r"[^\w .+→…-]|\.(?=\w*[^\W\d_])")
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What is to be told of one problem.
+    """What a target still has to be told about one problem.
 
     unit      kind, value and app version, as in problems.explain.Unit
-    document  the problem as JSON, as it was listed last, with its name
-    ended     the end of the first window at which it was listed no more; None: it is listed
+    document  the problem as JSON, as it was last listed, with its name
+    ended     the end of the first window after which it was not listed; None if it is listed
     """
 
     unit: tuple[str, str, str]
@@ -32,8 +32,8 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """kind  as Apprise has it: `warning`, `success` or `info`
-    document  what a webhook gets
+    """kind      one of Apprise's: `warning`, `success` or `info`
+    document  the JSON that a webhook gets
     """
 
     title: str
@@ -43,7 +43,7 @@ class Message:
 
 
 def document_of(problem: Problem) -> dict[str, Any]:
-    """What a notice keeps of it: JSON without loss."""
+    """What a notice keeps of a problem, as JSON."""
     return {"name": problem.name, **problem_as_json(problem)}
 
 
@@ -72,14 +72,14 @@ def message_of(notices: Sequence[Notice], public_url: str | None) -> Message:
 
 
 def trial(public_url: str | None) -> Message:
-    """What is sent to see whether it comes."""
+    """The message that is sent to test the targets."""
     link = "" if public_url is None else f"\n\n{public_url}/"
     text = "This is a trial. New and ended problems will be told here."
     return _message("Dev-Telemetry: a trial", text + link, "info", new=[], ended=[], more=0)
 
 
 def plain(name: str) -> str:
-    """A name in which nothing is a link, a mention or a style: `2.30.1`, `evil․example`."""
+    """A name without links, mentions and styles: `2.30.1`, `evil․example`."""
     return _ODD.sub(lambda odd: "․" if odd[0] == "." else "_", name)
 
 

@@ -1,8 +1,8 @@
-"""What is still to be told to whom: rows that outlive the server.
+"""What each target still has to be told: rows that outlive the server.
 
-Each target has its own. A row is marked only after the target took the message, so each problem is
-told at least once; twice, where a server dies in between. Each statement stands for itself: what
-did not come to the next one is done at the next look.
+Each target has rows of its own. A row is marked only after the target took the message. So each
+target is told of each problem at least once, and twice if a server dies in between. There is no
+transaction around the statements: if a later one does not run, it does its work at the next look.
 """
 
 import json
@@ -17,14 +17,15 @@ from devtelemetry.store.database import Connection
 from devtelemetry.store.sql import queries
 
 PATIENCE_WINDOWS = 2  # a problem at the edge of chance comes and goes
-KEPT = timedelta(days=30)  # of a target that nobody asks for any more
+KEPT = timedelta(days=30)  # rows of a target that is not configured any more
 MOST_READ = 1_000  # at once
 
 _QUERIES = queries(__package__, "notices.sql")
 
 
 async def note(connection: Connection, target: str, problems: Problems) -> None:
-    """Notes what is new and what has ended at the end of the latest window; again: no change."""
+    """Notes which problems are new and which have ended, at the end of the latest window. A second
+    call for the same window changes nothing."""
     if problems.timeframe is None or problems.until is None:
         return
     units = [tuple(map(str, one.unit)) for one in problems.found]
@@ -51,7 +52,7 @@ async def note(connection: Connection, target: str, problems: Problems) -> None:
 async def waiting(
     connection: Connection, target: str, membership: MembershipPolicy
 ) -> Sequence[Notice]:
-    """What the target still has to be told, the oldest first."""
+    """The notices that the target still has to be told, the oldest first."""
     rows = await connection.fetch(
         _QUERIES["waiting"], target=target, membership=membership.value, most=MOST_READ
     )
@@ -68,7 +69,7 @@ async def waiting(
 async def mark_told(
     connection: Connection, target: str, membership: MembershipPolicy, notices: Sequence[Notice]
 ) -> None:
-    """The target was told of these."""
+    """Marks these notices as told to the target."""
     key: dict[str, Any] = {"target": target, "membership": membership.value}
     new = [one.unit for one in notices if one.ended is None]
     ended = [one.unit for one in notices if one.ended is not None]

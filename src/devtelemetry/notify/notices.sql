@@ -1,7 +1,8 @@
--- What is to be told to a target of problems under one membership policy.
+-- What a target has to be told about problems under one membership policy.
 
 -- name: listed
--- These problems are listed at the end of the window `until`. What came back before its end was told, has not ended.
+-- These problems are listed at `until`, the end of a window. If the target was not yet told that one of them had ended,
+-- that problem has not ended after all.
 insert into notice (
     target, membership, kind, value, app_version, listed_at, document, is_told, looked_until
 )
@@ -14,7 +15,7 @@ on conflict (target, membership, kind, value, app_version) do update
 set document = excluded.document, absent_since = null, ended_at = null, looked_until = excluded.looked_until
 
 -- name: absent
--- All others are not; they have ended if they were not for `patience`.
+-- All other problems are not listed at `until`. Those that were not listed for `patience` have ended.
 update notice
 set absent_since = coalesce(absent_since, $until::timestamptz),
     ended_at = case
@@ -28,12 +29,12 @@ where target = $target::text and membership = $membership::text and ended_at is 
   )
 
 -- name: forgotten
--- What is of targets that are no more.
+-- Deletes the rows of targets that are not configured any more.
 delete from notice
 where looked_until < $before::timestamptz
 
 -- name: waiting
--- What the target still has to be told, the oldest first.
+-- The notices that the target still has to be told, the oldest first.
 select kind, value, app_version, document, ended_at
 from notice
 where target = $target::text and membership = $membership::text and (not is_told or ended_at is not null)

@@ -1,4 +1,4 @@
-"""Tells each target what it does not know yet, now and then."""
+"""Tells each target, now and then, what it has not been told yet."""
 
 import time
 from collections import defaultdict
@@ -20,14 +20,14 @@ from devtelemetry.runtime import metrics
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import Lock, try_lock
 
-NEWS = timedelta(days=2)  # what is older than that, as after an import, is nobody's alarm
+NEWS = timedelta(days=2)  # nobody is told of problems in older windows, as after an import
 
 _log = structlog.get_logger(__name__)
 
 
 class Notifier:
-    """Runs whenever it is told to; of several servers one does. A target that fails is left alone
-    for a while, the others are told.
+    """Each run tells the targets; of several servers only one does. A target that fails is left
+    alone for a while, and the other targets are told.
 
     public_url  where people open the pages; None: messages have no links
     """
@@ -56,7 +56,7 @@ class Notifier:
         self._noted: dict[str, Problems] = {}
 
     async def run(self) -> None:
-        """Nothing if another server is at it."""
+        """Does nothing if another server is doing it."""
         now = self._now()
         problems = await self._problems.read(self._membership)
         async with (
@@ -98,7 +98,7 @@ class Notifier:
         except StoreAway as error:
             self._failed(target.name, target.way, error)
             return
-        # After it was taken: who dies in between tells it again.
+        # Only now, so that a server that dies before this line tells it again.
         await mark_told(session, target.name, self._membership, notices)
         self._backoff[target.name].succeeded()
         metrics.NOTIFY_MESSAGES.labels(target.way).inc()

@@ -1,8 +1,8 @@
-"""What speaks to Apprise, in a process of its own: `python -m devtelemetry.notify.services`.
+"""Calls Apprise, in a process of its own: `python -m devtelemetry.notify.services`.
 
-A service that hangs can so be ended with it, and what Apprise loads is not in the server's memory.
-It reads one JSON object: `file`, and, if something is to be sent, `to`, `title`, `body` and `kind`.
-It writes one: `services` with the id and name of each, or `is_taken`.
+If a service hangs, the process is ended. And what Apprise loads is not in the server's memory.
+The process reads one JSON object: `file`, and to send a message also `to`, `title`, `body`, `kind`.
+It writes one object: `services` with the id and name of each service, or `is_taken`.
 """
 
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 
 def main() -> None:
-    """Nothing of Apprise is logged: it may name URLs, which are secrets."""
+    """Apprise must not log anything, because its lines may have URLs, which are secrets."""
     logging.disable()
     asked = json.load(sys.stdin)
     found = _services(asked["file"])
@@ -25,13 +25,13 @@ def main() -> None:
                 {"id": name, "name": str(service.service_name)} for name, service in found.items()
             ]
         }
-    # On a line of its own, whatever a service has printed.
+    # On a line of its own, because a service may have printed something before.
     sys.stdout.write(f"\n{json.dumps(answer)}\n")
 
 
 def _services(file: str) -> dict[str, Any]:
-    """Those of the file, by an id that says nothing of the URL."""
-    import apprise  # noqa: PLC0415 - an extra, which this process alone needs
+    """The services in the file, by an id that does not reveal the URL."""
+    import apprise  # noqa: PLC0415 - an extra that only this process needs
 
     asset = apprise.AppriseAsset(app_id="Dev-Telemetry", app_desc="Dev-Telemetry", app_url="")
     config = apprise.AppriseConfig(asset=asset)

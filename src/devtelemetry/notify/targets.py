@@ -1,6 +1,6 @@
 """Where a message goes: a webhook, and the services that Apprise knows.
 
-Of a target only its host or its kind is ever said: the rest of its URL may be a secret.
+Logs and errors name only a target's host or kind, because the rest of its URL may be a secret.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ from devtelemetry.publish.outgoing import POSTING, client_for, place_of
 from devtelemetry.runtime.clock import utc_now
 
 WEBHOOK_SECONDS = 10.0
-SERVICE_SECONDS = 60.0  # of an own process: some services are asked several times for a message
+SERVICE_SECONDS = 60.0  # for the process: some services need several requests for a message
 
 
 class Target(Protocol):
-    """name    in the database
-    way     `webhook` or `apprise`: a label
-    said    for people
+    """name    its name in the database
+    way     `webhook` or `apprise`, a label of metrics
+    said    its name for people
     """
 
     @property
@@ -40,7 +40,7 @@ class Target(Protocol):
     def said(self) -> str: ...
 
     async def tell(self, message: Message) -> None:
-        """Raises StoreAway if it did not take the message."""
+        """Raises StoreAway if the target did not take the message."""
 
 
 class Webhook:
@@ -66,7 +66,7 @@ class Webhook:
         await self._client.aclose()
 
     async def tell(self, message: Message) -> None:
-        """A redirection is not followed: it would lead the news to somewhere else."""
+        """Does not follow a redirection, which would send the message to another place."""
         try:
             async with (
                 asyncio.timeout(WEBHOOK_SECONDS),
@@ -79,7 +79,7 @@ class Webhook:
             ):
                 status, told = response.status_code, response.headers.get("Retry-After")
         except POSTING as error:
-            # What it says may hold the URL.
+            # Not with the text of the error, which may contain the URL.
             raise StoreAway(
                 f"{self.said} cannot be reached: {type(error).__name__}", Failed.NETWORK
             ) from None
@@ -92,7 +92,7 @@ class Webhook:
 
 
 class Service:
-    """One that a file for Apprise names."""
+    """A service in a configuration file for Apprise."""
 
     way = "apprise"
 
@@ -117,7 +117,7 @@ class Service:
 
 
 class Services:
-    """Those of a file, which is read again when it has changed.
+    """The services in a file, which is read again when it has changed.
 
     Raises ConfigurationError if the file or Apprise is not there.
     """
@@ -138,7 +138,7 @@ class Services:
             ) from error
 
     async def read(self) -> Sequence[Service]:
-        """At least one. Raises StoreAway."""
+        """At least one service. Raises StoreAway if there is none, or the file is unreadable."""
         try:
             stat = self._file.stat()
         except OSError as error:
@@ -158,7 +158,7 @@ class Services:
 
 
 async def _ask(asked: dict[str, str]) -> Any:
-    """What a process of `services` answers. Raises StoreAway if it answers nothing in time."""
+    """The answer of a process of `services`. Raises StoreAway if it does not answer in time."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -166,7 +166,7 @@ async def _ask(asked: dict[str, str]) -> Any:
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # a Ctrl-C at the terminal is for the server
+        start_new_session=True,  # so that a Ctrl-C at the terminal reaches only the server
     )
     try:
         async with asyncio.timeout(SERVICE_SECONDS):

@@ -1,5 +1,8 @@
-"""From figures to a store of time series, by Prometheus' remote write.
+"""Sends figures to a store of time series, by Prometheus' remote write.
 
-answer (pure: what a store's answer means) → remote_write (encodes and sends points) → publisher
-(which windows wait, in the database; one server of a deployment sends them).
+answer        what a store's answer means. Pure
+remote_write  encodes and sends points
+publisher     finds in the database which windows wait; one server of a deployment sends them
+outgoing      HTTP requests to addresses in settings
+slo           the objective as a file for other tools. Pure
 """

@@ -1,8 +1,8 @@
 """What a store's answer to a write means. Pure.
 
-The protocol says that any 4xx but 429 is final. That is right if the store has looked at the
-points. A token that expired, a wrong path or a receiver that is switched off say nothing about the
-points and must not cost a week of them: they wait until a person has mended it.
+The protocol says that any 4xx except 429 is final. That is right if the store has looked at the
+points. But an expired token, a wrong path or a receiver that is switched off say nothing about the
+points, and must not cost a week of them. So the points wait until a person has corrected the fault.
 """
 
 import email.utils
@@ -15,17 +15,17 @@ from devtelemetry.model.errors import DevTelemetryError
 
 class Meaning(Enum):
     TAKEN = auto()
-    REFUSED = auto()  # for what is in it: to send it again would change nothing
-    LATER = auto()  # it may be taken later
-    MISDIRECTED = auto()  # the address or the login is wrong: a person must mend it
+    REFUSED = auto()  # because of the points, so sending them again would not help
+    LATER = auto()  # the store may take the points later
+    MISDIRECTED = auto()  # the address or the login is wrong; a person must correct it
 
 
 class Rejected(Enum):
     """Why points were refused. Values are safe in a metric."""
 
     OUT_OF_ORDER = "out_of_order"  # the store has a later point of the series
-    DUPLICATE = "duplicate"  # it has another value at that time
-    TOO_OLD = "too_old"  # older than it takes
+    DUPLICATE = "duplicate"  # the store has another value at that time
+    TOO_OLD = "too_old"  # the store does not take points so old
     OTHER = "other"
 
 
@@ -39,9 +39,9 @@ class Failed(Enum):
 
 
 class StoreAway(DevTelemetryError):
-    """The store did not take the points now; they wait.
+    """The store did not take the points now, so they wait.
 
-    retry_after_seconds  as the store says; None: it does not
+    retry_after_seconds  as the store's answer says; None if it does not
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class StoreAway(DevTelemetryError):
 # Bad Request; Conflict, as Thanos has it; Content Too Large; Unprocessable Content.
 _LOOKED_AT = frozenset({400, 409, 413, 422})
 
-# As Prometheus says it, and stores that are made of it: err-mimir-sample-out-of-order, …
+# The texts of Prometheus, and of stores built on it: err-mimir-sample-out-of-order, …
 _REASONS = (
     (re.compile(r"out[ -]of[ -]order"), Rejected.OUT_OF_ORDER),
     (re.compile(r"duplicate"), Rejected.DUPLICATE),
@@ -66,8 +66,8 @@ _REASONS = (
 def meaning_of(status: int, text: str) -> Meaning:
     if 200 <= status < 300:
         return Meaning.TAKEN
-    # Prometheus up to 2.49 says 500 where a point is older than its window for such points. Taken
-    # at its word that point would hold up all others for ever.
+    # Prometheus up to 2.49 answers 500 if a point is older than its window for out-of-order points.
+    # If that counted as LATER, this point would hold up all others for ever.
     if status in _LOOKED_AT or (status == 500 and "too old sample" in text):
         return Meaning.REFUSED
     if status in (408, 429) or status >= 500:
@@ -76,29 +76,29 @@ def meaning_of(status: int, text: str) -> Meaning:
 
 
 def rejected_for(text: str) -> Rejected:
-    """The reason, of a refusal's text."""
+    """The reason in the text of a refusal."""
     lowered = text.lower()
     return next((reason for said, reason in _REASONS if said.search(lowered)), Rejected.OTHER)
 
 
 def is_of_the_time_alone(text: str) -> bool:
-    """Whether the refusal holds for every series at that time: Prometheus' "out of bounds" does.
+    """Whether the refusal applies to every series at that time, as Prometheus' "out of bounds".
 
-    "too old sample" does not, where its window for such points is short: the first point of a
-    series may be older.
+    "too old sample" does not: if the store's window for out-of-order points is short, the first
+    point of another series may still be that old.
     """
     return "out of bounds" in text
 
 
 def failed_for(status: int) -> Failed:
-    """Of an answer that is neither taken nor refused."""
+    """Why to send again after an answer that is neither TAKEN nor REFUSED."""
     if status == 429:
         return Failed.BUSY
     return Failed.SERVER_ERROR if status == 408 or status >= 500 else Failed.MISDIRECTED
 
 
 def retry_after_seconds(header: str | None, now: datetime) -> float | None:
-    """Of a Retry-After header: seconds, or a date. None: there is none that can be read.
+    """The seconds in a Retry-After header, which has a number or a date; None if unreadable.
 
     now  aware
     """

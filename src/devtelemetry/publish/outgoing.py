@@ -1,4 +1,4 @@
-"""Requests to places that settings name."""
+"""HTTP requests to addresses in settings."""
 
 import ssl
 from urllib.parse import urlsplit
@@ -9,11 +9,11 @@ from devtelemetry.model.errors import ConfigurationError
 from devtelemetry.runtime.hosts import is_loopback
 
 POSTING = (httpx.HTTPError, httpx.InvalidURL, TimeoutError, OSError)
-"""What may be raised by a request that does not get through"""
+"""What a request can raise if it does not get through"""
 
 
 def place_of(url: str) -> str:
-    """Scheme, host and port: the rest may hold a secret."""
+    """Scheme, host and port of a URL; the rest may contain a secret."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc}"
 
@@ -21,19 +21,19 @@ def place_of(url: str) -> str:
 def client_for(
     url: str, *, setting: str, verify: ssl.SSLContext, seconds: float
 ) -> httpx.AsyncClient:
-    """For requests to `url`, which the setting names.
+    """A client for requests to `url`, which the setting has.
 
     Raises ConfigurationError if a proxy of the environment cannot be used.
     """
     try:
-        # What goes to this machine goes by no proxy, which may stand elsewhere.
+        # Requests to this machine use no proxy, which may be on another one.
         return httpx.AsyncClient(
             verify=verify,
             timeout=seconds,
             trust_env=not is_loopback(str(urlsplit(url).hostname)),
         )
     except (ImportError, ValueError, httpx.InvalidURL) as error:
-        # What it says of a proxy may hold a login.
+        # Not with the text of the error, which may contain a proxy's login.
         raise ConfigurationError(
             f"{setting}: a proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY "
             "names cannot be used; allowed: http://HOST:PORT, and in NO_PROXY host names and "

@@ -1,7 +1,7 @@
-"""Which windows wait for the store of time series, and sending them.
+"""Finds the windows that wait for the store of time series, and sends them.
 
-What waits is not a queue of points: each window's row says whether the store has it, by state. So
-nothing grows while the store is away, and a point is made of its window when it is sent.
+There is no queue of points. Each window's row says which of its states the store has. So nothing
+grows while the store is away, and points are made from the window when it is sent.
 """
 
 import asyncio
@@ -34,15 +34,15 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.locks import Lock, try_lock
 from devtelemetry.store.sql import queries
 
-SLICE_WINDOWS = 200  # names of windows read at a time; their figures are read one by one
-# A store that restarts is back in seconds. What a person must mend is tried every five minutes.
+SLICE_WINDOWS = 200  # keys of windows read at a time; their figures are read one by one
+# A store that restarts is back in seconds. What a person must correct is tried every five minutes.
 BACKOFF = Timing(first_retry=1.0, longest_retry=120.0, rare_retry=300.0)
 PATIENCE_SECONDS = 300.0
 LOCK_WAIT_SECONDS = 60
-BUSY_ATTEMPTS = 20  # of a request in the middle of a window
+BUSY_ATTEMPTS = 20  # to send a request that is not the first of its windows
 LONGEST_BUSY_SECONDS = 60.0
 
-# What a store has taken, it may lose when it is killed: VictoriaMetrics writes every few seconds.
+# A store that is killed may lose points that it took: VictoriaMetrics writes every few seconds.
 UNWRITTEN = timedelta(minutes=1)
 
 _QUERIES = queries(__package__)
@@ -50,12 +50,12 @@ _BEFORE_ALL = (datetime(1, 1, 1, tzinfo=UTC), "")
 _log = structlog.get_logger(__name__)
 
 Record: TypeAlias = Mapping[str, Any]
-"""A row that names a window: timeframe, window_start, window_end"""
+"""A row that identifies a window: timeframe, window_start, window_end"""
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """windows  that were sent, whatever became of their points"""
+    """windows  how many were sent, whatever became of their points"""
 
     windows: int = 0
     points: Outcome = field(default_factory=Outcome)
@@ -68,9 +68,9 @@ class Published:
 class PublishedSeries:
     """Which series of a window are sent.
 
-    membership  windows of this policy alone: series do not say by which one
-    by_channel  series of each channel too
-    labels      that every series has beside its own
+    membership  only windows of this policy, because series do not have the policy as a label
+    by_channel  whether each comparable channel has series too
+    labels      further labels of every series
     """
 
     membership: MembershipPolicy = MembershipPolicy.PRESENT
@@ -80,7 +80,7 @@ class PublishedSeries:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Windows that overlap [start, end), of one timeframe or of any. Aware; None: no bound."""
+    """Windows that overlap [start, end), aware. None: no bound, or every timeframe."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -88,12 +88,12 @@ class Span:
 
     @property
     def parameters(self) -> dict[str, datetime | str | None]:
-        """Of the queries that select by it."""
+        """The parameters of queries that select windows by this span."""
         return {"start": self.start, "end": self.end, "timeframe": self.timeframe}
 
 
 def stamped(window: WindowReliability, series: PublishedSeries) -> list[Stamped]:
-    """The points of a window, all of its end."""
+    """The points of a window, all at its end."""
     at_ms = window.window.end_ms
     return [
         Stamped(labels_of(name, {**series.labels, **labels}), at_ms, value)
@@ -102,7 +102,7 @@ def stamped(window: WindowReliability, series: PublishedSeries) -> list[Stamped]
 
 
 class Pace:
-    """No more points a second than so many, of each request and the pause after it.
+    """Spaces requests, so that each with the pause after it keeps to so many points a second.
 
     points_per_second  more than 0
     """
@@ -120,7 +120,7 @@ class Pace:
         self._next_at = float("-inf")
 
     async def wait(self, points: int) -> None:
-        """Before a request of so many points: returns when it may begin."""
+        """Called before a request of so many points; returns when the request may begin."""
         now = self._monotonic()
         if now < self._next_at:
             await self._sleep(self._next_at - now)
@@ -131,7 +131,7 @@ _UNPACED = Pace(float("inf"))
 
 
 class Publisher:
-    """Sends what waits whenever it is told to run, and leaves a store alone that failed."""
+    """Each run sends the windows that wait. After a failure the store is left alone for a while."""
 
     def __init__(
         self,
@@ -150,7 +150,7 @@ class Publisher:
         self._backoff = Backoff(BACKOFF)
 
     async def run(self) -> Published:
-        """Nothing if another server is at it, or it is too early after a failure."""
+        """Sends nothing if another server is sending, or if it is too early after a failure."""
         published = Published()
         if self._monotonic() >= self._backoff.until:
             try:
@@ -170,7 +170,7 @@ class Publisher:
 
 
 def fall_back(backoff: Backoff, error: StoreAway, now: float) -> None:
-    """When to try again after this. now: as the backoff has it"""
+    """Sets when to try again after this error. now: by the clock of `backoff`"""
     if error.retry_after_seconds is not None:
         backoff.told_to_wait(now, error.retry_after_seconds)
     elif error.failed is Failed.MISDIRECTED:
@@ -180,7 +180,7 @@ def fall_back(backoff: Backoff, error: StoreAway, now: float) -> None:
 
 
 async def count_waiting(database: Database, series: PublishedSeries) -> int:
-    """How many windows the store still has to get."""
+    """How many windows wait for the store."""
     async with database.acquire() as connection:
         count: int = await connection.fetchval(
             _QUERIES["count_waiting"], membership=series.membership.value
@@ -191,10 +191,11 @@ async def count_waiting(database: Database, series: PublishedSeries) -> int:
 async def publish_waiting(
     database: Database, store: RemoteWrite, series: PublishedSeries, *, now: Callable[[], datetime]
 ) -> Published:
-    """Sends every window whose state the store does not have, oldest first.
+    """Sends every window whose state the store does not have, oldest first; nothing if another
+    server is sending.
 
-    Nothing if another server is at it. Raises StoreAway when the store does not take them: it may
-    have been killed, so what it took in the minute before waits again as well.
+    Raises StoreAway if the store does not take them. The store may have been killed, so windows
+    that it took in the minute before wait again as well.
     """
     published = Published()
     async with (
@@ -223,7 +224,7 @@ async def publish_waiting(
 
 
 async def count_within(database: Database, series: PublishedSeries, span: Span) -> int:
-    """How many windows a back-fill of the span sends."""
+    """How many windows back_fill sends for this span."""
     async with database.acquire() as connection:
         count: int = await connection.fetchval(
             _QUERIES["count_within"], membership=series.membership.value, **span.parameters
@@ -245,20 +246,20 @@ async def back_fill(
 ) -> Published:
     """Sends all windows of a span, oldest first, whether the store has them or not.
 
-    points_per_second  at most, of each request
+    points_per_second  the pace of requests, as in Pace
     on_sent  called with the sum so far, whenever windows were sent
 
-    Waits for a store that is away, five minutes at most, and a minute for a server that publishes.
-    What such a store may have lost waits for a server then.
-    Raises Unavailable when that was not enough, or where a person must mend something; it says how
-    far it came.
+    Waits up to five minutes for a store that is away, and up to a minute for a server that is
+    sending. Windows that such a store may have lost wait again, for a server to send them.
+    Raises Unavailable if the time was not enough, or if a person must correct something. The error
+    says how far it got.
     """
     published = Published()
     pace = Pace(points_per_second, monotonic=monotonic, sleep=sleep)
     backoff = Backoff(BACKOFF)
     after = _BEFORE_ALL
     last_start: datetime | None = None
-    give_up: float | None = None  # counted from a failure: a slow pace is none
+    give_up: float | None = None  # counted from a failure, because a slow pace is not a failure
     while True:
         try:
             async with _publishing(database) as session:
@@ -291,7 +292,7 @@ async def back_fill(
 
 @contextlib.asynccontextmanager
 async def _publishing(database: Database) -> AsyncIterator[Connection]:
-    """A session that holds the lock of who sends. Raises Unavailable if it is not to be had."""
+    """A session that holds the lock for sending. Raises Unavailable after a minute without it."""
     for _ in range(LOCK_WAIT_SECONDS):
         async with (
             database.acquire() as session,
@@ -313,10 +314,10 @@ async def _deliver(
     now: Callable[[], datetime],
     pace: Pace = _UNPACED,
 ) -> AsyncIterator[tuple[Published, Record]]:
-    """Sends the windows that these rows name, some at a time; yields what went, and the last row.
+    """Sends the windows of these rows, some at a time. Yields what was sent, and the last row.
 
-    Their figures are read in short transactions of their own: none is open while the store is
-    waited for. Raises StoreAway; what the store took in the minute before then waits again.
+    Figures are read in short transactions, so that none is open while the store answers. Raises
+    StoreAway; then windows that the store took in the minute before wait again.
     """
     windows: list[WindowReliability] = []
     points: list[Stamped] = []
@@ -331,14 +332,14 @@ async def _deliver(
         )
         async for window in read_windows(database, selection):
             windows.append(window)
-            # Beside the loop: of 1,000 channels 45 to 85 ms.
+            # In a thread, because 1,000 channels take 45 to 85 ms.
             points += await asyncio.to_thread(stamped, window, series)
         if len(points) < REQUEST_POINTS and position < len(rows):
             continue
         outcome = Outcome()
         for first in range(0, len(points), REQUEST_POINTS):
             try:
-                # What begins a window may as well wait for the next run.
+                # The first request is tried once: its windows may as well wait for the next run.
                 attempts = BUSY_ATTEMPTS if first else 1
                 request = points[first : first + REQUEST_POINTS]
                 await pace.wait(len(request))
@@ -370,8 +371,8 @@ async def _deliver(
 async def _send(
     store: RemoteWrite, points: Sequence[Stamped], *, now: Callable[[], datetime], attempts: int
 ) -> Outcome:
-    """`attempts`: as often if the store is busy, as it says when. Else a window of more requests
-    than a store takes at a time would never get through."""
+    """attempts  how often to try while the store is busy; it says how long to wait. With only one,
+    a window of more requests than the store takes at a time would never get through"""
     for left in reversed(range(attempts)):
         try:
             outcome = await store.send(points)
@@ -389,5 +390,5 @@ async def _send(
 
 
 def by_reason(rejected: Counter[Rejected]) -> str:
-    """`out_of_order 3, too_old 1`, the most first"""
+    """`out_of_order 3, too_old 1`, the most frequent first"""
     return ", ".join(f"{reason.value} {count}" for reason, count in rejected.most_common())

@@ -1,4 +1,4 @@
-"""Prometheus' remote write 1.0: points to a request, and a request to a store.
+"""Prometheus' remote write 1.0: encodes points as a request, and sends it to a store.
 
 Source: https://prometheus.io/docs/specs/prw/remote_write_spec/
 """
@@ -36,13 +36,14 @@ from devtelemetry.publish.remote_write_pb2 import WriteRequest
 from devtelemetry.runtime.clock import utc_now
 from devtelemetry.runtime.hosts import is_loopback
 
-REQUEST_POINTS = 2_000  # what Prometheus itself sends at most; 50 to 100 KB
-REQUEST_SECONDS = 30.0  # what Prometheus itself waits for an answer
-# Where all is refused, to ask about each point would be two requests a point. So after that many
-# refused points in a row, a refused block of one time that is no longer than one for each of so
-# many of them goes as a whole, if a point out of its middle is refused too. See docs/publish.md.
+REQUEST_POINTS = 2_000  # the most that Prometheus itself sends; 50 to 100 KB
+REQUEST_SECONDS = 30.0  # how long Prometheus itself waits for an answer
+# If a store refuses everything, asking about each point would take two requests per point. So a
+# refused block of points of one time is given up as a whole if one point from its middle is refused
+# too, and if at least this many points per point of the block were refused in a row before. See
+# docs/publish.md.
 REFUSED_FOR_ONE = 8
-_TOLD_BYTES = 4096  # of an answer's text: enough for what a store says of a point
+_TOLD_BYTES = 4096  # read of an answer's text: enough for what a store says about a point
 
 _HEADER = re.compile(
     r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*([\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?)"
@@ -85,7 +86,7 @@ class _Answer(NamedTuple):
 
 @dataclass(slots=True)
 class _Refused:
-    """How many points of a request were refused in a row: none was taken between them."""
+    """How many points of a request were refused in a row, with none taken between them."""
 
     in_a_row: int = 0
 
@@ -96,7 +97,7 @@ def labels_of(name: str, labels: Mapping[str, str]) -> Labels:
 
 
 def encode(points: Iterable[Stamped]) -> bytes:
-    """The body of a request: one time series each, its points as they come."""
+    """The body of a request: each series once, with its points in the given order."""
     series: dict[Labels, list[Stamped]] = defaultdict(list)
     for point in points:
         series[point.series].append(point)
@@ -111,9 +112,10 @@ def encode(points: Iterable[Stamped]) -> bytes:
 
 
 def halves(points: Sequence[Stamped]) -> tuple[Sequence[Stamped], Sequence[Stamped]]:
-    """Two parts of at least two points by time, the older first: between two times, if it has two.
+    """Divides at least two points, sorted by time, into two parts, the older first. The cut is
+    between two different times, if there are any.
 
-    Times that a store refuses are soon alone then.
+    So the points of a time that a store refuses are soon in a part of their own.
     """
     middle = len(points) // 2
     cuts = [at for at in range(1, len(points)) if points[at - 1].at_ms != points[at].at_ms]
@@ -122,7 +124,7 @@ def halves(points: Sequence[Stamped]) -> tuple[Sequence[Stamped], Sequence[Stamp
 
 
 def read_headers(path: Path) -> dict[str, str]:
-    """A file of `Name: value` lines; empty ones and those that begin with # say nothing.
+    """Headers from a file of `Name: value` lines, without empty lines and lines that begin with #.
 
     Raises ConfigurationError, which never shows a value.
     """
@@ -151,9 +153,9 @@ def read_headers(path: Path) -> dict[str, str]:
 class RemoteWrite:
     """A store that takes points at `url`; used inside its `async with`.
 
-    headers   a file that is read again for every request: a token may be replaced any time
-    ca        a file of certificates (PEM) that its TLS is checked by; None: the system's
-    insecure  a login may go to another machine in clear
+    headers   a file that is read again for every request, so that a token can be replaced any time
+    ca        a file of certificates (PEM) for checking its TLS; None: the system's certificates
+    insecure  whether a login may be sent to another machine in clear
 
     Raises ConfigurationError if one of the files cannot be used.
     """
@@ -204,13 +206,13 @@ class RemoteWrite:
     async def send(self, points: Sequence[Stamped]) -> Outcome:
         """Sends points, oldest first; returns what became of them.
 
-        A store that refuses one point of a request takes none of it. So what is refused is sent
-        again in halves, until the bad ones are alone, or so many were refused in a row that blocks
-        are taken for bad by one point of them (REFUSED_FOR_ONE).
+        A store that refuses one point of a request takes none of its points. So a refused request
+        is sent again in halves, until the bad points are alone. After many refusals in a row, one
+        bad point condemns its block (REFUSED_FOR_ONE).
 
-        Raises StoreAway if they have to be sent again; some may have been taken by then.
+        Raises StoreAway if points have to be sent again; some may have been taken by then.
         """
-        # Of this request alone: what was mended meanwhile shows at the next.
+        # Counted for this request only, so that the next one shows whether the fault is gone.
         return await self._send(points, _Refused()) if points else Outcome()
 
     async def _send(self, points: Sequence[Stamped], refused: _Refused) -> Outcome:
@@ -289,5 +291,5 @@ def _give_up(points: Sequence[Stamped], answer: _Answer, refused: _Refused) -> O
 
 
 def _line(text: str) -> str:
-    """For a log: the beginning, in one line."""
+    """The beginning of a text, in one line for a log."""
     return " ".join(text.split())[:200]

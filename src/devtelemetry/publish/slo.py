@@ -1,4 +1,4 @@
-"""The objective as a file for tools that make rules of it: Sloth and OpenSLO. Pure."""
+"""The objective as a file for tools that make alert rules from it: Sloth and OpenSLO. Pure."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -9,7 +9,7 @@ class Format(StrEnum):
     OPENSLO = "openslo"
 
 
-# Each server of a database counts the same: the greatest, not the sum.
+# max, not sum, because each server of a database exposes the same counts.
 _SLOTH = """\
 # Made by `devtelemetry slo sloth`: https://sloth.dev, version prometheus/v1.
 version: prometheus/v1

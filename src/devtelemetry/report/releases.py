@@ -1,4 +1,4 @@
-"""Releases for a person: since when, who has them, whether one may be shipped. Pure."""
+"""Releases for a person: first seen when, by how many receivers, and whether to ship one. Pure."""
 
 from collections.abc import Iterable
 

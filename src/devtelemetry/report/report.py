@@ -1,5 +1,5 @@
-"""The figures for a person: problems, windows with the newest last, sentences, groups, worst
-channels."""
+"""Prints the figures for a person: problems, windows (the newest last), sentences, groups and the
+worst channels."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -47,7 +47,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.words.tables import ID_WIDTH
 
 _LATEST_NOTES = 10
-LATEST_WINDOWS = 24  # shown where no start is given: a day of hours, and they fit on a screen
+LATEST_WINDOWS = 24  # shown if no start is given: a day of hours, which fits on a screen
 
 _NO_SAMPLES = (
     "There are no samples yet. `devtelemetry serve` takes samples that clients push, "
@@ -56,10 +56,10 @@ _NO_SAMPLES = (
 
 
 async def print_report(database: Database, console: Console, asked: ReportRequest) -> None:
-    """What is wrong, and a section per timeframe and membership policy; what to do next where there
-    is none.
+    """Prints the problems, and a section per timeframe and membership policy. If there is no
+    section, it says what to do next.
 
-    Raises UnknownName if nobody ever named the channel.
+    Raises UnknownName if the channel is not known.
     """
     await check_names(database, Selection("", channel=asked.channel))
     timeframes = await stored_timeframes(database)
@@ -107,7 +107,8 @@ async def print_report(database: Database, console: Console, asked: ReportReques
 async def _print_what_to_know(
     database: Database, console: Console, asked: ReportRequest, since: datetime
 ) -> None:
-    """Behind the figures: what the team noted since then, and how good they are."""
+    """After the figures: the team's notes since then, and what is known about the quality of the
+    figures."""
     notes = await read_notes(database, start=since, end=asked.end, limit=_LATEST_NOTES)
     if notes:
         console.print(Text("Notes", style="bold"))
@@ -133,7 +134,7 @@ def render(
 ) -> Iterable[RenderableType]:
     """The parts of one section, for a console `width` columns wide.
 
-    tiles  what is summed over the windows' span: figures/tiles.py
+    tiles  the windows that are summed for the span: figures/tiles.py
     """
     of_channel = (
         f" of {words.shorten(asked.channel, ID_WIDTH)}" if asked.channel is not None else ""
@@ -155,7 +156,7 @@ def render(
 async def _print_first(
     database: Database, console: Console, asked: ReportRequest, timeframes: Sequence[str]
 ) -> None:
-    """What is wrong now, and what is left of the budget."""
+    """Prints the problems, and what is left of the budget."""
     configured = [parse_timeframe(name) for name in timeframes]
     policy = asked.membership or asked.policy
     problems = await read_problems(database, configured, policy, until=asked.end)

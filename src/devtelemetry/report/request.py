@@ -1,4 +1,4 @@
-"""What a report is to show."""
+"""What a report should show."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +8,11 @@ from devtelemetry.model import OBJECTIVE, Dimension, MembershipPolicy
 
 @dataclass(frozen=True, slots=True)
 class ReportRequest:
-    """None: everything; of the time: the latest windows.
+    """The options of a report. None means everything; for start and end, the latest windows.
 
-    by      a table of each
-    versus  of one dimension: beside which group the others are judged
-    policy  what is configured: of problems where none is asked for
+    by      dimensions, with a table each
+    versus  the group that the others are compared with; only with one dimension in `by`
+    policy  the configured policy, for problems if no `membership` is asked for
     """
 
     timeframe: str | None = None
@@ -22,6 +22,6 @@ class ReportRequest:
     membership: MembershipPolicy | None = None
     by: tuple[Dimension, ...] = ()
     versus: str | None = None
-    influence_limit: float = 0.01  # a window is marked beyond
+    influence_limit: float = 0.01  # windows with more influence are reported
     policy: MembershipPolicy = MembershipPolicy.PRESENT
     objective: float = OBJECTIVE

@@ -1,4 +1,4 @@
-"""What the figures come to, in sentences. Pure."""
+"""The figures in sentences. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -23,9 +23,9 @@ def together(
     tiles: Sequence[WindowReliability],
     influence_limit: float,
 ) -> Iterable[Text]:
-    """What the windows come to together; nothing where none has a ratio.
+    """Sentences on all windows together; none if no window has a ratio.
 
-    tiles  the longest windows of their span, whose sums are told
+    tiles  the longest windows of their span, which are summed
     """
     total = sum_of(tiles)
     if total.counts.delivery_ratio is None:
@@ -88,7 +88,7 @@ def together(
 
 
 def _summed_over(windows: Sequence[WindowReliability], tiles: Sequence[WindowReliability]) -> str:
-    """A sentence where longer windows than those that are listed are summed; else nothing."""
+    """A sentence if longer windows than the listed ones are summed; else empty."""
     longer = dict.fromkeys(one.timeframe for one in tiles if one.timeframe != windows[0].timeframe)
     return (
         f" Where there are windows of {' and '.join(longer)}, these are summed." if longer else ""
@@ -96,9 +96,9 @@ def _summed_over(windows: Sequence[WindowReliability], tiles: Sequence[WindowRel
 
 
 def sparkline(ratios: Sequence[float | None]) -> str:
-    """A bar each, from the least to the greatest of them; a dot where there is none.
+    """A bar for each ratio, on a scale from the least to the greatest; a dot if there is no ratio.
 
-    One height for all of them is half of the way up: nothing changed.
+    If all ratios are equal, all bars have half the height.
     """
     known = [ratio for ratio in ratios if ratio is not None]
     low, span = min(known, default=0.0), max(known, default=0.0) - min(known, default=0.0)
@@ -112,7 +112,7 @@ def sparkline(ratios: Sequence[float | None]) -> str:
 
 
 def of_clocks(clocks: Clocks) -> Text:
-    """How many of the clocks that were told are off."""
+    """How many of the reported clocks are off."""
     told, off = clocks.told, clocks.off_by_more["1s"]
     if not off:
         said = f"{told:,} {'receiver' if told == 1 else 'receivers'} reported their clocks"
@@ -131,7 +131,7 @@ def of_clocks(clocks: Clocks) -> Text:
 
 
 def of_problems(problems: Problems, now: datetime) -> Iterable[Text]:
-    """What loses more than before, on top of all; nothing where no window is computed."""
+    """The problems, which come first in the report; nothing if no window is computed."""
     if problems.timeframe is None or problems.until is None:
         return
     until = f"{words.utc(problems.until)}, {words.age(now - problems.until)} ago"
@@ -143,21 +143,21 @@ def of_problems(problems: Problems, now: datetime) -> Iterable[Text]:
 
 
 def of_budget(budget: Budget) -> Iterable[Text]:
-    """What is left of the losses that the objective allows; nothing where nothing is delivered."""
+    """What is left of the budget; nothing if there are no deliveries."""
     if budget.what:
         is_bad = budget.burning or (budget.left or 0) < 0
         yield Text(f"{budget.what}\n", style="red" if is_bad else "")
 
 
 def of_notes(notes: Sequence[Note]) -> Iterable[Text]:
-    """What the team noted, the oldest first."""
+    """The team's notes, the oldest first."""
     for one in notes:
         of_version = f" [{words.visible(one.version)}]" if one.version else ""
         yield Text(f"{one.note_id:>5}  {words.utc(one.at)}{of_version} {words.visible(one.text)}")
 
 
 def of_findings(findings: Sequence[Finding]) -> Iterable[Text]:
-    """What is wrong in how apps report, and what to do about it; nothing where nothing is."""
+    """The findings and their remedies; nothing if there are none."""
     if not findings:
         return
     until = words.utc(max(one.found_until for one in findings))

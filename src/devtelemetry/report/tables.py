@@ -38,7 +38,7 @@ _WIDE_COLUMNS = 110  # from this width on there is room for three more counts
 
 
 def windows_table(timeframe: str, windows: Sequence[WindowReliability], width: int) -> Table:
-    """A window a row, for a console of `width` columns."""
+    """A table with a row per window, for a console `width` columns wide."""
     table = bare_table()
     table.add_column("window", no_wrap=True)
     table.add_column("state", no_wrap=True)
@@ -48,7 +48,7 @@ def windows_table(timeframe: str, windows: Sequence[WindowReliability], width: i
     if width >= _WIDE_COLUMNS:
         counts = ["channels", "messages", "receivers", *counts]
     if any(window.counts.unknown for window in windows):
-        # In the place of the first of them: a terminal has no room for one more.
+        # It replaces the first count, because a terminal has no room for one more.
         counts = [*counts[1:], "unknown"]
     for name in counts:
         table.add_column(name, justify="right", no_wrap=True)
@@ -78,7 +78,7 @@ def windows_table(timeframe: str, windows: Sequence[WindowReliability], width: i
 def groups_table(
     windows: Sequence[WindowReliability], by: Dimension, versus: str | None
 ) -> Iterable[RenderableType]:
-    """The windows' groups, compared with one of them, or why there are none."""
+    """A table of the windows' groups, compared with one of them; or why there are no groups."""
     title = f"These windows by {words.DIMENSIONS[by]}"
     groups = groups_of(windows, by)
     other = reference(list(groups), versus)
@@ -96,7 +96,7 @@ def groups_table(
         )
     judged = verdicts(groups, versus)
     table = bare_table()
-    table.add_column(words.DIMENSIONS[by])  # gives way where it is narrow
+    table.add_column(words.DIMENSIONS[by])  # gets narrower if the console is narrow
     table.add_column("delivery", justify="right", no_wrap=True)
     _add_interval(table)
     within = f"within {words.duration(ON_TIME_MS['1m'])}"
@@ -121,7 +121,7 @@ def groups_table(
 
 
 def print_table(console: Console, table: CrossTable) -> None:
-    """A window by two dimensions: the delivery ratio of each pair of values."""
+    """Prints a window by two dimensions: the delivery ratio of each pair of values."""
     of_channel = f" of {words.shorten(table.channel_id, ID_WIDTH)}" if table.channel_id else ""
     rows, columns = words.DIMENSIONS[table.rows], words.DIMENSIONS[table.columns]
     console.print(
@@ -147,7 +147,7 @@ def print_table(console: Console, table: CrossTable) -> None:
 
 
 def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:
-    """Those that surely lost most, by the sums over the windows; None: none lost any."""
+    """The channels that surely lost most, by sums over the windows; None without losses."""
     of_channel: dict[str, list[ChannelReliability]] = defaultdict(list)
     for window in windows:
         for channel in window.channels:
@@ -166,7 +166,7 @@ def worst_channels_table(windows: Sequence[WindowReliability]) -> Table | None:
     for channel_id, totals in sorted(lossy, key=worst_first)[:WORST_CHANNELS]:
         counts = totals.counts
         table.add_row(
-            # A channel's id is what a client sent: never markup, never a control character.
+            # Clients choose ids, so they are shown without markup and control characters.
             Text(words.shorten(channel_id, ID_WIDTH)),
             words.percent(counts.delivery_ratio),
             _interval(totals.interval),
@@ -188,9 +188,9 @@ def _ratios(window: WindowReliability) -> Text:
 
 
 def _add_interval(table: Table) -> None:
-    # Where figures are so long that 80 columns are too few, `too few to say` takes two lines.
+    # If the figures are too long for 80 columns, `too few to say` takes two lines.
     table.add_column("95 % interval", justify="right", min_width=13)
 
 
 def _interval(interval: Interval | None) -> str:
-    return words.interval(interval).removesuffix(" %")  # which the head says
+    return words.interval(interval).removesuffix(" %")  # the column's head has the sign

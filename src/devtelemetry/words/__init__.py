@@ -1,13 +1,13 @@
-"""The words that people see, the same in the terminal and on pages. Pure.
+"""How things are written for people, the same in the terminal and on pages. Pure.
 
 numbers  ratios, counts, intervals, differences
 times    durations, delays, moments
-losses   what became of what is missing
-apart    what is not counted, what could not be computed, and why
-sides    on whose side messages are lost
-names    names of things, and what stands where there is no figure
-texts    what clients sent
-tables   tables of a terminal; imported by itself, since it needs rich
+losses   classes and reasons of losses, and the ways of deliveries
+apart    what is not counted, and what could not be computed
+sides    the side where messages are lost
+names    names of things, and texts in place of a figure
+texts    texts that clients sent
+tables   tables in a terminal; import it by itself, because it needs rich
 """
 
 from devtelemetry.words.apart import apart, failed, sampled

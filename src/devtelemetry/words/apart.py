@@ -1,4 +1,4 @@
-"""What is shown apart from the figures, in words."""
+"""Sentences on what is shown apart from the figures. Pure."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ from devtelemetry.words.times import utc
 
 
 def apart(unconfirmed: int, silent_members: int) -> str:
-    """A sentence of messages and members that are not counted; empty where there are none."""
+    """A sentence on messages and members that are not counted; empty if there are none."""
     said = []
     if unconfirmed:
         said.append(
@@ -23,7 +23,7 @@ def apart(unconfirmed: int, silent_members: int) -> str:
 
 
 def sampled(one_in: int, estimated_messages: int) -> str:
-    """A sentence of the messages that clients were not to report; empty where there are none."""
+    """A sentence on the sampling of messages; empty if clients report all of them."""
     if one_in == 1:
         return ""
     return (
@@ -33,7 +33,7 @@ def sampled(one_in: int, estimated_messages: int) -> str:
 
 
 def failed(timeframe: str, start: datetime, failures: int, error: str) -> str:
-    """A sentence of a window that could not be computed."""
+    """A sentence on a window that could not be computed."""
     times = "once" if failures == 1 else f"{failures} times"
     return (
         f"The {timeframe} window of {utc(start)} could not be computed, {times} so far. The "

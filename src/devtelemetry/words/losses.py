@@ -1,4 +1,4 @@
-"""What became of what is missing, and how came what is not, in words. Pure."""
+"""What became of missing messages, and how delivered ones came, in words. Pure."""
 
 from collections.abc import Iterable, Mapping
 
@@ -19,22 +19,22 @@ WAYS: Mapping[Via, str] = {
     Via.RESENT: "sent again",
     Via.NOT_SAID: "way not said",
 }
-"""How something came"""
+"""The name of each way"""
 
 _BECAME: Mapping[LossClass, tuple[str, str]] = {
     LossClass.NOT_ARRIVED: ("did not arrive", "did not arrive"),
     LossClass.UNREADABLE: ("could not be read", "could not be read"),
     LossClass.NOT_SENT: ("was never sent", "were never sent"),
     LossClass.DROPPED: ("was dropped by the app", "were dropped by the app"),
-}  # of one, of several
+}  # for one message, for several
 
-_SHOWN_REASONS = 2  # of a class
+_SHOWN_REASONS = 2  # per class
 
 
 def losses(counts: Counts, reasons: Iterable[LossReason] = ()) -> str:
     """A sentence: `Of 1,204 missing: 612 did not arrive, 410 could not be read (…), …`
 
-    Empty where nothing is missing.
+    Empty if nothing is missing.
     """
     if not counts.missing:
         return ""
@@ -48,7 +48,7 @@ def losses(counts: Counts, reasons: Iterable[LossReason] = ()) -> str:
 
 
 def losses_of(numbers: Mapping[LossClass, int], reasons: Iterable[LossReason] = ()) -> str:
-    """`3 not sent (no_peers 3), 1 dropped`; empty where there are none."""
+    """`3 not sent (no_peers 3), 1 dropped`; empty if there are none."""
     listed = list(reasons)
     return ", ".join(
         f"{count(number)} {LOSS_CLASSES[of]}{_because(of, listed)}"
@@ -60,7 +60,7 @@ def losses_of(numbers: Mapping[LossClass, int], reasons: Iterable[LossReason] = 
 def ways(counts: Counts) -> str:
     """A sentence: `Of 1,000 delivered: 900 live, 20 from a history, …`
 
-    Empty where nobody says how anything came.
+    Empty if no receiver reports how anything came.
     """
     delivered = counts.expected - counts.missing
     if counts.ways[Via.NOT_SAID] == delivered:
@@ -69,7 +69,7 @@ def ways(counts: Counts) -> str:
 
 
 def ways_of(numbers: Mapping[Via, int]) -> str:
-    """`900 live, 20 from a history`; empty where there are none."""
+    """`900 live, 20 from a history`; empty if there are none."""
     return ", ".join(f"{count(number)} {WAYS[via]}" for via, number in numbers.items() if number)
 
 

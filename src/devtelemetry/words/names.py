@@ -1,4 +1,4 @@
-"""Names of things, and what stands where there is no figure. Pure."""
+"""Names of things, and texts in place of a figure. Pure."""
 
 from collections.abc import Mapping
 
@@ -16,7 +16,7 @@ NO_REPORTERS = "no reporters"
 MISSING_MESSAGES = "Missing messages"
 LOSSY_RECEIVERS = "Receivers that lack messages"
 NO_TABLE = "Nothing was expected in this window, or too few receivers or authors are in it."
-"""In the place of a table of two dimensions"""
+"""In place of a table of two dimensions"""
 
 NO_GROUPS = (
     "No window has a breakdown: too few receivers report, or the windows were computed before "
@@ -24,10 +24,10 @@ NO_GROUPS = (
 )
 
 GROUP_NOT_SAID = "(not said)"
-"""In the place of a value that receivers never told; a label of series too, so it stays"""
+"""In place of a value that receivers never reported. Also a label of series, so never change it"""
 
 GROUP_OTHER = "(other)"
-"""In the place of the groups that have too few receivers to be shown; a label likewise"""
+"""In place of the groups that have too few receivers to be shown. Also a label of series"""
 
 DIMENSIONS: Mapping[Dimension, str] = {
     Dimension.PLATFORM: "platform",
@@ -44,11 +44,11 @@ LOSS_PATTERNS: Mapping[str, str] = {
     "lost_by_one": "by one",
     "scattered": "scattered",
 }
-"""How a message was lost, by its pattern of loss; the word before it is `lost`"""
+"""What follows the word `lost`, by pattern of loss"""
 
 
 def group(value: str | None, width: int | None = None) -> str:
-    """The name of a group, in `width` letters at most. What a client sent is made harmless."""
+    """The name of a group, in at most `width` characters. A client's text is made harmless."""
     if value is None:
         return GROUP_OTHER
     return (visible(value) if width is None else shorten(value, width)) or GROUP_NOT_SAID
@@ -64,8 +64,8 @@ def verdict(found: Verdict | None) -> str:
 
 
 def without_ratio(window: WindowReliability) -> str:
-    """What a window is, read with its channels, of which none is comparable.
+    """The text for a window without a comparable channel. It must be read with its channels.
 
-    A channel has a row where a receiver that counts was in it when something was sent.
+    A channel has a row if a receiver that counts was in it when a message was sent.
     """
     return NOT_COMPARABLE if window.channels else NOTHING_TO_COMPARE

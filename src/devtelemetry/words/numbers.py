@@ -5,7 +5,7 @@ from devtelemetry.words.names import TOO_FEW
 
 
 def percent(ratio: float | None) -> str:
-    """`93.33 %`; what is not all never reads 100.00 %, and nothing reads as a dash."""
+    """`93.33 %`. A ratio below 1 is never written as 100.00 %; None is written as a dash."""
     if ratio is None:
         return "–"
     if ratio < 1:
@@ -14,20 +14,20 @@ def percent(ratio: float | None) -> str:
 
 
 def interval(found: Interval | None) -> str:
-    """`91.02–95.10 %`; never a false precision."""
+    """`91.02–95.10 %`; a text if there is no interval."""
     if found is None:
         return TOO_FEW
     return f"{percent(found.lower).removesuffix(' %')}–{percent(found.upper)}"
 
 
 def points(difference: float) -> str:
-    """`−0.81`: percentage points, with the sign that people read."""
+    """`−0.81`: percentage points, with a sign and a real minus."""
     sign = "−" if difference < 0 else "+"
     return f"{sign}{abs(100 * difference):.2f}"
 
 
 def mean(value: float | None) -> str:
-    """`2.5`, as of how many there are; nothing reads as a dash."""
+    """`2.5`, for a mean of counts; None is written as a dash."""
     return "–" if value is None else f"{value:.1f}"
 
 
@@ -37,7 +37,7 @@ def count(value: float) -> str:
 
 
 def short_count(value: int, whole_below: int = 10_000) -> str:
-    """`12.3k`, `98.8G`: from `whole_below` on with one digit after the point."""
+    """`12.3k`, `98.8G`: numbers from `whole_below` on have a unit and one digit after the point."""
     if value < whole_below:
         return count(value)
     unit, letter = next(

@@ -1,4 +1,4 @@
-"""On whose side messages are lost, in words. Pure."""
+"""The side where messages are lost, in words. Pure."""
 
 from devtelemetry.model import Dimension
 from devtelemetry.words.names import group

@@ -1,15 +1,15 @@
-"""Tables of a terminal, for 80 columns."""
+"""Tables in a terminal, for 80 columns."""
 
 from rich import box
 from rich.table import Table
 
 from devtelemetry.words.numbers import short_count
 
-ID_WIDTH = 27  # of a channel's id; longer ones are shortened in the middle
+ID_WIDTH = 27  # of a channel's id; longer ids are cut in the middle
 
 
 def bare_table(*, title: str | None = None, gap: int = 1) -> Table:
-    """Without lines but the one under its head; `gap` spaces between the columns."""
+    """A table with only a line under its head, and `gap` spaces between the columns."""
     return Table(
         title=title,
         title_justify="left",
@@ -22,5 +22,5 @@ def bare_table(*, title: str | None = None, gap: int = 1) -> Table:
 
 
 def narrow_count(value: int) -> str:
-    """Nine characters at most."""
+    """A count in at most nine characters."""
     return short_count(value, whole_below=10_000_000)

@@ -1,15 +1,15 @@
-"""What clients sent, as a person may see it: nothing acts on a screen or hides. Pure."""
+"""Clients' texts, made safe to show: nothing in them controls the screen or is invisible. Pure."""
 
 import re
 import unicodedata
 
 _JOINERS = "\u200c\u200d"
-# What joins emoji to families, and shapes letters of Persian, Arabic and Indian scripts. Between
-# other letters it would make two names that look the same.
+# Joiners join emoji to families, and shape letters of Persian, Arabic and Indian scripts. Between
+# other letters they would make two names that look the same, so they are escaped there.
 _JOINED = frozenset({"So", "Sk", "Lo", "Mn", "Mc"})
 
-# A letter with its marks and what is joined to it, a flag, or a code as `escaped` writes it: it is
-# not cut in two.
+# What must not be cut in two: a letter with its marks and joined letters, a flag, or a code made by
+# `escaped`.
 _UNIT = re.compile(
     r"\\u[0-9a-f]{4}|\\U[0-9a-f]{8}|[\U0001f1e6-\U0001f1ff]{2}"
     r"|.(?:[\u0300-\u036f\ufe0f\U0001f3fb-\U0001f3ff]|\u200d.)*",
@@ -18,7 +18,8 @@ _UNIT = re.compile(
 
 
 def visible(text: str) -> str:
-    """What is no printable letter, as what turns text around, is written as its code: `\\u202e`."""
+    """The text with codes in place of unprintable characters, such as `\\u202e`, which turns text
+    around."""
     if text.isprintable():
         return text
     return "".join(
@@ -28,7 +29,7 @@ def visible(text: str) -> str:
 
 
 def shorten(text: str, width: int) -> str:
-    """The same in `width` letters at most: a long one goes without its middle."""
+    """The visible text in at most `width` characters; a long text is cut in the middle."""
     text = visible(text)
     if len(text) <= width:
         return text
@@ -38,7 +39,7 @@ def shorten(text: str, width: int) -> str:
 
 
 def _up_to(width: int, units: list[str], *, from_end: bool = False) -> str:
-    """The first ones that together have so many letters at most."""
+    """The first units (from the end: the last ones) that fit into `width` characters."""
     taken: list[str] = []
     for unit in units:
         width -= len(unit)
@@ -49,7 +50,7 @@ def _up_to(width: int, units: list[str], *, from_end: bool = False) -> str:
 
 
 def _joins(text: str, at: int) -> bool:
-    """Whether it is a joiner between two letters that it is for."""
+    """Whether the character is a joiner between two letters that joiners are for."""
     return (
         text[at] in _JOINERS
         and 0 < at < len(text) - 1
@@ -58,6 +59,6 @@ def _joins(text: str, at: int) -> bool:
 
 
 def escaped(letter: str) -> str:
-    r"""`\u202e`, or `\U000e0001`: it can be read back"""
+    r"""`\u202e`, or `\U000e0001`: the code of a character, which Python can read back"""
     number = ord(letter)
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"

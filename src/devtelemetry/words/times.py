@@ -15,7 +15,7 @@ def duration(milliseconds: int) -> str:
 
 
 def delay(reach: int | Reach | None) -> str:
-    """A quantile of the delay: within what it lies, `≤ 10 min`, or that it is not reached."""
+    """A quantile of the delay: its upper bound, as `≤ 10 min`, or that it is not reached."""
     if reach is None:
         return NOT_KNOWN
     if isinstance(reach, Reach):
@@ -33,12 +33,12 @@ DELAY_CLASSES = (
 
 
 def utc(moment: datetime) -> str:
-    """`2026-03-02 10:00 UTC`: what stands where a browser does not know its zone."""
+    """`2026-03-02 10:00 UTC`"""
     return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def age(length: timedelta) -> str:
-    """`1 h 23 min`, `3 d`: in whole numbers of the two greatest units."""
+    """`1 h 23 min`, `3 d`: the two largest units, in whole numbers."""
     minutes = int(length.total_seconds()) // 60
     if minutes < 1:
         return "less than a minute"
@@ -48,7 +48,7 @@ def age(length: timedelta) -> str:
 
 
 def ago(length: timedelta) -> str:
-    """`3 hours`, in whole numbers of the greatest unit."""
+    """`3 hours`: the largest unit, in whole numbers."""
     seconds = int(length.total_seconds())
     for name, unit in (("day", 86_400), ("hour", 3600), ("minute", 60)):
         if seconds >= unit:
