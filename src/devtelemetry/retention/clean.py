@@ -146,7 +146,7 @@ async def _pack(connection: Connection, today: int) -> None:
 
 
 async def _expire(connection: Connection, oldest_day_kept: int, before_ms: int) -> None:
-    """Deletes where receivers reported from, with their samples, and receivers silent for long."""
+    """Clears the origins of receivers without samples, and deletes receivers silent for long."""
     await connection.execute(_QUERIES["forget_origins"], before_ms=oldest_day_kept)
     # Usually there are no silent receivers. Then ingest need not forget what it remembers.
     if not await connection.fetchval(_QUERIES["has_silent_receivers"], before_ms=before_ms):

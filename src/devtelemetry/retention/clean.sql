@@ -26,7 +26,7 @@ delete from envelope_event where created_at < $before_ms::bigint
 -- make no hole any more. Then the numbers become a run without a time, as if the samples had been rejected. So nothing
 -- is missing between the runs around them, and all these runs are deleted together. But not while a later report of the
 -- same numbers makes a hole, which the run would close. Reports whose numbers all arrived after all are deleted now,
--- because nobody could know that once the runs are deleted.
+-- because that is no longer known once the runs are deleted.
 with arrived as (
     select installation_id, range_agg(int8range(first_sequence, last_sequence, '[]')) as numbers
     from report_run
@@ -60,7 +60,7 @@ on conflict (installation_id, first_sequence) do update
 set last_sequence = greatest(report_run.last_sequence, excluded.last_sequence)
 
 -- name: delete_runs
--- Deletes runs of numbers that do not affect the days from oldest_day_kept on. Of each installation these are all runs
+-- Deletes runs of numbers that do not affect the days from oldest_day_kept on. For each installation these are all runs
 -- up to the last one that ends before that day and whose following hole ends before it, too. The last run of an
 -- installation stays, because a hole may begin there.
 with run as (

@@ -1,6 +1,6 @@
 """Excludes the reports of a receiver when the operator knows that they are wrong.
 
-Before, they are written to a file; `import` of that file restores them.
+The command writes them to a file first; `import` of that file restores them.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ _QUERIES = queries(__package__, "exclude.sql")
 
 
 async def receivers_of(database: Database, receiver_id: int, hand: Hand) -> Sequence[int]:
-    """The receiver and all that are in the same hand. Raises ConfigurationError if unknown."""
+    """The receiver and those in the same `hand`. Raises ConfigurationError if it is not known."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             _QUERIES["receivers_of"], receiver_id=receiver_id, hand=hand.value

@@ -134,8 +134,8 @@ where receiver_id = any ($receiver_ids::bigint[])
    or installation_id in (select installation_id from forgotten_receiver where receiver_id = any ($receiver_ids::bigint[]))
 
 -- name: delete_of_installations
--- Deletes that an installation was ever confirmed, and its bytes of a day. If the installation has another receiver,
--- both stay.
+-- Deletes the record that an installation was confirmed, and its bytes of a day. If the installation has another
+-- receiver, both stay.
 with gone as (
     select coalesce(installation_id, receiver_id) as installation_id
     from forgotten_receiver

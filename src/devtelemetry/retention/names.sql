@@ -54,7 +54,7 @@ figures as (
 delete from channel where channel_id = any ($channel_ids::bigint[])
 
 -- name: drop_named
--- Deletes the notes of which types receivers named before before_ms. Ingest notes types that still come again.
+-- Deletes the notes of which types receivers named before before_ms. If a type still comes, ingest notes it again.
 delete from receiver_kind where named_at < $before_ms::bigint
 
 -- name: kinds_in_use

@@ -6,7 +6,8 @@
 --   *_id      64-bit keyed BLAKE2b of what the wire calls that id; the key is deployment.id_key.
 --             A receiver's public key is never stored. Ids of channels and messages are stored once, in clear
 --             (external_id), for the people who look for a fault.
---   *_at      Unix milliseconds, bigint. sent_at is by the author's clock (message.clock), created_at by the server's.
+--   *_at      Unix milliseconds, bigint. sent_at is usually by the author's clock (message.clock says whose it is),
+--             created_at by the server's.
 --   *_minute  Unix milliseconds, rounded down to a minute. Windows begin and end on whole minutes, so
 --             `sent_at < window_end` and `sent_minute < window_end` mean the same. A row with a minute is
 --             written once a minute instead of once for each sample.

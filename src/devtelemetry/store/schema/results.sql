@@ -53,7 +53,8 @@ create table reliability_window (
 create index reliability_window_unpublished on reliability_window (membership, window_end)
 where case state when 'settled' then published_settled else published_provisional end is null;
 
--- Sums over settled windows. Each window is counted once, when it is first settled, so these numbers never fall.
+-- Sums over settled windows. A window is counted once, when it goes from provisional to settled, so these numbers never
+-- fall. A window that is settled in its first computation, as after an import, is not counted.
 create table settled_deliveries (
     timeframe   text   not null,
     membership  text   not null,
@@ -125,7 +126,7 @@ create table reliability_group (
     missing           bigint      not null,
     corroborated      bigint      not null,
     unknown           bigint      not null,
-    over_channels     numeric[]   not null,  -- zeros in a group of a channel
+    over_channels     numeric[]   not null,  -- this and the next: zeros in a group of a channel
     over_receivers    numeric[]   not null,
     over_memberships  numeric[]   not null,
     delivery_delays   bigint[]    not null,
