@@ -2,9 +2,9 @@
 
 The samples of a push have consecutive numbers and are of one kind: recorded under one sampling and
 by one version of the app. Channels are sampled differently, so samples of different kinds come
-mixed, and a push would hold only one or two. So waiting samples are renumbered, and those of one
-kind follow each other. A sample that was in a push before keeps its number, because such samples
-are the oldest, and all of one kind.
+mixed, and without renumbering a push would hold only one or two. So waiting samples get new
+numbers, by which those of one kind follow each other. A sample that was in a push before keeps its
+number, because such samples are the oldest, and all of one kind.
 """
 
 import sqlite3

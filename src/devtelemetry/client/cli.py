@@ -1,6 +1,6 @@
 """`devtelemetry client …`: shows and changes this machine's node settings, from a terminal.
 
-It parses options by the standard library, so that it works where only the client is installed.
+It parses options with the standard library, so that it works where only the client is installed.
 """
 
 import argparse

@@ -49,7 +49,7 @@ class TelemetryClient:
     app_version          as the app's makers write it
     messenger_server     home server, relay or node that the app talks to; empty: not said
 
-    Raises BadSetting if the server is not an address, if a token cannot be one, or if a settings
+    Raises BadSetting if `server` is not an address, if `token` is not a token, or if the settings
     file gets a second receiver key: each account needs its own file (`Settings(path, account=…)`).
 
     Between `start` and `close`, any thread may make any call. A call takes microseconds and raises
@@ -164,8 +164,8 @@ class TelemetryClient:
         message_size   bytes; 0: not said
         received_at    Unix ms, this device's clock; None: now
         via            how the message came
-        sent_at_clock  the author's, if the message has its time; the messenger's server's; or this
-                       device's, if the message carries no time
+        sent_at_clock  which clock sent_at is from: the author's, the messenger's server's, or this
+                       device's if the message carries no time
         """
         self._record(
             _HELD,

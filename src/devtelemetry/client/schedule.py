@@ -96,7 +96,7 @@ class Schedule:
     last_contact: float = float("-inf")
     waiting_since: float | None = None
     interval: float = 0.0
-    _share: float = 1.0  # of the interval
+    _share: float = 1.0  # how much of the interval to wait
     _has_to_wait: bool = False  # for the interval; the first batch and leftovers do not
 
     def next_push(self, waiting: int, now: float, *, hurry: bool) -> float:

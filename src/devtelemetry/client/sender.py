@@ -145,7 +145,7 @@ class Sender:
         self._end()
 
     def _step(self) -> float | None:
-        """Does what is due. Returns the seconds until something is due; None if it has stopped."""
+        """Does what is due. Returns the seconds until something is; None if the loop may end."""
         # Read only here: if `stop` is called during a step, another whole step follows.
         self._is_stopping = self._stop_at is not None
         if self._revision != self._settings.switch.revision:

@@ -114,8 +114,8 @@ class _Row:
 class Settings:
     """The settings in the file at `path`, which is made if it does not exist.
 
-    path     of the SQLite file; several processes may use it at the same time. Made absolute at
-             once
+    path     of the SQLite file; several processes may use it at the same time. A relative path is
+             made absolute at once
     account  whose settings these are, if the app has several accounts. Each has a file of its own
              beside `path`, with its own opt-in, identity and outbox. Empty: the app has only one
     build    of the host app, kept in the file; None: what the file has, `dev` in a new file

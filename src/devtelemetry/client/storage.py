@@ -71,7 +71,7 @@ class Storage:
             _use_wal(connection)
             # What an opt-out wipes must not be found in the file afterwards.
             connection.execute("pragma secure_delete = on")
-            # On macOS, synced data may else stay in the drive's cache. No effect on other systems.
+            # On macOS, synced data may otherwise stay in the drive's cache. No effect elsewhere.
             connection.execute("pragma fullfsync = on")
             connection.execute("pragma checkpoint_fullfsync = on")
         except (OSError, sqlite3.Error) as error:
@@ -180,8 +180,8 @@ def transaction(
 ) -> Iterator[sqlite3.Connection]:
     """Does all of the block or nothing. No other process writes meanwhile.
 
-    durable  whether the block, and all that was committed before, survives a loss of power; if
-             not, it survives only the end of processes
+    durable  whether the block and all earlier commits survive a loss of power; if not, they survive
+             only the end of processes
     """
     connection.execute(f"pragma synchronous = {'full' if durable else 'normal'}")
     connection.execute("begin immediate")

@@ -96,8 +96,8 @@ def push_request(app: App, claim: Claim, now_ms: int) -> telemetry_pb2.PushReque
 
 
 def made_of(items: Iterable[Item], identity: Identity, since: int, rules: Rules) -> Made:
-    """Samples, memberships and counts of these calls. Nothing is made of messages from before the
-    opt-in, nor of those that the rules of sampling leave out; both are only counted.
+    """Samples, memberships and counts of these calls. Messages from before the opt-in, and those
+    that the rules of sampling leave out, are only counted.
 
     since  the opt-in, Unix ms, by the clock as it is set now
     """

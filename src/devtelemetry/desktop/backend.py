@@ -35,7 +35,7 @@ class _View:
     sent: str
 
 
-# Shown while the file could not be read yet: the error says so, and the page claims nothing.
+# Shown until the file could be read once: the error says so, and the page claims nothing.
 _BLANK = _View(
     is_offered=True,
     status=Status(False, None, "", 0, 0, 0, 0, 0, {}, {}, None, None, "", 0, False),

@@ -1,8 +1,8 @@
 """The page's words in the user's language, from the .ts file that translators edit.
 
 The file is compiled here at the start. A compiled copy would have to be kept up to date, or made by
-a tool on the user's machine. Qt looks the words up itself, because it does so in threads of its
-own, and a look-up in Python could deadlock: Python may be waiting for such a thread.
+a tool on the user's machine. Qt looks the words up itself. It does so in threads of its own, and a
+look-up in Python could deadlock, because Python may be waiting for such a thread.
 """
 
 from collections.abc import Sequence

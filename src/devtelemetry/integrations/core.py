@@ -155,7 +155,7 @@ class Core:
         self.client.channels_are(list(self._channels))
 
     def close(self) -> None:
-        """Ends the writing. What was called for before is still written, nothing later is."""
+        """Ends the thread that writes. It still writes everything from before this call."""
         self._pool.shutdown(wait=False)
 
     def _agree(self) -> None:
@@ -166,7 +166,7 @@ class Core:
         self._consent = consent
         for channel_id in list(self._channels):
             self._write(_REMEMBER, channel_id)
-            self.client.channel_joined(channel_id, at=EARLIEST)  # the client makes it the opt-in
+            self.client.channel_joined(channel_id, at=EARLIEST)  # becomes the opt-in's time
 
     def _write(self, statement: str, channel_id: str, message_id: str = "", at: int = 0) -> None:
         if self._consent:

@@ -201,7 +201,7 @@ class _Messenger:
             self._say_received(room_id, event, via)
 
     def _is_own(self, room_id: str, event: Any) -> bool:
-        """Whether this device sent it. The server gives the transaction id only to the sender."""
+        """Whether this device sent it. Only the sending device gets a transaction id."""
         unsigned = getattr(event, "source", {}).get("unsigned") or {}
         return bool(
             getattr(event, "transaction_id", None)
