@@ -2,7 +2,7 @@
 
 Losses come in clusters: a receiver that is offline misses everything that is sent meanwhile, and a
 bad channel loses messages for all its members. So the pairs say less than as many independent pairs
-would. The design effect, at least 1, is the factor between the two; it follows from the spread.
+would. The design effect says how many times less. It follows from the spread and is at least 1.
 docs/evidence/intervals.md has the formula, its source, and how often such intervals are right.
 """
 

@@ -258,7 +258,7 @@ OBJECTIVE = 0.99
 """The share of deliveries that should be made, unless the setting says otherwise"""
 
 AUDIT_CHANNELS = "devtelemetry-audit/"
-"""The ids of audits' channels begin so. Their losses are known, and they are in no total."""
+"""Ids of audits' channels begin with this. Their losses are known, and they are in no total."""
 
 
 @dataclass(frozen=True, slots=True)

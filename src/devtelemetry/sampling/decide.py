@@ -73,7 +73,7 @@ def _for_all(sampling: Sampling, one_in: int) -> dict[int, int]:
 
 
 async def _by_intervals(database: Database, sampling: Sampling, wish: Wish) -> dict[int, int]:
-    """A rate for each channel of the latest day. All other channels report everything."""
+    """A rate for each channel of the latest day. Channels without a rule report all."""
     rules = {OF_ALL: 1} if _last(sampling.of_all) != 1 else {}
     window = await _latest_day(database, wish.membership)
     if window is None:
