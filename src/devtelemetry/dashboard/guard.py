@@ -2,7 +2,7 @@
 
 Checks in this order, each with an answer of its own:
 
-    path     must be one of the dashboard; any other is 404, and no page is made
+    path     must be a path of the dashboard; for any other the answer is 404, and no page is made
     host     on loopback, must be a name of loopback. So a page elsewhere whose own name points here
              (DNS rebinding) is refused
     origin   a form must come from a page of this host

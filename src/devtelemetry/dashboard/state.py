@@ -169,7 +169,7 @@ def read_asked(
     """The query of a page at `path`: `/`, `/channel` or `/group`. Raises BadState.
 
     timeframes  the configured ones, the shortest first
-    membership  the configured policy, unless the query has one
+    membership  the configured policy, for queries without one
     """
     known = {
         *("timeframe", "span", "from", "to", "since", "by", "membership"),

@@ -74,7 +74,7 @@ class Audit:
 
 
 def parse_audit(channel_id: str) -> Audit | None:
-    """The audit in a channel's id; None if the channel is not an audit, or its counts cannot be."""
+    """The audit in a channel's id; None if it is not an id of an audit, or it is impossible."""
     match = _ID.fullmatch(channel_id)
     if match is None:
         return None

@@ -164,8 +164,8 @@ where c.channel_id = any ($channel_ids::bigint[]) and r.timeframe = $timeframe::
   and r.membership = $membership::text and r.receivers >= 2 and r.expected > 0
 
 -- name: moved_channels
--- The channels that lost most more, and those that lost most less, than their loss rate before the split predicts. Each
--- comes with its sums over the windows that start in [start, split) and over those in [split, end).
+-- The channels whose losses rose most, and those whose losses fell most, compared with what their loss rate before the
+-- split predicts. Each comes with its sums over the windows that start in [start, split) and in [split, end).
 -- in   timeframe, start, split, end, membership; audits: the prefix of their ids; most: how many of each
 with summed as (
     select

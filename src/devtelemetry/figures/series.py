@@ -152,7 +152,7 @@ def points_of(window: WindowReliability, *, by_channel: bool = False) -> Iterato
 
 
 def _label(platform: str | None) -> str:
-    """Different for each platform, whatever its name is. Without a label it would mean all."""
+    """A label for each platform, never empty: an empty label would mean all platforms."""
     if platform is None:
         return GROUP_OTHER
     if platform.startswith(("(", "\\")):

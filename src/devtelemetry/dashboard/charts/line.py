@@ -193,8 +193,8 @@ def in_words(points: Sequence[Point], beside: LineBeside) -> str:
 
 
 def _floor(points: Sequence[Point], objective: float | None) -> float:
-    """Where the axis begins: below the line, as far down as most of the band needs, and at most so
-    far that the line is not flat. Also below the objective, if that is near."""
+    """Where the axis begins: below the line, and as far down as most of the band needs, but not so
+    far that the line looks flat. Also below the objective, if that is near."""
     ratios = [point.ratio for point in points if point.ratio is not None]
     if not ratios:
         return 0.0
