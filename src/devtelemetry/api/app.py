@@ -434,7 +434,7 @@ def public_metrics(public_url: str | None) -> Iterator[GaugeMetricFamily]:
     """Where people open the pages, which alerts use. With None there is no series."""
     family = GaugeMetricFamily(
         "devtelemetry_public_url_info",
-        "1, with the address where people open the pages, as it is configured.",
+        "Always 1; the label is the configured address at which people open the dashboard.",
         labels=["url"],
     )
     if public_url is not None:
@@ -446,12 +446,12 @@ def clock_metrics(clocks: Clocks | None) -> Iterator[GaugeMetricFamily]:
     """How many clients have clocks that are off. clocks: None if not known; then no series"""
     told = GaugeMetricFamily(
         "devtelemetry_clients_clock_told",
-        "Receivers that told their clock and reported in the last seven days.",
+        "Receivers that sent the time of their clock and reported in the last seven days.",
         labels=[],
     )
     off = GaugeMetricFamily(
         "devtelemetry_clients_clock_off",
-        "Those of devtelemetry_clients_clock_told whose clock is off by more than this.",
+        "Receivers of devtelemetry_clients_clock_told whose clock is off by more than this.",
         labels=["more_than"],
     )
     if clocks is not None:

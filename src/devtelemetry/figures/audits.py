@@ -172,12 +172,12 @@ def audit_metrics(audits: Sequence[AuditResult]) -> Iterator[GaugeMetricFamily]:
 _AUDIT_SERIES: tuple[tuple[str, str, Callable[[Sequence[AuditResult]], float]], ...] = (
     (
         "recovered",
-        "1 if every count of the latest audited window is the true one, 0 if not.",
+        "1 if all counts of the latest audited window are the true ones, else 0.",
         lambda results: all(result.is_recovered for result in results),
     ),
     (
         "error_pairs",
-        "By how many pairs the counts of the latest audited window are off.",
+        "How many pairs the counts of the latest audited window are off by.",
         lambda results: sum(result.error_pairs for result in results),
     ),
     (

@@ -208,8 +208,8 @@ def objective_metrics(objective: float, settled: Settled | None) -> Sequence[_Fa
         )
     ]
     for name, text, value in (
-        ("deliveries", "Deliveries that can be judged, of settled windows.", 0),
-        ("good_deliveries", "Those of devtelemetry_deliveries_total that were made.", 1),
+        ("deliveries", "Deliveries that can be judged, in settled windows.", 0),
+        ("good_deliveries", "Deliveries of devtelemetry_deliveries_total that were made.", 1),
     ):
         metrics.append(
             CounterMetricFamily(

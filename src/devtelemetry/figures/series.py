@@ -44,7 +44,7 @@ class _OfWindow(Series):
 _OF_TOTALS = (
     _OfTotals(
         "devtelemetry_delivery_ratio",
-        "1 - missing / corroborated deliveries of the window.",
+        "1 - missing / corroborated deliveries in the window.",
         lambda totals: totals.counts.delivery_ratio,
     ),
     _OfTotals(
@@ -59,27 +59,28 @@ _OF_TOTALS = (
     ),
     _OfTotals(
         "devtelemetry_expected_deliveries",
-        "(message, receiver) pairs of the window that should be there.",
+        "Expected deliveries of the window: (message, receiver) pairs in which the receiver "
+        "should hold the message.",
         lambda totals: totals.counts.expected,
     ),
     _OfTotals(
         "devtelemetry_missing_deliveries",
-        "Those of the expected deliveries without a receipt.",
+        "Expected deliveries without a receipt.",
         lambda totals: totals.counts.missing,
     ),
     _OfTotals(
         "devtelemetry_corroborated_deliveries",
-        "Those of the expected deliveries whose message another receiver holds or sent.",
+        "Expected deliveries whose message another receiver holds or sent.",
         lambda totals: totals.counts.corroborated,
     ),
     _OfTotals(
         "devtelemetry_unknown_deliveries",
-        "Pairs of which nothing can be said, since the receiver's reports are missing.",
+        "Pairs that cannot be judged, because reports of the receiver are missing.",
         lambda totals: totals.counts.unknown,
     ),
     _OfTotals(
         "devtelemetry_receivers",
-        "Receivers that count, added up over the comparable channels.",
+        "Receivers that count, summed over the comparable channels.",
         lambda totals: totals.counts.receivers,
     ),
 )
@@ -87,7 +88,7 @@ _OF_TOTALS = (
 _PARTS = (
     _Parts(
         "devtelemetry_missing_deliveries_by_class",
-        "devtelemetry_missing_deliveries by what became of them.",
+        "devtelemetry_missing_deliveries by class of loss.",
         lambda totals: {of.value: number for of, number in totals.counts.losses.items()},
         label="class",
     ),
@@ -107,17 +108,17 @@ _OF_WINDOW = (
     ),
     _OfWindow(
         "devtelemetry_influence",
-        "How far leaving out one installation could move devtelemetry_reliability, at most.",
+        "The most that leaving out one installation could change devtelemetry_reliability.",
         lambda window: window.figures.influence,
     ),
     _OfWindow(
         "devtelemetry_one_in",
-        "Of how many messages clients were to report one; absent where that was all of them.",
+        "Clients were to report one message in this many; absent if they were to report all.",
         lambda window: window.figures.one_in if window.figures.one_in > 1 else None,
     ),
     _OfWindow(
         "devtelemetry_estimated_messages",
-        "Messages that were sent, estimated from their sample; absent where there is none.",
+        "Messages that were sent, estimated from the sample; absent without sampling.",
         lambda window: window.figures.estimated_messages if window.figures.one_in > 1 else None,
     ),
 )

@@ -15,12 +15,12 @@ def problem_metrics(problems: Problems | None) -> Iterator[GaugeMetricFamily]:
     )
     lost = GaugeMetricFamily(
         "devtelemetry_problems_lost_more_deliveries",
-        "Deliveries that they lost beyond what was to be expected, since they began.",
+        "Deliveries lost by the listed problems since they began, beyond what was expected.",
         labels=["kind"],
     )
     began = GaugeMetricFamily(
         "devtelemetry_problems_began_timestamp_seconds",
-        "When the first of them began, Unix time; absent where there is none.",
+        "When the first listed problem began, in Unix seconds; absent if none is listed.",
         labels=["kind"],
     )
     if problems is not None and problems.can_tell:

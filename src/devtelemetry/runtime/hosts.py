@@ -39,10 +39,14 @@ class Refusal(NamedTuple):
 
 
 _HOST_NOT_KNOWN = Refusal(
-    421, "this host name is not known here; the setting `http_hosts` names more"
+    421,
+    "this host name is not allowed here; allowed: loopback names and those in the "
+    "setting `http_hosts`",
 )
 _ELSEWHERE = Refusal(
-    403, "pages of this origin may not send here; the setting `cors_origins` names those that may"
+    403,
+    "pages of this origin may not send samples here; allowed: the origins in the setting "
+    "`cors_origins`",
 )
 
 

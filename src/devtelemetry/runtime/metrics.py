@@ -31,56 +31,58 @@ def forget_process(pid: int | None) -> None:
 
 SAMPLES_ACCEPTED = Counter(
     "devtelemetry_samples_accepted_total",
-    "Samples accepted: new ones, duplicates and dropped ones.",
+    "Samples accepted: new, duplicate and dropped ones together.",
     ["interface"],
     registry=REGISTRY,
 )
 SAMPLES_DUPLICATE = Counter(
     "devtelemetry_samples_duplicate_total",
-    "Samples accepted that were stored already.",
+    "Samples accepted that had been stored before.",
     registry=REGISTRY,
 )
 SAMPLES_DROPPED = Counter(
     "devtelemetry_samples_dropped_total",
-    "Samples accepted and not stored: who sent them opted out or is being forgotten.",
+    "Samples accepted but not stored, because their installation opted out or their receiver is "
+    "being forgotten.",
     registry=REGISTRY,
 )
 SAMPLES_UNSAMPLED = Counter(
     "devtelemetry_samples_unsampled_total",
-    "Samples accepted and not stored: their messages are not in the sample that clients were told.",
+    "Samples accepted but not stored, because the rule of sampling leaves their messages out.",
     registry=REGISTRY,
 )
 SAMPLES_REJECTED = Counter(
     "devtelemetry_samples_rejected_total",
-    "Samples refused, by reason.",
+    "Samples rejected, by reason.",
     ["interface", "reason"],
     registry=REGISTRY,
 )
 SAMPLES_CONFLICTING = Counter(
     "devtelemetry_samples_conflicting_total",
-    "Samples accepted whose sentAt is not that of their message's first sample.",
+    "Samples accepted whose sentAt differs from that of the first sample of their message.",
     registry=REGISTRY,
 )
 SAMPLES_LATE = Counter(
     "devtelemetry_samples_late_total",
-    "Samples accepted after the shortest window they belong to was settled.",
+    "Samples accepted after their shortest window was settled.",
     registry=REGISTRY,
 )
 MEMBERSHIPS_IGNORED = Counter(
     "devtelemetry_memberships_ignored_total",
-    "Memberships, or times of them, that a push said and that cannot be, by reason.",
+    "Memberships, or times of memberships, in pushes that were ignored because they cannot be "
+    "true, by reason.",
     ["reason"],
     registry=REGISTRY,
 )
 FIELDS_IGNORED = Counter(
     "devtelemetry_fields_ignored_total",
-    "Fields that a push said and that cannot be, as if they were not said, by field.",
+    "Fields in pushes that were ignored because their value cannot be true, by field.",
     ["field"],
     registry=REGISTRY,
 )
 REPORTS_NOT_KEPT = Counter(
     "devtelemetry_reports_not_kept_total",
-    "Other reports of status-go clients, which nothing is computed from.",
+    "Other reports of status-go clients. They are not stored, and nothing is computed from them.",
     registry=REGISTRY,
 )
 REQUESTS = Counter(
@@ -91,7 +93,7 @@ REQUESTS = Counter(
 )
 QUEUE_SAMPLES = Gauge(
     "devtelemetry_ingest_queue_samples",
-    "Samples taken in and not yet committed.",
+    "Samples that wait for their commit.",
     multiprocess_mode="livesum",
     registry=REGISTRY,
 )
@@ -115,8 +117,8 @@ WINDOWS_COMPUTED = Counter(
 )
 PLACES_REFUSED = Counter(
     "devtelemetry_places_refused_total",
-    "Connections and calls that were refused, or that had to leave, since there were too many or "
-    "they took too long.",
+    "Connections and calls that were refused or closed, because there were too many or they took "
+    "too long.",
     ["kind"],
     registry=REGISTRY,
 )
@@ -135,7 +137,7 @@ WINDOW_SECONDS = Histogram(
 )
 WINDOW_LAG_SECONDS = Gauge(
     "devtelemetry_window_lag_seconds",
-    "How long the oldest window that is due has been waiting; 0: none waits.",
+    "How long the oldest due window has been waiting; 0: none waits.",
     ["timeframe"],
     multiprocess_mode="livemax",
     registry=REGISTRY,
@@ -145,60 +147,62 @@ DAYS_DROPPED = Counter(
 )
 PUBLISH_PENDING_WINDOWS = Gauge(
     "devtelemetry_publish_pending_windows",
-    "Windows that the store of time series does not have yet in their state.",
+    "Windows that the store of time series does not have yet, or only in an earlier state.",
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
 PUBLISH_POINTS = Counter(
     "devtelemetry_publish_points_total",
-    "Points that the store of time series took.",
+    "Points that the store of time series accepted.",
     registry=REGISTRY,
 )
 PUBLISH_POINTS_REJECTED = Counter(
     "devtelemetry_publish_points_rejected_total",
-    "Points that it refused for good, by reason.",
+    "Points that the store of time series refused for good, by reason.",
     ["reason"],
     registry=REGISTRY,
 )
 PUBLISH_FAILURES = Counter(
     "devtelemetry_publish_failures_total",
-    "Writes that it did not take and that are tried again, by reason.",
+    "Writes that the store of time series did not accept and that are tried again, by reason.",
     ["reason"],
     registry=REGISTRY,
 )
 PUBLISH_LAST_SUCCESS = Gauge(
     "devtelemetry_publish_last_success_timestamp_seconds",
-    "When it last answered a write for good, Unix time; 0: not since the start.",
+    "When the store of time series last gave a final answer to a write, in Unix seconds; 0: not "
+    "since the start.",
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
 NOTIFY_MESSAGES = Counter(
     "devtelemetry_notify_messages_total",
-    "Messages of new and ended problems that were taken.",
+    "Messages about new and ended problems that were accepted.",
     ["way"],
     registry=REGISTRY,
 )
 NOTIFY_FAILURES = Counter(
     "devtelemetry_notify_failures_total",
-    "Messages of problems that were not taken and that are tried again.",
+    "Messages about problems that were not accepted and that are tried again.",
     ["way"],
     registry=REGISTRY,
 )
 JOB_FAILURES = Counter(
     "devtelemetry_job_failures_total",
-    "Runs of a background job that failed; it runs again.",
+    "Failed runs of a background job; the job runs again.",
     ["task"],  # not `job`, because Prometheus sets that label itself
     registry=REGISTRY,
 )
 LOCK_WAIT_SECONDS = Gauge(
     "devtelemetry_lock_wait_seconds",
-    "How long the longest wait for a lock in the database lasts by now; 0: nobody waits.",
+    "How long the longest current wait for a lock in the database has lasted; 0: nobody waits.",
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
 CLOCK_IN_DOUBT = Gauge(
     "devtelemetry_clock_in_doubt",
-    "1 while no other clock agrees with the server's: nothing is taken in, settled or cleaned.",
+    "1 while the server's clock is in doubt: no sample is accepted, no window settled, no day "
+    "cleaned.",
     multiprocess_mode="livemax",
     registry=REGISTRY,
 )
