@@ -1,9 +1,10 @@
-"""The widest causes of what is lost, and what they do not explain. Pure.
+"""The widest causes of losses, and what they do not explain. Pure.
 
 One fault shows in many units: a bad version raises the losses of every platform and channel that
-has it. The unit that explains most is the cause: where a rate of its own gains most likelihood. It
-is the whole, unless in one group of a dimension the rise is three times that of the others. Then
-what others lost more because of it is taken off, and what still cannot be chance is the next cause.
+has it. The cause is the unit where a rate of its own gains most likelihood. It is the whole, unless
+the rise in a unit is at least three times the rise in everything else. The extra losses that a
+cause explains are subtracted from all other units. If the rest still cannot be chance, it is the
+next cause.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,16 +33,17 @@ from devtelemetry.problems.judge import (
 from devtelemetry.problems.line import Line
 
 BY_FAR = 3.0
-"""So many times more than elsewhere: groups are never spread quite evenly over one another"""
+"""A unit's rise must be so many times the rise elsewhere, because groups are never spread quite
+evenly over one another"""
 
 MOST_CAUSES = 10
-_SAME = 0.85  # of a cause's losses in a group of the other dimension too: it is what both share
-_MOST_OF_ALL = 0.7  # a group with more of the pairs has so much of everything
-_MOSTLY = 0.6  # of what is lost more: so much of one class is told
+_SAME = 0.85  # a group with so much of a cause's extra losses shares the cause: it is on both
+_MOST_OF_ALL = 0.7  # not tested for that: a group with so much of all pairs has as much of anything
+_MOSTLY = 0.6  # a class is named if it has so much of the extra losses
 
 
 class Kind(StrEnum):
-    """What has a problem, the most general first."""
+    """What can have a problem, the most general first."""
 
     EVERYTHING = "everything"
     APP_VERSION = "app_version"
@@ -58,9 +60,9 @@ class Kind(StrEnum):
 
 
 class Unit(NamedTuple):
-    """value: of the dimension, the channel's id, a LossClass; "": there is but one of the kind.
+    """value: a value of the dimension, a channel's id or a LossClass; "": the kind has one unit.
 
-    other  of a kind of two dimensions the app version, `value` being the platform
+    other  for a kind of two dimensions the app version; `value` is then the platform
     """
 
     kind: Kind
@@ -86,10 +88,10 @@ _TWO = {
 class Cause:
     """unit     where messages are lost
     evidence  over [onset.start, end): `missing` of `pairs`, and what was expected
-    chance    that anything like it is found in four weeks without a cause: at most so much
-    is_new    it has no earlier days, and stands beside all others
-    of        the class of most of what is lost more; None: several, or none is told
-    clusters  receivers, or authors, as many as the fullest window has
+    chance    at most the chance that anything like it is found in four weeks without a cause
+    is_new    the unit has no earlier days and is compared with everything
+    of        the class that most extra losses are of; None: several, or not known
+    clusters  receivers, or authors, in the window that has most of them
     """
 
     unit: Unit
@@ -106,10 +108,10 @@ class Cause:
 
 
 def find_causes(lines: Mapping[Unit, Line], end: int, units: int | None = None) -> list[Cause]:
-    """What is wrong in the windows up to `end`, the most general first; none beyond chance: none.
+    """The causes of losses beyond chance in the windows up to `end`, the most general first.
 
-    lines  with EVERYTHING; all of the same windows
-    units  how many were looked at in all; None: the lines
+    lines  all of the same windows; EVERYTHING must be one of them
+    units  how many units were looked at in all; None: as many as there are lines
     """
     whole = lines[EVERYTHING]
     if not whole.pairs(0, end):
@@ -128,7 +130,7 @@ class _Found:
         self._made = made
         self._whole = lines[EVERYTHING]
         self._causes: list[Cause] = []
-        self._line = dict(lines)  # of a kind of two dimensions: of the group that it was found in
+        self._line = dict(lines)  # a unit of two dimensions has the line of the wider unit
 
     def of_pairs(self) -> list[Cause]:
         apart = {Kind.LOSS_CLASS, Kind.REPORTS}
@@ -150,7 +152,7 @@ class _Found:
         return self._causes
 
     def of_classes(self) -> list[Cause]:
-        """A class of losses that is up beyond what the causes lost more of it."""
+        """Classes of losses that rose by more than the causes explain."""
         found = []
         for unit, line in self._lines.items():
             if unit.kind is not Kind.LOSS_CLASS:
@@ -177,7 +179,7 @@ class _Found:
         return max(0.0, now - earlier)
 
     def _of_class(self, line: Line, start: int, of: int) -> tuple[int, float]:
-        """What was lost in a class since then, and what would have been as in the days before."""
+        """The losses in a class since `start`, and what they would be at the rate of before."""
         base = self._whole if self._is_new(line, start) else line
         before = [part for part in base.parts[base.earliest(start) : start] if part.by_class]
         pairs = sum(part.pairs for part in before)
@@ -195,7 +197,7 @@ class _Found:
     # ---------------------------------------------------------------------------- one unit
 
     def _evidence(self, unit: Unit, line: Line) -> list[Evidence]:
-        """Of all lengths, as far as it cannot be chance and is not over."""
+        """The evidence of all lengths that cannot be chance, unless the rise is over."""
         most = ALARMS / self._made
         found = [
             one
@@ -211,7 +213,7 @@ class _Found:
         return found
 
     def _of_new(self, unit: Unit, line: Line) -> Evidence | None:
-        """A group without earlier days beside the whole, in the same windows."""
+        """Compares a group without earlier days with the whole, in the same windows."""
         start = next((at for at, part in enumerate(line.parts) if part.pairs), self._end)
         start = max(start, self._end - lengths(line.per_day)[-1])
         if unit == EVERYTHING or unit.kind is Kind.CHANNEL or start >= self._end:
@@ -235,7 +237,7 @@ class _Found:
             or missing - expected < LEAST_RISE * pairs
         ):
             return None
-        # As sure as the verdict says, whatever is taken off later.
+        # The scale makes this deviance as sure as the verdict, so that `less` can subtract from it.
         sure = t_quantile(1 - 0.99 * ALARMS / self._made, MANY_DEGREES)
         scale = max(1.0, deviance(missing, pairs, expected) / (sure * sure))
         chance = ALARMS / self._made
@@ -251,7 +253,7 @@ class _Found:
     # --------------------------------------------------------------------- beside the others
 
     def _over(self, unit: Unit, start: int) -> Evidence | None:
-        """What it lost and should have lost since then, beside the days before."""
+        """What the unit lost since `start`, and what it should have lost by the days before."""
         line = self._line[unit]
         base = self._whole if self._is_new(line, start) else line
         expected = line.expectation(start, self._end, start, base)
@@ -266,7 +268,7 @@ class _Found:
         return 0.0 if found is None else found.missing - found.expected
 
     def _unexplained(self, unit: Unit, found: Iterable[Evidence]) -> Evidence | None:
-        """The evidence that is left most, once the causes found so far are taken off."""
+        """The surest evidence that remains after the causes found so far are subtracted."""
         left = [
             rest
             for one in found
@@ -276,7 +278,7 @@ class _Found:
         return min(left, key=lambda one: (one.chance, one.start), default=None)
 
     def _explained(self, unit: Unit, start: int) -> float:
-        """What the unit lost more since `start` because of the causes, at most."""
+        """The extra losses of the unit since `start` that the causes explain, at most."""
         line = self._lines[unit]
         explained = 0.0
         for cause in self._causes:
@@ -307,7 +309,7 @@ class _Found:
         return self._narrowed(cause)
 
     def _is_apart(self, over: Evidence, since: int) -> bool:
-        """Whether the rise in it is by far that of all others."""
+        """Whether the unit's rise is at least BY_FAR times the rise in everything else."""
         whole = self._over(EVERYTHING, since)
         if whole is None or whole.pairs <= over.pairs:
             return False
@@ -316,7 +318,7 @@ class _Found:
         return over.rise >= BY_FAR * others / (whole.pairs - over.pairs)
 
     def _narrowed(self, cause: Cause) -> Cause:
-        """What a platform and a version share, where all is lost that both lose."""
+        """The cause as a version on one platform, if nearly all its extra losses are there."""
         if cause.unit.kind not in _TWO:
             return cause
         other_kind, both = _TWO[cause.unit.kind]
@@ -353,7 +355,7 @@ class _Found:
         )
 
     def _mostly(self, line: Line, start: int, over: Evidence) -> LossClass | None:
-        """The class of most of what is lost more than before."""
+        """The class that most extra losses are of."""
         excess = over.missing - over.expected
         for place, of in enumerate(CLASSES):
             now, earlier = self._of_class(line, start, place)
@@ -363,7 +365,7 @@ class _Found:
 
 
 def _overlap(unit: Unit, cause: Unit, share: float) -> float:
-    """Of what a cause lost more, how much a unit with this share of all pairs may have lost."""
+    """The share of a cause's extra losses that may be in a unit with this share of all pairs."""
     if unit == EVERYTHING:
         return 1.0
     mine = {unit.kind: unit.value}
@@ -383,7 +385,7 @@ def _groups(unit: Unit) -> dict[Kind, str]:
 
 
 def _interval(line: Line, start: int, end: int, confidence: float) -> Interval | None:
-    """Of several windows as if who loses were the same in each: it has no days of its own."""
+    """The interval over several windows, as if the receivers that lose were the same in each."""
     spreads = line.spreads(start, end)
     missing, pairs = line.missing(start, end), line.pairs(start, end)
     counts = Counts(0, 0, pairs, missing, pairs)

@@ -1,8 +1,8 @@
 """Whether a unit loses more in a span than in the same hours of earlier days, and since when. Pure.
 
-Each look compares spans of several lengths that end where the latest window does. However often one
-looks, and however many units there are: a comparison counts only if its chance, times the number of
-all comparisons of four weeks, is at most 5 % (Bonferroni). docs/problems.md has the formula.
+Each look compares spans of several lengths that end with the latest window. A comparison counts
+only if its chance, times the number of all comparisons in four weeks, is at most 5 % (Bonferroni).
+So neither many looks nor many units make false alarms. docs/problems.md has the formula.
 """
 
 import math
@@ -15,35 +15,35 @@ from devtelemetry.model import Counts, Spread, Spreads
 from devtelemetry.problems.line import BASE_DAYS, Line
 
 ALARMS = 0.05
-"""Of worlds without a fault that are looked at for four weeks, at each window: so many have one"""
+"""At most this share of worlds without a fault shows any problem in four weeks of looks"""
 
 LEAST_RISE = 0.002
-"""Of the pairs: what is less is no problem for anyone, however sure it is"""
+"""A rise by a smaller share of the pairs is no problem for anyone, however sure it is"""
 
 MIN_BASE_DAYS = 3
 MANY_DEGREES = 200
-_LIKELY = 4.0  # twice the difference of log likelihoods: beyond it, a beginning is not likely
-_ENDED = 8.0  # likewise: beyond it, what was is over
+_LIKELY = 4.0  # twice the difference of log likelihoods beyond which a beginning is not likely
+_ENDED = 8.0  # likewise: beyond it, the rise is over
 
 
 @cache
 def lengths(per_day: int) -> tuple[int, ...]:
-    """Of the spans that are compared, in windows: a doubling each up to a week."""
+    """Lengths of the compared spans in windows: powers of two below a day, then 1, 2, 4, 7 days."""
     within = [2**power for power in range(20) if 2**power < per_day]
     return (*within, *(per_day * days for days in (1, 2, 4, 7)))
 
 
 def comparisons(units: int, per_day: int) -> int:
-    """How many are made in four weeks, if it is looked at each window."""
+    """How many comparisons are made in four weeks, with a look at each window."""
     return BASE_DAYS * per_day * len(lengths(per_day)) * units
 
 
 class Evidence(NamedTuple):
-    """That a unit lost more in [start, end) than expected.
+    """Evidence that a unit lost more in [start, end) than expected.
 
     scale    the variance, as a multiple of that of independent pairs
-    degrees  of freedom of what is known of the variance
-    chance   that as much or more is lost without a cause, of this one comparison
+    degrees  degrees of freedom of the variance's estimate
+    chance   that as much or more is lost without a cause, in this one comparison
     """
 
     start: int
@@ -60,7 +60,7 @@ class Evidence(NamedTuple):
         return (self.missing - self.expected) / self.pairs
 
     def less(self, explained: float) -> "Evidence":
-        """Where so much of what is missing has another cause."""
+        """The evidence that remains if so many of the missing pairs have another cause."""
         expected = min(self.expected + max(0.0, explained), self.pairs)
         return self._replace(
             expected=expected,
@@ -81,28 +81,27 @@ def deviance(missing: int, pairs: int, expected: float) -> float:
 
 
 def judge(line: Line, end: int, length: int, most: float) -> Evidence | None:
-    """The unit in the `length` windows before `end`, beside the same hours of earlier days.
-
-    most  a chance beyond it is no evidence: then None, as where there is too little to say
-    """
+    """Compares the `length` windows before `end` with the same hours of earlier days. None if the
+    chance is greater than `most`, or if there is too little to tell."""
     start = end - length
     if start <= 0 or (least := line.least_share(start)) is None:
         return None
     missing, pairs = line.missing(start, end), line.pairs(start, end)
     together = line.pairs_of_a_message(start, end)
-    # Nearly all are far from it, which shows at what the best hour would lose.
+    # Nearly all spans are far from evidence. This cheap test finds them: even if all hours were
+    # expected to lose as little as the best hour, the deviance would be too small.
     if not pairs or deviance(missing, pairs, least * pairs) < _least_deviance(most) * together:
         return None
     expected = line.expectation(start, end, start)
     if expected is None or missing - expected.missing < LEAST_RISE * pairs:
         return None
-    # Losses of one message belong together, too. How far is not stored, so they may do so wholly:
-    # one message that nobody gets is no problem of its channel.
+    # Losses of one message belong together, too. How much is not stored, so this assumes the most:
+    # each message that is lost is lost by everyone. One such message is not a problem of a channel.
     scale = together * expected.growth
     found = Evidence(start, end, missing, pairs, expected.missing, scale, MANY_DEGREES, 0.0).less(
         0.0
     )
-    # Each of them makes it likelier that it is chance; what costs more to know comes later.
+    # Each step can only raise the chance. The more costly step comes last.
     for spread in (_over_clusters, _over_time):
         if found.chance > most or line.base_windows(start) < MIN_BASE_DAYS * line.per_day:
             return None
@@ -117,18 +116,20 @@ def judge(line: Line, end: int, length: int, most: float) -> Evidence | None:
 
 
 def _least_deviance(most: float) -> float:
-    """What such a chance takes at least, of independent pairs. A little less: quantiles round."""
+    """The least deviance of independent pairs with such a chance; a little less, because quantiles
+    are rounded."""
     return t_quantile(1 - most, MANY_DEGREES) ** 2 * (1 - 1e-6) if most < 0.5 else 0.0
 
 
 def _chance(missing: int, pairs: int, expected: float, scale: float, degrees: int) -> float:
-    """The signed root of the deviance is nearly normal also where few are expected."""
+    """The chance of such a deviance. Its signed root is nearly normal even if few losses are
+    expected."""
     return t_tail(math.sqrt(deviance(missing, pairs, expected) / scale), degrees)
 
 
 def _over_clusters(line: Line, start: int, end: int) -> tuple[float, int] | None:
-    """How many times the variance is that of independent pairs, since losses of one receiver belong
-    together, and with how many degrees of freedom; None: too few receivers lose to say."""
+    """The scale of the variance because losses of one receiver belong together, and its degrees of
+    freedom. None: too few receivers lose messages to tell."""
     spreads, windows = line.spreads(start, end), line.windows(start, end)
     receivers = spreads.over_receivers
     if receivers.clusters // windows < MIN_CLUSTERS:
@@ -136,7 +137,7 @@ def _over_clusters(line: Line, start: int, end: int) -> tuple[float, int] | None
     missing, pairs = line.missing(start, end), line.pairs(start, end)
     counts = Counts(0, 0, pairs, missing, pairs)
     effective = effective_clusters(counts, receivers) / windows
-    # On how many receivers the losses lie. One that is offline for long is no fault of others.
+    # The number of receivers with the losses, in effect. One that is long offline is not a fault.
     losing = missing**2 / receivers.missing_squared / windows
     degrees = math.floor(min(receivers.clusters // windows - 1, effective - 1, losing))
     if degrees < 2:
@@ -157,7 +158,7 @@ def _tells(spread: Spread) -> bool:
 
 
 def _over_time(line: Line, start: int, end: int) -> tuple[float, int] | None:
-    """The same, as spans of that length varied in the baseline. None: there are too few of them."""
+    """The same, from how spans of that length varied in the baseline. None: too few spans."""
     earliest, length = line.earliest(start), end - start
     spread = 0.0
     spans = 0
@@ -167,7 +168,7 @@ def _over_time(line: Line, start: int, end: int) -> tuple[float, int] | None:
         expected = line.expectation(end - length, end, start) if pairs else None
         whole = line.pairs(end - length, end)
         if expected is not None and expected.variance > 0 and 2 * pairs >= whole:
-            # Of what is no incident.
+            # Only windows that are not incidents count.
             lost = sum(line.base_missing[end - length : end]) - expected.missing * pairs / whole
             variance = expected.variance * pairs / whole
             spread += lost * lost / variance
@@ -181,10 +182,10 @@ def _over_time(line: Line, start: int, end: int) -> tuple[float, int] | None:
 
 
 class Onset(NamedTuple):
-    """Windows, by their place in the line.
+    """Where a rise begins and ends, as places of windows in the line.
 
-    start, end        where what was found most likely begins and ends; `end` is not in it
-    earliest, latest  between these it begins with a probability of 95 %
+    start, end        where it most likely begins and ends; the window `end` is not in it
+    earliest, latest  it begins in one of these or between them with a probability of 95 %
     """
 
     start: int
@@ -194,9 +195,9 @@ class Onset(NamedTuple):
 
 
 def onset(line: Line, evidence: Evidence, base: Line | None = None) -> Onset:
-    """Where the rise of which `evidence` is a part begins, and whether it is over.
+    """Where the rise around `evidence` begins, and whether it is over.
 
-    base  whose earlier days are the baseline, if not the line's own
+    base  the line whose earlier days are the baseline, if not this one
     """
     end = evidence.end
     least = (base or line).per_day * MIN_BASE_DAYS

@@ -1,4 +1,4 @@
-"""Counts of one unit, window after window, and what earlier days let expect. Pure."""
+"""Counts of one unit, window after window, and what it should lose by earlier days. Pure."""
 
 from collections.abc import Sequence
 from itertools import accumulate, chain
@@ -9,17 +9,17 @@ from typing import NamedTuple
 from devtelemetry.model import NO_SPREADS, Spread, Spreads
 
 BASE_DAYS = 28
-"""Of so many days before a span its same hours are the baseline; of fewer, if there are no more"""
+"""The same hours of so many days before a span are the baseline, or of as many as there are"""
 
-_INCIDENT = 3.0  # a window that lost so many times more than the whole line may be an incident
+_INCIDENT = 3.0  # a window may be an incident if its rate is so many times that of the whole line
 
 
 class Part(NamedTuple):
     """A unit in one window.
 
-    missing  of `pairs`; of telemetry the pairs of which nothing is known
+    missing  of `pairs`; for the unit of reports, the unknown pairs
     by_class  missing by LossClass, in its order
-    clusters  receivers, or authors where the unit is one of authors
+    clusters  receivers; authors if the unit is about authors
     """
 
     missing: int
@@ -34,10 +34,10 @@ NOTHING = Part(0, 0)
 
 
 class Expectation(NamedTuple):
-    """What a span would lose as before.
+    """What a span would lose if nothing had changed.
 
-    missing, variance  of as many independent pairs
-    growth             1, and by how much more it may be off since earlier days are a sample too
+    missing, variance  for as many independent pairs
+    growth             the factor by which the variance grows because earlier days are a sample too
     """
 
     missing: float
@@ -46,10 +46,10 @@ class Expectation(NamedTuple):
 
 
 class Line:
-    """`parts` are the windows in their order without a gap, `per_day` of them a day.
+    """`parts` are the windows in order, without a gap, `per_day` of them a day.
 
-    Sums of any span cost a look at the windows of a day at most. What lost far more than the rest
-    is no baseline: an earlier incident must not hide the next one.
+    Sums over any span read at most the windows of a day. A window with far more losses than the
+    rest is not part of the baseline, because an earlier incident must not hide the next one.
     """
 
     def __init__(self, parts: Sequence[Part], per_day: int) -> None:
@@ -83,45 +83,45 @@ class Line:
         return self._pairs[end] - self._pairs[start]
 
     def windows(self, start: int, end: int) -> int:
-        """Those with pairs."""
+        """How many windows have pairs."""
         return self._windows[end] - self._windows[start]
 
     def spreads(self, start: int, end: int) -> Spreads:
-        if not self._spreads:  # most lines are never asked
+        if not self._spreads:  # most lines never need them
             columns = zip(*(chain(*part.spreads) for part in self.parts), strict=True)
             self._spreads = [[0, *accumulate(column)] for column in columns]
         sums = [column[end] - column[start] for column in self._spreads]
         return Spreads(Spread(*sums[:4]), Spread(*sums[4:8]), Spread(*sums[8:]))
 
     def pairs_of_a_message(self, start: int, end: int) -> float:
-        """As many are lost at once if a message is lost by everyone."""
+        """How many pairs are lost at once if everyone loses a message."""
         messages = self._messages[end] - self._messages[start]
         return max(1.0, self.pairs(start, end) / messages) if messages else 1.0
 
     def earliest(self, before: int) -> int:
-        """Where the baseline of a span that starts at `before` starts."""
+        """The start of the baseline for a span that starts at `before`."""
         return max(0, before - BASE_DAYS * self.per_day)
 
     def base_windows(self, before: int) -> int:
-        """Windows with pairs in it."""
+        """How many windows of the baseline have pairs."""
         return self._base_windows[before] - self._base_windows[self.earliest(before)]
 
     def rate(self, before: int) -> float | None:
-        """What the baseline loses of its pairs; None: it has none."""
+        """The share of its pairs that the baseline loses; None: it has no pairs."""
         earliest = self.earliest(before)
         pairs = self._base_pairs[before] - self._base_pairs[earliest]
         if not pairs:
             return None
-        # Half a loss more: what lost nothing so far may lose something.
+        # Half a loss is added, because a unit that lost nothing so far may still lose something.
         return (self._base_missing[before] - self._base_missing[earliest] + 0.5) / (pairs + 1)
 
     def expectation(
         self, start: int, end: int, before: int, base: "Line | None" = None
     ) -> Expectation | None:
-        """Of the pairs in [start, end), by the same hours of the days before `before`.
+        """What the pairs in [start, end) should lose, by the same hours of the days before
+        `before`. None if there is no baseline.
 
-        base  the line that these hours are of, if not its own
-        None where there is no baseline.
+        base  the line whose hours are the baseline, if not this one
         """
         hours = (base or self)._hours(before)
         if hours is None:
@@ -144,12 +144,12 @@ class Line:
         )
 
     def least_share(self, before: int) -> float | None:
-        """What it is expected to lose of any hour's pairs, at least; None: there is no baseline."""
+        """The share that is expected to be lost in the best hour; None: there is no baseline."""
         hours = self._hours(before)
         return None if hours is None else hours.least
 
     def _hours(self, before: int) -> "_Hours | None":
-        """What is kept of the baseline of spans that start at `before`."""
+        """The baseline of spans that start at `before`; it is kept."""
         if before not in self._baselines:
             self._baselines[before] = self._read_hours(before)
         return self._baselines[before]
@@ -161,7 +161,8 @@ class Line:
         earliest, per_day = self.earliest(before), self.per_day
         lost = _by_hour(self._base_missing_by_hour, earliest, before, per_day)
         pairs = _by_hour(self._base_pairs_by_hour, earliest, before, per_day)
-        # An hour with few pairs says little of itself: it leans on the whole with a window's worth.
+        # An hour with few pairs says little. So each hour is drawn towards the rate of all hours,
+        # with the weight of an average window.
         lean = (self._base_pairs[before] - self._base_pairs[earliest]) / (before - earliest)
         leaned = lean * rate
         shares = [(x + leaned) / (n + lean) for x, n in zip(lost, pairs, strict=True)]
@@ -169,9 +170,9 @@ class Line:
 
 
 class _Hours(NamedTuple):
-    """By hour of the day: what share is lost, and of how many pairs that is known.
+    """For each hour of the day: the share that is lost, and how many pairs it is known from.
 
-    least  of the shares
+    least  the least of the shares
     """
 
     shares: list[float]
@@ -180,7 +181,7 @@ class _Hours(NamedTuple):
 
 
 def _strided(values: Sequence[int], per_day: int) -> list[int]:
-    """Sums over the windows of the same hour, up to and with each; `per_day` zeros before."""
+    """Running sums over the windows of the same hour, each included, after `per_day` zeros."""
     sums = [0] * per_day
     for at, value in enumerate(values):
         sums.append(sums[at] + value)
@@ -190,18 +191,19 @@ def _strided(values: Sequence[int], per_day: int) -> list[int]:
 def _by_hour(sums: Sequence[int], earliest: int, before: int, per_day: int) -> list[int]:
     """Sums over the windows in [earliest, before), by hour of the day.
 
-    sums  by `_strided`
+    sums  from `_strided`
     """
     turn = (before - earliest) % per_day
     ends = sums[before : before + per_day]
     begins = [*sums[earliest + turn : earliest + per_day], *sums[earliest : earliest + turn]]
-    found = list(map(sub, ends, begins))  # from the hour of `before` on
+    found = list(map(sub, ends, begins))  # begins with the hour of `before`
     first = -before % per_day
     return found[first:] + found[:first]
 
 
 def _incidents(missing: Sequence[int], pairs: Sequence[int], clump: float) -> list[int]:
-    """Windows that are no baseline, of all others' spread; the worst hundredth at most."""
+    """Windows that do not count for the baseline, because they are far outside the spread of the
+    other windows; at most the worst hundredth."""
     total, of = sum(missing), sum(pairs)
     if not total:
         return []
@@ -213,7 +215,7 @@ def _incidents(missing: Sequence[int], pairs: Sequence[int], clump: float) -> li
     found: list[int] = []
     left_out = set(suspects)
     for at in suspects:
-        # Beside all but the suspects and, once it is cleared, beside it too.
+        # Compared with all windows except the suspects; a suspect that is cleared joins them.
         others = [one for one in range(len(missing)) if one not in left_out and pairs[one]]
         if len(others) < 24:
             return found

@@ -14,8 +14,8 @@ from devtelemetry.problems.judge import MIN_BASE_DAYS
 
 NO_PROBLEM = "No change beyond chance."
 _ID_WIDTH = 48
-_LEAST_BEFORE = timedelta(hours=12)  # on the page of a problem, before it began
-_SUREST = 1_000  # beyond it a number would promise more than the method holds
+_LEAST_BEFORE = timedelta(hours=12)  # a problem's page shows at least so long before it began
+_SUREST = 1_000  # "1 of" a larger number would promise more than the method holds
 
 _NAMES: Mapping[Kind, str] = {
     Kind.EVERYTHING: "Everywhere",
@@ -46,20 +46,20 @@ _OF_AUTHORS = {
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What loses more than before, since when.
+    """A unit that loses more than before.
 
-    unit        where
+    unit        where the messages are lost
     began       the start of the window in which it most likely began; with a probability of 95 % it
-                is one from `earliest` to `latest`
-    now, before delivery ratio since then, and in the same hours of earlier days; of reports the
-                share of pairs of which something is known
-    deliveries  since then
-    lost        of them, and `lost_more` those beyond what was to be expected
-    clusters    receivers, or authors, as many as the fullest window has
-    chance      that anything like it is found in four weeks without a cause: at most so much
-    of          the class of most of what is lost more; None: several
-    is_new      a group without earlier days: `before` is what all have
-    page        where the dashboard shows it: the hours since then, and as many before
+                began in one from `earliest` to `latest`
+    now, before delivery ratio since `began`, and in the same hours of earlier days; for reports,
+                the share of pairs that are not unknown
+    deliveries  number of deliveries since `began`
+    lost        how many of these were lost; `lost_more`: how many more than expected
+    clusters    receivers, or authors, in the window that has most of them
+    chance      at most the chance that anything like it is found in four weeks without a cause
+    of          the class that most extra losses are of; None: several classes
+    is_new      the group has no earlier days, so `before` is that of all deliveries
+    page        the dashboard's address of it: the hours since `began`, and as many before
     """
 
     unit: Unit
@@ -90,7 +90,7 @@ class Problem:
 
     @property
     def what(self) -> str:
-        """A sentence or two, to be read behind the name."""
+        """A sentence or two that follow the name."""
         since = f"since {words.utc(self.began)}"
         if self.unit.kind is Kind.REPORTS:
             return (
@@ -120,10 +120,10 @@ class Problem:
 class Problems:
     """What is wrong at the end of the latest window.
 
-    timeframe     of the windows that are looked at; None: none tiles a day
-    until         where the latest one ends, aware UTC; None: there is none
-    earlier_days  before it that have windows with pairs
-    found         the most general first
+    timeframe     of the windows that are looked at; None: no timeframe tiles a day
+    until         the end of the latest window, aware UTC; None: there is no window
+    earlier_days  how many days before it have windows with pairs
+    found         the most general problem first
     """
 
     timeframe: Timeframe | None
@@ -134,12 +134,12 @@ class Problems:
 
     @property
     def can_tell(self) -> bool:
-        """Whether no problem means that none was found."""
+        """Whether there was enough to look at, so that no problem means that none was found."""
         return bool(self.found) or self.nothing == NO_PROBLEM
 
     @property
     def nothing(self) -> str:
-        """What to say where nothing was found; empty where something was."""
+        """The text if nothing was found; empty if something was."""
         if self.found:
             return ""
         if self.timeframe is None:
@@ -161,7 +161,7 @@ def problem_of(
     timeframe: Timeframe,
     membership: MembershipPolicy,
 ) -> Problem:
-    """start, end: of the lines, from the first window to the last one."""
+    """start, end: the start of the lines' first window and the end of their last one."""
     began, earliest, latest = (
         start + at * timeframe.length
         for at in (cause.onset.start, cause.onset.earliest, cause.onset.latest)
@@ -186,8 +186,8 @@ def problem_of(
 
 
 def subject_of(unit: Unit) -> dict[str, str]:
-    """What a unit is, by name: dimensions with values, `channel`, `loss_class`; of everything, and
-    of the reports, nothing."""
+    """The unit as names and values: its dimensions, `channel` or `loss_class`. Empty for
+    everything and for reports."""
     if unit.kind in _TWO:
         platform, version = _TWO[unit.kind]
         return {platform.value: unit.value, version.value: unit.other}
@@ -197,8 +197,8 @@ def subject_of(unit: Unit) -> dict[str, str]:
 
 
 def page_of(unit: Unit, since: Window, timeframe: Timeframe, membership: MembershipPolicy) -> str:
-    """The dashboard's address of it: what is summed is `since` it began, and the line begins so
-    much earlier that one sees the fall. It stays what it is when there are newer windows."""
+    """The dashboard's address of the unit. The sums are over `since`; the line begins earlier, so
+    that the fall is visible. The page stays the same when there are newer windows."""
     before = max(since.end - since.start, _LEAST_BEFORE)
     query = {
         "timeframe": timeframe.name,
@@ -213,7 +213,7 @@ def page_of(unit: Unit, since: Window, timeframe: Timeframe, membership: Members
     elif unit.kind in {Kind.EVERYTHING, Kind.REPORTS}:
         path, place = "/", "#line" if unit.kind is Kind.EVERYTHING else "#who"
     query["membership"] = membership.value
-    # An id may hold half a character pair where a client sent one; it then leads nowhere.
+    # A client may send an id with half a surrogate pair. The link then leads nowhere.
     return f"{path}?{urlencode(query, errors='replace')}{place}"
 
 

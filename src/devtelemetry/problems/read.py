@@ -1,6 +1,6 @@
 """The stored windows of the last weeks as lines of counts, and what is wrong in them.
 
-It reads no samples: a few thousand rows, and of channels their sums of a week.
+It reads no samples, but a few thousand rows of results, and for channels their sums of a week.
 """
 
 import asyncio
@@ -33,17 +33,18 @@ from devtelemetry.runtime.shared import Shared
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
-MOST_CHANNELS = 20  # looked at as lines, of each split
-MOST_GROUPS = 30  # likewise, of each dimension: clients make up versions without end
-MOST_WINDOWS = 3_000  # of shorter windows than half an hour fewer days are looked at
+MOST_CHANNELS = 20  # how many become lines, for each split
+MOST_GROUPS = 30  # likewise, for each dimension: clients may make up any number of versions
+MOST_WINDOWS = 3_000  # so for windows of less than about 17 minutes, fewer days are read
 _SPLITS = (4, 24)  # windows before the end
-_SLICE = 2_000  # rows of groups that are held at once
+_SLICE = 2_000  # rows of groups in memory at the same time
 
 _QUERIES = queries(__package__, "read.sql", **SQL)
 
 
 def looked_at(timeframes: Sequence[Timeframe]) -> Timeframe | None:
-    """The longest windows of up to an hour that tile a day, else the shortest; None: none does."""
+    """Of the timeframes that tile a day: the longest of up to an hour, or else the shortest. None
+    if no timeframe tiles a day."""
     tiling = [one for one in timeframes if DAY % one.length == timedelta(0)]
     return longest_up_to(tiling, HOUR)
 
@@ -55,9 +56,9 @@ async def read_problems(
     *,
     until: datetime | None = None,
 ) -> Problems:
-    """What is wrong at the end of the latest window, or of the latest that ended by `until`.
+    """What is wrong at the end of the latest window, or of the latest window that ended by `until`.
 
-    timeframes  those that are configured, the shortest first
+    timeframes  the configured ones, the shortest first
     """
     timeframe = looked_at(timeframes)
     if timeframe is None:
@@ -83,7 +84,7 @@ async def read_problems(
         async for rows in groups:
             reading.groups(rows)
         channels = await _channels(connection, reading, key, end, timeframe)
-    # Beside the loop, which serves others and takes samples.
+    # Off the event loop, which serves other requests and takes samples.
     return await asyncio.to_thread(_problems, reading, channels, end, timeframe, membership)
 
 
@@ -115,7 +116,7 @@ async def _channels(
     end: datetime,
     timeframe: Timeframe,
 ) -> int:
-    """Reads those that may have a problem; returns how many others were compared."""
+    """Reads the channels that may have a problem. Returns how many other channels were compared."""
     rows = await connection.fetch(
         _QUERIES["rising_channels"],
         **key,
@@ -137,8 +138,8 @@ async def _channels(
 
 
 class LatestProblems:
-    """What is wrong at the end of the latest window, read once for all who ask until another window
-    is computed."""
+    """What is wrong at the end of the latest window. Read once for all callers, until another
+    window is computed."""
 
     def __init__(self, database: Database, timeframes: Sequence[Timeframe]) -> None:
         self._database = database
@@ -160,8 +161,8 @@ class LatestProblems:
         return await self._shared.get((membership, newest), renew)
 
     async def within(self, membership: MembershipPolicy, seconds: float) -> Problems | None:
-        """The same; where it takes longer, what was read last, and it is read on. None: nothing was
-        read yet."""
+        """The same. If it takes longer than `seconds`, reading goes on and this returns what was
+        read last. None: nothing was read yet."""
         try:
             async with asyncio.timeout(seconds):
                 return await self.read(membership)
@@ -171,7 +172,7 @@ class LatestProblems:
 
 
 class _Reading:
-    """Rows by unit and window; `count` windows from `start` on."""
+    """Sorts rows by unit and window; `count` windows from `start` on."""
 
     def __init__(self, timeframe: Timeframe, start: datetime, count: int) -> None:
         self.start = start
@@ -195,7 +196,7 @@ class _Reading:
 
     def groups(self, rows: Iterable[Row]) -> None:
         for row in rows:
-            if row["value"]:  # what was never said is no group of anything
+            if row["value"]:  # receivers that never reported a value are not a group
                 unit = Unit(Kind(Dimension(row["dimension"]).value), row["value"])
                 self._parts[unit][self._at(row)] = _part(row)
 
@@ -231,7 +232,7 @@ def _part(row: Row) -> Part:
 
 
 def _messages(counts: Counts) -> int:
-    """By path it is not counted; as if each message went to all of its receivers."""
+    """Messages are not counted by path. This takes each message to go to all receivers there."""
     return counts.corroborated // max(1, counts.receivers)
 
 
@@ -240,10 +241,11 @@ def _spread(sums: Sequence[float] | None) -> Spread:
 
 
 def part_of_reports(unknown: int, pairs: int, messages: int, spreads: Spreads) -> Part:
-    """The pairs of which nothing is known: all those of some receivers, as far as one can tell.
+    """The unknown pairs as losses of reports. They are taken to be all pairs of some receivers,
+    because the results say no more.
 
-    pairs    known or not
-    spreads  of the known ones
+    pairs    all pairs, known and unknown
+    spreads  of the known pairs
     """
     of = spreads.over_receivers
     known = pairs - unknown

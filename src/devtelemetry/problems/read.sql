@@ -1,14 +1,14 @@
--- Stored figures of one timeframe and policy as lines of counts. The list of columns is results/columns.py.
+-- Stored figures of one timeframe and policy as lines of counts. results/columns.py has the list of columns.
 
 -- name: end
--- Where the latest window ends; until: not after it, NULL for any.
+-- The end of the latest window that ended by `until`; NULL: of the latest window.
 select max(window_end)
 from reliability_window
 where timeframe = $timeframe::text and membership = $membership::text
   and ($until::timestamptz is null or window_end <= $until::timestamptz)
 
 -- name: windows
--- Those that start in [start, end).
+-- The windows that start in [start, end).
 select
     window_start, {counts}, over_channels::float8[] as over_channels, over_receivers::float8[] as over_receivers,
     over_memberships::float8[] as over_memberships
@@ -17,8 +17,8 @@ where timeframe = $timeframe::text and membership = $membership::text
   and window_start >= $start::timestamptz and window_start < $end::timestamptz
 
 -- name: groups
--- The groups of these windows, without what was put together: of each dimension the `most` values with most pairs since
--- `recent`.
+-- The groups of these windows, without the small ones that were put together. For each dimension, the `most` values
+-- with the most pairs since `recent`.
 with shown as (
     select dimension, value
     from (
@@ -41,9 +41,11 @@ where timeframe = $timeframe::text and membership = $membership::text and channe
   and window_start >= $start::timestamptz and window_start < $end::timestamptz
 
 -- name: rising_channels
--- The channels that may have a problem: those that lost most since a split, beside what they would have lost as before,
--- and how many were compared. Spans of one length alone would miss what is short, or slow.
--- in   start, end; splits: some moments between; audits: how their ids begin; most: how many for each split
+-- The channels that may have a problem, and how many were compared. They are those with the largest rise since a split,
+-- compared with the time before it. There are several splits, because one length of span would miss short or slow
+-- rises.
+-- in   start, end; splits: moments between them; audits: how the ids of audits' channels begin; most: channels per
+--      split
 with summed as (
     select
         s.split, c.channel_id,
@@ -77,7 +79,7 @@ where place <= $most::integer
 group by channel_id
 
 -- name: channels
--- These channels in the windows that start in [start, end), where they are comparable.
+-- These channels in the windows that start in [start, end) and in which they are comparable.
 select
     window_start, channel_id, {counts}, null::float8[] as over_channels, over_memberships::float8[] as over_receivers,
     over_memberships::float8[] as over_memberships

@@ -1,4 +1,5 @@
-"""The problems as metrics. Which version or channel it is no label says: clients name those."""
+"""The problems as metrics. No label names the version or channel, because clients make up these
+names."""
 
 from collections.abc import Iterator
 
@@ -9,7 +10,7 @@ from devtelemetry.problems.problem import Problems
 
 
 def problem_metrics(problems: Problems | None) -> Iterator[GaugeMetricFamily]:
-    """By kind. None, or too early to say: there are no series."""
+    """Metrics by kind. If `problems` is None or it is too early to tell, there are no series."""
     listed = GaugeMetricFamily(
         "devtelemetry_problems", "Problems that are listed now.", labels=["kind"]
     )
