@@ -19,7 +19,7 @@ from devtelemetry.figures.read import Selection, read_windows
 from devtelemetry.ingest.batch import Batch
 from devtelemetry.ingest.rows import RowWriter, SettleRule
 from devtelemetry.ingest.said import ClockSaid, Heartbeat
-from devtelemetry.model import HOUR_MS, MINUTE_MS, Sample, from_unix_ms
+from devtelemetry.model import HOUR_MS, MINUTE_MS, Dimension, Sample, from_unix_ms
 from devtelemetry.model.errors import DatabaseAway
 from devtelemetry.runtime import metrics
 from devtelemetry.runtime.clock import now_ms
@@ -464,6 +464,9 @@ async def test_a_window_is_broken_down_and_its_channels_can_be_left_out(
         "EDIT": 1,
     }
     assert "groups" not in await window_of()
+    for dimension in Dimension:
+        (*_, group) = (await window_of(by=dimension.value))["groups"]
+        assert dimension.value in group
 
 
 async def test_a_figure_without_a_value_has_no_series(database: Database) -> None:

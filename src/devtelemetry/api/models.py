@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, Field, create_model
 
 from devtelemetry.api.parameters import Strict
-from devtelemetry.model import DELAY_CLASSES, MembershipPolicy, WindowState
+from devtelemetry.model import DELAY_CLASSES, Dimension, MembershipPolicy, WindowState
 from devtelemetry.results.columns import (
     APART,
     COUNTS,
@@ -20,6 +20,7 @@ from devtelemetry.results.columns import (
     UNSEEN,
     Column,
 )
+from devtelemetry.words import DIMENSIONS
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _TYPES = {"bigint": int, "double precision": float | None}
@@ -33,6 +34,25 @@ def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[
             column.json: (_TYPES[column.type], Field(description=column.meaning))
             for column in columns
             if column.json
+        }
+        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+
+    return extended
+
+
+def _with_dimensions(description: str) -> Callable[[type[_Model]], type[_Model]]:
+    """The model with one more field for each dimension, of which an answer has the one of `by`.
+
+    description  with {} in the place of the dimension
+    """
+
+    def extended(model: type[_Model]) -> type[_Model]:
+        fields: dict[str, Any] = {
+            dimension.value: (
+                str | None,
+                Field(None, description=description.format(DIMENSIONS[dimension])),
+            )
+            for dimension in Dimension
         }
         return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
 
@@ -116,27 +136,21 @@ class DelayFigures(Strict):
     )
 
 
+@_with_dimensions("The {} of the group that this one is compared with.")
 class VerdictFigures(Strict):
     """A group compared with another group, by the interval of the difference of their ratios."""
 
-    platform: str | None = Field(None, description="The group that this one is compared with.")
-    app_version: str | None = Field(None, description="The same, by app version.")
-    message_type: str | None = Field(None, description="The same, by message type.")
     verdict: Literal["better", "worse", "cannot tell"]
     difference: float = Field(description="This group's delivery ratio less the other group's.")
     difference_lower: float = Field(description="Lower bound of its 95 % interval.")
     difference_upper: float = Field(description="Upper bound of the same interval.")
 
 
+@_with_dimensions("The {}; empty if it was not reported.")
 class GroupFigures(_Figures):
     """Only the field of the dimension in `by` is there. It is null for groups with too few
     receivers to show, which are put together."""
 
-    platform: str | None = Field(
-        None, description="The platform of the receivers; empty if they did not report it."
-    )
-    app_version: str | None = Field(None, description="The same, for their app version.")
-    message_type: str | None = Field(None, description="The same, for the type of the message.")
     delays: DelayFigures
     versus: VerdictFigures | None = Field(
         description="The comparison with the group named in `versus`, or with the group that has "
