@@ -1,6 +1,6 @@
-"""What can be found. Pure.
+"""The kinds of findings. Pure.
 
-Each kind says from which counts on it is one, in what words it is told, and what to do.
+Each kind has a rule over counts, a text for people, and a remedy.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,7 +10,7 @@ from typing import NamedTuple
 from devtelemetry import words
 
 Evidence = Mapping[str, int]
-"""Counts by name; the keys of a kind are those in its text"""
+"""Counts by name; the text of each kind has the names in braces"""
 
 
 class Kind(StrEnum):
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Meaning(NamedTuple):
-    """what: with the names of counts; section: of docs/messengers.md"""
+    """what: a text with the names of counts in braces; section: of docs/messengers.md"""
 
     what: str
     remedy: str
@@ -106,13 +106,14 @@ MEANINGS: Mapping[Kind, Meaning] = {
 def is_one(kind: Kind, found: Evidence) -> bool:
     """Whether these counts, of one platform and app version, are a finding.
 
-    Far beyond what losses alone do: an honest app must never be told that it is wrong.
+    The rules ask for far more than losses alone can cause, because a correct app must never be
+    reported as wrong.
     """
     return _RULES[kind](found)
 
 
 _RULES: Mapping[Kind, Callable[[Evidence], bool]] = {
-    # In the SQL a channel counts if most of it is so.
+    # `channels` are those where the SQL found that most messages are so.
     Kind.IDS_DIFFER: lambda found: 10 * found["channels"] >= found["of_channels"] > 0,
     Kind.CLOCKS_MIXED: lambda found: (
         (
@@ -133,7 +134,8 @@ _RULES: Mapping[Kind, Callable[[Evidence], bool]] = {
     ),
     Kind.MANY_KEYS: lambda found: found["reporters"] >= 1,
     Kind.MANY_INSTALLATIONS: lambda found: found["reporters"] >= 1,
-    # As many as its share of all that is written lets expect, or none anywhere.
+    # It sent nothing, but would have sent at least 20 messages at the rate of other versions. If
+    # no other version sent anything either, it takes 1,000 receipts.
     Kind.SENDING_NOT_SAID: lambda found: (
         not found["sent"]
         and found["receivers"] >= 3

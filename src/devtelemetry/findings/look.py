@@ -1,8 +1,8 @@
-"""Looks for what is wrong in how apps report, once windows were computed, and stores what it finds.
+"""Looks for faults in how apps report, after windows were computed, and stores what it finds.
 
-It costs a bounded read: the latest receipts of a day, the busiest channels of these and their
-memberships, and one pass over the receivers. Where that is less than all there is, it is enough: a
-wrong seam is wrong in every message of its app.
+It reads a bounded amount: the latest receipts of a day, the busiest channels among them with their
+memberships, and once all receivers. If that is not everything, it is still enough, because a fault
+in how an app reports shows in every message of that app.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,17 +22,17 @@ from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import arrays, queries
 
 SPAN_MS = DAY_MS
-"""Before the end of the latest window: what is older is no news"""
+"""How far back before the end of the latest window a look goes; older faults are not news"""
 
-MOST_RECEIPTS = 200_000  # looked at in some three seconds, however many there are
+MOST_RECEIPTS = 200_000  # takes some three seconds, however many there are
 MOST_CHANNELS = 500
 MOST_MEMBERSHIPS = 200_000
-MOST_SUSPECTS = 100  # channels of a version whose messages are held against each other
-MOST_MESSAGES = 5_000  # whose samples' times are held against each other
-TWIN_MS = 10_000  # one message under two ids has two times that lie no further apart
-MOST_NAMES = 10  # keys of an installation, and installations of a key
-NAMES_MS = 7 * DAY_MS  # of those that reported since
-MOST_FOUND = 50  # platforms and versions of a kind: who reports may make them up
+MOST_SUSPECTS = 100  # (version, channel) pairs whose messages are searched for twins
+MOST_MESSAGES = 5_000  # messages whose samples' times are compared
+TWIN_MS = 10_000  # a message under two ids has two times that are at most so far apart
+MOST_NAMES = 10  # more keys of an installation, or installations of a key, are a finding
+NAMES_MS = 7 * DAY_MS  # these count receivers that reported within so long
+MOST_FOUND = 50  # findings of a kind, because clients may make up platforms and versions
 
 _QUERIES = queries(__package__, "look.sql")
 _log = structlog.get_logger(__name__)
@@ -49,9 +49,9 @@ class _Found(NamedTuple):
 async def look(
     database: Database, rules: AggregateRules, end: datetime, *, now: Callable[[], datetime]
 ) -> int:
-    """Looks at the day before `end`, where a window ends; returns how many findings there are.
+    """Looks at the day before `end`, the end of a window. Returns how many findings there are.
 
-    What earlier looks found and this one does not is taken away. What is new is logged.
+    Findings of earlier looks that this look does not find are deleted. New findings are logged.
     """
     end_ms = unix_ms(end)
     async with repaired_snapshot(database, readonly=False) as connection:
@@ -114,9 +114,10 @@ async def _read(
         found += [one for row in rows if is_one(kind, (one := _found(kind, row)).evidence)][
             :MOST_FOUND
         ]
-    # A transaction may look once more.
+    # Dropped because the transaction may look again, with tables of the same names.
     await connection.execute("drop table looked, looked_channel, looked_membership, looked_report")
-    # What a version writes may differ from the others' as what it gets does: one finding.
+    # Ids may differ both in what a version writes and in what it gets. That is one finding: the
+    # one with more lone messages stays.
     return list({one[:3]: one for one in sorted(found, key=_weight)}.values())
 
 

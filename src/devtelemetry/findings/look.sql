@@ -1,10 +1,11 @@
--- What apps report that cannot be as they say: look.py. All of it goes by the latest receipts of a span, so many at most,
--- and by what is stored of the receivers and channels that they are of. Of each platform and app version a row.
+-- For look.py: counts that show faults in how apps report. They come from the latest receipts of a span, up to a limit,
+-- and from what is stored of the receivers and channels of these receipts. One row for each platform and app version.
 
 -- name: read_receipts
 -- in   start_ms, end_ms    of the span of sentAt, Unix ms, half-open
---      most                receipts that are looked at, the latest
---      unmeasured_kinds    integer[]; unmeasured_patterns: text[], LIKE patterns of channels that are not looked at
+--      most                how many receipts are looked at: the latest ones
+--      unmeasured_kinds    integer[]: kinds of messages that are not looked at
+--      unmeasured_patterns text[]: LIKE patterns of channels that are not looked at
 create temp table looked on commit drop as
 select l.*, r.platform, r.app_version
 from (
@@ -24,15 +25,15 @@ create index on looked (message_id, receiver_id);
 analyze looked
 
 -- name: read_channels
--- The busiest channels: when their messages were sent, and how many memberships there are.
+-- The busiest channels: how many messages they have, and when these were sent.
 create temp table looked_channel on commit drop as
 select
     channel_id,
     count(*) as messages,
     min(sent_at) as first_at,
     max(sent_at) as last_at,
-    (array_agg(sent_at order by sent_at))[5] as early_at,       -- of the fifth
-    (array_agg(sent_at order by sent_at desc))[5] as late_at    -- of the last but four
+    (array_agg(sent_at order by sent_at))[5] as early_at,       -- of the fifth message
+    (array_agg(sent_at order by sent_at desc))[5] as late_at    -- of the fifth message from the end
 from (select channel_id, message_id, min(sent_at) as sent_at from looked group by channel_id, message_id) message
 group by channel_id
 having count(*) >= 5
@@ -68,9 +69,9 @@ from (
 group by channel_id, receiver_id
 
 -- name: ids_differ
--- A message is alone if one receiver knows it, and that one's author did not fail to send it. It has a twin if the channel
--- has another message of the same time that this receiver does not know: the same one, by another id. Of a platform and
--- version what it wrote is apart from what it got.
+-- A message is alone if only one receiver knows it, and its author did not report that sending failed. It has a twin if
+-- the channel has another message of about the same time that this receiver does not know: perhaps the same message
+-- under another id. For each platform and version there is one row for what it wrote and one for what it got.
 with message as (
     select
         channel_id, message_id,
@@ -138,8 +139,9 @@ left join with_twin t using (platform, app_version, sent_by_receiver, channel_id
 group by v.platform, v.app_version, v.sent_by_receiver
 
 -- name: clocks_mixed
--- Of messages with several samples by the best clock there is of them: whose samples say another time than the message's.
--- A few ms are rounding. What only its receivers date says nothing.
+-- Looks at messages with several samples by the message's best clock, and counts the samples that give another time
+-- than the message's. A few ms are rounding. Messages that only receivers' own clocks date say nothing and are left
+-- out.
 with message_of_look as (
     select channel_id, message_id
     from looked
@@ -176,8 +178,8 @@ where day_start > $start_ms::bigint - 86400000 and day_start < $end_ms::bigint
 group by platform, app_version
 
 -- name: never_leaves
--- Receivers that say they are in twenty channels or more, went on reporting after all that was sent there, and know nothing
--- of nine in ten of them.
+-- Receivers that report being in twenty channels or more, still reported after the last message there, and know no
+-- message of at least nine in ten of these channels.
 with claim as (
     select m.*, exists (
         select 1 from looked l
@@ -217,7 +219,8 @@ join looked_report p using (channel_id, receiver_id)
 group by m.platform, m.app_version
 
 -- name: membership_not_said
--- began: its first receipt ever came after five messages of the channel; ended: five came after its last, and it reports.
+-- began: the receiver's first receipt of all is of a message after the channel's first five. ended: five messages were
+-- sent after its last receipt, and it still reports.
 select
     platform, app_version,
     count(*) as memberships,
@@ -235,7 +238,7 @@ from (
 group by platform, app_version
 
 -- name: many_keys
--- One installation under more keys than a person has accounts, of those that report.
+-- Installations that report under more keys than a person has accounts.
 select
     platform, app_version,
     count(*) as reporters,
@@ -253,7 +256,7 @@ from (
 group by platform, app_version
 
 -- name: many_installations
--- One key from more installations than a person has devices. All audits have one key.
+-- Keys that report from more installations than a person has devices. Audits are left out, because all share one key.
 select
     platform, app_version,
     count(*) as reporters,
@@ -287,7 +290,8 @@ select
 from of_version
 
 -- name: history_as_live
--- Bursts: five or more within ten seconds, sent over a minute or more, each more than five minutes late.
+-- A burst is five or more messages that came within ten seconds, were sent over a minute or more, and came more than
+-- five minutes late.
 select
     platform, app_version,
     count(*) as bursts,
@@ -303,7 +307,8 @@ from (
 group by platform, app_version
 
 -- name: store
--- Writes what was found, and takes out what was found earlier of a span that ended no later. Returns what is new.
+-- Stores the findings of a look. Deletes earlier findings that it did not find again, unless they are from a look with
+-- a later end. Returns the stored findings and whether each is new.
 with found as (
     select *
     from unnest(
@@ -340,6 +345,6 @@ left join channel c on c.channel_id = f.channel_id
 order by f.kind, f.platform, f.app_version
 
 -- name: newest
--- Another value when the findings may be other ones.
+-- A value that changes when the findings may have changed.
 select max(found_until)::text || ' ' || count(*) || ' ' || md5(string_agg(evidence::text, ' ' order by kind, platform, app_version))
 from finding

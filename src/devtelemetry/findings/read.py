@@ -1,4 +1,4 @@
-"""What was found, as values, in words and as JSON."""
+"""The stored findings, as values, in words and as JSON."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,11 +19,11 @@ _QUERIES = queries(__package__, "look.sql")
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Of one platform and app version.
+    """A finding about one platform and app version.
 
-    channel_id   where it shows most, as clients name it; None: it is of no channel
-    found_first  when it was found, without a break since; aware UTC
-    found_until  the end of the last look that found it
+    channel_id   the channel where it shows most, as clients name it; None: it is not about channels
+    found_first  when it was first found, and then by every look since; aware UTC
+    found_until  the end of the latest look that found it
     """
 
     kind: Kind
@@ -57,7 +57,7 @@ class Finding:
 
 
 async def read_findings(database: Database) -> list[Finding]:
-    """Those of the latest looks, by kind, platform and version."""
+    """The findings of the latest looks, ordered by kind, platform and version."""
     async with database.read() as connection:
         rows = await connection.fetch(_QUERIES["findings"])
     return [
@@ -71,12 +71,12 @@ async def read_findings(database: Database) -> list[Finding]:
             row["found_until"],
         )
         for row in rows
-        if row["kind"] in set(Kind)  # a later version may know more
+        if row["kind"] in set(Kind)  # a later version of the server may have stored more kinds
     ]
 
 
 async def newest_findings(database: Database) -> str | None:
-    """Another value when there may be other ones; None: there are none."""
+    """A value that changes when the findings may have changed; None: there are no findings."""
     async with database.read() as connection:
         newest: str | None = await connection.fetchval(_QUERIES["newest"])
     return newest

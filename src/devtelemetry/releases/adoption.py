@@ -1,4 +1,4 @@
-"""When each version was first seen, and what share has it; from the stored results alone."""
+"""When each version was first seen, and what share has it. Reads stored results, no samples."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,8 +11,8 @@ from devtelemetry.model import DAY, DAY_MS, MembershipPolicy, Timeframe, longest
 from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.sql import queries
 
-MOST_WINDOWS = 60  # of the adoption: two months of days
-REPORTED_DAYS = 7  # who reported within so many days has a platform and a version now
+MOST_WINDOWS = 60  # in `adoption`: two months of days
+REPORTED_DAYS = 7  # a receiver has a version now if it reported within so many days
 
 _QUERIES = queries(__package__)
 _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ _BEFORE_ALL = datetime(1, 1, 1, tzinfo=UTC)
 class Adopted:
     """A version in one window.
 
-    receivers, deliveries  of it; with the shares of those of all versions
+    receivers, deliveries  the version's, each with its share of all versions'
     """
 
     start: datetime
@@ -34,10 +34,10 @@ class Adopted:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """first_seen  start of the first window that shows it; None: it is in the first one of all, so
-               nobody knows since when it is there
-    platforms   platform → receivers that have it now, most first
-    adoption    window by window, the oldest first; those in which it is not shown are left out
+    """first_seen  start of the first window that shows it; None: the first window of all shows it,
+               so nobody knows when it came
+    platforms   platform → number of receivers that have it now, most first
+    adoption    window by window, the oldest first, without windows that do not show it
     """
 
     version: str
@@ -48,9 +48,9 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Releases:
-    """timeframe  of the windows; None: there are none
-    until      where the latest one ends
-    found      the newest first
+    """timeframe  of the windows; None: no timeframe fits
+    until      the end of the latest window
+    found      the newest release first
     """
 
     timeframe: Timeframe | None
@@ -60,7 +60,7 @@ class Releases:
 
 
 def windows_of_releases(timeframes: Sequence[Timeframe]) -> Timeframe | None:
-    """Of up to a day: enough receivers, and a date."""
+    """The longest timeframe of up to a day: enough receivers in a window, and each has a date."""
     return longest_up_to(timeframes, DAY)
 
 
@@ -72,9 +72,9 @@ async def read_releases(
     smallest_group: int,
     now_ms: int,
 ) -> Releases:
-    """Of versions of receivers' apps that the stored windows tell apart.
+    """The app versions of receivers that the stored windows tell apart.
 
-    timeframes  those that are configured, the shortest first
+    timeframes  the configured ones, the shortest first
     """
     timeframe = windows_of_releases(timeframes)
     if timeframe is None:
@@ -125,7 +125,7 @@ async def read_releases(
 async def read_first_seen(
     database: Database, timeframes: Sequence[Timeframe], membership: MembershipPolicy
 ) -> Mapping[str, datetime | None]:
-    """Version → `first_seen`, as of Release, without all else."""
+    """Version → `first_seen`, as in Release."""
     timeframe = windows_of_releases(timeframes)
     if timeframe is None:
         return {}

@@ -1,4 +1,5 @@
-"""Which two versions are compared, and where. A command names them before it loads the rest."""
+"""Which two versions to compare, and where. In a module of its own, so that a command can use it
+before it loads the rest."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,11 +9,11 @@ from devtelemetry.releases.decide import MARGIN
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Which two versions, and where.
+    """Which two versions to compare, and where.
 
-    platform    receivers of this one alone; None: of all
+    platform    only receivers on this platform; None: on any
     start, end  windows that overlap [start, end); None: the latest day that can be computed
-    margin      of the delivery ratio: so much less would be held for
+    margin      how much lower the candidate's delivery ratio may be before it is held
     """
 
     baseline: str

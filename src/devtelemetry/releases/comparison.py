@@ -1,4 +1,4 @@
-"""One version beside another where both are, computed from the samples when it is asked for."""
+"""Compares two versions where both are in use. Computed from the samples on request."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -22,7 +22,7 @@ from devtelemetry.store.database import Connection, Database, Row
 from devtelemetry.store.repair import repaired_snapshot
 from devtelemetry.store.sql import is_text, queries
 
-MOST_WINDOWS = 200  # of a comparison: a week of hours. Each is computed anew
+MOST_WINDOWS = 200  # in a comparison: a week of hours. Each is computed from its samples
 
 _QUERIES = queries(__package__)
 
@@ -30,9 +30,9 @@ _QUERIES = queries(__package__)
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """span     from the first window's start to the last one's end
-    windows   so many of them have samples still
-    found     over the strata that both versions are in: a window, channel and platform
-    all_pairs_a, all_pairs_b  the deliveries of each version, matched or not
+    windows   how many windows in it still have their samples
+    found     over the strata (a window, channel and platform) that have both versions
+    all_pairs_a, all_pairs_b  all deliveries of each version, in such strata or not
     """
 
     asked: Asked
@@ -46,7 +46,7 @@ class Comparison:
 
     @property
     def matched_a(self) -> float | None:
-        """Of the deliveries of the baseline, the share that could be compared; None: it has none"""
+        """The share of the baseline's deliveries that could be compared; None: it has none"""
         return self.found.pairs_a / self.all_pairs_a if self.all_pairs_a else None
 
     @property
@@ -57,10 +57,10 @@ class Comparison:
 async def compare_releases(
     database: Database, rules: AggregateRules, asked: Asked, *, now: Callable[[], datetime]
 ) -> Comparison:
-    """The candidate beside the baseline, window after window.
+    """Compares the candidate with the baseline, window after window.
 
-    Raises UnknownName if nobody said one of the versions; ConfigurationError if they are one, or
-    there is no window to compare in, or too many.
+    Raises UnknownName if no receiver ever reported one of the versions. Raises ConfigurationError
+    if the versions are the same, or there is no window to compare in, or there are too many.
     """
     if asked.baseline == asked.candidate:
         raise ConfigurationError(
@@ -86,7 +86,7 @@ async def compare_releases(
         _add(matched, unmatched, rows, asked)
     found = matched.compared()
     if min(found.receivers_a, found.receivers_b) < rules.smallest_group:
-        # As of any group that is so small: what it lost is not told.
+        # As for any group that is so small, its losses are not shown.
         found = replace(found, ratio_a=None, ratio_b=None, difference=None)
     return Comparison(
         asked,
@@ -101,7 +101,8 @@ async def compare_releases(
 
 
 def _windows(timeframe: Timeframe, asked: Asked, now: datetime) -> Sequence[Window]:
-    """Those that are due and overlap the span. Raises ConfigurationError."""
+    """The windows that are due and overlap the span. Raises ConfigurationError if there are none or
+    too many."""
     due = window_at(timeframe, now - timeframe.allowed_lateness - timeframe.length)
     last = due if asked.end is None else window_at(timeframe, asked.end - timedelta(microseconds=1))
     if not is_due(timeframe, last, now):
@@ -188,7 +189,7 @@ def _side_as_json(
 
 
 def sentences(found: Comparison) -> list[str]:
-    """The verdict and what it rests on, for a person."""
+    """The verdict and its evidence, for a person."""
     return [_verdict(found), *_why(found)]
 
 

@@ -8,10 +8,10 @@ from devtelemetry.estimate.interval import MIN_CLUSTERS
 from devtelemetry.estimate.matched import Compared
 
 MARGIN = 0.005
-"""So much less delivered is what one would hold a release for: half a point"""
+"""A release is held if its delivery ratio is lower by more than this: half a point"""
 
 MOST_MORE = 1_000_000
-"""More receivers than that are not named: the truth is too near to the margin"""
+"""If more receivers would be needed, no number is named: the truth is too near to the margin"""
 
 
 class Decision(StrEnum):
@@ -22,17 +22,18 @@ class Decision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """more_receivers: of both versions together, in today's proportion, about so many are needed
-    beside those that there are; None: no need, or no number is known."""
+    """more_receivers: about how many more receivers are needed, of both versions together and in
+    today's proportion; None: no more are needed, or no number is known."""
 
     decision: Decision
     more_receivers: int | None = None
 
 
 def decide(found: Compared, margin: float = MARGIN) -> Decided:
-    """hold if the new version is surely worse by more than `margin`; ship if it surely is not.
+    """HOLD if the new version is surely worse by more than `margin`, SHIP if it surely is not,
+    otherwise NEEDS_MORE.
 
-    margin  of the delivery ratio, 0 or more
+    margin  a difference of delivery ratios, 0 or more
     """
     there = found.receivers_a + found.receivers_b
     between = found.difference
@@ -43,7 +44,7 @@ def decide(found: Compared, margin: float = MARGIN) -> Decided:
         return Decided(Decision.HOLD)
     if between.lower > -margin:
         return Decided(Decision.SHIP)
-    # The margin is in the interval. It is as wide as one over the root of the receivers.
+    # The margin is in the interval, whose width goes with 1 / √(number of receivers).
     room = abs(between.estimate + margin)
     is_better = between.estimate > -margin
     reach = between.estimate - between.lower if is_better else between.upper - between.estimate

@@ -1,4 +1,4 @@
-"""What the team noted of a moment, such as a deployment or an incident."""
+"""Notes of the team about moments, such as a deployment or an incident."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,16 +11,18 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.sql import is_text, queries
 
 LONGEST_TEXT = 500  # characters
-LONGEST_VERSION = 256  # characters; what a client says is shorter (ingest/check.py)
-MOST_NOTES = 10_000  # of a deployment
-MOST_SHOWN = 100  # at once, if not asked for otherwise
+LONGEST_VERSION = 256  # characters; a client's version is shorter (ingest/check.py)
+MOST_NOTES = 10_000  # in a deployment
+MOST_SHOWN = 100  # in one answer by default
 
 _QUERIES = queries(__package__, "notes.sql")
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """at  the moment that it is of, aware UTC; version: of apps, empty: of none"""
+    """at  the moment that the note is about, aware UTC
+    version  the app version that it is about; empty: none
+    """
 
     note_id: int
     at: datetime
@@ -31,7 +33,8 @@ class Note:
 async def add_note(
     database: Database, text: str, *, at: datetime, version: str = "", now: datetime
 ) -> Note:
-    """Raises ConfigurationError for a text or version that does not do, or too many notes."""
+    """Raises ConfigurationError if the text or version is not allowed, or there are too many
+    notes."""
     text, version = " ".join(text.split()), version.strip()
     _check("text", text, LONGEST_TEXT)
     _check("version", version, LONGEST_VERSION)
@@ -58,7 +61,7 @@ def _check(name: str, value: str, longest: int) -> None:
 
 
 async def remove_note(database: Database, note_id: int) -> None:
-    """Raises UnknownName if there is none of that number."""
+    """Raises UnknownName if there is no note with that number."""
     async with database.acquire() as connection:
         removed = await connection.fetchval(_QUERIES["remove"], note_id=note_id)
     if removed is None:
@@ -75,7 +78,7 @@ async def read_notes(
     end: datetime | None = None,
     limit: int = MOST_SHOWN,
 ) -> Sequence[Note]:
-    """Those of a moment in [start, end), the newest of them, the oldest first; None: no bound."""
+    """The newest `limit` notes about moments in [start, end), the oldest first; None: no bound."""
     async with database.read() as connection:
         rows = await connection.fetch(_QUERIES["read"], start=start, end=end, most=limit)
     return [
@@ -85,7 +88,7 @@ async def read_notes(
 
 
 async def state_of_notes(database: Database) -> tuple[int, ...]:
-    """Another one when there are other notes."""
+    """A value that changes when the notes change."""
     async with database.read() as connection:
         return tuple(await connection.fetchval(_QUERIES["state"]))
 

@@ -1,18 +1,18 @@
 -- name: add
--- Returns the number of the note; NULL: there are `most` of them.
+-- Returns the number of the note; no row if there are already `most` notes.
 insert into note (noted_at, app_version, text, created_at)
 select $at::timestamptz, $version::text, $text::text, $now::timestamptz
 where (select count(*) from note) < $most::integer
 returning note_id
 
 -- name: remove
--- Returns the number; NULL: there is no such note.
+-- Returns the number; no row if there is no such note.
 delete from note
 where note_id = $note_id::bigint
 returning note_id
 
 -- name: read
--- The newest `most` of those of a moment in [start, end), the oldest first; NULL: no bound.
+-- The newest `most` notes about moments in [start, end), the oldest first; NULL: no bound.
 select *
 from (
     select note_id, noted_at, app_version, text
@@ -25,5 +25,5 @@ from (
 order by noted_at, note_id
 
 -- name: state
--- Another one when there are others.
+-- A value that changes when the notes change.
 select array[count(*), coalesce(max(note_id), 0)] from note

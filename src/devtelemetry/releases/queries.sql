@@ -1,6 +1,6 @@
 -- name: known_versions
--- What receivers say that they have, or had before; how many have it now. The most frequent first; at most a hundred, and
--- these two in any case.
+-- The versions that receivers have now or had before, and how many receivers have each now. At most a hundred: first
+-- the given ones, if known, then the most frequent.
 -- in   versions
 select app_version, receivers
 from (
@@ -17,7 +17,7 @@ order by app_version = any ($versions::text[]) desc, receivers desc, app_version
 limit 100
 
 -- name: windows
--- The latest windows of a timeframe and policy, the oldest first: the totals of each.
+-- The totals of the latest windows of a timeframe and policy, the oldest first.
 -- in   timeframe, membership; most: how many
 select window_start, window_end, receivers, corroborated
 from (
@@ -30,14 +30,14 @@ from (
 order by window_start
 
 -- name: starts
--- Of all windows of a timeframe and policy, the oldest first.
+-- The starts of all windows of a timeframe and policy, the oldest first.
 select window_start
 from reliability_window
 where timeframe = $timeframe::text and membership = $membership::text
 order by window_start
 
 -- name: versions_by_window
--- Of these windows their groups by version; those of a window stand in one place of the key.
+-- The groups by version of these windows. The groups of a window are next to each other in the key.
 -- in   timeframe, membership, window_starts
 select g.window_start, g.value, g.over_receivers[1]::bigint as receivers, g.corroborated
 from unnest($window_starts::timestamptz[]) as w (window_start)
@@ -45,7 +45,7 @@ join reliability_group g on g.timeframe = $timeframe::text and g.window_start = 
     and g.membership = $membership::text and g.channel_id = 0 and g.dimension = 'app_version' and not g.is_rest
 
 -- name: first_windows
--- The first of these windows in which each version is shown.
+-- For each version, the first of these windows that shows it.
 -- in   timeframe, membership, window_starts
 select g.value, min(g.window_start) as window_start
 from unnest($window_starts::timestamptz[]) as w (window_start)
@@ -54,8 +54,9 @@ join reliability_group g on g.timeframe = $timeframe::text and g.window_start = 
 group by g.value
 
 -- name: platforms
--- On which platforms receivers have which version now; groups that are too small are not told.
--- in   smallest_group; since: of receivers that reported then or later, Unix ms
+-- How many receivers have each version on each platform now. Groups that are too small are left out.
+-- in   smallest_group
+--      since: only receivers that reported then or later, Unix ms
 select app_version, platform, count(*) as receivers
 from receiver
 where app_version <> '' and greatest(last_receipt_minute, last_heartbeat_minute) >= $since::bigint
