@@ -1,6 +1,6 @@
-"""How fast, how large and how right: what docs/evidence shows. `python -m bench` runs all.
+"""The benchmarks behind docs/evidence: speed, size, and how right the figures are.
 
-Some use the servers and messengers of the tests.
+`python -m bench` runs them. Some use the servers and messengers of the tests.
 """
 
 import sys

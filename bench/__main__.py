@@ -67,7 +67,7 @@ BENCHMARKS = {
 def main() -> None:
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument(
-        # Absent unless given: a command's default would hide what stands before the command.
+        # No default: a subcommand's default would replace a value given before its name.
         "--json",
         type=Path,
         metavar="FILE",
@@ -89,7 +89,7 @@ def main() -> None:
     options = parser.parse_args()
 
     results = []
-    # The nodes that are killed must be named.
+    # `nodes` needs options that name the nodes to kill.
     every = [name for name in BENCHMARKS if name != "nodes"]
     for name in [options.benchmark] if options.benchmark else every:
         own = options if options.benchmark else parsers[name].parse_args([])

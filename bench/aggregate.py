@@ -1,7 +1,7 @@
 """Seconds to compute one hour, beside a bare GROUP BY over the same receipts.
 
-The rows are made by SQL, in the order in which they would have arrived. What is missing is known
-beforehand, and every result is compared with it.
+SQL makes the rows, in the order in which they would have arrived. It is known beforehand which
+pairs are missing, and every result is compared with that.
 """
 
 import argparse
@@ -42,9 +42,9 @@ CHANNELS = 200
 RECEIVERS_OF_CHANNEL = 25
 RECEIVERS = 1_000  # each is in five channels
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
-NOW = DAY + timedelta(days=2)  # long after each window: it is computed as settled
+NOW = DAY + timedelta(days=2)  # long after each window, so that it is settled
 
-# With a cap, what one receiver alone vouches for is looked at again.
+# With a cap, the computation looks again at messages that one receiver alone vouches for.
 RULES = AggregateRules(timeframes=(parse_timeframe("1h"),), weight_cap=0.1)
 
 _BARE = """
@@ -54,7 +54,7 @@ where sent_at >= $1 and sent_at < $2
 group by 1, 2
 """
 
-# An id is a hash, as in life: neighbours in time are not neighbours in the key.
+# Ids are hashes, as in real data: messages that are close in time have distant keys.
 _CHANNELS_SQL = f"""
 insert into channel
 select hashint8extended(c, 1), 'channel ' || c from generate_series(1, {CHANNELS}) c
@@ -71,8 +71,8 @@ select hashint8extended(r, 2), hashint8extended(r, 3), hashint8extended(r, 4),
     (array['desktop', 'android', 'ios'])[1 + r % 3], '2.' || 33 + r % 4, 0, $1
 from generate_series(0, {RECEIVERS} - 1) r
 """
-# All number their reports; of one in a hundred those of ten minutes are missing. $1: the hour
-_HOLE = (20 * 60_000, 30 * 60_000)  # after and before which moment of the hour
+# All number their reports. One receiver in a hundred has a hole of ten minutes. $1: the hour
+_HOLE = (20 * 60_000, 30 * 60_000)  # its bounds, in ms of the hour
 _RUNS_SQL = f"""
 insert into report_run
 select hashint8extended(r, 4), first, first + 9, $1::bigint + begins, $1::bigint + ends
@@ -86,8 +86,8 @@ select hashint8extended(c, 1), hashint8extended((c * 5 + p) % {RECEIVERS}, 2), $
 from generate_series(1, {CHANNELS}) c, generate_series(0, {RECEIVERS_OF_CHANNEL} - 1) p
 """
 
-# Message m of channel c is number (c, m): sent at a random moment of its hour, by the member at a
-# random position. $1 beginning of the hour, $2 number of its first message, $3 messages a channel.
+# Message m of channel c has the number (c, m). A random member sends it at a random moment of the
+# hour. $1 beginning of the hour, $2 number of its first message, $3 messages in each channel.
 _SENT_SQL = f"""
 select
     c,
@@ -119,9 +119,9 @@ select
     (hashint8extended(number * 100 + p, 9) & 2147483647) as random
 from ({_SENT_SQL}) sent, generate_series(0, {RECEIVERS_OF_CHANNEL} - 1) p
 """
-# Nine in ten are reported within ten seconds, the others within an hour, in the order of their
-# arrival. The clock of one author in fifty is five seconds behind; it told so after all others
-# reported, the worst case: all of these delays are corrected.
+# Nine in ten are reported within ten seconds, the others within an hour; rows are in the order of
+# arrival. The clock of one author in fifty is five seconds behind, and its report comes after all
+# others. This is the worst case: the delays of all these reports are corrected.
 _IS_OFF = "author = 0 and c % 2 = 0"
 _DELAY_SQL = f"case when random % 10 = 0 then random % {HOUR_MS} else random % 10000 end"
 _RECEIPTS_SQL = f"""
@@ -178,7 +178,7 @@ def run(options: argparse.Namespace) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What lies in an hour, or in several, as its generator knows it."""
+    """The true counts of one hour, or of several."""
 
     start: datetime
     receipts: int
@@ -198,7 +198,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Seconds, one of each kind in turn."""
+    """Seconds of each kind of run; the kinds take turns."""
 
     name: str
     hour: Hour
@@ -265,9 +265,9 @@ def _table(measured: list[Measured]) -> Table:
 
 
 async def fill(database: Database, receipts: int, *, first: int, hours: int) -> list[Hour]:
-    """Fills `hours` hours, from the `first` one of DAY on, with about `receipts` each.
+    """Fills `hours` hours, from hour `first` of DAY on, with about `receipts` each.
 
-    The reports of the one in the middle have holes.
+    In the middle hour some receivers have holes.
     """
     messages = round(receipts / 0.9904 / CHANNELS / RECEIVERS_OF_CHANNEL)
     made = []
@@ -279,7 +279,7 @@ async def fill(database: Database, receipts: int, *, first: int, hours: int) -> 
         await connection.execute(_CHANNELS_SQL)
         now = max(NOW, starts[-1] + timedelta(days=2))
         await connection.execute(_RECEIVERS_SQL, unix_ms(now))
-        # Known in their channels since long before, and still.
+        # All have been in their channels since long before, and still are.
         await connection.execute(_MEMBERSHIPS_SQL, unix_ms(DAY - timedelta(days=5)), unix_ms(now))
         for number, start in enumerate(starts, first):
             has_hole = number == first + hours // 2
@@ -301,7 +301,7 @@ async def fill(database: Database, receipts: int, *, first: int, hours: int) -> 
             file=sys.stderr,
             flush=True,
         )
-        # What autovacuum has done by the time an hour is computed; it leaves parents alone.
+        # By the time an hour is computed, autovacuum has done this. It skips partitioned parents.
         partitions = [f"receipt_{day_name(day).replace('-', '')}" for day in days]
         tables = ("message", "membership", "receiver", "channel", "sample_kind", "report_run")
         for table in (*partitions, *tables):
@@ -338,7 +338,7 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
             assert sums == (hour.messages, hour.expected, hour.missing), (sums, hour)
             counts = result.counts
             assert (counts.messages, counts.expected, counts.missing) == sums
-            if repeat > 0:  # the first one warms up
+            if repeat > 0:  # the first run warms up
                 measured.bare.append(bare_seconds)
                 measured.query.append(query_seconds)
                 measured.whole.append(whole_seconds)
@@ -353,7 +353,7 @@ async def _measure(database: Database, name: str, hour: Hour, repeats: int) -> M
 
 
 async def _query(connection: Connection, window: Window) -> tuple[int, int, int]:
-    """The algorithm's step alone, with the settings that it runs with."""
+    """Runs only the query of the algorithm, with its settings."""
     async with connection.transaction(isolation="repeatable_read"):
         found = await run_algorithm(connection, RULES, window)
     assert {group["dimension"] for group in found.groups} == set(Dimension)

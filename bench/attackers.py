@@ -1,9 +1,9 @@
-"""All attackers of docs/security.md at once, a process of its own.
+"""All attackers of docs/security.md at once, in a process of their own.
 
     python -m bench.attackers JSON
 
-JSON has `grpc` and `http`, the addresses of a server on loopback. Each goes on until the process is
-ended, whatever it is answered. They come from addresses of loopback that nobody honest has.
+JSON has `grpc` and `http`, the addresses of a server on loopback. Each attacker goes on until the
+process ends, whatever the server answers. They use loopback addresses that no honest client has.
 """
 
 import gzip
@@ -25,7 +25,7 @@ from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
 
 _ADDRESSES = ("127.0.0.2", "127.0.0.3", "127.0.0.4")
 _BIG = bytes(16 * 2**20)
-_CHANNEL_SIZE = 60  # calls of one connection
+_CHANNEL_SIZE = 60  # calls in one connection
 
 
 def _place(address: str) -> tuple[str, int]:
@@ -39,7 +39,7 @@ def _connect(address: str, number: int) -> socket.socket:
 
 
 def silent_connections(grpc_address: str, http_address: str) -> None:
-    """900 by HTTP and 300 by gRPC that say nothing; whoever is closed comes again."""
+    """900 connections by HTTP and 300 by gRPC that send nothing, and reconnect when closed."""
     places = [http_address] * 900 + [grpc_address] * 300
     opened: dict[int, socket.socket] = {}
     while True:
@@ -56,7 +56,7 @@ def silent_connections(grpc_address: str, http_address: str) -> None:
 
 
 def unfinished_bodies(_: str, http_address: str) -> None:
-    """60 that say 4 MiB and send a byte every two seconds."""
+    """60 requests that announce 4 MiB and send a byte every two seconds."""
     head = f"POST {PUSH} HTTP/1.1\r\nhost: {http_address}\r\ncontent-type: application/proto\r\n"
     begun = f"{head}content-length: {4 * 2**20}\r\n\r\n".encode()
     opened: dict[int, socket.socket] = {}
@@ -74,7 +74,7 @@ def unfinished_bodies(_: str, http_address: str) -> None:
 
 
 def _hold(address: str, method: str, calls: int, first: bytes | None) -> None:
-    """So many calls of gRPC that say `first`, and then nothing."""
+    """So many gRPC calls that send `first`, and then nothing."""
     ended = threading.Event()
 
     def silence() -> Iterator[bytes]:
@@ -107,7 +107,7 @@ def pushes_without_a_body(grpc_address: str, _: str) -> None:
 
 
 def refused_bodies(grpc_address: str, http_address: str) -> None:
-    """16 MiB that are a few KiB on the wire: without a good token, or undecodable."""
+    """Bodies of 16 MiB, a few KiB on the wire, without a valid token or undecodable."""
     packed = gzip.compress(_BIG)
     with grpc.insecure_channel(grpc_address) as channel, _web(http_address, 1) as web:
         push: Any = channel.unary_unary(PUSH, None, None)
@@ -123,7 +123,7 @@ def refused_bodies(grpc_address: str, http_address: str) -> None:
 
 
 def names_without_end(grpc_address: str, _: str) -> None:
-    """Keys, installations, channels, types, versions and servers that nobody said before."""
+    """Ever new keys, installations, channels, types, versions and servers."""
     dice = random.Random("names")
     with grpc.insecure_channel(grpc_address) as channel:
         push: Any = channel.unary_unary(PUSH, None, None)
@@ -183,7 +183,7 @@ def main() -> None:
         threading.Thread(
             target=attacker, args=(addresses["grpc"], addresses["http"]), daemon=True
         ).start()
-    sys.stdin.read()  # until whoever started it closes that
+    sys.stdin.read()  # until the parent closes it
 
 
 if __name__ == "__main__":

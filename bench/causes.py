@@ -1,8 +1,7 @@
-"""How well the patterns of missing pairs tell why: the tables of docs/evidence/causes.md.
+"""How well the patterns of missing pairs show their causes: the tables of docs/evidence/causes.md.
 
-Networks whose losses are known are imported into a database, and every channel of their hour is
-looked into. Nothing is measured by the clock: the figures are the same wherever and whenever it
-runs.
+Networks with known losses are imported into a database, and the missing pairs of every channel are
+classified. The clock measures nothing, so the figures are the same on every machine.
 """
 
 import argparse
@@ -39,11 +38,11 @@ _RULES = AggregateRules((_HOUR,))
 _LATER = from_unix_ms(START_MS + 48 * HOUR_MS)
 _EVER_MS = START_MS + 48 * HOUR_MS
 
-# Why a pair is lost, the first that fits: a message that reaches nobody is that for all of them.
+# Why a pair is lost: the first cause that fits.
 EVERYONE, OFFLINE, ITSELF, NOT_LOST = "reached nobody", "offline", "by itself", "not lost"
 
 
-# Losses on the way alone: a fifth of all for each cause, as common as its platform or release is.
+# Losses on the way only. Each of the five causes makes a fifth of them.
 _LOSS = 0.1
 _MIXED = LossModel(
     independent=_LOSS / 5,
@@ -83,7 +82,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Missing pairs of one true cause, by the pattern they got."""
+    """Missing pairs with one true cause, by the pattern that they were classified as."""
 
     case: str
     cause: str
@@ -145,7 +144,7 @@ async def _found(database: Database, case: Case, seed: int) -> list[Row]:
 
 
 async def _import(database: Database, world: World) -> dict[int, int]:
-    """Returns the number of the node that each receiver is."""
+    """Imports a world's reports; returns receiver → number of its node."""
     lines = list(history_lines(world, _EVER_MS))
     await import_samples(
         database,
@@ -167,10 +166,10 @@ async def _import(database: Database, world: World) -> dict[int, int]:
 
 
 def _causes(world: World) -> dict[tuple[str, int], str]:
-    """Why the lost pairs of a world are lost.
+    """The causes of the lost pairs of a world.
 
-    All chance of a part comes from its own dice: in the world of one cause alone the same nodes are
-    offline, and the same messages reach nobody. So pair by pair they tell what did it.
+    Each part of a world has dice of its own. So in a world with one cause only, the same nodes are
+    offline, and the same messages reach nobody. Such worlds show the cause of each pair.
     """
     spec, loss = world.spec, world.spec.loss
     offline = _with(spec, LossModel(offline=loss.offline))
@@ -198,7 +197,7 @@ def _with(spec: Spec, loss: LossModel) -> Sequence[Delivery]:
 
 
 def _recovered(rows: Sequence[Row]) -> Table:
-    """Of what is missing for one cause, the share that got each pattern."""
+    """For each cause: the shares of its missing pairs by pattern."""
     return Table(
         "Which pattern missing pairs get, by why they are missing; in percent",
         ("losses", "cause", "pairs", *(of.value.replace("_", " ") for of in LossPattern)),
@@ -215,7 +214,7 @@ def _recovered(rows: Sequence[Row]) -> Table:
 
 
 def _meant(rows: Sequence[Row]) -> Table:
-    """Of what got a pattern where causes are mixed, the share of each cause."""
+    """For each pattern, in worlds with mixed causes: the shares of its pairs by cause."""
     cells = []
     for case in dict.fromkeys(row.case for row in rows if row.case.startswith("mixed")):
         of_case = {row.cause: row.patterns for row in rows if row.case == case}

@@ -1,4 +1,4 @@
-"""What must hold of a server that somebody attacks."""
+"""What must stay true of a server under attack."""
 
 import json
 import subprocess
@@ -15,10 +15,10 @@ from bench.machine import memory
 from support.program import command
 from support.server import ServerProcess
 
-GROWTH_MIB = 60  # of resident memory after the first tenth of the time, at most
-_WARM = 60  # seconds in which a server may grow, however short the time
-LEFT_OPEN = 8  # descriptors more than before the first client, at most: connections to the database
-HONEST = "honest-"  # how the id of a message begins that must be stored once it is acknowledged
+GROWTH_MIB = 60  # the most that resident memory may grow after the first tenth of the time
+_WARM = 60  # seconds in which a server may grow, however short the run
+LEFT_OPEN = 8  # the most descriptors that may stay open: connections to the database
+HONEST = "honest-"  # ids of honest messages begin so; those acknowledged must be stored
 
 
 class Watched(NamedTuple):
@@ -30,7 +30,7 @@ class Watched(NamedTuple):
 
 @contextmanager
 def watching(pid: int) -> Iterator[list[Watched]]:
-    """Yields a list that grows by one a second."""
+    """Yields a list that gets one entry a second."""
     watched: list[Watched] = []
     is_over = threading.Event()
     watcher = threading.Thread(target=_keep_watching, args=(pid, watched, is_over))

@@ -17,7 +17,7 @@ from bench.machine import conditions, memory
 from bench.report import Result, Table
 from devtelemetry.client import Limits, Settings, TelemetryClient, Timing
 
-NOBODY = "127.0.0.1:1"  # a port that nobody listens on
+NOBODY = "127.0.0.1:1"  # nobody listens on this port
 _CHANNELS = 20
 
 
@@ -30,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Of one call, in µs."""
+    """Times of one call, in µs."""
 
     how: str
     calls: int
@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> Result:
 
 @contextmanager
 def running_server(data_dir: Path) -> Iterator[str]:
-    """A real one; yields its gRPC address."""
+    """Runs a real server; yields its gRPC address."""
     arguments = ("--grpc-listen=127.0.0.1:0", "--http-listen=127.0.0.1:0", "--log-level=warning")
     process = subprocess.Popen(
         [sys.executable, "-m", "devtelemetry", "serve", f"--data-dir={data_dir}", *arguments],
@@ -140,7 +140,7 @@ def _measure(how: str, client: TelemetryClient, calls: int, pace_ms: float) -> C
 
 
 def _outbox(directory: Path, samples: int) -> dict[str, float]:
-    """In bytes and MiB."""
+    """Disk and memory of a full outbox, in bytes and MiB."""
     settings = Settings(directory / "outbox.db")
     settings.enable()
     limits = Limits(samples=samples, size_bytes=2**30)
@@ -159,7 +159,7 @@ def _outbox(directory: Path, samples: int) -> dict[str, float]:
             message_size=200,
         )
         if number % 1000 == 0:
-            time.sleep(0.02)  # as fast as the outbox takes it, not the memory
+            time.sleep(0.02)  # waits for the outbox, so that samples do not gather in memory
     _wait(lambda: settings.status().waiting == samples)
     after = memory([os.getpid()]).resident
     client.close(timeout=0.1)
@@ -184,7 +184,7 @@ def _idle(directory: Path, server: str, seconds: float) -> dict[str, float]:
     )
     _wait(lambda: settings.status().acknowledged == 1)
     connected = _switches_while_idle(2.0) / 2.0
-    time.sleep(Timing().idle_connection)  # the connection is closed by then
+    time.sleep(Timing().idle_connection)  # after it the connection is closed
     rounds = client.wakeups
     switches = _switches_while_idle(seconds)
     rounds = client.wakeups - rounds
@@ -204,7 +204,7 @@ def _switches_while_idle(seconds: float) -> int:
 
 
 def _switches() -> int:
-    """How often the threads of this process went to sleep of themselves."""
+    """How often the threads of this process went to sleep by themselves."""
     total = 0
     for status in Path("/proc/self/task").glob("*/status"):
         for line in _lines(status):

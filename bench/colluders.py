@@ -17,14 +17,14 @@ from devtelemetry.simulator.truth import Pairs, TrueWindow
 from devtelemetry.simulator.world import make_world
 
 LIARS_AMONG = ((1, 5), (1, 10), (2, 10), (1, 20), (4, 20), (1, 50), (3, 50), (10, 50))
-"""One, a twentieth and a fifth of the receivers."""
+"""(liars, receivers): one liar, a twentieth and a fifth of the receivers"""
 
-# What nobody doubted before installations and networks were counted.
+# The rules of before and of now: vouchers were not counted by installation and network.
 _BEFORE = replace(RULES, fewest_installations=10**9)
 _NOW = replace(RULES, weight_cap=0.1)
 _CHANNELS = 4
-_LIARS_ADDRESS = "203.0.113.{}"  # of one network
-_OWN_ADDRESS = "10.{}.{}.1"  # of a network each
+_LIARS_ADDRESS = "203.0.113.{}"  # all in one network
+_OWN_ADDRESS = "10.{}.{}.1"  # each in a network of its own
 
 
 def _keys(liars: int) -> list[Hand]:
@@ -56,7 +56,7 @@ ATTACKS: Mapping[str, Callable[[World, Sequence[Hand]], list[Push]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """In points of the delivery ratio: by what the liars move it."""
+    """How far the liars move delivery ratios, in points."""
 
     receivers: int
     liars: int
@@ -64,7 +64,7 @@ class Moved:
     attack: str
     window_before: float
     window: float
-    channel_before: float  # the channel that is moved furthest
+    channel_before: float  # of the channel that moves furthest
     channel: float
 
 
@@ -110,7 +110,7 @@ def _beside(before: float, now: float) -> str:
 async def _moved(lab: Lab, seed: int, receivers: int, liars: int, source: str) -> list[Moved]:
     found = []
     for attack, lies in ATTACKS.items():
-        # All honest ones are in all channels, so that each has n receivers.
+        # All honest receivers are in all channels, so each channel has n receivers.
         spec = spec_of(
             lab,
             seed,
@@ -142,7 +142,7 @@ async def _moved(lab: Lab, seed: int, receivers: int, liars: int, source: str) -
 
 
 def _errors(window: WindowReliability, truth: TrueWindow) -> tuple[float, float]:
-    """Measured less true: of the window, and of the channel in which it is most."""
+    """Measured minus true: of the window, and of the channel with the greatest error."""
     of_channels = [
         _error(channel.counts, truth.channels[channel.channel_id]) for channel in window.channels
     ]

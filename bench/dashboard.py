@@ -103,7 +103,7 @@ async def _rows(url: str) -> int:
 
 
 def _forget(url: str) -> None:
-    """The server reads anew: a window was computed, so it must believe."""
+    """Makes the server believe that a window was computed, so that it reads again."""
 
     async def touch() -> None:
         connection = await asyncpg.connect(url)
@@ -115,7 +115,7 @@ def _forget(url: str) -> None:
         )
         await connection.close()
 
-    with ThreadPoolExecutor(1) as thread:  # the browser's own thread has a loop already
+    with ThreadPoolExecutor(1) as thread:  # the browser's thread has an event loop already
         thread.submit(asyncio.run, touch()).result()
 
 
@@ -176,7 +176,7 @@ def _took(
 
 
 def _browser(origin: str, url: str, times: int) -> list[Took]:
-    """Until figures and line are drawn in Chromium; nothing, where there is none."""
+    """Times until figures and line are drawn in Chromium; empty without Chromium."""
     program = shutil.which("chromium")
     if program is None:
         return []

@@ -1,7 +1,7 @@
-"""What nothing is done with: a gRPC server that answers each Push with its own body.
+"""A gRPC server that does nothing: it answers each Push with the Push's own body.
 
-`python -m bench.echo` prints `ready HOST:PORT` and runs until its standard input ends. Made as the
-server is (`grpc.aio`, one process), so that what the transport costs both have alike.
+`python -m bench.echo` prints `ready HOST:PORT` and runs until its standard input ends. It is built
+like the server (`grpc.aio`, one process), so the transport costs both the same.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""A fleet of devices at its own cadence against a real server, beside what `plan` says of it.
+"""A fleet of devices that push at their own times to a real server, beside what `plan` forecasts.
 
-When which device pushes what is simulated as the client does (docs/client.md): a push when the
-oldest sample has waited for the push interval, a heartbeat after half an hour of silence, both
-shortened by up to a fifth. The requests are made before and replayed over real connections.
+The times are those of the client (docs/client.md): a device pushes when its oldest sample has
+waited for the push interval, and sends a heartbeat after half an hour of silence. Both times are
+shortened by up to a fifth. The requests are made before, and replayed over real connections.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from bench.workload import device_request
 from devtelemetry.estimate.machines import DAY_SECONDS, Fleet, Machines, needs_of
 from devtelemetry.runtime.clock import now_ms
 
-WARM_UP_SECONDS = 10.0  # in which the first channels and receivers are met
+WARM_UP_SECONDS = 10.0  # in which the server meets the first channels and receivers
 IDLE_SECONDS = 15.0
 
 
@@ -57,20 +57,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """CPU in seconds of one, memory in MiB, bytes as they are; per second where it says a rate."""
+    """One run. CPU is in seconds of one processor, memory in MiB, sizes in bytes."""
 
     fleet: Fleet
     held: int
     seconds: float
     requests: float  # a second
     samples: float  # a second
-    server_cpu: float  # a second, beyond what it takes when nobody pushes
-    postgres_cpu: float  # likewise
-    idle_cpu: float  # a second, of both, when nobody pushes
+    server_cpu: float  # a second, without idle_cpu
+    postgres_cpu: float  # a second, without idle_cpu
+    idle_cpu: float  # a second, of server and PostgreSQL while nobody pushes
     load_cpu: float  # a second
     wire_bytes: float  # a second
-    disk_bytes: int  # of tables and indexes, that came in this time
-    log_bytes: int  # of the write-ahead log, likewise
+    disk_bytes: int  # growth of tables and indexes in this time
+    log_bytes: int  # of the write-ahead log written in this time
     p50_ms: float
     p99_ms: float
     latest_ms: float
@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> Result:
         for said in (*options.fleet, *options.check):
             messages, interval = map(float, said.split(":"))
             fleet = Fleet(options.devices, messages, options.receivers, push_interval=interval)
-            # Each has a database of its own: sizes are those of its samples.
+            # Each fleet has a database of its own, so that sizes are those of its samples.
             with Serve(options.workers) as serve:
                 before = before or conditions(asyncio.run(server_version(serve.url)))
                 runs.append(_run(serve, fleet, held, options.seconds))
@@ -155,7 +155,7 @@ def _replay(serve: Serve, pushes: Sequence[Push], held: int) -> Outcome:
 
 
 def _pushes(fleet: Fleet, seconds: float, start_ms: int) -> Iterator[Push]:
-    """What the devices push from the start on, in order: the fleet was at work before."""
+    """The pushes of all devices from the start on, in order. The fleet was at work before."""
     dice = random.Random(f"fleet {fleet}")
     longest = max(fleet.interval, fleet.heartbeat)
     found: list[tuple[float, int, Sequence[float]]] = []
@@ -177,7 +177,7 @@ def _pushes(fleet: Fleet, seconds: float, start_ms: int) -> Iterator[Push]:
 
 
 def _messages(dice: random.Random, rate: float, begin: float, end: float) -> Iterator[float]:
-    """When messages are sent, seconds: by chance, so many a second on average."""
+    """When messages are sent, in seconds: at random, `rate` a second on average."""
     at = begin
     while (at := at + dice.expovariate(rate)) < end:
         yield at
@@ -186,8 +186,8 @@ def _messages(dice: random.Random, rate: float, begin: float, end: float) -> Ite
 def _of_device(
     dice: random.Random, fleet: Fleet, device: int, sent: Sequence[float], seconds: float
 ) -> Iterator[tuple[float, int, Sequence[float]]]:
-    """Its pushes: when, who, and when each of its messages was sent."""
-    # Each began at some time of its own: else all would go on pushing at the same time.
+    """The pushes of one device: when, which device, and when each of its messages was sent."""
+    # Each device began at a random time. Otherwise all would push at the same times.
     last = -dice.uniform(1, 2) * max(fleet.interval, fleet.heartbeat)
     waiting: list[float] = []
     share = dice.uniform(0.8, 1.0)
@@ -205,7 +205,7 @@ def _of_device(
 
 
 async def _sizes(url: str) -> tuple[int, int]:
-    """Bytes of tables and indexes, and of the log that was written since the database was made."""
+    """Bytes of tables and indexes, and of the log written since the database was made."""
     connection = await asyncpg.connect(url)
     try:
         return (
@@ -257,7 +257,7 @@ def _table(runs: Sequence[Run]) -> Table:
 
 
 def _fitted(runs: Sequence[Run]) -> Table:
-    """By least squares: what a request takes, and what a sample."""
+    """What a request costs, and what a sample costs, by least squares."""
     quantities = {
         "server_us": [one.server_cpu * 1e6 for one in runs],
         "postgres_us": [one.postgres_cpu * 1e6 for one in runs],
@@ -275,18 +275,18 @@ def _fitted(runs: Sequence[Run]) -> Table:
 def _least_squares(
     a: Sequence[float], b: Sequence[float], c: Sequence[float]
 ) -> tuple[float, float]:
-    """x and y for which a·x + b·y is next to c; each row counts by its ratio."""
+    """x and y for which a·x + b·y is closest to c, by relative errors."""
     rows = [(one / of, other / of) for one, other, of in zip(a, b, c, strict=True)]
     aa, ab, bb = (sum(row[i] * row[j] for row in rows) for i, j in ((0, 0), (0, 1), (1, 1)))
     ac, bc = sum(row[0] for row in rows), sum(row[1] for row in rows)
     determinant = aa * bb - ab * ab
     if not determinant:
-        return float("nan"), float("nan")  # of one fleet alone nothing can be told apart
+        return float("nan"), float("nan")  # one fleet cannot tell requests from samples
     return (ac * bb - bc * ab) / determinant, (aa * bc - ab * ac) / determinant
 
 
 def _beside(runs: Sequence[Run]) -> Table:
-    """What the plan says of the same fleets."""
+    """What `plan` forecasts for the same fleets."""
     rows = []
     for one in runs:
         plan = needs_of(one.fleet, Machines(peak=1))

@@ -1,8 +1,8 @@
-"""The devices of bench/fleet.py, a process of its own: `python -m bench.fleet_load FILE`.
+"""The devices of bench/fleet.py, in a process of their own: `python -m bench.fleet_load FILE`.
 
-Replays requests at their time. A device connects, pushes and leaves, as the client does, which
-closes a connection that it did not need for three seconds; or connections are held and used in
-turn. What is written to a connection was made before, as HTTP/2: no client's code runs here.
+It replays requests at their times. A device connects, pushes and leaves, like the client, which
+closes a connection that it did not need for three seconds. Or connections are held and used in
+turn. All bytes of HTTP/2 were made before, so no code of a client runs here.
 """
 
 import asyncio
@@ -22,9 +22,9 @@ _FRAME = struct.Struct(">BHBBI")  # length as 8 and 16 bits, type, flags, stream
 _DATA, _HEADERS, _SETTINGS, _PING, _GOAWAY = 0, 1, 4, 6, 7
 _ACK = _END_STREAM = 1
 _END_HEADERS = 4
-_TCP_INFO_SEGMENTS = struct.Struct("=II")  # out, in: at byte 136 of struct tcp_info
-_HEADER_BYTES = 52  # of IP and TCP with time stamps, before each segment
-_GOODBYE_SEGMENTS = 3  # that end a connection
+_TCP_INFO_SEGMENTS = struct.Struct("=II")  # segments out and in, at byte 136 of struct tcp_info
+_HEADER_BYTES = 52  # of IP and TCP with time stamps, in each segment
+_GOODBYE_SEGMENTS = 3  # to end a connection
 _WAIT_SECONDS = 60.0
 _ATTEMPTS = 6
 
@@ -43,7 +43,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class Push:
-    """at_seconds: since the start."""
+    """at_seconds  since the start"""
 
     at_seconds: float
     device: int
@@ -53,7 +53,7 @@ class Push:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """held: how many connections are held; 0: each push has its own."""
+    """held  how many connections are held; 0: each push has its own"""
 
     host: str
     port: int
@@ -63,17 +63,17 @@ class Replay:
 
 @dataclass(slots=True)
 class Outcome:
-    """Bytes are those on the wire, with the headers of IP and TCP; without TLS."""
+    """Bytes are those on the wire, with the headers of IP and TCP, without TLS."""
 
     pushes: int = 0
     samples: int = 0
-    refused: int = 0  # attempts, which were made again
+    refused: int = 0  # attempts that were repeated
     failed: int = 0  # pushes, after all attempts
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     wire_bytes: int = 0
     most_open: int = 0
-    latest_ms: float = 0.0  # how late the most delayed push was begun
+    latest_ms: float = 0.0  # how late a push began at most
     latencies_ms: dict[str, float] = field(default_factory=dict)
 
 
@@ -83,7 +83,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 def _literal(name: str, value: str) -> bytes:
-    """A field that no table remembers (RFC 7541, 6.2.2); both are shorter than 127 bytes."""
+    """A header field without indexing (RFC 7541, 6.2.2); name and value below 127 bytes."""
     return b"\0%c%b%c%b" % (len(name), name.encode(), len(value), value.encode())
 
 
@@ -150,7 +150,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
 
     async def push(self, body: bytes) -> bytes | None:
-        """The response's message; None: an error was answered."""
+        """The response's message; None: the server answered with an error."""
         self._answer = asyncio.get_running_loop().create_future()
         self._data = b""
         self._write(_request(self._next_stream, body))
@@ -160,7 +160,7 @@ class _Connection(asyncio.Protocol):
         return data[5:] if data else None
 
     def wire_bytes(self) -> int:
-        """So far, both ways."""
+        """Bytes so far, in both directions."""
         assert self.transport is not None
         made: socket.socket = self.transport.get_extra_info("socket")
         info = made.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 144)
@@ -202,7 +202,7 @@ class _Fleet:
         return outcome
 
     async def _connect(self, device: int) -> _Connection:
-        # As from many networks: the server remembers of whom what came, and ports are enough.
+        # From many networks, because the server counts by address, and for enough ports.
         network = f"127.{1 + device % 200}.{device // 200 % 250}.1"
         _, connection = await asyncio.get_running_loop().create_connection(
             _Connection, self._replay.host, self._replay.port, local_addr=(network, 0)
@@ -212,7 +212,7 @@ class _Fleet:
         return connection
 
     async def _push(self, push: Push) -> None:
-        """As the client: what is not taken is sent again, later."""
+        """Pushes, and tries again later if it was not taken, as the client does."""
         outcome = self._outcome
         begun = time.perf_counter()
         for attempt in range(_ATTEMPTS):

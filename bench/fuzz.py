@@ -1,7 +1,7 @@
-"""Spoilt requests at every door of a real server, honest ones between them: nothing lost or leaked.
+"""Spoilt requests to every door of a real server, between honest ones: nothing is lost or leaked.
 
-What is sent depends on the seed, the client and the round alone (and on the hour, since reports
-that are too old are refused). A finding names them.
+The requests depend only on the seed, the client and the round (and on the hour, because reports
+that are too old are refused). Each finding names these.
 """
 
 import argparse
@@ -41,13 +41,13 @@ class Fuzzed:
     answers: Counter[tuple[str, str]]
     acknowledged: int
     findings: list[str]
-    watched: list[Watched]  # of the server's process: evenly through the time
-    idle: tuple[Watched, Watched]  # without a client: before and after
+    watched: list[Watched]  # the server's process, at regular times
+    idle: tuple[Watched, Watched]  # the process before and after all clients
     log_lines: int
 
 
 def fuzz(directory: Path, seed: int, rate: float, goes_on: Callable[[int], bool]) -> Fuzzed:
-    """Plays against a server in `directory`; `goes_on` is asked with the number of each round."""
+    """Plays against a server in `directory`, while `goes_on` is true for the round's number."""
     all_notes = [Notes() for _ in range(CLIENTS)]
     with ServerProcess(
         directory / "data", "--legacy-rate=1000000", "--log-format=json", "--log-level=info",
@@ -66,7 +66,7 @@ def fuzz(directory: Path, seed: int, rate: float, goes_on: Callable[[int], bool]
             for client in clients:
                 client.join()
         findings = [one for notes in all_notes for one in notes.findings]
-        time.sleep(2.0)  # connections of clients that left are closed
+        time.sleep(2.0)  # by then the server has closed the connections of clients that left
         after = watch(server.pid)
         acknowledged = set[str]().union(*(notes.acknowledged for notes in all_notes))
         findings += lost(server, acknowledged)

@@ -1,4 +1,4 @@
-"""One client of bench/fuzz.py: what it sends, and whether the answer may be."""
+"""One client of bench/fuzz.py: what it sends, and whether the answer is allowed."""
 
 import gzip
 import json
@@ -26,11 +26,11 @@ from support.http_push import ENCODINGS
 from support.program import command
 from support.server import ServerProcess
 
-_SPAN_MS = 3 * HOUR_MS  # of what is reported: windows are computed over it meanwhile
+_SPAN_MS = 3 * HOUR_MS  # of event time; windows over it are computed meanwhile
 _IMPORT_EVERY = 200  # rounds of a client
-_RESTARTED_EVERY = 500  # rounds of a client, after which it is another installation
+_RESTARTED_EVERY = 500  # rounds of a client until it becomes another installation
 _LATER, _TRIES = "RESOURCE_EXHAUSTED", 20
-# All other answers say that the server is at fault.
+# All other answers are faults of the server.
 _CODES = frozenset({"OK", "INVALID_ARGUMENT", "UNAUTHENTICATED", _LATER})
 _ON_HTTP = (400, 401, 403, 404, 405, 408, 411, 413, 415, 421, 422, 429, 431, 501)
 _STATUSGO = ("/record-metrics", "/update-envelope", "/protocol-stats", "/waku-metrics")
@@ -50,7 +50,7 @@ _Answer = tuple[str, telemetry_pb2.PushResponse]
 
 @dataclass(slots=True)
 class Notes:
-    """What clients note, each by itself."""
+    """What one client notes."""
 
     answers: Counter[tuple[str, str]] = field(default_factory=Counter)  # by door and answer
     acknowledged: set[str] = field(default_factory=set)  # ids of honest messages
@@ -65,7 +65,7 @@ def play(
     rate: float,
     goes_on: Callable[[int], bool],
 ) -> None:
-    """Round after round, `rate` a second at most, while `goes_on` says so of its number."""
+    """Plays rounds, at most `rate` a second, while `goes_on` is true for the round's number."""
     begun, began_ms = time.monotonic(), time.time_ns() // 1_000_000
     with (
         grpc.insecure_channel(server.grpc, options=[("n", number)]) as channel,
@@ -120,7 +120,7 @@ class _Client:
         if not is_right:
             self._find(f"{door} answered {answer}")
 
-    # What is reported.
+    # The reports.
 
     def _request(self, who: str, ids: Iterator[str], count: int) -> telemetry_pb2.PushRequest:
         dice, now_ms = self._dice, self._began_ms
@@ -158,7 +158,7 @@ class _Client:
         return self._request("honest", ids, 3)
 
     def _spoilt_request(self) -> telemetry_pb2.PushRequest:
-        """A valid one to be spoilt."""
+        """A valid request, which will be spoilt."""
         dice = self._dice
         ids = (f"m-{dice.randrange(100_000)}" for _ in range(6))
         request = self._request("fuzz", ids, dice.randrange(7))
@@ -179,11 +179,14 @@ class _Client:
         return request
 
     def _company(self) -> telemetry_pb2.PushRequest:
-        """A good sample, for beside spoilt ones; nobody else's opt-out is of its installation."""
+        """A request with a good sample to put beside spoilt ones, of a separate installation.
+
+        So no spoilt opt-out can hit it.
+        """
         return self._request("company", iter([f"{HONEST}c-{self._number}-{self._turn}"]), 1)
 
     def _with_company(self, request: telemetry_pb2.PushRequest) -> str:
-        """Puts it anywhere among the samples; returns its id."""
+        """Puts a good sample among the samples of a request; returns its message id."""
         company = self._company()
         (good,) = company.samples
         request.reporter.CopyFrom(company.reporter)
@@ -200,7 +203,7 @@ class _Client:
         code: str,
         response: telemetry_pb2.PushResponse,
     ) -> None:
-        """What is wrong beside it must not cost it."""
+        """Checks that the good sample was not refused because of the samples beside it."""
         refused = {request.samples[one.index].message_id for one in response.rejections}
         if code == "OK" and company not in refused:
             self._notes.acknowledged.add(company)
@@ -210,11 +213,11 @@ class _Client:
         ):
             self._find(f"{door}: a good sample was refused: {code} {str(response)[:300]}")
 
-    # Where it goes.
+    # The doors.
 
     def _honest(self) -> None:
         dice, request = self._dice, self._honest_request()
-        times = dice.choice((1, 1, 2))  # an answer that was lost: it is sent again
+        times = dice.choice((1, 1, 2))  # twice, as after an answer that was lost
         if dice.random() < 0.4:
             for _ in range(times):
                 self._acknowledge("gRPC, honest", request, self._by_grpc)
@@ -310,7 +313,7 @@ class _Client:
         dice, kind = self._dice, self._dice.random()
         if kind < 0.4:
             return spoil_bytes(dice, body), headers
-        if kind < 0.7:  # said to be packed: it is not, or is broken, or is a great deal of nothing
+        if kind < 0.7:  # claims compression: is not compressed, is broken, or unpacks to very much
             packed = dice.choice((body, spoil_bytes(dice, gzip.compress(body)), _BOMB))
             named = dice.choice(("content-encoding", "grpc-encoding"))
             return packed, headers | {named: dice.choice(("gzip", "br", "identity", ""))}
@@ -331,7 +334,7 @@ class _Client:
         document = spoil_document(dice, statusgo_items(self._spoilt_request()))
         if dice.random() < 0.3 and isinstance(document, list):
             company = self._company()
-            # The first: of those beyond the limit none is kept.
+            # The good sample comes first, because items beyond the limit are dropped.
             body = json.dumps([statusgo_items(company)[0], *document]).encode()
             http = self._post(_STATUSGO[0], body, {"content-type": "application/json"})
             self._note("status-go", str(http.status_code), is_right=http.status_code == 201)
@@ -357,7 +360,7 @@ class _Client:
         self._note_status(f"{path}", http)
 
     def _raw(self) -> None:
-        """Bytes at a port, as no library sends them."""
+        """Sends bytes to a port that no library would send."""
         dice = self._dice
         request = self._spoilt_request().SerializeToString()
         if dice.random() < 0.5:
@@ -374,7 +377,7 @@ class _Client:
         host, _, port = address.rpartition(":")
         with socket.create_connection((host, int(port)), timeout=1.0) as raw:
             answer = b""
-            with suppress(OSError):  # it may be closed at any byte
+            with suppress(OSError):  # the server may close it at any byte
                 raw.sendall(spoil_bytes(dice, body))
                 raw.shutdown(socket.SHUT_WR)
                 answer = raw.recv(65_536)
@@ -394,7 +397,7 @@ class _Client:
         self._note(door, str(status), is_right=is_right)
 
     def _import(self) -> None:
-        """A file with good lines between spoilt ones."""
+        """Imports a file with good lines between spoilt ones."""
         dice, lines, ids = self._dice, list[bytes](), list[str]()
         for number in range(100):
             if dice.random() < 0.2:

@@ -1,4 +1,4 @@
-"""Whether what a window costs grows with its receipts alone: time, memory and temporary files."""
+"""Whether a window's time, memory and temporary files grow only in step with its receipts."""
 
 import argparse
 import asyncio
@@ -26,7 +26,7 @@ from devtelemetry.store.database import Database
 _HOURS_OF_WEEK = 7 * 24
 _LOOK_SECONDS = 0.2
 _PAGE_MIB = os.sysconf("SC_PAGESIZE") / 2**20
-_NOW = DAY + timedelta(days=30)  # each window is computed as settled
+_NOW = DAY + timedelta(days=30)  # so that each window is settled
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -54,10 +54,10 @@ def run(options: argparse.Namespace) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """Of one window.
+    """The cost of one window, in MiB.
 
-    postgres_mib  most of what PostgreSQL's processes held of their own at once, in MiB
-    server_mib    peak of the process that asks, in MiB
+    postgres_mib   peak of the private memory of all PostgreSQL processes together
+    server_mib     peak of the process that runs the queries
     temporary_mib  temporary files
     """
 
@@ -152,7 +152,7 @@ async def _cost(database: Database, timeframe: str, made: list[Hour]) -> _Cost:
 
 
 async def _spilled(connection: asyncpg.Connection) -> int:
-    """Bytes of temporary files that the database's statements wrote, all in all."""
+    """Bytes of temporary files that statements in the database wrote so far."""
     await connection.execute("select pg_stat_clear_snapshot()")
     written: int = await connection.fetchval(
         "select temp_bytes from pg_stat_database where datname = current_database()"
@@ -162,7 +162,7 @@ async def _spilled(connection: asyncpg.Connection) -> int:
 
 @contextlib.asynccontextmanager
 async def _watching(connection: asyncpg.Connection) -> AsyncIterator[list[float]]:
-    """Yields a list that grows by what the database's processes hold of their own, MiB."""
+    """Yields a list to which the private memory of the database's processes is added, in MiB."""
     held: list[float] = []
 
     async def watch() -> None:
@@ -183,9 +183,9 @@ async def _watching(connection: asyncpg.Connection) -> AsyncIterator[list[float]
 
 
 def _own_mib(pid: int) -> float:
-    """Resident, and not shared with other processes."""
+    """Resident memory that is not shared with other processes."""
     try:
         _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text().split()
     except OSError:
-        return 0.0  # it is gone
+        return 0.0  # the process is gone
     return (int(resident) - int(shared)) * _PAGE_MIB

@@ -1,8 +1,8 @@
-"""How long the client holds up its app's thread: its own time beside the machine's.
+"""How long the client holds up its app's thread, and how much of that is due to the machine.
 
-A call that took long either worked that long (processor), or was made to wait by other processes
-(preempted), or waited by itself: for a lock, the disk, or Python's lock, which the client's own
-thread may hold for as long as one of its steps works.
+A call takes long for one of three reasons. It works so long (processor time). Other processes
+displace it (preemptions). Or it waits: for a lock, for the disk, or for Python's GIL, which the
+client's own thread may hold during one of its steps.
 """
 
 import argparse
@@ -27,12 +27,12 @@ _LOADS = (("3 a second", 0.3, 0.05), ("50 a second", 0.02, 1.0), ("500 a second"
 
 
 class Used(NamedTuple):
-    """Of the thread that asks: wall clock and processor in ms, and how often it had to wait."""
+    """Of the calling thread: wall clock and processor time in ms, and how often it waited."""
 
     wall: float
     cpu: float
-    waits: int  # by itself
-    preemptions: int  # since other processes wanted the processor
+    waits: int  # for a lock or the disk
+    preemptions: int  # because other processes got the processor
 
     def since(self, before: "Used") -> "Used":
         return Used(

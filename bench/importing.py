@@ -1,7 +1,7 @@
-"""Lines a second that `import` stores, and the memory it takes, however long the file is.
+"""Lines a second that `import` stores, and its memory, which must not grow with the file.
 
-The real command, processes of its own, reads a file that was made before, into an empty database.
-Every line is a new sample.
+The real command, with its own processes, imports a file that was made before into an empty
+database. Every line is a new sample.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.embedded import EmbeddedServer
 
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00Z
-LINES_A_DAY = 1_000_000  # of event time: ten million lines fill ten partitions
+LINES_A_DAY = 1_000_000  # a day of event time; so ten million lines fill ten partitions
 
 _LOOK_SECONDS = 0.2  # between two looks at the memory of the processes
 
@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """One file. CPU in seconds, memory in MiB: of all processes of the command at once."""
+    """One file. CPU in seconds, memory in MiB, both of all processes of the command together."""
 
     workers: int
     lines: int
@@ -100,7 +100,7 @@ def _lines(lines: int, receivers: int) -> Iterator[bytes]:
 
 
 def _import(file: Path, data: Path, lines: int, workers: int) -> tuple[Imported, str]:
-    """And the version of PostgreSQL, which is running already, with its tables made."""
+    """Imports a file; also returns PostgreSQL's version. PostgreSQL already runs, with tables."""
     with EmbeddedServer(data) as server:
         version = asyncio.run(_prepare(server.url))
         postmaster = int((data / "postgres" / "postmaster.pid").read_text().split()[0])
@@ -145,7 +145,7 @@ async def _prepare(url: str) -> str:
 
 
 def _ended_seconds() -> float:
-    """CPU of our children that ended, and of theirs."""
+    """CPU time of our children that have ended, and of their children."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -153,7 +153,7 @@ def _ended_seconds() -> float:
 def _resident(pid: int) -> float:
     try:
         return memory(family(pid)).resident
-    except OSError:  # one of them has just ended
+    except OSError:  # a process has just ended
         return 0.0
 
 

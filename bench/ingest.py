@@ -1,8 +1,8 @@
 """Durable samples a second over gRPC, beside the same rows inserted by hand.
 
-A real `serve` process on the bundled database, and a load generator in a process of its own. Every
-sample is new. Between the cells the baseline inserts rows of the same kind into the same tables of
-the same database: one connection, keys and arrays ready, one statement a table.
+A load generator in a process of its own pushes to a real `serve` process on the bundled database.
+Every sample is new. Between the cells, the baseline inserts rows of the same kind into the same
+tables: by one connection, with keys and arrays prepared, one statement for each table.
 """
 
 import argparse
@@ -31,12 +31,12 @@ from devtelemetry.store.connection import Connection
 from devtelemetry.store.keyring import Keyring
 from devtelemetry.store.partitions import day_of, make_days
 
-# Requests prepared for a cell: more than can be sent, by samples a request and second.
+# Samples a request → requests prepared for each second of a cell: more than can be sent.
 PREPARED_A_SECOND = {1: 6_000, 100: 60_000, 1_000: 120_000}
-BASELINE_ROWS = (1_000, 5_000)  # a transaction
+BASELINE_ROWS = (1_000, 5_000)  # in a transaction
 MESSAGES_PER_SECOND = 1_600  # of event time: 40,000 samples a second
 
-# Each as somebody would write it who has the keys: all rows of a transaction, one statement.
+# The fastest plain statements: the keys are known, and one statement has all rows of a transaction.
 _BASELINE = {
     "channel": """
         insert into channel (channel_id, external_id)
@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> Result:
             cells: dict[tuple[int, int], list[Cell]] = {}
             for _ in range(options.rounds):
                 for size in sizes:
-                    # Right before the cells it is compared with: the load of the machine varies.
+                    # Just before the cells it is compared with, because the machine's load varies.
                     baseline = {
                         rows: asyncio.run(bench.baseline(rows, options.baseline_rows))
                         for rows in BASELINE_ROWS
@@ -165,7 +165,7 @@ class Cell:
     samples_per_request: int
     connections: int
     samples_per_second: float
-    ratio: float  # to the baseline of BASELINE_ROWS[0] in the same round
+    ratio: float  # to the baseline with BASELINE_ROWS[0] in the same round
     p50_ms: float
     p99_ms: float
     server_cpu: float
@@ -176,7 +176,7 @@ class Cell:
 
 
 class _Bench:
-    """Cells and baselines on one server; no message is used twice."""
+    """Runs cells and baselines on one server; no message is used twice."""
 
     def __init__(self, serve: Serve, seconds: float) -> None:
         self._serve = serve
@@ -216,7 +216,7 @@ class _Bench:
         )
 
     async def baseline(self, rows_per_transaction: int, rows: int) -> float:
-        """Rows of `receipt` a second, with all that belongs to them."""
+        """Rows of `receipt` a second, with the rows of other tables that belong to them."""
         workload = self._workload(BASELINE_ROWS[0], rows)
         connection = await asyncpg.connect(self._serve.url)
         try:
@@ -238,7 +238,7 @@ class _Bench:
         messages = math.ceil(samples / block) * samples_per_request
         first = self._next_message
         self._next_message += messages
-        # Ends now: event time advances as if samples came at the speed aimed at.
+        # The messages end now. Event time advances as if samples came at the target rate.
         start_ms = now_ms() - messages * 1000 // MESSAGES_PER_SECOND
         return Workload(first, messages, samples_per_request, start_ms, MESSAGES_PER_SECOND)
 
@@ -254,7 +254,7 @@ class _Bench:
 def _transactions(
     keyring: Keyring, workload: Workload, rows_per_transaction: int
 ) -> list[dict[str, list[list[Any]]]]:
-    """For each transaction and table the columns of its rows, sorted by the key."""
+    """For each transaction: table → the columns of its rows, sorted by key."""
     transactions = []
     batch = Batch()
     for request in workload.requests():

@@ -1,7 +1,7 @@
-"""The server's own way from a request to the database, at simulated times.
+"""The server's own path from a request to the database, at simulated times.
 
-All of ingest but the socket: a request is decoded, checked, put right by its client's clock and
-committed by the code that a server runs, with a clock that stands at the moment at which it came.
+It is all of ingest without the socket. The server's code decodes a request, checks it, corrects it
+by its client's clock and commits it. Its clock stands at the moment when the request came.
 """
 
 import asyncio
@@ -20,10 +20,10 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.tokens import Scope, TokenBook
 from devtelemetry.v1 import telemetry_pb2
 
-_AT_ONCE = 200  # requests under way, few enough that none is refused for want of room
-_RATE = 1e9  # samples a second: none has a token
+_AT_ONCE = 200  # requests at once, so few that the queue has room for all
+_RATE = 1e9  # samples a second, so that the rate limits nothing
 
-_now_ms: ContextVar[int] = ContextVar("now_ms")  # each request has its own
+_now_ms: ContextVar[int] = ContextVar("now_ms")  # each request has its own time
 
 
 class Refused(Exception):
@@ -31,9 +31,9 @@ class Refused(Exception):
 
 
 async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]:
-    """Commits the pushes in their order; returns how many samples were refused, by reason.
+    """Commits the pushes in order; returns how many samples were refused, by reason.
 
-    Raises Refused if a whole request is.
+    Raises Refused if a whole request is refused.
     """
     refused: Counter[Reason] = Counter()
     writer = GroupCommit(
@@ -41,7 +41,7 @@ async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]
         await database.keyring(),
         settle_rule=SettleRule(),
         limits=QueueLimits(),
-        now_ms=lambda: pushes[-1].at_ms,  # when windows changed, which nobody asks
+        now_ms=lambda: pushes[-1].at_ms,  # the time noted for changed windows, not used here
     )
     access = Access(TokenBook(database, Scope.INGEST), RateLimit(_RATE))
     service = PushService(
@@ -58,7 +58,7 @@ async def take_in(database: Database, pushes: Sequence[Push]) -> Counter[Reason]
 
 
 async def _push(service: PushService, push: Push) -> telemetry_pb2.PushResponse:
-    _now_ms.set(push.at_ms)  # in this task alone: each has a context of its own
+    _now_ms.set(push.at_ms)  # for this task only, because each task has its own context
 
     async def read() -> bytes:
         return push.request.SerializeToString()

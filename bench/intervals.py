@@ -1,8 +1,8 @@
-"""How often a 95 % interval is right, a verdict wrong, and an estimate of unseen messages off.
+"""How often intervals are right, verdicts wrong, and how far estimates of unseen messages are off.
 
-Losses are drawn from a known truth, thousands of times a row, and given to the estimators as the
-counts and spreads that a window would store. Nothing is measured by the clock: the figures are the
-same wherever and whenever it runs. See docs/evidence/intervals.md and unseen.md.
+For each row, losses are drawn from a known truth thousands of times, and given to the estimators as
+the counts and spreads that a window would store. The clock measures nothing, so the figures are the
+same on every machine. See docs/evidence/intervals.md and unseen.md.
 """
 
 import argparse
@@ -35,7 +35,7 @@ from devtelemetry.model import Captures, Counts, Spread, Spreads
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-PAIRS = 500  # of a cluster, on average
+PAIRS = 500  # in a cluster, on average
 FEW_AND_MANY = (10, 12, 20, 50, 200)
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> Result:
     seeds = count()
 
     def generator() -> Generator:
-        # One of its own for each row: a row that is added changes no other.
+        # Each row has its own generator, so that an added row changes no other row.
         return np.random.default_rng([options.seed, next(seeds)])
 
     tables: list[Table] = []
@@ -75,15 +75,15 @@ def run(options: argparse.Namespace) -> Result:
     )
 
 
-# --- how losses fall on clusters: each returns the missing pairs, one row a replication -----------
+# --- how losses fall on clusters: each returns missing pairs, one row for each replication --------
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """A way to lose: `draw` gives the missing pairs of clusters of these sizes."""
+    """A way to lose pairs: `draw` returns the missing pairs of clusters of given sizes."""
 
     name: str
-    truth: float  # the loss ratio that is expected of every cluster
+    truth: float  # the expected loss ratio of every cluster
     draw: Callable[[Generator, Ints], Ints]
 
 
@@ -105,7 +105,7 @@ def _uneven(loss: float, correlation: float) -> Losses:
 
 
 def _offline(often: float, share: float) -> Losses:
-    """With this probability a receiver is offline, for this share of the window on average."""
+    """A receiver is offline with probability `often`, for `share` of the window on average."""
 
     def draw(random: Generator, sizes: Ints) -> Ints:
         away = np.minimum(random.exponential(share, sizes.shape), 1.0)
@@ -124,7 +124,7 @@ def _equal(clusters: int) -> Ints:
 
 
 def _zipf(clusters: int) -> Ints:
-    """The k-th has 1/k of the pairs of the first."""
+    """Sizes of clusters: the k-th has 1/k of the pairs of the first."""
     weights = 1 / np.arange(1, clusters + 1)
     return _whole(weights / weights.sum() * PAIRS * clusters, least=1)
 
@@ -134,7 +134,7 @@ def _whole(values: Floats, *, least: int) -> Ints:
     return rounded
 
 
-# --- from pairs to what a window stores -----------------------------------------------------------
+# --- from pairs to the sums that a window stores --------------------------------------------------
 
 
 def _counts(missing: int, pairs: int) -> Counts:
@@ -142,7 +142,7 @@ def _counts(missing: int, pairs: int) -> Counts:
 
 
 def _spreads(missing: Ints, pairs: Ints) -> Iterator[Spread]:
-    """One a row; both of shape (replications, clusters)."""
+    """One spread for each row; both arguments have the shape (replications, clusters)."""
     clusters = (pairs > 0).sum(axis=1)
     squares = [
         (a * b).sum(axis=1) for a, b in ((missing, missing), (missing, pairs), (pairs, pairs))
@@ -169,18 +169,18 @@ def _plain(counts: Counts) -> Interval:
 
 
 def _by_clusters_less_one(counts: Counts, spread: Spread) -> Interval:
-    """With t at K − 1, however few clusters carry the losses and the pairs."""
+    """With t at K − 1 degrees of freedom, however few clusters have the losses and the pairs."""
     if counts.missing in {0, counts.corroborated}:
         return _plain(counts) if (whole := interval_of(counts, spread)) is None else whole
     t = t_quantile((1 + CONFIDENCE) / 2, spread.clusters - 1)
     return wilson(_ratio(counts), counts.corroborated / max(1.0, design_effect(counts, spread)), t)
 
 
-# --- how often they are right ---------------------------------------------------------------------
+# --- how often intervals are right ----------------------------------------------------------------
 
 
 class Tally:
-    """How often intervals held the truth, and where it lay when they did not."""
+    """How often intervals contained the truth, and on which side it was when they did not."""
 
     def __init__(self, truth: float) -> None:
         self._truth = truth
@@ -201,7 +201,7 @@ class Tally:
 
     @property
     def too_good(self) -> float:
-        """The truth lay below the interval: it promised too much."""
+        """How often the truth was below the interval, so that the interval promised too much."""
         return self._below / len(self._widths) if self._widths else math.nan
 
     @property
@@ -220,9 +220,9 @@ class Covered:
     losses: str
     clusters: str
     right: Mapping[str, float]
-    too_good: float  # of the last of them
-    width: float  # likewise, the median
-    none: float  # likewise: how often there was none
+    too_good: float  # of the last interval
+    width: float  # the median, of the last interval
+    none: float  # how often the last interval did not exist
 
 
 def _covered(losses: str, clusters: str, tallies: Mapping[str, Tally]) -> Covered:
@@ -323,7 +323,7 @@ def _intervals(generator: SeededBy, replications: int) -> tuple[list[Table], lis
 
 
 def _common_causes(generator: SeededBy, replications: int) -> tuple[list[Table], list[Covered]]:
-    """What strikes the messages of a channel at many of its receivers at once."""
+    """Causes that strike messages of a channel at many of its receivers at once."""
     messages, receivers = 500, 20
     rows = []
     for name, spans, length in (
@@ -331,7 +331,7 @@ def _common_causes(generator: SeededBy, replications: int) -> tuple[list[Table],
         ("outages of 5 messages for all, 5 %", 0.1 * messages / 5, 5),
         ("outages of 25 messages for all, 5 %", 0.1 * messages / 25, 25),
     ):
-        # A message that is struck misses half of the receivers, so somebody holds it.
+        # Half of the receivers lose a message that is struck, so somebody holds it.
         random = generator()
         struck = np.minimum(length * random.poisson(spans, replications), messages)
         missing = random.binomial(struck[:, None], np.full((replications, receivers), 0.5))
@@ -355,15 +355,15 @@ def _mean_struck(spans: float, length: int, messages: int) -> float:
 # --- windows: receivers in several channels -------------------------------------------------------
 
 
-_LOSS = 0.03  # of a window and of a span
+_LOSS = 0.03  # in a window and in a span
 
 
 @dataclass(frozen=True, slots=True)
 class Effects:
-    """By how much who and where make a difference: the variances of factors with the mean 1.
+    """How much receivers and channels differ: the variances of factors with the mean 1.
 
-    struck    share of the messages of a channel that half of its receivers lose; of its own in each
-    outages   how many of 25 parts of the window strike the messages of all channels likewise
+    struck    share of a channel's messages that half of its receivers lose; drawn for each channel
+    outages   in how many of 25 parts of the window, on average, half of the receivers lose all
     """
 
     name: str
@@ -392,14 +392,17 @@ def _windows(generator: SeededBy, replications: int) -> tuple[list[Table], list[
 
 
 def _factors(random: Generator, shape: tuple[int, ...], variance: float) -> Floats:
-    """What a receiver or channel multiplies the loss by: mean 1, gamma."""
+    """The factors of receivers or channels on the loss: gamma distributed with mean 1."""
     if not variance:
         return np.ones(shape)
     return random.gamma(1 / variance, variance, shape)
 
 
 def _in_channels(receivers: int, channels: int) -> Ints:
-    """The k-th channel has 1/√k of the messages of the first; a receiver is in a third of them."""
+    """Pairs of receivers in channels; each receiver is in a third of the channels.
+
+    The k-th channel has 1/√k of the messages of the first.
+    """
     messages = _whole(200 / np.sqrt(np.arange(1, channels + 1)), least=1)
     is_in = np.random.default_rng(channels).random((receivers, channels)) < 1 / 3
     pairs: Ints = is_in * messages
@@ -435,7 +438,7 @@ def _window_row(
 
 
 def _window(missing: Ints, pairs: Ints) -> tuple[Counts, Spreads]:
-    """Of one window; both of shape (receivers, channels)."""
+    """Counts and spreads of one window; both arguments have the shape (receivers, channels)."""
 
     def spread(x: Ints, n: Ints) -> Spread:
         return Spread(
@@ -492,14 +495,14 @@ def _spans(generator: SeededBy, replications: int) -> tuple[list[Table], list[Co
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A row: how often two groups were told apart, and by what."""
+    """A row: how often each method told two groups apart."""
 
     losses: str
     clusters: str
     loss_a: float
     loss_b: float
-    told_apart: Mapping[str, float]  # the last: by the verdict
-    wrong_way: float  # verdicts that took the better one for the worse
+    told_apart: Mapping[str, float]  # by method; the last is the verdict
+    wrong_way: float  # verdicts that called the better group worse
     none: float  # no verdict
 
 
@@ -567,7 +570,7 @@ def _verdicts(generator: SeededBy, replications: int) -> tuple[list[Table], list
 
 
 def _verdicts_in_windows(generator: SeededBy, replications: int) -> tuple[Table, list[Judged]]:
-    """Groups by platform: other receivers, the same channels."""
+    """Groups by platform: different receivers in the same channels."""
     receivers, channels = 40, 40
     rows = []
     for effects, losses in product(
@@ -652,7 +655,7 @@ def _differ_plainly(a: Side, b: Side) -> bool:
 
 
 def _differ_by_welch(a: Side, b: Side) -> bool:
-    """Whether Welch's t test tells the ratios apart, on the variances that clusters show."""
+    """Whether Welch's t test tells the ratios apart, with the variances between clusters."""
     variances, degrees = [], []
     for side in (a, b):
         ratio = _ratio(side.counts)
@@ -672,20 +675,20 @@ def _differ_by_welch(a: Side, b: Side) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Estimated:
-    """A row: messages of a thousand that nobody received, and what was estimated."""
+    """A row: how many of a thousand messages nobody received, and the estimates of that."""
 
     losses: str
     receivers: int
     unseen: float
     estimated: float | None  # the mean; None: there is no estimate
-    low: float  # nine of ten estimates lie from here
-    high: float  # to here
-    covered: float  # of the deliveries, the share of messages that somebody holds
-    coverage: float | None  # as estimated, the mean
+    low: float  # nine of ten estimates are between low
+    high: float  # and high
+    covered: float  # the share of deliveries whose message somebody holds
+    coverage: float | None  # the mean of its estimates
 
 
 Holding = Callable[[Generator, int, int], Floats]
-"""(random, messages, receivers) → the probability that each is held by each; below 0: wrote it."""
+"""(random, messages, receivers) → the probability of each pair to be held; below 0: its author"""
 
 
 def _each_alike(loss: float) -> Holding:
@@ -705,7 +708,7 @@ def _one_of_them_writes(loss: float) -> Holding:
 
 
 def _receivers_differ(loss: float) -> Holding:
-    """From half of the loss to one and a half times of it."""
+    """Receivers lose between half of the loss and one and a half times it."""
 
     def holding(_: Generator, messages: int, receivers: int) -> Floats:
         return np.tile(1 - loss * np.linspace(0.5, 1.5, receivers), (messages, 1))
@@ -714,7 +717,7 @@ def _receivers_differ(loss: float) -> Holding:
 
 
 def _messages_differ(loss: float) -> Holding:
-    """Each has a rate of its own, any from 0 to twice the loss."""
+    """Each message has its own rate of loss, from 0 to twice the loss."""
 
     def holding(random: Generator, messages: int, receivers: int) -> Floats:
         return np.tile(1 - random.uniform(0, 2 * loss, (messages, 1)), receivers)
@@ -730,7 +733,7 @@ def _lost_for_all(share: float, loss: float) -> Holding:
 
 
 def _unseen(generator: SeededBy, replications: int) -> tuple[list[Table], list[Estimated]]:
-    few = max(50, replications // 10)  # a thousand messages each
+    few = max(50, replications // 10)  # fewer, because each has a thousand messages
     ways = (
         ("independent, 5 %", _each_alike(0.05), (2, 3, 5)),
         ("independent, 20 %", _each_alike(0.2), (2, 3, 5, 10)),
@@ -788,7 +791,7 @@ def _unseen_row(
             twice=int((captures == 2).sum()),
             once_squared=int((alone * alone).sum()),
         )
-        # Known is what somebody holds, or its author reports.
+        # A message is known if somebody holds it or its author reports it.
         known = (captures > 0) | is_author.any(axis=1)
         expected = int((~is_author[known]).sum())
         counts = Counts(int(known.sum()), receivers, expected, expected - found.total, expected)

@@ -1,4 +1,4 @@
-"""What SIGKILL costs: a client is killed at random moments under load."""
+"""What SIGKILL of a client costs: it is killed at random moments under load."""
 
 import argparse
 import json
@@ -85,7 +85,7 @@ def _said(log: Path, word: str) -> set[int]:
 
 
 def _stored(data_dir: Path) -> list[int]:
-    """The numbers of the messages that the server has."""
+    """The numbers of the messages that the server stored."""
     done = subprocess.run(
         [sys.executable, "-m", "devtelemetry", "export", f"--data-dir={data_dir}"],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""Worlds of the simulator in a real database, and what a server says of them."""
+"""Worlds of the simulator in a real database, and their measured windows."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -23,9 +23,9 @@ from devtelemetry.store.database import Database
 
 HOUR = parse_timeframe("1h")
 START_MS = 1_772_409_600_000  # 2026-03-02T00:00Z
-_LATER_MS = 30 * 24 * HOUR_MS  # after a world's start: its window is computed for the last time
+_LATER_MS = 30 * 24 * HOUR_MS  # from a world's start to the computation that settles its window
 RULES = AggregateRules((HOUR,), weight_cap=1.0)
-_SLOT_MS = 12 * HOUR_MS  # from the window of one world to that of the next, in one database
+_SLOT_MS = 12 * HOUR_MS  # between the windows of two worlds in one database
 
 
 class Lab:
@@ -36,7 +36,7 @@ class Lab:
         self._slots = 0
 
     def start_ms(self) -> int:
-        """Where the next world's window is to begin."""
+        """When the next world's window should begin."""
         self._slots += 1
         return START_MS + self._slots * _SLOT_MS
 
@@ -44,7 +44,7 @@ class Lab:
         return await take_in(self._database, found)
 
     async def window(self, world: World, rules: AggregateRules = RULES) -> WindowReliability:
-        """What is measured of `world`, computed and read back."""
+        """The measured window of `world`, computed and read back."""
         start = from_unix_ms(world.spec.start_ms)
         later = from_unix_ms(world.spec.start_ms + _LATER_MS)
         await compute_one(self._database, rules, HOUR, start, now=lambda: later)
@@ -69,7 +69,7 @@ def spec_of(lab: Lab, seed: int, **fields: Any) -> Spec:
 
 
 def truth_of(world: World) -> TrueWindow:
-    """Of the window that is measured."""
+    """The truth of the measured window."""
     (found,) = [
         window
         for window in true_windows(world, HOUR)

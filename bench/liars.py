@@ -1,7 +1,7 @@
-"""Installations that lie, in a world of others that do not. Pure.
+"""Installations that lie, in a world of honest ones. Pure.
 
-Each says that it is in every channel from before what is measured on, and keeps reporting. What it
-says is numbered and in time: nothing but its content tells it from an honest one.
+Each claims to be in every channel since before the measured span, and keeps reporting. Its reports
+are numbered and in time, so only their content differs from honest reports.
 """
 
 import random
@@ -18,11 +18,11 @@ _HELD_AFTER_MS = 500
 
 
 class Hand(NamedTuple):
-    """One that reports.
+    """One liar.
 
     name          its key
-    installation  it is said to be; empty: one of its own
-    address       it reports from; empty: not known
+    installation  the installation that it claims to be; empty: one of its own
+    address       from which it reports; empty: not known
     """
 
     name: str
@@ -34,23 +34,23 @@ _CLAIMS, _INVENTS = Hand("claims everything"), Hand("invents")
 
 
 def claims_nothing(world: World) -> list[Push]:
-    """Is there, and holds nothing."""
+    """One that is in every channel and holds nothing."""
     return _liar(world, Hand("claims nothing"), {})
 
 
 def claims_everything(world: World, hand: Hand = _CLAIMS) -> list[Push]:
-    """Holds every message that anybody reports, lost to it or not, and wrote none."""
+    """One that claims to hold every message that anybody reports, and to have written none."""
     return _liar(world, hand, _known(world))
 
 
 def invents(
     world: World, times: float = 1.0, hands: Sequence[Hand] = (_INVENTS,), tag: str = ""
 ) -> list[Push]:
-    """Holds all that there is, and in every channel messages that there are not.
+    """Liars that claim to hold all messages, and made-up ones in every channel.
 
-    times  how many there are in what is measured, each
-    hands  that say so, all of them the same
-    tag    of what is made up: another one is of other messages
+    times  made-up messages for each real one in the measured span
+    hands  the liars, which all report the same
+    tag    for the ids of made-up messages; other tags make other messages
     """
     held = _known(world)
     for channel_id, count in _measured(world, held).items():
@@ -59,12 +59,12 @@ def invents(
 
 
 def invents_a_tenth(world: World, hands: Sequence[Hand] = (_INVENTS,)) -> list[Push]:
-    """The same, so that a tenth of all messages of every channel are its own and no more."""
+    """The same, but only a tenth of all messages of each channel are made up."""
     return invents(world, 1 / 9, hands)
 
 
 def floods(world: World) -> list[Push]:
-    """Holds all that there is, and in the quietest channel as many made up as there are in all."""
+    """Claims to hold all messages, and as many made-up ones in the quietest channel."""
     held = _known(world)
     counts = _measured(world, held)
     quietest = min(counts, key=lambda channel_id: (counts[channel_id], channel_id))
@@ -73,17 +73,17 @@ def floods(world: World) -> list[Push]:
 
 
 def colludes(world: World) -> list[Push]:
-    """Two that `invents`, the same."""
+    """Two liars that invent the same messages."""
     return invents(world, hands=(Hand("one of two"), Hand("the other of two")))
 
 
 def are_silent(world: World, hands: Sequence[Hand]) -> list[Push]:
-    """Each is in every channel, and never held anything."""
+    """Liars that are in every channel, and never held anything."""
     return _together(_liar(world, hand, {}) for hand in hands)
 
 
 def held_once(world: World, hands: Sequence[Hand]) -> list[Push]:
-    """Each is in every channel, and held one message that there is, the first that is measured."""
+    """Liars that are in every channel, and held the first real message of the measured span."""
     known = [message for found in _known(world).values() for message in found]
     one = min(
         (message for message in known if message.sent_at >= world.spec.start_ms),
@@ -104,11 +104,11 @@ LIARS: Mapping[str, Callable[[World], list[Push]]] = {
     "floods the quietest channel": floods,
     "two invent the same, as many as there are": colludes,
 }
-"""By what it does."""
+"""What the liars do → their pushes"""
 
 
 def _known(world: World) -> dict[str, list[Message]]:
-    """By channel what somebody reports; a channel of which nobody does is there too."""
+    """Channel → the messages that somebody reports, for every channel."""
     reported = {one.message.message_id for one in report(world).arrived}
     found: dict[str, list[Message]] = {channel.channel_id: [] for channel in world.channels}
     for message in world.messages:
@@ -118,7 +118,7 @@ def _known(world: World) -> dict[str, list[Message]]:
 
 
 def _measured(world: World, held: Mapping[str, list[Message]]) -> dict[str, int]:
-    """How many of them are sent in what is measured, by channel."""
+    """Channel → how many of these messages are sent in the measured span."""
     start_ms, end_ms = world.spec.start_ms, world.spec.end_ms
     return {
         channel_id: sum(start_ms <= message.sent_at < end_ms for message in messages)
@@ -127,7 +127,7 @@ def _measured(world: World, held: Mapping[str, list[Message]]) -> dict[str, int]
 
 
 def _made_up(world: World, channel_id: str, count: int, tag: str = "") -> Iterable[Message]:
-    """Anywhere in what is measured."""
+    """So many made-up messages, anywhere in the measured span."""
     spec = world.spec
     dice = random.Random(f"{spec.seed} made up {channel_id}")
     for number in range(count):

@@ -1,6 +1,6 @@
-"""The load generator of bench/ingest.py, a process of its own: `python -m bench.load JSON`.
+"""The load generator of bench/ingest.py, in a process of its own: `python -m bench.load JSON`.
 
-Serializes all requests, connects, sends as fast as the server answers, and prints one JSON line.
+It serializes all requests, connects, sends as fast as the server answers, and prints one JSON line.
 """
 
 import asyncio
@@ -19,13 +19,13 @@ from devtelemetry.v1 import SERVICE, telemetry_pb2
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Every connection is one of its own with one request in flight."""
+    """What to send. Connections are separate, each with one request at a time."""
 
     target: str
     workload: Workload
     connections: int
-    seconds: float  # after which no request is begun; those under way are waited for
-    is_echo: bool = False  # what answers is bench/echo.py
+    seconds: float  # after them no new request is sent, and open ones are awaited
+    is_echo: bool = False  # the server is bench/echo.py
 
 
 @dataclass(slots=True)
@@ -37,7 +37,7 @@ class Outcome:
     seconds: float = 0.0  # from the first request to the last answer
     cpu_seconds: float = 0.0  # of the load generator in that time
     latencies_ms: dict[str, float] = field(default_factory=dict)  # p50, p99
-    ran_out: bool = False  # of prepared requests, before the time was up
+    ran_out: bool = False  # no prepared requests were left before the time was over
 
 
 async def run(plan: Plan) -> Outcome:
@@ -45,7 +45,7 @@ async def run(plan: Plan) -> Outcome:
     channels = [
         grpc.aio.insecure_channel(
             plan.target,
-            # Channels with the same arguments share one connection.
+            # gRPC channels with the same arguments would share a connection.
             options=[("bench.connection", number), ("grpc.use_local_subchannel_pool", 1)],
         )
         for number in range(plan.connections)

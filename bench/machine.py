@@ -1,4 +1,4 @@
-"""What this machine is, and what processes on it use, read from /proc (Linux)."""
+"""This machine's properties, and what its processes use, read from /proc (Linux)."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class Memory(NamedTuple):
-    """Of some processes together, in MiB. Pages that they share are counted in each."""
+    """The memory of some processes together, in MiB. Shared pages count in each process."""
 
     resident: float
     peak: float
@@ -47,7 +47,7 @@ def family(pid: int) -> list[int]:
 
 
 def conditions(server_version: str | None = None) -> dict[str, str]:
-    """What a figure depends on. `server_version`: of PostgreSQL, as it says itself."""
+    """The conditions on which figures depend. server_version: PostgreSQL's own text."""
     total_kib = int(Path("/proc/meminfo").read_text().split()[1])
     load = "/".join(f"{one:.1f}" for one in os.getloadavg())
     return {
@@ -62,7 +62,7 @@ def conditions(server_version: str | None = None) -> dict[str, str]:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; empty: the process is gone."""
+    """The fields of /proc/PID/stat from `state` on; empty: the process is gone."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

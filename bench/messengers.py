@@ -1,4 +1,4 @@
-"""Real messengers on real servers: measured beside true, and how long the event loop is held."""
+"""Real messengers on real servers: measured and true figures, and how long their loops are held."""
 
 import argparse
 import contextlib
@@ -26,8 +26,8 @@ ROOM_COUNT = 3
 BETWEEN_MESSAGES = 0.7
 BETWEEN_KILLS, DOWN = 15.0, (10.0, 40.0)
 BETWEEN_CUTS, CUT = 25.0, (5.0, 20.0)
-TO_START, TO_CONNECT = 10.0, 4.0  # until a client that is started, or mended, is given commands
-TO_LOG = 0.3  # the log is written by the one handler, the report by another
+TO_START, TO_CONNECT = 10.0, 4.0  # from a start, or a mended cable, to the next command
+TO_LOG = 0.3  # until both the handler that logs and the handler that reports are done
 BLOCKED_MS = 5
 
 
@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> Result:
 class _Network:
     clients: Sequence[Driven]
     rooms: Sequence[str]
-    cables: Mapping[str, Cable]  # by the name of the client behind it
+    cables: Mapping[str, Cable]  # name of the client behind it → cable
     catch_up: Callable[[Driven, str, int], None]  # reads the room's history since (Unix ms)
-    enters_again: bool  # a client that was killed has to enter its rooms
+    enters_again: bool  # after a kill a client must enter its rooms again
 
 
 @contextlib.contextmanager
@@ -138,7 +138,7 @@ def _matrix(directory: Path, telemetry: str, number: int) -> Iterator[_Network]:
 
 @dataclass
 class _Play:
-    """What happens, by chance and by the clock. Who is away is given no commands."""
+    """The events of a run, at random times. A client that is away gets no commands."""
 
     network: _Network
     dice: random.Random
@@ -174,7 +174,7 @@ class _Play:
 
     def _often(self, between: float, do: Callable[[], None]) -> None:
         def again() -> None:
-            # Nobody is put away so late that the run ends before it is back.
+            # No client goes away so late that it is not back before the end.
             if time.monotonic() < self._end:
                 do()
                 self._often(between, do)

@@ -1,7 +1,7 @@
-"""A deployment's figures of months, put into the tables of results directly: no sample is stored.
+"""A deployment's figures of months, written directly into the tables of results, without samples.
 
-The figures are made up, but hang together as computed ones do: counts and delays of channels add up
-to those of their window, groups to the whole. The same seed gives the same figures.
+The figures are made up, but consistent as computed ones are. Counts and delays of channels add up
+to those of their window, and groups to the whole. The same seed makes the same figures.
 """
 
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ _SECONDS = 3600.0  # a year of a thousand channels takes minutes
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """What is made.
+    """What to make.
 
-    end       no window ends later than that; provisional are those that end in the day before it
-    bad_day   in its last 24 hours one channel, and one platform, lose more than before
+    end       no window ends later; windows that end in the day before it are provisional
+    bad_day   in the last 24 hours one channel and one platform lose more than before
     """
 
     channels: Sequence[str]
@@ -33,8 +33,10 @@ class Made:
 
 
 async def make_months(database: Database, made: Made) -> None:
-    """Windows of 1h, 1d and 1w, policy `present`, with channels and groups; hours of 1,000 channels
-    over a year take some minutes and 5 GB."""
+    """Makes windows of 1h, 1d and 1w, policy `present`, with channels and groups.
+
+    A year of 1,000 channels takes some minutes and 5 GB.
+    """
     keyring = await database.keyring()
     hours_end = window_at(parse_timeframe("1h"), made.end).start
     start = window_at(parse_timeframe("1w"), hours_end - made.span).start
@@ -51,10 +53,10 @@ async def make_months(database: Database, made: Made) -> None:
         )
         spike = hours_end - DAY if made.bad_day else hours_end + DAY
         day = start
-        while day < hours_end:  # in pieces: one transaction of a year would be in nobody's memory
+        while day < hours_end:  # in pieces, because no memory has room for a year in one statement
             until = min(day + DAY, hours_end)
             if start + _WEEK <= day and until <= hours_end - 3 * DAY:
-                # One week is like the other; making it anew takes ten times as long.
+                # All weeks are alike: copying one is ten times as fast as making one.
                 await connection.execute(_QUERIES["repeated"], day, until, seconds=_SECONDS)
             else:
                 await connection.execute(

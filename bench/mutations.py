@@ -14,7 +14,7 @@ TEXTS = (
     "'; drop table receipts; --", "%s%n", "{0.__class__}", "../../etc/passwd",
     "dt-receiver:05439f07ef259de1:1171956f116303a0:-", "null", "NaN", "-1", "1e400",
 )  # fmt: skip
-# Where kinds of numbers, units of time, and ranges of the protocol end.
+# Numbers at the bounds of types, of units of time, and of the protocol's ranges.
 NUMBERS = (
     0, 1, 2**7, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**32, 2**53 - 1, 2**53, 2**53 + 1,
     2**63 - 1, 2**63, 2**64 - 1, 10**11 - 1, 10**11, 10**14, 10**14 + 1,
@@ -24,12 +24,12 @@ _LOOSE: tuple[Any, ...] = (
     None, True, False, -1, 0.5, 1e308, float("inf"), float("nan"), 10**40,
     [], {}, [[]], [None], {"": ""}, "\ud800",
 )  # fmt: skip
-DEPTH = 20_000  # of brackets in brackets
+DEPTH = 20_000  # of nested brackets
 _COPIES = (1, 1, 2, 30, 300, 5_001)
 
 
 def spoil_message(dice: random.Random, message: Message) -> None:
-    """Changes some fields of a message of protobuf, or of messages in it."""
+    """Changes some fields of a protobuf message, or of messages in it."""
     for _ in range(dice.choice((1, 1, 1, 2, 4))):
         _spoil_one(dice, message)
 
@@ -77,7 +77,7 @@ def _value(dice: random.Random, field: FieldDescriptor) -> Any:
 
 
 def spoil_document(dice: random.Random, document: Any) -> Any:
-    """Of a value of JSON: one with some parts of it replaced, taken out or said again."""
+    """A copy of a JSON value with some parts replaced, removed or repeated."""
     for _ in range(dice.choice((1, 1, 1, 2, 4))):
         document = _spoil_part(dice, document)
     return document
@@ -107,7 +107,7 @@ def _spoil_part(dice: random.Random, value: Any) -> Any:
 
 
 def written(dice: random.Random, document: Any) -> bytes:
-    """As JSON, sometimes with what no writer of JSON makes."""
+    """The value as JSON, sometimes with bytes that no JSON writer makes."""
     text = json.dumps(document, ensure_ascii=dice.random() < 0.5)
     kind = dice.random()
     if kind < 0.02:
@@ -146,7 +146,7 @@ def _repeat(dice: random.Random, body: bytearray) -> None:
 
 
 def _group(dice: random.Random, body: bytearray) -> None:
-    # Groups within groups of an unknown field: a reader that follows them by recursion has no end.
+    # Nested groups of an unknown field, on which a recursive reader would overflow its stack.
     body.extend(b"\xfb\x7f" * dice.choice((10, 1_000, DEPTH)))
 
 

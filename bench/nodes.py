@@ -1,7 +1,7 @@
-"""What SIGKILL of a cluster's nodes costs: one after the other is killed under load.
+"""What SIGKILL of a cluster's nodes costs: they are killed in turn under load.
 
-The cluster is yours: a database that `devtelemetry distribute` spread, for this alone. Of each node
-the benchmark is told where its postmaster.pid is and the command that starts it again.
+You provide the cluster: a database for this benchmark only, which `devtelemetry distribute` spread.
+For each node, an option names its postmaster.pid and the command that starts it again.
 """
 
 import argparse
@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(slots=True)
 class _Load:
-    """acked  samples that were acknowledged, by message id; waits: seconds, of each request"""
+    """acked: acknowledged samples, by message id; waits: seconds that each request took"""
 
     acked: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
@@ -130,7 +130,7 @@ async def _push(target: str, requests: Iterator[telemetry_pb2.PushRequest], load
         while not load.is_over:
             request = next(requests)
             began = time.monotonic()
-            # The same again, as a client does, until it is acknowledged.
+            # Sends it again until it is acknowledged, as a client does.
             while True:
                 try:
                     await call(request, timeout=_DEADLINE_SECONDS)
@@ -144,7 +144,7 @@ async def _push(target: str, requests: Iterator[telemetry_pb2.PushRequest], load
 
 
 def _kill(pid_file: str) -> None:
-    """The postmaster and all its children at once: nobody is left who could finish anything."""
+    """Kills the postmaster and all its children at once, so that no process can finish its work."""
     postmaster = int(Path(pid_file).read_text().split()[0])
     children = [
         int(directory.name)
@@ -167,11 +167,11 @@ def _parent(process: Path) -> int:
 
 def _start(command: str) -> None:
     while subprocess.run(shlex.split(command), capture_output=True, check=False).returncode:
-        time.sleep(0.2)  # what it left is still going
+        time.sleep(0.2)  # its last processes are still ending
 
 
 def _stored(database: str) -> Iterator[str]:
-    """The message of each sample that is there."""
+    """The message id of each stored sample."""
     done = subprocess.run(
         [sys.executable, "-m", "devtelemetry", "export", f"--database={database}"],
         capture_output=True,

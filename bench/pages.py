@@ -1,7 +1,7 @@
-"""What a phone on a slow network gets of the dashboard's pages: bytes, and when figures are seen.
+"""The dashboard's pages on a phone with a slow network: bytes, and the time until figures are seen.
 
-The profile: 1.6 Mbit/s down, 750 kbit/s up, 150 ms more to each answer, a processor of a quarter of
-this one's speed, and a browser that keeps nothing.
+The phone has 1.6 Mbit/s down and 750 kbit/s up. Each answer takes 150 ms longer. Its processor has
+a quarter of this one's speed, and its browser has no cache.
 """
 
 import argparse
@@ -32,9 +32,9 @@ _NETWORK = {
 }
 _SLOWER = 4
 _PHONE = {"width": 390, "height": 844}
-_SECONDS = 60  # until figures are there, at most
+_SECONDS = 60  # the most until figures are there
 
-# When the first figure is in a frame that was drawn, in ms since the address was asked for.
+# The time of the first drawn frame with a figure, in ms since the page was requested.
 _WATCH = """
 (() => {
   const look = () => {
@@ -61,7 +61,7 @@ def run(options: argparse.Namespace) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One look at a page: bytes on the wire, requests, ms to the first paint and to the figure."""
+    """One visit of a page: bytes on the wire, requests, ms to the first paint and to the figure."""
 
     transferred: int
     requests: int

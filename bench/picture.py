@@ -1,4 +1,4 @@
-"""Measured against true as a picture: one panel a network, one dot a channel."""
+"""A picture of measured and true ratios: a panel for each network, a dot for each channel."""
 
 import math
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ _DOT = "#0969da"
 _WHOLE = "#cf222e"
 
 Panel = tuple[str, Comparison, Sequence[Comparison]]
-"""(what the panel is called, the whole window, its channels)"""
+"""(title of the panel, the whole window, its channels)"""
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Writes an SVG, or what else the name of `path` says; the same bytes for the same panels."""
-    # Text stays text, ids are no random numbers, and no date is in it: a change shows as one.
+    """Writes an SVG, or another format by the suffix of `path`; equal panels make equal bytes."""
+    # Text stays text, ids are not random, and there is no date, so that only real changes show.
     with mpl.rc_context({"svg.hashsalt": "devtelemetry", "svg.fonttype": "none", "font.size": 9}):
         rows = math.ceil(len(panels) / COLUMNS)
         figure = Figure(
@@ -78,7 +78,7 @@ def _panel(ax: Axes, panel: Panel) -> None:
 
 
 def _ratios(comparison: Comparison) -> tuple[float, float]:
-    """True and measured, in percent."""
+    """The true and the measured ratio, in percent."""
     assert comparison.true.delivery_ratio is not None
     assert comparison.measured is not None
     assert comparison.measured.delivery_ratio is not None

@@ -14,7 +14,7 @@ from devtelemetry.store.embedded import EmbeddedServer
 
 @contextlib.contextmanager
 def temporary_server() -> Iterator[str]:
-    """Yields the URL of its maintenance database."""
+    """Runs a server; yields the URL of its maintenance database."""
     with (
         TemporaryDirectory(prefix="devtelemetry-bench-") as directory,
         EmbeddedServer(Path(directory) / "data") as server,

@@ -1,8 +1,8 @@
 """How often a problem is found where there is none, and whether a planted fault is named.
 
-Worlds of weeks are drawn from a known truth and looked at each hour, as the counts and spreads that
-windows would store. Nothing is measured by the clock: the figures are the same wherever and
-whenever it runs. See docs/evidence/problems.md.
+Worlds of weeks are drawn from a known truth, as the counts and spreads that windows would store,
+and searched for problems each hour. The clock measures nothing, so the figures are the same on
+every machine. See docs/evidence/problems.md.
 """
 
 import argparse
@@ -39,11 +39,11 @@ CHANNELS_OF_RECEIVER = 3
 class Layout:
     """How a world loses without a fault.
 
-    receivers  of which each is in three of the twelve channels
-    messages   of a channel in an hour, on average over the day
-    offline    share of the receivers' time; an hour and a half at a time
-    uneven     a third of the receivers is offline so many times more often
-    everyone   of the messages: lost by all
+    receivers  their number; each is in three of the twelve channels
+    messages   in a channel and hour, on average over the day
+    offline    share of the time that receivers are offline, an hour and a half at a time
+    uneven     a third of the receivers are offline so many times more often
+    everyone   share of the messages that all receivers lose
     night      at night so many times more is lost by chance
     """
 
@@ -70,7 +70,7 @@ FAULTY = Layout("with a fault", 300, 10)
 
 @dataclass(frozen=True)
 class Fault:
-    """From `hour` on pairs of the unit are lost with this probability, beside the rest."""
+    """From `hour` on, pairs of the unit are also lost with this probability."""
 
     name: str
     unit: Unit | None
@@ -142,7 +142,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def first_alarm(layout: Layout, seed: Sequence[int]) -> int | None:
-    """The first of the hourly looks of four weeks, after a week, that finds something."""
+    """The hour of the first look, of four weeks after a first one, that finds a problem."""
     lines = world(layout, np.random.default_rng(seed), 35 * DAY)
     for end in range(7 * DAY, 35 * DAY):
         if find_causes(lines, end + 1):
@@ -152,7 +152,11 @@ def first_alarm(layout: Layout, seed: Sequence[int]) -> int | None:
 
 @dataclass(frozen=True)
 class Named:
-    """hours: after its onset it was first listed; None: not within a day. right, others: at 12 h"""
+    """How a fault was named.
+
+    hours          from its onset to when it was first listed; None: not within a day
+    right, others  what is listed after 12 hours
+    """
 
     hours: int | None
     right: bool
@@ -197,7 +201,7 @@ def _row(fault: Fault, found: Sequence[Named]) -> tuple[str, ...]:
 def world(
     layout: Layout, random: Generator, hours: int, fault: Fault | None = None
 ) -> dict[Unit, Line]:
-    """The lines of a world. Authors are members as any others; who writes is drawn by the hour."""
+    """The lines of a world. Authors are members like all others; each hour they are drawn again."""
     receivers = layout.receivers
     platform = random.integers(0, len(PLATFORMS), receivers)
     version = (random.random(receivers) < 0.4).astype(int)
@@ -211,7 +215,7 @@ def world(
     worse = np.where(hour_of_day < 6, layout.night, 1.0)
     weight = 8.0 ** (-np.arange(CHANNELS) / (CHANNELS - 1))
     weight /= weight.mean()
-    # Messages by hour, channel and side: by whom (version) and from which server they come.
+    # Messages by hour, channel and side: the version and the server of their authors.
     sides = [(v, s) for v in range(2) for s in range(2)]
     side_of = [(version == v) & (server == s) for v, s in sides]
     writers = np.array(
@@ -244,8 +248,8 @@ def world(
 
 
 def _offline(layout: Layout, random: Generator, hours: int) -> Floats:
-    """By hour and receiver the share of it in which it is offline."""
-    shape = (hours * 4, layout.receivers)  # quarters of an hour, six of them at a time on average
+    """For each hour and receiver, the share of the hour in which the receiver is offline."""
+    shape = (hours * 4, layout.receivers)  # quarters of an hour; a span has six on average
     often = np.full(layout.receivers, layout.offline)
     often[random.random(layout.receivers) < 1 / 3] *= layout.uneven
     ends, begins = 1 / 6, often / (1 - often) / 6
@@ -268,7 +272,7 @@ def _is_hit(
     author_version: int,
     author_server: int,
 ) -> Flags:
-    """Which memberships a fault of the unit hits, of messages of such an author."""
+    """Which memberships a fault of the unit hits, for messages of an author on this side."""
     hit = np.full(len(platform), unit not in {None, REPORTS})
     match unit:
         case Unit(Kind.APP_VERSION, value):
@@ -289,7 +293,7 @@ def _is_hit(
 def _unknown(
     random: Generator, pairs: Ints, member: Ints, receivers: int, active: Flags, fault: Fault | None
 ) -> Ints:
-    """Pairs of receivers whose reports of that hour are lost: one in a hundred."""
+    """Pairs of receivers whose reports of that hour are lost; that is one receiver in a hundred."""
     share = np.full(len(pairs), 0.01)
     if fault is not None and fault.unit == REPORTS:
         share = np.where(active, fault.loss, share)
@@ -366,13 +370,13 @@ def _parts(names: _Names, n: Ints, x: Ints, sent: Ints) -> Iterator[Part]:
 
 
 def _starts(ascending: Ints) -> Ints:
-    """Where each value begins."""
+    """The position at which each value begins."""
     starts: Ints = np.flatnonzero(np.diff(ascending, prepend=-1))
     return starts
 
 
 def _sums(n: Ints, x: Ints) -> list[list[int]]:
-    """By hour: clusters, and the three sums of squares."""
+    """For each hour: the number of clusters, and the three sums of squares."""
     found: list[list[int]] = np.stack(
         [(n > 0).sum(axis=1), (x * x).sum(axis=1), (x * n).sum(axis=1), (n * n).sum(axis=1)], axis=1
     ).tolist()

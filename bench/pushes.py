@@ -1,8 +1,8 @@
-"""What the clients of a world push, and when it comes to the server. Pure.
+"""What the clients of a world push, and when the server gets it. Pure.
 
-As a real client's: what was recorded goes out within a minute, with its numbers, with what was said
-of joining and leaving, and with the client's clock as of sending. In real time, so that delays and
-clocks mean something.
+Like a real client, a node pushes its samples within a minute, with their numbers, its reports of
+joining and leaving, and its clock's time at the push. All is in real time, so that delays and
+clocks have a meaning.
 """
 
 import random
@@ -17,14 +17,14 @@ from devtelemetry.simulator.spec import Action, Node, World
 from devtelemetry.v1 import telemetry_pb2
 
 PUSH_MS = MINUTE_MS  # between two pushes of a client that has something to push
-MOST_SAMPLES = 500  # of a push, as the client has it
-_WAY_MS = (20, 200)  # of a request to the server: the least and the most
+MOST_SAMPLES = 500  # in a push, as in the client
+_WAY_MS = (20, 200)  # from a client to the server: the least and the most
 
 
 class Push(NamedTuple):
-    """A request, and when it comes there by the server's clock, which is the world's.
+    """A request, and when it arrives by the server's clock, which is the world's.
 
-    address  it comes from; empty: not known, as where all are behind one proxy
+    address  from which it comes; empty: not known, as behind a proxy
     """
 
     at_ms: int
@@ -33,14 +33,14 @@ class Push(NamedTuple):
 
 
 def tells(_: Node) -> bool:
-    """Every client says what time it is."""
+    """The default of `tells_clock`: every client sends `client_time`."""
     return True
 
 
 def pushes(
     world: World, *, tells_clock: Callable[[Node], bool] = tells, push_ms: int = PUSH_MS
 ) -> list[Push]:
-    """All that comes to the server, as it comes; in the end a heartbeat of every node.
+    """All pushes in the order of their arrival; at the end a heartbeat of every node.
 
     tells_clock  whether the client of a node sends `client_time`
     push_ms      how long a client gathers what it records
@@ -64,7 +64,7 @@ def pushes(
         joining = telemetry_pb2.Membership(channel_id=part.channel_id, joined_at=part.joined_at)
         at(part, part.joined_said_ms).memberships.append(joining)
         if part.left_said_ms is not None and part.left_at is not None:
-            # As a client says it: it knows when it joined, and may say both in one push.
+            # A client that reports leaving knows when it joined, and sends both times.
             leaving = telemetry_pb2.Membership(
                 channel_id=part.channel_id, joined_at=part.joined_at, left_at=part.left_at
             )
@@ -99,7 +99,7 @@ class _Gathered:
 
 
 def _interruptions(world: World) -> Mapping[int, Sequence[tuple[int, int]]]:
-    """By node the spans in which it pushes nothing: its app does not run, or has no way."""
+    """Node → the spans in which it pushes nothing: its app does not run, or is cut off."""
     spans: defaultdict[int, list[tuple[int, int]]] = defaultdict(list)
     begun: dict[int, int] = {}
     for operation in world.operations:
@@ -117,7 +117,7 @@ def _installation_id(world: World, node: int, installation: int) -> str:
 
 
 def _next(at_ms: int, node: int, push_ms: int) -> int:
-    """When a node pushes next after `at_ms`; not all of them at once."""
+    """When a node pushes next after `at_ms`; nodes push at different moments."""
     phase_ms = node * 7_919 % push_ms
     return ((at_ms - phase_ms) // push_ms + 1) * push_ms + phase_ms
 
@@ -140,7 +140,7 @@ def _requests(
 
 
 def _runs(reports: Iterable[Report]) -> Iterator[list[Report]]:
-    """Of consecutive numbers each: a request says that of its first sample alone."""
+    """Runs of consecutive numbers, because a request states only the number of its first sample."""
     run: list[Report] = []
     for one in sorted(reports, key=lambda one: one.number):
         if run and (one.number != run[-1].number + 1 or len(run) == MOST_SAMPLES):
@@ -179,7 +179,7 @@ def _sample(node: Node, one: Report) -> telemetry_pb2.Sample:
         message_id=message.message_id,
         channel_id=message.channel_id,
         sent_at=one.sent_at,
-        # An author's is when it recorded it, as any other's.
+        # An author too reports when it recorded the message.
         received_at=one.at_ms + node.skew_ms,
         sent_by_receiver=one.is_author,
         message_type=one.message_type,

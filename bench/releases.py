@@ -1,9 +1,8 @@
 """How often the comparison of two releases is right, in worlds whose truth is known.
 
-A day of hours is drawn: a new version comes to one platform first and to ever more receivers, the
-platforms and channels lose differently, and for two hours everyone loses more. Nothing is measured
-by the clock: the figures are the same wherever and whenever it runs. See
-docs/evidence/releases.md.
+A day of hours is drawn. A new version comes to one platform first, and to ever more receivers.
+Platforms and channels lose differently, and for two hours everyone loses more. The clock measures
+nothing, so the figures are the same on every machine. See docs/evidence/releases.md.
 """
 
 import argparse
@@ -27,19 +26,19 @@ HOURS = 24
 MEMBERS = 30
 CHANNELS_OF_RECEIVER = 3
 PLATFORM_LOSS = np.array([0.01, 0.05, 0.02])
-ADOPTED = np.array([0.2, 0.8, 0.5])  # of each platform's receivers, by the end of the day
-OUTAGE = (3, 5, 0.2)  # hours, and what is lost more by everyone
+ADOPTED = np.array([0.2, 0.8, 0.5])  # share of each platform's receivers by the end of the day
+OUTAGE = (3, 5, 0.2)  # from hour, to hour, further loss of everyone
 RECEIVERS = (60, 300, 1_000)
-LOSSES = (0.0, MARGIN, 4 * MARGIN)  # what the new version loses more
+LOSSES = (0.0, MARGIN, 4 * MARGIN)  # further loss of the new version
 
 
 @dataclass(frozen=True)
 class Layout:
     """How receivers lose, apart from platform and channel.
 
-    uneven    the loss of each is its own: beta distributed, with this correlation; 0: alike
-    offline   one in ten loses all for a third of the day
-    affected  the share of receivers that what the version loses more falls on
+    uneven    each receiver has its own loss, beta distributed with this correlation; 0: all alike
+    offline   one receiver in ten loses everything for a third of the day
+    affected  share of the receivers that have the further loss of the new version
     """
 
     name: str
@@ -58,7 +57,7 @@ LAYOUTS = (
 
 @dataclass(frozen=True)
 class World:
-    """naive: the difference of all deliveries, not matched. truth: of those that are."""
+    """naive: the difference over all deliveries, not matched. truth: over matched deliveries."""
 
     found: Compared
     naive: float
@@ -66,13 +65,13 @@ class World:
 
 
 def world(generator: Generator, layout: Layout, receivers: int, more: float) -> World:
-    """A day in which the new version loses `more`, of what is not lost anyway."""
+    """A day in which the new version also loses a share `more` of what is not lost anyway."""
     platform = generator.integers(0, len(PLATFORM_LOSS), receivers)
     channels = max(CHANNELS_OF_RECEIVER, receivers * CHANNELS_OF_RECEIVER // MEMBERS)
     members = np.argsort(generator.random((receivers, channels)), axis=1)
     channel = members[:, :CHANNELS_OF_RECEIVER].ravel()
     receiver = np.repeat(np.arange(receivers), CHANNELS_OF_RECEIVER)
-    # Who takes it at all, and from which hour on.
+    # The receivers that take the new version, and from which hour on.
     takes_it = generator.random(receivers) < ADOPTED[platform]
     since = np.where(takes_it, generator.integers(-HOURS // 2, HOURS, receivers), HOURS)
 

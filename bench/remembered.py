@@ -1,4 +1,4 @@
-"""What a server remembers, where every sample names something new: resident memory on the way."""
+"""The memory of a server that remembers ids, while every sample names something new."""
 
 import argparse
 import os
@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def _fill(samples: int) -> list[float]:
-    """As ingest does for samples of one receiver each: MiB more than before, every so often."""
+    """Remembers as ingest does, each sample of another receiver; the growth in MiB at each look."""
     dice = random.Random("names")
     keyring = Keyring(bytes(32))
     known = Known(keyring.memory)

@@ -1,4 +1,4 @@
-"""What a benchmark returns, and how it is printed."""
+"""The result of a benchmark, and how it is printed."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """Tables for people; `figures` are the same and more, not rounded, for `--json`."""
+    """Tables for people; `figures` are these figures and more, not rounded, for `--json`."""
 
     name: str
     conditions: Mapping[str, str]
@@ -37,7 +37,7 @@ def _rows(table: Table) -> list[str]:
     widths = [max(len(row[column]) for row in cells) for column in range(len(table.columns))]
 
     def line(row: Sequence[str]) -> str:
-        # The first column names the row; figures stand right.
+        # The first column names the row; all other columns are aligned right.
         padded = [
             text.rjust(width) if column else text.ljust(width)
             for column, (text, width) in enumerate(zip(row, widths, strict=True))

@@ -1,6 +1,6 @@
-"""What a sample of the messages costs in truth and saves in work.
+"""How much accuracy a sample of the messages costs, and how much work it saves.
 
-Worlds of one channel are drawn from a known truth; each is looked at whole and in samples of one
+Worlds of one channel are drawn from a known truth. Each is measured whole and in samples of one
 message in n, chosen as clients choose them. Then the same messages are stored whole and in samples.
 See docs/evidence/sampling.md.
 """
@@ -124,7 +124,7 @@ def _receivers_differ(random: Generator) -> Held:
 
 
 def _messages_are_struck(random: Generator) -> Held:
-    """One in 20 is lost by half of the receivers, and a hundredth of the rest."""
+    """Half of the receivers lose one message in 20; of all other pairs a hundredth is lost."""
     rates = np.where(random.random((MESSAGES, 1)) < 0.05, 0.5, 0.01)
     held: Held = random.random((MESSAGES, RECEIVERS)) >= rates
     return held
@@ -141,9 +141,9 @@ LOSSES: Mapping[str, tuple[Callable[[Generator], Held], float]] = {
 class LookedAt:
     """A row.
 
-    bias   mean of the ratio in the sample less that of the whole world, over the worlds
-    error  standard error of that
-    right  how often the interval had the truth in it
+    bias   ratio in the sample minus ratio of the whole world, the mean over the worlds
+    error  standard error of the bias
+    right  how often the interval contained the truth
     width  of the interval, the median
     """
 
@@ -201,7 +201,7 @@ def _look(
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A row: what a sample of the same messages takes.
+    """A row: what it costs to store a sample of the same messages.
 
     cpu_seconds  of this process, which merges and writes them
     """

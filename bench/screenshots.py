@@ -1,8 +1,8 @@
 """`python -m bench.screenshots`: pictures of the dashboard over a made-up month of 500 channels.
 
-With --drawing, the top of the overview as an SVG file too, made of lines and letters: the picture
-of the README. With --way, the way from the overview of `devtelemetry demo` to a missing message
-as SVG files instead, by clicks on what is seen: the pictures of docs/evidence/on-call.md.
+--drawing also makes the picture of the README: the top of the overview as an SVG file of lines and
+letters. --way instead makes the pictures of docs/evidence/on-call.md: SVG files of the way, by
+clicks, from the overview of `devtelemetry demo` to a missing message.
 """
 
 import argparse
@@ -96,7 +96,7 @@ def _take(origin: str, into: Path, names: list[str], end: datetime, drawing: Pat
 
 
 def _draw(browser: Browser, origin: str, into: Path) -> None:
-    """The overview down to its line."""
+    """Draws the top of the overview, down to its line."""
     width, height = DESKTOP
     page = browser.new_page(
         viewport={"width": width, "height": height},
@@ -112,7 +112,7 @@ def _draw(browser: Browser, origin: str, into: Path) -> None:
 
 
 def _print(page: Page, width: int, height: float, into: Path, top: float = 0) -> None:
-    """What is from `top` on, `height` px of it, as lines and letters, by way of a printed page."""
+    """Prints `height` px of the page from `top` on, and makes an SVG of lines and letters of it."""
     page.add_style_tag(
         content=f"html, body {{ height: {top + height}px !important; overflow: hidden !important }}"
         f"html {{ margin-top: -{top}px }}"
@@ -122,7 +122,7 @@ def _print(page: Page, width: int, height: float, into: Path, top: float = 0) ->
         page.pdf(path=printed, width=f"{width}px", height=f"{height}px", print_background=True)
         subprocess.run(["pdftocairo", "-svg", "-f", "1", "-l", "1", printed, drawn], check=True)
         exact = drawn.read_text(encoding="utf-8")
-    # Hundredths of a point are enough, and each letter needs no line of its own.
+    # Hundredths of a point are enough, and letters need no line of their own.
     rounded = re.sub(r"\d+\.\d{3,}", lambda number: f"{float(number[0]):.2f}", exact)
     into.write_text(rounded.replace("\n", "") + "\n", encoding="utf-8")
 
@@ -136,7 +136,7 @@ def _chromium() -> str:
 
 @contextlib.contextmanager
 def _demo() -> Iterator[str]:
-    """The origin of its server, once its week of history is computed."""
+    """Runs the demo; yields the origin of its server when its week of history is computed."""
     command = [sys.executable, "-m", "devtelemetry", "demo"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
         assert demo.stdout is not None
@@ -155,7 +155,7 @@ def _demo() -> Iterator[str]:
 
 
 def _go(browser: Browser, origin: str, size: tuple[int, int], into: Path) -> None:
-    """Three clicks, each on what is seen or what a page is scrolled to, with pictures."""
+    """Makes three clicks, each on something in view or scrolled to, and a picture of each page."""
     width, height = size
     context = browser.new_context(
         viewport={"width": width, "height": height}, color_scheme="light", bypass_csp=True
@@ -166,7 +166,7 @@ def _go(browser: Browser, origin: str, size: tuple[int, int], into: Path) -> Non
     page.wait_for_selector("html[data-script]")
 
     def drawn(name: str, top: float = 0) -> None:
-        # A page that is printed is not clicked any more.
+        # A page that was printed takes no more clicks, so another one is printed.
         printed = context.new_page()
         printed.emulate_media(media="screen", color_scheme="light")
         printed.goto(page.url)

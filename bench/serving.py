@@ -1,4 +1,4 @@
-"""A real server, and the load generator: processes of their own."""
+"""A real server and the load generator, each in a process of its own."""
 
 import json
 import os
@@ -70,29 +70,29 @@ class Serve:
 
     @property
     def pid(self) -> int:
-        """Of the server's first process."""
+        """The server's first process."""
         return self._process.pid
 
     @property
     def postmaster(self) -> int:
-        """The process that has PostgreSQL's others."""
+        """PostgreSQL's first process, the parent of its others."""
         return int((self.data_dir / "postgres" / "postmaster.pid").read_text().split()[0])
 
     def memory(self) -> Memory:
         return memory(family(self._process.pid))
 
     def cpu(self) -> tuple[float, float]:
-        """Seconds that the server and that PostgreSQL have used."""
+        """CPU seconds that the server, and that PostgreSQL, have used."""
         return cpu_seconds(family(self.pid)), cpu_seconds(family(self.postmaster))
 
 
 def load(plan: Plan) -> Outcome:
-    """What `bench/load.py` reports of it."""
+    """Runs `bench/load.py` with a plan; returns its outcome."""
     return Outcome(**run_json("bench.load", json.dumps(asdict(plan))))
 
 
 def run_json(module: str, argument: str) -> Any:
-    """What a module of these prints, run in a process of its own."""
+    """Runs a module of bench in a process of its own; returns the JSON that it prints."""
     done = subprocess.run(
         [sys.executable, "-m", module, argument],
         stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""One request in the shapes in which the doors take it."""
+"""One request in the forms that the doors take."""
 
 import base64
 from typing import Any
@@ -21,7 +21,7 @@ def encoded(encoding: Encoding, request: telemetry_pb2.PushRequest) -> bytes:
 
 
 def statusgo_items(request: telemetry_pb2.PushRequest) -> list[dict[str, Any]]:
-    """The same as status-go says it."""
+    """The request as items of status-go's clients."""
     who = request.reporter
     entries = [
         {
@@ -51,7 +51,7 @@ def statusgo_items(request: telemetry_pb2.PushRequest) -> list[dict[str, Any]]:
 
 
 def line_of(request: telemetry_pb2.PushRequest, created_at: int) -> dict[str, Any]:
-    """Its first sample as a line of a file."""
+    """The first sample of a request as a line of a file."""
     one, who = request.samples[0], request.reporter
     return {
         "messageId": one.message_id,

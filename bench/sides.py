@@ -1,8 +1,8 @@
-"""How often a fault is found and called by its side, and how often there is none that is called.
+"""How often the side of a fault is found, and how often a side is named without a fault.
 
 Worlds are drawn with a known fault in sending, in receiving or on a path, and given to the verdict
-as the counts and spreads that a window would store. Nothing is measured by the clock: the figures
-are the same wherever and whenever it runs. See docs/evidence/sides.md.
+as the counts and spreads that a window would store. The clock measures nothing, so the figures are
+the same on every machine. See docs/evidence/sides.md.
 """
 
 import argparse
@@ -34,8 +34,8 @@ Ints = NDArray[np.int64]
 
 RECEIVERS = (20, 50, 200)
 POINTS = (1, 2, 5)
-MESSAGES = 200  # of a channel in a day
-LOSS = 0.02  # of any pair, half of it in spans in which a receiver is offline
+MESSAGES = 200  # in a channel and day
+LOSS = 0.02  # of all pairs; half of it in spans in which a receiver is offline
 SERVERS = ("a", "b")
 VERSIONS = ("1", "2", "3")
 PLATFORMS = ("desktop", "android", "ios")
@@ -43,12 +43,12 @@ PLATFORMS = ("desktop", "android", "ios")
 
 @dataclass(frozen=True)
 class Layout:
-    """Who is in which channel, and how unlike they are.
+    """The memberships, and how much channels and receivers differ.
 
-    channels_of  receivers → how many channels there are
-    members      of a channel, at most
-    worst        what a third of the channels loses for everyone
-    offline      how much more often than others one in five receivers is offline; 1: none is
+    channels_of  number of receivers → number of channels
+    members      the most members of a channel
+    worst        further loss of everyone in a third of the channels
+    offline      one receiver in five is offline so many times more often than others
     """
 
     name: str
@@ -119,7 +119,7 @@ def run(options: argparse.Namespace) -> Result:
 
 
 def verdict(window: WindowReliability) -> Side | str | None:
-    """The side that is named; `several` if it cannot be told which; None if there is none."""
+    """The named side; `several` if it cannot be told which; None if no side is worse."""
     found = suspects([window])
     if not found:
         return None
@@ -129,7 +129,7 @@ def verdict(window: WindowReliability) -> Side | str | None:
 
 @dataclass(frozen=True)
 class _Pairs:
-    """An entry for each (message, receiver) pair, author's own ones left out."""
+    """Arrays with an entry for each (message, receiver) pair, without authors' own."""
 
     channel: Ints
     author: Ints
@@ -140,7 +140,7 @@ class _Pairs:
 def world(
     generator: Generator, layout: Layout, receivers: int, fault: Side | None, points: float
 ) -> WindowReliability:
-    """A day with one fault: version 2's sending or receiving, or the path from server a to b."""
+    """A day with one fault: in sending or receiving of version 2, or on the path a → b."""
     versions, platforms, servers = (
         generator.integers(0, len(values), receivers) for values in (VERSIONS, PLATFORMS, SERVERS)
     )
@@ -187,7 +187,7 @@ def world(
 
 
 def _pairs(generator: Generator, layout: Layout, receivers: int) -> _Pairs:
-    # Spans in which a receiver is offline: it loses all that is sent meanwhile.
+    # A receiver that is offline loses all that is sent meanwhile.
     offline_from = generator.random(receivers)
     offline = np.full(receivers, LOSS / 2)
     offline[generator.random(receivers) < 0.2] *= layout.offline

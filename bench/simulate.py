@@ -1,8 +1,8 @@
-"""What the figures say of networks whose losses are known: the table of docs/evidence/networks.md.
+"""Measured figures of networks with known losses: the table of docs/evidence/networks.md.
 
-Each network is `devtelemetry simulate` against a real `serve` process: one hour of simulated time,
-a fixed seed. Then `aggregate --timeframe 1h --window-start …`, and the figures beside the truth:
-the same wherever and whenever it runs.
+For each network, `devtelemetry simulate` runs one simulated hour with a fixed seed against a real
+`serve` process. Then `aggregate --timeframe 1h --window-start …` computes the figures, which are
+put beside the truth. They are the same on every machine.
 """
 
 import argparse
@@ -57,7 +57,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 @dataclass(frozen=True, slots=True)
 class Found:
     case: Case
-    truth: dict[str, Any]  # of the one window
+    truth: dict[str, Any]  # of its only window
     whole: Comparison
     channels: Sequence[Comparison]
     seconds: float

@@ -1,5 +1,7 @@
-"""Bytes a sample takes on disk, by table, at several receivers a message; and the most that one can
-take, where whoever sends it names something new with each."""
+"""Bytes of a sample on disk, by table, for several numbers of receivers, and at most.
+
+A sample takes most if its sender names new things in each.
+"""
 
 import argparse
 import asyncio
@@ -24,10 +26,10 @@ from devtelemetry.store.database import Database
 from devtelemetry.store.partitions import existing_days, pack_day
 
 SAMPLES_PER_REQUEST = 100
-_OVERHEAD_BYTES = 150  # of a request: the reporter, times, and what protobuf takes
+_OVERHEAD_BYTES = 150  # of a request: reporter, times, protobuf
 REQUESTS_PER_COMMIT = 10
 
-# A partition is counted as its table.
+# The size of a table includes its partitions.
 _SIZES_SQL = """
 select
     coalesce(parent.relname, own.relname) as table_name,
@@ -57,7 +59,7 @@ def run(options: argparse.Namespace) -> Result:
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Bytes a sample, of the tables of 1 MiB and more."""
+    """Bytes for each sample, in tables of 1 MiB and more."""
 
     receivers: str
     samples: int
@@ -111,7 +113,7 @@ async def _run(options: argparse.Namespace) -> Result:
 async def _fill(database: Database, receivers: int, samples: int) -> Sizes:
     block = SAMPLES_PER_REQUEST * receivers
     messages = -(-samples // block) * SAMPLES_PER_REQUEST
-    start_ms = 1_772_445_600_000 // DAY_MS * DAY_MS + 10 * HOUR_MS  # an hour in the midst of a day
+    start_ms = 1_772_445_600_000 // DAY_MS * DAY_MS + 10 * HOUR_MS  # an hour in the middle of a day
     workload = Workload(
         first_message=0,
         messages=messages,
@@ -141,7 +143,7 @@ async def _fill(database: Database, receivers: int, samples: int) -> Sizes:
 
 
 async def _pack(database: Database, filled: Sizes) -> Sizes:
-    """As the days are two days after their end."""
+    """Packs the days, as the server does two days after their end."""
     async with database.acquire() as connection:
         for day in await existing_days(connection):
             await pack_day(connection, day, lock_timeout="60s")
@@ -149,8 +151,8 @@ async def _pack(database: Database, filled: Sizes) -> Sizes:
 
 
 async def _fill_hostile(database: Database, samples: int) -> Sizes:
-    """Each in a request of its own, of the most bytes that one sample's rate pays for, and of a
-    new installation that names a new channel, type, platform, version, server and envelope."""
+    """Each sample comes in its own request, as large as the rate allows for one sample. A new
+    installation sends it and names a new channel, type, platform, version, server and envelope."""
     keyring = await database.keyring()
     writer = RowWriter(keyring, SettleRule())
     made_up = random.Random(1)

@@ -1,7 +1,7 @@
 """Small requests, as phones send them, beside a bare gRPC echo of the same bodies.
 
-A real `serve`, the echo (bench/echo.py) and a load generator, each a process of its own. The two
-are loaded in turn with the same requests over as many connections, one in flight on each.
+A real `serve`, the echo (bench/echo.py) and a load generator run in processes of their own. The two
+servers get the same requests in turn, over as many connections, one at a time on each.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from bench.serving import Serve, load
 from bench.workload import RECEIVERS, Workload
 from devtelemetry.runtime.clock import now_ms
 
-PREPARED_A_SECOND = 8_000  # requests: more than the echo can answer
+PREPARED_A_SECOND = 8_000  # requests, more than the echo can answer
 MESSAGES_PER_SECOND = 1_600  # of event time
 
 
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """Requests a second, and CPU in microseconds a request."""
+    """Requests a second, and CPU microseconds for each request."""
 
     samples: int
     workers: int
@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> Result:
 
 @contextlib.contextmanager
 def _echo() -> Iterator[tuple[str, int]]:
-    """Where the echo listens, and its process."""
+    """Runs the echo; yields its address and its process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.echo"],
         stdin=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""Honest load in real time beside all attackers at once: what is lost, late or wrong."""
+"""Honest load in real time while all attackers attack: what is lost, late or wrong."""
 
 import argparse
 import asyncio
@@ -33,7 +33,7 @@ from support.http_push import Connect
 from support.program import command
 from support.server import ServerProcess
 
-NODES, LIARS = 190, 10  # liars are a twentieth of all
+NODES, LIARS = 190, 10  # so liars are a twentieth of all
 PUSH_MS = 10_000
 _LIAR = "liar"
 _JSON = Connect("application/json", is_json=True)
@@ -73,13 +73,13 @@ def run(options: argparse.Namespace) -> Result:
 
 @dataclass(slots=True)
 class Soaked:
-    calm_ms: list[float] = field(default_factory=list)  # of honest pushes, until they are answered
+    calm_ms: list[float] = field(default_factory=list)  # until honest pushes were answered
     attacked_ms: list[float] = field(default_factory=list)
-    again: Counter[str] = field(default_factory=Counter)  # honest pushes sent again, by why
-    refused: int = 0  # honest pushes that were never taken
+    again: Counter[str] = field(default_factory=Counter)  # honest pushes sent again, by reason
+    refused: int = 0  # honest pushes that the server never took
     acknowledged: set[tuple[str, str]] = field(default_factory=set)  # message, installation
     windows: list[tuple[float, float]] = field(default_factory=list)  # true and measured
-    lags: list[float] = field(default_factory=list)  # s that a due window waited
+    lags: list[float] = field(default_factory=list)  # seconds that due windows waited
     watched: Sequence[Watched] = ()
     places: dict[str, float] = field(default_factory=dict)  # refused, by kind
     lost: int = 0
@@ -88,7 +88,7 @@ class Soaked:
 
 
 def _world(seed: int, timeframe: Timeframe, minutes: float) -> World:
-    """Of whole windows, the first of which begins in a minute or more."""
+    """A world of whole windows; the first begins in a minute or later."""
     span_ms = int(minutes * MINUTE_MS)
     length_ms = int(timeframe.length.total_seconds() * 1000)
     start_ms = -(-(time.time_ns() // 1_000_000 + 2 * MINUTE_MS) // length_ms) * length_ms
@@ -111,7 +111,7 @@ def _world(seed: int, timeframe: Timeframe, minutes: float) -> World:
 
 
 def _lies(world: World) -> list[Push]:
-    """Of liars who do not know each other: each behind a network of its own."""
+    """The pushes of liars that do not know each other, each from its own network."""
     found: list[Push] = []
     for number in range(LIARS):
         hand = Hand(f"liar {number}", "", f"203.0.{number}.1")
@@ -125,7 +125,7 @@ def _lies(world: World) -> list[Push]:
 
 
 def _promptly(push: Push) -> Iterator[Push]:
-    """In parts that are reported soon after what they say was sent, as honest ones do."""
+    """A push in parts, each soon after the messages in it were sent, as honest nodes push."""
     request = push.request
     request.reporter.app_version = _LIAR
     if not request.samples:
@@ -160,7 +160,7 @@ async def _soak(server: ServerProcess, options: argparse.Namespace) -> Soaked:
                     for push in found:
                         await _until(push.at_ms)
                         sending.create_task(sender.push(push))
-            await _until(world.spec.end_ms + 5 * MINUTE_MS)  # lateness, and computations before
+            await _until(world.spec.end_ms + 5 * MINUTE_MS)  # for the lateness, and computations
             await _read(web, world, timeframe, soaked)
         lagging.cancel()
         attacking.cancel()
@@ -199,7 +199,7 @@ class _Sender:
         self._attack_ms = attack_ms
 
     async def push(self, push: Push) -> None:
-        """Until it is taken; what honest ones send is noted."""
+        """Pushes until the server takes it; notes the times of honest pushes."""
         is_honest = push.request.reporter.app_version != _LIAR
         begun = time.perf_counter()
         for _ in range(_TRIES):
@@ -227,7 +227,7 @@ class _Sender:
     async def _try(
         self, push: Push, *, by_http: bool
     ) -> tuple[telemetry_pb2.PushResponse | None, str]:
-        """The answer, or why there is none yet."""
+        """The response, or why there is none yet."""
         try:
             if by_http:
                 headers = {"content-type": _JSON.content_type, "x-forwarded-for": push.address}
@@ -249,7 +249,7 @@ class _Sender:
 
 
 async def _note_lags(server: ServerProcess, soaked: Soaked) -> None:
-    """By the server's own word, as a monitor would ask for it."""
+    """Notes how long due windows wait, by the server's own metrics, as monitoring would."""
     async with httpx.AsyncClient(base_url=f"http://{server.http}", timeout=60) as web:
         while True:
             try:
@@ -267,7 +267,7 @@ async def _note_lags(server: ServerProcess, soaked: Soaked) -> None:
 
 
 async def _read(web: httpx.AsyncClient, world: World, timeframe: Timeframe, soaked: Soaked) -> None:
-    """What is measured of the honest channels, window by window."""
+    """Reads the figures of the honest channels, window by window."""
     spec = world.spec
     honest = {channel.channel_id for channel in world.channels}
     times = {name: from_unix_ms(at).isoformat() for name, at in _span(spec).items()}
@@ -293,7 +293,7 @@ def _span(spec: Spec) -> dict[str, int]:
 
 
 def _compare(server: ServerProcess, soaked: Soaked) -> None:
-    """What was acknowledged with what is stored: samples of honest receivers, by message."""
+    """Compares what was acknowledged with what is stored: samples of honest receivers."""
     acknowledged = Counter(message_id for message_id, _ in soaked.acknowledged)
     rows: Counter[tuple[str, str]] = Counter()
     with subprocess.Popen(command("export", server.where), stdout=subprocess.PIPE) as export:

@@ -1,8 +1,8 @@
-"""What is true beside what is measured: breakdowns, verdicts, delays, unseen messages, liars.
+"""True and measured figures: breakdowns, verdicts, delays, unseen messages, liars.
 
-Worlds are made from seeds. What their clients push goes through the code of ingest into a real
-PostgreSQL, windows are computed and read back as a report reads them. Nothing is measured by the
-clock: the figures are the same wherever and whenever it runs. See docs/evidence/truth.md.
+Worlds are made from seeds. Their clients' pushes go through the code of ingest into a real
+PostgreSQL. Windows are computed, and read back as a report reads them. The clock measures nothing,
+so the figures are the same on every machine. See docs/evidence/truth.md.
 """
 
 import argparse
@@ -88,13 +88,13 @@ async def _part(url: str, name: str, options: argparse.Namespace) -> Printed:
 
 
 def _pairs(world: World) -> list[Delivery]:
-    """The expected pairs of that window."""
+    """The expected pairs of the measured window."""
     spec = world.spec
     return [one for one in world.deliveries if spec.start_ms <= one.message.sent_at < spec.end_ms]
 
 
 def _chance(world: World, one: Delivery) -> float:
-    """With which probability this pair was to be delivered."""
+    """The probability with which this pair would be delivered."""
     of = values_of(one, world.nodes)
     return world.spec.loss.delivers(
         of[Dimension.PLATFORM],
@@ -143,7 +143,7 @@ UNEVEN = LossModel(
 
 @dataclass(frozen=True, slots=True)
 class _Broken:
-    """A row: a group, or all (dimension None)."""
+    """A row: a group, or all pairs (dimension None)."""
 
     dimension: Dimension | None
     value: str | None
@@ -229,7 +229,7 @@ def _broken_down(world: World, window: WindowReliability) -> list[_Broken]:
         groups = groups_of([window], dimension)
         of_value = truth.by[dimension]
         for value, share in groups.items():
-            # "other" has what is not shown by its name.
+            # "other" has the values that are not shown.
             values = {value} if value is not None else set(of_value) - set(groups)
             of_group = (p for p in pairs if values_of(p, world.nodes)[dimension] in values)
             chances = _chances(world, of_group)
@@ -294,14 +294,14 @@ _WORDS = (Word.BETTER.value, Word.WORSE.value, Word.CANNOT_TELL.value)
 
 @dataclass(frozen=True, slots=True)
 class _Judged:
-    """A row: verdicts on ios beside desktop, and intervals of all three platforms."""
+    """A row: verdicts on ios compared with desktop, and intervals of all three platforms."""
 
     losses: str
     difference: float
     words: Mapping[str, int]
     intervals: int
     right: int
-    errors: float  # the greatest, of a platform: measured less true, as a share
+    errors: float  # the greatest of a platform: measured minus true, as a share
 
 
 async def _verdicts(lab: Lab, options: argparse.Namespace) -> Printed:
@@ -388,7 +388,7 @@ CLOCKS = (
 
 @dataclass(frozen=True, slots=True)
 class _Delayed:
-    """A row; quantiles of the truth are exact, those measured are edges. ms, math.inf: never."""
+    """A row, in ms. True quantiles are exact, measured ones are class edges. math.inf: never."""
 
     clocks: str
     true_ratio: float
@@ -505,11 +505,11 @@ class _Estimated:
     """A row: means over the seeds."""
 
     name: str
-    messages: float  # that were sent
-    nobody: float  # of them, that no receiver got
-    reported: float  # of those, that their authors report
-    unseen: float  # as the window has it
-    by_hand: float  # the estimator on what the world itself counts
+    messages: float  # all that were sent
+    nobody: float  # messages that no receiver got
+    reported: float  # those of them that their authors report
+    unseen: float  # the window's estimate
+    by_hand: float  # the estimate from the world's own counts
     covered: float
     coverage: float
 
@@ -579,7 +579,7 @@ async def _one_unseen(
     )
     await lab.take_in(pushes(world, push_ms=10 * MINUTE_MS))
     window = await lab.window(world)
-    # Where two could not capture a message there is no estimate, and nothing to compare.
+    # A channel in which two receivers could not capture a message has no estimate to compare.
     estimated = {
         channel.channel_id
         for channel in window.channels
@@ -618,7 +618,7 @@ _NOBODY = "nobody lies"
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """A row: what a window says under one defence."""
+    """A row: the figures of a window under one defence."""
 
     who: str
     defence: str
@@ -653,11 +653,11 @@ def _told(who: str, defence: str, window: WindowReliability) -> _Told:
 
 @dataclass(frozen=True, slots=True)
 class _Cost:
-    """A row: what the defences cost where nobody lies."""
+    """A row: what the defences cost when nobody lies."""
 
     name: str
     true: float
-    held_by_one: float  # share of the messages that one receiver alone vouches for
+    held_by_one: float  # share of the messages with one receiver as their only voucher
     measured: Mapping[str, float | None]
 
 

@@ -1,7 +1,7 @@
-"""What the benchmarks send: samples as status clients would report them, all of them new.
+"""What the benchmarks send: new samples, as Status clients would report them.
 
-A message is one of CHANNELS channels' and is reported by each of its receivers within a short
-span; a request is one installation's, with the messages that came to it since its last one.
+Each message belongs to one of CHANNELS channels, and each of its receivers reports it within a
+short span. A request has the messages that came to one installation since its last request.
 """
 
 import base64
@@ -21,11 +21,11 @@ RECEIVERS = 25
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """`messages` messages from number `first_message` on, which no other workload may overlap.
+    """`messages` messages, numbered from `first_message` on; workloads must not overlap.
 
-    samples_per_request  a multiple of which `messages` is
-    receivers            of each message, of RECEIVERS installations in all
-    start_ms             sentAt of the first, Unix ms
+    samples_per_request  `messages` must be a multiple of it
+    receivers            of each message, out of RECEIVERS installations
+    start_ms             sentAt of the first message, Unix ms
     messages_per_second  of event time
     """
 
@@ -41,7 +41,7 @@ class Workload:
         return self.messages * self.receivers
 
     def requests(self) -> Iterator[telemetry_pb2.PushRequest]:
-        """Block by block of messages, each block once from each of its receivers."""
+        """The requests: for each block of messages one from each of its receivers."""
         for block in range(self.messages // self.samples_per_request):
             first = block * self.samples_per_request
             samples = [self._sample(first + offset) for offset in range(self.samples_per_request)]
@@ -53,7 +53,7 @@ class Workload:
                 )
 
     def lines(self) -> Iterator[bytes]:
-        """The same as lines of a file, all of a message at a time, as `export` writes them."""
+        """The same samples as lines of a file, message by message, as `export` writes them."""
         for offset in range(self.messages):
             sample = self._sample(offset)
             message = orjson.dumps(
@@ -96,8 +96,8 @@ class Workload:
 def device_request(
     device: int, channel: int, sent_at: Sequence[int], now_ms: int
 ) -> telemetry_pb2.PushRequest:
-    """What a device pushes of its channel: the messages that were sent at these times, Unix ms.
-    Without any it is a heartbeat."""
+    """A device's push of the messages of its channel sent at these times, Unix ms; without any a
+    heartbeat."""
     return telemetry_pb2.PushRequest(
         samples=[_message(channel, at) for at in sent_at],
         reporter=_reporter(device),
@@ -127,7 +127,7 @@ def _sent(sample: telemetry_pb2.Sample) -> telemetry_pb2.Sample:
 
 @cache
 def _channel_id(number: int) -> str:
-    # A community's compressed key and the channel's UUID within it.
+    # Ids as in Status: a community's compressed key and the channel's UUID in it.
     key = hashlib.sha256(b"community %d" % (number // 8)).hexdigest()
     return f"0x02{key}{uuid.uuid5(uuid.NAMESPACE_OID, f'channel {number}')}"
 
