@@ -1,6 +1,6 @@
 -- The receivers that count in one channel and one window, the span of sentAt in which each is expected to hold
--- messages, and its holes, in which nobody can say. counting.sql decides, as for the figures. Source:
--- docs/algorithm.md, "One window, one channel".
+-- messages, and its holes. counting.sql decides, as for the figures. Source: docs/algorithm.md, "One window, one
+-- channel".
 --
 -- in   start_ms, end_ms, membership, fewest_installations, and those of spans.sql and counting.sql: as in counted.sql
 --      channel_id

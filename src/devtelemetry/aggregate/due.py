@@ -78,7 +78,7 @@ def has_news(state: WindowState, computed_at: datetime | None, arrived: Arrived)
     """Whether samples came since `computed_at` that the window should include.
 
     Also true if samples came up to three minutes before `computed_at`, which may be in the window
-    already. A computation more than needed changes nothing.
+    already. One computation too many changes nothing.
     """
     news_at_ms = arrived.on_time_at_ms if state is WindowState.SETTLED else arrived.at_ms
     if news_at_ms is None or computed_at is None:

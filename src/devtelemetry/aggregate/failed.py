@@ -18,8 +18,8 @@ _QUERIES = queries(__package__, "failed.sql")
 
 @dataclass(frozen=True, slots=True)
 class FailedWindow:
-    """failures   how often in a row
-    failed_at  last
+    """failures   how many times in a row it failed
+    failed_at  when it failed last
     """
 
     timeframe: str
@@ -66,7 +66,7 @@ async def note_failure(
     error: Exception,
     now: datetime,
 ) -> None:
-    """Raises if the database fails."""
+    """Notes that the window failed. If the database itself fails, this raises."""
     async with database.acquire() as connection:
         await connection.execute(
             _QUERIES["note_failure"],

@@ -48,7 +48,7 @@ def fingerprint(rules: AggregateRules) -> dict[str, str]:
 
 
 class RulesInForce:
-    """A server's hold on its rules, for as long as the block lasts."""
+    """Holds a server's rules in force while the block lasts."""
 
     def __init__(self, database: Database, rules: AggregateRules) -> None:
         self._database = database

@@ -54,8 +54,7 @@ neighbor as (
 -- lone_*         messages that one installation alone vouches for, one entry for each of its receivers that do:
 --                receiver (ascending), id, sentAt, whether that receiver sent the message
 -- doubtful_*     messages that the quorum keeps out of M: id, sentAt
--- neighbor_*     messages that only installations behind one network vouch for, several of them: id, sentAt, that
---                network
+-- neighbor_*     messages whose vouchers are several installations, all behind one network: id, sentAt, that network
 -- capturers      the receiver of each message that only one receiver captured
 -- unsent_*       messages that only their authors report, and one of them could not send it: id, sentAt
 -- authored_*     messages with one author: id, sentAt, that author

@@ -8,7 +8,7 @@
 --      {class_traits}         platform, app_version and server: each as it is, or '' if it is not told apart
 -- out  spans     the spans of sentAt in which the receiver is expected to hold messages
 --      from_sent_at, to_sent_at   their bounds without stays; NULL: no bound
---      holes     the spans in which nobody can say; NULL: none
+--      holes     the spans in which the receiver's reports are missing; NULL: none
 --      is_whole  nothing limits what is expected of the receiver
 --      class     a number that receivers have in common if they are alike; 0 for all receivers beyond the most frequent
 --                classes. So the cost is linear, whatever receivers say of themselves

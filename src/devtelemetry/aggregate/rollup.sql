@@ -128,7 +128,8 @@ value_of_level as materialized (
     select is_window, level, dimension, value, is_rest from value_of_author_level
 ),
 
--- In which group of which level each value of a channel is.
+-- The groups that each value of a channel belongs to: one in the channel and, if the channel takes part, one in the
+-- window.
 shown as materialized (
     select
         channel_id,
@@ -183,8 +184,8 @@ concern_of_group as (
     group by group_id
 ),
 
--- The squares for one receiver fit 64 bits, because it has fewer than 3 thousand million messages in a week. Those for
--- all receivers of a channel may not fit, so over_channels computes with decimals.
+-- The squares for one receiver fit 64 bits, because it has fewer than 3 thousand million messages in a week; sums of
+-- them are decimals. The squares for all receivers of a channel may not fit, so over_channels computes with decimals.
 count_of_group as (
     select
         group_id,

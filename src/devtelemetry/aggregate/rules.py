@@ -9,8 +9,8 @@ from devtelemetry.model import DAY, MembershipPolicy, Source, Timeframe, parse_t
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """What is not measured of an interface. It forms no channel in any window, but its samples are
-    stored.
+    """Channels and types of an interface that are not measured. They form no channel in any window,
+    but their samples are stored.
 
     channels  patterns for the whole channel id: `*` is any text, `?` any character
     types     message types, exactly as written

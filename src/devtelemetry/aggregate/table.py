@@ -1,4 +1,4 @@
-"""One window broken down by two dimensions at once, computed when it is asked for."""
+"""One window broken down by two dimensions at once, computed on request."""
 
 import json
 from collections.abc import Callable

@@ -53,7 +53,7 @@ class MissingMessage:
                     it, or have a hole there
     went_out        True: it left its author's device, because another receiver reports it or it was
                     seen in the network. False: its author reports that it did not. None: not known
-    ways            by which way it came to how many of the receivers that hold and did not write it
+    ways            how many of the receivers that hold it and did not write it got it by each way
     lacking         the receivers that lack it, by name
     """
 

@@ -52,8 +52,8 @@ from receiver
 where receiver_id = any ($receiver_ids::bigint[])
 
 -- name: receipts
--- What became of these messages of a channel. One row for each message, state without the delay (said), and whether the
--- receivers wrote the message; with these receivers. In the order of the messages (number, from 1). Reads the key's
+-- What became of these messages of a channel. One row for each message, sent_by_receiver and state without the delay
+-- (said), with the receivers that have these values. In the order of the messages (number, from 1). Reads the key's
 -- index.
 -- in   channel_id; message_ids, sent_at: of each message
 select number, sent_by_receiver, said, receivers

@@ -113,7 +113,8 @@ def is_one(kind: Kind, found: Evidence) -> bool:
 
 
 _RULES: Mapping[Kind, Callable[[Evidence], bool]] = {
-    # `channels` are those where the SQL found that most messages are so.
+    # The SQL counts a channel in `channels` if at least half of its messages are alone, and at
+    # least half of those that were looked at have a twin.
     Kind.IDS_DIFFER: lambda found: 10 * found["channels"] >= found["of_channels"] > 0,
     Kind.CLOCKS_MIXED: lambda found: (
         (

@@ -22,7 +22,7 @@ class Finding:
     """A finding about one platform and app version.
 
     channel_id   the channel where it shows most, as clients name it; None: it is not about channels
-    found_first  when it was first found, and then by every look since; aware UTC
+    found_first  when it was first found; every look since then found it too; aware UTC
     found_until  the end of the latest look that found it
     """
 

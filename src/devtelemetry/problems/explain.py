@@ -37,8 +37,8 @@ BY_FAR = 3.0
 evenly over one another"""
 
 MOST_CAUSES = 10
-_SAME = 0.85  # a group with so much of a cause's extra losses shares the cause: it is on both
-_MOST_OF_ALL = 0.7  # not tested for that: a group with so much of all pairs has as much of anything
+_SAME = 0.85  # with so much of a cause's extra losses, a group of the other dimension is part of it
+_MOST_OF_ALL = 0.7  # a group with so much of all pairs has as much of anything, so it is not tested
 _MOSTLY = 0.6  # a class is named if it has so much of the extra losses
 
 
@@ -250,7 +250,7 @@ class _Found:
     def _is_new(self, line: Line, start: int) -> bool:
         return line.base_windows(start) < MIN_BASE_DAYS * line.per_day
 
-    # --------------------------------------------------------------------- beside the others
+    # --------------------------------------------------------------- compared with other units
 
     def _over(self, unit: Unit, start: int) -> Evidence | None:
         """What the unit lost since `start`, and what it should have lost by the days before."""

@@ -137,7 +137,8 @@ def _over_clusters(line: Line, start: int, end: int) -> tuple[float, int] | None
     missing, pairs = line.missing(start, end), line.pairs(start, end)
     counts = Counts(0, 0, pairs, missing, pairs)
     effective = effective_clusters(counts, receivers) / windows
-    # The number of receivers with the losses, in effect. One that is long offline is not a fault.
+    # The effective number of receivers that lose messages. One receiver that is offline for long is
+    # not a fault of the unit.
     losing = missing**2 / receivers.missing_squared / windows
     degrees = math.floor(min(receivers.clusters // windows - 1, effective - 1, losing))
     if degrees < 2:
