@@ -72,10 +72,10 @@ def main() -> None:
         type=Path,
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help="write all figures here too",
+        help="also write all figures to this file as JSON",
     )
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, parents=[common])
-    commands = parser.add_subparsers(dest="benchmark", help="default: all, one after the other")
+    commands = parser.add_subparsers(dest="benchmark", help="default: all, except nodes")
     parsers = {}
     for name, benchmark in BENCHMARKS.items():
         described = (benchmark.__doc__ or "").partition("\n")[0]

@@ -167,9 +167,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1_250_000, 2_500_000, 5_000_000],
         metavar="N",
-        help="in the hour; one in 24 of the greatest is measured in a full day too",
+        help="receipts in the hour; the largest N is also measured spread over a day",
     )
-    parser.add_argument("--repeats", type=int, default=5, help="of which the median counts")
+    parser.add_argument("--repeats", type=int, default=5, help="runs; their median counts")
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -23,8 +23,8 @@ _CHANNELS = 20
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calls", type=int, default=50_000)
-    parser.add_argument("--pace", type=float, default=0.5, help="ms between calls that are paced")
-    parser.add_argument("--samples", type=int, default=100_000, help="in the outbox")
+    parser.add_argument("--pace", type=float, default=0.5, help="ms between paced calls")
+    parser.add_argument("--samples", type=int, default=100_000, help="samples in the outbox")
     parser.add_argument("--idle", type=float, default=120.0, metavar="SECONDS")
 
 

@@ -29,7 +29,7 @@ from devtelemetry.simulator.server import ServeProcess
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=1000)
     parser.add_argument("--days", type=int, default=365)
-    parser.add_argument("--times", type=int, default=30, help="each view and call")
+    parser.add_argument("--times", type=int, default=30, help="repetitions of each view and call")
 
 
 def run(options: argparse.Namespace) -> Result:

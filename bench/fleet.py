@@ -33,26 +33,26 @@ IDLE_SECONDS = 15.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--devices", type=int, default=100_000)
-    parser.add_argument("--seconds", type=float, default=120.0, help="of each fleet")
+    parser.add_argument("--seconds", type=float, default=120.0, help="of load for each fleet")
     parser.add_argument(
         "--fleet",
         nargs="+",
         default=["200:60", "400:60", "4000:600"],
         metavar="MESSAGES:SECONDS",
-        help="messages that reach a device in a day, and its push interval",
+        help="messages a device gets in a day, and its push interval",
     )
     parser.add_argument(
         "--check",
         nargs="*",
         default=["1000:300"],
         metavar="MESSAGES:SECONDS",
-        help="likewise, for fleets that no constant is made of",
+        help="the same, for fleets that the fitted costs do not use",
     )
-    parser.add_argument("--receivers", type=int, default=25, help="of a message")
+    parser.add_argument("--receivers", type=int, default=25, help="of each message")
     parser.add_argument(
-        "--held", type=int, nargs="+", default=[0], help="connections; 0: each push has its own"
+        "--held", type=int, nargs="+", default=[0], help="held connections; 0: one for each push"
     )
-    parser.add_argument("--workers", type=int, default=1, help="of serve")
+    parser.add_argument("--workers", type=int, default=1, help="processes of serve")
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ CLIENTS = 4
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--rate", type=float, default=60.0, help="rounds a second at most")
+    parser.add_argument("--rate", type=float, default=60.0, help="most rounds a second")
 
 
 def run(options: argparse.Namespace) -> Result:

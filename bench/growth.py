@@ -36,7 +36,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         default=[1_000_000, 10_000_000, 50_000_000],
         metavar="N",
-        help="of an hour",
+        help="receipts of an hour",
     )
     parser.add_argument(
         "--week",

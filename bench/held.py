@@ -50,7 +50,7 @@ def _used() -> Used:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--times", type=float, default=1.0, help="as many calls of each load")
+    parser.add_argument("--times", type=float, default=1.0, help="factor on the calls of each load")
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -37,15 +37,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[300_000, 1_000_000],
         metavar="N",
-        help="of a file each, into a database each",
+        help="lines of each file; each is imported into a new database",
     )
     parser.add_argument(
-        "--receivers", type=int, default=5, help=f"of a message, up to {RECEIVERS} in all"
+        "--receivers", type=int, default=5, help=f"of each message, out of {RECEIVERS}"
     )
     parser.add_argument(
         "--workers", type=int, nargs="+", default=[2], metavar="N", help="processes that store"
     )
-    parser.add_argument("--rounds", type=int, default=1, help="of all; each is shown")
+    parser.add_argument("--rounds", type=int, default=1, help="repetitions; each is shown")
 
 
 @dataclass(frozen=True, slots=True)

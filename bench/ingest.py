@@ -96,7 +96,9 @@ _BASELINE = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=8.0, help="of load in each cell")
-    parser.add_argument("--rounds", type=int, default=3, help="of all cells; the median counts")
+    parser.add_argument(
+        "--rounds", type=int, default=3, help="repetitions of all cells; their median counts"
+    )
     parser.add_argument(
         "--samples-per-request", type=int, nargs="+", default=[1, 100, 1_000], metavar="N"
     )
@@ -107,10 +109,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1, 2],
         metavar="N",
-        help="of serve; more than one: the largest requests and most connections only",
+        help="processes of serve; several only with the largest requests and most connections",
     )
     parser.add_argument(
-        "--baseline-rows", type=int, default=200_000, help="for each size of its transactions"
+        "--baseline-rows",
+        type=int,
+        default=200_000,
+        help="rows that the baseline inserts for each size of transaction",
     )
 
 

@@ -41,7 +41,7 @@ _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--replications", type=int, default=10_000, help="of a row")
+    parser.add_argument("--replications", type=int, default=10_000, help="draws for each row")
     parser.add_argument("--seed", type=int, default=1)
 
 

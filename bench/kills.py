@@ -21,7 +21,7 @@ _NAME = "killed"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--rate", type=float, default=2000.0, help="messages a second at most")
+    parser.add_argument("--rate", type=float, default=2000.0, help="most messages a second")
     parser.add_argument("--seed", type=int, default=1)
 
 

@@ -33,7 +33,12 @@ BLOCKED_MS = 5
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--messenger", choices=("xmpp", "matrix"), default="xmpp")
-    parser.add_argument("--clients", type=int, default=15, help="a third of them behind a cable")
+    parser.add_argument(
+        "--clients",
+        type=int,
+        default=15,
+        help="clients; a third is behind a cable that is cut at times",
+    )
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=1)
 

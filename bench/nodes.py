@@ -39,7 +39,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="append",
         required=True,
         metavar="PIDFILE=COMMAND",
-        help="one that is killed; several are killed in turn",
+        help="a node to kill; repeat the option to kill several in turn",
     )
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--connections", type=int, default=4)

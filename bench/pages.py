@@ -52,7 +52,7 @@ _WATCH = """
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--channels", type=int, default=500)
     parser.add_argument("--days", type=int, default=31)
-    parser.add_argument("--times", type=int, default=7, help="each page")
+    parser.add_argument("--times", type=int, default=7, help="visits of each page")
 
 
 def run(options: argparse.Namespace) -> Result:

@@ -94,7 +94,9 @@ def faults(hour: int) -> Sequence[Fault]:
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--worlds", type=int, default=100, help="of each layout, without a fault")
+    parser.add_argument(
+        "--worlds", type=int, default=100, help="worlds of each layout without a fault"
+    )
     parser.add_argument("--faults", type=int, default=20, help="worlds with each fault")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)

@@ -138,7 +138,7 @@ def _compared(
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--worlds", type=int, default=20, help="of each row")
+    parser.add_argument("--worlds", type=int, default=20, help="worlds for each row")
     parser.add_argument("--seed", type=int, default=1)
 
 

@@ -43,8 +43,8 @@ Held = NDArray[np.bool_]
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--worlds", type=int, default=200, help="of a row")
-    parser.add_argument("--samples", type=int, default=400_000, help="to store")
+    parser.add_argument("--worlds", type=int, default=200, help="worlds for each row")
+    parser.add_argument("--samples", type=int, default=400_000, help="samples to store")
     parser.add_argument("--seed", type=int, default=1)
 
 

@@ -36,9 +36,17 @@ def main() -> None:
     parser.add_argument("--into", type=Path, default=Path("build/screenshots"), metavar="DIR")
     parser.add_argument("--channels", type=int, default=500)
     parser.add_argument(
-        "--drawing", type=Path, metavar="SVG", help="needs pdftocairo (Debian: poppler-utils)"
+        "--drawing",
+        type=Path,
+        metavar="SVG",
+        help="the picture of the README; needs pdftocairo (Debian: poppler-utils)",
     )
-    parser.add_argument("--way", type=Path, metavar="DIR", help="likewise")
+    parser.add_argument(
+        "--way",
+        type=Path,
+        metavar="DIR",
+        help="pictures of the way to a missing message; needs it too",
+    )
     options = parser.parse_args()
     if options.way is not None:
         options.way.mkdir(parents=True, exist_ok=True)

@@ -65,7 +65,7 @@ LAYOUTS = (
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--worlds", type=int, default=1_000, help="without a fault")
+    parser.add_argument("--worlds", type=int, default=1_000, help="worlds without a fault")
     parser.add_argument("--faults", type=int, default=100, help="worlds with each fault")
     parser.add_argument("--seed", type=int, default=1)
 

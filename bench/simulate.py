@@ -51,7 +51,9 @@ CASES = (
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--nodes", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--picture", type=Path, metavar="FILE.svg", help="draw the channels there")
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.svg", help="draw the channels into this file"
+    )
 
 
 @dataclass(frozen=True, slots=True)

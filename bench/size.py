@@ -48,9 +48,11 @@ order by sum(pg_total_relation_size(own.oid)) desc
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", type=int, default=500_000)
     parser.add_argument(
-        "--receivers", type=int, nargs="*", default=[25, 5, 1], metavar="N", help="of a message"
+        "--receivers", type=int, nargs="*", default=[25, 5, 1], metavar="N", help="of each message"
     )
-    parser.add_argument("--hostile", type=int, default=50_000, metavar="SAMPLES", help="0: none")
+    parser.add_argument(
+        "--hostile", type=int, default=50_000, metavar="SAMPLES", help="0: not measured"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:

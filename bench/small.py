@@ -29,10 +29,10 @@ MESSAGES_PER_SECOND = 1_600  # of event time
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seconds", type=float, default=6.0, help="of load in each cell")
-    parser.add_argument("--rounds", type=int, default=3, help="of both; the median counts")
-    parser.add_argument("--samples", type=int, nargs="+", default=[1, 10], help="of a request")
+    parser.add_argument("--rounds", type=int, default=3, help="repetitions; their median counts")
+    parser.add_argument("--samples", type=int, nargs="+", default=[1, 10], help="in a request")
     parser.add_argument("--connections", type=int, default=32)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="of serve")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="processes of serve")
 
 
 @dataclass(frozen=True, slots=True)

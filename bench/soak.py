@@ -46,7 +46,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=15.0, help="whole windows")
     parser.add_argument("--timeframe", default="5m")
-    parser.add_argument("--calm", type=float, default=0.2, help="share before the attackers come")
+    parser.add_argument(
+        "--calm", type=float, default=0.2, help="share of the time before the attack"
+    )
 
 
 def run(options: argparse.Namespace) -> Result:

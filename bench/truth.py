@@ -50,12 +50,15 @@ from devtelemetry.simulator.world import make_world
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=1, help="the first one")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument(
-        "--seeds", type=int, default=40, help="worlds a row of verdicts and unseen messages"
+        "--seeds",
+        type=int,
+        default=40,
+        help="worlds for each row of verdicts and of unseen messages",
     )
     parser.add_argument(
-        "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), help="which tables"
+        "--parts", nargs="+", choices=_PARTS, default=list(_PARTS), help="the tables to make"
     )
 
 
