@@ -86,10 +86,10 @@ def _title(what: str, total: int, limit: int) -> Text:
 
 def _messages_table(found: DrillDown, messages: Sequence[MissingMessage], id_width: int) -> Table:
     table = bare_table()
-    for name in ("sent", "message", "type", "written on", "held by", "lost", "became of it"):
+    for name in ("sent", "message", "type", "written on", "held by", "lost", "loss class"):
         is_number = name == "held by"
         # These columns shrink on a narrow terminal; exports have them in full.
-        gives_way = name in ("message", "became of it")
+        gives_way = name in ("message", "loss class")
         table.add_column(
             name, justify="right" if is_number else "left", no_wrap=not gives_way, min_width=8
         )
