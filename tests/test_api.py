@@ -42,7 +42,7 @@ class AwayDatabase(Database):
     @contextlib.asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
         raise DatabaseAway("connection refused")
-        yield  # what makes it a context manager
+        yield  # makes this function a generator, which a context manager needs
 
 
 def client_of(database: Database, **options: object) -> httpx.AsyncClient:
@@ -140,7 +140,7 @@ async def test_what_is_answered_is_a_page(
     assert starts(latest) == [("13", "present"), ("14", "present")]
     assert (latest["earlier"], latest["next"]) == (3, None)
     before = (await get(database, RELIABILITY, limit="2", to="2026-03-02T12:00")).json()
-    both = [("11", "present"), ("11", "window")]  # of one window: never on two pages
+    both = [("11", "present"), ("11", "window")]  # of one window, so always on one page
     assert starts(before) == [("10", "present"), *both]
 
     assert len((await get(database, RELIABILITY)).json()["windows"]) == 6
@@ -151,7 +151,7 @@ async def test_what_is_answered_is_a_page(
     assert starts(second) == [("12", "present"), ("13", "present")]
     third = (await get(database, RELIABILITY, **{"from": second["next"]})).json()
     assert (starts(third), third["next"]) == ([("14", "present")], None)
-    # Without the channels of each there are more on a page.
+    # Without its channels a window is small, so a page has more windows.
     for narrow in ({"channels": "false"}, {"channel": "c1"}):
         whole = (await get(database, RELIABILITY, **narrow)).json()
         assert len(whole["windows"]) == 6
@@ -330,7 +330,7 @@ async def scrape(database: Database, **options: object) -> dict[str, float]:
 
 
 def ratios(series: dict[str, float]) -> set[str]:
-    """Those of windows; the objective has a series of its own."""
+    """The ratios of windows; the objective has another series."""
     return {name for name in series if name.startswith("devtelemetry_delivery_ratio,")}
 
 
@@ -412,7 +412,7 @@ async def test_a_scrape_shows_how_many_clocks_are_off(database: Database) -> Non
 
 
 async def test_on_loopback_only_a_name_of_loopback_is_answered(database: Database) -> None:
-    """A page elsewhere that points its own name here reads nothing."""
+    """A foreign page cannot read anything by pointing its own name to this machine."""
     async with client_of(database) as client:
         for host, status in (("127.0.0.1:8080", 200), ("localhost", 200), ("evil.example", 421)):
             for path in (RELIABILITY, "/healthz"):

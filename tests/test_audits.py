@@ -1,4 +1,4 @@
-"""What servers tell of audits, from what is stored."""
+"""The results of audits that a server shows, read from what is stored."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -33,13 +33,13 @@ TRUTH = Counts(messages=2, receivers=3, expected=6, missing=1, corroborated=6, u
 
 
 def an_audit(hour: int = 0, **fields: object) -> Audit:
-    """Of what `stored` stores of it."""
+    """An audit with the counts of what `stored` stores."""
     audit = Audit("1h", from_unix_ms(START + hour * HOUR_MS), "0" * 16, TRUTH, COMPUTED)
     return replace(audit, **fields)  # type: ignore[arg-type]
 
 
 async def stored(database: Database, *audits: Audit, computed: bool = True) -> None:
-    """Three receivers of two messages, one of which lacks one; an hour later they still report."""
+    """Stores three receivers of two messages. One lacks a message; an hour later all report."""
     for audit in audits:
         start = audit.window.start_ms
         await store(
@@ -56,7 +56,7 @@ async def stored(database: Database, *audits: Audit, computed: bool = True) -> N
                 for receiver in "abc"
                 if (message, receiver) != (2, "c")
             ]
-            # What makes the last message lie before the last receipt of the one that lacks it.
+            # So that the receiver that lacks the last message has a later receipt.
             + [
                 Sample(
                     f"{audit.nonce}-after",
@@ -113,7 +113,7 @@ async def test_each_policy_has_its_own_figures_of_an_audit(database: Database) -
     for policy in ("window", "bracketed"):
         await compute_window(database, membership=policy, now=COMPUTED)
     assert await latest(database) == await latest(database, "window") == [AuditResult(audit, TRUTH)]
-    # Nobody of these was there before.
+    # None of these receivers was there before the window.
     assert await latest(database, "bracketed") == [AuditResult(audit, NOTHING)]
 
 

@@ -1,4 +1,4 @@
-"""The objective: what is left of its losses, how fast they go, and counters that never fall."""
+"""The objective's budget: what is left, how fast it is used up, and counters that never fall."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ SOON = from_unix_ms(START + 30 * HOUR_MS)  # the first windows are not settled y
 
 
 def budget(*rates: float, lost: int = 100) -> Budget:
-    """Burn rates by span, the shortest first."""
+    """A budget with burn rates by span, the shortest span first."""
     spent = [Spent(span, 10_000, lost, rate) for span, rate in zip(SPANS, rates, strict=True)]
     return Budget(0.99, HOUR, PRESENT, from_unix_ms(START), spent)
 
@@ -49,8 +49,8 @@ def test_what_is_left_is_what_was_not_lost_too_much() -> None:
     ("rates", "burning"),
     [
         ((15, 15, 5, 2, 0.5, 0.2), [BURNS[0]]),
-        ((15, 14.4, 5, 2, 0.5, 0.2), []),  # just not
-        ((1, 15, 15, 15, 15, 1), [BURNS[2], BURNS[3]]),  # over for an hour
+        ((15, 14.4, 5, 2, 0.5, 0.2), []),  # only just not
+        ((1, 15, 15, 15, 15, 1), [BURNS[2], BURNS[3]]),  # it was over an hour ago
         ((7, 2, 7, 2, 0.5, 0.2), [BURNS[1]]),
     ],
 )
@@ -67,7 +67,7 @@ async def test_sums_are_of_the_latest_windows(database: Database) -> None:
         await compute_window(database, START + hour * HOUR_MS)
     found = await read_budget(database, [HOUR], PRESENT, 0.9)
     assert found.until == from_unix_ms(START + 4 * HOUR_MS)
-    # Of six deliveries an hour one is missing, and only those that another one vouches for count.
+    # Each hour has six deliveries. One is missing, and only corroborated ones count.
     one = found.spent[0].deliveries
     assert [spent.span for spent in found.spent] == list(SPANS)
     assert [spent.deliveries // one for spent in found.spent] == [1, 3, 4, 4, 4, 4]
@@ -87,7 +87,7 @@ async def test_counters_count_a_window_once_when_it_is_settled(database: Databas
     counted = Settled(counts.corroborated, counts.corroborated - counts.missing)
     assert counted.deliveries > counted.good > 0
     assert await read_settled(database, HOUR, PRESENT) == counted
-    # Computed once more, with a receiver that lacks nearly all: nothing that was counted falls.
+    # It is computed again with a receiver that lacks nearly everything. No counter falls.
     await store(
         database,
         [
@@ -97,7 +97,7 @@ async def test_counters_count_a_window_once_when_it_is_settled(database: Databas
     )
     assert (await compute_window(database, now=later)).counts.missing > counts.missing
     assert await read_settled(database, HOUR, PRESENT) == counted
-    # Settled at once: history.
+    # This window is settled at its first computation, so it is history and is not counted.
     await compute_window(database, START + HOUR_MS, now=later)
     assert await read_settled(database, HOUR, PRESENT) == counted
 

@@ -1,4 +1,4 @@
-"""The command line, as a user meets it: output, exit status, one line where something is wrong."""
+"""The command line as a user sees it: output, exit status, and one line for each error."""
 
 import io
 import json
@@ -46,7 +46,7 @@ def written(path: Path, samples: Sequence[dict[str, Any]]) -> str:
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """Four receivers of two messages, one of them lacks one; all report after the window."""
+    """A file: four receivers of two messages, one lacks a message; all report after the window."""
     samples = [
         sample(message, receiver)
         for message in ("m1", "m2")
@@ -150,7 +150,7 @@ def test_on_a_terminal_import_shows_a_bar_that_goes_away(database_url: str, file
 def _read_terminal(descriptor: int) -> bytes:
     try:
         return os.read(descriptor, 4096)
-    except OSError:  # EIO: the other end is closed
+    except OSError:  # EIO, because the other end is closed
         return b""
 
 
@@ -173,7 +173,7 @@ def test_an_import_that_is_interrupted_leaves_no_database_behind(
         assert process.poll() is None
     postmaster = postmaster_pid(data_dir)
     process.send_signal(number)
-    # Its standard input stays open: it must not wait for the end of that.
+    # Its standard input stays open, and it must not wait for that to end.
     status = process.wait(timeout=60)
     assert process.stdin is not None
     assert process.stderr is not None
@@ -235,7 +235,7 @@ def test_aggregate_computes_what_is_due_and_then_nothing(run: Run, file: str) ->
         "1h 2026-03-02T10:00:00Z present settled: "
         "delivery ratio 87.50 % (1 of 8 missing), R 87.50 %"
     )
-    # Once more, for an hour may have ended meanwhile.
+    # Twice, because an hour may have ended before the first.
     again = [run("aggregate", "--timeframes=1h").out for _ in range(2)]
     assert "computed 0: no window is due\n" in again
     assert not {*windows} & {*"".join(again).splitlines()}
@@ -342,9 +342,9 @@ def test_a_channel_or_a_group_that_nobody_knows_is_said(run: Run, file: str) -> 
     said = "there is no platform 'nokia' in these windows"
     assert (done.status, done.out, done.err.strip()) == (1, "", f"devtelemetry: {said}")
     assert "There is no platform 'nokia' here" in run("report", *nobody).out
-    known = ("--by=platform", "--versus=", "--json")  # what did not say it
+    known = ("--by=platform", "--versus=", "--json")  # those that reported no platform
     assert run("report", *known).document["windows"][0]["groups"]
-    # Where there is no window, there is no group that could be meant.
+    # Without a window, an unknown group is not an error.
     assert run("report", "--timeframe=1w", *nobody, "--json").document["windows"] == []
 
 
@@ -389,7 +389,7 @@ def test_clean_keeps_a_day_until_its_windows_are_settled(
     *days, last = kept.out.splitlines()
     assert re.fullmatch(r"kept 2026-03-02: the .* window of .* is not settled.*", days[0])
     assert last == "dropped 0, kept 1"
-    # Well after the import, so that no window waits for more of it.
+    # Well after the import, so that no window waits for further samples.
     later = utc_now() + timedelta(hours=1)
     monkeypatch.setattr(AgreedClock, "now", lambda _: later)
     run("aggregate", "--timeframes=1d")

@@ -1,4 +1,4 @@
-"""docs/client.md cannot lie: its program runs, its session is real, its tables are whole."""
+"""docs/client.md is true: its program runs, its session is real, its tables are complete."""
 
 import dataclasses
 import inspect
@@ -19,14 +19,14 @@ from support.push_server import push_server
 
 PAGE = (Path(__file__).parents[1] / "docs" / "client.md").read_text(encoding="utf-8")
 SCHEMA = Path(__file__).parents[1] / "src" / "devtelemetry" / "client" / "schema.sql"
-SERVER = "telemetry.example:50051"  # the page's
+SERVER = "telemetry.example:50051"  # as on the page
 
 _CODE = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _SESSION = re.compile(r"(?:^    .*\n|^\n)+", re.MULTILINE)
 _ROW = re.compile(r"^\| (.+?) \| (.+?) \|", re.MULTILINE)
 _NAME = re.compile(r"`(\w+)`")
 
-# What differs from run to run: times, and what is random.
+# Parts of the output that differ in each run: times and random values.
 _CHANGING = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"), "TIME"),
     (re.compile(r"\b\d{13}\b"), "MS"),
@@ -41,7 +41,7 @@ def section(heading: str) -> str:
 
 
 def session() -> list[tuple[str, str]]:
-    """Commands of the page and what they print there."""
+    """The commands of the page, and what the page says they print."""
     blocks = [b for b in _SESSION.findall(section("## On the command line")) if "$ " in b]
     lines = "".join(line[4:] or "\n" for block in blocks for line in block.splitlines(True))
     parts = re.split(r"^\$ (.+)\n", lines, flags=re.MULTILINE)[1:]
@@ -77,9 +77,9 @@ def test_the_program_of_the_page_runs_and_the_session_after_it_is_real(
 
 
 def tables(heading: str) -> Iterator[dict[str, str]]:
-    """Of each table of a section the second column, by every name in the first."""
+    """For each table of a section: each name in the first column → the second column."""
     for table in re.findall(r"(?:^\|.*\n)+", section(heading), re.MULTILINE):
-        rows = _ROW.findall(table)[1:]  # without the heading
+        rows = _ROW.findall(table)[1:]  # without the header row
         yield {name: second for first, second in rows for name in _NAME.findall(first)}
 
 

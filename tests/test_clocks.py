@@ -1,4 +1,4 @@
-"""How many clocks are off: of whom, and by how much."""
+"""The figures of clients' clocks: how many are off, and by how much."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ NOBODY = {"1s": 0, "10s": 0, "1m": 0, "1h": 0}
 
 
 async def push(database: Database, *offsets: int | None, at_ms: int = START) -> None:
-    """A heartbeat of a receiver each, named by its position; None: it does not tell its clock."""
+    """A heartbeat for each offset, by the receiver of that position; None: no `client_time`."""
     writer = RowWriter(await database.keyring(), SettleRule())
     batch = Batch()
     for number, offset in enumerate(offsets):
@@ -55,7 +55,7 @@ async def test_only_who_reported_of_late_is_looked_at(database: Database) -> Non
     last = START + RECENT_MS
     assert (await read_clocks(database, now_ms=last)).told == 1
     assert (await read_clocks(database, now_ms=last + 1)).receivers == 0
-    # It is there again, and tells no clock: what it told then says nothing of now.
+    # It pushes again without `client_time`. Its old offset is not used any more.
     await push(database, None, at_ms=last)
     clocks = await read_clocks(database, now_ms=last + 1)
     assert (clocks.receivers, clocks.told) == (1, 0)

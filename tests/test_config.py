@@ -1,4 +1,4 @@
-"""Settings: where a value is taken from, what is taken, and what the refusal says."""
+"""Settings: where a value comes from, which values are accepted, and what a refusal says."""
 
 import re
 import socket
@@ -26,7 +26,7 @@ SETTINGS_PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 
 @pytest.fixture(autouse=True)
 def no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the tests' own environment says must not decide them."""
+    """The environment of the tests themselves must not matter."""
     for name in Settings.model_fields:
         monkeypatch.delenv(environment_name(name), raising=False)
 
@@ -257,7 +257,7 @@ def test_no_window_is_computed_before_those_reported_who_are_told_to_wait() -> N
         ("1d", 6 * HOUR),
         ("1w", 24 * HOUR),
     ]
-    # A busy server tells to wait for half of the shortest at most.
+    # A busy server asks for half of the least allowed lateness at most, but for no less than this.
     assert wiring.push_interval(settings).seconds(1.0) == 7_200
     assert wiring.push_interval(Settings()).seconds(1.0) == 1_800
     assert wiring.push_interval(Settings()).seconds(0.0) == 0

@@ -1,4 +1,4 @@
-"""The pages of docs/ say what there is: all metrics, all reasons, and links that lead somewhere."""
+"""The pages of docs/ are complete: they have all metrics and reasons, and no dead link."""
 
 import re
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ _HEADING = re.compile(r"^#+ +(.+?) *$", re.MULTILINE)
 
 
 def metric_rows() -> list[str]:
-    """The lines of the table of docs/metrics.md that are made from the program."""
+    """The lines of the table in docs/metrics.md, made from the program."""
     own = [metric for metric in vars(metrics).values() if isinstance(metric, MetricWrapperBase)]
     rows = []
     for metric in own:
@@ -88,7 +88,7 @@ def test_the_page_of_metrics_says_what_values_each_label_has() -> None:
 
 
 def test_no_metric_has_a_label_that_a_scrape_renames() -> None:
-    """Prometheus sets these itself: a metric's own come out as exported_job, …"""
+    """Prometheus sets these labels itself, and would rename a metric's own to exported_job, …"""
     for row in metric_rows():
         labels = row.split("|")[3]
         assert "`job`" not in labels, row
@@ -117,7 +117,7 @@ def links(page: Path) -> Iterator[str]:
 
 
 def anchor(heading: str) -> str:
-    """A heading as GitHub makes it a link's target."""
+    """The anchor that GitHub makes of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
@@ -148,13 +148,13 @@ def test_every_page_is_in_an_index() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_names_only_files_that_exist(page: Path) -> None:
-    """A file may be named by the end of its path: `ingest/check.py`, or `check.py` alone."""
+    """A page may name a file by the end of its path: `ingest/check.py`, or only `check.py`."""
     named = set(_NAMED_FILE.findall(page.read_text(encoding="utf-8")))
     assert [name for name in sorted(named) if not any(f.endswith(f"/{name}") for f in FILES)] == []
 
 
 def test_the_program_names_only_pages_that_exist() -> None:
-    """Code, SQL and deployment files send their readers to docs/…: no page may be renamed alone."""
+    """Code, SQL and deployment files name pages of docs/, which must be renamed together."""
     rooms = ("src", "tests", "bench", "deploy", "examples")
     sources = [
         ROOT / "Makefile",
@@ -170,14 +170,14 @@ def test_the_program_names_only_pages_that_exist() -> None:
 
 
 def test_nobody_is_told_to_install_what_is_on_no_package_index() -> None:
-    """Else whoever takes that name there is installed."""
+    """Otherwise a stranger who takes that name on the index could have code installed."""
     said = [*PAGES, *(ROOT / "src" / "devtelemetry").rglob("*.py")]
     advice = re.compile(r"pip install (?:-\S+ )*[\"']?devtelemetry\b")
     assert [path for path in said if advice.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_the_server_is_run_from_where_it_was_installed() -> None:
-    """In a page for operators: nothing puts it on the PATH."""
+    """Pages for operators give the whole path, because nothing puts the program on the PATH."""
     text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
     bare = re.findall(r"^    devtelemetry .*$", text, re.MULTILINE)
     assert bare == []

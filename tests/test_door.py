@@ -1,4 +1,4 @@
-"""Push by HTTP as people meet it: the commands of the pages, a real socket, a real server."""
+"""Push by HTTP as people use it: the commands of the pages, on a real server."""
 
 import json
 import re
@@ -27,7 +27,7 @@ _BLOCK = re.compile(r"(?:^    .*\n)+", re.MULTILINE)
 
 
 def commands(page: str) -> list[str]:
-    """The blocks of a page that push with curl, as they stand there."""
+    """The blocks of a page that push with curl, unchanged."""
     blocks = _BLOCK.findall((ROOT / page).read_text(encoding="utf-8"))
     texts = ["\n".join(line[4:] for line in block.splitlines()) for block in blocks]
     return [text for text in texts if re.search(r"^ *curl ", text, re.MULTILINE)]
@@ -40,7 +40,7 @@ def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
 
 
 def pasted(server: ServerProcess, command: str) -> list[dict[str, Any]]:
-    """What a shell's curl prints, one answer a line."""
+    """What curl prints when a shell runs the command, one response a line."""
     if shutil.which("curl") is None:
         missing_part("no curl (Debian: apt-get install curl)")
     here = command.replace("127.0.0.1:8080", server.http)
@@ -73,7 +73,7 @@ def test_each_push_of_the_first_steps_is_answered_as_the_page_says(server: Serve
 
 
 def first_line(server: ServerProcess, token: str) -> str:
-    """Of the answer to headers alone, whose sender waits before it sends the body."""
+    """The first line of the response to headers only; the client waits before it sends a body."""
     host, _, port = server.http.rpartition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(

@@ -1,4 +1,4 @@
-"""Which doors of HTTP are open, by the settings, and what they stand, as a real server has it."""
+"""Which doors of HTTP a real server opens by its settings, and what load they bear."""
 
 import asyncio
 import itertools
@@ -51,7 +51,7 @@ def test_no_post_is_taken_by_a_name_that_is_not_known_or_from_a_page_elsewhere(
                 assert answer.status_code == status, (path, headers)
 
 
-PAGES = 200  # at once, by something that is no browser
+PAGES = 200  # requested at once, by a client that is not a browser
 
 
 async def test_who_asks_for_many_pages_at_once_takes_them_from_nobody_else(
@@ -70,7 +70,7 @@ async def test_who_asks_for_many_pages_at_once_takes_them_from_nobody_else(
 
 
 def other_address(number: int) -> httpx.Client:
-    """Of this machine: all of 127.0.0.0/8 is."""
+    """A client from another loopback address; all of 127.0.0.0/8 is loopback."""
     address = f"127.1.{number // 250}.{1 + number % 250}"
     return httpx.Client(transport=httpx.HTTPTransport(local_address=address), timeout=120)
 

@@ -24,7 +24,7 @@ from support.server import ServerProcess
 
 pytestmark = pytest.mark.slow
 
-USELESS = "--data-dir=/dev/null/x"  # so that a command ends before it starts a database
+USELESS = "--data-dir=/dev/null/x"  # ends a command before it starts a database
 
 
 def ran(
@@ -33,7 +33,7 @@ def ran(
     prepare: Callable[[], None] | None = None,
     directory: Path | None = None,
 ) -> subprocess.CompletedProcess[bytes]:
-    """A process of the program. environment: None takes a variable away."""
+    """Runs the program in a process. environment: None removes a variable."""
     variables = {**os.environ, **(environment or {})}
     return subprocess.run(
         command(*arguments),
@@ -47,7 +47,7 @@ def ran(
 
 
 def line(done: subprocess.CompletedProcess[bytes]) -> str:
-    """The one line that it ended with, badly."""
+    """The one line of error with which it failed."""
     assert done.returncode in (1, 2), done
     (said,) = done.stderr.decode().splitlines()
     assert said.startswith("devtelemetry: ")
@@ -70,7 +70,7 @@ def test_the_home_of_an_account_that_there_is_not(arguments: tuple[str, ...]) ->
     assert "DEVTELEMETRY_DATA_DIR" in line(ran("report", environment=variable))
 
 
-# The interpreter itself may be in a home directory that an account without a name cannot read.
+# The account is mocked: a real one without a name may not be able to read the interpreter.
 AS_NOBODY = """
 import os, sys, getpass, pwd
 from unittest import mock
@@ -98,7 +98,7 @@ def ran_as_nobody(*arguments: str) -> subprocess.CompletedProcess[bytes]:
 def test_an_account_without_a_name_and_a_home() -> None:
     assert "--data-dir" in line(ran_as_nobody("report"))
     assert "names no user" in line(ran_as_nobody("report", "--database=postgresql://127.0.0.1/n"))
-    # Who names all that is needed needs neither.
+    # A URL with a user needs neither.
     told = line(ran_as_nobody("report", "--database=postgresql://me@127.0.0.1:1/n"))
     assert "cannot be reached" in told
     assert ran_as_nobody("settings").returncode == 0
@@ -160,7 +160,7 @@ def test_a_signal_in_the_first_second_ends_it_without_a_traceback(number: signal
         time.sleep(wait)
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
-        # So soon the interpreter itself may not have begun.
+        # A signal this early may come before the interpreter has started.
         if process.returncode != -number and not any(
             early in told for early in (b"init_import_site", b"runpy module")
         ):
@@ -169,7 +169,7 @@ def test_a_signal_in_the_first_second_ends_it_without_a_traceback(number: signal
 
 
 def test_the_first_process_of_a_container_hears_sigterm_before_it_listens() -> None:
-    # The kernel drops a signal that such a process has no handler for.
+    # Process 1 of a container gets no signal for which it has no handler.
     script = (
         "import signal, sys\n"
         "from devtelemetry.runtime.process import make_ready\n"

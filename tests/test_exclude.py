@@ -1,4 +1,4 @@
-"""What a liar reported is taken out of windows that were computed, and back."""
+"""A liar's reports are taken out of computed windows, and put back."""
 
 import asyncio
 import json
@@ -47,7 +47,7 @@ def held(message: str, key: str, installation: str, minute: int) -> Sample:
 HONEST = [
     held(f"m{minute}", one, one, minute) for one in ("ann", "ben") for minute in (*range(1, 6), 60)
 ]
-# Two keys of one installation, and another one behind the same network.
+# Two keys of one installation, and another installation in the same network.
 LIES = [
     held(f"lie{minute}", key, installation, minute)
     for key, installation in (("x", "liar"), ("y", "liar"), ("z", "other"))
@@ -116,7 +116,7 @@ def test_it_is_taken_out_of_settled_windows_and_back(
     assert "took out 12 samples of 3 receivers" in done.out
     lines = [json.loads(line) for line in to.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == len(LIES)
-    # By the real clock from here on: the commands go by it.
+    # From here on by the real clock, which the commands use.
     computed_at = utc_now()
     without = of(database_url, partial(counts, now=computed_at))
     assert (without.receivers, without.messages, without.missing) == (2, 5, 0)
@@ -132,7 +132,7 @@ def test_what_was_taken_since_a_moment_is_taken_out_and_back(
     database_url: str, run: Run, tmp_path: Path
 ) -> None:
     since = START + 2 * MINUTE_MS
-    # Of this message x had said something before: all that it says of it stays.
+    # x reported this message before `since`, so all its reports of it stay.
     seen_before = [
         held("m1", "x", "liar", 1)._replace(created_at=since - 1, outcome=Outcome.UNREADABLE),
         held("m1", "x", "liar", 1)._replace(created_at=since + 1),

@@ -1,4 +1,4 @@
-"""A database that takes no writes for a while: nothing is lost, and nobody is told of a fault."""
+"""A database that takes no writes for a while: nothing is lost, and no client sees a fault."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ async def test_what_was_the_primary_takes_nothing_until_it_is_one_again(tmp_path
         until(lambda: ready(server)[0] == 503)
         assert "read-only" in ready(server)[1]
         assert push(server, 1, now_ms() - MINUTE_MS) is grpc.StatusCode.UNAVAILABLE
-        # What reads goes on.
+        # Reading still works.
         assert read(server, "/api/v1/reliability")[0] == 200
 
         await admin.execute("set default_transaction_read_only = off")
@@ -49,7 +49,7 @@ async def test_a_server_that_a_newer_one_overtook_takes_nothing_and_its_jobs_res
     ):
         assert push(server, 0, now_ms() - MINUTE_MS) is grpc.StatusCode.OK
         admin = await asyncpg.connect(url)
-        # Whatever the newer version makes of the samples, the old one must not add to it.
+        # The old version must not write into the schema of a newer one.
         await admin.execute("update alembic_version set version_num = '9999'")
         assert push(server, 1, now_ms() - MINUTE_MS) is grpc.StatusCode.UNAVAILABLE
         status, text = ready(server)

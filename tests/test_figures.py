@@ -1,4 +1,4 @@
-"""Stored figures, read back: every vector, what is selected, and the JSON of the page."""
+"""Stored figures that are read back: all vectors, selections, and the JSON of the page."""
 
 import json
 from collections.abc import AsyncIterator
@@ -158,7 +158,7 @@ async def test_no_window_is_a_document_too() -> None:
 
 
 def losing(missing: int, clusters: int = 20, pairs: int = 1_000) -> Spreads:
-    """Losses that fall on equal clusters as chance has it."""
+    """The spreads of losses that fall on equal clusters at random."""
     each = pairs // clusters
     lost = [missing // clusters + (n < missing % clusters) for n in range(clusters)]
     spread = Spread(clusters, sum(x * x for x in lost), missing * each, clusters * each * each)

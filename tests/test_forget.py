@@ -1,4 +1,4 @@
-"""Forgetting one deletes what that one reported, for good, and costs nobody else anything."""
+"""Forgetting deletes all that an installation reported, for good, and nothing of anybody else."""
 
 import asyncio
 import contextlib
@@ -37,7 +37,7 @@ RETENTION = timedelta(days=7)
 
 
 class Process:
-    """What a server process has: its own memory of what is stored."""
+    """A server process with its own memory of what is stored."""
 
     def __init__(self, database: Database, writer: RowWriter) -> None:
         self.database = database
@@ -81,7 +81,7 @@ async def opt_out(database: Database, installation: str) -> int:
 
 
 async def left_by(database: Database, key: str) -> int:
-    """How many rows there are of the receivers of a key, anywhere."""
+    """How many rows, in all tables, belong to the receivers of a key."""
     keyring = await database.keyring()
     ids = [keyring.receiver(key, installation).receiver_id for installation in ("", "phone", "ann")]
     tables = ("receiver", "receipt", "membership", "envelope_event", "forgotten_receiver")
@@ -98,7 +98,7 @@ async def left_by(database: Database, key: str) -> int:
 
 @contextlib.asynccontextmanager
 async def held(database: Database, message: str) -> AsyncIterator[Connection]:
-    """Whoever deletes a receipt of the message waits until the block is left."""
+    """Makes everybody who deletes a receipt of the message wait until the block is left."""
     keyring = await database.keyring()
     async with database.acquire() as connection, connection.transaction():
         await connection.execute(
@@ -133,7 +133,8 @@ async def test_forgetting_who_dated_a_message_leaves_the_others_their_samples(
     store: Process,
 ) -> None:
     await store.add(sample("m1", "ben"), sample("m1", "cleo"))
-    # Accepted earlier, and with another sentAt: the message moves, with the receipts of all.
+    # This sample was accepted earlier and says another sentAt. So the message moves, with all
+    # its receipts.
     await store.add(sample("m1", "ann", sent_at=AT - 60_000, created_at=AT - 50_000))
 
     assert await forget_key(store.database, "ann") == 1
@@ -154,11 +155,11 @@ async def test_an_author_who_has_no_sample_is_forgotten_too(store: Process) -> N
     await store.write(batch)
     assert await count(store.database, "receipt") == [2]  # ben's, and the mark that ann wrote it
 
-    # Peer ids are public: nobody may have a status-go node forgotten by naming it.
+    # Peer ids are public, so naming one must not have a status-go node forgotten.
     assert await opt_out(store.database, "peer") == 0
     assert await count(store.database, "receipt") == [2]
 
-    assert await forget_key(store.database, "ann") == 0  # a mark is no sample
+    assert await forget_key(store.database, "ann") == 0  # a mark is not a sample
     assert await count(store.database, "receipt", "envelope_event") == [1, 0]
 
 
@@ -220,7 +221,7 @@ async def test_what_was_queued_in_another_process_is_not_stored_after_an_opt_out
 ) -> None:
     other = await process(store.database)
     await other.add(sample("m1", "ann", "phone"), sample("m1", "ben"))  # it remembers the receivers
-    # Ann accepted first: had she stayed, the message would be hers, with her sentAt.
+    # Ann's sample came first. If she had stayed, her sentAt would count.
     queued = other.batch(
         sample("m2", "ann", "phone", created_at=AT - 5), sample("m2", "ben", sent_at=AT + 60_000)
     )
@@ -233,7 +234,7 @@ async def test_what_was_queued_in_another_process_is_not_stored_after_an_opt_out
     async with store.database.acquire() as connection:
         dated = await connection.fetchval("select max(sent_at) from message")
     assert dated == AT + 60_000
-    # Nor later, nor from a process that has never heard of it; another installation is another.
+    # Later samples are dropped too, in every process. Another installation may report.
     for late in (other, await process(store.database)):
         assert (await late.add(sample("m3", "ann", "phone"))).dropped == 1
     assert (await store.add(sample("m3", "ann", "tablet"))).new == 1
@@ -319,7 +320,7 @@ async def test_who_is_half_forgotten_is_missed_by_no_window(
     async with held(store.database, "m2") as holder:
         forgetting = asyncio.create_task(forget_key(store.database, "ann"))
         await until_waiting(holder)
-        assert await count(store.database, "receipt") == [11]  # an hour is done, and this one not
+        assert await count(store.database, "receipt") == [11]  # one hour is done, this one is not
         window = await compute_window(store.database, membership=membership)
         assert (window.counts.receivers, window.counts.missing) == (2, 0)
     await forgetting
@@ -332,7 +333,7 @@ async def test_receipts_that_are_moved_meanwhile_go_too(store: Process) -> None:
     async with held(store.database, "m1") as holder:
         forgetting = asyncio.create_task(forget_key(store.database, "ann"))
         await until_waiting(holder)
-        # An earlier sample of m2: it belongs where the search has been already.
+        # An earlier sample moves m2 to an hour that was searched already.
         await store.add(sample("m2", "ben", sent_at=AT - DAY_MS, created_at=AT - DAY_MS))
         await repair(store.database)
     await forgetting
@@ -349,7 +350,7 @@ async def test_who_is_being_forgotten_becomes_nobodys_author(store: Process) -> 
     async with held(store.database, "m1") as holder:
         forgetting = asyncio.create_task(forget_key(store.database, "ann"))
         await until_waiting(holder)
-        # It lies where the search has been already, and came in an envelope of ann's.
+        # It belongs to an hour that was searched already, and came in an envelope of ann's.
         earlier = sample("m2", "ben", sent_at=AT - DAY_MS)
         await store.add(earlier._replace(envelope_id="e", source=Source.STATUS_GO))
     await forgetting

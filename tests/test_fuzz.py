@@ -1,4 +1,4 @@
-"""A short play of bench/fuzz.py, which runs for as long as one likes."""
+"""A short run of bench/fuzz.py."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What hostile clients may cost: a server stays up and answers honest ones."""
+"""Hostile clients: the server stays up and answers honest ones."""
 
 import gzip
 import socket
@@ -19,9 +19,9 @@ from devtelemetry.v1 import PUSH, SERVICE, telemetry_pb2
 from support.server import ServerProcess
 
 REQUESTS = 40  # of 4 to 16 MiB each
-LEFT_MIB = 60  # of refused requests, at most
+LEFT_MIB = 60  # the most that may stay in memory after refused requests
 
-# Nothing but zeros, so that a few KiB on the wire are all of it.
+# Zeros only, so that it compresses to a few KiB on the wire.
 WELL_FORMED = telemetry_pb2.PushRequest(
     samples=[telemetry_pb2.Sample(topics=bytes(MAX_REQUEST_BYTES - 64))]
 ).SerializeToString()
@@ -31,7 +31,7 @@ BODIES = {
     "too large": bytes(TRANSPORT_BYTES - 64),
     "larger than the transport takes": bytes(TRANSPORT_BYTES + 64),
 }
-# As JSON and by HTTP: what unpacks to nothing else, and what takes twenty times its size once read.
+# The same as JSON by HTTP, and a body that takes twenty times its size once it is parsed.
 JSON_BODIES = {
     "undecodable": b"\xff" * MAX_REQUEST_BYTES,
     "of lists": b'{"x":[' + b"[]," * (MAX_REQUEST_BYTES // 3 - 10) + b"[]]}",
@@ -60,7 +60,7 @@ def resident_mib(pid: int) -> float:
 
 
 def push(server: ServerProcess, body: bytes, times: int) -> set[grpc.StatusCode]:
-    """Small on the wire, large where it is unpacked; returns the answers' statuses."""
+    """Pushes a body that is compressed on the wire; returns the statuses of the responses."""
     found = set()
     with grpc.insecure_channel(server.grpc) as channel:
         call: Any = channel.unary_unary(f"/{SERVICE}/Push", None, None)
@@ -94,13 +94,13 @@ def test_what_is_refused_for_what_it_is_leaves_no_memory(
     assert push(open_server, BODIES[name], REQUESTS) <= {
         grpc.StatusCode.INVALID_ARGUMENT,
         grpc.StatusCode.RESOURCE_EXHAUSTED,
-        grpc.StatusCode.OK,  # a sample that is rejected
+        grpc.StatusCode.OK,  # its sample is rejected
     }
     assert resident_mib(open_server.pid) - before < LEFT_MIB
 
 
 def push_json(server: ServerProcess, body: bytes, times: int) -> set[int]:
-    """As `push`, by HTTP."""
+    """The same by HTTP."""
     headers = {"content-type": "application/json", "content-encoding": "gzip"}
     packed = gzip.compress(body)
     url = f"http://{server.http}{PUSH}"
@@ -125,7 +125,7 @@ def _call(channel: grpc.Channel, method: str) -> Any:
 
 
 def held_open(server: ServerProcess, method: str, calls: int, first: bytes | None) -> list[Any]:
-    """Calls that say `first`, and then nothing; each channel has a connection of its own."""
+    """Calls that send `first`, and then nothing, each by a connection of its own."""
     ended = threading.Event()
 
     def silence() -> Iterator[bytes]:
@@ -185,7 +185,7 @@ def test_silent_connections_leave_room_for_others(open_server: ServerProcess) ->
         assert refused >= 400 - MOST_OF_ADDRESS
         for one in silent[300:]:
             one.close()
-        # Others are of the same address here, so some must go first.
+        # The honest client has the same address here, so some connections must close first.
         for one in silent[1:50]:
             one.close()
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""docs/integrate.md can be followed to the letter: its hashes and limits are the program's."""
+"""docs/integrate.md can be followed word by word: its hashes and limits are the program's."""
 
 import re
 from hashlib import blake2b
@@ -26,7 +26,7 @@ RECIPES = {value: rest for value, *rest in _RECIPE.findall(PAGE)}
 
 
 def by_the_page(value: str, first: str, second: str) -> bytes:
-    """The hash as somebody computes it who has nothing but the table of recipes."""
+    """The hash, computed only from the table of recipes."""
     source, key, person, size = RECIPES[value]
     text = {
         "user's key": first,
@@ -61,7 +61,7 @@ def test_a_vector_is_what_the_recipe_and_the_library_give(
 ) -> None:
     value, first, second, told = vector
     assert by_the_page(value, first, second).hex() == told
-    if value != "channel key":  # never leaves the library
+    if value != "channel key":  # which never leaves the library
         assert by_the_library(value, first, second) == told
 
 

@@ -1,4 +1,4 @@
-"""A pattern of a link is checked when it is set, and what clients sent stays one part of it."""
+"""The pattern of a link is checked when it is set; a client's text fills only one part of it."""
 
 from urllib.parse import parse_qs, urlsplit
 

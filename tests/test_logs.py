@@ -1,4 +1,4 @@
-"""What strangers may write into the log: lines of a kind are rated."""
+"""What strangers can write into the log: lines of each kind are limited."""
 
 import io
 import json
@@ -112,7 +112,7 @@ def test_however_many_bad_requests_come_the_log_grows_little(
             )
             httpx.post(f"http://{server.http}/record-metrics", content=b"{{{")
         written = server.log_path.read_text()[before:]
-    assert written.count("Invalid HTTP request") <= 3 * LINES  # from three places, at most
+    assert written.count("Invalid HTTP request") <= 3 * LINES  # from at most three places
     assert written.count("a body was dropped") == LINES
 
 

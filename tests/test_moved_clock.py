@@ -1,4 +1,4 @@
-"""A server whose clock is wrong or is set: nothing is dropped, settled or refused for it."""
+"""A server with a wrong clock, or one that is set: nothing is dropped, settled or refused."""
 
 import asyncio
 from pathlib import Path
@@ -17,7 +17,7 @@ from support.server import ServerProcess
 pytestmark = pytest.mark.slow
 
 RECEIVERS = 3
-# What a wrong clock could cost, and what it would cost.
+# What a wrong clock could destroy.
 COSTS = """
 select
     (select count(*) from receipt),
@@ -56,7 +56,7 @@ async def test_a_server_that_starts_a_month_ahead_loses_nothing(
         status, told = ready(server)
         assert status == 503
         assert "devtelemetry clock --confirm" in told
-        # Each job had its turn.
+        # Every job has run.
         until(lambda: all(f"job={name}" in server.log_path.read_text() for name in JOBS))
         assert "Traceback" not in server.log_path.read_text()
     for name in ("clean", "aggregate"):
@@ -74,7 +74,7 @@ JOBS = ("aggregate", "clean", "make_days")
 
 
 async def a_month_goes_by(database_url: str) -> None:
-    """As far as the database knows, once no process of the server is there that would note it."""
+    """Makes the database believe that a month went by. No server may run, which would note it."""
     connection = await asyncpg.connect(database_url)
     try:
         while await connection.fetchval(_OTHERS):
@@ -105,7 +105,7 @@ async def test_after_a_month_off_a_server_comes_back_by_what_its_clients_say(
         assert ready(server)[0] == 503
         for receiver in range(RECEIVERS - 1):
             assert push(server, receiver, now_ms() - MINUTE_MS) is grpc.StatusCode.UNAVAILABLE
-        # The one with which enough agree is taken itself.
+        # The push with which enough receivers agree is itself accepted.
         assert push(server, RECEIVERS - 1, now_ms() - MINUTE_MS) is grpc.StatusCode.OK
         until(lambda: ready(server)[0] == 200)
 

@@ -1,4 +1,4 @@
-"""Behind which network a client is, and whose word on it is believed."""
+"""A client's network, and which proxies are believed about it."""
 
 import pytest
 
@@ -36,9 +36,9 @@ def test_a_peer_of_grpc_is_an_address(peer: str, address: str) -> None:
 @pytest.mark.parametrize(
     ("peer", "forwarded_for", "address"),
     [
-        ("127.0.0.1", "203.0.113.9", "127.0.0.1"),  # nobody named it
+        ("127.0.0.1", "203.0.113.9", "127.0.0.1"),  # it is not a named proxy
         ("192.0.2.1", "203.0.113.9", "203.0.113.9"),
-        # What the client itself wrote stands before what the proxies add.
+        # The client's own entry is before those that proxies add.
         ("192.0.2.1", "198.51.100.1, 203.0.113.9, 192.0.2.2", "203.0.113.9"),
         ("192.0.2.1", None, "192.0.2.1"),
         ("192.0.2.1", " , ", "192.0.2.1"),

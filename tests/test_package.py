@@ -1,4 +1,4 @@
-"""What is installed, and what importing it costs."""
+"""The installed package, and what importing it loads."""
 
 import subprocess
 import sys

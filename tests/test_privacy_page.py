@@ -1,4 +1,4 @@
-"""docs/privacy.md names all that is told and kept, and nothing that is not."""
+"""docs/privacy.md names everything that is sent and kept, and nothing else."""
 
 import re
 import time
@@ -18,7 +18,7 @@ from support.server import ServerProcess
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "privacy.md").read_text(encoding="utf-8")
 
-# Of these columns none may be empty: what it is for, who learns it, how long it is kept where.
+# None of these columns may be empty: purpose, who learns it, how long it is kept where.
 FIELD_COLUMNS = 5
 BESIDE_COLUMNS = 4
 TABLE_COLUMNS = 3
@@ -29,7 +29,7 @@ _NOT_STORED = re.compile("(not|never) stored")
 
 
 def rows(section: str, table: int = 0) -> Iterator[list[str]]:
-    """The cells of each row of a table of a section."""
+    """The cells of each row of a table in a section."""
     text = PAGE.partition(f"\n## {section}\n")[2].partition("\n## ")[0]
     assert text, f"no section {section}"
     tables: list[str] = re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE)
@@ -90,7 +90,7 @@ def test_every_table_is_there_with_what_it_holds_and_until_when(section: str, sc
 
 
 async def everything_stored(url: str) -> str:
-    """All rows of all tables and views as text; bytes are in hexadecimal there."""
+    """All rows of all tables and views as text, with bytes in hexadecimal."""
     connection = await asyncpg.connect(url)
     try:
         names = await connection.fetch(
@@ -129,7 +129,7 @@ async def test_what_the_page_says_is_not_stored_is_not_in_the_database_and_the_r
         "app_version": "the-version",
         "server": "the-server",
     }
-    # Times that are nobody else's, nor anybody's rounded to a minute.
+    # Times that occur nowhere else, even when those are rounded to a minute.
     membership: dict[str, Any] = {
         "channel_id": "the-membership",
         "joined_at": now_ms - 3_333_333,

@@ -1,4 +1,4 @@
-"""CONTRIBUTING: its rooms and files exist, and what it says follows from a declaration does."""
+"""CONTRIBUTING.md: its rooms and files exist, and declarations have the effects that it states."""
 
 import re
 from pathlib import Path

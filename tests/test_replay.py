@@ -46,7 +46,7 @@ from support.server import ServerProcess
 
 pytestmark = pytest.mark.slow
 
-CLIENTS = 32  # that report at the same time
+CLIENTS = 32  # at the same time
 
 COUNTS = ("messages", "receivers", "expected", "missing", "corroborated")
 OUTCOMES = ("unreadable", "dropped", "not_sent", "not_arrived", "recovered", "by_history")
@@ -61,8 +61,8 @@ def recent(recording: Recording) -> Recording:
 def replay(recording: Recording, mapped: Mapped, server: ServerProcess) -> list[int]:
     """Sends every request; returns the statuses.
 
-    In recorded order as far as it tells: those that are under way together say the same of each
-    message, so which of them is first makes no difference.
+    The recorded order is kept where it matters. Requests that are sent together do not contradict
+    each other about a message, so their order makes no difference.
     """
     connections = threading.local()
 
@@ -78,7 +78,7 @@ def replay(recording: Recording, mapped: Mapped, server: ServerProcess) -> list[
         response = connections.own.getresponse()
         body = response.read()
         if request.path == "/record-metrics":
-            # Anything else and the real client sends the batch again, for ever.
+            # After any other answer the real client would send the batch again for ever.
             assert response.status == 201
             assert isinstance(json.loads(body), list)
         else:
@@ -97,9 +97,9 @@ def replay(recording: Recording, mapped: Mapped, server: ServerProcess) -> list[
 
 
 def in_rounds(recording: Recording, mapped: Mapped) -> Iterator[Recording]:
-    """The requests in their order, those together that contradict each other in no message.
+    """The requests in order, in rounds whose requests do not contradict each other.
 
-    mapped  what the requests say; each arrived at a time of its own
+    mapped  what the requests report; no two arrived at the same time
     """
     of_request: dict[int | None, list[OracleSample]] = defaultdict(list)
     for sample in mapped.receipts:
@@ -122,7 +122,7 @@ def in_rounds(recording: Recording, mapped: Mapped) -> Iterator[Recording]:
 
 
 def as_stored(mapped: Mapped, recording: Recording) -> Canonical:
-    """The recorded messages with the createdAt of the replay: later, in the same order."""
+    """The recorded messages, with createdAt later than recorded and in the same order."""
     order = {request.t_ms: position for position, request in enumerate(recording)}
     begin = max(request.t_ms for request in recording) + HOUR_MS
     samples = [
@@ -136,7 +136,7 @@ def as_stored(mapped: Mapped, recording: Recording) -> Canonical:
 
 
 def with_distinct_arrivals(recording: Recording) -> Recording:
-    """t_ms made strictly increasing (by less than a second in all), for it tells the order."""
+    """Makes t_ms strictly increasing, by less than a second in all, so that it gives the order."""
     result: Recording = []
     at = 0
     for request in recording:
@@ -147,7 +147,7 @@ def with_distinct_arrivals(recording: Recording) -> Recording:
 
 @pytest.fixture
 def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
-    # The recording has in seconds what took hours, all from one address.
+    # The replay takes seconds for what took hours, and comes from one address.
     options = (f"--database={database_url}", "--legacy-rate=100000")
     with ServerProcess(tmp_path / "data", *options) as started:
         yield started
@@ -156,7 +156,7 @@ def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
 def reported(
     server: ServerProcess, windows: list[tuple[int, int]]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Computes the windows by the command line; the report's windows, by membership."""
+    """Computes the windows by the command line; returns the report's windows by policy."""
     for membership in MEMBERSHIPS:
         for start, _ in windows:
             at = from_unix_ms(start).isoformat()
@@ -177,7 +177,7 @@ def reported(
 def assert_equal_to_the_oracle(
     found: dict[str, list[dict[str, Any]]], samples: Canonical, windows: list[tuple[int, int]]
 ) -> None:
-    """Every count of every channel and window that `reported` found."""
+    """Compares every count of every channel and window in `reported` with the oracle."""
     for membership in MEMBERSHIPS:
         for window, (start, end) in zip(found[membership], windows, strict=True):
             expected = compute(

@@ -33,7 +33,7 @@ SAMPLES_PER_PUSH = 20
 
 
 class Pusher(threading.Thread):
-    """One messenger that reports until it is told to stop, and sends again what failed."""
+    """A messenger that reports until the test stops it, and sends again what failed."""
 
     def __init__(self, address: str, receiver: int, started_at: int) -> None:
         super().__init__(daemon=True)
@@ -46,7 +46,7 @@ class Pusher(threading.Thread):
         self._receiver = receiver
         self._started_at = started_at
         self._stop_requested = threading.Event()
-        self.acknowledged = 0  # messages 0 … acknowledged - 1, less the ones it lost
+        self.acknowledged = 0  # messages 0 … acknowledged - 1, except those that it lost
         self.failures = 0
 
     def holds(self, message: int) -> bool:
@@ -87,7 +87,7 @@ def test_what_was_acknowledged_survives_sigkill_and_is_there_once(
     tmp_path: Path, with_database: bool
 ) -> None:
     data_dir = tmp_path / "data"
-    # The messages lie in one hour that has ended, so that a window of them can be computed.
+    # The messages are in one hour that has ended, so that its window can be computed.
     started_at = now_ms() // HOUR_MS * HOUR_MS - 2 * HOUR_MS
     address = f"127.0.0.1:{free_port()}"
     server = ServerProcess(data_dir, grpc_listen=address)
@@ -178,7 +178,7 @@ def test_what_is_not_done_when_a_server_stops_is_told_to_come_again(
             ]
             for one, path in zip(open_requests, (PUSH, "/record-metrics"), strict=True):
                 one.sendall(begun.format(path, server.http).encode())
-            assert get(server, "/healthz")[0] == 200  # what came before is there
+            assert get(server, "/healthz")[0] == 200  # by now the open requests have arrived
             assert server.terminate() == 0
             for one in open_requests:
                 assert one.recv(4096).startswith(b"HTTP/1.1 503 ")
@@ -197,7 +197,7 @@ def test_a_second_server_on_one_directory_is_refused_in_one_line(tmp_path: Path)
         assert second.returncode == 1
         assert str(server.data_dir) in error_line(second.stderr)
         assert str(server.pid) in error_line(second.stderr)
-        # The first one is as it was.
+        # The first server still works.
         assert get(server, "/readyz")[0] == 200
 
 
@@ -320,7 +320,7 @@ def test_beyond_loopback_nothing_starts_without_tokens_and_tls(
         refused = run("serve", where, *open_to_all, *tls, wrong, check=False)
         assert refused.returncode == 1
         assert "tls_cert, tls_key: " in error_line(refused.stderr)
-    # As some editors save a file.
+    # Some editors save files with a byte order mark.
     for file in (certificate, key):
         file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
 
@@ -425,7 +425,7 @@ def get(server: ServerProcess, path: str) -> tuple[int, str]:
 
 
 def error_line(stderr: str) -> str:
-    """The one line that is no log line."""
+    """The only line that is not a log line."""
     (line,) = [line for line in stderr.strip().splitlines() if "[info" not in line]
     return line
 
@@ -455,7 +455,7 @@ def make_certificate(directory: Path) -> tuple[Path, Path]:
     issued = authority.issue_cert("localhost")
     certificate, key = directory / "cert.pem", directory / "key.pem"
     issued.private_key_pem.write_to_path(str(key))
-    # The chain ends in its own authority: the client trusts the file as it is.
+    # The chain includes its own authority, so the client can trust this file.
     for blob in (*issued.cert_chain_pems, authority.cert_pem):
         blob.write_to_path(str(certificate), append=True)
     return certificate, key

@@ -1,4 +1,4 @@
-"""On whose side messages are lost, in worlds whose fault is known: bench/sides.py."""
+"""The side on which messages are lost is found in worlds with a known fault (bench/sides.py)."""
 
 from collections import Counter
 

@@ -1,4 +1,4 @@
-"""What is deleted because nobody said it for long, or only one installation ever did."""
+"""Rows are deleted if nobody named them for long, or only one installation ever did."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -30,7 +30,7 @@ MIDNIGHT = START // DAY_MS * DAY_MS
 
 
 def after(days: float) -> datetime:
-    """So long after the midnight before START."""
+    """The time so many days after the midnight before START."""
     return from_unix_ms(MIDNIGHT + int(days * DAY_MS))
 
 
@@ -44,7 +44,7 @@ def held(
 
 
 async def push(writer: RowWriter, database: Database, submission: Submission) -> None:
-    """As GroupCommit does."""
+    """Stores a submission as GroupCommit does."""
     batch = Batch()
     batch.add_samples(writer.keyring, submission.samples)
     batch.add_memberships(writer.keyring, submission.memberships)
@@ -60,7 +60,7 @@ async def push(writer: RowWriter, database: Database, submission: Submission) ->
 async def cleaned(
     database: Database, now: datetime, silent_after: timedelta = timedelta(days=90)
 ) -> Sequence[str]:
-    """Computes and cleans as of `now`; returns the days that went."""
+    """Computes and cleans as of `now`; returns the days that were dropped."""
     await compute_due(database, RULES, now=lambda: now)
     done = await clean(
         database, RULES, timedelta(days=7), silent_after=silent_after, now=lambda: now
@@ -96,7 +96,7 @@ async def test_receivers_that_nobody_heard_of_go_with_their_part_in_channels(
             heartbeats=[beat],
         ),
     )
-    # ann and ben were last heard of on the first day, at ten o'clock.
+    # ann and ben last reported on the first day, at ten o'clock.
     await cleaned(database, after(days + 0.4), silent_after)
     assert await receivers(database) == 3
     await cleaned(database, after(days + 0.5), silent_after)
@@ -136,7 +136,7 @@ async def test_what_one_installation_alone_named_goes(database: Database) -> Non
     ]
     await push(writer, database, Submission(samples=mine + ours, heartbeats=reporting))
     await cleaned(database, after(2))
-    # They report to the last, and say nothing of these channels any more.
+    # They still report at the end, but not about these channels.
     later = [held("n", "later", key, key, 88) for key in ("x", "ann", "ben")]
     await push(
         writer,
@@ -162,7 +162,7 @@ async def test_what_one_installation_alone_named_goes(database: Database) -> Non
     assert await column(database, figures) == [1]
     assert await column(database, messages) == [6], "figures of windows stay as they are"
 
-    # Whoever names it again is heard.
+    # A receiver that names it again is stored again.
     again = held("again", "mine 1", "x", "liar", 99, "TYPE 1")
     await push(writer, database, Submission(samples=[again]))
     assert await column(database, channels) == ["later", "mine 1", "ours"]

@@ -1,4 +1,4 @@
-"""A span's sums are of the longest windows that tile it: the same whatever its line has."""
+"""A span's sums come from the longest windows that tile it, whatever windows its line shows."""
 
 import itertools
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
 def windows(
     length: timedelta, start: datetime, end: datetime, *, without: int | None = None
 ) -> list[WindowReliability]:
-    """without  the number of one that was never computed"""
+    """without  the number of a window that was never computed"""
     return [
         WindowReliability(
             timeframe=str(length),

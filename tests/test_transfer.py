@@ -103,19 +103,19 @@ MEMBERSHIP: dict[str, Any] = {
 
 
 def line(**changes: Any) -> bytes:
-    """SAMPLE as a line; None of `...` takes a field out."""
+    """SAMPLE as a line, with changes; `...` removes a field."""
     values = {name: value for name, value in (SAMPLE | changes).items() if value is not ...}
     return json.dumps(values).encode() + b"\n"
 
 
 def run_line(**changes: Any) -> bytes:
-    """RUN as a line, likewise."""
+    """RUN as a line, with changes."""
     values = {name: value for name, value in (RUN | changes).items() if value is not ...}
     return json.dumps(values).encode() + b"\n"
 
 
 def membership_line(**changes: Any) -> bytes:
-    """MEMBERSHIP as a line, likewise."""
+    """MEMBERSHIP as a line, with changes."""
     values = {name: value for name, value in (MEMBERSHIP | changes).items() if value is not ...}
     return json.dumps(values).encode() + b"\n"
 
@@ -132,7 +132,7 @@ def lines(samples: Iterable[dict[str, Any]]) -> list[bytes]:
 
 @dataclass
 class Told:
-    """What an import said on its way."""
+    """What an import reported meanwhile."""
 
     rejected: list[tuple[int, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -510,7 +510,7 @@ async def test_byte_order_marks_between_files_that_were_put_together_are_no_faul
 ) -> None:
     mark = b"\xef\xbb\xbf"
     one, two, three = (line(messageId=f"m{number}").rstrip() for number in range(3))
-    # The second file has no newline at its end; the last message is called as the joint looks.
+    # The second file has no newline at its end. The last message's id looks like such a joint.
     named = line(messageId="}\ufeff{").replace(b"\\ufeff", mark)
     found = await run_import(
         database, [mark + one + b"\n", mark + two + mark + three + b"\n", mark + b"\n", named]
@@ -524,7 +524,7 @@ async def test_byte_order_marks_between_files_that_were_put_together_are_no_faul
 
 _DEEP = b"[" * 900 + b"]" * 900
 
-# What programs that write files do, and who wants to stop an import.
+# Lines from careless programs, and from people who want to stop an import.
 _ODD_LINES = (
     _DEEP,
     b"[" * 100_000,
@@ -638,7 +638,7 @@ async def test_what_opted_out_does_not_come_back_from_a_file(database: Database)
 
 async def test_no_window_is_computed_of_a_file_that_is_half_read(database: Database) -> None:
     async with database.acquire() as holder:
-        # Who repairs stored rows holds this; the import has to wait in the middle.
+        # A repair holds this lock, so the import has to wait in the middle.
         await holder.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.INGEST)
         task = asyncio.create_task(run_import(database, [line()]))
         await until_waiting(holder, lock=Lock.INGEST)
@@ -742,7 +742,7 @@ async def test_nothing_exports_as_nothing(database: Database) -> None:
 async def test_export_writes_what_was_said_and_no_public_key(database: Database) -> None:
     await run_import(database, lines([FULL, SAMPLE | {"messageId": "m2", "sentAt": START + 1}]))
     first, second = map(json.loads, (await exported(database)).splitlines())
-    # Of what is not held nobody says how it came, or when.
+    # A sample that is not held has no way and no receivedAt.
     gone = ("installationId", "via", "receivedAt")
     said = {name: value for name, value in FULL.items() if name not in gone}
     assert first == said | {"receiverPublicKey": first["receiverPublicKey"]}
@@ -753,7 +753,7 @@ async def test_export_writes_what_was_said_and_no_public_key(database: Database)
 async def test_export_shows_the_sent_at_that_each_said(database: Database) -> None:
     first = SAMPLE | {"sentAt": START + 5, "createdAt": START + 10}
     other = SAMPLE | {"receiverPublicKey": "b", "sentAt": START + 7, "createdAt": START + 20}
-    # The one recorded first comes last: its sentAt wins, and what is stored has to move.
+    # The sample recorded first comes last. Its sentAt counts, and stored rows have to move.
     await run_import(database, lines([other]))
     await run_import(database, lines([first]))
     values = [json.loads(one) for one in (await exported(database)).splitlines()]
@@ -878,7 +878,7 @@ def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
         for name in draw(st.sets(st.sampled_from(list(optional)), max_size=7)):
             sample[name] = draw(optional[name])
         if not is_mark and sample["receiverPublicKey"] in CLOCK_OF:
-            # One that says a message by two clocks is exported with the better one alone.
+            # A receiver that reports a message by two clocks is exported with the better one only.
             sample["sentAtClock"] = CLOCK_OF[sample["receiverPublicKey"]]
         if is_mark:
             sample["sentByReceiver"] = True
@@ -891,7 +891,7 @@ def sample_files(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 async def figures(database: Database) -> list[dict[str, Any]]:
-    """What every policy says of the window and of its day."""
+    """The figures of the window and of its day under every policy."""
     found = []
     for name, membership in itertools.product(("1h", "1d"), MembershipPolicy):
         start_ms = START if name == "1h" else MONDAY
@@ -901,7 +901,7 @@ async def figures(database: Database) -> list[dict[str, Any]]:
 
 
 async def delays(database: Database) -> list[tuple[Any, ...]]:
-    """Of every receipt, by its key: its delay, and what that is counted from."""
+    """The key of every receipt, its delay, and the time from which that is counted."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select sent_at, channel_id, message_id, receiver_id, sent_by_receiver, received_at, "
@@ -911,7 +911,7 @@ async def delays(database: Database) -> list[tuple[Any, ...]]:
 
 
 def as_one_file(files: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
-    """Each with channels, keys and installations of its own."""
+    """All files in one, each with its own channels, keys and installations."""
     names = ("channelId", "receiverPublicKey", "installationId")
     return [
         line | {name: prefix_of(number) + line[name] for name in names if name in line}
@@ -938,7 +938,7 @@ async def test_import_export_import_changes_nothing(
     expected = await figures(database)
     expected_delays = await delays(database)
 
-    # Into the database that it came from.
+    # Import into the database from which the export came.
     told = Told()
     again = await run_import(database, text.splitlines(keepends=True), told)
     exported_samples = text.count(b'"messageId":')
@@ -947,7 +947,7 @@ async def test_import_export_import_changes_nothing(
     assert await exported(database) == text
     assert await figures(database) == expected
 
-    # Into an empty one.
+    # Import into an empty database.
     await empty(database)
     fresh = await run_import(database, text.splitlines(keepends=True), told)
     assert fresh == Imported(imported=exported_samples)
@@ -973,7 +973,7 @@ async def test_another_deployment_exports_the_same_lines(
 
     await run_import(database, text.splitlines(keepends=True))
     elsewhere = await exported(database)
-    assert elsewhere != text  # ordered by its own ids
+    assert elsewhere != text  # the other database orders by its own ids
     assert sorted(elsewhere.splitlines()) == sorted(text.splitlines())
 
 
@@ -989,13 +989,13 @@ async def test_a_sample_of_the_messages_and_its_rules_go_elsewhere_and_back(
         for n in range(64)
         for at in [START + 2 * n * MINUTE_MS]
     )
-    # Who had not heard that all is wanted in this channel.
+    # A client that does not know yet that all messages of this channel are wanted.
     late = START + 2 * HOUR_MS
     coarse = lines([SAMPLE | {"messageId": "m", "sentAt": late, "createdAt": late, "oneIn": 8}])
     told = Told()
     result = await run_import(database, [*rules, *samples, *coarse], told)
     beyond = 65 - result.imported
-    assert 0 < beyond < 30  # of the first hour alone
+    assert 0 < beyond < 30  # only some of the first hour
     assert told.notes == [
         f"{beyond} lines are of messages that are not in the sample of their time"
     ]

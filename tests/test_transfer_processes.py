@@ -1,6 +1,6 @@
-"""A file stored by several processes: what is stored and told is what one process stores and tells.
+"""A file that several processes import is stored and reported as one process would do it.
 
-The batches are made small, so that small files have many.
+The batches are small here, so that small files have many.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Told:
 
 
 def sample(number: int, **changes: Any) -> bytes:
-    """Three receivers hold each message; `...` takes a field out."""
+    """The line of sample `number`; three receivers hold each message; `...` removes a field."""
     message, receiver = divmod(number, 3)
     values: dict[str, Any] = {
         "messageId": f"m{message}",
@@ -97,7 +97,7 @@ async def exported(database: Database) -> bytes:
 
 
 def odd_file() -> list[bytes]:
-    """Good lines around bad ones, messages over the borders of batches, what is said twice."""
+    """Good lines around bad ones, messages in two batches, and lines that come twice."""
     lines = [sample(number) for number in range(5 * BATCH + 7)]
     for number in range(0, len(lines), 9):
         lines[number] = (
@@ -200,7 +200,7 @@ async def test_all_lines_are_stored_though_connections_are_lost(
 
 
 async def _apart(database: Database, lines: list[bytes], told: Told, tmp_path: Path) -> Imported:
-    """In a loop of its own: while processes store, the loop of the import does nothing else."""
+    """Imports in an event loop of its own, which is blocked while processes store."""
     async with Database(database.url) as own:
         return await by_processes(own, iter(lines), told, tmp_path)
 

@@ -1,4 +1,4 @@
-"""The worked cases hold exactly: by command line and library, on both PostgreSQLs."""
+"""The worked cases hold exactly, by command line and library, on every PostgreSQL."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from support.store import empty, store_vector
 
 pytestmark = pytest.mark.slow
 
-# A large one, and one with numbers and memberships.
+# A large case, and one with numbers and memberships.
 THROUGH_PROCESSES = ("mixed-2-bracketed", "coverage-left-ends-the-part")
 Command = Callable[..., str]
 """Runs a command line, given as its words; returns what it printed."""
@@ -43,7 +43,7 @@ def server_url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest_asyncio.fixture(scope="module")
 async def new_url(server_url: str) -> AsyncIterator[str]:
-    """A database there that nobody has opened yet; on a cluster it is distributed."""
+    """A new database there without a schema; on a cluster it is distributed."""
     if server_url == os.environ.get(VARIABLE):
         async with citus_database(server_url) as url:
             yield url
@@ -59,7 +59,7 @@ async def new_url(server_url: str) -> AsyncIterator[str]:
 
 @pytest_asyncio.fixture
 async def url(new_url: str) -> str:
-    """The same, with nothing in it."""
+    """The same database, emptied."""
     async with Database(new_url) as database:
         await empty(database)
     return new_url

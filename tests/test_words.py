@@ -1,4 +1,4 @@
-"""What people are shown: texts of clients do nothing, and what is not all never reads as all."""
+"""Texts for people: clients' texts cannot do harm, and a share below 1 never reads as 100 %."""
 
 import pytest
 from hypothesis import given

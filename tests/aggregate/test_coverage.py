@@ -1,4 +1,4 @@
-"""Lost message or lost report: numbers, holes and what is unknown, against the oracle."""
+"""Lost message or lost report: numbers, holes and unknown pairs, compared with the oracle."""
 
 import itertools
 from collections.abc import Iterable
@@ -48,7 +48,7 @@ from support.worlds import (
 
 @st.composite
 def reports(draw: st.DrawFn, receiver: str, installation: str) -> list[OracleSample]:
-    """What one receiver holds of some twenty messages, in any order."""
+    """The samples of one receiver that holds some of twenty messages, in any order."""
     held = draw(st.lists(st.integers(0, 19), max_size=14, unique=True))
     return [
         OracleSample(
@@ -64,7 +64,7 @@ def reports(draw: st.DrawFn, receiver: str, installation: str) -> list[OracleSam
     ]
 
 
-# Of messages around and in the window, some at one moment, and so that the senders' clocks differ.
+# Messages around and in the window. Some have the same sentAt, and senders' clocks differ.
 SENT_AT = [
     START + minute * MINUTE_MS + (minute % 3)
     for minute in (*range(-6, 60, 6), 3, 3, 3, 30, 31, 32, 59, 60, 66)
@@ -73,13 +73,13 @@ SENT_AT = [
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Receivers that number their samples, lose some, have some rejected, and push them in pieces,
-    again and in any order; some say what they lost, rightly or not, and when they joined and left,
-    in whatever way."""
+    """Receivers number their samples, lose some, have some rejected, and push them in pieces, in
+    any order and some twice. Some report what they lost, rightly or not, and joining and leaving
+    in any way."""
     pushes: list[Pushed] = []
     numbers: dict[str, Numbers] = {}
     for installation in INSTALLATIONS:
-        # Two keys on one installation: they share its numbers, and its holes.
+        # Two keys on one installation share its numbers and its holes.
         kept = [s for key in "ab" for s in draw(reports(key, installation))]
         in_pieces, numbers[installation] = draw(pushed_in_pieces(installation, kept))
         pushes += in_pieces
@@ -101,7 +101,7 @@ def worlds(draw: st.DrawFn) -> World:
     return World(pushes, cuts, numbers, memberships, beats)
 
 
-# First number, how many more, first sentAt, how many ms more.
+# First number, how many further numbers, first sentAt, how many ms until the last.
 LOST = st.lists(
     st.tuples(
         st.integers(1, 14),
@@ -164,7 +164,7 @@ async def test_pushes_in_any_pieces_and_order_give_the_oracles_figures(
         assert window.counts.unknown == expected.unknown
         with_holes[membership] = window
 
-    # What is missing arrives after all, if only as samples that are rejected.
+    # The missing numbers arrive after all, with rejected samples.
     await store_pushes(database, world.late[::2], world.late[1::2])
     membership = data.draw(st.sampled_from(MembershipPolicy))
     window = await measured(database, membership)
@@ -186,7 +186,7 @@ def sample(message: str, sent_at: int, created_at: int | None = None) -> OracleS
 async def test_a_hole_that_is_filled_is_known_by_the_next_computation_and_at_the_latest_the_last(
     database: Database,
 ) -> None:
-    # Sent in two hours, 10:10 to 11:50; ann's reports of 10:20 to 11:40 are missing at first.
+    # Messages of two hours, 10:10 to 11:50. Ann's reports of 10:20 to 11:40 are missing at first.
     times = [START + minute * MINUTE_MS for minute in range(10, 120, 10)]
     ben = [
         Pushed((OracleSample(f"m{at}", "c1", "ben", at, at),)) for at in [*times, END + 2 * HOUR_MS]
@@ -208,7 +208,7 @@ async def test_a_hole_that_is_filled_is_known_by_the_next_computation_and_at_the
 
     first = await unknown_at(4)
     assert (first[0], first[1]) == (4, 5)
-    # What fills it lies in the first hour alone.
+    # The sample that fills the hole lies in the first hour.
     late = numbered(
         "phone", 2, [sample(f"m{times[1]}", times[1], START + 5 * HOUR_MS), *[None] * 6]
     )
@@ -311,7 +311,7 @@ async def test_islands_are_the_union_of_what_came_in_whatever_order(
 async def ann_and_ben(
     database: Database, membership: MembershipPolicy, ann: Iterable[Pushed], *said: Joining
 ) -> tuple[WindowReliability, OracleWindow]:
-    """The window as it is measured and by the oracle, with ann's pushes and what she says."""
+    """The measured window and the oracle's, with ann's pushes and her reports of stays."""
     times = [START + minute * MINUTE_MS for minute in (10, 20, 30, 40)]
     ben = [OracleSample(f"m{at}", "c1", "ben", at, END) for at in times]
     of_ann = {(("ann", "phone"), "c1"): list(said)}
@@ -340,7 +340,8 @@ async def test_what_is_held_in_a_hole_after_leaving_is_taken_out_once(
 ) -> None:
     times = [START + minute * MINUTE_MS for minute in (10, 30, 20, 40)]
     samples = [sample(f"m{at}", at, END) for at in times]
-    # 30 is held and reported before the hole from 20 to 40, and lies in it; she left at 25.
+    # She holds the message of minute 30 and reports it before her hole from 20 to 40, in which it
+    # lies. She left at 25.
     ann = [numbered("phone", 1, samples[:3]), numbered("phone", 9, samples[3:])]
     left = (END, None, START + 25 * MINUTE_MS)
     window, expected = await ann_and_ben(database, membership, ann, left)
@@ -371,7 +372,7 @@ async def test_forgetting_takes_the_numbers_along_and_what_is_queued_of_them(
     ann = OracleSample("m1", "c1", "ann", START, START, "phone")
     ben = OracleSample("m1", "c1", "ben", START, START, "tablet")
     pushes = [numbered("phone", 1, [ann]), numbered("tablet", 1, [ben])]
-    late = [numbered("phone", 7, [None])]  # names no receiver
+    late = [numbered("phone", 7, [None])]  # a push without a receiver
     await store_pushes(database, pushes)
     await forget_installation(database, "phone", now_ms=START)
     await store_pushes(database, late)

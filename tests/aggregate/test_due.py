@@ -1,4 +1,4 @@
-"""The scheduler's work over days of time, on real PostgreSQL with a clock of the test's own."""
+"""The scheduler's work over days, on real PostgreSQL with a clock that the test sets."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -22,12 +22,12 @@ DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 HOURLY = AggregateRules(tuple(parse_timeframe(name) for name in ("1h", "1d", "1w")))
-# A week has 14 windows of twelve hours, and 168 of one: where it does not matter, the fewer do.
+# A week has 14 windows of twelve hours, but 168 of one. Tests use the former if it does not matter.
 RULES = AggregateRules(tuple(parse_timeframe(name) for name in ("12h", "1d", "1w")))
 
 
 class Deployment:
-    """A database, a clock, and the two jobs."""
+    """A database, a clock, and the jobs that compute and clean."""
 
     def __init__(self, database: Database, writer: RowWriter) -> None:
         self.database = database
@@ -42,7 +42,7 @@ class Deployment:
         *receivers: str,
         created: datetime | None = None,
     ) -> None:
-        """Each receiver reports the message, now unless told otherwise."""
+        """Each receiver reports the message, now unless `created` is given."""
         created_at = unix_ms(created or self.now)
         batch = Batch()
         batch.add_samples(
@@ -104,7 +104,7 @@ async def test_an_hour_is_provisional_then_recomputed_on_news_then_settled_once(
     settled = [w for w in await deployment.compute() if named([w]) == [("1h", MONDAY)]]
     assert [(w.state, w.revision) for w in settled] == [(WindowState.SETTLED, 2)]
 
-    # Late: stored, but the settled figure stands.
+    # A late sample is stored, but the settled figure stays.
     deployment.now += HOUR
     await deployment.report("m1", sent, "c")
     deployment.now += HOUR
@@ -128,7 +128,7 @@ async def test_after_an_outage_everything_due_is_computed_oldest_first_and_once(
     keys = named(windows)
     assert len(set(keys)) == len(keys)
     hours = {start for timeframe, start in keys if timeframe == "1h"}
-    # Silence is on record too, as far back as samples are kept.
+    # Windows without samples are computed too, as far back as samples are kept.
     assert {MONDAY + n * HOUR for n in (0, 7, 14, 56)} <= hours
     assert {MONDAY + DAY + n * HOUR for n in range(1, 24 * 7)} <= hours
     assert ("1w", MONDAY) in keys
@@ -199,11 +199,11 @@ async def test_a_day_goes_when_it_is_old_and_all_its_windows_are_settled_and_not
     assert await deployment.days() == {monday + day for day in range(1, 9)}
     async with database.acquire() as connection:
         assert await connection.fetchval("select count(*) from message") == 8
-        # What is known of who was where outlives the samples.
+        # Memberships outlive the samples.
         first = await connection.fetchval("select min(first_sent_at) from membership")
     assert first == unix_ms(MONDAY + HOUR)
 
-    # Ingest had the day and its message in memory: the message may come again, and is new.
+    # Ingest must forget the day and its message. The message may come again, as a new one.
     await deployment.report("m0", deployment.now, "a")
     async with database.acquire() as connection:
         assert await connection.fetchval("select count(*) from message") == 9
@@ -217,7 +217,7 @@ async def test_a_week_that_is_still_open_keeps_its_days(deployment: Deployment) 
     deployment.now = friday + 8 * DAY
     await deployment.compute()
     result = await deployment.clean()
-    # The week of the Friday ended on Monday and is settled; a week that has not is not.
+    # The Friday's week ended on Monday and is settled, so the Friday may go.
     assert result.dropped == ("2026-02-27",)
     await deployment.report("m2", MONDAY, "a", "b", created=MONDAY)
     deployment.now = MONDAY + 8 * DAY - HOUR
@@ -253,10 +253,10 @@ async def test_what_was_computed_outlives_its_samples(
     async with database.acquire() as connection:
         before = await connection.fetch("select * from reliability_window order by 1, 2")
 
-    # On time by its own record, as from a file, for a week that is half cleaned.
+    # Imported samples that were recorded in time, for a week of which a part was cleaned.
     await deployment.report("new", MONDAY + 3 * DAY, "a", created=MONDAY + 3 * DAY)
     await deployment.report("old", MONDAY, "a", created=MONDAY)
-    # Beside the cleaned day: windows that only touch it lack nothing.
+    # A sample of the day before. Its windows only touch the cleaned day, so they are complete.
     before_midnight = MONDAY - timedelta(minutes=1)
     await deployment.report("eve", before_midnight, "a", created=before_midnight)
     await deployment.report("morrow", MONDAY + DAY, "a", created=MONDAY + DAY)
@@ -275,7 +275,7 @@ async def test_what_was_computed_outlives_its_samples(
     assert after in before
     with pytest.raises(ConfigurationError, match="were cleaned"):
         await compute_one(database, RULES, RULES.timeframes[1], MONDAY, now=lambda: deployment.now)
-    # What came for the cleaned day goes with the next cleaning; nothing waits for it.
+    # The next cleaning drops what came for the cleaned day. No window waits for it.
     assert (await deployment.clean()).dropped == ("2026-03-01", "2026-03-02")
 
 

@@ -1,4 +1,4 @@
-"""A window that cannot be computed: set aside, shown, tried again, and in nobody's way."""
+"""A window that cannot be computed is set aside, shown, tried again, and stops no other window."""
 
 from datetime import datetime, timedelta
 
@@ -61,7 +61,7 @@ async def test_a_window_that_fails_stops_no_other_and_is_tried_again(database: D
     assert (failed.timeframe, failed.start, failed.failures) == ("1h", BROKEN, 1)
     assert "it is broken" in failed.error
 
-    # Not at once, then again, then not before twice as long.
+    # It is tried again after a while, and then after twice as long.
     assert await computed(database, LATER + timedelta(minutes=4)) == []
     assert metrics.WINDOWS_FAILED.labels("1h")._value.get() == failures + 1
     await computed(database, LATER + timedelta(minutes=5))

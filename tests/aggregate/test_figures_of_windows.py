@@ -1,4 +1,4 @@
-"""All that a window stores beside its counts, against the oracle: computed, stored, read back."""
+"""All that a window stores beside its counts, computed, read back and compared with the oracle."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -73,12 +73,12 @@ VERSIONS = ("", "1", "2", "10")
 SERVERS = ("", "a.example", "b.example")
 TYPES = ("", "TEXT", "TEXT", "IMAGE", "NOISE")
 
-# Around and in the window, some at one moment, and so that the senders' clocks differ.
+# Messages around and in the window. Some have the same sentAt, and senders' clocks differ.
 SENT_AT = [
     START + minute * MINUTE_MS + (minute % 3)
     for minute in (-6, -1, *range(0, 60, 5), 3, 3, 3, 30, 31, 32, 59, 60, 66)
 ]
-# At, beside and between the edges of the classes; as a clock that is off has them, too.
+# Delays at, beside and between the edges of the classes, also as wrong clocks make them.
 DELAYS = st.sampled_from(
     [
         *(-HOUR_MS, -1_001, -1_000, -1, 0, 999, 1_000, 1_001, 2_001, 5_000, 5_001, 10_000, 30_001),
@@ -95,7 +95,7 @@ OFFSETS = st.sampled_from([None, 0, 999, 1_000, -999, -1_000, -4_000, 30_000, HO
 
 @st.composite
 def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[OracleSample]:
-    """What one receiver holds and wrote of some twenty messages, in any order."""
+    """The samples of one receiver that holds or wrote some of twenty messages, in any order."""
     found = []
     platforms = draw(st.lists(st.sampled_from(PLATFORMS), min_size=1, max_size=2))
     few_or_many = draw(st.sampled_from([0, 8, 14]))
@@ -103,10 +103,10 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
         st.integers(0, len(SENT_AT) - 1), min_size=few_or_many, max_size=18, unique=True
     )
     for number in draw(numbers):
-        # Some are of several authors, whose clocks differ.
+        # Some messages have several authors, whose clocks differ.
         is_own = draw(st.integers(0, 1 if number % 6 == 0 else 6)) == 0
         sent_at = SENT_AT[number] + draw(st.sampled_from([0] * 12 + [1, -MINUTE_MS]))
-        # When it held it; of an author when it wrote it, by the server's clock.
+        # When it got the message or, as an author, wrote it, by the server's clock.
         after = draw(OFFSETS if is_own else st.none() | DELAYS)
         outcome: Outcome = draw(st.sampled_from(OUTCOMES_DRAWN))
         found.append(
@@ -133,8 +133,8 @@ def reports(draw: st.DrawFn, receiver: Receiver, types: Sequence[str]) -> list[O
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Receivers of several channels that hold, write, miss and describe in every way; of some the
-    reports are numbered and in part lost."""
+    """Receivers of several channels that hold, write and lack messages and describe themselves in
+    every way. Some number their reports, and lose a part of them."""
     types = draw(st.lists(st.sampled_from(TYPES), min_size=len(SENT_AT), max_size=len(SENT_AT)))
     pushes: list[Pushed] = []
     numbers: dict[str, Numbers] = {}
@@ -184,7 +184,7 @@ def worlds(draw: st.DrawFn) -> World:
 
 @dataclass(frozen=True)
 class Rules:
-    """As AggregateRules has them, but for the cap, which is exact."""
+    """The rules of AggregateRules, but with an exact cap."""
 
     quorum: int
     weight_cap: Fraction
@@ -245,7 +245,7 @@ Form = Mapping[str, Any]
 
 
 def close(value: Fraction | float | None) -> Any:
-    """Equal to what a sum of floats makes of it."""
+    """A value that equals a sum of floats up to rounding."""
     return None if value is None else pytest.approx(float(value), rel=0, abs=1e-12)
 
 
@@ -268,7 +268,7 @@ def spreads_of(part: OracleWindow | OracleGroup) -> Spreads:
 
 
 def spreads_within_channel(part: OracleChannel | OracleGroup) -> Spreads:
-    """One channel is no cluster among others."""
+    """The spreads of one channel, which has none over channels."""
     over_receivers = Spread(*part.over_receivers)
     return Spreads(Spread(), over_receivers, over_receivers)
 
@@ -363,7 +363,7 @@ def oracle_form_of_window(window: OracleWindow) -> Form:
 
 
 def oracle_form_of_window_of_channel(channel: OracleChannel | None) -> Form:
-    """A window that is read with one channel is that channel, if it has ratios."""
+    """A window that is read with one channel has that channel's figures, if it is comparable."""
     if channel is None or not channel.comparable:
         return oracle_form_of_window(OracleWindow())
     counts, captures = counts_of(channel), captures_of(channel)
@@ -388,7 +388,7 @@ async def read(
 
 
 def assert_it_adds_up(window: WindowReliability) -> None:
-    """Of a window, or of one that is read with one channel."""
+    """For a window, or for one that is read with one channel."""
     delivered = window.counts.expected - window.counts.missing
     delays = window.figures.delays
     assert sum(delays.delivery) + sum(delays.report) == delivered
@@ -397,8 +397,8 @@ def assert_it_adds_up(window: WindowReliability) -> None:
         groups = [group for group in window.groups if group.dimension is dimension]
         if not groups:
             continue
-        # A message has one type and one author, a receiver of a channel one platform and version;
-        # one path may be of a part of either.
+        # A message is in one group by type and by author, and a receiver by platform and by
+        # version. By path both can be in several groups.
         once = {
             Dimension.PLATFORM: ["receivers"],
             Dimension.APP_VERSION: ["receivers"],
@@ -417,7 +417,7 @@ def assert_it_adds_up(window: WindowReliability) -> None:
 
 
 def assert_intervals_hold_their_estimates(window: WindowReliability) -> int:
-    """Returns how many there are."""
+    """Asserts that each interval contains its estimate; returns the number of intervals."""
     parts: list[WindowReliability | ChannelReliability | Group] = [window]
     parts += [*window.channels, *window.groups]
     intervals = 0
@@ -432,7 +432,7 @@ def assert_intervals_hold_their_estimates(window: WindowReliability) -> int:
 async def assert_as_the_oracle_has_it(
     database: Database, world: World, membership: MembershipPolicy, rules: Rules
 ) -> WindowReliability:
-    """As it is computed, as it is stored, and as it is computed once more."""
+    """Compares the window with the oracle: as computed, as stored, and as computed again."""
     expected = expected_of(world, membership, rules, await database.keyring())
     window = await measured(database, membership, rules)
     assert {channel.channel_id: form_of_channel(channel) for channel in window.channels} == {
@@ -516,7 +516,7 @@ async def test_all_figures_are_the_oracles_whatever_came_in_whatever_order(
     membership = data.draw(st.sampled_from(MembershipPolicy))
     two = data.draw(st.sampled_from(list(itertools.permutations(Dimension, 2))))
     await assert_a_table_is_the_oracles(database, world, membership, rules, two)
-    # To the last bit the same if it comes in another order.
+    # In another order of arrival the figures are the same to the last bit.
     await empty(database)
     shuffled = data.draw(st.permutations(world.pushes))
     await store_pushes(database, shuffled, heartbeats=world.heartbeats)
@@ -524,15 +524,15 @@ async def test_all_figures_are_the_oracles_whatever_came_in_whatever_order(
 
 
 def crowd(random: Random) -> World:
-    """So many receivers and channels that there are intervals, and tenths to cut off.
+    """A world with enough receivers and channels for intervals and trimmed means.
 
-    Some lose much, some nothing, and some are nearly alone in a channel.
+    Some receivers lose much, some nothing, and some are nearly alone in a channel.
     """
     losses = {f"r{number}": random.choice([0, 0.05, 0.2, 0.6]) for number in range(24)}
     samples = []
     for channel in range(random.randint(12, 16)):
         members = random.sample(sorted(losses), random.randint(1, 24))
-        # Before, within, and when it is over, so that they count by every policy.
+        # Messages before, in and after the window, so that members count under every policy.
         for number, minute in enumerate([-5, *sorted(random.choices(range(60), k=8)), 61]):
             author = random.choice(members)
             for member in members:
@@ -581,7 +581,7 @@ async def test_of_a_crowd_too_and_each_interval_holds_its_estimate(
 
 
 def held(by: Mapping[str, str], channel_id: str, message_type: str) -> list[OracleSample]:
-    """message → the keys that hold it, one letter each; reported when the window is over."""
+    """Samples, reported after the window. by: message → the keys that hold it, one letter each."""
     return [
         OracleSample(
             message_id=message,
@@ -607,7 +607,8 @@ async def computed(
 async def test_types_that_concern_the_same_few_are_not_more_of_them_together(
     database: Database,
 ) -> None:
-    # TEXT concerns three; IMAGE and GIF the same two, not four: the third could be told from them.
+    # TEXT concerns three receivers. IMAGE and GIF concern the same two, so together two, not four.
+    # If they were shown, the third receiver could be found by subtraction.
     samples = [
         *held({"m": "abc"}, "c", "TEXT"),
         *held({"m": "ab"}, "d", "IMAGE"),
@@ -629,13 +630,13 @@ async def test_types_that_concern_the_same_few_are_not_more_of_them_together(
 async def test_what_too_few_vouch_for_has_no_delay_whatever_its_authors_clock_says(
     database: Database,
 ) -> None:
-    # Two vouch for m1, whose author's clock is half a minute behind; m2 is held by all.
+    # m1 has two vouchers, and its author's clock is half a minute behind. All hold m2.
     samples = held({"m1": "ab", "m2": "abc"}, "c", "TEXT")
     samples[0] = replace(samples[0], sent_by_receiver=True, received_at=samples[0].sent_at + 30_000)
     samples = [replace(one, received_at=one.received_at or one.sent_at + 40_000) for one in samples]
     window = await computed(database, samples, Rules(3, Fraction(1), 1))
     assert window.counts == Counts(messages=1, receivers=3, expected=3, missing=0, corroborated=3)
-    # Each of m2, within a minute.
+    # The three deliveries of m2 took up to a minute.
     assert window.figures.delays == Delays(delivery=(*[0] * 7, 3, *[0] * 7))
 
 
@@ -658,7 +659,7 @@ async def test_a_type_is_one_by_whatever_interface_its_messages_came(database: D
 async def test_a_cap_is_a_decimal_number(
     weight_cap: str, messages: int, database: Database
 ) -> None:
-    # 0.29 * 100 is 28.999999999999996 where numbers are binary.
+    # With binary floats 0.29 * 100 is 28.999999999999996.
     by = {f"m{number}": "a" if number < 29 else "ab" for number in range(100)}
     window = await computed(database, held(by, "c", "TEXT"), Rules(1, Fraction(weight_cap), 3))
     assert window.counts.messages == messages
@@ -670,8 +671,8 @@ async def test_platform_and_version_are_each_what_was_said_last_whatever_comes_f
 ) -> None:
     (report,) = held({"m": "a"}, "c", "TEXT")
     said = [
-        # The version of the second is later than that of the first, though the third is later still
-        # and says none; of one minute the greater name counts.
+        # The second version counts: it is later than the first, and the third sample says none. Of
+        # values in one minute the greater one counts.
         replace(report, created_at=END, platform="ios", app_version="1"),
         replace(report, created_at=END + MINUTE_MS, platform="ios", app_version="2"),
         replace(report, created_at=END + 2 * MINUTE_MS + 9, platform="android"),

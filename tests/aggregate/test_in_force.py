@@ -1,4 +1,4 @@
-"""Who would compute by other rules than those in force does not, and says which differ."""
+"""A process with other rules than those in force computes nothing, and names the differences."""
 
 from dataclasses import fields, replace
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""What one liar, or many behind one network, may do to the figures. An app's token is no secret."""
+"""How far one liar, or many in one network, can move figures; an app's token is not a secret."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -118,7 +118,7 @@ async def test_a_broken_uplink_counts_up_to_a_tenth_and_is_shown_beyond(
     lost = [f"lost{number}" for number in range(12)]
     await push(database, [held(message, "honest0") for message in lost[:11]])
     found = (await compute_window(database)).channels[0]
-    # 11 of 111 messages, of which 19 others lack each.
+    # It invents 11 of 111 messages, and 19 others lack each of them.
     assert (found.counts.missing, found.figures.unconfirmed) == (11 * 19, 0)
     await push(database, [held(message, "honest0") for message in lost])
     found = (await compute_window(database)).channels[0]
@@ -147,7 +147,7 @@ async def test_who_only_says_to_be_in_is_shown_apart(database: Database) -> None
 async def test_a_member_whom_others_know_counts_with_everything_missing(
     database: Database,
 ) -> None:
-    """A total loss is a loss: whoever holds what others hold, in any channel, is somebody."""
+    """A total loss is a loss: a receiver confirmed in any other channel counts."""
     await push(database, honest_world(loss=0))
     elsewhere = [held("x", one)._replace(channel_id="d") for one in ("known", "honest0")]
     await push(database, elsewhere, joined=["known", "unknown"])
@@ -163,7 +163,7 @@ async def test_who_holds_only_what_it_made_up_is_nobody(database: Database) -> N
     invented = [held(f"invented by {one}", one) for one in LIARS]
     await push(database, invented, joined=LIARS)
     after = await compute_window(database)
-    # Each is believed, for it is a tenth at most; but it is not a member for it.
+    # Each made-up message counts, because it is at most a tenth. Its reporter is still not counted.
     assert after.channels[0].counts.receivers == before.channels[0].counts.receivers
     assert after.figures.silent_members == 60
 
@@ -202,7 +202,7 @@ async def test_one_installation_is_one_member_that_holds_nothing(database: Datab
 
 
 async def test_an_author_whom_others_hear_is_somebody(database: Database) -> None:
-    """It gets nothing at all, which is a loss."""
+    """It gets no message at all, and that loss counts."""
     await push(database, honest_world(loss=0))
     wrote = held("m1", "author")._replace(sent_by_receiver=True)
     await push(database, [wrote], joined=["author"])
@@ -271,7 +271,7 @@ async def test_invented_installations_behind_one_network_have_one_word(
 
 
 async def test_where_all_are_behind_one_network_it_says_nothing(database: Database) -> None:
-    """A server behind a proxy that it does not know sees one address."""
+    """A server behind an unknown proxy sees only one address."""
     everyone = dict.fromkeys([*HONEST, *LIARS], "192.0.2.0/24")
     await push(database, honest_world(), networks=everyone)
     assert (await compute_window(database)).figures.unconfirmed == 0
@@ -282,7 +282,7 @@ async def test_where_all_are_behind_one_network_it_says_nothing(database: Databa
 async def test_who_reports_by_an_interface_without_tokens_hides_no_message_of_others(
     message_type: str, together: bool, database: Database
 ) -> None:
-    """Neither by a type nor in a channel that this interface does not measure."""
+    """Neither a type nor a channel that is not measured confirms anybody."""
     world = [sample._replace(message_type=message_type) for sample in honest_world()]
     claims = [
         held(message, "stranger")._replace(
@@ -306,7 +306,7 @@ async def test_who_reports_by_an_interface_without_tokens_hides_no_message_of_ot
 
 
 async def test_types_without_end_are_one(database: Database) -> None:
-    """Of a channel 20 types are told apart; figures of its whole do not depend on what is."""
+    """Of a channel, 20 types are told apart; the channel's own figures do not depend on that."""
     typed = [
         sample._replace(message_type=f"type{sum(sample.message_id.encode()) % 60}")
         for sample in honest_world()
@@ -337,7 +337,7 @@ async def test_types_without_end_are_one(database: Database) -> None:
 async def test_of_what_receivers_say_of_themselves_the_most_frequent_is_shown(
     database: Database,
 ) -> None:
-    """Whoever invents versions, platforms and servers makes no more groups by it."""
+    """Invented versions, platforms and servers do not make more groups."""
     several = [f"{one}-{copy}" for one in HONEST for copy in range(12)]
     said = {one: f"v{number % 80}" for number, one in enumerate(several)}
     samples = [

@@ -1,4 +1,4 @@
-"""Reports that an installation says it lost: what is stored of them, and which holes they make."""
+"""Numbers that an installation reports as lost: how they are stored, and which holes they make."""
 
 from datetime import timedelta
 
@@ -45,7 +45,7 @@ async def said_lost(database: Database) -> list[tuple[int, ...]]:
 
 
 async def open_spans(database: Database, day: int = START // DAY_MS) -> set[tuple[int, int]]:
-    """The holes of ann's phone that touch that day and are longer than nothing."""
+    """The holes of ann's phone that touch that day and are not empty."""
     window = window_at(parse_timeframe("1d"), from_unix_ms(day * DAY_MS))
     async with database.acquire() as connection:
         found = await holes_of(connection, window)
@@ -110,11 +110,11 @@ async def test_cleaning_takes_what_is_lost_of_days_that_are_gone_and_opens_no_ho
     await store_pushes(
         database,
         [Pushed((OracleSample("m", "c", "ben", old - DAY_MS, old - DAY_MS),))],
-        # Between two reports, of which one is of a day that is kept: all of it is accounted for.
+        # Lost numbers between two reports, one of a day that is kept. No number is unexplained.
         [run(1, 1, old, old), lost(2, 3, old, old + 1), run(4, 4, new, new)],
-        # Of the day that is kept; half of it said twice, once with older times.
+        # Lost numbers of the day that is kept. One is reported twice, once with older times.
         [lost(5, 6, new, new + 9), lost(5, 5, old, old), run(7, 7, new + 9, new + 9)],
-        # It came after all.
+        # This number arrived after all.
         [lost(8, 8, new, new), run(8, 8, new + 9, new + 9)],
         heartbeats=[ANN],
     )
@@ -122,14 +122,14 @@ async def test_cleaning_takes_what_is_lost_of_days_that_are_gone_and_opens_no_ho
     assert before == {(new - 1, new + 10)}
 
     now = from_unix_ms(START) + timedelta(days=7)
-    # By the day: by the hour that is 330 windows, of which each day's is computed alike.
+    # Windows of a day: there would be 330 of an hour, computed in the same way.
     rules = AggregateRules((parse_timeframe("1d"),), settle_time=timedelta(0))
     await compute_due(database, rules, now=lambda: now)
     assert (await clean(database, rules, timedelta(days=7), now=lambda: now)).dropped
     assert await said_lost(database) == [(5, 5, old, old), (5, 6, new, new + 9)]
     assert await open_spans(database) == before
 
-    # A week later nothing of it is left but the last run.
+    # A week later only the last run is left.
     later = now + timedelta(days=7)
     await store_pushes(
         database,

@@ -1,4 +1,4 @@
-"""The SQL against the worked cases and against the oracle, on real PostgreSQL."""
+"""The SQL on real PostgreSQL, compared with the worked cases and with the oracle."""
 
 import asyncio
 from datetime import timedelta
@@ -70,7 +70,7 @@ async def assert_vector_holds(vector: Vector, database: Database) -> None:
             assert close_to(counts.delivery_ratio, expected["delivery_ratio"])
 
 
-# Times that lie on, beside and far from the bounds of the window and of a day.
+# Times at, beside and far from the bounds of the window and of a day.
 INSTANTS = st.one_of(
     st.sampled_from([START, START - 1, END, END - 1, END + 1, MONDAY, MONDAY - 1]),
     st.integers(START, END),
@@ -83,7 +83,7 @@ RECEIVERS = st.sampled_from(["a", "b", "c", "d", "e"])
 
 @st.composite
 def worlds(draw: st.DrawFn) -> World:
-    """Samples of a few messages that contradict each other in every way that there is."""
+    """Samples of a few messages that contradict each other in every possible way."""
     samples = []
     for number in range(draw(st.integers(1, 10))):
         channel_id = draw(st.sampled_from(["c1", "c1", "c2", "c3-negotiated"]))
@@ -124,7 +124,7 @@ def worlds(draw: st.DrawFn) -> World:
                     else draw(st.sampled_from(["author", "author", *CLOCKS])),
                 )
             )
-    # A mark of a message that no sample reports is nothing; no interface lets one through.
+    # No interface accepts a mark of a message that no sample reports.
     reported = {sample.message for sample in samples if sample.created_at is not None}
     samples = [one for one in samples if one.is_nameless or one.message in reported]
     heartbeats = draw(st.dictionaries(st.tuples(RECEIVERS, st.just("")), INSTANTS, max_size=3))
@@ -162,7 +162,7 @@ async def test_any_order_batching_and_repetition_gives_the_oracles_figures(
     await empty(database)
     await store(database, batches[0])
     if is_computed_between:
-        # Repairs what is known by now, and forgets what ingest remembers: no figure may notice.
+        # This repairs rows, and empties the memory of ingest. No figure may depend on it.
         await compute_window(database, unmeasured=unmeasured)
     await store(
         database,
@@ -224,7 +224,7 @@ async def test_a_failed_computation_leaves_the_stored_row_alone(database: Databa
 async def test_what_could_not_be_read_and_is_said_again_is_no_news_of_its_receiver(
     database: Database,
 ) -> None:
-    """Else who was last heard of within the window would count as one that still reports."""
+    """Otherwise a receiver that last reported in the window would count as still reporting."""
 
     def unread(created_at: int) -> OracleSample:
         return OracleSample(
@@ -239,4 +239,4 @@ async def test_what_could_not_be_read_and_is_said_again_is_no_news_of_its_receiv
     window = await compute_window(database)
     expected = compute([*batches[0], *batches[1]], START, END, "present")
     assert figures(window) == oracle_figures(expected)
-    assert window.channels[0].counts.receivers == 1  # a alone: b may have gone
+    assert window.channels[0].counts.receivers == 1  # only a, because b may be gone

@@ -1,4 +1,4 @@
-"""Figures of a sample are those of all that was reported, less the messages that are not in it."""
+"""Figures of a sample are those of all data, restricted to the messages in the sample."""
 
 import hashlib
 from collections import defaultdict
@@ -29,11 +29,11 @@ SALT = b"salt"
 HOUR = parse_timeframe("1h")
 RECEIVERS = ("a", "b", "c", "d")
 ALWAYS = START - 40 * HOUR_MS
-Rules = Mapping[int, int]  # from when on (sentAt) one in how many is wanted
+Rules = Mapping[int, int]  # sentAt from which the rule is in force → its one in n
 
 
 def is_in(one_in: int, salt: bytes, message_id: str) -> bool:
-    """As the page on the measure has it."""
+    """Whether a message is in the sample, by docs/algorithm.md."""
     digest = hashlib.blake2b(salt + CHANNEL.encode() + b"\0" + message_id.encode(), digest_size=8)
     return int.from_bytes(digest.digest(), "big") % one_in == 0
 
@@ -48,7 +48,7 @@ def coarsest(rules: Rules) -> int:
 
 @dataclass(frozen=True)
 class Reporter:
-    """What a receiver knows: the rules up to a moment, or none at all."""
+    """A receiver, which knows the rules up to some moment, or none."""
 
     knows_until: int | None
 
@@ -67,7 +67,7 @@ async def push(
     samples: Iterable[OracleSample],
     cut: int,
 ) -> list[OracleSample]:
-    """As clients do it that know these rules; returns what they recorded."""
+    """Pushes what clients with this knowledge of the rules record; returns that."""
     recorded: list[OracleSample] = []
     batches = defaultdict[tuple[str, int, bool], list[OracleSample]](list)
     for number, sample in enumerate(samples):
@@ -92,7 +92,7 @@ async def push(
 
 
 def is_of_coarse(sample: OracleSample, reporters: Mapping[str, Reporter], rules: Rules) -> bool:
-    """Whether who recorded it took less than a window that begins now is made of."""
+    """Whether the reporter recorded a coarser sample than the window's."""
     own = reporters[sample.receiver_public_key].one_in(rules, sample.sent_at)
     since = None
     for begin in sorted(rules):
@@ -102,7 +102,7 @@ def is_of_coarse(sample: OracleSample, reporters: Mapping[str, Reporter], rules:
 
 
 async def set_rules(database: Database, rules: Rules) -> bytes:
-    """Returns the salt, the same in each run."""
+    """Stores the rules; returns the salt, which is the same in each run."""
     async with database.acquire() as connection:
         for begin, one_in in rules.items():
             await add_rules(connection, {OF_ALL: one_in}, begin)
@@ -129,7 +129,7 @@ def messages(draw: st.DrawFn) -> list[OracleSample]:
 RATES = st.sampled_from([1, 2, 4])
 BEFORE = START - HOUR_MS
 MOMENTS = st.sampled_from([BEFORE, START, START + 1, START + HOUR_MS // 2, END - 1, END])
-# Half of them become finer before the window: then there are receivers who do not know it yet.
+# Half of the rules become finer before the window, so that some receivers do not know it yet.
 RULES = st.builds(
     lambda first, finer, then: {ALWAYS: first, **finer, **then},
     st.sampled_from([1, 4, 8]),
@@ -159,7 +159,7 @@ async def test_a_sampled_window_has_the_figures_of_all_data_less_what_is_not_in_
     recorded = await push(database, salt, rules, reporters, samples, cut)
 
     one_in = coarsest(rules)
-    # Who recorded less than was wanted does not count, as if it had fallen silent.
+    # A receiver that recorded a coarser sample does not count, as if it did not report.
     coarse = {
         sample.receiver_public_key for sample in recorded if is_of_coarse(sample, reporters, rules)
     }
@@ -170,7 +170,8 @@ async def test_a_sampled_window_has_the_figures_of_all_data_less_what_is_not_in_
         and is_in(at(rules, sample.sent_at), salt, sample.message_id)
         and (sample.sent_at < END or sample.receiver_public_key not in coarse)
     ]
-    # Who was there may be known from what came before a rule: with one rule for ever it is not.
+    # With several rules, samples of before a rule can show that a receiver was in the channel. Only
+    # the policy `window` does not depend on that.
     membership = data.draw(
         st.sampled_from(MembershipPolicy if len(rules) == 1 else [MembershipPolicy.WINDOW])
     )

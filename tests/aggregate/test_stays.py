@@ -1,4 +1,4 @@
-"""Stays: reports of joining and leaving are replayed as the oracle does; what is spent may go."""
+"""Stays: reports of joining and leaving are replayed as by the oracle; spent ones are deleted."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -119,7 +119,7 @@ def test_so_they_are_with_what_is_reported_later_of_later(
     first_receipt: int | None,
     before: int,
 ) -> None:
-    # Of stays that begin or end from then on; of earlier ones what was said last has been said.
+    # Later reports are of stays that begin or end from then on.
     later = [
         (created_at, joined and max(joined, before), left and max(left, before))
         for created_at, joined, left in later
@@ -135,22 +135,22 @@ def test_so_they_are_with_what_is_reported_later_of_later(
 @pytest.mark.parametrize(
     ("said", "kept", "had_stays"),
     [
-        # Came and went.
+        # It joined and left.
         ([(1, 1, 0), (2, 0, 2), (3, 3, 0), (4, 0, 4)], [], True),
         ([(1, 1, 2)], [], True),
         ([(1, 0, 0), (2, 0, 2), (3, 0, 0), (4, 0, 4)], [], True),
-        # Came again, and is still there.
+        # It joined again, and is still in.
         ([(1, 1, 0), (2, 0, 2), (3, 3, 0)], [(3, 3, 0)], False),
         ([(1, 1, 0), (2, 0, 2), (3, 0, 0)], [(3, 0, 0)], False),
-        # Joins at each connect, or says each time that it is in.
+        # It reports at each connect that it joined, or that it is in.
         ([(1, 1, 0), (2, 2, 0), (3, 3, 0)], [(1, 1, 0)], False),
         ([(1, 1, 0), (2, 1, 0), (3, 1, 0)], [(3, 1, 0)], False),
         ([(1, 0, 0), (2, 0, 0), (3, 0, 0)], [(1, 0, 0)], False),
-        # Of windows that can still be computed.
+        # These stays concern windows that can still be computed.
         ([(1, 1, 7)], [(1, 1, 7)], False),
         ([(1, 1, 0), (5, 0, 4)], [(1, 1, 0), (5, 0, 4)], False),
         ([(1, 1, 0), (4, 0, 7)], [(1, 1, 0), (4, 0, 7)], False),
-        # It was never there.
+        # It was never in.
         ([(1, 2, 1)], [], False),
     ],
 )
@@ -215,9 +215,10 @@ async def test_the_first_receipt_is_known_to_the_millisecond_also_after_a_repair
 
 
 def ann_beside_ben(said: Sequence[Joining], *held: int) -> World:
-    """Four messages of ben's.
+    """A world with four messages by ben.
 
-    said  by ann in a transaction each; held  the minutes of the messages that she holds
+    said  ann's reports, each in a transaction of its own
+    held  the minutes of the messages that ann holds
     """
     ben = [
         OracleSample(f"m{minute}", "c1", "ben", START + minute * MINUTE_MS, END)
@@ -239,7 +240,7 @@ def ann_beside_ben(said: Sequence[Joining], *held: int) -> World:
 async def found_and_expected(
     database: Database, policy: MembershipPolicy, world: World
 ) -> tuple[dict[str, object], dict[str, object]]:
-    """What is measured of a world once it is stored, and what is to be, by the oracle."""
+    """The measured figures of a world and the oracle's."""
     await store_pushes(database, *world.transactions, heartbeats=world.heartbeats)
     expected = compute(
         world.samples,
@@ -281,11 +282,11 @@ async def test_who_comes_and_goes(database: Database, policy: MembershipPolicy) 
 
 
 async def test_of_too_many_reports_the_latest_count_and_the_others_go(database: Database) -> None:
-    # Each begins a minute later; the first two are one too many.
+    # Each stay begins a minute later. The first two reports are too many.
     surplus = [(1, at(5), at(20)), (2, at(25), at(30))]
     later = [(3 + n, END + n, 0) for n in range(MOST_REPORTS)]
     world = ann_beside_ben(surplus[1:] + later[1:], 20)
-    some = replace(world, cuts=[1, 2, MOST_REPORTS // 2])  # in a few transactions
+    some = replace(world, cuts=[1, 2, MOST_REPORTS // 2])  # stored in a few transactions
     found, expected = await found_and_expected(database, MembershipPolicy.PRESENT, some)
     assert found == expected
     await store_pushes(database, [says(*surplus, *later)])
@@ -316,7 +317,7 @@ async def test_cleaning_changes_no_window_that_can_still_be_computed(
     assert before == expected
     old = OracleSample("old", "c2", "ben", day - 10 * DAY_MS, day - 10 * DAY_MS)
     await store_pushes(database, [Pushed((old,))])
-    # The day before is the last one that goes.
+    # The day before `day` is the last one that is dropped.
     now = from_unix_ms(day + 7 * DAY_MS)
     rules = AggregateRules((), settle_time=timedelta(0))
     await clean(database, rules, timedelta(days=7), now=lambda: now)

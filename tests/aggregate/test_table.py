@@ -32,7 +32,7 @@ def version_of(member: int) -> str:
 
 
 def samples(members: int = 8) -> list[Sample]:
-    """Who writes with 2.1 is not heard by one in two of those with 2.0."""
+    """Half of the receivers with 2.0 do not get what authors with 2.1 write."""
     return [
         Sample(
             f"m{number}",
@@ -75,7 +75,7 @@ def test_the_terminal_and_json_show_the_cells(run: Run) -> None:
     assert (done.status, done.err) == (0, "")
     text = " ".join(done.out.split())
     assert "1h window of 2026-03-02 10:00 UTC: author's app version × app version" in text
-    # 20 messages of each version; its author's own copy is expected of nobody.
+    # 20 messages by authors of each version, which are not expected of the authors themselves.
     assert "2.0 100.00 % of 60 100.00 % of 80" in text
     assert "2.1 50.00 % of 80 100.00 % of 60" in text
     found = json.loads(run("report", "table", AT, "--channel=general", "--json").out)

@@ -57,7 +57,7 @@ def test_every_moment_lies_in_exactly_one_window(name: str, moment: datetime) ->
     assert window.start <= moment < window.end
     assert window.end - window.start == timeframe.length
     assert window_at(timeframe, window.end).start == window.end
-    # Rows that hold minutes rely on it.
+    # Rows with times in minutes rely on this.
     assert window.start_ms % 60_000 == window.end_ms % 60_000 == 0
 
 
