@@ -147,6 +147,6 @@ def test_losses_are_said_in_a_sentence_the_most_first() -> None:
 def test_ways_are_said_where_anybody_says_them() -> None:
     assert ways(Counts(9, 9, 20, 0, 20)) == ""
     assert ways(Counts(9, 9, 1_020, 20, 20, by_live=900, by_history=20, by_resend=5)) == (
-        "Of 1,000 delivered: 900 live, 20 from a history, 5 sent again, 75 way not said."
+        "Of 1,000 delivered: 900 live, 20 from a history, 5 sent again, 75 not said."
     )
     assert ways(Counts(9, 9, 20, 0, 20, by_live=20)) == "Of 20 delivered: 20 live."

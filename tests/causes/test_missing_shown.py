@@ -109,7 +109,7 @@ def test_the_report_says_what_became_of_what_is_missing_and_why(
         "Of 7 missing: 3 were never sent, 2 did not arrive, 1 could not be read, "
         "1 was dropped by the app." in text
     )
-    assert "Of 8 delivered: 3 live, 1 from a history, 4 way not said." in text
+    assert "Of 8 delivered: 3 live, 1 from a history, 4 not said." in text
     assert "by everyone not arrived, dropped: too_large" in text
     assert "by one unreadable: no_session_key" in text
     assert "by everyone not sent: no_peers" in text

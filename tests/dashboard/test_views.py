@@ -352,9 +352,9 @@ def test_each_hour_of_each_day_has_the_shade_of_what_was_lost_in_it() -> None:
     assert found.cells[24].said == "2026-03-03 10:00 UTC: 89.90 % delivered"
     assert found.cells[2].said.endswith("no ratio")
     # (10 + 101) of 2,000 are lost from 10:00 on, none from 12:00.
-    assert "hour from 10:00 UTC, over all days 94.45 % delivered" in found.in_words
-    assert "from 12:00, 99.99 %" not in found.in_words
-    assert "from 12:00, 100.00 %" in found.in_words
+    assert "the hour from 10:00 UTC lost most: 94.45 % delivered." in found.in_words
+    assert "99.99 %" not in found.in_words
+    assert "from 12:00 lost least: 100.00 %." in found.in_words
 
 
 def test_shorter_windows_are_put_together_to_hours_and_longer_ones_are_not_shown() -> None:

@@ -17,7 +17,7 @@ WAYS: Mapping[Via, str] = {
     Via.LIVE: "live",
     Via.HISTORY: "from a history",
     Via.RESENT: "sent again",
-    Via.NOT_SAID: "way not said",
+    Via.NOT_SAID: "not said",
 }
 """The name of each way"""
 

@@ -124,7 +124,7 @@ def _in_words(sums: Mapping[tuple[int, int], Sequence[Point]], asked: PageState)
         return "No hour of the span has a ratio."
     worst, best = max(lost, key=lambda hour: lost[hour]), min(lost, key=lambda hour: lost[hour])
     return (
-        f"Most is lost in the hour from {worst:02}:00 UTC, over all days "
-        f"{words.percent(1 - lost[worst])} {_what(asked)}; least in that from {best:02}:00, "
+        f"Over all days, the hour from {worst:02}:00 UTC lost most: "
+        f"{words.percent(1 - lost[worst])} {_what(asked)}. The hour from {best:02}:00 lost least: "
         f"{words.percent(1 - lost[best])}."
     )
