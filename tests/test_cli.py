@@ -95,7 +95,7 @@ def test_import_ends_with_its_counts_and_reports_bad_lines_by_number(
     assert done.status == 1
     assert done.out == "imported 1, duplicates 1, rejected 2\n"
     first, second = done.err.splitlines()
-    assert first.startswith("line 2: no JSON: ")
+    assert first.startswith("line 2: not JSON: ")
     assert second == (
         "line 4: sentAt: 1 looks like seconds; allowed: Unix milliseconds (not_milliseconds)"
     )

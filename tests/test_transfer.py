@@ -208,11 +208,11 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
 @pytest.mark.parametrize(
     ("bad", "why"),
     [
-        (b"{", "no JSON: "),
-        (b"\xff\xfe", "no JSON: "),
+        (b"{", "not JSON: "),
+        (b"\xff\xfe", "not JSON: "),
         (b"null", "null is not an object; allowed: one JSON object a line"),
         (b"[1]", "[1] is not an object"),
-        (b"NaN", "no JSON: "),
+        (b"NaN", "not JSON: "),
         (line(messageId=...), "messageId: missing; every line needs messageId, channelId, "),
         (line(createdAt=...), "createdAt: missing; "),
         (line(messageId=""), "messageId: empty; allowed: 1 to 512 bytes (missing_field)"),
@@ -235,7 +235,7 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
             "createdAt: 9223372036854775808 is not a time in Unix milliseconds",
         ),
         (line(createdAt=0), "createdAt: 0 is not a time in Unix milliseconds"),
-        (line(createdAt=None), "createdAt: null; allowed: Unix milliseconds, or null with sentBy"),
+        (line(createdAt=None), "createdAt: null; allowed: Unix milliseconds, or null if sentBy"),
         (line(createdAt=None, sentByReceiver=False), "createdAt: null; allowed: "),
         (line(receivedAt=-5), "receivedAt: -5 is negative; "),
         (line(receivedAt=1.0), "receivedAt: 1.0 is not a whole number"),
@@ -250,20 +250,23 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
         (line(messageType="x" * 129), "messageType: 129 bytes; allowed: up to 128"),
         (
             line(installationId="phone", sequence=0),
-            "sequence: 0 is not a number of a sample; allowed:",
+            "sequence: 0 is not the number of a sample; allowed:",
         ),
         (
             line(installationId="phone", sequence=2**53 + 1),
-            "is not a number of a sample; allowed: 1 to",
+            "is not the number of a sample; allowed: 1 to",
         ),
-        (line(installationId="phone", sequence=None), "sequence: null is not a number of a sample"),
-        (line(sequence=7), "sequence: 7 without installationId, whose count it is"),
+        (
+            line(installationId="phone", sequence=None),
+            "sequence: null is not the number of a sample",
+        ),
+        (line(sequence=7), "sequence: 7 is given without installationId"),
         (
             run_line(installationId=...),
             "installationId: missing; every line needs inst",
         ),
         (run_line(installationId=""), "installationId: empty, too long or with NUL"),
-        (run_line(firstSequence=0), "firstSequence: 0 is not a number of a sample"),
+        (run_line(firstSequence=0), "firstSequence: 0 is not the number of a sample"),
         (run_line(lastSequence=2), "lastSequence: 2; allowed: firstSequence or more, here 3"),
         (
             run_line(lastSentAt=...),
@@ -271,11 +274,12 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
         ),
         (
             run_line(lost=True, firstSentAt=..., lastSentAt=...),
-            "firstSentAt, lastSentAt: missing; what is lost needs both",
+            "firstSentAt, lastSentAt: missing; a line with lost needs both",
         ),
         (
             run_line(lost=True, lastSentAt=START - 1),
-            f"lastSentAt: {START - 1}; allowed of what is lost: firstSentAt or more, here {START}",
+            f"lastSentAt: {START - 1}; allowed in a line with lost: firstSentAt or more, "
+            f"here {START}",
         ),
         (run_line(lost="yes"), 'lost: "yes" is neither true nor false'),
         (run_line(firstSentAt=5), "firstSentAt: 5 is not a time in Unix milliseconds"),
@@ -620,7 +624,9 @@ async def test_a_mark_of_a_message_that_no_sample_reports_is_nothing(database: D
     other = line(createdAt=None, sentByReceiver=True, receiverPublicKey="author")
     result = await run_import(database, [mark, other, line()], told)
     assert result == Imported(imported=2, rejected=1)
-    assert told.notes == ["1 lines without createdAt are of messages that no sample reports"]
+    assert told.notes == [
+        "1 lines without createdAt were rejected: no sample reports their messages"
+    ]
     assert (await count(database), await count(database, "message")) == (2, 1)
 
 
@@ -632,7 +638,9 @@ async def test_what_opted_out_does_not_come_back_from_a_file(database: Database)
     await forget_installation(database, "phone", now_ms=NOW_MS)
     result = await run_import(database, backup.splitlines(keepends=True), told)
     assert result == Imported(duplicates=1, rejected=1)
-    assert told.notes == ["1 lines are of who opted out or is being forgotten"]
+    assert told.notes == [
+        "1 lines were rejected: their installations opted out or are being forgotten"
+    ]
     assert await count(database) == 1
 
 
@@ -656,7 +664,7 @@ async def test_import_waits_for_windows_that_are_being_computed(database: Databa
         task = asyncio.create_task(run_import(database, [line()], told))
         await until_waiting(holder, lock=Lock.AGGREGATE)
         assert await count(database) == 0
-        assert told.notes == ["windows are being computed; waiting for the end of that"]
+        assert told.notes == ["windows are being computed; the import waits until they are done"]
         await holder.execute("select pg_advisory_unlock($1, $2)", NAMESPACE, Lock.AGGREGATE)
         assert await task == Imported(imported=1)
 
@@ -672,7 +680,7 @@ async def test_a_lost_connection_costs_nothing_and_counts_nothing_twice(database
         assert await task == Imported(imported=1)
     assert await count(database) == 1
     assert len(told.notes) == 1
-    assert "trying again" in told.notes[0]
+    assert "the import tries again" in told.notes[0]
 
 
 # --------------------------------------------------------------------------------------- files
@@ -997,7 +1005,7 @@ async def test_a_sample_of_the_messages_and_its_rules_go_elsewhere_and_back(
     beyond = 65 - result.imported
     assert 0 < beyond < 30  # only some of the first hour
     assert told.notes == [
-        f"{beyond} lines are of messages that are not in the sample of their time"
+        f"{beyond} lines were not stored: the rule of sampling leaves their messages out"
     ]
     assert await count(database, "coarse_receiver") == 1
 
@@ -1010,7 +1018,7 @@ async def test_a_sample_of_the_messages_and_its_rules_go_elsewhere_and_back(
     assert (await run_import(database, text.splitlines(keepends=True))).imported == result.imported
     assert await exported(database) == text
 
-    with pytest.raises(TransferError, match="samplingSalt: the file has a sample"):
+    with pytest.raises(TransferError, match="samplingSalt: the file and this database"):
         await run_import(database, lines([RULE | {"samplingSalt": "AAAA"}]))
 
 

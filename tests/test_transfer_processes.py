@@ -152,7 +152,7 @@ async def test_rules_of_sampling_hold_for_the_samples_after_them_at_whoever_stor
     assert await by_processes(database, iter(lines), several, tmp_path) == expected
     assert await exported(database) == text
     assert several.notes == one.notes
-    with pytest.raises(TransferError, match="samplingSalt: the file has a sample"):
+    with pytest.raises(TransferError, match="samplingSalt: the file and this database"):
         await by_processes(database, iter([rule(b"other", 8), *samples]), Told(), tmp_path)
 
 
@@ -196,7 +196,7 @@ async def test_all_lines_are_stored_though_connections_are_lost(
     await other.close()
     assert killed >= 2
     assert found == Imported(imported=len(lines))
-    assert any("trying again" in note for note in told.notes)
+    assert any("the import tries again" in note for note in told.notes)
 
 
 async def _apart(database: Database, lines: list[bytes], told: Told, tmp_path: Path) -> Imported:

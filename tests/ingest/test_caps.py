@@ -169,7 +169,7 @@ async def test_bytes_of_a_day(database: Database) -> None:
         assert response.accepted == 0
         assert details(response)[99][1] == "TOO_MANY"
         assert details(response)[99][2].startswith(
-            "samples: of more bytes than an installation may bring a day; allowed: 65536, again"
+            "samples: more bytes than an installation may send a day; allowed: 65536, again"
         )
         other_key = sample(receiver_public_key="another", sent_at=at)
         assert (await wire.push(of("heavy", other_key))).accepted == 0

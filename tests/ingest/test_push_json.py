@@ -152,12 +152,12 @@ def test_a_word_that_only_younger_clients_know_is_a_number_that_nobody_knows() -
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        (b"", "no JSON"),
-        (b"{", "no JSON: unexpected end of data: line 1 column 2"),
-        (b'{"samples": [NaN]}', "no JSON"),
-        (b'{"reporter": "\xff"}', "no JSON: str is not valid UTF-8"),
-        (b'{"reporter": "\\ud800"}', "no JSON"),
-        (b"[" * 100_000, "no JSON: depth limit exceeded"),
+        (b"", "not JSON"),
+        (b"{", "not JSON: unexpected end of data: line 1 column 2"),
+        (b'{"samples": [NaN]}', "not JSON"),
+        (b'{"reporter": "\xff"}', "not JSON: str is not valid UTF-8"),
+        (b'{"reporter": "\\ud800"}', "not JSON"),
+        (b"[" * 100_000, "not JSON: depth limit exceeded"),
         (b"[]", "the request: []; allowed: an object"),
         (b'{"samples": {}}', "samples: {}; allowed: an array"),
         (b'{"reporter": 5}', "reporter: 5; allowed: an object"),

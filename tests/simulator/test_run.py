@@ -194,8 +194,8 @@ def test_the_command_writes_the_truth_and_says_what_there_is_to_compare(
     ("options", "told"),
     [
         (("--loss-model=bad",), "allowed: independent, bursts"),
-        (("--hours=0.5",), "no whole number of 1h windows"),
-        (("--hours=0",), "no whole number of 1h windows"),
+        (("--hours=0.5",), "not a whole number of 1h windows"),
+        (("--hours=0",), "not a whole number of 1h windows"),
         (("--timeframe=1x",), "is not a timeframe"),
         (("--target=nowhere",), "allowed: HOST:PORT"),
         (("--loss=1.5",), "allowed: 0 to 1"),

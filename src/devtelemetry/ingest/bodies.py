@@ -113,5 +113,5 @@ def unpack(body: bytes, max_bytes: int) -> bytes:
     if len(text) > max_bytes:
         raise TooLarge(max_bytes)
     if not stream.eof:
-        raise BadGzip("the body is gzip without its end")
+        raise BadGzip("the body is gzip, but its end is missing")
     return text

@@ -239,8 +239,8 @@ class Bytes:
         )
         return fitting, Refusal(
             Reason.TOO_MANY,
-            "samples: of more bytes than an installation may bring a day; allowed: "
-            f"{self._limit}, again from {again_at}",
+            f"samples: more bytes than an installation may send a day; allowed: {self._limit}, "
+            f"again from {again_at}",
         )
 
     def untold(

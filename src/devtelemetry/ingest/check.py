@@ -197,7 +197,8 @@ def _check_ids(fields: tuple[str, ...], ids: tuple[str, ...]) -> Refusal | None:
             return _too_long(field, len(text.encode()), MAX_ID_BYTES)
         if "\0" in text:
             return Refusal(
-                Reason.MISSING_FIELD, f"{field}: holds a NUL character; allowed: text without NUL"
+                Reason.MISSING_FIELD,
+                f"{field}: holds a NUL character; allowed: text without NUL",
             )
     return None
 

@@ -46,7 +46,10 @@ def _handler(
                     grpc.StatusCode.DEADLINE_EXCEEDED, "the body did not come in time"
                 ) from error
             if body is grpc.aio.EOF:
-                raise Refused(grpc.StatusCode.INVALID_ARGUMENT, "there is no request")
+                raise Refused(
+                    grpc.StatusCode.INVALID_ARGUMENT,
+                    "the request is empty; allowed: one PushRequest",
+                )
             return bytes(body)
 
         answer = await service.answer(
@@ -90,7 +93,10 @@ class _Health(health.aio.HealthServicer):
             async with self._watchers.hold():
                 await super().Watch(request, context)
         except (Busy, TimeoutError):
-            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many watch at once")
+            await context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "too many health watches at once; try again later",
+            )
 
 
 class _Reflection(reflection.aio.ReflectionServicer):
@@ -107,7 +113,10 @@ class _Reflection(reflection.aio.ReflectionServicer):
                 async for answer in answers:
                     yield answer
         except (Busy, TimeoutError):
-            await unused_context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "too many ask at once")
+            await unused_context.abort(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "too many reflection calls at once; try again later",
+            )
 
 
 def make_server(

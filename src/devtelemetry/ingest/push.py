@@ -199,7 +199,7 @@ class PushService:
             answer = Answer(grpc.StatusCode.UNAVAILABLE, str(error))
         except Exception:
             _log.exception("push failed")
-            answer = Answer(grpc.StatusCode.INTERNAL, "a fault of the server; it is logged there")
+            answer = Answer(grpc.StatusCode.INTERNAL, "the server failed; its log has the details")
         else:
             answer = Answer(grpc.StatusCode.OK, response=response)
         metrics.REQUESTS.labels(incoming.interface, answer.code.name).inc()
@@ -233,7 +233,7 @@ class PushService:
         if name is None:
             raise Refused(
                 grpc.StatusCode.UNAUTHENTICATED,
-                "no valid token; allowed: `authorization: Bearer dt_…` with one that "
+                "no valid token; allowed: `authorization: Bearer dt_…` with a token that "
                 "`devtelemetry token create` made",
             )
         return name
@@ -244,7 +244,10 @@ class PushService:
         if token is not None and weight > 0:
             wait = self._access.rate.take(token, weight, time.monotonic())
             if wait:
-                raise Busy("over the rate of this token", retry_after_seconds=wait)
+                raise Busy(
+                    "the rate limit of this token is reached; send again later",
+                    retry_after_seconds=wait,
+                )
 
     async def _forget_reporter(self, installation_id: str) -> telemetry_pb2.PushResponse:
         if not installation_id:
@@ -253,7 +256,9 @@ class PushService:
                 "forget: reporter.installation_id is empty; allowed: the id to forget",
             )
         if self._forgetting.locked():
-            raise Busy("another installation is being forgotten", retry_after_seconds=5)
+            raise Busy(
+                "another installation is being forgotten; send again later", retry_after_seconds=5
+            )
         async with self._forgetting:
             await self._forget(installation_id)
         return telemetry_pb2.PushResponse()

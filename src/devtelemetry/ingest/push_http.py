@@ -129,12 +129,14 @@ class _GrpcWeb:
                 raise _invalid(f"the body is not base64: {error}") from error
         flags, size = _FRAME.unpack_from(body) if len(body) >= _FRAME.size else (0, -1)
         if size != len(body) - _FRAME.size or flags & ~_PACKED:
-            raise _invalid("the body is not one message of gRPC-Web")
+            raise _invalid("the body is not exactly one gRPC-Web message")
         message = body[_FRAME.size :]
         if not flags & _PACKED:
             return message
         if not is_packed:
-            raise _invalid("the message is packed; allowed: with the header grpc-encoding: gzip")
+            raise _invalid(
+                "the message is compressed; allowed: only with the header grpc-encoding: gzip"
+            )
         return unpack(message, MAX_REQUEST_BYTES)
 
     def answer(self, content_type: str, answer: Answer) -> Response:
@@ -204,7 +206,9 @@ class PushApp:
         if request.method == "OPTIONS":
             return _preflight()
         if request.method != "POST":
-            refused = _refusal(405, grpc.StatusCode.UNIMPLEMENTED, "allowed: POST")
+            refused = _refusal(
+                405, grpc.StatusCode.UNIMPLEMENTED, "method not allowed; allowed: POST"
+            )
             refused.headers["Allow"] = "POST, OPTIONS"
             return refused
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -113,7 +113,7 @@ def read_update_envelope(body: bytes, limits: AgeLimits, now_ms: int) -> Report:
     except ValueError as error:
         raise Unreadable(Refused.NOT_JSON, f"the body is not JSON: {error}") from error
     if not isinstance(said, dict):
-        raise Unreadable(Refused.WRONG_SHAPE, "the body is not JSON object")
+        raise Unreadable(Refused.WRONG_SHAPE, "the body is not a JSON object")
     why = _text(said.get("processingError"))
     if not why:
         return Report(not_kept=1)
@@ -281,7 +281,7 @@ def _items(body: bytes, report: Report) -> Iterable[Any]:
     if value is None:  # Go's way to write an empty array
         return []
     if not isinstance(value, list):
-        raise Unreadable(Refused.NOT_AN_ARRAY, "the body is JSON, but no array of items")
+        raise Unreadable(Refused.NOT_AN_ARRAY, "the body is JSON, but not an array of items")
     return value
 
 
@@ -347,7 +347,7 @@ def _loads(text: bytes) -> Any:
         # Through orjson once more, so that orjson can write whatever this returns.
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
     except RecursionError as error:
-        raise ValueError("nested too deep") from error
+        raise ValueError("nested too deeply") from error
 
 
 def _parse_int(digits: str) -> int | float | None:

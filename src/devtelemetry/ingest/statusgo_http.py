@@ -189,7 +189,7 @@ class _Interface:
         except Unavailable as unavailable:
             status, error, headers = 503, str(unavailable), UNAVAILABLE
         except _LostBody:
-            status, error = 400, "the request has no body; expected: an array of items"
+            status, error = 400, "the request has no body; allowed: an array of items"
         except SlowBody as slow:
             status, error = 408, str(slow)
         except EndlessBody as endless:

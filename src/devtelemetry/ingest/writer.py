@@ -115,14 +115,14 @@ class GroupCommit:
         the server is stopping. Then any part may be stored or not, and it is safe to send again.
         """
         if self._closing:
-            raise Unavailable("the server is stopping; send again to another or later")
+            raise Unavailable("the server is stopping; send again later or to another server")
         if self._queue and (
             self._queued_samples + submission.weight > self._limits.samples
             or self._queued_bytes + submission.size_bytes > self._limits.size_bytes
         ):
             raise Busy(
-                f"{self._queued_samples} samples wait to be written; "
-                f"allowed: {self._limits.samples}",
+                f"{self._queued_samples} samples wait for their commit; allowed: "
+                f"{self._limits.samples}",
                 retry_after_seconds=1.0,
             )
         fitting, refusal = self._bytes.fit(self._rows.keyring, submission, self._now_ms())
@@ -179,7 +179,7 @@ class GroupCommit:
                 for waiting in group:
                     await self._write([waiting])
                 return
-            _log.exception("a request could not be written", samples=group[0].submission.weight)
+            _log.exception("a request could not be stored", samples=group[0].submission.weight)
             _answer(group[0], error)
         else:
             metrics.SAMPLES_DUPLICATE.inc(stored.duplicates)
@@ -224,7 +224,7 @@ class GroupCommit:
             except (DatabaseAway, TimeoutError) as error:
                 # The commit may have succeeded; then it is harmless to write again.
                 why = for_operator(error) if isinstance(error, DatabaseAway) else "it took too long"
-                self._trouble = f"samples cannot be written: {why}", time.monotonic()
+                self._trouble = f"samples cannot be stored: {why}", time.monotonic()
                 if self._closing or time.monotonic() + delay > give_up:
                     raise Unavailable("the database cannot be reached; send again later") from error
                 _log.warning("commit failed, trying again", error=why, seconds=delay)

@@ -56,7 +56,7 @@ def _time(value: object) -> int:
 
 def sequence(value: object) -> int:
     if type(value) is not int or not 1 <= value <= MAX_SEQUENCE:
-        raise BadLine(f"{show(value)} is not a number of a sample; allowed: 1 to {MAX_SEQUENCE}")
+        raise BadLine(f"{show(value)} is not the number of a sample; allowed: 1 to {MAX_SEQUENCE}")
     return value
 
 

@@ -72,6 +72,6 @@ class InputFile:
                 yield line
         except (OSError, EOFError, zlib.error) as error:
             raise TransferError(
-                f"{self._path} cannot be read after line {number}: {error}; "
-                "what comes before that is imported"
+                f"{self._path} cannot be read after line {number}: {error}; the lines before that "
+                "are imported"
             ) from error

@@ -157,14 +157,18 @@ class Importer:
         dropped = await self._drop_unreported() if tally.has_marks else 0
         if dropped:
             self._on_note(
-                f"{dropped} lines without createdAt are of messages that no sample reports"
+                f"{dropped} lines without createdAt were rejected: no sample reports their messages"
             )
         if tally.unsampled:
             self._on_note(
-                f"{tally.unsampled} lines are of messages that are not in the sample of their time"
+                f"{tally.unsampled} lines were not stored: the rule of sampling leaves their "
+                "messages out"
             )
         if tally.forgotten:
-            self._on_note(f"{tally.forgotten} lines are of who opted out or is being forgotten")
+            self._on_note(
+                f"{tally.forgotten} lines were rejected: their installations opted out or "
+                "are being forgotten"
+            )
         return Imported(
             tally.new - dropped, tally.duplicates, tally.rejected + dropped + tally.forgotten
         )
@@ -181,9 +185,11 @@ class Importer:
                 if time.monotonic() + delay > give_up:
                     raise Unavailable(
                         f"the database cannot be reached: {error.detail}; import the same file "
-                        "again later, nothing of it will count twice"
+                        "again later, no line will count twice"
                     ) from error
-                self._on_note(f"the database cannot be reached: {error.detail}; trying again")
+                self._on_note(
+                    f"the database cannot be reached: {error.detail}; the import tries again"
+                )
                 await self._leave()
                 await asyncio.sleep(delay)
                 delay = min(delay * 2, 2.0)
@@ -199,8 +205,8 @@ class Importer:
             change = Change(rule.from_ms, rule.one_in)
             if not await adopt_rule(connection, rule.salt, channel_id, change):
                 raise TransferError(
-                    "samplingSalt: the file has a sample of the messages and this database another "
-                    "one; allowed: a database without rules of sampling, or with the same salt"
+                    "samplingSalt: the file and this database sample by different salts; allowed: "
+                    "a database without rules of sampling, or with the same salt"
                 )
         return await read_sampling(connection)
 
@@ -221,7 +227,7 @@ class Importer:
         connection = await self._stack.enter_async_context(self._database.acquire())
         # Released with the connection: the pool resets what a session holds.
         if not await connection.fetchval(_QUERIES["try_hold_windows"], **_WINDOWS):
-            self._on_note("windows are being computed; waiting for the end of that")
+            self._on_note("windows are being computed; the import waits until they are done")
             await connection.execute(_QUERIES["hold_windows"], **_WINDOWS, seconds=_WAIT_SECONDS)
         self._connection = connection
         return connection

@@ -76,7 +76,7 @@ def parse_line(
     try:
         values = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise BadLine(f"no JSON: {error.msg} at column {error.colno}") from None
+        raise BadLine(f"not JSON: {error.msg} at column {error.colno}") from None
     if type(values) is not dict:
         raise BadLine(f"{show(values)} is not an object; allowed: one JSON object a line")
     if "firstSequence" in values:
@@ -94,7 +94,7 @@ def parse_line(
         raise BadLine(f"messageId: missing; every line needs messageId, {', '.join(REQUIRED)}")
     sample = Sample(**said)
     if number and not sample.installation_id:
-        raise BadLine(f"sequence: {number} without installationId, whose count it is")
+        raise BadLine(f"sequence: {number} is given without installationId; allowed: only with it")
     run = None
     if is_numbered(sample.installation_id, number):
         run = ReportRun(
@@ -106,7 +106,9 @@ def parse_line(
             sample.source,
         )
     if sample.created_at is None and not sample.says_it_wrote_it:
-        raise BadLine("createdAt: null; allowed: Unix milliseconds, or null with sentByReceiver")
+        raise BadLine(
+            "createdAt: null; allowed: Unix milliseconds, or null if sentByReceiver is true"
+        )
     # A mark has no createdAt, so its age counts from its message's sentAt.
     age_judged_at = sample.sent_at if sample.created_at is None else sample.created_at
     refusal = check(sample, limits, age_judged_at)
@@ -147,11 +149,11 @@ def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None)
     if not is_lost:
         return Line(run=run)
     if run.first_sent_at is None or run.last_sent_at is None:
-        raise BadLine("firstSentAt, lastSentAt: missing; what is lost needs both")
+        raise BadLine("firstSentAt, lastSentAt: missing; a line with lost needs both")
     if run.last_sent_at < run.first_sent_at:
         raise BadLine(
-            f"lastSentAt: {run.last_sent_at}; allowed of what is lost: firstSentAt or more, here "
-            f"{run.first_sent_at}"
+            f"lastSentAt: {run.last_sent_at}; allowed in a line with lost: firstSentAt or more, "
+            f"here {run.first_sent_at}"
         )
     return Line(lost=LostReports(**said))
 

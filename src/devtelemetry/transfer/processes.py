@@ -260,7 +260,7 @@ class _Processes:
 
 def _died() -> DevTelemetryError:
     return DevTelemetryError(
-        "a process of this import died; import the same file again, nothing of it will count twice"
+        "a process of this import died; import the same file again, no line will count twice"
     )
 
 

@@ -36,7 +36,7 @@ class Listener:
             self.tell_unknown(number, name)
 
     def tell_unknown(self, number: int, name: str) -> None:
-        self.on_note(f"line {number}: the field {show(name)} is not known; ignored")
+        self.on_note(f"line {number}: the field {show(name)} is not known and is ignored")
 
 
 @dataclass(slots=True)
