@@ -415,7 +415,7 @@ def test_a_token_is_all_that_stands_on_standard_output(run: Run) -> None:
     assert "it cannot be shown again" in done.err
     again = run("token", "create", "phone")
     assert (again.status, again.out) == (1, "")
-    assert again.err.startswith("devtelemetry: there is a token phone already")
+    assert again.err.startswith("devtelemetry: a token phone exists already")
 
 
 def test_tokens_are_listed_with_scope_and_state(run: Run) -> None:

@@ -174,7 +174,7 @@ async def test_who_goes_with_a_receiver(database: Database) -> None:
     assert await keys(Hand.INSTALLATION) == {"x", "y"}
     assert await keys(Hand.NETWORK) == {"x", "y", "z"}
     assert set(await receivers_of_token(database, "app")) == {ids[key] for key in "xyz"}
-    with pytest.raises(Exception, match="no receiver is called 00000000000004d2"):
+    with pytest.raises(Exception, match="there is no receiver 00000000000004d2"):
         await receivers_of(database, 1234, Hand.RECEIVER)
     with pytest.raises(Exception, match="a token named nosuch"):
         await receivers_of_token(database, "nosuch")

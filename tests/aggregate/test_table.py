@@ -97,7 +97,7 @@ def test_the_terminal_and_json_show_the_cells(run: Run) -> None:
         (["--rows=platform", "--columns=platform"], "rows and columns are both platform"),
         (["--channel=none"], "there is no channel 'none'"),
         (["--window-start=2026-03-02T10:30"], "no 1h window starts at 2026-03-02T10:30"),
-        (["--window-start=2999-01-01T10:00"], "still to come"),
+        (["--window-start=2999-01-01T10:00"], "in the future"),
         (["--rows=weather"], "weather"),
     ],
 )

@@ -49,7 +49,7 @@ def test_an_end_says_since_when() -> None:
     message = message_of([notice(has_ended=True)], None)
     assert message.title == "Problem ended: App version 2.30.1"
     assert message.body == (
-        "Ended: App version 2.30.1. It began 2026-03-09 05:00 UTC and is not listed any more since "
+        "Ended: App version 2.30.1. It began 2026-03-09 05:00 UTC and has not been listed since "
         "2026-03-09 06:00 UTC."
     )
     assert message.kind == "success"

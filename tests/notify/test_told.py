@@ -87,7 +87,7 @@ async def test_a_problem_is_told_again_only_by_a_server_whose_last_one_died_befo
     assert hook.came[3]["new"] == []
     assert len(hook.came[3]["ended"]) == 1
     log = (tmp_path / "server.log").read_text()
-    assert "problems are not told yet" in log
+    assert "a message about problems is not sent yet" in log
     assert "answered 503" in log
     assert SECRET not in log
 
@@ -128,7 +128,7 @@ def test_a_trial_says_who_took_it(plain_run: Run, hook: Hook, tmp_path: Path) ->
     assert done.out == (
         f"webhook: {place} answered 403\n"
         "apprise: JSON accepted it\n"
-        "apprise: JSON did not take the message\n"
+        "apprise: JSON did not accept the message\n"
     )
     (came,) = hook.came
     assert (came["title"], came["type"]) == ("Dev-Telemetry: a trial", "info")
@@ -189,7 +189,7 @@ async def test_who_does_not_answer_is_left_after_a_while(
         monkeypatch.setattr(targets, "SERVICE_SECONDS", 2.0)
         monkeypatch.setattr(targets, "WEBHOOK_SECONDS", 0.2)
         began = time.monotonic()
-        with pytest.raises(StoreAway, match="it takes more than 2 s") as late:
+        with pytest.raises(StoreAway, match="it took more than 2 s") as late:
             await service.tell(trial(None))
         assert late.value.failed is Failed.NETWORK
         async with Webhook(hook.url) as webhook:

@@ -72,7 +72,7 @@ def test_a_setting_that_is_written_out_does_not_show_the_url(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("options", "status", "line"),
     [
-        ((), 1, "remote_write_url: there is none"),
+        ((), 1, "remote_write_url: not set"),
         (("--remote-write-url=host",), 2, "--remote-write-url: the URL is not an HTTP URL"),
         (
             ("--remote-write-url=http://127.0.0.1:1/", "--from=2026-03-03", "--to=2026-03-02"),

@@ -572,7 +572,7 @@ def test_a_mistake_of_the_operator_is_named_in_one_line(data_dir: Path) -> None:
 
 def test_a_directory_of_another_major_version_is_refused_with_its_version(data_dir: Path) -> None:
     (data_dir / "postgres/PG_VERSION").write_text("15\n")
-    with pytest.raises(EmbeddedError, match="made by PostgreSQL 15, this program brings"):
+    with pytest.raises(EmbeddedError, match="made by PostgreSQL 15, but this program comes with"):
         EmbeddedServer(data_dir).start()
 
 
@@ -599,7 +599,7 @@ def test_a_full_disk_is_named_and_breaks_nothing(tmp_path: Path) -> None:
     with User(tmp_path / "data", "serve", *unshare, f'{mount} && exec "$@"', "sh") as serve:
         refusal = serve.hear()
     assert refusal.startswith("refused EmbeddedError cannot make a database")
-    assert "is full" in refusal
+    assert "was full" in refusal
 
 
 def test_a_postgres_that_does_not_answer_in_time_is_left_to_go_on(data_dir: Path) -> None:

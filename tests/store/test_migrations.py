@@ -365,7 +365,8 @@ async def test_a_database_of_a_later_version_is_refused(database_url: str) -> No
     await connection.execute("update alembic_version set version_num = '9999'")
     await connection.close()
     with pytest.raises(
-        ConfigurationError, match=f"has schema 9999, this version knows up to {HEAD}"
+        ConfigurationError,
+        match=f"has schema 9999, but this version only knows schemas up to {HEAD}",
     ):
         async with Database(database_url):
             pass

@@ -84,10 +84,10 @@ async def test_only_the_hash_of_a_token_is_stored(database: Database) -> None:
 
 async def test_a_name_is_given_once_even_after_it_was_revoked(database: Database) -> None:
     await create(database, "desktop")
-    with pytest.raises(TokenError, match="there is a token desktop already"):
+    with pytest.raises(TokenError, match="a token desktop exists already"):
         await create(database, "desktop", Scope.READ)
     await revoke_token(database, "desktop", now=LATER)
-    with pytest.raises(TokenError, match="there is a token desktop already"):
+    with pytest.raises(TokenError, match="a token desktop exists already"):
         await create(database, "desktop")
 
 

@@ -115,7 +115,7 @@ async def compute_one(
         if is_cleaned(window, await cleaned_days_of(connection)):
             raise ConfigurationError(
                 f"samples of the {timeframe.name} window of {window.start.isoformat()} were "
-                "cleaned: it cannot be computed anew, and what was computed stays"
+                "cleaned: it cannot be computed again, and its stored figures stay"
             )
     for _ in range(_WAIT_SECONDS):
         async with (
@@ -125,9 +125,7 @@ async def compute_one(
             if is_ours:
                 return await _compute(database, rules, timeframe, window, now())
         await asyncio.sleep(1)
-    raise Unavailable(
-        "windows are being computed, or samples imported, by another process; try again later"
-    )
+    raise Unavailable("another process computes windows or imports samples; try again later")
 
 
 async def _compute(

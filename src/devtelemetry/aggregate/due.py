@@ -38,8 +38,8 @@ def ended_window(timeframe: Timeframe, start: datetime, now: datetime) -> Window
         raise ConfigurationError(str(error)) from error
     if now < window.end:
         raise ConfigurationError(
-            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
-            "nobody can have reported after it"
+            f"the window ends at {window.end.isoformat()}, in the future; allowed: a window that "
+            "is over"
         )
     return window
 

@@ -110,12 +110,12 @@ async def _hold(session: Connection, said: dict[str, str], but: Sequence[str]) -
             if differ:
                 await session.execute(_QUERIES["leave"], **_LOCK)
                 raise ConfigurationError(
-                    f"another server on this database computes by other rules: {differ}. This one "
-                    "computes and cleans nothing; give both the same settings"
+                    f"another server on this database computes with other settings: {differ}. This "
+                    "one computes and cleans nothing; give both the same settings"
                 )
             return
         await asyncio.sleep(0.1)
-    raise Unavailable("another process sets the rules; try again later")
+    raise Unavailable("another process is setting the rules; try again later")
 
 
 def _differences(there: Mapping[str, str], here: Mapping[str, str], but: Sequence[str]) -> str:

@@ -181,7 +181,7 @@ class DrillDown:
             return LossyReceiver(self.receivers[at], self.found.sequences[at], self.losses[at])
         raise UnknownName(
             f"the receiver {receiver_name(receiver_id)} does not count in this channel and window; "
-            "without it all that do are shown"
+            "without this option all receivers that count are shown"
         )
 
 
@@ -222,7 +222,7 @@ async def _window(
     if start is None:
         raise UnknownName(
             f"no {name} window with figures of this channel was computed under the policy "
-            f"{membership}; name one by when it starts, as in 2026-03-02T10:00:00Z"
+            f"{membership}; name a window by its start, as in 2026-03-02T10:00:00Z"
         )
     try:
         window = window_starting(asked.timeframe, start)
@@ -230,15 +230,16 @@ async def _window(
         raise BadWindow(str(error)) from None
     if now < window.end:
         raise BadWindow(
-            f"the window ends at {window.end.isoformat()}, which is still to come; until then "
-            "nobody can have reported after it"
+            f"the window ends at {window.end.isoformat()}, in the future; allowed: a window that "
+            "is over"
         )
     cleaned = await cleaned_days_of(connection)
     if is_cleaned(window, cleaned):
         kept_from = from_unix_ms(max(cleaned) + DAY_MS)
         raise SamplesCleaned(
             f"samples of the {name} window of {window.start.isoformat()} were cleaned: its figures "
-            f"are kept, single messages are not; allowed: windows from {kept_from.isoformat()} on"
+            "are kept, but its single messages are not; allowed: windows from "
+            f"{kept_from.isoformat()} on"
         )
     return window
 
@@ -288,8 +289,8 @@ async def _look(
 def _refuse_beyond(most: int, number: int, what: str) -> None:
     if number > most:
         raise TooMuch(
-            f"more than {most:,} {what} in this channel and window; choose a shorter timeframe, "
-            "computed or not, as in 15m or 1m"
+            f"more than {most:,} {what} in this channel and window; choose a shorter timeframe, as "
+            "in 15m or 1m; it need not be one that is computed"
         )
 
 

@@ -54,7 +54,7 @@ def _summary(found: DrillDown, id_width: int) -> Iterable[Text]:
     )
     if not counts.receivers or not counts.messages:
         yield Text(
-            "Nothing in it counts: there is no message, or no receiver that went on reporting."
+            "Nothing in it counts: it has no message, or no receiver reported after its end."
         )
         return
     lost = counts.missing / counts.expected if counts.expected else None

@@ -42,7 +42,7 @@ class Finding:
     def where(self) -> str:
         """`android 2.1, most in channel general`"""
         version = " ".join(name for name in (self.platform, self.app_version) if name)
-        of_version = words.visible(version) or "an app that does not say which it is"
+        of_version = words.visible(version) or "an app that names neither platform nor version"
         if self.channel_id is None:
             return of_version
         return f"{of_version}, most in channel {words.shorten(self.channel_id, _CHANNEL_WIDTH)}"

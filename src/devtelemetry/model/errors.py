@@ -96,8 +96,8 @@ class Overtaken(Unavailable):
     """
 
     def __init__(self, revision: str | None, known: str) -> None:
-        super().__init__("this server waits to be replaced by a newer one; send again")
-        self.detail = f"the database has schema {revision}, this version needs {known}"
+        super().__init__("this server is about to be replaced by a newer one; send again")
+        self.detail = f"the database has schema {revision}, but this version needs {known}"
 
 
 def for_operator(error: BaseException) -> str:

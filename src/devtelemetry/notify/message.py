@@ -74,7 +74,7 @@ def message_of(notices: Sequence[Notice], public_url: str | None) -> Message:
 def trial(public_url: str | None) -> Message:
     """The message that is sent to test the targets."""
     link = "" if public_url is None else f"\n\n{public_url}/"
-    text = "This is a trial. New and ended problems will be told here."
+    text = "This is a trial. Messages about new and ended problems will come here."
     return _message("Dev-Telemetry: a trial", text + link, "info", new=[], ended=[], more=0)
 
 
@@ -108,8 +108,7 @@ def _paragraph(one: Notice, public_url: str | None) -> str:
         said = f"New: {name}: {one.document['what'].removeprefix(one.document['name'] + ': ')}"
     else:
         said = (
-            f"Ended: {name}. It began {began} and is not listed any more since "
-            f"{words.utc(one.ended)}."
+            f"Ended: {name}. It began {began} and has not been listed since {words.utc(one.ended)}."
         )
     return said if public_url is None else f"{said}\n{public_url}{one.document['page']}"
 

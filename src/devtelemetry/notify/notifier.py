@@ -102,7 +102,7 @@ class Notifier:
         await mark_told(session, target.name, self._membership, notices)
         self._backoff[target.name].succeeded()
         metrics.NOTIFY_MESSAGES.labels(target.way).inc()
-        _log.info("told of problems", to=target.said, problems=len(notices))
+        _log.info("sent a message about problems", to=target.said, problems=len(notices))
 
     def _is_due(self, name: str) -> bool:
         return self._monotonic() >= self._backoff[name].until
@@ -112,7 +112,7 @@ class Notifier:
         fall_back(backoff, error, self._monotonic())
         metrics.NOTIFY_FAILURES.labels(way).inc()
         _log.warning(
-            "problems are not told yet",
+            "a message about problems is not sent yet",
             error=str(error),
             next_try_in_seconds=round(backoff.until - self._monotonic(), 1),
         )

@@ -113,7 +113,7 @@ class Service:
             }
         )
         if not answer["is_taken"]:
-            raise StoreAway(f"{self.said} did not take the message", Failed.SERVER_ERROR)
+            raise StoreAway(f"{self.said} did not accept the message", Failed.SERVER_ERROR)
 
 
 class Services:
@@ -174,7 +174,7 @@ async def _ask(asked: dict[str, str]) -> Any:
         return json.loads(out.splitlines()[-1])
     except (TimeoutError, IndexError, ValueError) as error:
         late = isinstance(error, TimeoutError)
-        why = f"it takes more than {SERVICE_SECONDS:.0f} s" if late else "it failed"
+        why = f"it took more than {SERVICE_SECONDS:.0f} s" if late else "it failed"
         raise StoreAway(f"Apprise did not answer: {why}", Failed.NETWORK) from None
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -35,7 +35,7 @@ def client_for(
     except (ImportError, ValueError, httpx.InvalidURL) as error:
         # Not with the text of the error, which may contain a proxy's login.
         raise ConfigurationError(
-            f"{setting}: a proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY "
-            "names cannot be used; allowed: http://HOST:PORT, and in NO_PROXY host names and "
-            "addresses, IPv6 ones without brackets"
+            f"{setting}: HTTPS_PROXY, HTTP_PROXY, ALL_PROXY or NO_PROXY cannot be used; allowed: "
+            "http://HOST:PORT, and in NO_PROXY host names and addresses, IPv6 addresses without "
+            "brackets"
         ) from error

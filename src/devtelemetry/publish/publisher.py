@@ -161,7 +161,7 @@ class Publisher:
             except StoreAway as error:
                 fall_back(self._backoff, error, self._monotonic())
                 _log.warning(
-                    "windows wait: the store did not take them",
+                    "windows wait: the store did not accept them",
                     error=str(error),
                     next_try_in_seconds=round(self._backoff.until - self._monotonic(), 1),
                 )
@@ -286,7 +286,7 @@ async def back_fill(
             if error.failed is Failed.MISDIRECTED or backoff.until > give_up:
                 resume = "" if last_start is None else f"; go on with --from {iso(last_start)}"
                 raise Unavailable(f"{error}; sent {published.windows} windows{resume}") from error
-            _log.warning("the store did not take the points, trying again", error=str(error))
+            _log.warning("the store did not accept the points; trying again", error=str(error))
             await sleep(max(0.0, backoff.until - monotonic()))
 
 
@@ -302,7 +302,7 @@ async def _publishing(database: Database) -> AsyncIterator[Connection]:
                 yield session
                 return
         await asyncio.sleep(1)
-    raise Unavailable("a server is publishing windows; try again later")
+    raise Unavailable("a server is publishing windows now; try again later")
 
 
 async def _deliver(

@@ -182,8 +182,8 @@ class RemoteWrite:
             and not is_loopback(str(parts.hostname))
         ):
             raise ConfigurationError(
-                f"remote_write_headers: a login would go to {self.place} in clear; allowed: a URL "
-                "with https://, or --insecure"
+                f"remote_write_headers: a login would go to {self.place} without TLS; allowed: a "
+                "URL with https://, or --insecure"
             )
         try:
             context = ssl.create_default_context(cafile=ca)
@@ -279,7 +279,7 @@ class RemoteWrite:
 
 def _give_up(points: Sequence[Stamped], answer: _Answer, refused: _Refused) -> Outcome:
     _log.debug(
-        "points refused",
+        "the store refused points",
         points=len(points),
         status=answer.status,
         answer=_line(answer.text),

@@ -74,7 +74,8 @@ async def compare_releases(
     windows = [window for window in windows if not is_cleaned(window, cleaned)]
     if not windows:
         raise ConfigurationError(
-            "from, to: there is no window whose samples are still kept; allowed: a later time"
+            "from, to: no window between them has samples that are still kept; allowed: a later "
+            "time"
         )
     matched = Matched()
     unmatched: Counter[str] = Counter()
@@ -116,7 +117,7 @@ def _windows(timeframe: Timeframe, asked: Asked, now: datetime) -> Sequence[Wind
     many = (last.end - start) / timeframe.length
     if many > MOST_WINDOWS:
         raise ConfigurationError(
-            f"from, to: there are {many:,.0f} {timeframe.name} windows between; allowed: up to "
+            f"from, to: {many:,.0f} {timeframe.name} windows are between them; allowed: up to "
             f"{MOST_WINDOWS}"
         )
     return list(windows_between(timeframe, start, last.start))
@@ -205,21 +206,21 @@ def _verdict(found: Comparison) -> str:
             return f"Hold {candidate}: it delivers over {margin} less than {baseline}."
         case Decided(_, None):
             return (
-                f"Cannot tell whether {candidate} delivers {margin} less than {baseline}, and no "
-                "number of receivers is known that would do."
+                f"Cannot tell whether {candidate} delivers {margin} less than {baseline}, nor how "
+                "many receivers would be enough to tell."
             )
         case Decided(_, more):
             assert more is not None
             return (
-                f"Cannot tell yet whether {candidate} delivers {margin} less than {baseline}: it "
-                f"needs about {words.count(more)} more receivers of both together."
+                f"Cannot tell yet whether {candidate} delivers {margin} less than {baseline}: "
+                f"about {words.count(more)} more receivers of both versions together are needed."
             )
 
 
 def _why(found: Comparison) -> Iterable[str]:
     of = found.found
     if not of.strata:
-        yield "Nowhere are receivers of both in one window, channel and platform."
+        yield "No window, channel and platform has receivers of both versions."
         return
     if of.difference is not None:
         lower, upper = words.points(of.difference.lower), words.points(of.difference.upper)
@@ -230,8 +231,8 @@ def _why(found: Comparison) -> Iterable[str]:
     else:
         yield "There are too few receivers for an interval."
     yield (
-        f"Compared are {words.count(of.pairs_a)} and {words.count(of.pairs_b)} deliveries in the "
-        f"same windows, channels and platforms ({words.percent(found.matched_a)} and "
+        f"Compared: {words.count(of.pairs_a)} and {words.count(of.pairs_b)} deliveries in the same "
+        f"windows, channels and platforms ({words.percent(found.matched_a)} and "
         f"{words.percent(found.matched_b)} of all), to {words.count(of.receivers_a)} and "
         f"{words.count(of.receivers_b)} receivers."
     )

@@ -46,7 +46,7 @@ async def add_note(
         )
     if note_id is None:
         raise ConfigurationError(
-            f"there are {MOST_NOTES:,} notes; allowed: no more than that, so remove some first"
+            f"there are {MOST_NOTES:,} notes, the most that are allowed; remove some first"
         )
     return Note(note_id, at, version, text)
 

@@ -25,7 +25,7 @@ async def receivers_of(database: Database, receiver_id: int, hand: Hand) -> Sequ
         )
     if not rows:
         raise ConfigurationError(
-            f"no receiver is called {receiver_name(receiver_id)}; allowed: 16 hexadecimal digits, "
+            f"there is no receiver {receiver_name(receiver_id)}; allowed: 16 hexadecimal digits, "
             "as `devtelemetry report missing` shows them"
         )
     return [row["receiver_id"] for row in rows]

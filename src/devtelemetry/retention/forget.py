@@ -106,7 +106,8 @@ async def deleting(connection: Connection) -> AsyncIterator[None]:
     async with try_lock(connection, Lock.FORGET) as is_ours:
         if not is_ours:
             raise Busy(
-                "what another receiver reported is being deleted; try again", retry_after_seconds=5
+                "samples of another receiver are being deleted; try again later",
+                retry_after_seconds=5,
             )
         yield
 

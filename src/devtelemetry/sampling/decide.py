@@ -61,7 +61,7 @@ async def decide(database: Database, wish: Wish, *, now: Callable[[], datetime])
         if rules:
             await add_rules(connection, rules, from_ms)
             _log.info(
-                "rules of sampling made", rules=len(rules), hold_from=utc(from_unix_ms(from_ms))
+                "made rules of sampling", rules=len(rules), hold_from=utc(from_unix_ms(from_ms))
             )
     return len(rules)
 

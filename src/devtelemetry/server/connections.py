@@ -108,7 +108,7 @@ def told_of_the_end(app: ASGIApp) -> ASGIApp:
                 raise
             if not has_begun:
                 headers = {"Retry-After": "5", "Connection": "close"}
-                response = PlainTextResponse("the server stops; send again\n", 503, headers)
+                response = PlainTextResponse("the server is stopping; send again\n", 503, headers)
                 await response(scope, receive, send)
 
     return answer

@@ -198,7 +198,9 @@ async def _run_once(name: str, job: Callable[[], Awaitable[object]]) -> None:
     try:
         await job()
     except ClockInDoubt:
-        _log.debug("no job by a clock that is in doubt", job=name)  # the doubt is logged elsewhere
+        _log.debug(
+            "the clock is in doubt, so the job does not run", job=name
+        )  # the doubt is logged elsewhere
     except (Unavailable, ConfigurationError) as error:
         metrics.JOB_FAILURES.labels(name).inc()
         _log.warning("job failed, it runs again", job=name, error=for_operator(error))

@@ -154,8 +154,8 @@ def _check_tls(settings: Settings) -> None:
         context.load_cert_chain(settings.tls_cert, settings.tls_key, password=lambda: "")
     except ssl.SSLError as error:
         raise ConfigurationError(
-            f"tls_cert, tls_key: {settings.tls_cert} and {settings.tls_key} are no certificate "
-            f"with its key ({error.reason or 'no PEM'}); allowed: PEM, the key without a password"
+            f"tls_cert, tls_key: {settings.tls_cert} and {settings.tls_key} are not a certificate "
+            f"and its key ({error.reason or 'no PEM'}); allowed: PEM, the key without a password"
         ) from error
     except OSError as error:
         raise ConfigurationError(f"tls_cert, tls_key: {error.strerror}") from error
@@ -182,14 +182,14 @@ async def _check_exposure(
             continue
         if settings.tls_cert is None:
             raise ConfigurationError(
-                f"{name}: {listen} is reachable from other machines, without TLS; allowed: with "
-                "--tls-cert and --tls-key, or, behind something that does TLS, --insecure with "
+                f"{name}: {listen} is reachable from other machines without TLS; allowed: with "
+                "--tls-cert and --tls-key, or behind something that does TLS with --insecure and "
                 "--require-tokens"
             )
         if name == "grpc_listen" and not await _has_ingest_token(database):
             raise ConfigurationError(
-                f"{name}: {listen} is reachable from other machines, and there is no ingest token; "
-                "make one with `devtelemetry token create NAME`, or say --insecure"
+                f"{name}: {listen} is reachable from other machines, but there is no ingest token; "
+                "make one with `devtelemetry token create NAME`, or add --insecure"
             )
 
 
@@ -219,8 +219,8 @@ def _socket(listen: Listen, name: str) -> socket.socket:
         bound.bind((listen.host, listen.port))
     except OSError as error:
         raise ConfigurationError(
-            f"{name}: cannot listen on {listen}: {error.strerror}; {option_name(name)} names "
-            "another place"
+            f"{name}: cannot listen on {listen}: {error.strerror}; choose another address with "
+            f"{option_name(name)}"
         ) from error
     return bound
 

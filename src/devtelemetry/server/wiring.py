@@ -118,8 +118,8 @@ def remote_write(settings: Settings) -> RemoteWrite:
     settings are wrong."""
     if settings.remote_write_url is None:
         raise ConfigurationError(
-            "remote_write_url: there is none; allowed: the URL of a store that takes remote "
-            "write, as in http://127.0.0.1:9090/api/v1/write"
+            "remote_write_url: not set; allowed: the URL of a store that accepts remote write, as "
+            "in http://127.0.0.1:9090/api/v1/write"
         )
     return RemoteWrite(
         settings.remote_write_url,

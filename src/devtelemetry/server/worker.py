@@ -79,7 +79,9 @@ async def _start(
     started = asyncio.get_running_loop().time()
     while not await asyncio.to_thread(ready.wait, 0.2):
         if not process.is_alive():
-            raise DevTelemetryError("an ingest worker did not start; its own line says why")
+            raise DevTelemetryError(
+                "an ingest worker did not start; its own log line has the reason"
+            )
         if asyncio.get_running_loop().time() - started > START_SECONDS:
             process.kill()
             raise DevTelemetryError(f"an ingest worker did not start in {START_SECONDS:.0f} s")
@@ -100,7 +102,7 @@ async def _keep(
                 await start()
         except (DevTelemetryError, OSError) as error:
             # The next round tries again. It also finds a worker that was started and died.
-            _log.error("no ingest worker in its place yet", error=str(error))
+            _log.error("the ingest worker has no successor yet", error=str(error))
 
 
 def _main(

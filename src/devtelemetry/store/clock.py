@@ -58,17 +58,17 @@ class Readings:
 
     def clocks(self) -> str:
         """In words."""
-        seen = "no server was here yet"
+        seen = "no server ran on this database before"
         if self.seen_at is not None:
-            seen = f"a server was last here at {_iso(self.seen_at)}"
+            seen = f"a server last ran on this database at {_iso(self.seen_at)}"
         return f"it says {_iso(self.own)}, the database's {_iso(self.database)}; {seen}"
 
     def told(self) -> str:
         """Why no clock agrees, as a line for the operator."""
         return (
-            f"{self.clocks()}; of {self.needed} clients whose clocks must agree {self.agreeing} "
-            "do. Nothing is taken in, settled or cleaned until then; if the clock is right, run "
-            "`devtelemetry clock --confirm`"
+            f"{self.clocks()}; {self.needed} clients must agree with it, and {self.agreeing} do. "
+            "Until then no sample is accepted, and nothing is settled or cleaned; if the clock is "
+            "right, run `devtelemetry clock --confirm`"
         )
 
 
@@ -93,7 +93,7 @@ class AgreedClock:
         self._read_ms = read_ms
         self._elapsed = elapsed
         self._agreed: tuple[int, float] | None = None  # both clocks when they last agreed
-        self._doubt: str | None = "nobody has looked yet"
+        self._doubt: str | None = "the clocks have not been compared yet"
         self._is_told = False  # the doubt was logged
         self._heard: dict[int, int] = {}  # by receiver: the offset that is stored
         self._noted_at = float("-inf")
@@ -178,7 +178,7 @@ class AgreedClock:
                 await self._look_and_note()
             except Unavailable as error:
                 # Without the database nothing is dropped or refused, and other jobs log the error.
-                _log.debug("no look at the clocks", error=str(error))
+                _log.debug("the clocks cannot be compared", error=str(error))
 
     async def _look_and_note(self) -> None:
         await self.look()
@@ -199,7 +199,7 @@ class AgreedClock:
         if doubt is not None and not self._is_told:
             _log.error("the clock is in doubt", why=doubt)
         elif doubt is None and self._is_told:
-            _log.info("the clocks agree")
+            _log.info("the clock is no longer in doubt")
         if doubt is not None:
             self._agreed, self._noted_at = None, float("-inf")
         self._doubt, self._is_told = doubt, doubt is not None

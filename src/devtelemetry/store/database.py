@@ -115,7 +115,7 @@ class Database:
             ):
                 yield connection
         except TimeoutError as error:
-            raise Unavailable("figures take too long to read; try again later") from error
+            raise Unavailable("reading the figures takes too long; try again later") from error
 
     async def _take(self) -> Any:
         assert self._pool is not None
@@ -149,9 +149,13 @@ def _cannot_connect(error: BaseException) -> DevTelemetryError:
     ):
         return ConfigurationError(f"the database refuses this login: {error}")
     if isinstance(error, asyncpg.TargetServerAttributeNotMatched):
-        return Unavailable(f"none of the database's hosts is as target_session_attrs asks: {error}")
+        return Unavailable(
+            f"no host of the database is what target_session_attrs asks for: {error}"
+        )
     if isinstance(error, asyncpg.ProtocolViolationError):
-        return ConfigurationError(f"what answers for the database does not take us: {error}")
+        return ConfigurationError(
+            f"the database's host answers, but refuses the connection: {error}"
+        )
     if isinstance(error, asyncpg.InvalidCatalogNameError):
         return ConfigurationError(f"{error}; create it first (createdb)")
     return Unavailable(f"the database cannot be reached: {error or type(error).__name__}")

@@ -149,8 +149,9 @@ async def _check_place(connection: Connection) -> int:
     name = place["database"]
     if not place["knows_itself"]:
         raise ConfigurationError(
-            f"the cluster of {name} does not know its coordinator: run "
-            "`select citus_set_coordinator_host('HOST', PORT)` here, with what workers reach it by"
+            f"the cluster of {name} does not know its coordinator: run `select "
+            "citus_set_coordinator_host('HOST', PORT)` here, with the address by which workers "
+            "reach it"
         )
     if not place["nodes"]:
         raise ConfigurationError(
@@ -158,8 +159,8 @@ async def _check_place(connection: Connection) -> int:
         )
     if not place["owns_database"]:
         raise ConfigurationError(
-            f"{place['role']} does not own the database {name}, which has to be set: run "
-            f"`alter database {name} owner to {place['role']}`"
+            f"{place['role']} does not own the database {name}, so its settings cannot be changed: "
+            f"run `alter database {name} owner to {place['role']}`"
         )
     nodes: int = place["nodes"]
     return nodes
@@ -172,8 +173,8 @@ async def _kinds(connection: Connection) -> set[str]:
         name = row["name"]
         if row["is_sharded"] != (name in SHARDED):
             raise ConfigurationError(
-                f"the table {name} is spread in another way than this version does: run `select "
-                f"undistribute_table('{name}')`, and try again"
+                f"the table {name} is distributed in another way than this version does it: run "
+                f"`select undistribute_table('{name}')`, and try again"
             )
         there.add(name)
     return there

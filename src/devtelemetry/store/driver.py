@@ -91,18 +91,18 @@ def address(url: str) -> Address:
     connect_seconds = CONNECT_SECONDS
     for name, value in pairs:
         if name in _FILES and not Path(value).is_file():
-            raise ConfigurationError(f"database_url: {name}: there is no such file")
+            raise ConfigurationError(f"database_url: the file that {name} names does not exist")
         if name in _OF_THE_DRIVER:
             kept.append((name, value))
         elif name not in _OF_LIBPQ:
             raise ConfigurationError(
                 "database_url: a parameter after the ? is not known; allowed: "
-                f"{', '.join(sorted(_OF_THE_DRIVER | _OF_LIBPQ.keys()))}; settings of PostgreSQL "
-                "as options=-c%20NAME=VALUE"
+                f"{', '.join(sorted(_OF_THE_DRIVER | _OF_LIBPQ.keys()))}; write settings of "
+                "PostgreSQL as options=-c%20NAME=VALUE"
             )
         elif not re.fullmatch(_OF_LIBPQ[name], value, re.IGNORECASE):
             raise ConfigurationError(
-                f"database_url: {name} has a value that the driver cannot do; allowed: "
+                f"database_url: {name} has a value that the driver does not support; allowed: "
                 f"{_OF_LIBPQ[name].replace('|', ' or ')}, or leave it out"
             )
         elif name == "connect_timeout" and int(value):
@@ -118,7 +118,8 @@ def _check_user(user: str | None, pairs: list[tuple[str, str]]) -> None:
         getpass.getuser()
     except (KeyError, OSError):
         raise ConfigurationError(
-            f"database_url: names no user, and the one this runs as has no name; allowed: {FORM}"
+            "database_url: names no user, and the user of this process has no name; allowed: "
+            f"{FORM}"
         ) from None
 
 

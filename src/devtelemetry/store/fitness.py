@@ -27,10 +27,10 @@ async def check_database(connection: Connection) -> None:
             f"`createdb --encoding=UTF8 --template=template0 --owner={role} NAME` makes one"
         )
     if row["is_standby"] or row["is_read_only"]:
-        why = "a standby" if row["is_standby"] else "set so (default_transaction_read_only)"
+        why = "a standby" if row["is_standby"] else "set to it by default_transaction_read_only"
         raise ConfigurationError(
-            f"the database {name} is read-only: it is {why}; allowed: the primary, and of several "
-            "hosts in the URL that one by target_session_attrs=read-write"
+            f"the database {name} is read-only: it is {why}; allowed: the primary. If the URL has "
+            "several hosts, target_session_attrs=read-write finds it"
         )
     if row["foreign_owner"] is not None:
         raise ConfigurationError(
@@ -39,13 +39,13 @@ async def check_database(connection: Connection) -> None:
         )
     if row["schema"] is None:
         raise ConfigurationError(
-            f"the search_path of {role} in the database {name} names no schema that there is: run "
+            f"the search_path of {role} in the database {name} names no schema that exists: run "
             f"`alter role {role} reset search_path`, or make the schema"
         )
     if not row["may_create"]:
         raise ConfigurationError(
-            f"{role} may not make tables in the database {name}: run `createdb --owner={role} NAME`"
-            f" for one of its own, or in this one `alter schema public owner to {role}`"
+            f"{role} may not make tables in the database {name}: run `createdb --owner={role} "
+            f"NAME` to make a database of its own, or here `alter schema public owner to {role}`"
         )
 
 
@@ -54,6 +54,6 @@ async def check_sessions(one: Connection, other: Connection) -> None:
     pids = [await session.fetchval("select pg_backend_pid()") for session in (one, other)]
     if pids[0] == pids[1]:
         raise ConfigurationError(
-            "a pooler in transaction mode is between here and the database: locks and statements "
-            "do not last there; allowed: session mode (pool_mode = session), or the database itself"
+            "a pooler in transaction mode is in front of the database, so locks and statements do "
+            "not last; allowed: session mode (pool_mode = session), or the database itself"
         )

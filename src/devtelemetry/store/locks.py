@@ -65,7 +65,7 @@ async def watch_locks(connection: Connection) -> None:
     for wait in waits:
         if wait["seconds"] >= LONG_SECONDS:
             _log.warning(
-                "a lock is waited for",
+                "a long wait for a lock",
                 lock=Lock(wait["lock"]).name.lower(),
                 seconds=round(wait["seconds"]),
                 held_by=wait["held_by"],

@@ -30,20 +30,20 @@ async def migrate(connection: Connection, url: str) -> None:
     if not await connection.fetchval(
         "select pg_try_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE
     ):
-        _log.warning("another server migrates the database; waiting for it")
+        _log.warning("another server is migrating the database; waiting for it")
         await connection.execute("select pg_advisory_lock($1, $2)", NAMESPACE, Lock.MIGRATE)
     try:
         revision = await _revision(connection)
         if revision != HEAD:
             if revision is not None and not re.fullmatch(r"\d{4}", revision):
                 raise ConfigurationError(
-                    f"the database is in use by another program (Alembic's revision is {revision}):"
-                    " name a database that is Dev-Telemetry's own"
+                    f"another program uses this database (Alembic's revision is {revision}): name "
+                    "a database that only Dev-Telemetry uses"
                 )
             if revision is not None and revision > HEAD:
                 raise ConfigurationError(
-                    f"the database has schema {revision}, this version knows up to {HEAD}: "
-                    "install the version that made it, or a later one"
+                    f"the database has schema {revision}, but this version only knows schemas up "
+                    f"to {HEAD}: install the version that made it, or a later one"
                 )
             await check_coordinator(connection)
             # Servers of the old version may still write. This lock waits for their transactions.

@@ -62,7 +62,7 @@ async def create_token(database: Database, name: str, scope: Scope, *, now: date
             created_at=now,
         )
     if created is None:
-        raise TokenError(f"there is a token {name} already, maybe revoked: choose another name")
+        raise TokenError(f"a token {name} exists already, perhaps revoked: choose another name")
     return token
 
 
@@ -86,7 +86,7 @@ async def revoke_token(database: Database, name: str, *, now: datetime) -> datet
             _QUERIES["revoke"], name=name, now=now
         )
     if revoked_at is None:
-        raise TokenError(f"there is no token {name}; `devtelemetry token list` shows those there")
+        raise TokenError(f"there is no token {name}; `devtelemetry token list` shows all tokens")
     return revoked_at
 
 

@@ -115,7 +115,8 @@ class Cluster:
                 self._kill_orphans()
         raise EmbeddedError(
             self._why_from_log(
-                f"PostgreSQL is not ready in time; it goes on in {self._data_dir}, try again later"
+                f"PostgreSQL is not ready in time; it is still starting in {self._data_dir}, try "
+                "again later"
             )
         )
 
@@ -204,9 +205,9 @@ class Cluster:
             return False
         if major != str(POSTGRES_MAJOR):
             raise EmbeddedError(
-                f"{self._pgdata} was made by PostgreSQL {major}, this program brings"
-                f" PostgreSQL {POSTGRES_MAJOR}: dump it with PostgreSQL {major} and restore it"
-                " into a new data directory"
+                f"{self._pgdata} was made by PostgreSQL {major}, but this program comes with "
+                f"PostgreSQL {POSTGRES_MAJOR}: dump it with PostgreSQL {major} and restore it into "
+                "a new data directory"
             )
         return True
 
@@ -363,6 +364,6 @@ class Cluster:
         if _DISK_FULL.search(output):
             free_mib = shutil.disk_usage(self._data_dir).free >> 20
             text += (
-                f" (the disk of {self._data_dir} is full, {free_mib} MiB are free now: make room)"
+                f" (the disk of {self._data_dir} was full; {free_mib} MiB are free now: make room)"
             )
         return text

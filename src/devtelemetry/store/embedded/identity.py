@@ -125,9 +125,9 @@ def choose_identity(pgdata: Path, postgres: str) -> Identity:
             return candidate
         refusals.append(f"{candidate.how} {candidate.uid}: {last_words(trial.stdout)}")
     raise EmbeddedError(
-        "PostgreSQL must not run as root, and no other way works here"
-        f" ({'; '.join(refusals) or 'no account in /etc/passwd'}): start devtelemetry as an"
-        " ordinary user"
+        "PostgreSQL must not run as root, and no other user works here "
+        f"({'; '.join(refusals) or 'no account in /etc/passwd'}): start devtelemetry as an "
+        "ordinary user"
     )
 
 
@@ -180,4 +180,4 @@ def last_words(output: str) -> str:
     lines = [_LOG_PREFIX.sub("", line).strip() for line in output.splitlines()]
     lines = [line for line in lines if line]
     telling = [line for line in lines if _TELLING.search(line)]
-    return " | ".join((telling or lines)[-3:]) or "it said nothing"
+    return " | ".join((telling or lines)[-3:]) or "it printed nothing"

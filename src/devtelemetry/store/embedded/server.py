@@ -33,19 +33,19 @@ def _usable(data_dir: Path) -> Path:
         path = data_dir.expanduser().resolve()
     except RuntimeError as error:
         raise EmbeddedError(
-            f"data_dir: {data_dir} is in a home directory, and this account has none: name another "
-            "directory with --data-dir, or a database with --database"
+            f"data_dir: {data_dir} is in the home directory, but this account has none: name "
+            "another directory with --data-dir, or a database with --database"
         ) from error
     except FileNotFoundError as error:
         raise EmbeddedError(
-            f"data_dir: {data_dir} is in the working directory, which is gone: change into one that"
-            " exists, or name a whole path"
+            f"data_dir: {data_dir} is in the working directory, which is gone: change into one "
+            "that exists, or give an absolute path"
         ) from error
     try:
         str(path).encode()
     except UnicodeEncodeError as error:
         raise EmbeddedError(
-            f"data_dir: the name {data_dir} is not in UTF-8: choose another"
+            f"data_dir: the name {data_dir} is not in UTF-8: choose another name"
         ) from error
     return path
 
