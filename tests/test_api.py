@@ -184,8 +184,8 @@ async def test_of_one_channel_only_its_figures_come(database: Database) -> None:
         ({"by": "weather"}, "by", "'platform', 'app_version', 'message_type', "),
         ({"limit": "1001"}, "limit", "less than or equal to 1000"),
         ({"size": "1"}, "size", "Extra inputs are not permitted"),
-        ({"versus": "ios"}, None, "`versus` names a group: `by` must say of what"),
-        ({"from": "2026-03-02", "to": "2026-03-02"}, None, "`from` must lie before `to`"),
+        ({"versus": "ios"}, None, "`versus` names a group, so `by` must name its dimension"),
+        ({"from": "2026-03-02", "to": "2026-03-02"}, None, "`from` must be before `to`"),
     ],
 )
 async def test_a_bad_question_is_answered_with_what_is_wrong_in_it(

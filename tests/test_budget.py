@@ -39,9 +39,7 @@ def test_what_is_left_is_what_was_not_lost_too_much() -> None:
     assert budget(0, 0, 0, 0, 0, 0.25).left == 0.75
     assert budget(0, 0, 0, 0, 0, 1.5).left == -0.5
     assert "75.00 % of the losses that it allows are left." in budget(0, 0, 0, 0, 0, 0.25).what
-    assert (
-        "30 days, which is 1.5 times the losses that it allows." in budget(0, 0, 0, 0, 0, 1.5).what
-    )
+    assert "30 days, with 1.5 times the losses that it allows." in budget(0, 0, 0, 0, 0, 1.5).what
     assert (Budget(0.99, HOUR, PRESENT).left, Budget(0.99, HOUR, PRESENT).what) == (None, "")
 
 

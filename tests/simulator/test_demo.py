@@ -152,7 +152,7 @@ def test_the_board_fits_a_terminal_and_shows_the_live_minutes_first(height: int)
     board = Board("http://127.0.0.1:40805/", console)
     for what in (
         "the server listens",
-        "24 nodes in 12 channels begin to talk",
+        "24 nodes in 12 channels begin to send messages",
         "measured",
         "a week",
     ):

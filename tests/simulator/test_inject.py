@@ -230,7 +230,7 @@ def test_a_file_of_something_else_is_left_as_it_is(
     state.write_text("port = 1\n", encoding="utf-8")
     done = plain_run("simulate", "--audit", f"--target={server.grpc}", f"--state={state}")
     assert done.status == 1
-    assert "is not a file of this command" in done.err
+    assert "was not written by this command" in done.err
     assert state.read_text() == "port = 1\n"
 
 

@@ -130,9 +130,9 @@ class _Query(Strict):
     @model_validator(mode="after")
     def _in_order(self) -> "_Query":
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError("`from` must lie before `to`")
+            raise ValueError("`from` must be before `to`")
         if self.versus is not None and self.by is None:
-            raise ValueError("`versus` names a group: `by` must say of what")
+            raise ValueError("`versus` names a group, so `by` must name its dimension")
         return self
 
 
@@ -315,7 +315,7 @@ def _add_health(app: FastAPI, database: Database, trouble: Callable[[], str | No
     @app.head("/readyz", include_in_schema=False)
     @app.get(
         "/readyz",
-        summary="Whether samples are taken in",
+        summary="Whether samples are accepted",
         tags=["health"],
         response_class=PlainTextResponse,
         responses={503: {"description": "Not ready; the text says why."}},
@@ -379,7 +379,7 @@ def _add_metrics(
             stored = await shared.get(None, read)
         except Exception as error:  # then the server's own metrics matter most
             _log.warning(
-                "/metrics without what is stored", error=str(error) or type(error).__name__
+                "/metrics without the stored figures", error=str(error) or type(error).__name__
             )
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(

@@ -106,12 +106,12 @@ class Budget:
             f"{words.percent(1 - whole.missing / whole.deliveries)} delivered in 30 days"
         )
         if left < 0:
-            said += f", which is {whole.burn_rate:.1f} times the losses that it allows."
+            said += f", with {whole.burn_rate:.1f} times the losses that it allows."
         else:
             said += f". {words.percent(left)} of the losses that it allows are left."
         for burn in self.burning[:1]:
             said += (
-                f" Now they are spent over {burn.rate:g} times as fast as allowed, over "
+                f" Now they are used up more than {burn.rate:g} times as fast as allowed, over "
                 f"{write_duration(burn.long)} and over {write_duration(burn.short)}."
             )
         return said

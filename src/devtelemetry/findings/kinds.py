@@ -36,9 +36,9 @@ class Meaning(NamedTuple):
 
 MEANINGS: Mapping[Kind, Meaning] = {
     Kind.IDS_DIFFER: Meaning(
-        "Ids seem to differ between devices: of {messages} messages in {channels} channels, only "
-        "one device knows {lone}. For {twins} of the {looked_at} that were looked at, there is "
-        "another message of the same time that this device does not know.",
+        "Ids seem to differ between devices: {lone} of {messages} messages in {channels} channels "
+        "are known to only one device. For {twins} of the {looked_at} that were looked at, there "
+        "is another message of the same time that this device does not know.",
         "Give a message the same id on its author's device as on all others.",
         "ids",
     ),
@@ -46,34 +46,37 @@ MEANINGS: Mapping[Kind, Meaning] = {
         "Samples of the same message give different times by the same clock: {receivers_apart} of "
         "{receivers_said} samples by receivers and {authors_apart} of {authors_said} by authors "
         "differ from the others, by {median_ms} ms in the median.",
-        "Say whose clock a time is by (sent_at_clock), and report the time that came with the "
-        "message, not when it came.",
+        "Report whose clock a time is from (sent_at_clock). Report the time in the message, not "
+        "the time when it arrived.",
         "times",
     ),
     Kind.NOT_MILLISECONDS: Meaning(
         "{times} times were refused because they are not Unix milliseconds. They look like "
-        "seconds, microseconds or nothing. Nothing that has such a time is in a figure.",
+        "seconds or microseconds, or like no time at all. Samples with such a time are in no "
+        "figure.",
         "Report all times in milliseconds since 1970.",
         "times",
     ),
     Kind.NEVER_LEAVES: Meaning(
-        "{receivers} receivers say that they are in {claimed} channels where messages were sent, "
-        "and hold nothing in {empty} of them. All messages there count as lost.",
-        "Say channel_left when the user leaves, and the whole list (channels_are) at each start.",
+        "{receivers} receivers report that they are in {claimed} channels where messages were "
+        "sent, but hold nothing in {empty} of them. All messages there count as lost.",
+        "Call channel_left when the user leaves, and report the whole list (channels_are) at each "
+        "start.",
         "membership",
     ),
     Kind.LEAVES_TOO_OFTEN: Meaning(
         "{flapping} of {memberships} memberships were left three times or more in a day. Messages "
-        "that are lost while a device is disconnected are then not expected, so the figure is too "
-        "good.",
-        "Say channel_left when the user leaves, never when a connection is lost or the app ends.",
+        "that are lost while a device is disconnected are then not expected, so the figures look "
+        "better than they are.",
+        "Call channel_left when the user leaves, never when a connection is lost or the app ends.",
         "membership",
     ),
     Kind.MEMBERSHIP_NOT_SAID: Meaning(
-        "{unsaid} of {memberships} memberships were never reported. {began} of them begin with a "
-        "receipt after other messages, and {ended} end while the channel goes on. Nobody knows "
-        "whether those messages were lost, so they count as not expected.",
-        "Say channel_joined and channel_left, or the whole list (channels_are) at each start.",
+        "{unsaid} of {memberships} memberships were never reported. {began} of them begin after "
+        "other messages of the channel, and {ended} end before the channel's last messages. "
+        "Whether those other messages were lost is unknown, so they are not expected.",
+        "Call channel_joined and channel_left, or report the whole list (channels_are) at each "
+        "start.",
         "membership",
     ),
     Kind.MANY_KEYS: Meaning(
@@ -84,13 +87,14 @@ MEANINGS: Mapping[Kind, Meaning] = {
     ),
     Kind.MANY_INSTALLATIONS: Meaning(
         "{reporters} keys report from {names} installations, one of them from {most}. Each "
-        "installation is a new receiver, so messages that are lost between two are not expected.",
+        "installation is a new receiver, so messages that are lost between two installations are "
+        "not expected.",
         "Keep the settings' file (or the installation's id) between starts.",
         "membership",
     ),
     Kind.SENDING_NOT_SAID: Meaning(
         "{receivers} receivers report {receipts} messages that they received and none that they "
-        "sent. Losses on the way out are not seen, and an echo may count as a receipt.",
+        "sent. Losses on the sender's side are not seen, and an echo may count as a receipt.",
         "Call message_sent for what this device sends, and do not report its echo.",
         "echo",
     ),

@@ -198,9 +198,7 @@ async def _run_once(name: str, job: Callable[[], Awaitable[object]]) -> None:
     try:
         await job()
     except ClockInDoubt:
-        _log.debug(
-            "the clock is in doubt, so the job does not run", job=name
-        )  # the doubt is logged elsewhere
+        _log.debug("no job while the clock is in doubt", job=name)  # the doubt is logged elsewhere
     except (Unavailable, ConfigurationError) as error:
         metrics.JOB_FAILURES.labels(name).inc()
         _log.warning("job failed, it runs again", job=name, error=for_operator(error))

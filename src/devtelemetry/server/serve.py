@@ -155,7 +155,7 @@ def _check_tls(settings: Settings) -> None:
     except ssl.SSLError as error:
         raise ConfigurationError(
             f"tls_cert, tls_key: {settings.tls_cert} and {settings.tls_key} are not a certificate "
-            f"and its key ({error.reason or 'no PEM'}); allowed: PEM, the key without a password"
+            f"and its key ({error.reason or 'not PEM'}); allowed: PEM, the key without a password"
         ) from error
     except OSError as error:
         raise ConfigurationError(f"tls_cert, tls_key: {error.strerror}") from error

@@ -132,14 +132,16 @@ async def _demo(asked: DemoRequest) -> None:
         board.begin("starting the nodes")
         live = await asyncio.to_thread(make_world, _live_spec(asked))
         async with _talking(live, server.grpc) as talking, _database(server.data_dir) as database:
-            board.done(f"{len(live.nodes)} nodes in {len(live.channels)} channels begin to talk")
+            board.done(
+                f"{len(live.nodes)} nodes in {len(live.channels)} channels begin to send messages"
+            )
             history = asyncio.create_task(_make_history(asked, board, database, url))
             try:
                 await _watch(board, database, url, live, talking, history)
             finally:
                 history.cancel()
                 await asyncio.wait([history])
-    board.done("the end")
+    board.done("the demo ends")
 
 
 def _faulty(loss: LossModel, more: float) -> LossModel:

@@ -22,7 +22,7 @@ class NoFigures(DevTelemetryError):
 def check_address(url: str) -> None:
     """Raises NoFigures if the address cannot be a server's."""
     if not url.startswith(("http://", "https://")):
-        raise NoFigures(f"{url} is not an address of a server; allowed: http://HOST:PORT")
+        raise NoFigures(f"{url} is not the address of a server; allowed: http://HOST:PORT")
 
 
 def trust(tls_ca: Path | None) -> ssl.SSLContext | None:
@@ -32,8 +32,10 @@ def trust(tls_ca: Path | None) -> ssl.SSLContext | None:
     try:
         return ssl.create_default_context(cafile=tls_ca)
     except OSError as error:
-        why = "no PEM" if isinstance(error, ssl.SSLError) else error.strerror
-        raise NoFigures(f"{tls_ca}: {why}; allowed: PEM with authorities to trust") from error
+        why = "not PEM" if isinstance(error, ssl.SSLError) else error.strerror
+        raise NoFigures(
+            f"{tls_ca}: {why}; allowed: a PEM file with authorities to trust"
+        ) from error
 
 
 def fetch_report(

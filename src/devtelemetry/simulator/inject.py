@@ -105,8 +105,8 @@ def audit(asked: AuditRequest) -> None:
     )
     if asked.compare_url is None:
         _say(
-            "the figures are in GET /api/v1/reliability?channel=… once that is computed, and "
-            "devtelemetry_audit_recovered on /metrics says whether they are right"
+            "when that window is computed, GET /api/v1/reliability?channel=… has the figures, and "
+            "devtelemetry_audit_recovered on /metrics shows whether they are right"
         )
         return
     usual = max(timing.by, timing.window.end + timeframe.allowed_lateness) + _GRACE
@@ -160,7 +160,7 @@ class Pusher:
             left = deadline - time.monotonic()
             if code not in _TRY_AGAIN or left <= 0:
                 raise AuditError(
-                    f"{self._target.server} did not take what was injected: {code.name}: "
+                    f"{self._target.server} did not accept the injected samples: {code.name}: "
                     f"{call.details()}"
                 )
             self._connection.close()  # gRPC's own backoff would delay the next connection
@@ -168,7 +168,7 @@ class Pusher:
         rejections = call.result().rejections
         if rejections:
             raise AuditError(
-                f"{self._target.server} refused {len(rejections)} samples that were injected: "
+                f"{self._target.server} rejected {len(rejections)} injected samples; the first: "
                 f"{rejections[0].detail}"
             )
 
@@ -199,12 +199,14 @@ def _push_all(pushes: Iterable[Push], channel_id: str, pusher: Pusher, until: da
         seconds = (until - utc_now()).total_seconds()
         if seconds <= 0:
             raise AuditError(
-                f"the server took too long: not all was injected by {iso(until)}; run it again, "
-                "with fewer --nodes"
+                f"the server took too long: not all samples were injected by {iso(until)}; run the "
+                "audit again with fewer --nodes"
             )
         pusher.push(to_request(push, channel_id), seconds)
     if utc_now() > until:
-        raise AuditError(f"the server took too long: it took the last one after {iso(until)}")
+        raise AuditError(
+            f"the server took too long: it accepted the last samples after {iso(until)}"
+        )
 
 
 def to_request(push: Push, channel_id: str) -> telemetry_pb2.PushRequest:
@@ -265,8 +267,8 @@ def wait_for_figures(
                 return fresh
             if is_over:
                 raise AuditError(
-                    f"not recovered: the {audit.timeframe} window of {iso(audit.start)} is not "
-                    f"computed since it was injected; is {audit.timeframe} one of the server's "
+                    f"not recovered: the {audit.timeframe} window of {iso(audit.start)} has not "
+                    f"been computed since the injection; is {audit.timeframe} one of the server's "
                     "timeframes, and does devtelemetry_window_lag_seconds grow?"
                 )
             time.sleep(min(pause, max(0.0, (deadline - utc_now()).total_seconds())))
@@ -324,7 +326,9 @@ def _noted(path: Path) -> list[dict[str, str]]:
         notes: list[dict[str, str]] = json.loads(text)
         return [{"target": note["target"], "channel": note["channel"]} for note in notes]
     except (ValueError, KeyError, TypeError):
-        raise AuditError(f"{path} is not a file of this command; name another as --state") from None
+        raise AuditError(
+            f"{path} was not written by this command; name another file as --state"
+        ) from None
 
 
 def _write(path: Path, notes: Sequence[Mapping[str, str]]) -> None:

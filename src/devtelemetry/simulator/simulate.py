@@ -124,8 +124,8 @@ def _check_taken(accounts: list[Account]) -> None:
     left = [account for account in accounts if account.left]
     if left:
         raise SimulationError(
-            f"{sum(account.left for account in left)} samples of {len(left)} nodes were not taken;"
-            f" the first node says: {left[0].problem or 'refused'}"
+            f"{sum(account.left for account in left)} samples of {len(left)} nodes were not "
+            f"accepted; the first node reports: {left[0].problem or 'refused'}"
         )
 
 
@@ -151,9 +151,9 @@ def _show_comparison(asked: SimulationRequest, truth: dict[str, Any], url: str) 
     missing = [c.start for c in comparisons if c.channel_id is None and c.measured is None]
     if missing:
         sys.stderr.write(
-            f"the server has no figures of {len(missing)} of the windows yet; to compute the first:"
-            f" devtelemetry aggregate --timeframe {asked.timeframe.name} "
-            f"--window-start {missing[0]}\n"
+            f"the server has no figures for {len(missing)} of the windows yet; to compute the "
+            f"first: devtelemetry aggregate --timeframe {asked.timeframe.name} --window-start "
+            f"{missing[0]}\n"
         )
 
 
