@@ -27,7 +27,7 @@ def test_a_file_that_is_not_there_is_said_to_be_missing(
     assert run([command, "--settings", str(tmp_path / "typo" / "typo.db")]) == 1
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "typo.db: there are no settings here" in printed.err
+    assert "typo.db: there is no settings file here" in printed.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -41,7 +41,7 @@ def test_a_file_of_somebody_elses_stays_as_it_is(
     other.close()
     before = path.read_bytes()
     assert run([command, "--settings", str(path)]) == 1
-    assert "no settings here" in capsys.readouterr().err
+    assert "no settings file here" in capsys.readouterr().err
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["photos.db"]
 

@@ -294,7 +294,7 @@ def test_rules_that_cannot_be_are_left_out_with_one_line_and_more_is_reported(
             rule_of(MOST, 0, "c" * 513),
         )
     assert [record.getMessage() for record in caplog.records] == [
-        "6 sampling rules of the server are left out: they cannot be"
+        "6 rules of sampling from the server have impossible values and are not used"
     ]
     channels = ("no-rate", "zero", "too-coarse", "salted")
     device.say(*(("m", channel, START) for channel in (*channels, "general", "never")))
@@ -310,7 +310,7 @@ def test_no_more_rules_are_kept_than_there_is_room_for(
     device.hear(rule_of(4, 0), *(rule_of(2, 0, f"b{number}") for number in range(3)))
     kept = [(rule.channel_id, rule.one_in) for rule in read(device.connection)]
     assert kept == [("", 4), ("a0", 2), ("a1", 2), ("a2", 2), ("b0", 2)]
-    assert "2 sampling rules are left out" in caplog.text
+    assert "2 rules of sampling are left out" in caplog.text
 
 
 def test_an_answer_that_says_what_is_known_writes_nothing_of_it(device: Device) -> None:

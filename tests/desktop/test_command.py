@@ -79,7 +79,7 @@ def test_where_the_app_made_no_settings_a_line_says_so_and_none_are_made(
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
     assert f"{typo}" in line
-    assert "there are no settings here" in line
+    assert "there is no settings file here" in line
     assert list(tmp_path.iterdir()) == []
 
 

@@ -131,13 +131,13 @@ def test_an_address_that_is_none_is_not_saved_and_the_page_says_what_is_allowed(
     page.click(ADDRESS)
     page.type("nonsense")
     page.press("enter")
-    page.eventually(lambda: page.has("server: 'nonsense' is no address; allowed: HOST:PORT"))
+    page.eventually(lambda: page.has("server: 'nonsense' is not an address; allowed: HOST:PORT"))
     assert settings.server == ""
 
     page.click(ADDRESS)
     page.type("telemetry.example:50051")
     page.click("Save", of=ADDRESS)
-    page.eventually(lambda: not page.has("is no address"))
+    page.eventually(lambda: not page.has("is not an address"))
     assert Settings(settings.storage.path).server == "telemetry.example:50051"
 
 

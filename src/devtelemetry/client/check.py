@@ -48,7 +48,7 @@ def checked(recorded: Recorded) -> Recorded:
     received_at = _integer("received_at", recorded.received_at, _MILLISECONDS)
     size = _integer("message_size", recorded.message_size, "an int, bytes")
     if not 0 <= size <= _LARGEST:
-        raise _wrong_value("message_size", "beyond that", f"0 to {_LARGEST}")
+        raise _wrong_value("message_size", "out of range", f"0 to {_LARGEST}")
     if not isinstance(recorded.topics, bytes):
         raise _wrong_type("topics", recorded.topics, "bytes")
     return Recorded(
@@ -82,10 +82,10 @@ def check_time(field: str, value: object) -> int:
         time = _integer(field, value, _MILLISECONDS)
     if EARLIEST <= time <= LATEST:
         return time
-    shown = str(value) if abs(time) < _NO_TIME else "a number far beyond"
+    shown = str(value) if abs(time) < _NO_TIME else "a number far out of range"
     for unit, in_ms in (("seconds", 1e3), ("microseconds", 1e-3), ("nanoseconds", 1e-6)):
         if abs(time) < _NO_TIME and EARLIEST <= time * in_ms <= LATEST:
-            shown += f", as in {unit}"
+            shown += f", which looks like {unit}"
     raise Faulty(Fault("not_milliseconds", field, f"{shown}; allowed: {_MILLISECONDS}"))
 
 
@@ -121,7 +121,7 @@ def _one_of(known: type[_Known], field: str, value: object) -> _Known:
     number = _integer(field, value, f"a {known.__name__}")
     if number not in list(known):
         names = ", ".join(one.name for one in known)
-        raise _wrong_value(field, "another number", f"{known.__name__}: {names}")
+        raise _wrong_value(field, "an unknown number", f"{known.__name__}: {names}")
     return known(number)
 
 

@@ -62,29 +62,35 @@ def _parser() -> argparse.ArgumentParser:
         help=f"the node's settings (default: ${SETTINGS_VARIABLE}, else {default_path()})",
     )
     of_settings.add_argument(
-        "--account", metavar="NAME", help="of an app with several accounts: this one, not all"
+        "--account",
+        metavar="NAME",
+        help="only this account, if the app has several; by default all",
     )
     parser = argparse.ArgumentParser(
         prog="devtelemetry client",
-        description="The opt-in of this machine's node settings. The file is its app's to make.",
+        description="Shows and changes the opt-in in the settings of this machine's "
+        "node. The app makes the file.",
         parents=[of_settings],
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, text in (
-        ("status", "whether the user has opted in, and how it goes"),
+        ("status", "show whether the user has opted in, and what became of the samples"),
         ("enable", "opt in"),
-        ("disable", "opt out: wipe what is queued and have the servers forget what they got"),
-        ("show", "print what is queued and what was sent lately, as JSON"),
+        ("disable", "opt out: wipe the queue and ask the servers to forget what they got"),
+        ("show", "print the queue and the samples that were sent lately, as JSON"),
     ):
         command = commands.add_parser(name, help=text, description=text, parents=[of_settings])
         if name == "show":
             command.add_argument(
-                "--limit", type=int, default=100, help="samples of each state (default: 100)"
+                "--limit",
+                type=int,
+                default=100,
+                help="the most samples to print of each state (default: 100)",
             )
     blind = commands.add_parser(
         "blind",
-        help="print how a channel, or a message in it, is called where ids are blinded",
-        description="Print how a channel, or a message in it, is called where ids are blinded.",
+        help="print the blinded id of a channel, or of a message in it",
+        description="Print the blinded id of a channel, or of a message in it.",
     )
     blind.add_argument("channel", metavar="CHANNEL")
     blind.add_argument("message", metavar="MESSAGE", nargs="?")
@@ -142,5 +148,7 @@ def _lines(is_offered: bool, status: Status) -> list[str]:
         if status.problem is not None:
             lines.append(f"problem       {status.problem}: {status.detail}")
     if status.leaving:
-        lines.append(f"servers still to be asked to forget what they got: {status.leaving}")
+        lines.append(
+            f"servers that have not been asked yet to forget what they got: {status.leaving}"
+        )
     return lines

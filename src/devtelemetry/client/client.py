@@ -433,7 +433,7 @@ class TelemetryClient:
         try:
             sender.stop(timeout)
         except Exception:
-            _LOG.exception("telemetry did not end in order")
+            _LOG.exception("telemetry did not end cleanly")
 
     @property
     def wakeups(self) -> int:

@@ -61,5 +61,8 @@ class Intake:
         )
         # One line for each kind of fault, because an app usually repeats it with every message.
         for name in made.faults.keys() - self._told:
-            _LOG.warning("set aside, and so is all that is alike: %s", made.faults[name])
+            _LOG.warning(
+                "a sample is set aside, and so are all others with this fault: %s",
+                made.faults[name],
+            )
         self._told |= made.faults.keys()

@@ -58,7 +58,7 @@ class Recorder:
         try:
             self.journal.open()
         except OSError as error:
-            _LOG.warning("a kill may cost reports, as there is no journal: %s", error)
+            _LOG.warning("there is no journal, so a killed app may lose reports: %s", error)
 
     def take(self, record: bytes) -> None:
         with self._lock:

@@ -94,7 +94,9 @@ def _code(reason: str) -> str:
     """`reason` if it is a code, else empty: other text might be private."""
     if not reason or _REASON.fullmatch(reason):
         return reason
-    _LOG.warning("a reason is left out that is no code: allowed are 1 to 64 of a-z, 0-9, _ . -")
+    _LOG.warning(
+        "a reason is left out, because it is not a code; allowed: 1 to 64 of a-z, 0-9, _ . -"
+    )
     return ""
 
 

@@ -110,7 +110,9 @@ def remember(
         rules[:room],
     )
     if len(rules) > room:
-        _LOG.warning("%d sampling rules are left out: there is no room", len(rules) - room)
+        _LOG.warning(
+            "%d rules of sampling are left out, because there are too many", len(rules) - room
+        )
 
 
 def _checked(told: Iterable[telemetry_pb2.Sampling]) -> list[Rule]:
@@ -130,7 +132,9 @@ def _checked(told: Iterable[telemetry_pb2.Sampling]) -> list[Rule]:
             rule = rule if is_sound else Rule(*where, 1, b"")
             rules[where] = min(rule, rules.get(where, rule))
     if faulty:
-        _LOG.warning("%d sampling rules of the server are left out: they cannot be", faulty)
+        _LOG.warning(
+            "%d rules of sampling from the server have impossible values and are not used", faulty
+        )
     return list(rules.values())
 
 

@@ -130,7 +130,9 @@ class Sender:
                 pause = failures.until - time.monotonic()
                 is_known = isinstance(error, sqlite3.Error | OSError | ClientError)
                 self._journal.set_stuck(is_known)
-                _LOG.warning("%s; tried again in %.1f s", error, pause, exc_info=not is_known)
+                _LOG.warning(
+                    "%s; the client tries again in %.1f s", error, pause, exc_info=not is_known
+                )
             if self._stop_at is not None:
                 left = self._stop_at - time.monotonic()
                 if pause is None or left <= 0:
@@ -226,7 +228,7 @@ class Sender:
         try:
             self._call(farewell, farewell.server, token, request)
         except OSError as error:
-            _LOG.warning("an opt-out cannot be told to the server: %s", error)
+            _LOG.warning("the server cannot be told of an opt-out: %s", error)
             self._farewells.failed_for_a_person_to_mend(time.monotonic())
             self._lock.release()
         return self._push is not None
@@ -235,7 +237,10 @@ class Sender:
         """Starts a push. Returns whether it is under way; else the backoff says when to retry."""
         backoff = self._schedule.backoff
         if not self._server:
-            news = self._news(Problem.NO_SERVER, "neither the app nor the settings name a server")
+            news = self._news(
+                Problem.NO_SERVER,
+                "neither the app nor the settings name a server; allowed: HOST:PORT in one of them",
+            )
             self._outbox.report(self._consent, news)
             backoff.failed_for_a_person_to_mend(time.monotonic())
             return False
@@ -399,7 +404,7 @@ class Sender:
             self._app.receiver_public_key,
         )
         if self._is_second:
-            _LOG.error("nothing is reported: %s", SECOND_KEY)
+            _LOG.error("this client reports nothing: %s", SECOND_KEY)
         # The change may have mended what was wrong.
         self._schedule.backoff.succeeded()
         self._farewells.succeeded()
@@ -425,7 +430,7 @@ class Sender:
             lost += self._intake.recover(identity)
         self._consent = consent
         if lost:
-            _LOG.info("samples were lost when the machine last ended")
+            _LOG.info("samples were lost when the machine last stopped")
         self._note_last_contact()
 
     def _note_last_contact(self) -> None:
@@ -474,7 +479,7 @@ class Sender:
             try:
                 last()
             except Exception as error:
-                _LOG.warning("at the end: %s", error)
+                _LOG.warning("the client did not end cleanly: %s", error)
         self._on_end()
 
     def _let_go(self) -> None:

@@ -34,8 +34,8 @@ _VANISH_MS = 200  # how long to wait for other readers; a running client tries a
 BEFORE_OPT_IN = "before_opt_in"
 NOT_IN_SAMPLE = "not_in_sample: "  # followed by n, if one message in n is reported
 SECOND_KEY = (
-    "another receiver key reports by this settings file;"
-    " use Settings(path, account=…) with a name for each account"
+    "another receiver key already reports with this settings file; use Settings(path, account=…) "
+    "with a name for each account"
 )
 
 
@@ -444,14 +444,14 @@ def check_server(server: str) -> str:
         or any(letter.isspace() or letter in "/@?#" for letter in host)
         or not (port.isascii() and port.isdigit() and 0 < int(port) < 2**16)
     ):
-        raise BadSetting(f"server: {server!r} is no address; allowed: HOST:PORT")
+        raise BadSetting(f"server: {server!r} is not an address; allowed: HOST:PORT")
     return f"{host}:{port}"
 
 
 def check_token(token: str) -> str:
     """`token`, if it can be sent in a header. Raises BadSetting."""
     if not token.isascii() or not token.isprintable() or " " in token:
-        raise BadSetting("the token holds a character that no token has; allowed: dt_…")
+        raise BadSetting("the token contains a character that no token has; allowed: dt_…")
     return token
 
 

@@ -95,7 +95,9 @@ def path_of(path: str | os.PathLike[str], account: str) -> Path:
     """
     named = os.fsdecode(path)
     if named in ("", ":memory:") or named.startswith("file:"):
-        raise BadSetting(f"path: {named!r}; allowed: the path of a file, which others can open")
+        raise BadSetting(
+            f"path: {named!r}; allowed: the path of a file that other processes can open"
+        )
     absolute = Path(named).absolute()
     if not account:
         return absolute
@@ -114,7 +116,9 @@ def settings_files(path: str | os.PathLike[str], account: str | None) -> list[Pa
         files += sorted(named.parent.glob(f"{glob.escape(named.name)}{_ACCOUNT}{'[0-9a-f]' * 32}"))
     found = [file for file in files if file.is_file()]
     if not found or not all(_is_settings_file(file) for file in found):
-        raise BadSetting(f"{named}: there are no settings here; the app that reports makes them")
+        raise BadSetting(
+            f"{named}: there is no settings file here; the app makes it when it starts"
+        )
     return found
 
 

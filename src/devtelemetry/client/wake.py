@@ -40,7 +40,7 @@ class Alarm:
             self._path.write_text(f"{self._port} {self._word.hex()}", encoding="ascii")
         except OSError as error:
             # A change by another process is then noticed when something else wakes the thread.
-            _LOG.warning("no port of this machine can be listened on: %s", error)
+            _LOG.warning("the client cannot listen on any port of this machine: %s", error)
             self._socket.close()
             return
         self._listener = threading.Thread(
@@ -72,7 +72,7 @@ class Alarm:
                 # Large enough for any datagram: Windows raises an error if one does not fit.
                 came = self._socket.recv(_LARGEST_DATAGRAM)
             except OSError as error:
-                _LOG.warning("other processes cannot wake this one any more: %s", error)
+                _LOG.warning("other processes can no longer wake this one: %s", error)
                 return
             if secrets.compare_digest(came, self._word):
                 self._event.set()

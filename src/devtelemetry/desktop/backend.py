@@ -232,7 +232,7 @@ def _line_of(action: Callable[[], None]) -> str:
         return str(error)
     except Exception as error:
         # The page must go on, because the user may want to opt out.
-        _LOG.exception("a fault behind the settings page")
+        _LOG.exception("the settings page failed")
         return f"a fault in the program: {type(error).__name__}: {error}"
     return ""
 

@@ -45,8 +45,8 @@ def run(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     text = (
-        "The Advanced settings page: the opt-in of this machine's node settings. The file is its "
-        "app's to make."
+        "The Advanced settings page, with the opt-in in the settings of this machine's node. The "
+        "app makes the file."
     )
     parser = argparse.ArgumentParser(prog="devtelemetry desktop", description=text)
     parser.add_argument(
@@ -56,13 +56,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"the node's settings (default: ${SETTINGS_VARIABLE}, else {default_path()})",
     )
     parser.add_argument(
-        "--account", default="", metavar="NAME", help="of an app with several accounts: this one"
+        "--account", default="", metavar="NAME", help="this account, if the app has several"
     )
     parser.add_argument(
         "--color-scheme",
         choices=("system", "light", "dark"),
         default="system",
-        help="light or dark, whatever the system has (default: system)",
+        help="the colors of the page (default: system)",
     )
     return parser
 

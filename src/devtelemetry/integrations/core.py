@@ -61,7 +61,7 @@ def guarded(handler: Callable[_P, object]) -> Callable[_P, None]:
         try:
             handler(*arguments, **named)
         except Exception:
-            _LOG.exception("telemetry missed what the messenger did")
+            _LOG.exception("telemetry missed something that the messenger did")
 
     return call
 
@@ -127,7 +127,9 @@ class Core:
         for channel_id in (present := list(channel_ids)):
             self.joined(channel_id, EARLIEST)
         if present:
-            _LOG.warning("what came before now is not reported: bring the module in at the start")
+            _LOG.warning(
+                "what happened before now is not reported; attach the module when the app starts"
+            )
 
     def is_in(self, channel_id: str) -> bool:
         """Whether the user is in the channel, as far as the app reported."""
@@ -196,7 +198,7 @@ class _File:
             )
             return [tuple(row) for row in rows]
         except (ClientError, sqlite3.Error) as error:
-            _LOG.warning("what this device sent before is not known: %s", error)
+            _LOG.warning("the messages that this device sent before are not known: %s", error)
             return []
 
     def write(
@@ -208,7 +210,7 @@ class _File:
                 connection.execute(statement, (channel_id, message_id, sent_at, installation_id))
                 connection.execute(_TRIM, (SENT_IDS,))
         except (ClientError, sqlite3.Error) as error:
-            _LOG.warning("what this device did is not remembered: %s", error)
+            _LOG.warning("an action of this device cannot be remembered: %s", error)
 
     def _open(self, consent: int) -> tuple[sqlite3.Connection, str]:
         if self._installation_of[0] != consent:
