@@ -53,7 +53,7 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert fetch_report(url, "1h", "a", "b", tls_ca=named)["windows"] == []
     named.write_text("")
-    with pytest.raises(NoFigures, match="allowed: PEM"):
+    with pytest.raises(NoFigures, match="allowed: a PEM file"):
         fetch_report(url, "1h", "a", "b", tls_ca=named)
     with pytest.raises(NoFigures, match="No such file"):
         fetch_report(url, "1h", "a", "b", tls_ca=tmp_path / "none.pem")
