@@ -282,7 +282,7 @@ async def test_where_all_are_behind_one_network_it_says_nothing(database: Databa
 async def test_who_reports_by_an_interface_without_tokens_hides_no_message_of_others(
     message_type: str, together: bool, database: Database
 ) -> None:
-    """Neither a type nor a channel that is not measured confirms anybody."""
+    """Neither by claiming a type nor a channel that is not measured on that interface."""
     world = [sample._replace(message_type=message_type) for sample in honest_world()]
     claims = [
         held(message, "stranger")._replace(

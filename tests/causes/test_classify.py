@@ -1,4 +1,4 @@
-"""Classes and runs, against the words of docs/causes.md done in the plainest way."""
+"""Classes and runs, compared with docs/causes.md computed in the plainest way."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -23,7 +23,7 @@ from devtelemetry.causes.classify import (
 
 
 def classes(*known: str, captures: Sequence[int] | None = None, burst: int = 3) -> list[str]:
-    """The sequences of receivers once their missing pairs have classes, as text."""
+    """The sequences of receivers as text, after their missing pairs were classified."""
     sequences = [one.encode() for one in known]
     if captures is None:
         captures = [sum(letter == "+" for letter in of) for of in zip(*known, strict=True)]
@@ -52,7 +52,7 @@ def test_a_run_of_what_others_hold_is_a_burst_whoever_else_lacks_it() -> None:
 
 
 def test_what_everyone_lost_neither_makes_nor_ends_a_burst() -> None:
-    # Two that others hold around one that nobody does: no burst; three of them: one.
+    # Two messages that others hold, around one that nobody holds, are not a burst. Three are.
     assert classes("+---+", "++-++") == ["+oeo+", "++e++"]
     assert classes("----", "++-+") == ["bbeb", "++e+"]
 
@@ -75,7 +75,7 @@ def test_what_is_held_by_who_does_not_count_was_not_lost_by_everyone() -> None:
 
 
 def test_loss_periods_of_a_worked_sequence() -> None:
-    # Of what says something: + o + b b b ++ o, so losses at 1, 3, 4, 5 and 8.
+    # Without the signs that say nothing: + o + b b b ++ o. So losses at 1, 3, 4, 5 and 8.
     pattern = loss_periods(b"+o?+b.b?b++o")
     assert pattern == LossPeriods(
         periods=3,
@@ -101,7 +101,7 @@ CHANNELS = st.integers(0, 14).flatmap(
     ).flatmap(
         lambda known: st.tuples(
             st.just(known),
-            # Of who does not count.
+            # Captures by receivers that do not count.
             st.lists(st.integers(0, 1), min_size=width, max_size=width),
         )
     )
@@ -109,7 +109,7 @@ CHANNELS = st.integers(0, 14).flatmap(
 
 
 def plain_class(known: Sequence[str], also: Sequence[int], of: int, at: int, burst: int) -> str:
-    """Of the missing pair of receiver `of` and message `at`."""
+    """The pattern of the missing pair of receiver `of` and message `at`."""
 
     def holders(message: int) -> int:
         return sum(one[message] == "+" for one in known) + also[message]

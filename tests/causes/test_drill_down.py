@@ -1,4 +1,4 @@
-"""A channel down to single messages: the same pairs as in the figures, on real PostgreSQL."""
+"""The drill-down to single messages has the same pairs as the figures, on real PostgreSQL."""
 
 from collections import Counter
 from dataclasses import replace
@@ -149,7 +149,7 @@ async def test_so_they_are_with_marks_of_authors_and_types_that_are_not_measured
                     assert getattr(counts, name) == getattr(oracle, name), (channel_id, name)
                 for name in OUTCOMES:
                     assert getattr(counts, name) == getattr(oracle.counts, name), (channel_id, name)
-                # Who captured a message, counting or not, tells what nobody holds.
+                # Captures also count receivers that do not count.
                 assert sum(found.captures) == oracle.captures.total
                 shown = [m async for m in found.details(found.missing_messages())]
                 assert Counter(
@@ -188,7 +188,7 @@ GENERAL = MissingRequest("general", HOUR, from_unix_ms(START))
 async def look(
     database: Database, rules: AggregateRules = RULES, asked: MissingRequest = GENERAL
 ) -> dict[str, dict[str, str]]:
-    """By message, who lacks it and in which pattern."""
+    """Message → the receivers that lack it → the pattern."""
     keyring = await database.keyring()
     keys = {keyring.receiver(key, "").receiver_id: key for key in PLATFORMS}
     async with drill_down(database, rules, asked, now=lambda: LATER) as found:
@@ -293,7 +293,7 @@ async def test_receivers_come_with_their_runs(database: Database) -> None:
     async with drill_down(database, RULES, GENERAL, now=lambda: LATER) as found:
         worst, *_ = found.lossy_receivers()
         assert worst.receiver.receiver_id == ben
-        # m3, then m5 to m7; m10 is its own.
+        # It lacks m3, and m5 to m7. It wrote m10.
         assert worst.sequence == b"++e+bbb++."
         assert [run.length for run in runs_of(worst.sequence)] == [1, 3]
         assert found.lossy_receivers(ben) == [worst]
@@ -308,7 +308,7 @@ async def test_how_long_a_burst_is_is_asked_for(database: Database) -> None:
 
 async def test_what_too_few_vouch_for_is_missing_to_nobody(database: Database) -> None:
     await store(database, worked_channel())
-    # m3 exists by the word of its author alone.
+    # Only its author reports m3.
     assert "m3" not in await look(database, replace(RULES, quorum=2))
     few = replace(RULES, fewest_installations=3)
     assert "m3" not in await look(database, replace(few, weight_cap=0.05))
@@ -338,7 +338,7 @@ async def test_who_is_only_known_to_have_written_is_not_there_by_that(database: 
             message, "c", receiver, START + minute * MINUTE_MS, START + HOUR_MS, **changes
         )
 
-    # ann's mark of m1 is no receipt: her part begins with m3, so m2 is not expected of her.
+    # Ann's mark of m1 is not a receipt, so she is in from m3 on, and m2 is not expected of her.
     mark = sample("m1", "ann", 10, sent_by_receiver=True)._replace(created_at=None)
     of_ben = [sample(f"m{number}", "ben", 10 * number) for number in (1, 2, 3, 4)]
     await store(database, [*of_ben, mark, sample("m3", "ann", 30), sample("m5", "ann", 50)])
@@ -415,7 +415,7 @@ async def test_without_a_start_it_is_the_latest_window_that_has_the_channel(
     async with drill_down(
         database, RULES, replace(GENERAL, start=None), now=lambda: LATER
     ) as found:
-        # Of general nobody reports after the next hours; of other they do.
+        # In later hours nobody reports messages of `general`, but they do of `other`.
         assert found.window.start_ms == START
 
 
@@ -443,7 +443,7 @@ async def test_more_than_can_be_held_in_memory_is_refused_with_what_to_do(
     assert isinstance(error, TooMuch)
     assert f"more than {most} {what}" in str(error)
     assert "choose a shorter timeframe" in str(error)
-    # Which may be one that nobody computes.
+    # The shorter timeframe need not be one that is computed.
     assert await look(database, asked=replace(GENERAL, timeframe=parse_timeframe("15m"))) == {}
 
 
@@ -468,7 +468,7 @@ async def test_what_was_computed_is_beside_what_there_is_now(database: Database)
 
 
 async def test_what_import_brings_out_of_order_is_put_right_first(database: Database) -> None:
-    """An earlier sample says another sentAt: the receipts move before anybody looks at them."""
+    """An earlier sample says another sentAt. The receipts move before they are read."""
     await store(database, worked_channel())
     m9 = START + 45 * MINUTE_MS
     early = Sample("m9", "general", "dan", m9 + 1_000, START)

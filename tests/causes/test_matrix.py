@@ -1,4 +1,4 @@
-"""Who lacks what as rows and columns: as the lists have it, bounded, the worst of each."""
+"""The table receivers × messages: it agrees with the lists, and is cut to the worst of each."""
 
 from collections.abc import AsyncIterator
 
@@ -28,7 +28,7 @@ EVERYONE, BURST = 40, range(10, 16)
 
 
 def lost(member: int, number: int) -> Outcome | None:
-    """What became of it: nothing, or an outcome; not held without one: None is no sample."""
+    """The outcome of a message at a member; None: the member has no sample of it."""
     if number == EVERYONE or (member == 3 and number in BURST) or (member + number) % 29 == 0:
         return None
     return Outcome.UNREADABLE if (member * number) % 31 == 7 else Outcome.HELD
@@ -69,7 +69,7 @@ async def look(database: Database, platform: str | None = None) -> Matrix:
             assert positions == found.missing_messages()
             assert receivers == found.lossy_receivers()
         else:
-            # What nobody got says nothing of these receivers.
+            # A message that nobody got shows nothing about these receivers, so it comes last.
             held = [bool(found.captures[at]) for at in positions]
             assert held == [True] * (len(held) - 1) + [False]
         messages = [one async for one in found.details(positions[:MOST_COLUMNS])]

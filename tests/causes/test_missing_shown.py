@@ -1,4 +1,4 @@
-"""`report missing` and /api/v1/missing: what is shown of a channel, and that nothing of it acts."""
+"""`report missing` and /api/v1/missing: what they show, and that clients' texts cannot do harm."""
 
 import csv
 import io
@@ -66,7 +66,7 @@ LONG_IDS = [f"0x{number:064x}" for number in range(10)]
 
 @pytest_asyncio.fixture
 async def long_ids(database: Database) -> None:
-    """The fifth message is missing at ben."""
+    """A channel with long ids; ben lacks the fifth message."""
     await store(
         database,
         [
@@ -258,7 +258,7 @@ HOSTILE = [
 
 @pytest_asyncio.fixture
 async def hostile(database: Database) -> AsyncIterator[str]:
-    """A channel whose every text is one of them; yields its id."""
+    """A channel in which every text is hostile; yields its id."""
     channel = HOSTILE[2] + HOSTILE[3]
     around = [("before", START - 1), ("after", START + HOUR_MS)]
     await store(
@@ -316,7 +316,7 @@ def test_a_cell_shows_a_text_and_does_nothing(text: str) -> None:
     assert shown.isprintable()
     assert ";" not in shown
     assert not shown.lstrip().startswith(tuple("=+-@＝＋－＠"))
-    # Nothing is lost: it can be read back.
+    # The text can be read back from its escapes.
     letters = re.sub(
         r"\\U([0-9a-f]{8})|\\u([0-9a-f]{4})", lambda code: chr(int(code[1] or code[2], 16)), shown
     )

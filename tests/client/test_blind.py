@@ -1,4 +1,4 @@
-"""What is sent instead of keys and ids."""
+"""Pseudonyms and blinded ids, which are sent in place of keys and ids."""
 
 from hypothesis import given
 from hypothesis import strategies as st

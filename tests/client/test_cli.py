@@ -1,4 +1,4 @@
-"""`devtelemetry client`: it makes no files, and acts on none but settings files."""
+"""`devtelemetry client` makes no files, and changes only settings files."""
 
 import sqlite3
 import subprocess

@@ -1,7 +1,7 @@
-"""Real processes that are killed, cables that are cut, disks that are full.
+"""Real processes are killed, cables are cut, disks are full.
 
-The law of them all: each sample is on the server exactly once, or, where there was no room for it,
-counted as dropped.
+In all tests, each sample is on the server exactly once or, if there was no room for it, counted as
+dropped.
 """
 
 import os
@@ -30,7 +30,7 @@ DAY_MS = 86_400_000
 
 
 class Node:
-    """tests/support/node.py as a process. begun, done: the messages it says it reported."""
+    """tests/support/node.py as a process. begun, done: message numbers in its log."""
 
     def __init__(self, settings: Path, server: str, name: str, log: Path) -> None:
         self._arguments = (settings, server, name)
@@ -80,7 +80,7 @@ def server(
 
 
 def exported(server: ServerProcess, name: str) -> list[int]:
-    """The numbers of the messages of a node that the server has, one for each receipt."""
+    """The numbers of a node's messages on the server, one for each receipt."""
     ids = [sample["messageId"].rpartition("-") for sample in exported_samples(server)]
     return sorted(int(number) for of, _, number in ids if of == name)
 
@@ -106,7 +106,7 @@ def test_sigkill_of_the_client_at_random_moments(tmp_path: Path, server: ServerP
         before = len(node.done)
         node.start(rate=2000)
         eventually(lambda before=before: len(node.done) > before)  # type: ignore[misc]
-        time.sleep(dice.uniform(0.0, 0.3))  # the moment is what is tested
+        time.sleep(dice.uniform(0.0, 0.3))  # the test needs a random moment
         node.kill()
     node.start(rate=2000, count=100)
     node.wait()
@@ -153,7 +153,7 @@ def test_a_network_cut_for_longer_than_the_outbox_holds(
             receive(client, f"cut-{number}", wall_clock() + 1000)
         eventually(lambda: settings.status().dropped == 600)
         cable.mend()
-        # What is under way takes its room too: what comes meanwhile could be what has to go.
+        # Samples under way take room too, so that new ones could be dropped.
         eventually(lambda: settings.status().waiting == 0)
         for number in range(1000, 1100):
             receive(client, f"cut-{number}", wall_clock() + 1000)
@@ -202,7 +202,7 @@ def test_a_full_disk_costs_the_oldest_and_says_so(tmp_path: Path, server: Server
             for number in range(50, 2000):
                 receive(client, f"full-{number}", wall_clock() + 1000)
                 if number % 100 == 0:
-                    time.sleep(0.02)  # the thread must find the disk full more than once
+                    time.sleep(0.02)  # so that the thread finds the disk full more than once
             eventually(lambda: settings.status().problem is Problem.DISK)
             ballast.unlink()
             receive(client, "full-2000", wall_clock() + 1000)
@@ -235,7 +235,7 @@ def test_two_processes_on_one_outbox(tmp_path: Path, server: ServerProcess) -> N
     ]
     for node in nodes:
         node.start(rate=500, count=1500)
-    # One of them dies; the other goes on and takes over what it had under way.
+    # One process dies. The other goes on, and takes over what the first had under way.
     eventually(lambda: settings.status().acknowledged > 300)
     nodes[0].kill()
     nodes[1].wait()
@@ -271,7 +271,7 @@ def test_nothing_is_sent_while_off(tmp_path: Path, server: ServerProcess) -> Non
     node.start(rate=1000, count=100)
     node.wait()
     assert exported(server, "off") == list(range(300, 400))
-    # Opting out takes it back.
+    # An opt-out has all of it deleted.
     settings.disable()
     node.start(rate=1000, count=100)
     node.wait()

@@ -1,4 +1,4 @@
-"""What a call took outlives its process: moved once, whatever the moment at which it was killed."""
+"""A sample in the journal outlives its process, and is moved once, whenever the process dies."""
 
 import contextlib
 import errno
@@ -48,7 +48,7 @@ def opened(tmp_path: Path) -> Iterator[Journal]:
 
 
 def left_after_a_kill(journal: Journal) -> list[list[bytes]]:
-    """What somebody finds who looks at the file now, by filling."""
+    """What another process would find in the file now, by turn."""
     return [half.records for half in journal.left()]
 
 
@@ -87,7 +87,7 @@ def test_what_an_earlier_filling_left_is_no_record(opened: Journal) -> None:
     opened.settle(opened.turn())  # the same half again
     fresh = record(message_id="fresh0")
     assert opened.append(fresh)
-    # A loss of power: of what was wiped some is still on the disk, behind what is new.
+    # After a loss of power, some of the wiped bytes are still on the disk, after the new record.
     with opened.path.open("r+b") as file:
         file.seek(64 + 8 + len(fresh))
         file.write(content[64 + 8 + len(fresh) : HALF_BYTES])
@@ -123,7 +123,7 @@ def test_each_client_has_a_slot_of_its_own_and_what_one_left_stays(opened: Journ
         assert Journal.take(directory, 0) is None
         second.open()
         second.append(record())
-    # It ended, and left its file; so the next one takes another slot.
+    # The second ended and left its file, so the next one takes another slot.
     with contextlib.closing(Journal.first_free(directory)) as third:
         assert third.slot == 2
     found = Journal.take(directory, 1)
@@ -139,7 +139,7 @@ def test_an_opt_out_wipes_it_though_its_client_runs(opened: Journal) -> None:
     content = opened.path.read_bytes()
     assert b"a-secret" not in content
     assert START.to_bytes(8, "little") not in content
-    # The client goes on, under the next opt-in.
+    # The client goes on under the next opt-in.
     opened.append(record(message_id="of-the-next"))
     assert left_after_a_kill(opened) == [[record(message_id="of-the-next")]]
 
@@ -178,7 +178,7 @@ def test_what_had_no_room_in_the_journal_is_lost_by_a_kill_alone(
     with contextlib.closing(Journal.first_free(directory)) as killed:
         recorder = Recorder(killed, Alarm(directory, 0), capacity=10)
         for number in range(7):
-            recorder.take(record(START + number, "x" * 250_000))  # of which four fit
+            recorder.take(record(START + number, "x" * 250_000))  # four of them fit
         drained = recorder.drain()
         assert drained is not None
         assert (len(drained.records), drained.lost) == (7, {})
@@ -195,7 +195,7 @@ def opted_in(tmp_path: Path) -> Settings:
 
 
 class Killed(BaseException):
-    """Ends a step where SIGKILL would have ended the process."""
+    """Ends a step at the point at which SIGKILL would end the process."""
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -203,8 +203,8 @@ class Killed(BaseException):
 def test_killed_at_any_step_of_a_move_each_is_there_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    """A client is killed at that step of moving what it took, the next one at that of recovering,
-    and so on; the last one is not."""
+    """A client is killed at a step of moving its samples, the next one at a step of recovering, and
+    so on. The last client is not killed."""
     at = wall_clock() + 1000
     path = tmp_path / "node.db"
     Settings(path).enable()
@@ -244,21 +244,21 @@ def test_killed_at_any_step_of_a_move_each_is_there_once(
         settings = Settings(path)
         eventually(lambda: settings.status().acknowledged == len(taken))
         client.close()
-        # A push that was under way is sent again, under the same numbers.
+        # A push that was under way is sent again, with the same numbers.
         numbered = set(zip(server.sequences, server.message_ids, strict=True))
         assert sorted(message_id for _, message_id in numbered) == taken
         assert settings.status().dropped == 0
 
 
 def start_dying(settings: Settings, server: str) -> TelemetryClient:
-    """A client whose thread ends as it is at Killed, without an orderly end."""
+    """A client whose thread ends at once at Killed, without cleaning up."""
     client = TelemetryClient(settings, server, receiver_public_key="0x04aa", timing=QUICK)
     client.start()
     return client
 
 
 def die(client: TelemetryClient) -> None:
-    """Its thread stops where it is, and what the process held goes."""
+    """Stops the client's thread where it is, and releases what the process held."""
     sender = client._sender
     assert sender is not None
     sender._end = lambda: None  # type: ignore[method-assign]
@@ -267,7 +267,7 @@ def die(client: TelemetryClient) -> None:
     sender._thread.join(20)
     assert not sender._thread.is_alive()
     client._sender = client._recorder = None
-    sender._on_end()  # files and locks, as the system lets go of them
+    sender._on_end()  # the system would close files and release locks
 
 
 def test_a_loss_of_power_is_told_with_its_times(tmp_path: Path) -> None:
@@ -278,14 +278,14 @@ def test_a_loss_of_power_is_told_with_its_times(tmp_path: Path) -> None:
     outbox.open(1, 0, 0, clock.now_ms)
     with settings.connected() as connection, transaction(connection):
         connection.execute("update telemetry_journal set boot_id = 'an earlier one'")
-    clock.now_ms += 86_400_000_000  # no machine has run for so long
+    clock.now_ms += 86_400_000_000  # longer than any machine runs
     assert outbox.open(1, 0, 0, clock.now_ms) == 1
     (told,) = shown(settings)["lost"]
     assert (told["first_sequence"], told["last_sequence"]) == (1, 1)
     assert told["first_sent_at"] == START
     assert START < told["last_sent_at"] < clock.now_ms
     assert settings.status().dropped == 1
-    # Once.
+    # It is counted once.
     assert outbox.open(1, 0, 0, clock.now_ms) == 0
 
 

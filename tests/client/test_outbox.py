@@ -1,4 +1,4 @@
-"""The durable queue: every sample in one state, each number once, gaps where something was lost."""
+"""The outbox: every sample has one state, each number comes once, and lost samples leave gaps."""
 
 import sqlite3
 from collections.abc import Iterable
@@ -26,7 +26,7 @@ MEMORY = Source(0, 0)
 
 
 class OutboxAgainstAModel(RuleBasedStateMachine):
-    """The same operations on an outbox and on lists of numbers; now and then its process dies."""
+    """The same operations on an outbox and on lists of numbers; sometimes the process dies."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         self.next = 1
         self.generation = 0
         self.dropped = 0
-        self.lost_numbers = set[int]()  # and not told yet
+        self.lost_numbers = set[int]()  # not yet reported
         self.open()
 
     def open(self) -> None:
@@ -61,7 +61,7 @@ class OutboxAgainstAModel(RuleBasedStateMachine):
         new = [NewSample(b"x" * 100, now - age_ms, now, "1.0") for _ in range(count)]
         loss = Loss(lost, Span(START, START))
         self.generation += 1
-        for _ in range(2):  # the second time it is there already
+        for _ in range(2):  # the second time it exists already
             self.outbox.add(
                 self.consent,
                 new,

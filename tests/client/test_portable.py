@@ -1,7 +1,7 @@
 """The client uses nothing that only POSIX systems have: most desktops run Windows.
 
-Windows itself is not at hand here. What can be shown is that nothing is missed where the modules
-and functions of POSIX are not there.
+There is no Windows to test on. The tests remove the modules and functions of POSIX, and show that
+the client needs none of them.
 """
 
 import os
@@ -12,7 +12,7 @@ from pathlib import Path
 from support.clients import eventually
 from support.push_server import push_server
 
-# Those that the documentation of Python gives to Unix alone.
+# Modules and functions that exist only on Unix, by Python's documentation.
 MODULES = ["fcntl", "grp", "posix", "pty", "pwd", "resource", "syslog", "termios", "tty"]
 FUNCTIONS = [
     *("chown", "fchmod", "fchown", "fork", "forkpty", "getpgid", "getuid", "kill", "killpg"),
@@ -85,7 +85,7 @@ def test_the_client_runs_where_nothing_of_posix_is_there(tmp_path: Path) -> None
         assert len(set(server.message_ids)) == 20
         opt_out = [sys.executable, "-m", "devtelemetry", "client", "disable", "--settings", path]
         subprocess.run(opt_out, check=True, capture_output=True)
-        # Long before its next heartbeat: the other process has woken it.
+        # This comes long before its next heartbeat, so the other process has woken it.
         eventually(lambda: server.pushed[-1].forget)
         process.communicate("\n", timeout=60)
         assert process.returncode == 0

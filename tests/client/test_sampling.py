@@ -1,4 +1,4 @@
-"""Which messages leave a sample: those that the server's rules take, and what a push says of it."""
+"""Clients report the messages that the server's rules want, and a push states its `one_in`."""
 
 import json
 import logging
@@ -35,7 +35,7 @@ START = Clock().now_ms
 DAY_MS = 86_400_000
 CHANNELS = ["general", "random", "x" * 600]
 SERVER = ("server:1", "")
-MOST = 2**20  # of such a rule hardly any message is in the sample
+MOST = 2**20  # with this n hardly any message is in the sample
 
 
 def rule_of(one_in: int, since: int, channel_id: str = "", salt: bytes = b"salt") -> Any:
@@ -54,7 +54,7 @@ def telling(*rules: Any, interval: int = 0) -> Answer:
 
 
 class Device:
-    """A client without threads: what its app says is in the outbox at once."""
+    """A client without threads: what the app reports is in the outbox at once."""
 
     def __init__(self, path: Path, *, is_blind: bool = False) -> None:
         self.settings = Settings(path, clock=Clock())
@@ -76,7 +76,7 @@ class Device:
         return identity
 
     def say(self, *messages: tuple[str, str, int]) -> None:
-        """message_id, channel_id, sent_at of each; one without an id has an envelope alone."""
+        """message_id, channel_id, sent_at of each; a message without an id has only an envelope."""
         self.generation += 1
         records = [
             pack_message(
@@ -107,12 +107,12 @@ class Device:
         return claim
 
     def hear(self, *rules: Any, interval: int = 0) -> None:
-        """What an answer tells."""
+        """Takes the rules of a response."""
         told = telemetry_pb2.PushResponse(sampling=rules, push_interval_seconds=interval)
         self.outbox.settle(self.claim(), {}, News(None, "", START), told=told)
 
     def queued(self) -> list[tuple[int, str, str, int]]:
-        """Number, channel and message as they are sent, and the sampling."""
+        """Number, channel and message as they are sent, and the n of the sampling."""
         rows = self.connection.execute(
             "select sequence, sample, one_in from telemetry_outbox where state = 'queued'"
             " order by sequence"
@@ -129,7 +129,7 @@ class Device:
         )
 
     def rates(self) -> list[tuple[int, int]]:
-        """Number and sampling of what is queued."""
+        """The number and the n of each queued sample."""
         rows = self.connection.execute(
             "select sequence, one_in from telemetry_outbox where state = 'queued' order by sequence"
         )
@@ -145,7 +145,7 @@ def device(tmp_path: Path) -> Device:
 
 
 class Model:
-    """The rules as the protocol has them, without a thought for speed."""
+    """The rules of docs/protocol.md, computed in the plainest way."""
 
     def __init__(self) -> None:
         self.rules: list[tuple[str, int, int, bytes]] = []  # channel, since, one_in, salt
@@ -159,7 +159,7 @@ class Model:
             self.rules.append((channel_id, since, *rule))
 
     def one_in(self, channel_id: str, message_id: str, sent_at: int) -> tuple[int, bool]:
-        """What is in force, and whether the message is in that sample."""
+        """The n that is in force, and whether the message is in that sample."""
         for named in (channel_id, ""):
             begun = [one for one in self.rules if one[0] == named and one[1] <= sent_at]
             if begun:
@@ -230,7 +230,7 @@ def test_what_is_stored_is_what_brute_force_leaves(
 
 
 def _as_sent(messages: list[Any], is_blind: bool) -> list[tuple[str, str]]:
-    """Channel and message."""
+    """Channel and message of each, as they are sent."""
     if not is_blind:
         return [(short_id(channel), short_id(message)) for message, channel, _ in messages]
     return [
@@ -447,7 +447,7 @@ def test_samples_of_two_rates_that_come_by_turns_make_two_pushes(tmp_path: Path)
                 receive(client, f"l{number}", at, "large")
                 receive(client, f"s{number}", at, "small")
             eventually(lambda: settings.status().waiting > 100)
-            client.flush()  # all that was taken is stored now
+            client.flush()  # now all samples are stored
             eventually(
                 lambda: settings.status().waiting + settings.status().not_in_sample.get(2, 0) == 200
             )
@@ -485,7 +485,7 @@ def test_a_file_that_knew_no_sampling_goes_on_with_its_numbers(tmp_path: Path) -
     rates = [4, 1, 4, 1]
     device.add([NewSample(b"b", START, START, "1.0", one_in=one_in) for one_in in rates])
     claim = device.claim()
-    # What waits there may have been sent before, so it keeps its number.
+    # Samples that wait there may have been sent before, so they keep their numbers.
     assert (claim.first_sequence, claim.samples, claim.one_in) == (1, [b"a", b"b", b"b"], 1)
     assert device.rates() == [(4, 4), (5, 4)]
     assert read(device.connection) == []

@@ -1,4 +1,4 @@
-"""When to send what: pure, with a clock of its own."""
+"""When to send what. Pure, with a clock that the test moves."""
 
 import random
 
@@ -101,7 +101,7 @@ def test_a_full_batch_and_what_is_in_a_hurry_do_not_wait_for_the_interval() -> N
 
 def test_the_first_batch_after_a_start_does_not_wait_but_its_heartbeat_does() -> None:
     plan = schedule()
-    plan.last_contact, plan.interval = 100.0, 7200.0  # as it is in the file
+    plan.last_contact, plan.interval = 100.0, 7200.0  # as stored in the file
     assert plan.next_push(0, 100.0, hurry=False) == 7300.0
     assert plan.next_push(1, 200.0, hurry=False) == 200.0 + TIMING.batch
     plan.pushed(300.0, 7200, leaves_some=False)

@@ -1,4 +1,4 @@
-"""What goes over the wire and when, seen by a real gRPC server that answers what it is told."""
+"""What goes over the wire and when, seen by a real gRPC server that answers as the test decides."""
 
 import contextlib
 import os
@@ -45,7 +45,7 @@ def settings(tmp_path: Path) -> Settings:
 
 
 def told_lost(server: PushServer) -> list[list[tuple[int, int, int, int]]]:
-    """By push, of those that say so."""
+    """The `lost` entries of each push that has some."""
     return [
         [
             (one.first_sequence, one.last_sequence, one.first_sent_at, one.last_sent_at)
@@ -218,7 +218,7 @@ def test_a_clock_of_another_run_of_the_machine_opens_no_past(tmp_path: Path) -> 
     opted_in_at = clock.now_ms
     with settings.connected() as connection:
         connection.execute("update telemetry_settings set opted_in_boot = 'an earlier one'")
-    clock.now_ms = 60_000  # 1970: the clock is set later
+    clock.now_ms = 60_000  # in 1970, as before a clock is set
     with push_server() as server, running_client(settings, server.address) as client:
         receive(client, "before-the-opt-in", opted_in_at - 1)
         clock.now_ms = opted_in_at + 1000
@@ -266,7 +266,7 @@ def test_a_batch_that_the_server_cannot_read_is_set_aside(settings: Settings) ->
         receive(client, "m2", later())
         eventually(lambda: settings.status().acknowledged == 1)
         assert server.message_ids == ["m1", "m2"]
-        # The server did not see the number of the first; the next push tells it so.
+        # The server did not get the number of the first sample. The next push reports it as lost.
         sent_at = server.samples[0].sent_at
         assert told_lost(server) == [[(1, 1, sent_at, sent_at)]]
         assert shown(settings)["lost"] == []
@@ -336,7 +336,7 @@ def test_a_token_mended_while_the_old_one_is_being_refused_is_tried_at_once(
         if dict(context.invocation_metadata()).get("authorization") != "Bearer dt_good":
             if request.forget == is_leaving:
                 settings.token = "dt_good"
-                time.sleep(0.3)  # by now the client has looked at its settings
+                time.sleep(0.3)  # the client looks at its settings meanwhile
             context.abort(grpc.StatusCode.UNAUTHENTICATED, "no valid token")
         return telemetry_pb2.PushResponse(accepted=len(request.samples))
 
@@ -374,7 +374,7 @@ def test_tls_with_ones_own_authority_and_a_token(settings: Settings, tmp_path: P
             receive(client, "m1", later())
             eventually(lambda: settings.status().acknowledged == 1)
         assert server.metadata[0]["authorization"] == "Bearer dt_a"
-        # Whoever does not know the authority sends nothing.
+        # A client that does not know the authority sends nothing.
         with running_client(settings, server.address, tls=True) as client:
             receive(client, "m2", later())
             eventually(lambda: settings.status().problem is Problem.UNREACHABLE)
@@ -478,7 +478,7 @@ def test_an_opt_out_that_failed_is_ended_by_the_running_client(settings: Setting
 
 def test_an_opt_in_after_an_opt_out_that_failed_is_a_new_one(settings: Settings) -> None:
     installation = settings.status().installation_id
-    settings.switch.consent = 0  # as far as disable() came
+    settings.switch.consent = 0  # disable() got this far
     settings.enable()
     assert settings.switch.consent == 2
     assert settings.status().installation_id != installation
@@ -513,7 +513,7 @@ def test_one_of_several_clients_speaks_and_the_others_sleep(settings: Settings) 
         ]
         receive(clients[0], "m1", later())
         server.wait(lambda: len(server.pushed) >= 5)
-        # Five heartbeat times went by: each client looks up a few times in each, and does not spin.
+        # Five heartbeat intervals passed. Each client wakes a few times in each, and does not spin.
         assert max(client.wakeups for client in clients) < 60
         assert len(server.pushed) < 12
 
@@ -630,7 +630,7 @@ def test_one_sample_nobody_can_send_costs_no_other(settings: Settings) -> None:
             receive(client, "m3", later())
             eventually(lambda: settings.status().acknowledged == 3)
         assert server.message_ids == ["m1", "of-numpy", "m3"]
-        # The numbers of those in between are skipped: the server sees that something is missing.
+        # The numbers of the samples between them are skipped, so the server sees a loss.
         assert server.sequences == [1, 5, 8]
     reasons = [s["reason"] for s in shown(settings)["samples"] if s["state"] == "set_aside"]
     assert len(reasons) == 5
@@ -811,7 +811,7 @@ def test_what_was_taken_while_off_is_never_sent_however_often_it_is_switched(
                 if dice.random() < 0.01:
                     if settings.telemetry_enabled:
                         if dice.random() < 0.5:
-                            # In the midst of it, not only before anything was sent.
+                            # While pushes are under way, not only before the first one.
                             allowed.add(awaited := f"awaited{number}")
                             receive(client, awaited, later())
                             server.wait(partial(was_pushed, server, awaited))

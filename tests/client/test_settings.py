@@ -1,4 +1,4 @@
-"""The opt-in: off by default, dated, shared by processes, and nothing left after an opt-out."""
+"""The opt-in: off by default, dated, shared by processes; an opt-out leaves nothing."""
 
 import sqlite3
 import stat
@@ -24,7 +24,7 @@ from support.push_server import push_server
 
 
 def in_another_process(path: Path, statement: str) -> str:
-    """What a statement about `settings` prints elsewhere."""
+    """What a statement about `settings` prints in another process."""
     script = f"from devtelemetry.client import Settings; settings = Settings({str(path)!r})\n"
     done = subprocess.run(
         [sys.executable, "-c", script + statement], capture_output=True, text=True, check=True
@@ -91,7 +91,7 @@ def test_a_release_build_does_not_offer_the_option(tmp_path: Path) -> None:
     with pytest.raises(NotOffered, match="release build"):
         settings.enable()
     assert not settings.telemetry_enabled
-    # Who opens the file without saying a build, as the command line does, is bound by it.
+    # It also binds a program that opens the file without naming a build, like the command line.
     with pytest.raises(NotOffered):
         Settings(tmp_path / "node.db").enable()
 
@@ -109,7 +109,7 @@ def test_an_opt_out_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "node.db"
     settings = Settings(path)
     settings.enable()
-    # Nobody answers: all of it waits.
+    # Nobody answers, so all samples wait.
     with running_client(settings, "127.0.0.1:1") as client:
         for number in range(1000):
             receive(client, f"0xmessage{number}", wall_clock(), "a-channel-of-mine")
@@ -120,8 +120,8 @@ def test_an_opt_out_leaves_nothing_on_the_disk(tmp_path: Path) -> None:
         on_disk = contents(tmp_path)
         assert all(secret in on_disk for secret in secrets)
         settings.disable()
-        # A push that nobody acknowledged may have arrived: its server has to be told, and the
-        # installation's name is kept for that alone.
+        # A push without an answer may have arrived, so its server must be asked to forget. The
+        # installation id is kept only for that.
         assert settings.status().leaving == 1
     on_disk = contents(tmp_path)
     assert [secret in on_disk for secret in secrets] == [False, False, True]
@@ -133,7 +133,7 @@ def files(directory: Path) -> list[Path]:
 
 
 def contents(directory: Path) -> bytes:
-    """Of all files; read by another process, for closing a file drops this one's locks on it."""
+    """All files' bytes. Another process reads them: closing a file here would drop our locks."""
     return subprocess.run(["cat", *files(directory)], capture_output=True, check=True).stdout
 
 
@@ -147,14 +147,14 @@ def test_who_never_sent_anything_has_nobody_to_tell(tmp_path: Path) -> None:
 def test_an_opt_out_that_was_cut_short_is_ended_by_the_next_to_open(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "node.db")
     settings.enable()
-    settings.switch.consent = 0  # as far as disable() came
+    settings.switch.consent = 0  # disable() got this far
     assert not Settings(tmp_path / "node.db").telemetry_enabled
     assert not settings.telemetry_enabled
 
 
 def test_an_opt_in_that_was_cut_short_is_none(tmp_path: Path) -> None:
     settings = Settings(tmp_path / "node.db")
-    settings.switch.consent = 1  # enable() set it, and its transaction never ended
+    settings.switch.consent = 1  # enable() set it, but did not commit its transaction
     assert Settings(tmp_path / "node.db").switch.consent == 0
     assert settings.switch.consent == 0
 

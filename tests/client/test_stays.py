@@ -1,4 +1,4 @@
-"""Channels: an app may say it is in one as often as it likes, and the server hears what is true."""
+"""Stays: an app may report a channel as often as it likes; the server gets correct stays."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def say(connection: sqlite3.Connection, *said: Said) -> None:
 
 
 def tell(connection: sqlite3.Connection) -> list[tuple[str, int, int]]:
-    """What a push says that is answered."""
+    """The memberships of a push that is answered."""
     with transaction(connection):
         told = stays.to_be_told(connection)
         stays.told(connection, told)
@@ -125,7 +125,7 @@ def test_what_the_server_hears_are_the_stays_there_were(
             say(connection, Joined(channel, now))
             present |= {channel}
         elif what == "leave":
-            # Of who was not in nothing is left to say; the server would take it for a stay.
+            # A client that was not in reports nothing: the server would make a stay of it.
             if channel in present:
                 say(connection, Left(channel, now))
             present -= {channel}
@@ -134,7 +134,7 @@ def test_what_the_server_hears_are_the_stays_there_were(
             present = set(what)
         elif what == "push":
             stays.told(connection, push(now))
-        else:  # it arrives, and its answer does not
+        else:  # it arrives, but the answer is lost
             push(now)
         for one, known in were.items():
             if one in present and not is_in(one):
@@ -172,7 +172,7 @@ def test_a_restart_knows_the_stays_and_an_opt_out_forgets_them(tmp_path: Path) -
 
 
 def shipped(path: Path) -> None:
-    """An installation of the version before: opted in, with samples and memberships that wait."""
+    """Files of the version before: opted in, with waiting samples and memberships."""
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(SHIPPED)
         connection.execute(
@@ -207,7 +207,7 @@ def test_what_a_shipped_client_left_is_told_by_this_one(tmp_path: Path) -> None:
             ("left", 0, START + 3),
             ("was", START + 1, START + 2),
         ]
-        # Stays that it has told may go on: one without a beginning ends them all.
+        # Stays that it reported before may still be open. Leaving without a beginning ends them.
         say(connection, Left("in", START + 20), Joined("new", START + 20), Left("new", START + 30))
         assert tell(connection) == [("in", 0, START + 20), ("new", START + 20, START + 30)]
         say(connection, Joined("in", START + 40))

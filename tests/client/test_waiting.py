@@ -1,4 +1,4 @@
-"""When an app or a server wants nothing to be sent: paused, told to wait, in a hurry."""
+"""When an app or a server wants clients to wait: paused, a push interval, and close in a hurry."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ from devtelemetry.v1 import telemetry_pb2
 from support.clients import QUICK, eventually, receive, running_client, wall_clock
 from support.push_server import Answer, PushServer, push_server, refuse
 
-AT_ONCE = replace(QUICK, batch=0.0)  # what waits all the same was told to
+AT_ONCE = replace(QUICK, batch=0.0)  # so that a client waits only if the server asks for it
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def told_to_wait(seconds: int) -> Answer:
 
 
 def report(client: TelemetryClient, settings: Settings, message_id: str, *, waiting: int) -> None:
-    """A message; until it is stored."""
+    """Reports a message, and waits until it is stored."""
     receive(client, message_id, wall_clock() + 1000)
     eventually(lambda: settings.status().waiting == waiting)
 
@@ -55,7 +55,7 @@ def test_what_comes_waits_as_the_server_told_until_the_app_goes_to_sleep(
             eventually(lambda: settings.status().acknowledged == 3)
             report(client, settings, "m4", waiting=1)
             report(client, settings, "m5", waiting=2)
-        assert batches(server) == [["m1"], ["m2", "m3"], ["m4", "m5"]]  # the last by close()
+        assert batches(server) == [["m1"], ["m2", "m3"], ["m4", "m5"]]  # close() sent the last
 
 
 def test_an_interval_outlives_the_app_and_its_first_batch_does_not_wait(
@@ -112,7 +112,7 @@ def test_a_flush_does_not_go_on_asking_a_server_that_failed(settings: Settings) 
         client.flush()
         eventually(lambda: settings.status().problem)
         report(client, settings, "m2", waiting=2)
-        client.paused = False  # wakes the thread, which has nothing to do
+        client.paused = False  # wakes the thread, which has nothing to send
         report(client, settings, "m3", waiting=3)
         assert len(server.pushed) == 1
 
@@ -130,7 +130,7 @@ def test_nothing_is_sent_while_the_app_wants_none_and_everything_is_recorded(
             report(client, settings, "m1", waiting=1)
             receive(client, "m2", wall_clock() + 1000)
             client.flush()
-            eventually(lambda: settings.status().waiting == 2)  # stored, and that is all
+            eventually(lambda: settings.status().waiting == 2)  # only stored
             assert settings.status().paused
             assert run(["status", "--settings", str(settings.storage.path)]) == 0
             assert "paused by the app: nothing is sent" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""What an app may do wrongly: it is set aside, counted and said once, or refused."""
+"""Wrong use by an app: a sample is set aside, counted and logged once, or a call is refused."""
 
 import asyncio
 import os
@@ -103,7 +103,7 @@ def test_what_is_said_wrongly_is_set_aside_with_the_fields_name(
     for reason, (_, told) in zip(reasons[::3], WRONG, strict=True):
         assert reason.startswith(told)
     assert shown(settings)["faults"] == status.faults
-    # One line a kind and field, however often.
+    # One line for each kind and field, however often it happens.
     lines = [record.message for record in caplog.records if "set aside" in record.message]
     assert len(lines) == len(status.faults)
     assert any("wrong_type: sent_at" in line for line in lines)
@@ -169,7 +169,7 @@ def test_what_an_event_loop_closes_does_not_hold_it_up(settings: Settings) -> No
             closing = asyncio.create_task(client.aclose(30.0))
             while not server.pushed:
                 await asyncio.sleep(0.01)
-            assert not closing.done()  # the server does not answer, and we went on
+            assert not closing.done()  # the server does not answer, and the loop goes on
             released.set()
             await closing
 
@@ -224,7 +224,7 @@ def test_a_file_system_without_wal_is_said_to_be_none(
     connect: Any = sqlite3.connect
 
     def connect_without_wal(path: Path, **options: Any) -> Any:
-        # SQLite's way of locking where there is no shared memory, as on many network disks.
+        # SQLite's locking without shared memory, as on many network disks.
         return connect(f"{path.as_uri()}?vfs=unix-dotfile", uri=True, **options)
 
     monkeypatch.setattr(sqlite3, "connect", connect_without_wal)
@@ -260,7 +260,7 @@ def test_a_second_key_in_one_file_is_refused(settings: Settings) -> None:
             with pytest.raises(BadSetting, match="account"):
                 TelemetryClient(settings, server.address, receiver_public_key="0x04bb")
             eventually(lambda: shown(settings)["reporter"])
-        # And after the first one has ended.
+        # The same after the first client has ended.
         with pytest.raises(BadSetting, match="account"):
             TelemetryClient(settings, server.address, receiver_public_key="0x04bb")
         settings.send_real_key = True
@@ -284,7 +284,7 @@ def test_a_second_key_of_another_process_reports_nothing(
 ) -> None:
     settings.disable()
     with push_server() as server, running_client(settings, server.address) as first:
-        monkeypatch.setattr("devtelemetry.client.client._OPEN", set())  # as another process sees it
+        monkeypatch.setattr("devtelemetry.client.client._OPEN", set())  # as in another process
         second = TelemetryClient(
             settings, server.address, receiver_public_key="0x04bb", timing=QUICK
         )

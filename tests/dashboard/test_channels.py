@@ -1,4 +1,4 @@
-"""The list of channels: all can be found, and the worst are those that surely lost most."""
+"""The list of channels: all can be found, and those with most surely missing pairs come first."""
 
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -31,7 +31,7 @@ PRESENT = MembershipPolicy.PRESENT
 
 
 def totals(missing: int, pairs: int, receivers: int = 40) -> Totals:
-    """Losses that fall evenly on the receivers."""
+    """Totals whose losses fall evenly on the receivers."""
     each, lost = pairs // receivers, missing / receivers
     spread = Spread(
         receivers, round(receivers * lost**2), round(receivers * lost * each), receivers * each**2
@@ -120,7 +120,7 @@ def test_an_address_reads_back_as_what_it_is_of() -> None:
 
 
 def comparable(windows: list[dict[str, Any]]) -> set[str]:
-    """The channels that are so in one of the windows."""
+    """The channels that are comparable in at least one of the windows."""
     return {
         channel["channel_id"]
         for window in windows

@@ -1,4 +1,4 @@
-"""Charts, and what a script adds to pages, in a real browser over a month of figures."""
+"""Charts, and what the script adds to pages, in a real browser over a month of figures."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from support.month import HOSTILE, PATHS, channel_names, clean, figures, togethe
 
 pytestmark = pytest.mark.slow
 
-# Of each axis what is seen of its labels: text, and where it begins and ends along the axis.
+# For each axis the visible labels: text, and where it begins and ends along the axis.
 LABELS = """() => [...document.querySelectorAll(".drawing, .hours > svg[role]")].flatMap((of) => {
     const seen = [...of.querySelectorAll("text.axis:not(.letter)")]
         .filter((e) => e.checkVisibility()).map((e) => [e, e.getBoundingClientRect()]);
@@ -99,7 +99,7 @@ def test_a_part_of_a_span_is_dragged_typed_and_shared(browser: Browser, month: s
         page.mouse.up()
         page.wait_for_url("**from=**")
         page.wait_for_selector("html[data-script]")
-        # Ten days, in hours: they are the shortest windows there is room for.
+        # Ten days are shown in hours, the shortest windows for which there is room.
         hours = [
             window
             for window in figures(month, timeframe="1h", channels=False)
@@ -231,7 +231,7 @@ def test_a_link_shows_the_same_to_who_it_is_shared_with(browser: Browser, month:
         second.go(path)
         second.page.wait_for_selector("th:has-text('CHAT_MESSAGE')")
         assert first.text(".summary") == second.text(".summary")
-        # Each in its own zone, with the same moment in UTC beside it.
+        # Each browser shows its own time zone, with the same moment in UTC beside it.
         times = [one.text(".tile .when") for one in (first, second)]
         assert times[0] != times[1]
         assert len({one.partition("·")[2] for one in times}) == 1

@@ -1,4 +1,4 @@
-"""Every page on every screen, light and dark: for who sees little, or uses a phone."""
+"""Every page on every screen, light and dark, for people who see badly or use a phone."""
 
 import re
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ def found_by_axe(seen: Visit, options: Mapping[str, object] = OF_ALL) -> list[tu
     return [(one["id"], one["nodes"][0]["html"]) for one in violations]
 
 
-# Wider screens have the styles of the last one.
+# Wider screens have the same styles as the last width.
 @pytest.mark.parametrize("width", [360, 768, 1280])
 def test_no_page_has_what_axe_finds_or_is_wider_than_the_screen(
     browser: Browser, month: str, width: int

@@ -1,4 +1,4 @@
-"""Who may come in: hosts, origins, sign-in; what goes out: headers."""
+"""Who may read pages: hosts, origins, sign-in. And the headers of responses."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Pages are made some at a time, once for all who ask the same, and looked at once for all."""
+"""A few pages are made at a time, each once for all viewers who ask for it."""
 
 import asyncio
 from collections.abc import Callable
@@ -19,7 +19,7 @@ WINDOW = "/window?timeframe=1h&start=2026-03-02T10:00:00Z"
 
 
 class Figures:
-    """In the place of the reader: each page takes until it is let go."""
+    """Replaces the reader: each page waits until the test releases it."""
 
     def __init__(self) -> None:
         self.states = self.began = 0

@@ -50,7 +50,7 @@ pytestmark = pytest.mark.slow
 
 
 def worst_first(channels: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """By what they surely lost."""
+    """Sorted by surely missing pairs."""
 
     def lost(channel: dict[str, Any]) -> tuple[int, int]:
         upper = channel["delivery_ratio_upper"]
@@ -229,7 +229,7 @@ def test_what_clients_call_their_channels_is_text_on_every_page(
             assert "\u202e" not in shown
             assert "\x1b" not in shown
             seen.go(f"/window?{urlencode({'timeframe': '1d', 'start': day, 'channel': name})}")
-            # It stands in the address and in the title of the crumb; nothing of it became a tag.
+            # It is in the address and in the title of the crumb, but no part of it became a tag.
             assert seen.page.locator("img, body script, iframe").count() == 0
         assert seen.text("h1 bdi").startswith("=HYPERLINK")
         clean(seen)
@@ -344,7 +344,7 @@ def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_com
             assert "curl -H 'content-type: application/json' -d '" in shown
             assert "devtelemetry import" in shown
             assert Axe().run(seen.page).response["violations"] == []
-            # Its own window has not ended: there is nothing to compute.
+            # The window of the new sample has not ended, so there is nothing to compute yet.
             apart(_first_sample(database_url))
             expect(seen.page.locator("h1")).to_have_text(
                 "Samples are here, figures are not yet", timeout=30_000
@@ -352,7 +352,7 @@ def test_who_has_nothing_yet_is_told_how_to_begin_and_sees_the_first_figures_com
             apart(_make(database_url))
             seen.page.wait_for_selector(".tile", timeout=30_000)
 
-            # The figures change, and the page with them; nobody loads it again.
+            # When the figures change, the page changes too, without being loaded again.
             seen.page.evaluate("window.sameDocument = true")
             before = seen.text(".tile .figure")
             seen.page.locator("#losses-table summary").click()
@@ -423,7 +423,7 @@ def test_a_channel_s_window_leads_down_to_the_messages_that_are_missing(
             assert [parse_qs(urlsplit(link).query)["q"] for link in links] == [
                 [message["message_id"]] for message in found["missing_messages"]
             ]
-            # The channel's page has the same, of the window that lost most.
+            # The channel's page has the same table for the window that lost most.
             seen.go("/channel?id=c1&from=2026-03-01T10:00:00Z&to=2026-03-02T12:00:00Z")
             assert matrix.locator("tbody tr").count() == 1
             assert messages.locator("tbody tr").count() == 2
@@ -446,7 +446,7 @@ def test_a_message_s_id_is_seen_whole_at_any_width_and_leaves_room_for_the_other
                 seen.go(f"/window?{urlencode(query)}")
                 shown = seen.page.locator("#missing .id bdi", has_text=whole)
                 places = ["e", "e.closest('th')"]
-                if width != 768:  # there the table has more columns than room, and scrolls
+                if width != 768:  # at this width the table does not fit, and scrolls
                     places.append("e.closest('.scroll')")
                 for place in places:
                     is_wider = f"e => {place}.scrollWidth > {place}.clientWidth"
@@ -462,7 +462,7 @@ def test_a_message_s_id_is_seen_whole_at_any_width_and_leaves_room_for_the_other
 
 
 async def _store_losses(url: str, message_id: str) -> None:
-    """Three receivers; one misses two messages of four, one of them named like that."""
+    """Stores three receivers; one lacks two of four messages, and `message_id` is one of them."""
     async with Database(url) as database:
         await store(
             database,
@@ -500,7 +500,7 @@ def test_a_page_outlives_the_database(browser: Browser, tmp_path: Path) -> None:
 
 
 def apart(work: Coroutine[Any, Any, None]) -> None:
-    """Runs it in a thread of its own: that of the browser has a loop already."""
+    """Runs it in a thread of its own, because the browser's thread has an event loop already."""
     with ThreadPoolExecutor(1) as thread:
         thread.submit(asyncio.run, work).result()
 

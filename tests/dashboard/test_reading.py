@@ -1,4 +1,4 @@
-"""What is summed in SQL is what the windows add up to; what is read once is read once."""
+"""Sums in SQL are the sums of the windows, and figures are read only once."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -45,7 +45,7 @@ async def months(database: Database) -> AsyncIterator[Database]:
 async def sums(
     database: Database, start: datetime, end: datetime
 ) -> dict[str, list[ChannelReliability]]:
-    """Of each channel its comparable rows of the hours that start there."""
+    """Channel → its comparable rows of the hours that begin at these times."""
     found: dict[str, list[ChannelReliability]] = {}
     async for window in read_windows(database, Selection("1h", start, end)):
         for channel in window.channels:
@@ -142,7 +142,7 @@ async def test_what_failed_is_read_again(months: Database) -> None:
 
 
 async def test_an_overview_reads_no_sample(months: Database) -> None:
-    """The tables of samples may be gone."""
+    """It works without the tables of samples."""
     async with months.acquire() as connection:
         await connection.execute("drop table message, receipt, membership cascade")
     reader = Reader(months, FRAMES, AggregateRules(tuple(FRAMES)), lambda: END)

@@ -1,4 +1,4 @@
-"""The cookie of who signed in: ours, unchanged, and not for ever."""
+"""The cookie of a signed-in viewer: only our own, unchanged, and not for ever."""
 
 import base64
 

@@ -1,4 +1,4 @@
-"""A page's address: what is written is read back, and nothing is guessed."""
+"""A page's address: a state that is written is read back, and nothing is guessed."""
 
 import re
 from dataclasses import replace
@@ -128,7 +128,7 @@ def test_a_shared_link_of_a_window_shows_that_window(channel: str | None, hour: 
         {"span": "2d"},
         {"timeframe": "1y"},
         {"by": "colour"},
-        {"by": "platform"},  # it is there anyway
+        {"by": "platform"},  # which is always shown
         {"membership": "all"},
         {"chanel": "x"},
         {"timeframe": "0h"},

@@ -1,4 +1,4 @@
-"""From what is wrong to who and since when, in a real browser over a month of figures."""
+"""From a problem to who has it and since when, in a real browser over a month of figures."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
@@ -62,7 +62,7 @@ def test_a_problem_leads_to_its_page_with_onset_receivers_and_the_ratio_of_the_a
         expect(channel).to_be_in_viewport()
         name = channel.inner_text()
         lost = page.locator("#channels td[data-label=Missing]").all_inner_texts()
-        # Of a channel of the month no groups are stored.
+        # The month has no groups of channels, so these are the channel's own figures.
         theirs = figures(month, timeframe="1h", channel=name, **{"from": problem["began"]})
         assert lost[0] == f"{sum(one['missing'] for one in theirs):,}"
         channel.click()
@@ -102,7 +102,7 @@ def test_every_name_of_a_table_and_every_bar_narrows_down_and_back_works(
         page.get_by_role("link", name="All losses").click()
         page.wait_for_function("!location.search.includes('loss_class')") if scripts else None
         assert seen.text(".lead .figure") == together(summed)
-        # A bar leads to its part of the span, of the same group.
+        # A bar leads to its part of the span, for the same group.
         page.locator(".plot .pieces a").last.evaluate(
             "e => e.dispatchEvent(new MouseEvent('click', {bubbles: true}))"
         )

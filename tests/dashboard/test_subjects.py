@@ -1,4 +1,4 @@
-"""What a page is narrowed to is what is stored of it; what is not stored is said."""
+"""A page about one subject shows the figures stored for it, and says what is not stored."""
 
 import re
 from collections.abc import AsyncIterator, Sequence
@@ -51,7 +51,7 @@ VERSION = narrow(ASKED, Dimension.APP_VERSION, HOSTILE)
 
 
 def samples() -> list[Sample]:
-    """Twelve receivers in two channels; a version loses more, and what it loses it cannot read."""
+    """Twelve receivers in two channels. One version loses more: it cannot read some messages."""
     return [
         Sample(
             f"m{number}-{channel}",

@@ -1,4 +1,4 @@
-"""What pages say: nothing is called 0 or 100 % that is not known, and changes are told in words."""
+"""Texts of pages: an unknown share is never called 0 or 100 %, and changes are told in words."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -61,7 +61,7 @@ NO_PROBLEMS = Problems(FRAMES[0], PRESENT, START)
 
 
 def spreads(missing: int, pairs: int, clusters: int = 40) -> Spreads:
-    """Losses that fall evenly on the clusters."""
+    """Spreads of losses that fall evenly on the clusters."""
     each = pairs // clusters
     one = Spread(clusters, missing * missing // clusters + 1, missing * each, pairs * each)
     return Spreads(one, one, one)
@@ -332,7 +332,7 @@ def test_an_objective_far_below_the_line_does_not_make_it_flat() -> None:
 
 
 def test_each_hour_of_each_day_has_the_shade_of_what_was_lost_in_it() -> None:
-    lost = {0: 10, 1: 11, 24: 101, 25: 20, 26: 0}  # of 1,000, from 10:00 on
+    lost = {0: 10, 1: 11, 24: 101, 25: 20, 26: 0}  # hours after 10:00 → lost pairs of 1,000
     windows = [window(hour, missing) for hour, missing in lost.items()]
     asked = PageState(FRAMES[0], "", PRESENT, fixed=Window(START, START + 27 * HOUR))
     points = points_of(windows, asked, START + 27 * HOUR)
@@ -351,7 +351,7 @@ def test_each_hour_of_each_day_has_the_shade_of_what_was_lost_in_it() -> None:
     assert len(found.cells) == 27
     assert found.cells[24].said == "2026-03-03 10:00 UTC: 89.90 % delivered"
     assert found.cells[2].said.endswith("no ratio")
-    # (10 + 101) of 2,000 are lost from 10:00 on, none from 12:00.
+    # In the hour from 10:00, (10 + 101) of 2,000 are lost; in the one from 12:00, none.
     assert "the hour from 10:00 UTC lost most: 94.45 % delivered." in found.in_words
     assert "99.99 %" not in found.in_words
     assert "from 12:00 lost least: 100.00 %." in found.in_words

@@ -1,5 +1,5 @@
-"""Backup and restore as docs/operations.md says: a dump, restored into an empty database, is the
-deployment as it was."""
+"""Backup and restore by docs/operations.md: a dump that is restored into an empty database makes
+the same deployment."""
 
 import asyncio
 import json
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.slow
 RECEIVERS = 12
 MESSAGES = 20
 LOST = 7  # each receiver lacks every seventh message
-HOUR = (now_ms() // HOUR_MS - 2) * HOUR_MS  # that has ended and is due
+HOUR = (now_ms() // HOUR_MS - 2) * HOUR_MS  # an hour that has ended and is due
 
 
 class Deployment(NamedTuple):
-    """What must be the same afterwards."""
+    """What must be the same after the restore."""
 
-    figures: list[Any]  # as the API has them, by platform and channel
-    samples: list[str]  # lines of an export
+    figures: list[Any]  # from the API, by platform and channel
+    samples: list[str]  # the lines of an export
     tokens: str
 
 
@@ -100,7 +100,7 @@ def metric(server: ServerProcess, name: str) -> float:
 
 
 def deployment(server: ServerProcess, tokens: Tokens) -> Deployment:
-    # Of that hour alone: another one may become due meanwhile.
+    # Only that hour, because another one may become due meanwhile.
     span = urlencode({"from": iso(from_unix_ms(HOUR)), "to": iso(from_unix_ms(HOUR + HOUR_MS))})
     return Deployment(
         [
@@ -126,21 +126,21 @@ def fill(server: ServerProcess) -> tuple[Tokens, Deployment]:
 
 
 def check_restored(url: str, tmp_path: Path, tokens: Tokens, before: Deployment) -> None:
-    """A server on the restored database is the one of before."""
+    """Asserts that a server on the restored database is like the one before."""
     where = f"--database={url}"
     with ServerProcess(tmp_path / "restored", where, "--require-tokens") as server:
         assert deployment(server, tokens) == before
-        # The key for ids came along: whoever reports again is who it was.
+        # The key for ids was restored too, so a receiver that reports again is the same.
         again = requests()
         assert push(server, tokens.push, *again) == sum(len(one.samples) for one in again)
         assert metric(server, "devtelemetry_samples_duplicate_total") == sum(
             len(one.samples) for one in again
         )
-        # Only what they say of joining was said later now.
+        # Only their reports of joining are newer now.
         assert messages(in_process("export", where).out.splitlines()) == messages(before.samples)
         with pytest.raises(grpc.RpcError, match="no valid token"):
             push(server, "dt_" + "x" * 43, again[0])
-        # And it goes on: days are made, samples taken.
+        # And it goes on making days and taking samples.
         late = telemetry_pb2.PushRequest(reporter=again[0].reporter)
         late.samples.add(message_id="new", channel_id="general", sent_at=now_ms())
         assert push(server, tokens.push, late) == 1
@@ -186,12 +186,12 @@ def test_a_dump_of_your_own_postgresql_restored_is_the_deployment_as_it_was(
         with ServerProcess(tmp_path / "data", where, "--require-tokens") as server:
             tokens, before = fill(server)
             assert is_worth_restoring(before)
-            # While the server runs and takes samples.
+            # The server runs, and takes samples, during the dump.
             done = call(
                 programs / "pg_dump", *options, "--format=custom", f"--file={dump}", "telemetry"
             )
             assert done.returncode == 0, done.stderr
-            # What comes after the dump is not in it, though it was acknowledged.
+            # A sample after the dump is not in it, although it was acknowledged.
             after = telemetry_pb2.PushRequest(reporter=requests()[0].reporter)
             after.samples.add(message_id="after", channel_id="general", sent_at=HOUR)
             assert push(server, tokens.push, after) == 1
@@ -232,7 +232,7 @@ def test_a_dump_of_the_bundled_postgresql_moves_to_one_of_your_own(tmp_path: Pat
         options = connection_options(admin_url)
         call(postgres_programs() / "createdb", *options, "telemetry")
         done = call(bundled / "pg_restore", *options, "--no-owner", "--dbname=telemetry", dump)
-        # The dump is of 18. What is older than 17 does not know one setting, which costs nothing.
+        # The dump is by version 18. Versions before 17 do not know one setting, which does no harm.
         problems = [line for line in done.stderr.splitlines() if "error:" in line]
         assert all("transaction_timeout" in line for line in problems), done.stderr
         major = asyncio.run(major_version(admin_url))

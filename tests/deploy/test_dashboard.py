@@ -1,4 +1,4 @@
-"""The dashboard for Grafana in deploy/grafana, and the recordings of windows, over real stores."""
+"""The dashboard for Grafana in deploy/grafana, and recording rules of windows, on real stores."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ def panels() -> list[Panel]:
 
 
 def queries() -> Iterator[tuple[str, str]]:
-    """Title of the panel and expression, as Grafana sends it."""
+    """The title of each panel, and its expression as Grafana sends it."""
     for panel in panels():
         for target in panel["targets"]:
             expression = target["expr"]
@@ -133,7 +133,7 @@ def test_it_shows_what_it_is_for() -> None:
     assert shown >= {series.name for series in ALL_SERIES} - {
         "devtelemetry_reliability",
         "devtelemetry_corroborated_deliveries",
-        # Most deployments have no sample, and a panel for it would be empty.
+        # Most deployments do not sample, so that a panel for it would be empty.
         "devtelemetry_one_in",
         "devtelemetry_estimated_messages",
     }
@@ -175,13 +175,13 @@ def test_the_provisioning_leads_to_it() -> None:
 
 # ----------------------------------------------------------------------------- over real stores
 
-CHANNELS = 10  # and as many receivers of each platform: enough for intervals
+CHANNELS = 10  # and ten receivers of each platform, enough for intervals
 PLATFORMS = ("desktop", "android")
-HOURS = 80  # so that a whole day has been over for more than a day
+HOURS = 80  # so that some whole day ended more than a day ago
 
 
 def samples(first_hour_ms: int) -> list[Sample]:
-    """A message an hour and channel; who misses which changes from hour to hour."""
+    """One message for each hour and channel; who lacks it changes from hour to hour."""
     return [
         Sample(
             f"m{hour}",
@@ -213,7 +213,7 @@ async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
     await store_samples(database, samples(first_hour_ms))
     rules = AggregateRules((parse_timeframe("1h"), parse_timeframe("1d")))
     with kind(tmp_path / "store") as store:
-        # As a server has sent them: each window as provisional, a day later as settled.
+        # As a server sends them: each window as provisional, and a day later as settled.
         async with RemoteWrite(store.write_url) as to:
             for hours in range(72, -1, -12):
                 clock = partial(_before, now, timedelta(hours=hours))
@@ -236,7 +236,7 @@ async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
             return [float(one["value"][1]) for one in found]
 
         async def until(name: str, holds: Callable[[list[float]], bool]) -> None:
-            """Waits for the newest points: a store shows them some time after it took them."""
+            """Waits for the newest points, which a store shows some time after it took them."""
             deadline = time.monotonic() + SEEN_SECONDS
             while not holds(found := await values(recorded[name])):
                 assert time.monotonic() < deadline, (name, found)
@@ -245,9 +245,9 @@ async def test_windows_that_a_server_sent_show_in_every_panel_and_recording(
         recorded = recordings()
         for name, expression in recorded.items():
             if names_in(expression) <= recorded.keys() or name.endswith("_1w_before"):
-                continue  # made of others; there is no week
+                continue  # recorded from other series; and there is no week
             assert await values(expression), name
-        # No window is there twice and none is missing: settled, provisional, or both of one.
+        # No window counts twice and none is missing, if it is settled, provisional, or both.
         pairs_an_hour = CHANNELS * 10 * len(PLATFORMS)
         for span, hours in (("1h", 1), ("1d", 24), ("3d", 72)):
             pairs = hours * pairs_an_hour

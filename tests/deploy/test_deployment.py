@@ -1,4 +1,4 @@
-"""deploy/: container file, compose, systemd unit. What they name exists and is as they say."""
+"""deploy/: container file, compose file, systemd unit. All that they name exists and fits."""
 
 import os
 import re
@@ -32,7 +32,7 @@ def compose() -> dict[str, Any]:
 
 
 def instructions() -> list[tuple[str, str]]:
-    """Of the container file: name and arguments, continued lines joined."""
+    """The instructions of the container file: name and arguments, continued lines joined."""
     text = re.sub(r"\\\n", " ", CONTAINERFILE.read_text(encoding="utf-8"))
     lines = [line for line in text.splitlines() if line and not line.startswith("#")]
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in lines)]
@@ -87,7 +87,7 @@ def test_the_container_installs_what_is_pinned_and_keeps_nothing_that_only_build
 
 
 def only_for_building() -> set[str]:
-    """What the lock file has for requirements/build.in and for nothing else."""
+    """The packages that the lock file has only for requirements/build.in."""
     why: dict[str, set[str]] = {}
     current = ""
     for line in (ROOT / "requirements" / "server.txt").read_text(encoding="utf-8").splitlines():
@@ -210,7 +210,7 @@ def test_what_compose_names_exists() -> None:
                 assert source in loaded["volumes"], f"{name}: {source}"
         assert set(service.get("secrets", [])) <= loaded["secrets"].keys()
         assert set(service["networks"]) <= loaded["networks"].keys()
-        # A secret is named by its file, and never stands in the environment.
+        # The environment names the file of a secret, and never has the secret itself.
         for key, value in service.get("environment", {}).items():
             for secret in re.findall(r"/run/secrets/([\w.]+)", value):
                 assert secret in service["secrets"], key
@@ -230,7 +230,7 @@ def test_the_settings_of_compose_are_settings_and_go_together(
     assert settings.database_url is not None
     password = (made / "postgres_password").read_text(encoding="utf-8")
     assert settings.database_url.startswith(f"postgresql://devtelemetry:{password}@postgres:")
-    # What is not on loopback asks for tokens.
+    # A server beyond loopback must require tokens.
     assert settings.insecure
     assert settings.require_tokens
     assert settings.remote_write_url is not None
@@ -275,7 +275,7 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     text = UNIT.read_text(encoding="utf-8")
     command = re.search(r"^ExecStart=(\S+) serve$", text, re.MULTILINE)
     assert command
-    # That it is not installed on this machine is no fault of the unit.
+    # The program need not be installed on this machine.
     unit = tmp_path / UNIT.name
     unit.write_text(text.replace(command[1], sys.executable), encoding="utf-8")
     done = systemd_analyze("verify", "--man=no", unit)

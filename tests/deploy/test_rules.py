@@ -1,5 +1,5 @@
-"""The rules for Prometheus in deploy/prometheus: checked and unit-tested by promtool, and they name
-only what there is."""
+"""The rules for Prometheus in deploy/prometheus: promtool checks and unit-tests them, and they name
+only series that exist."""
 
 import re
 import shutil
@@ -49,7 +49,7 @@ def test_prometheus_takes_the_rules(path: Path) -> None:
 
 
 def test_prometheus_takes_the_configuration() -> None:
-    # Without the files that are where the container has them.
+    # --syntax-only skips the files that exist only in the container.
     promtool("check", "config", "--syntax-only", PROMETHEUS / "prometheus.yml")
 
 
@@ -80,13 +80,13 @@ def test_every_alert_is_tested_to_fire_and_not_to_fire() -> None:
     for test in tests:
         for one in test.get("alert_rule_test", []):
             (fires if one.get("exp_alerts") else does_not).add(one["alertname"])
-            # Of a rule with several speeds, one that is not listed does not fire.
+            # This rule has several speeds. Those that are not listed do not fire.
             if one["alertname"] == "DevTelemetryErrorBudgetBurn":
                 does_not.add(one["alertname"])
     names = {alert["alert"] for alert in alerts()}
     assert len(names) > 10
     assert fires == names
-    # Jobs that fail once in a while stand beside those that fire.
+    # The job that must not fire is in the same case as one that does.
     beside = {"DevTelemetryJobFailing"}
     assert does_not | beside == names
 

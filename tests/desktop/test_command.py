@@ -1,4 +1,4 @@
-"""`devtelemetry desktop` as a process: what it needs, and what it does where no app runs."""
+"""`devtelemetry desktop` as a process: what it needs, and what it does when no app runs."""
 
 import signal
 import subprocess
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.slow
 
-# An environment in which some packages are not installed.
+# Runs the program as if some packages were not installed.
 _WITHOUT = """
 import importlib.abc, sys
 class Missing(importlib.abc.MetaPathFinder):
@@ -56,7 +56,7 @@ def test_it_needs_nothing_of_the_server() -> None:
     with pytest.MonkeyPatch.context() as patch:
         for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
             patch.delenv(name, raising=False)
-        # So it ends before there is a window; what it needs of ours is imported by then.
+        # Without a display it ends before it has a window, but after its imports.
         done = run_without(server)
     assert done.returncode == 1
     (line,) = done.stderr.splitlines()
@@ -103,12 +103,12 @@ def test_a_signal_ends_it(qt: "QGuiApplication", settings: Settings, ends: signa
     with push_server() as server:
         opted_out_of(settings, server.address)
         with page_process(settings) as process:
-            eventually(lambda: settings.status().leaving == 0)  # it is up
+            eventually(lambda: settings.status().leaving == 0)  # so it runs
             process.send_signal(ends)
             assert process.wait(timeout=20) == -ends
 
 
-# Somebody who closes the window as soon as it is there.
+# Closes the window as soon as it is open.
 _CLOSE = """
 import sys, threading, time
 from PySide6.QtCore import QMetaObject, Qt
@@ -144,7 +144,7 @@ def test_closing_the_window_ends_it_without_a_complaint(
 
 
 def test_a_page_that_stays_open_for_long_goes_on(qt: "QGuiApplication", settings: Settings) -> None:
-    """PySide6 6.12.0 below Python 3.12 gives away a reference with every signal that is emitted."""
+    """PySide6 6.12.0 before Python 3.12 loses a reference with every signal that is emitted."""
     script = (
         "import sys\n"
         "from devtelemetry.client import Settings\n"
@@ -161,7 +161,7 @@ def test_a_page_that_stays_open_for_long_goes_on(qt: "QGuiApplication", settings
 
 @contextmanager
 def page_process(settings: Settings) -> Iterator["subprocess.Popen[str]"]:
-    """The page, with nobody before it."""
+    """The page in a process, with nobody using it."""
     process = subprocess.Popen(
         command("desktop", f"--settings={settings.storage.path}"), stderr=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""What an app must provide to embed the page: what docs/desktop.md says, and nothing else."""
+"""An app that embeds the page must provide what docs/desktop.md lists, and nothing else."""
 
 import re
 import subprocess
@@ -29,7 +29,7 @@ IN_QML = {
 
 
 def fence(language: str) -> str:
-    """The code of that language on the page."""
+    """The code block in that language on docs/desktop.md."""
     found = re.search(rf"^```{language}\n(.*?)^```", PAGE, re.M | re.S)
     assert found
     return found[1]
@@ -72,7 +72,7 @@ def test_the_backend_has_what_is_documented(qt: "QGuiApplication", settings: Set
 
 
 def test_a_backend_of_the_documented_members_is_enough(open_page: "OpenPage") -> None:
-    """In QML, where it stands for one in C++: it has nothing of ours."""
+    """The backend is in QML and uses none of our code, like one in C++."""
     values = {
         "offered": "true",
         "telemetryEnabled": "true",

@@ -1,4 +1,4 @@
-"""The client that the page runs on its own: it has servers forget, and does nothing else."""
+"""The client that the page runs by itself only asks servers to forget, and does nothing else."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +28,7 @@ def server() -> Iterator[PushServer]:
 
 @contextmanager
 def standing_alone(settings: Settings) -> Iterator[tuple["Backend", "Farewell"]]:
-    """What `devtelemetry desktop` runs beside its window."""
+    """The parts that `devtelemetry desktop` runs beside its window."""
     from devtelemetry.desktop.backend import Backend  # noqa: PLC0415
     from devtelemetry.desktop.farewell import Farewell  # noqa: PLC0415
 
@@ -48,7 +48,7 @@ def test_an_opt_out_just_before_the_window_closes_is_told(
 ) -> None:
     opted_in_with(settings, server.address)
     with standing_alone(settings) as (backend, _):
-        # No event of Qt's is handled after it: the window is closed by now.
+        # The window is closed, so Qt handles no event after this.
         backend.disable()
     assert settings.status().leaving == 0
     assert len(farewells(server)) == 1
@@ -57,7 +57,7 @@ def test_an_opt_out_just_before_the_window_closes_is_told(
 def test_while_the_user_is_opted_in_it_says_nothing(
     qt: "QGuiApplication", settings: Settings, server: PushServer
 ) -> None:
-    """Not even a heartbeat: it gets no messages, and each would count as lost."""
+    """It sends not even a heartbeat. It gets no messages, and each would count as lost."""
     settings.server = server.address
     settings.enable()
     with standing_alone(settings):
@@ -75,7 +75,7 @@ def test_it_does_not_report_even_if_the_user_opts_in_meanwhile(
     server.pushed.clear()
     with standing_alone(settings):
         server.wait(lambda: server.pushed)
-        # No event of Qt's is handled here, so it is not ended; but it looks at the change.
+        # Qt handles no event here, so the client does not end. But it sees the change.
         asked = len(server.pushed)
         settings.enable()
         server.wait(lambda: len(server.pushed) > asked)
@@ -90,7 +90,7 @@ def test_it_leaves_the_floor_to_the_app_once_the_user_opts_in(
     server.answer = refuse(grpc.StatusCode.UNAVAILABLE, "later")
     app = Settings(settings.storage.path)
     with standing_alone(settings):
-        server.wait(lambda: farewells(server))  # from now on it is the one that speaks
+        server.wait(lambda: farewells(server))  # from now on this client is the one that pushes
         with running_client(app, server.address) as client:
             app.enable()
             server.answer = accept

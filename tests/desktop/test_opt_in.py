@@ -31,12 +31,12 @@ def server(
 
 
 def stored(server: ServerProcess) -> list[str]:
-    """The messages that the server has reports of."""
+    """The ids of the messages that the server stored."""
     return sorted(sample["messageId"] for sample in exported_samples(server))
 
 
 def is_on(settings: Settings) -> bool:
-    """As another process finds it."""
+    """Whether telemetry is on, as another process reads it."""
     return Settings(settings.storage.path).telemetry_enabled
 
 
@@ -134,7 +134,7 @@ def test_from_the_opt_in_to_the_opt_out_with_a_real_server(
 def test_an_opt_out_takes_one_click_and_says_what_is_still_asked(
     open_page: "OpenPage", settings: Settings
 ) -> None:
-    """While the server cannot be reached: what it got is asked to be deleted until it says so."""
+    """The server cannot be reached meanwhile. It is asked to delete the data until it confirms."""
     opted_in_with(settings, "127.0.0.1:9")
     page = open_page(settings)
     page.click(SWITCH)

@@ -1,4 +1,4 @@
-"""What the page shows and takes, how it looks, and who can use it."""
+"""What the page shows and accepts, how it looks, and who can use it."""
 
 import itertools
 import sqlite3
@@ -25,7 +25,7 @@ LAST = "Blind message and channel ids"
 
 
 def with_problem(settings: Settings, problem: Problem, detail: str = "") -> Settings:
-    """Opted in, and as if a client had met this problem."""
+    """Settings that are opted in, with a problem as a client would note it."""
     settings.enable()
     with settings.connected() as connection:
         connection.execute(
@@ -102,8 +102,8 @@ def test_a_file_that_another_process_keeps_does_not_hold_up_the_page(
     with closing(sqlite3.connect(settings.storage.path, isolation_level=None)) as other:
         other.execute("begin immediate")
         page.click(SWITCH)
-        # Both of this while the opt-out waits for the file; had it waited here, it would have
-        # given up by now.
+        # The page works while the opt-out waits for the file. If the page waited too, the opt-out
+        # would have given up by now.
         page.click("Show")
         page.find("Copy as JSON")
         assert page.is_on(SWITCH)
@@ -209,7 +209,7 @@ def test_text_can_be_read_in_light_and_dark(
     ]:
         assert contrast(theme(front), theme(back)) >= 4.5, (front, back)  # WCAG 2, AA
     for back in ("card", "field"):
-        assert contrast(theme("outline"), theme(back)) >= 3.0  # of what is no text
+        assert contrast(theme("outline"), theme(back)) >= 3.0  # for parts that are not text
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -222,7 +222,7 @@ def test_the_window_is_drawn_in_the_scheme_that_is_asked_for(
     ground = picture.pixelColor(2, 2)
     assert ground == page.theme.property("window")
     assert (luminance(ground) < 0.5) is (scheme == "dark")
-    # The letters, with their smooth edges.
+    # There are letters with smooth edges, not blank or broken ones.
     assert len(colours(picture, page.find(SWITCH).place)) > 20
 
 
@@ -267,12 +267,12 @@ def test_nothing_is_cut_off(
 
 
 def switch(page: "Page") -> "Control":
-    """The first, in any language."""
+    """The first switch, in any language."""
     return next(c for c in page.controls if c.role == "CheckBox")
 
 
 def overflowing(page: "Page") -> list[str]:
-    """What is drawn beyond its place or the window, by name or text."""
+    """The names or texts of items that are drawn beyond their place or the window."""
     beyond_window = [
         c.name
         for c in page.controls

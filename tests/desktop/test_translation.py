@@ -1,4 +1,4 @@
-"""The page in other languages: all of it, and through Qt."""
+"""The page in other languages: it is translated completely, by Qt's means."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ FILES = sorted((Path(devtelemetry.desktop.__file__).parent / "i18n").glob("*.ts"
 
 
 def texts(file: Path) -> Counter[Text]:
-    """All that a .ts file has, translated or not."""
+    """All texts in a .ts file, translated or not."""
     return Counter(
         Text(
             context.findtext("name", ""),

@@ -1,4 +1,4 @@
-"""How much arrived in time. Pure."""
+"""On-time ratios and quantiles of delays. Pure."""
 
 import pytest
 from hypothesis import assume, given
@@ -24,14 +24,14 @@ def counts(expected: int, missing: int, corroborated: int | None = None) -> Coun
 
 
 def delays(*, unknown: int = 0, negative: int = 0, later: int = 0, **within: int) -> DelayCounts:
-    """`within` by edge: _1000=5 is five of at most a second."""
+    """Counts by class; `within` by edge: _1000=5 means five pairs of at most a second."""
     by_edge = {int(edge[1:]): pairs for edge, pairs in within.items()}
     assert by_edge.keys() <= set(DELAY_EDGES_MS)
     return (unknown, negative, *(by_edge.get(edge, 0) for edge in DELAY_EDGES_MS), later)
 
 
-# 100 pairs, 20 missing. Of 80 delivered: 4 unknown, 1 negative, 75 timed, of them 60 within 1 s,
-# 9 more within a minute, 6 later than a day. Delivery ratio 0.8.
+# 100 pairs, 20 missing, delivery ratio 0.8. Of the 80 delivered pairs, 4 have an unknown and 1 a
+# negative delay. Of the other 75, 60 are within 1 s, 9 more within a minute, 6 later than a day.
 COUNTS = counts(100, 20)
 WORKED = delays(unknown=4, negative=1, later=6, _1000=60, _60000=9)
 
@@ -54,7 +54,7 @@ def test_it_is_of_corroborated_pairs_as_the_delivery_ratio_is() -> None:
 def test_a_quantile_is_of_all_that_should_have_been_delivered(
     share: float, edge_ms: int | None
 ) -> None:
-    """0.736 were there within a minute; 0.064 came after a day, and 0.2 never."""
+    """A share of 0.736 came within a minute, 0.064 after a day, and 0.2 never."""
     found = delay_quantile(COUNTS, WORKED, share)
     assert found == (NOT_REACHED if edge_ms is None else edge_ms)
 
@@ -74,7 +74,7 @@ def test_without_a_known_delay_or_a_delivery_ratio_there_is_none() -> None:
 
 
 def test_all_lost_is_not_reached_rather_than_unknown() -> None:
-    """That nothing was delivered is known; a delivered pair of another kind tells the classes."""
+    """It is known that nothing was delivered, and other pairs show that delays are known."""
     assert delay_quantile(counts(100, 99, 100), delays(_1000=1), 0.02) is NOT_REACHED
 
 

@@ -1,4 +1,4 @@
-"""How sure a delivery ratio is. Pure."""
+"""Intervals of delivery ratios. Pure."""
 
 import math
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ Cluster = tuple[int, int]  # missing, corroborated
 
 CLUSTER = st.integers(1, 10_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 ENOUGH = st.lists(CLUSTER, min_size=MIN_CLUSTERS, max_size=60)
-# Small parts of receivers in channels; 0 of 0 is no cluster.
+# A receiver's pairs in a channel; 0 of 0 is not a cluster.
 CELL = st.integers(0, 30).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 GRID = st.lists(
     st.lists(CELL, min_size=12, max_size=12), min_size=MIN_CLUSTERS, max_size=MIN_CLUSTERS + 4
@@ -49,7 +49,7 @@ def spread_of(clusters: Sequence[Cluster]) -> Spread:
 
 
 def grid(cells: Sequence[Sequence[Cluster]]) -> tuple[Counts, Spreads]:
-    """Rows are receivers, columns are channels."""
+    """Counts and spreads of cells; rows are receivers, columns are channels."""
     parts = [cell for row in cells for cell in row]
 
     def sums(lines: Sequence[Sequence[Cluster]]) -> Spread:
@@ -72,9 +72,9 @@ def width(interval: Interval) -> float:
 def test_a_hand_worked_interval() -> None:
     """Ten receivers, 100 pairs each: five lost 10, five lost 20. L = 150/1000 = 0.15.
 
-    Σ(x − L n)² = 10 · 5² = 250, v = 10/9 · 250/1000² = 0.00027778, of independent pairs
-    0.1275/1000 = 0.0001275: deff = 2.178649, 1000/deff = 459. The losses lie on 150²/2500 = 9
-    clusters, so t has 9 degrees of freedom: 2.262157, and w = t²/459 = 0.01114892.
+    Σ(x − L n)² = 10 · 5² = 250, so v = 10/9 · 250/1000² = 0.00027778. For independent pairs it
+    would be 0.1275/1000 = 0.0001275, so deff = 2.178649 and 1000/deff = 459. The losses are on
+    150²/2500 = 9 clusters, so t has 9 degrees of freedom: 2.262157, and w = t²/459 = 0.01114892.
     centre = (0.85 + w/2)/(1 + w), half = √(w (0.1275 + w/4))/(1 + w).
     """
     interval = found([(10, 100)] * 5 + [(20, 100)] * 5)
@@ -83,7 +83,7 @@ def test_a_hand_worked_interval() -> None:
     assert interval.upper == pytest.approx(0.883833167, abs=1e-8)
 
 
-# Wilson's interval without clusters, as Newcombe tabulates it (Statistics in Medicine 17 (1998),
+# Wilson's interval without clusters, from Newcombe's table (Statistics in Medicine 17 (1998),
 # 857–872, table I, method 3).
 @pytest.mark.parametrize(
     ("hits", "of", "lower", "upper"),
@@ -101,7 +101,7 @@ def test_published_intervals_of_independent_pairs(
     assert (interval.lower, interval.upper) == pytest.approx((lower, upper), abs=5e-5)
 
 
-# Weil's litters (Williams, Biometrics 31 (1975), 949–952): pups that died, of how many.
+# Weil's litters (Williams, Biometrics 31 (1975), 949–952): how many pups died, of how many.
 CONTROL = list(
     zip(
         [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 2, 1, 2, 3, 3],
@@ -120,7 +120,7 @@ TREATED = list(
 
 @pytest.mark.parametrize("litters", [CONTROL, TREATED])
 def test_the_design_effect_is_that_of_rao_and_scott(litters: list[Cluster]) -> None:
-    """v/(p(1 − p)/n) with v the variance of a ratio, cluster by cluster, in exact fractions."""
+    """v/(p(1 − p)/n), where v is the variance of a ratio over clusters, in exact fractions."""
     missing, pairs = sum(x for x, _ in litters), sum(n for _, n in litters)
     loss = Fraction(missing, pairs)
     residuals = sum((x - loss * n) ** 2 for x, n in litters)
@@ -138,7 +138,7 @@ def test_the_design_effect_is_that_of_rao_and_scott(litters: list[Cluster]) -> N
 
 
 def test_a_variance_below_that_of_independent_pairs_is_not_believed() -> None:
-    """Every cluster loses exactly the same: by chance, for losses have no memory."""
+    """That every cluster loses exactly the same is chance, because losses have no memory."""
     interval = found([(5, 100)] * 20)
     expected = wilson(0.95, 2000, t_quantile(0.975, 19))
     assert interval == expected
@@ -162,7 +162,7 @@ def test_without_a_loss_three_clusters_may_be_lost() -> None:
 
 
 def test_unequal_clusters_without_a_loss_count_for_fewer() -> None:
-    """One has half of the pairs: (190 + 190)² / (190² + 19 · 10²) = 3.8 clusters of equal size."""
+    """One has half of the pairs: like (190 + 190)² / (190² + 19 · 10²) = 3.8 equal clusters."""
     clusters = [(0, 190)] + [(0, 10)] * 19
     assert effective_clusters(counts_of(clusters), spread_of(clusters)) == 3.8
     assert found(clusters) == Interval(1 - 3 / 3.8, 1.0, 1.0)
@@ -240,7 +240,7 @@ def test_the_same_clusters_several_times_over_are_surer(
 def test_larger_clusters_with_the_same_ratios_are_hardly_surer(
     clusters: list[Cluster], times: int
 ) -> None:
-    """More messages do not make up for few receivers: that is what clusters are about."""
+    """More messages do not make up for few receivers. That is the purpose of clusters."""
     once = interval_of(counts_of(clusters), spread_of(clusters))
     larger = [(x * times, n * times) for x, n in clusters]
     more = interval_of(counts_of(larger), spread_of(larger))
@@ -280,7 +280,7 @@ def test_a_window_is_never_surer_than_its_receivers_or_its_channels(
 
 
 def test_a_window_adds_both_ways_and_takes_off_what_is_counted_twice() -> None:
-    """12 receivers in 12 channels, 10 pairs in each; two receivers and three channels lose a lot.
+    """12 receivers in 12 channels, 10 pairs in each; two receivers and three channels lose much.
 
     Each cut has K = 12 equal clusters, so with X = 180 of N = 1440, L = 1/8:
     deff = K/(K−1) Σ(x − L n)² / (N L (1 − L)).
@@ -315,10 +315,10 @@ def test_a_window_adds_both_ways_and_takes_off_what_is_counted_twice() -> None:
 
 
 def test_receivers_that_lose_window_after_window_are_no_new_ones() -> None:
-    """24 hours of the same receivers say little more than one: not 24 times as much.
+    """24 hours of the same receivers show little more than one hour, not 24 times as much.
 
-    Their losses beyond chance are the same in all hours: deff is 1 + 24 (deff of an hour − 1). That
-    of the day as one window is 24 times that of an hour, for these hours are without chance.
+    Their losses beyond chance are the same in all hours, so deff is 1 + 24 (deff of an hour − 1).
+    As one window the day has 24 times the deff of an hour, because no hour has losses by chance.
     """
     hour = [(20, 100)] * 3 + [(1, 100)] * 17
     day = [(24 * x, 24 * n) for x, n in hour]

@@ -1,4 +1,4 @@
-"""What machines a fleet needs: the arithmetic, and that code, page and client say the same."""
+"""The machines that a fleet needs: the arithmetic, and that code, page and client agree."""
 
 import math
 import re
@@ -25,7 +25,7 @@ from support.program import in_process
 
 PAGE = Path(__file__).parents[2] / "docs/evidence/fleet.md"
 
-# Each another number, so that none can stand in the place of another.
+# All numbers differ, so that a mix-up of two shows.
 ROUND = Measured(
     server_us_a_request=100,
     server_us_a_sample=10,
@@ -39,12 +39,12 @@ ROUND = Measured(
     disk_bytes_a_message=400,
     window_us_a_sample=2,
 )
-# A message every 864 s; a push 90 s later on average: gathers 54 s of messages.
+# A message comes every 864 s. A push gathers the messages of 54 s.
 BUSY = Fleet(devices=954_000, messages=100, receivers=8)
 
 
 def test_a_device_pushes_when_its_first_message_has_waited() -> None:
-    # So busy that it is never silent for long: one push in 0.9 × 60 s + 86.4 s.
+    # It is never silent for long, so it makes one push in 0.9 × 60 s + 86.4 s.
     requests, samples = requests_of(Fleet(1, 1_000, 8))
     assert requests == pytest.approx(1 / (54 + 86.4), rel=1e-6)
     assert samples == pytest.approx(1_000 / DAY_SECONDS)
@@ -73,13 +73,13 @@ def test_all_needs_are_sums_over_requests_and_samples() -> None:
     assert needs.window_cores == pytest.approx(6 * 2 * samples / 1e6)
     assert needs.network == pytest.approx(1_000 * requests + 200 * samples)
     assert needs.log == pytest.approx(400 * requests + 300 * samples)
-    # The mean of a day, for eight days: 150 bytes, and an eighth of the message.
+    # Eight days at the mean of a day; a sample takes 150 bytes and an eighth of its message.
     assert needs.disk == pytest.approx(954_000 * 100 * 8 * 200)
 
 
 def test_by_hand() -> None:
-    # A thousand devices with a message every 1000 s, each told to wait for 1000 s: all gather
-    # 900 s and a half of them had been silent for 1000 s · ln 2 before: no heartbeat, or several.
+    # A thousand devices get a message every 1000 s and wait for 1000 s before a push. They gather
+    # for 900 s. Half of them were silent for 1000 s · ln 2 before, with no heartbeat or several.
     fleet = Fleet(1_000, 86.4, 1, push_interval=1_000)
     beats = 1 / (math.exp(1_800 * 0.9 / 1_000) - 1)
     needs = needs_of(fleet, Machines(peak=1), ROUND)

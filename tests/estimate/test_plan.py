@@ -1,4 +1,4 @@
-"""What a plan expects is what simulated networks have."""
+"""A plan expects what simulated networks have."""
 
 from collections import Counter
 from dataclasses import replace
@@ -24,7 +24,7 @@ STEADY = {
 
 
 def of_platform(loss: float) -> tuple[float, float]:
-    """Mean loss, and the correlation within a receiver, where one platform is worse."""
+    """Mean loss, and the correlation within a receiver, if one platform is worse."""
     rates = [
         (one.weight, TIMES_WORSE * loss if one.name == WORSE_PLATFORM else loss)
         for one in PLATFORMS
@@ -36,7 +36,7 @@ def of_platform(loss: float) -> tuple[float, float]:
 
 
 def measured(world: World) -> tuple[int, float]:
-    """How many channels are comparable, and how wide the interval of all of them is."""
+    """How many channels are comparable, and how wide the interval over all of them is."""
     members = Counter(one.channel_id for one in world.memberships)
     pairs, missing = Counter[tuple[int, str]](), Counter[tuple[int, str]]()
     for one in world.deliveries:

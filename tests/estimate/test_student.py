@@ -51,7 +51,7 @@ def test_fewer_degrees_of_freedom_and_more_confidence_give_a_wider_quantile(
 
 
 def test_series_and_expansion_meet() -> None:
-    """Between 200 and 201 the formula changes; the curve goes on."""
+    """Between 200 and 201 the formula changes, but the curve has no step."""
     before, at, after, later = (t_quantile(0.975, df) for df in (199, 200, 201, 202))
     assert after - at == pytest.approx(((at - before) + (later - after)) / 2, rel=1e-3)
 

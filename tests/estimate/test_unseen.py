@@ -1,4 +1,4 @@
-"""How many messages nobody received. Pure."""
+"""Estimates of how many messages nobody received. Pure."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -24,7 +24,7 @@ from devtelemetry.model import (
 
 
 def captures_of(holders: Sequence[frozenset[int]]) -> Captures:
-    """Of messages, each the receivers that captured it."""
+    """The captures of messages, each given by the receivers that captured it."""
     alone = [next(iter(who)) for who in holders if len(who) == 1]
     return Captures(
         total=sum(map(len, holders)),
@@ -35,15 +35,15 @@ def captures_of(holders: Sequence[frozenset[int]]) -> Captures:
 
 
 def counts_of(messages: int, receivers: int, occasions: float | None = None) -> Counts:
-    """`occasions`: how many could have captured a message, on average; all, if not given."""
+    """occasions  how many receivers could capture a message, on average; None: all"""
     expected = round(messages * (receivers if occasions is None else occasions))
     return Counts(messages, receivers, expected, missing=0, corroborated=expected)
 
 
 def test_two_receivers_are_chapmans_lake() -> None:
-    """Ten turtles are marked; of fifteen caught later five have a mark: N = 11 · 16/6 − 1.
+    """Ten turtles are marked, and of fifteen caught later five have a mark: N = 11 · 16/6 − 1.
 
-    So 5 were seen the first time only, 10 the second time only, 20 in all.
+    So 5 were caught only the first time, 10 only the second time, and 20 in all.
     """
     first, second = frozenset({1}), frozenset({2})
     holders = [first] * 5 + [second] * 10 + [first | second] * 5
@@ -60,17 +60,17 @@ def test_the_product_of_two_is_found_from_what_is_stored(alone: tuple[int, int],
     assert found == pytest.approx(chapman - (a + b + both), rel=1e-9, abs=1e-6)
 
 
-# Five receivers alone captured 3, 3, 2, 2 and 2 messages: Q1 = 12, Σ squares = 30; Q2 = 5.
+# Five receivers are the only ones to capture 3, 3, 2, 2 and 2 messages. Q1 = 12, Σ q² = 30, Q2 = 5.
 ALIKE = Captures(total=100, once=12, twice=5, once_squared=30)
 
 
 def test_receivers_that_are_alike_are_chao2() -> None:
-    """4/5 · 12 · 11/(2 · 6) = 8.8; of those that differ (144 − 30)/12 = 9.5."""
+    """Chao2 is 4/5 · 12 · 11/(2 · 6) = 8.8; the estimate for those that differ is 9.5."""
     assert unseen_messages(counts_of(40, 5), ALIKE) == pytest.approx(8.8, abs=1e-12)
 
 
 def test_one_receiver_that_holds_much_more_than_others_is_no_sign_of_many_unseen() -> None:
-    """10, 1 and 1: (144 − 102)/(2 · 6) = 3.5, where Chao2 says 2/3 · 12 · 11/12 = 7.3."""
+    """With 10, 1 and 1 it is (144 − 102)/(2 · 6) = 3.5; Chao2 would be 2/3 · 12 · 11/12 = 7.3."""
     captures = Captures(total=60, once=12, twice=5, once_squared=102)
     assert unseen_messages(counts_of(40, 3), captures) == pytest.approx(3.5, abs=1e-12)
 
@@ -90,7 +90,7 @@ def test_coverage_without_a_message_captured_twice_is_that_of_the_authors() -> N
 
 
 def test_chao2_of_two_equal_receivers_is_about_chapman() -> None:
-    """Authors report too: of three receivers two can capture a message, so t is 2 and not 3."""
+    """Authors report too. Of three receivers two can capture a message, so t is 2, not 3."""
     captures = Captures(total=20 + 40, once=20, twice=20, once_squared=200)
     chao2 = unseen_messages(counts_of(40, 3, occasions=2), captures)
     chapman = unseen_messages(counts_of(40, 2), captures)
@@ -99,7 +99,7 @@ def test_chao2_of_two_equal_receivers_is_about_chapman() -> None:
 
 
 def test_where_two_write_to_each_other_nothing_can_be_said() -> None:
-    """What ann wrote only ben can capture: all is captured once, and that says nothing."""
+    """Only ben can capture what ann wrote. So each message has one capture, which shows nothing."""
     captures = captures_of([frozenset({1})] * 50 + [frozenset({2})] * 50)
     assert captures.once_squared == 5000
     assert unseen_messages(counts_of(100, 2, occasions=1), captures) is None
@@ -119,7 +119,7 @@ def test_nothing_captured_and_one_receiver() -> None:
 def test_messages_that_reach_everyone_by_an_even_coin_are_estimated_without_bias(
     receivers: int,
 ) -> None:
-    """Each way to hold a message occurs equally often, 400 times: so nobody holds 400 of them."""
+    """Each set of holders occurs equally often, 400 times, so 400 messages have no holder."""
     times = 400
     ways = [
         frozenset(who)

@@ -57,7 +57,7 @@ def test_the_word_says_where_zero_lies(b: Interval, word: Word) -> None:
 
 
 def test_two_groups_without_a_loss_cannot_be_told_apart() -> None:
-    """Their variance reads 0 on both sides; a difference of variances would be sure of itself."""
+    """Both variances read 0, so an interval made from their sum would be far too sure."""
     verdict = compare(Interval(0.7, 1.0, 1.0), Interval(0.9, 1.0, 1.0))
     assert verdict is not None
     assert verdict.word is Word.CANNOT_TELL
