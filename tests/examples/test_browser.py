@@ -19,17 +19,18 @@ from support.server import ServerProcess
 pytestmark = pytest.mark.slow
 
 DIRECTORY = Path(__file__).parents[2] / "examples" / "browser"
-ORIGIN = "http://127.0.0.1:8081"  # of the page; nothing listens there
+ORIGIN = "http://127.0.0.1:8081"  # the page's; nothing listens there
 KINDS = {".html": "text/html", ".js": "text/javascript"}
 
 
 class App:
-    """Somebody's browser with the page open, which comes without a network too, as an installed
-    web app does."""
+    """A browser with the page open. The page loads without a network too, like an installed web
+    app."""
 
     def __init__(self, browser: Browser, server: str) -> None:
         self._server = server
-        # To Chromium a page that comes so is one of the internet, which asks before it comes here.
+        # Chromium takes a page that is served so for one of the internet, which needs permission
+        # for this machine.
         self.context = browser.new_context(permissions=["local-network-access"])
         self.context.route(f"{ORIGIN}/**", self._serve)
         self.complaints: list[str] = []
@@ -54,16 +55,16 @@ class App:
         self.page.get_by_label("Tell the makers").click()
 
     def holds(self, sample: str) -> None:
-        """A sample as a page of somebody else's may make it."""
+        """Adds a sample, as another app's page would do it."""
         self.page.evaluate(f"import('./report.js').then((page) => page.held({sample}))")
 
     def reports(self) -> None:
-        """At once, and not when it is due: the network was away for a moment."""
+        """Makes it report at once: it does so when the network comes back."""
         self.context.set_offline(True)
         self.context.set_offline(False)
 
     def waits(self, number: int, page: Page | None = None) -> None:
-        """Until so many samples wait."""
+        """Waits until so many samples wait."""
         expect((page or self.page).locator("#waiting")).to_have_text(str(number), timeout=60_000)
 
 
@@ -75,7 +76,7 @@ def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
 
 
 def in_browser(work: Callable[[Browser], None]) -> None:
-    """Playwright keeps an event loop running in its thread, which must not be that of the tests."""
+    """Runs in a thread: Playwright's event loop must not be in the thread of the tests."""
 
     def worked() -> None:
         with chromium() as browser:
@@ -86,7 +87,7 @@ def in_browser(work: Callable[[Browser], None]) -> None:
 
 
 def message_ids(server: ServerProcess) -> list[str]:
-    """What the server has. By a process of its own: in the browser's thread there is a loop."""
+    """What the server stored, read by a process: the browser's thread has an event loop."""
     lines = map(json.loads, run("export", server.where).stdout.splitlines())
     return [line["messageId"] for line in lines if "messageId" in line]
 
@@ -105,7 +106,7 @@ def test_offline_reload_online_again_each_sample_is_there_once(server: ServerPro
 
     def work(browser: Browser) -> None:
         app = App(browser, server.http)
-        app.messages(1)  # before the opt-in: it is nobody's business
+        app.messages(1)  # before the opt-in, so it is not reported
         app.opts()
         app.messages(2)
         app.waits(2)
@@ -124,7 +125,7 @@ def test_offline_reload_online_again_each_sample_is_there_once(server: ServerPro
         app.reports()
         app.waits(0)
         assert app.complaints == []
-        # What is left in another tab, and after it: nothing is sent again.
+        # Nothing waits in another tab either, and nothing is sent again.
         other = app.open()
         app.waits(0, other)
 
@@ -152,7 +153,7 @@ def test_two_tabs_send_each_sample_once_and_what_is_refused_is_not_sent_again(
             app.waits(5, page)
         app.context.set_offline(False)
         app.waits(0, one)
-        # So large that the request is refused with all that is in it.
+        # So large that the whole request is refused.
         app.holds("{ message_id: 'b'.repeat(5e6), channel_id: 'c', sent_at: Date.now() }")
         app.waits(1)
         app.reports()
@@ -174,7 +175,7 @@ def test_who_opts_out_is_forgotten_by_the_server(server: ServerProcess) -> None:
         app.opts()
         app.messages(2)
         app.waits(2)
-        app.page.reload()  # which reports at once
+        app.page.reload()  # a page that loads reports at once
         app.waits(0)
         assert len(message_ids(server)) == 2
         app.opts()
@@ -198,7 +199,7 @@ def test_a_page_whose_origin_is_not_named_keeps_what_it_has(
             app = App(browser, server.http)
             app.opts()
             app.messages(1)
-            app.waits(1)  # kept, before the page goes
+            app.waits(1)  # it is stored before the page is closed
             with app.page.expect_event("requestfailed"):
                 app.page.reload()
             app.waits(1)

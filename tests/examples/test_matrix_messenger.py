@@ -1,4 +1,4 @@
-"""The example for Matrix, as people run it: a real Synapse, a real server, two people."""
+"""The example for Matrix, run as people run it: two of them, a real Synapse, a real server."""
 
 from collections.abc import Iterator
 from pathlib import Path

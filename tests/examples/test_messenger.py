@@ -1,7 +1,7 @@
-"""The example messenger, as people run it: real broker, real server, three processes on a terminal.
+"""The example messenger, run as people run it: three at terminals, a real broker, a real server.
 
-What each of them holds is told by an independent witness: its printed lines, and a subscriber of
-the broker's that knows the id and the time of every message.
+Two independent sources show what each of them holds: the lines that it printed, and a subscriber of
+the broker that knows the id and the time of every message.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ SECONDS = 60.0
 
 
 class Receipt(NamedTuple):
-    """As the export has it."""
+    """A receipt, with the fields of the export."""
 
     channel: str
     message_id: str
@@ -40,7 +40,7 @@ class Receipt(NamedTuple):
 
 
 class Witness:
-    """Sees all that goes over the broker."""
+    """A subscriber that sees all messages at the broker."""
 
     def __init__(self, broker: str) -> None:
         host, _, port = broker.rpartition(":")
@@ -75,7 +75,7 @@ class Witness:
 
 
 class Messenger:
-    """One person at a terminal."""
+    """The messenger of one person at a terminal."""
 
     def __init__(self, name: str, directory: Path, broker: str, server: str) -> None:
         self.name = name
@@ -114,13 +114,13 @@ class Messenger:
         self.wait_for(printed)
 
     def quit(self) -> None:
-        """Ends in order: what waits is sent."""
+        """Ends it properly: waiting samples are sent first."""
         self.type("/quit")
         assert self._process.wait(SECONDS) == 0
         self._reader.join(SECONDS)
 
     def held(self, witness: Witness) -> frozenset[Receipt]:
-        """What it printed of messages, each once."""
+        """The messages that it printed, each once."""
         lines = [line for line in self.lines if line.startswith("[")]
         assert len(set(lines)) == len(lines)
         return frozenset(witness.receipt(line, self.name) for line in lines)
@@ -159,7 +159,7 @@ Sit = Callable[[str], Messenger]
 
 @pytest.fixture
 def sit(tmp_path: Path, broker: str, server: ServerProcess) -> Iterator[Sit]:
-    """Puts somebody in front of a terminal."""
+    """Yields a function that starts a messenger for a person."""
     sitting: list[Messenger] = []
 
     def take_a_seat(name: str) -> Messenger:
@@ -172,7 +172,7 @@ def sit(tmp_path: Path, broker: str, server: ServerProcess) -> Iterator[Sit]:
 
 
 def exported(server: ServerProcess) -> list[frozenset[Receipt]]:
-    """What the server has of each receiver."""
+    """The receipts that the server stored, by receiver."""
     of_receiver: dict[str, set[Receipt]] = {}
     for said in exported_samples(server):
         of_receiver.setdefault(said["receiverPublicKey"], set()).add(
@@ -187,7 +187,7 @@ def exported(server: ServerProcess) -> list[frozenset[Receipt]]:
 
 
 def requests(server: ServerProcess) -> list[str]:
-    """The series of what was asked of the server by gRPC; none: nobody ever called."""
+    """The series that count gRPC requests; empty if nobody ever sent one."""
     with urllib.request.urlopen(f"http://{server.http}/metrics") as response:
         text: str = response.read().decode()
     return [
@@ -265,7 +265,7 @@ def test_who_opts_out_is_forgotten_by_the_server_and_nobody_else_is(
     assert len(exported(server)) == 2
     ann_held = ann.held(witness)
 
-    ben = sit("ben")  # the opt-in outlives the process, and so does its end
+    ben = sit("ben")  # opt-in and opt-out both outlive the process
     ben.do("/telemetry off", "telemetry is off")
     settings = Settings(ben.settings_path)
     deadline = time.monotonic() + SECONDS

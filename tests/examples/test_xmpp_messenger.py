@@ -1,4 +1,4 @@
-"""The example for XMPP, as people run it: a real prosody, a real server, two people."""
+"""The example for XMPP, run as people run it: two of them, a real prosody, a real server."""
 
 from collections.abc import Iterator
 from pathlib import Path

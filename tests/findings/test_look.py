@@ -1,4 +1,4 @@
-"""What is wrong in how apps report is found, and honest apps are never told that they are wrong."""
+"""Faults in how apps report are found, and correct apps have no finding."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -69,7 +69,7 @@ async def test_an_honest_room_has_none_however_much_it_loses(
 @pytest.mark.slow
 @pytest.mark.parametrize("model", sorted(LOSS_MODELS))
 async def test_a_simulated_network_has_none(database: Database, model: str) -> None:
-    """With second devices, kills, full outboxes, wiped data, wrong clocks, strangers as authors."""
+    """It has second devices, kills, full outboxes, wiped data, wrong clocks and outsiders."""
     asked = spec(
         nodes=60,
         channels=5,
@@ -88,7 +88,7 @@ async def test_a_simulated_network_has_none(database: Database, model: str) -> N
 async def test_one_device_of_two_that_is_off_for_half_the_time_is_honest(
     database: Database,
 ) -> None:
-    """Then most of what the other one writes is held by nobody else."""
+    """Then nobody else holds most of what the other one writes."""
     half = START + 60 * STEP_MS
     told = room(members=("ann", "ben")).but(
         lambda one: None if one.receiver_public_key == "ben" and one.sent_at < half else one
@@ -241,7 +241,7 @@ async def test_a_reporter_under_many_names(database: Database, kind: Kind) -> No
         return one._replace(installation_id=f"ben{start}")
 
     findings = await found(database, room().but(renamed))
-    # And each of its names begins with a receipt.
+    # Each of its names also begins with a receipt.
     assert kinds(findings) == sorted([kind, Kind.MEMBERSHIP_NOT_SAID])
     (one,) = (one for one in findings if one.kind is kind)
     assert one.evidence["reporters"] == 1
@@ -305,7 +305,7 @@ async def test_it_is_logged_once(
     await found(database, renamed_by_author())
     await look(database, RULES, END, now=lambda: LATER)
     logged = capsys.readouterr()
-    # Another test may have set up how lines are logged in this process.
+    # Another test may have configured logging in this process, so the line is in one of two places.
     ways = (logged.out + logged.err, caplog.text)
     assert max(way.count("Give a message the same id on its author's device") for way in ways) == 1
 

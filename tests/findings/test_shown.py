@@ -1,4 +1,4 @@
-"""What was found is told wherever figures are."""
+"""Findings are shown wherever figures are shown."""
 
 import io
 

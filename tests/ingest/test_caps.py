@@ -1,4 +1,4 @@
-"""What one installation may bring, and that what is beyond costs nobody else anything."""
+"""Limits for one installation; samples beyond them do not affect anybody else."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -45,7 +45,7 @@ async def test_ten_thousand_channels_in_many_requests(database: Database) -> Non
         assert accepted == 5_000
         for table in ("channel", "membership", "message", "receipt"):
             assert await count(database, table) == 5_000, table
-        # Whoever else comes, and what is known already, is taken.
+        # Other installations, and names that are known already, are accepted.
         assert (await wire.push(of("honest", sample(channel_id="new")))).accepted == 1
         again = of("liar", sample(message_id="m9", channel_id="c9"))
         assert (await wire.push(again)).accepted == 1
@@ -157,7 +157,7 @@ async def test_it_holds_over_workers_and_restarts(database: Database) -> None:
 
 async def test_bytes_of_a_day(database: Database) -> None:
     at = now_ms()
-    # Not across a midnight of the test's own.
+    # The clock stands, so that no midnight comes during the test.
     clock = [at]
     push = of("heavy", *(sample(message_id=f"m{n}", sent_at=at) for n in range(100)))
     settings: dict[str, Any] = {"clock": lambda: clock[0], "installation_bytes": "64KiB"}
@@ -177,7 +177,7 @@ async def test_bytes_of_a_day(database: Database) -> None:
         assert (await wire.push(of("light", sample(sent_at=at)))).accepted == 1
     assert await count(database, "installation_bytes") == 1, "nobody notes who brings little"
     async with served(database, **settings) as restarted:
-        # It learns what was when it tells what came, and that is a sixteenth at the latest.
+        # It learns the earlier sum when it notes its own, at the latest after a sixteenth.
         accepted = [(await restarted.push(push)).accepted for _ in range(2)]
         assert accepted == [100, 0]
         clock[0] += DAY_MS
@@ -185,7 +185,7 @@ async def test_bytes_of_a_day(database: Database) -> None:
 
 
 async def test_who_stays_below_costs_no_look_up(database: Database) -> None:
-    """What was named before is asked for once, and then remembered."""
+    """A known name is looked up once, and then remembered."""
     asked: list[int] = []
     refuse = Names.refuse
 

@@ -190,7 +190,7 @@ async def test_five_thousand_samples_are_allowed(wire: Wire, database: Database)
 
 
 async def moments(database: Database) -> list[tuple[str, int | None]]:
-    """What is stored of when each message was received, or sent by its author."""
+    """The stored times at which each message was received or, by its author, sent."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select m.external_id, r.received_at from whole_receipt r "
@@ -228,7 +228,7 @@ async def test_the_moment_of_receiving_is_by_the_servers_clock(
 async def test_an_author_says_when_it_sent_by_the_servers_clock(
     database: Database, skew_ms: int
 ) -> None:
-    """Its own clock, which dates the message for all, may be off."""
+    """The author's clock, which dates the message for all, may be off."""
     moment = NOW - 10_000
     async with served(database, clock=lambda: NOW) as wire:
         for received_at in (0, moment + skew_ms + 7_000):
@@ -271,7 +271,7 @@ async def test_who_does_not_tell_its_clock_is_believed_about_what_it_received_al
 async def test_a_moment_lies_in_no_future_and_is_still_a_time(
     database: Database, is_author: bool
 ) -> None:
-    """The clock was set between receiving, or writing, and sending."""
+    """The clock was set between receiving or writing a message and pushing the sample."""
     ahead = NOW + HOUR_MS - 1
     moment = {"sent_at": ahead} if is_author else {"received_at": ahead, "sent_at": NOW}
     async with served(database, clock=lambda: NOW) as wire:
@@ -293,7 +293,7 @@ async def test_a_moment_lies_in_no_future_and_is_still_a_time(
 async def test_of_copies_of_a_sample_the_least_moment_stays(
     database: Database, ways_ms: tuple[int, ...]
 ) -> None:
-    """What is put right is late by the way of its push."""
+    """A corrected time is late by the time that the push took."""
     received_at = NOW - 5_000
     time_of_server = NOW
     async with served(database, clock=lambda: time_of_server) as wire:
@@ -313,7 +313,7 @@ async def test_the_latest_clock_that_a_receiver_told_is_kept(database: Database)
         await wire.push(request(client_time=NOW + 65_000))
         assert await clock_of(database) == (-5_000, NOW + 60_000)
         time_of_server = NOW + 120_000
-        await wire.push(request(sample(message_id="m2")))  # it does not say
+        await wire.push(request(sample(message_id="m2")))  # without one_in
         assert await clock_of(database) == (-5_000, NOW + 60_000)
 
 
@@ -323,7 +323,7 @@ async def test_a_clock_is_kept_for_each_receiver_of_a_push(database: Database) -
             request(
                 sample(),
                 sample(receiver_public_key="0x04bb"),
-                sample(receiver_public_key="0x04cc", sent_at=0),  # refused: nobody knows that one
+                sample(receiver_public_key="0x04cc", sent_at=0),  # refused, so it adds no receiver
                 client_time=NOW - 2_000,
             )
         )
@@ -361,7 +361,7 @@ async def test_forget_deletes_what_the_installation_sent_and_nothing_else(
     assert await count(database, "message") == 1
     assert await count(database, "membership") == 1
     assert await count(database, "receiver") == 1
-    # Who opted out is gone for good; a new opt-in makes a new installation.
+    # The old installation stays forgotten. A new opt-in makes a new one, which may report.
     assert (await wire.push(request(sample()))).accepted == 1
     assert await count(database, "receipt") == 1
     anew = telemetry_pb2.Reporter(receiver_public_key="0x04aa", installation_id="phone, again")
@@ -396,7 +396,7 @@ async def test_an_opt_out_is_not_overtaken_by_pushes_that_wait_in_another_proces
     assert await count(database, "receipt") == 1
     assert await count(database, "receiver") == 1
     assert await count(database, "message") == 1
-    # The one that was being written was stored, and forgotten.
+    # The sample that was being written was stored and then forgotten.
     assert metrics.SAMPLES_DROPPED._value.get() - dropped == 1
 
 
@@ -443,14 +443,14 @@ async def test_each_kib_costs_as_much_as_a_sample(database: Database) -> None:
     async with served(database, token_rate="0.01") as wire:
         await wire.push(request(*(sample(message_id=m, topics=b"t" * 4_096) for m in "mn")), token)
         error = await wire.refusal(request(sample()), token)
-    # Nine and the next one's, at one in 100 seconds.
+    # It must wait for nine samples at a rate of one in 100 seconds.
     assert 800 < retry_seconds(error) <= 900
 
 
 async def test_a_full_queue_says_so_at_once_and_takes_more_later(database: Database) -> None:
     async with served(database, queue_samples="5000") as wire:
         async with database.acquire() as connection, connection.transaction():
-            # Holds up every commit, as a slow database would.
+            # Delays every commit, as a slow database would.
             await connection.execute("lock table channel in access exclusive mode")
             pushes = [
                 asyncio.create_task(
@@ -572,7 +572,7 @@ async def test_the_greatest_number_is_stored(wire: Wire, database: Database) -> 
 
 
 async def memberships(database: Database) -> dict[str, tuple[int, int]]:
-    """By channel: joined and left, as it was said once."""
+    """Channel → the joined and left times of its only report."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select external_id, joined_at, left_at "
@@ -604,7 +604,7 @@ async def test_what_is_wrong_of_a_membership_costs_itself_only(
             ("left", 0, at),
             ("is-in", 0, 0),
             ("seconds", at // 1000, at),
-            # Nobody is in a channel for ever because of a wrong unit.
+            # A wrong unit must not make somebody a member for ever.
             ("microseconds", at, at * 1000),
             ("in-since-seconds", at // 1000, 0),
             ("nothing", 2**64 - 1, 1),

@@ -1,4 +1,4 @@
-"""Push by HTTP: each protocol and encoding stores and answers what gRPC does, over a real group
+"""Push by HTTP: each protocol and encoding stores and answers the same as gRPC, with a real group
 commit and a real PostgreSQL."""
 
 import asyncio
@@ -40,7 +40,7 @@ one_of_each = pytest.mark.parametrize(
 
 @dataclass
 class Door:
-    """The application, asked by HTTP and, beside it, by gRPC."""
+    """The application with its HTTP and its gRPC interface."""
 
     client: httpx.AsyncClient
     wire: Wire
@@ -91,7 +91,7 @@ NOW = now_ms()
 
 
 def full_request(channel: str) -> telemetry_pb2.PushRequest:
-    """Something in every field, and something wrong."""
+    """A request with a value in every field, and with some wrong samples."""
     wrote = {"channel_id": channel, "sent_by_receiver": True, "sent_at_clock": 1}
     return request(
         sample(
@@ -128,7 +128,7 @@ def full_request(channel: str) -> telemetry_pb2.PushRequest:
 
 
 async def stored(database: Database, channel: str) -> list[tuple[Any, ...]]:
-    """All that is stored of a channel, by what its apps call it."""
+    """All that is stored of a channel, by the apps' id of the channel."""
     async with database.acquire() as connection:
         rows = await connection.fetch(
             "select m.external_id, m.topics, m.envelope_id, m.message_size, to_jsonb(r) - "
@@ -183,7 +183,7 @@ async def test_a_token_is_asked_for_where_it_is_required(
             answer = await push(door.client, encoding, request(sample()), token=wrong)
             assert answer.code == "unauthenticated"
             assert "devtelemetry token create" in answer.details
-        # Where gRPC asks for none, this door asks all the same: each has its own address.
+        # HTTP asks for a token although gRPC does not, because each has its own address.
         assert (await door.wire.push(request(sample()))).accepted == 1
 
 
@@ -210,7 +210,7 @@ async def test_over_the_rate_of_its_token_a_client_is_told_when_to_come_back(
     token = await create_token(database, "app", Scope.INGEST, now=datetime.now(UTC))
     async with opened(token_rate="10") as door:
         burst = request(*(sample(message_id=f"m{i}") for i in range(100)))
-        await door.wire.push(burst, token)  # it is one rate, whatever the protocol
+        await door.wire.push(burst, token)  # all protocols share one rate
         answer = await push(door.client, encoding, burst, token=token)
     assert answer.code == "resource_exhausted"
     assert answer.retry_seconds is not None
@@ -234,7 +234,7 @@ async def test_what_cannot_be_read_costs_the_rate_of_its_token(
 async def test_a_body_that_is_too_large_is_refused_for_good(
     door: Door, database: Database, encoding: Encoding
 ) -> None:
-    """Whether it is so on the way, or once it is unpacked, of which much less is enough to know."""
+    """It may be too large on the wire or after unpacking, which stops as soon as that is clear."""
     for body, packed in (
         (b" " * (MAX_REQUEST_BYTES + 1), False),
         (b" " * (MAX_REQUEST_BYTES + 1), True),
@@ -295,7 +295,7 @@ async def test_a_body_that_does_not_come_is_given_up(
 
 
 async def test_few_large_bodies_are_held_at_a_time(door: Door) -> None:
-    """The others are told to come back, and small ones are not concerned."""
+    """Further large requests are asked to come back later; small ones are not affected."""
     go_on = asyncio.Event()
     counted = answered("connect", "RESOURCE_EXHAUSTED")
 
@@ -316,11 +316,11 @@ async def test_few_large_bodies_are_held_at_a_time(door: Door) -> None:
     answers = [JSON.answer(http) for http in await asyncio.gather(*sending)]
     assert {answer.code for answer in answers} == {"resource_exhausted", "invalid_argument"}
     assert {answer.retry_seconds for answer in answers} == {1.0, None}
-    assert (await send()).status_code == 400  # what was held is let go
+    assert (await send()).status_code == 400  # the room of the first ones is free again
 
 
 class AwayDatabase(Database):
-    """One that cannot be reached."""
+    """A database that cannot be reached."""
 
     @asynccontextmanager
     async def acquire(self) -> AsyncIterator[Connection]:
@@ -380,7 +380,7 @@ async def test_a_content_type_may_have_parameters(door: Door) -> None:
     assert (answer.status_code, answer.json()) == (200, {"accepted": 0, "rejections": []})
 
 
-# ------------------------------------------------------------------------------ pages of elsewhere
+# -------------------------------------------------------------------------- pages of other origins
 
 _ASKS = {"access-control-request-method": "POST", "access-control-request-headers": "content-type"}
 
@@ -395,7 +395,7 @@ async def test_a_page_that_is_named_may_push_and_is_told_so(opened: Opener) -> N
         pushed = await door.client.post(PUSH, content=body, headers={"origin": ORIGIN, **JSON_TYPE})
         wrong = await door.client.post(PUSH, content="{", headers={"origin": ORIGIN, **JSON_TYPE})
     assert (pushed.status_code, wrong.status_code) == (200, 400)
-    for answer in (asked, pushed, wrong):  # or the page sees nothing but that it failed
+    for answer in (asked, pushed, wrong):  # otherwise the page sees only that it failed
         assert answer.headers["access-control-allow-origin"] == ORIGIN
         assert answer.headers["vary"] == "Origin"
         assert "retry-after" in answer.headers["access-control-expose-headers"]
@@ -422,7 +422,7 @@ async def test_any_other_page_is_refused_and_told_nothing(
         (HERE, "127.0.0.1:8080", 200),
         ("http://localhost:8080", "localhost:8080", 200),
         ("http://localhost:3000", "localhost:8080", 403),
-        ("http://evil.example", "evil.example", 421),  # a name that was pointed here
+        ("http://evil.example", "evil.example", 421),  # a foreign name that points here
         ("null", "127.0.0.1:8080", 403),
     ],
 )

@@ -1,4 +1,4 @@
-"""A push as JSON: by the rules of proto3's JSON mapping, held against Google's own writer of it."""
+"""A push as JSON, by proto3's JSON mapping, compared with Google's own writer."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ _VALUES = {
 
 
 def messages(descriptor: Descriptor) -> st.SearchStrategy[dict[str, Any]]:
-    """The fields of a message, in any of which there may be anything."""
+    """A JSON object with the fields of a message, with any values."""
 
     def values(field: FieldDescriptor) -> st.SearchStrategy[Any]:
         if field.message_type is None:
@@ -141,7 +141,7 @@ def test_what_is_no_sample_costs_itself_alone(written: bytes) -> None:
 
 
 def test_a_word_that_only_younger_clients_know_is_a_number_that_nobody_knows() -> None:
-    """As over gRPC: it is ignored and counted where the message is known without it."""
+    """As by gRPC, it is ignored and counted if the message is known without it."""
     body = b'{"samples": [{"via": "CARRIER_PIGEON", "sent_at_clock": "MOON"}]}'
     decoded = read_push(body)
     assert decoded.faults == {}

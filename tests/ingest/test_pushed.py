@@ -1,4 +1,4 @@
-"""What a push says of its samples, as it is taken: against the oracle, and where it cannot be."""
+"""How a push's times and numbers are taken, compared with the oracle, and impossible ones."""
 
 from typing import Any, get_args
 
@@ -206,7 +206,7 @@ LATEST = NOW + LIMITS.clock_skew_ms
     [
         ((2, 3, NOW - 5, NOW), (2, 3, NOW - 5, NOW)),
         ((2, 2, NOW, NOW), (2, 2, NOW, NOW)),
-        # Nothing that is sent later can have been reported.
+        # A message that is sent later cannot have been reported.
         ((2, 3, NOW, LATEST + 1), (2, 3, NOW, LATEST)),
         ((2, 3, LATEST + 1, LATEST + 1), None),
         ((0, 3, NOW, NOW), None),

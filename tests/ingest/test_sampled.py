@@ -1,4 +1,4 @@
-"""What a push is told of sampling, and what becomes of what it need not have sent."""
+"""The rules of sampling in a response, and samples that a client need not have sent."""
 
 from collections.abc import Sequence
 
@@ -74,7 +74,7 @@ async def test_what_is_not_in_the_sample_is_accepted_and_not_stored(database: Da
     assert await count(database, "receipt") == len(wanted)
     assert metrics.SAMPLES_UNSAMPLED._value.get() - before == len(IDS) - len(wanted)
     async with database.acquire() as connection:
-        # Its numbers arrived: there is no hole.
+        # Its numbers arrived, so there is no hole.
         run = await connection.fetchrow("select first_sequence, last_sequence from report_run")
     assert run is not None
     assert tuple(run) == (1, len(IDS))
@@ -160,7 +160,7 @@ def test_what_is_in_force() -> None:
     assert [sampling.is_steady(*span) for span in ((0, 10), (10, 20), (9, 11), (24, 26))] == [
         True, True, False, False,
     ]  # fmt: skip
-    # Since when more than one in four was wanted.
+    # The time since which a finer sample than one in four was wanted.
     assert [sampling.finer_since(1, 4, at) for at in (9, 10, 20, 29, 30)] == [0, None, 20, 20, None]
     assert sampling.finer_since(1, 1, 9) is None
 

@@ -1,4 +1,4 @@
-"""What a status-go client posts, read: each quirk, and whatever else a body may hold."""
+"""Bodies of status-go clients: all their quirks, and everything else that a body may have."""
 
 import json
 from collections import Counter
@@ -23,7 +23,7 @@ PEER = "16Uiu2HAkvWiyFsgRhuJEb9JfjYxEkoHLgnUQmr1N5mKWnYjxYRVm"
 
 
 def common(**fields: Any) -> dict[str, Any]:
-    """What the client puts into each item."""
+    """The fields that the client puts into each item."""
     return {
         "deviceType": "desktop",
         "nodeName": "alice",
@@ -34,7 +34,7 @@ def common(**fields: Any) -> dict[str, Any]:
 
 
 def entry(**fields: Any) -> dict[str, Any]:
-    """One message of a ReceivedMessages item."""
+    """An entry of a ReceivedMessages item, for one message."""
     return common(
         chatId="chat",
         messageHash="0x68617368",
@@ -135,7 +135,7 @@ def test_recorded_traffic_reads_as_the_oracle_reads_it(name: str) -> None:
         if s.envelope_id in senders
     }
     sent = [e for e in envelopes if e.event is EnvelopeEvent.SENT]
-    assert len(senders) == len(sent)  # no envelope of two senders in these
+    assert len(senders) == len(sent)  # no envelope has two senders here
     assert marks == {
         (m.channel_id, m.message_id, m.receiver_public_key, m.installation_id)
         for m in expected.samples
@@ -242,7 +242,7 @@ def test_of_keys_that_come_twice_the_last_one_counts() -> None:
 
 
 def test_a_sent_envelope_names_an_author() -> None:
-    # The real one may say sentAt 0 or 1.
+    # The real client may write sentAt 0 or 1.
     sent = common(messageHash="0x01", senderKeyUID=KEY, sentAt=1)
     assert read(item("SentEnvelope", sent)) == Report(
         said_of_envelopes=[SaidOfEnvelope(EnvelopeEvent.SENT, "0x01", PEER, NOW, KEY)]
@@ -318,7 +318,7 @@ def test_what_is_nested_deep_is_read(depth: int) -> None:
     assert good_ones(report) == 1
 
 
-# Bodies that no strict reader takes
+# Bodies that a strict reader would refuse
 
 
 @pytest.mark.parametrize(
@@ -363,7 +363,7 @@ def test_an_item_that_is_no_json_costs_itself_only(bad: bytes, reason: str) -> N
     ],
 )
 def test_a_bad_string_or_number_costs_itself_only(written: bytes, read_as: str) -> None:
-    # The client would not send these: Go replaces bad UTF-8 itself, and refuses NaN.
+    # A real client does not send these: Go itself replaces bad UTF-8 and refuses NaN.
     body = json.dumps([item(data=[entry(messageType="HERE")]), GOOD]).encode()
     report = read_record_metrics(body.replace(b'"HERE"', written), LIMITS, NOW)
     assert report.samples[0] == read(item(data=[entry()])).samples[0]._replace(message_type=read_as)
@@ -472,7 +472,7 @@ items = st.builds(
     st.lists(entries | values, max_size=4) | entries | values,
     st.integers(),
 )
-# json writes NaN and lone surrogates as JSON has no place for; that is wanted here.
+# Python's json writes NaN and lone surrogates, which are not valid JSON. The test needs them.
 pieces = (
     st.one_of(items, values).map(json.dumps).map(str.encode)
     | st.binary(max_size=30).filter(lambda text: not set(text) & set(b'"[]{},\\'))
@@ -480,7 +480,7 @@ pieces = (
 
 
 def writable(report: Report) -> bool:
-    """Whether nothing is in the report that the writer or PostgreSQL would choke on."""
+    """Whether the writer and PostgreSQL can store everything in the report."""
     for sample in report.samples:
         for text in sample:
             assert not isinstance(text, str) or text.encode() is not None
@@ -513,7 +513,7 @@ def test_good_samples_survive_beside_anything(odd: list[bytes], position: int) -
 
 @given(st.lists(items, max_size=5))
 def test_read_one_by_one_a_batch_reads_as_at_once(batch: list[dict[str, Any]]) -> None:
-    # A float that is beyond JSON, or half of a surrogate pair, makes orjson refuse the whole.
+    # NaN or half of a surrogate pair makes orjson refuse the whole body.
     body = json.dumps(batch).encode()
     at_once = read_record_metrics(body, LIMITS, NOW)
     one_by_one = read_record_metrics(body[:-1] + b',"\xff"]', LIMITS, NOW)

@@ -1,4 +1,4 @@
-"""The HTTP interface of status-go clients over a real group commit and a real PostgreSQL."""
+"""status-go's interface, with a real group commit and a real PostgreSQL."""
 
 import asyncio
 import gzip
@@ -33,7 +33,7 @@ from oracle.recording import Recording, read_recording, recording_path, shift, t
 NOW = 1_772_456_400_000  # 2026-03-02 13:00 UTC
 KEY, OTHER_KEY = "0x" + "ab" * 32, "0x" + "cd" * 32
 POSTS = ("record-metrics", "update-envelope", "protocol-stats", "waku-metrics")
-ONCE = POSTS[1:]  # what is sent once, its answer unread
+ONCE = POSTS[1:]  # the client sends these once, and does not read the answer
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Clock:
 
 @dataclass
 class Service:
-    """The router in an application, and the database behind it."""
+    """An application with the router, and its database."""
 
     app: FastAPI
     writer: GroupCommit
@@ -74,7 +74,7 @@ class Service:
             return [tuple(row) for row in await connection.fetch(sql)]
 
     async def counts(self) -> dict[str, int]:
-        """How many rows there are of each kind."""
+        """The number of rows of each kind."""
         tables = ("message", "receipt", "envelope_event")
         return {table: (await self.rows(f"select count(*) from {table}"))[0][0] for table in tables}
 
@@ -164,7 +164,7 @@ def peer_count(count: int) -> dict[str, Any]:
 
 @dataclass
 class Counted:
-    """Counters, as they grew since this was made."""
+    """How much counters grew since its construction."""
 
     def __post_init__(self) -> None:
         self._start = self._values()
@@ -182,7 +182,7 @@ class Counted:
         return values
 
     def of(self, *names: str) -> dict[str, float]:
-        """Those that changed and whose names begin so."""
+        """The counters that changed and whose names begin with one of `names`."""
         return {
             name: value - self._start.get(name, 0)
             for name, value in self._values().items()
@@ -190,7 +190,7 @@ class Counted:
         }
 
 
-# Whence it comes
+# Where requests come from
 
 
 @pytest.mark.parametrize("path", POSTS)
@@ -200,7 +200,7 @@ class Counted:
         ({"origin": "http://test"}, 201),  # a page of this very server
         ({"origin": "https://evil.example"}, 403),
         ({"origin": "null"}, 403),
-        ({"host": "evil.example", "origin": "http://evil.example"}, 421),  # pointed here
+        ({"host": "evil.example", "origin": "http://evil.example"}, 421),  # it points here
         ({"host": "evil.example"}, 421),
     ],
 )
@@ -208,7 +208,7 @@ async def test_a_web_page_elsewhere_reports_nothing(
     service: Service, path: str, headers: dict[str, str], status: int
 ) -> None:
     counted = Counted()
-    # As a page may send it without asking first.
+    # A page can send this type without a preflight request.
     answer = await service.post(
         f"/{path}", orjson.dumps([received()]), headers=headers | {"content-type": "text/plain"}
     )
@@ -219,7 +219,7 @@ async def test_a_web_page_elsewhere_reports_nothing(
 
 
 async def test_it_is_kept_behind_which_network_a_receiver_is(service: Service) -> None:
-    """So that all that are behind one are believed no more than one."""
+    """So that all receivers in one network are believed no more than one receiver."""
     for host, peer in (("192.0.2.1", "a"), ("192.0.2.2", "b"), ("198.51.100.1", "c")):
         await service.post("/record-metrics", orjson.dumps([received(peerId=peer)]), host)
     rows = await service.rows("select bucket_id, token from receiver")
@@ -237,7 +237,7 @@ async def test_a_batch_is_committed_counted_and_acknowledged(service: Service) -
     )
     assert (answer.status_code, answer.content) == (201, b"[]")
     assert answer.headers["content-type"] == "application/json"
-    # The message's holder and, by its envelope, its author.
+    # The receiver that holds the message and, by its envelope, its author.
     rows = await service.rows(
         "select created_at, sent_by_receiver from whole_receipt order by sent_by_receiver"
     )
@@ -257,7 +257,7 @@ async def test_a_lost_answer_and_sending_again_counts_once(service: Service) -> 
     await service.report(*batch)
     before = await service.counts()
     service.clock.now_ms += HOUR_MS
-    # The client sends what it has gathered since along with it.
+    # The client sends it again, with what it has gathered since.
     answer = await service.report(*batch, peer_count(4))
     assert answer.status_code == 201
     assert await service.counts() == before
@@ -277,7 +277,7 @@ async def test_an_author_is_known_whichever_half_comes_first(
 
 
 def at(path: str) -> httpx.URL:
-    """`path` as it is: joined to a URL, two slashes would begin a host."""
+    """`path` unchanged: if it were joined to a URL, two slashes would begin a host."""
     return httpx.URL("http://test").copy_with(raw_path=path.encode())
 
 
@@ -317,8 +317,8 @@ async def test_the_recorded_quirks_are_stored_once_however_often_they_come(opene
         await replay(service, recording)
         assert await service.counts() == stored
     assert counted.of("samples", "reports_not_kept", "requests") == {
-        # Of both times: 2 in the batches, an update, 1 of statistics. The other update is of what
-        # could not be read, in an envelope that it does not name.
+        # Both times: 2 in the batches, an update, 1 of statistics. The other update says that an
+        # envelope could not be read, and names none.
         "reports_not_kept": 2 * (2 + 1 + 1),
         "samples_accepted": 2 * 5001,
         "samples_duplicate": 5001,
@@ -371,7 +371,7 @@ async def test_a_compressed_batch_is_taken(service: Service) -> None:
     assert (await service.counts())["message"] == 1
 
 
-# What can never be accepted is not asked for again, and harms nothing that comes later
+# A body that can never be accepted is not asked for again, and does later ones no harm
 
 HOPELESS = [
     (b"<html>502 Bad Gateway</html>", "not_json"),
@@ -417,7 +417,7 @@ async def test_an_empty_report_is_no_fault(service: Service, path: str) -> None:
 
 
 async def test_a_batch_that_was_lost_on_the_way_is_asked_for_again(service: Service) -> None:
-    # After a redirect a client may come without its body; a 201 would lose the batch for good.
+    # After a redirect a client may send no body. A 201 would then lose its batch for good.
     answer = await service.post("/record-metrics", b"")
     assert answer.status_code == 400
     async with service.client() as client:
@@ -474,7 +474,7 @@ async def test_a_bad_compressed_batch_is_dropped_and_counted(
     assert counted.of("samples_rejected") == {f"samples_rejected {reason}": 1}
 
 
-# What may be accepted another time is asked for again
+# A body that may be accepted later is asked for again
 
 
 async def test_while_the_server_stops_nothing_is_acknowledged(opened: Opener) -> None:
@@ -484,7 +484,7 @@ async def test_while_the_server_stops_nothing_is_acknowledged(opened: Opener) ->
     answer = await service.report(received(), received("0x"))
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
-    # The client logs what it finds in an array of objects.
+    # The client logs the objects of such an array.
     assert list(answer.json()[0]) == ["id", "error"]
     assert counted.of("samples", "requests") == {"requests 503": 1}
 
@@ -590,7 +590,7 @@ async def test_the_interface_of_older_clients_is_not_in_the_documentation(servic
     assert service.app.openapi()["paths"] == {}
 
 
-# One address may not take the place of all
+# One address must not use up what is for all
 
 
 async def test_an_address_has_a_rate(opened: Opener) -> None:

@@ -1,4 +1,4 @@
-"""What the modules share: it outlives the process, and nothing outlives an opt-out."""
+"""What the modules share: their state outlives the process, and an opt-out deletes it."""
 
 import sqlite3
 from collections.abc import Callable

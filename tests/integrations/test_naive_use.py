@@ -1,4 +1,4 @@
-"""As one does it at first: the figure is right, or the server or the client says what is wrong."""
+"""Beginners' mistakes: the figure is right all the same, or server or client name the mistake."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 MATRIX = Path(__file__).parents[1] / "support" / "matrix_node.py"
 XMPP = Path(__file__).parents[1] / "support" / "xmpp_node.py"
 TIMES_AWAY = 3
-# What the server finds; what it does not is right, or the client says it.
+# Flaws that the server finds. With all others the figure is right, or the client reports the flaw.
 FOUND = {
     Flaw.LEAVES: "leaves_too_often",
     Flaw.IDS: "ids_differ",
@@ -39,7 +39,7 @@ def server(tmp_path: Path, database_url: str) -> Iterable[ServerProcess]:
 
 
 class NaiveDriven(Driven):
-    """With a client for each flaw; all of them have to report."""
+    """A messenger with a client for each flaw; all clients must have reported."""
 
     def __init__(self, *arguments: Any, naive: dict[str, str], **options: Any) -> None:
         super().__init__(*arguments, naive=naive, **options)
@@ -53,7 +53,7 @@ class NaiveDriven(Driven):
 
 
 def findings(server: ServerProcess) -> set[tuple[str, str]]:
-    """Kind and app version."""
+    """The kind and the app version of each finding."""
     found = in_process("report", "findings", server.where, "--json").document["findings"]
     return {(one["kind"], one["app_version"]) for one in found}
 
@@ -63,7 +63,7 @@ def held_by_all(nodes: Iterable[Driven], room: str, message_id: str) -> None:
 
 
 def rounds(nodes: Sequence[Driven], rooms: Iterable[str]) -> None:
-    """Each but the first is away, three times, while the others talk."""
+    """Each node but the first is away three times while the others talk."""
     first, *others = nodes
     for room in rooms:
         for node in nodes:
@@ -132,13 +132,13 @@ def test_by_hand_on_prosody(tmp_path: Path, server: ServerProcess) -> None:
     assert_right(found[channel_of(Flaw.JOINS)], by_hand, f"{Flaw.JOINS}@{ROOMS}")
     assert_right(found[late], with_module, late)
     assert told == {(kind, flaw.value) for flaw, kind in FOUND.items()}
-    # Seconds never leave the device, which says so; so there is no figure.
+    # Times in seconds never leave the device, which reports the fault. So there is no figure.
     assert all(any("sent_at" in fault for fault in one) for one in faults)
     assert not found[channel_of(Flaw.SECONDS)].figures
 
 
 def test_by_hand_on_synapse(tmp_path: Path, server: ServerProcess) -> None:
-    """A device without its connection syncs what it missed: what is lost are gaps."""
+    """After a cut connection a device syncs what it missed, so only gaps of a sync are lost."""
     started_ms = time.time_ns() // 1_000_000
     flaws = (Flaw.JOINS, Flaw.LEAVES, Flaw.IDS, Flaw.TIMES, Flaw.ECHO)
     with Synapse(tmp_path) as synapse:
@@ -179,7 +179,7 @@ def test_by_hand_on_synapse(tmp_path: Path, server: ServerProcess) -> None:
                 one.do("say", late)
             lossy.kill()
             for _ in range(12):
-                ann.do("say", late)  # beyond what one sync brings
+                ann.do("say", late)  # more than one sync brings
             lossy.start()
             lossy.ready()
             lossy.do("register")
@@ -200,7 +200,7 @@ def test_by_hand_on_synapse(tmp_path: Path, server: ServerProcess) -> None:
     assert len(true.missing) > 0
     figures = found[late].figures
     assert figures["expected"] + figures["unknown"] == len(true.expected)
-    # What the first sync brought before the module was there reads as lost, and the log says so.
+    # Messages of the first sync, before the module was registered, count as lost. The log says so.
     assert figures["missing"] >= len(true.missing)
     assert "at the start" in (tmp_path / "gus-late.err").read_text()
     assert told == {(kind, flaw.value) for flaw, kind in FOUND.items()}

@@ -1,4 +1,4 @@
-"""The module for matrix-nio in real clients on a real Synapse: it says what their logs say."""
+"""The module for matrix-nio in real clients on a real Synapse reports what their logs show."""
 
 import time
 from collections import Counter
@@ -17,7 +17,7 @@ needs_package("nio")
 pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parents[1] / "support" / "matrix_node.py"
-APART = 0.3  # who comes and goes does so that far from a message
+APART = 0.3  # seconds between joining or leaving and a message
 
 
 @pytest.fixture
@@ -35,9 +35,9 @@ def server(tmp_path: Path, database_url: str) -> Iterator[ServerProcess]:
 def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
     synapse: Synapse, server: ServerProcess, tmp_path: Path
 ) -> None:
-    """Kills with and without history, a cut connection, a leave, a second device, a redaction
-    before it was fetched, keys that come late or never, a clock that is wrong, a server that starts
-    again."""
+    """It has kills with and without history, a cut connection, a leave, a second device, a message
+    that is redacted before it is fetched, keys that come late or never, a wrong clock, and a server
+    that restarts."""
     started_ms = time.time_ns() // 1_000_000
     logins = {name: synapse.register(name) for name in ("ann", "ben", "cleo", "dan", "eve")}
     logins["ann2"] = synapse.login("ann")
@@ -88,7 +88,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
                 one.do("keep_keys_back")
             say(ann, 2, nodes["ann2"], ben, cleo, dan, eve, room=secret)
             eve.do("let_keys_come")
-            time.sleep(0.2)  # the log is written by the one handler, the report by another
+            time.sleep(0.2)  # for both handlers: one logs, one reports
 
             synapse.restart()
             all_say()

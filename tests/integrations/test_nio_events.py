@@ -1,4 +1,4 @@
-"""The module for matrix-nio, event by event: what it says of each, and that it changes none."""
+"""The module for matrix-nio, event by event: what it reports, and that it changes no event."""
 
 import copy
 from pathlib import Path
@@ -57,11 +57,11 @@ def member(membership: str, before: str | None = None, at: int = SENT_AT) -> dic
 
 
 class Client:
-    """A nio client with the module that is given answers."""
+    """A nio client with the module, which the test gives responses."""
 
     def __init__(self, told: Told, answer: Any = None) -> None:
         self.nio = nio.AsyncClient("http://127.0.0.1:9", OWN)
-        self.nio.user_id = OWN  # as a login sets it
+        self.nio.user_id = OWN  # as a login does
         self.told = told
         self.sent: list[tuple[Any, ...]] = []
 
@@ -94,7 +94,7 @@ class Client:
         )
 
     async def sync(self, *events: dict[str, Any], **room: Any) -> list[Call]:
-        """What was said but that the device is in the room."""
+        """The reported calls, except that the device is in the room."""
         await self.nio.receive_response(self.response(list(events), **room))
         return [call for call in self.told.taken() if call.fields.get("at") != 10**11]
 
@@ -279,7 +279,7 @@ async def test_events_and_what_is_sent_are_the_same_with_and_without_the_module(
 
 
 async def test_what_the_app_is_handed_is_reported_before_it_can_fail(told: Told) -> None:
-    """By a killed process or by a handler that raises: nio has begun the next sync already."""
+    """A killed process or a raising handler loses nothing, although nio's next sync has begun."""
     matrix = nio.AsyncClient("http://127.0.0.1:9", OWN)
     reported: list[list[str]] = []
 

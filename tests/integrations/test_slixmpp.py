@@ -1,4 +1,4 @@
-"""The module for slixmpp in real clients on a real prosody: what it says is what their logs say."""
+"""The module for slixmpp in real clients on a real prosody reports what their logs show."""
 
 import time
 from collections import Counter
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 PROGRAM = Path(__file__).parents[1] / "support" / "xmpp_node.py"
 ROOM = f"room@{ROOMS}"
-WHOLE_SECOND = 1.2  # archives have whole seconds: so far from a message lies who comes and goes
+WHOLE_SECOND = 1.2  # between joining or leaving and a message: archives have whole seconds
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def say(author: Driven, number: int) -> None:
 def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
     prosody: Prosody, server: ServerProcess, tmp_path: Path
 ) -> None:
-    """Kills with and without history, a cut connection, a leave, a restart, a second device, a
-    clock that is wrong."""
+    """It has kills with and without history, a cut connection, a leave, a restart, a second device
+    and a wrong clock."""
     started_ms = time.time_ns() // 1_000_000
     with Cable(prosody.address) as cable:
 
@@ -84,7 +84,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             ann.do("say", ROOM, "reaction")
             eve.do("set_clock", 0)
             wait_for_last(*nodes)
-            time.sleep(0.2)  # the log is written by the one handler, the report by another
+            time.sleep(0.2)  # for both handlers: one logs, one reports
 
             ben.kill()
             cleo.kill()
@@ -95,7 +95,7 @@ def test_the_pairs_are_those_of_the_clients_logs_and_the_archive(
             cable.cut()
             dan.do("wait", False)
             say(ann, 3)
-            dan.do("say", ROOM)  # goes out before dan is in again: the room sends it back
+            dan.do("say", ROOM)  # sent before dan is in again, so the room returns it
             cable.mend()
             dan.do("wait", True)
 
@@ -157,7 +157,7 @@ def test_by_the_archives_ids_everybody_names_a_message_alike(
             one.do("join", ROOM)
         say(ann, 2)
         until(lambda: len(ben.ids("held", ROOM)) == 2)
-        time.sleep(0.2)  # the log is written by the one handler, the report by another
+        time.sleep(0.2)  # for both handlers: one logs, one reports
         ben.kill()
         say(ann, 2)
         ben.start()

@@ -1,4 +1,4 @@
-"""The module for slixmpp, stanza by stanza: what it says of each, and that it changes none."""
+"""The module for slixmpp, stanza by stanza: what it reports, and that it changes no stanza."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ from support.told import Call, Told  # noqa: E402
 
 OWN, ROOM = "ann@xmpp.example", "room@rooms.xmpp.example"
 NOW = 1_772_445_600_000
-STAMP = 1_772_445_000_000  # as below
+STAMP = 1_772_445_000_000  # of the stamps below
 _FORWARDED = (
     "<forwarded xmlns='urn:xmpp:forward:0'>"
     "<delay xmlns='urn:xmpp:delay' stamp='2026-03-02T09:50:00Z'/>{}</forwarded>"
@@ -30,7 +30,7 @@ _FORWARDED = (
 
 
 class Wire:
-    """Stands for the connection: what goes out, as bytes."""
+    """Replaces the connection, and keeps the bytes that go out."""
 
     def __init__(self) -> None:
         self.sent = b""
@@ -40,7 +40,7 @@ class Wire:
 
 
 class Client:
-    """A slixmpp client with the module, or without, that is given stanzas."""
+    """A slixmpp client with or without the module, which the test gives stanzas."""
 
     def __init__(self, told: Told | None, **config: Any) -> None:
         self.xmpp = slixmpp.ClientXMPP(f"{OWN}/phone", "secret")

@@ -1,4 +1,4 @@
-"""What people and programs are told."""
+"""The messages about problems, for people and for programs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Each problem is told once to each target, and again when it ended."""
+"""Each target gets one message about a problem, and one when it has ended."""
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ async def connection(database: Database) -> AsyncIterator[Connection]:
 
 
 async def told(connection: Connection, target: str, problems: Problems) -> list[tuple[str, bool]]:
-    """What is told of it: the value of each, and whether it ended."""
+    """The notices that a target gets: the value of each problem, and whether it ended."""
     await note(connection, target, problems)
     notices = await waiting(connection, target, PRESENT)
     await mark_told(connection, target, PRESENT, notices)
@@ -100,7 +100,7 @@ async def test_what_is_of_a_target_that_is_no_more_is_forgotten(connection: Conn
 
 @dataclass
 class Told:
-    """A target that takes what it is told, or does not."""
+    """A target that takes messages, or refuses them."""
 
     name: str = "webhook"
     way: str = "webhook"
@@ -124,7 +124,7 @@ class Listed(LatestProblems):
 
 
 class Known(Notifier):
-    """One whose targets are given: all else is as it is."""
+    """A Notifier with given targets; all else is real."""
 
     targets: Sequence[Told] = ()
 

@@ -1,4 +1,4 @@
-"""Real servers tell a real webhook, and services of Apprise; who dies in between tells it again."""
+"""Real servers send messages to a webhook and by Apprise; one that dies meanwhile sends again."""
 
 import asyncio
 import threading
@@ -26,7 +26,7 @@ SECRET = "s3cret"
 
 
 class Answers:
-    """What a webhook answers, one after the other; the last one for ever. None: it waits."""
+    """The answers of a webhook in turn, the last one for ever. None: it does not answer yet."""
 
     def __init__(self, *statuses: int | None) -> None:
         self._statuses = list(statuses)
@@ -58,7 +58,7 @@ async def test_a_problem_is_told_again_only_by_a_server_whose_last_one_died_befo
                 "--job-interval=1s",
             )
 
-        # It is refused, tries again, and dies while the webhook has the message.
+        # The server is refused, tries again, and dies while the webhook has the message.
         server = await asyncio.to_thread(start)
         await asyncio.to_thread(hook.wait_for, 2)
         server.kill(with_database=False)
@@ -67,7 +67,7 @@ async def test_a_problem_is_told_again_only_by_a_server_whose_last_one_died_befo
             await asyncio.to_thread(hook.wait_for, 3)
             await _until_told(database)
         with await asyncio.to_thread(start):
-            # What this one says next shows that it said nothing before.
+            # The next message of this server shows that it sent none before.
             async with database.acquire() as connection:
                 await connection.execute(
                     """
@@ -183,7 +183,7 @@ async def test_who_does_not_answer_is_left_after_a_while(
 ) -> None:
     answers = Answers(None)
     with hooked(answers) as hook:
-        # As long as Apprise itself would wait.
+        # A timeout as long as Apprise's own.
         file = apprise_file(tmp_path, f"{as_json(hook)}&rto=60")
         (service,) = await Services(file).read()
         monkeypatch.setattr(targets, "SERVICE_SECONDS", 2.0)

@@ -1,4 +1,4 @@
-"""What is a problem, in worlds that are drawn with and without one: bench/problems.py."""
+"""What counts as a problem, in random worlds with and without one (bench/problems.py)."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ SMALLER = replace(FAULTY, receivers=150)
 
 
 def part(missing: int, pairs: int = 1_000, receivers: int = 50) -> Part:
-    """Losses that fall evenly on the receivers."""
+    """A part whose losses fall evenly on the receivers."""
     each = pairs // receivers
     lost = missing * missing // receivers + missing
     spread = Spread(receivers, lost, missing * each, pairs * each)

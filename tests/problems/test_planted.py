@@ -1,4 +1,4 @@
-"""A fault in a simulated network, by way of its samples and windows: the list names it alone."""
+"""A fault in a simulated network, from samples to windows: the list names only that fault."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""What is wrong is told on top of all figures, the same everywhere."""
+"""Problems are shown above all figures, and are the same everywhere."""
 
 import asyncio
 import io
@@ -47,7 +47,7 @@ PRESENT = MembershipPolicy.PRESENT
 END = datetime(2026, 3, 9, 5, tzinfo=UTC)
 FRAMES = [parse_timeframe(name) for name in ("1h", "1d", "1w")]
 CHANNELS = [f"c{number}" for number in range(60)]
-BAD = Unit(Kind.APP_VERSION, "2.30.1")  # of the made months' last day
+BAD = Unit(Kind.APP_VERSION, "2.30.1")  # the problem of the last day in the made-up months
 
 
 @pytest_asyncio.fixture
@@ -98,7 +98,7 @@ async def test_the_same_problem_stands_on_top_everywhere(
     assert head.startswith("Problems (1h windows until 2026-03-08 05:00 UTC, ")
     assert rest == [NO_PROBLEM, ""]
     shown = await asyncio.to_thread(run, "report", where, "--json", f"--channel={CHANNELS[0]}")
-    assert "problems" not in json.loads(shown.stdout)  # nor are they shown there to a person
+    assert "problems" not in json.loads(shown.stdout)  # nor does its text show them
 
 
 async def test_it_is_read_once_until_a_window_is_computed(
@@ -119,7 +119,7 @@ async def test_the_page_and_the_api_read_one_list(months: Database) -> None:
     app = create_app(months, rules, http_access(settings), problems=latest)
     found = await latest.read(PRESENT)
     async with months.acquire() as connection:
-        # Whoever read anew would find nothing.
+        # If the server read again, it would find nothing.
         await connection.execute("delete from reliability_group")
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8080") as client:
@@ -135,7 +135,7 @@ async def test_versions_that_clients_make_up_hide_nothing_and_are_not_all_compar
 ) -> None:
     before = await read_problems(months, FRAMES, PRESENT)
     async with months.acquire() as connection:
-        # Other ones in each hour, as many as a window tells apart.
+        # Each hour has other groups, as many as a window tells apart.
         await connection.execute(
             """
             insert into reliability_group

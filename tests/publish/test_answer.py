@@ -1,4 +1,4 @@
-"""What a store's answer means, and what of a refused request is sent again."""
+"""What a store's answer means, and which parts of a refused request are sent again."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Which windows wait, in which order they go, and what is left when something dies in between."""
+"""Which windows wait, in which order they are sent, and what is left after a crash."""
 
 import asyncio
 import itertools
@@ -32,7 +32,7 @@ from devtelemetry.store.locks import Lock, try_lock
 from support.receiver import TAKEN, Answer, Point, Receiver, receiving
 from support.store import LATER, START, compute_window, store_hours
 
-SOON = from_unix_ms(START + 6 * HOUR_MS)  # the first hours are provisional then
+SOON = from_unix_ms(START + 6 * HOUR_MS)  # while the first hours are provisional
 HOURS = 4
 WHAT = PublishedSeries()
 
@@ -54,7 +54,7 @@ StoreOf = Callable[[Receiver], RemoteWrite]
 
 
 async def switch_on(database: Database, store: RemoteWrite, series: PublishedSeries = WHAT) -> None:
-    """As a server that starts with remote write and nothing to send."""
+    """Does what a server does that starts with remote write and has nothing to send."""
     assert await publish_waiting(database, store, series, now=lambda: SOON) == Published()
 
 
@@ -72,14 +72,14 @@ async def send(database: Database, store: RemoteWrite, series: PublishedSeries =
 
 
 def points_of(windows: list[WindowReliability], series: PublishedSeries = WHAT) -> list[Point]:
-    """What a receiver has then, in some order."""
+    """The points that a receiver should then have, in any order."""
     return [
         (one.series, one.at_ms, one.value) for window in windows for one in stamped(window, series)
     ]
 
 
 def sent_ends(receiver: Receiver) -> list[int]:
-    """Hours after START, of the windows in the order in which they came."""
+    """The ends of windows, as hours after START, in the order in which they came."""
     return list(dict.fromkeys((at - START) // HOUR_MS for _, at, _ in receiver.taken))
 
 
@@ -119,7 +119,7 @@ async def test_each_state_of_a_window_goes_once_oldest_first(
         assert sent_ends(receiver) == [1, 2, 3, 4]
         assert await send(database, store) == Published()
 
-        # Computed anew while provisional: the store has its point.
+        # Provisional windows are computed again, but the store has their points already.
         await compute_hours(database, range(HOURS), now=SOON + timedelta(hours=1))
         assert await send(database, store) == Published()
 
@@ -231,7 +231,7 @@ async def test_a_store_that_may_have_been_killed_gets_its_last_minute_once_more(
 async def test_a_store_that_fails_every_now_and_then_gets_all_of_a_backlog(
     database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What goes once more does so once, or it would never come to an end."""
+    """A window is sent again only once, or sending would never end."""
     monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 1)
     await store_hours(database, HOURS)
     with receiving(Receiver()) as receiver:
@@ -279,7 +279,7 @@ async def test_a_window_that_was_computed_anew_is_not_sent_with_another_value(
 async def test_who_dies_after_the_store_took_a_window_sends_it_again(
     database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request each, so that the third dies with two windows marked."""
+    """One request for each window; the third request dies when two windows are marked."""
     monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 1)
     await store_hours(database, HOURS)
     with receiving(Receiver()) as receiver:
@@ -452,7 +452,7 @@ async def test_the_job_leaves_a_store_alone_that_failed_and_longer_each_time(
         job = Publisher(database, store, WHAT, now=lambda: LATER, monotonic=clock)
 
         async def requests_until(seconds: float) -> list[float]:
-            """When it asked, in seconds from here, of tries each half second."""
+            """When requests came, in seconds from now; it is looked each half second."""
             begun, asked = clock.now, []
             while clock.now < begun + seconds:
                 before = len(receiver.requests)
@@ -467,7 +467,7 @@ async def test_the_job_leaves_a_store_alone_that_failed_and_longer_each_time(
         asked = await requests_until(20)
         assert asked[0] == 0
         gaps = [b - a for a, b in itertools.pairwise(asked)]
-        # A half up to the whole of 1, 2, 4, 8 s, seen each half second.
+        # Between half and all of 1, 2, 4, 8 s, seen each half second.
         assert all(2**n / 2 <= gap <= 2**n + 0.5 for n, gap in enumerate(gaps)), gaps
         assert len(gaps) >= 3
         assert metrics.PUBLISH_FAILURES.labels("server_error")._value.get() == failures + len(asked)
@@ -492,7 +492,7 @@ async def test_the_job_leaves_a_store_alone_that_failed_and_longer_each_time(
 
 
 async def compute_all(database: Database, hours: int = 6) -> list[WindowReliability]:
-    """Those of an hour and of two; `hours` is even."""
+    """Computes windows of one hour and of two; `hours` is even."""
     return [
         await compute_window(database, START + hour * HOUR_MS, timeframe=f"{length}h")
         for length in (1, 2)
@@ -542,7 +542,7 @@ async def test_a_back_fill_goes_on_where_a_store_was_away(
     monkeypatch.setattr(publisher_module, "BACKOFF", Timing(first_retry=0.01))
     await store_hours(database, 6)
     windows = await compute_all(database)
-    numbers = itertools.count(1)  # a window needs less than 23 requests
+    numbers = itertools.count(1)  # a window needs fewer than 23 requests
     with receiving(Receiver(lambda _: TAKEN if next(numbers) % 23 else Answer(503))) as receiver:
         published = await fill(database, store_of(receiver), Span())
     assert published.windows == len(windows)
@@ -582,7 +582,7 @@ async def fill_elsewhere(database: Database, store_of: StoreOf, start: datetime)
 async def test_a_back_fill_is_no_faster_than_it_may_be(
     database: Database, store_of: StoreOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of each request, also where a window needs several."""
+    """The rate holds for each request, also if a window needs several."""
     monkeypatch.setattr(publisher_module, "REQUEST_POINTS", 20)
     await store_hours(database, 2, channels=[f"c{n}" for n in range(5)])
     await compute_all(database, hours=2)
@@ -646,7 +646,7 @@ async def test_patience_with_a_store_that_is_away_is_not_used_up_by_a_slow_pace(
         clock.now += seconds
 
     slow = 1 / publisher_module.PATIENCE_SECONDS  # points a second
-    # A window needs less than 23 requests.
+    # A window needs fewer than 23 requests.
     with receiving(Receiver(lambda _: TAKEN if next(numbers) % 23 else Answer(503))) as receiver:
         published = await fill(
             database,

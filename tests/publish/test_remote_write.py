@@ -1,4 +1,4 @@
-"""Points on their way to a store: what it gets, and what its answers make of them."""
+"""Points on their way to a store: what the store gets, and what its answers cause."""
 
 import ssl
 from collections import Counter
@@ -60,7 +60,7 @@ async def test_nothing_to_send_is_no_request() -> None:
 
 
 def refuse_each(bad: set[tuple[int, int]], text: str) -> Receiver:
-    """As Prometheus does: a request is taken as a whole, or not at all."""
+    """A receiver that takes a request as a whole or not at all, as Prometheus does."""
 
     def answer(points: list[Point]) -> Answer:
         refused = any((int(dict(series)["n"]), at_ms) in bad for series, at_ms, _ in points)
@@ -69,7 +69,7 @@ def refuse_each(bad: set[tuple[int, int]], text: str) -> Receiver:
     return Receiver(answer)
 
 
-_PLACES = st.tuples(st.integers(0, 4), st.integers(1, 6))  # series and time
+_PLACES = st.tuples(st.integers(0, 4), st.integers(1, 6))  # series, time
 
 
 @settings(max_examples=40, deadline=None)
@@ -126,7 +126,7 @@ async def test_times_that_are_too_old_cost_no_point_of_a_later_one() -> None:
 async def test_of_series_that_are_refused_for_long_few_good_ones_behind_them_are_lost(
     every: int,
 ) -> None:
-    """All of the first hundred are bad, and then one of so many."""
+    """The first hundred are all bad, and of the others one in so many."""
     bad = {(n, 1) for n in range(1000) if n < 100 or n % every == 0}
     points = [point("a", 1, n=str(n)) for n in range(1000)]
     with receiving(refuse_each(bad, "limit of series")) as receiver:

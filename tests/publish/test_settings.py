@@ -1,4 +1,4 @@
-"""`devtelemetry publish` and the settings of remote write, as a user meets them."""
+"""`devtelemetry publish` and the settings of remote write, as a user sees them."""
 
 from pathlib import Path
 

@@ -53,11 +53,11 @@ from support.stores import (
 pytestmark = pytest.mark.slow
 
 TIMEFRAMES = ("1h", "1d", "1w")
-CHANNELS = 10  # and as many receivers: enough for an interval
+CHANNELS = 10  # and ten receivers, enough for an interval
 RECEIVERS = 10
-PLATFORMS = ("desktop", "ios", "")  # a third each, so none is too small to show
+PLATFORMS = ("desktop", "ios", "")  # a third each, so that each is large enough to be shown
 
-# docs/protocol.md, "Prometheus series" and "Reliability as JSON": what is called what.
+# Name of the series → name in JSON, by docs/protocol.md.
 OF_SHARE = {
     "devtelemetry_delivery_ratio": "delivery_ratio",
     "devtelemetry_delivery_ratio_lower": "delivery_ratio_lower",
@@ -89,7 +89,7 @@ Expected = dict[Series, Values]
 
 
 def samples(first_hour_ms: int, hours: int) -> list[Sample]:
-    """Two messages an hour and channel; who misses which changes from hour to hour."""
+    """Two messages for each hour and channel; who lacks them changes from hour to hour."""
     return [
         Sample(
             f"m{at}-{n}",
@@ -109,7 +109,7 @@ def samples(first_hour_ms: int, hours: int) -> list[Sample]:
 
 
 def expected_points(timeframe: str, windows: list[dict[str, Any]]) -> Expected:
-    """Of a document as the API gives it, by platform."""
+    """The points for a document of the API, by platform."""
     points: Expected = defaultdict(dict)
 
     def add(names: dict[str, str], figures: dict[str, Any], at_ms: int, **labels: str) -> None:
@@ -154,7 +154,7 @@ async def week_url(postgres_url: str, template_name: str) -> AsyncIterator[str]:
     rules = AggregateRules(tuple(parse_timeframe(one) for one in TIMEFRAMES))
     now = utc_now()
     if now.weekday() == 0:
-        now -= timedelta(days=1)  # the week that has just ended is first computed on Tuesday
+        now -= timedelta(days=1)  # the last week is first computed on Tuesday
     async with Database(url) as database:
         first = (unix_ms(now) // HOUR_MS - 7 * 24) * HOUR_MS
         await store_samples(database, samples(first, 7 * 24 + 1))
@@ -208,7 +208,7 @@ async def test_a_week_that_was_back_filled_is_there_with_right_values_and_times(
     week_url: str, tmp_path: Path, kind: type[Store]
 ) -> None:
     expected = await expected_of(week_url)
-    # It is a week worth looking at.
+    # The week has enough windows for this test.
     ends = {at for values in expected.values() for at in values}
     assert len(ends) > 7 * 24 - 4
     named = {name for name, _ in expected}
@@ -231,7 +231,7 @@ async def test_a_week_that_was_back_filled_is_there_with_right_values_and_times(
         ), err
         store.wait_for(expected, now_ms())
 
-        # Said again, it changes nothing.
+        # Sending it again changes nothing.
         assert publish(week_url, store)[0] == 0
         if kind is VictoriaMetrics:  # which keeps both, and shows both
             return
@@ -259,8 +259,8 @@ async def test_a_span_and_a_timeframe_narrow_a_back_fill(week_url: str, tmp_path
 @pytest.mark.parametrize(
     ("out_of_order", "taken_for_hours"),
     [
-        ("2d", 47),  # what is older gets "too old sample", with a 500
-        (None, 0),  # what is older than an hour or so gets "out of bounds"
+        ("2d", 47),  # older points get "too old sample", with a 500
+        (None, 0),  # points older than about an hour get "out of bounds"
     ],
 )
 async def test_a_prometheus_that_takes_no_old_points_counts_them_and_takes_the_others(
@@ -377,9 +377,9 @@ def metric(server: ServerProcess, name: str) -> float:
 
 
 def wait_until_there(server: ServerProcess, store: Store, ends: set[int]) -> None:
-    """Until the store has what the API shows, and these windows are among it.
+    """Waits until the store has what the API shows, and these windows are among them.
 
-    It may have more: an hour that turns meanwhile settles one that it has as provisional.
+    The store may have more: if an hour ends meanwhile, a window settles that it has as provisional.
     """
     deadline = time.monotonic() + SEEN_SECONDS
     while True:
@@ -440,7 +440,7 @@ def test_live_windows_are_there_and_a_store_that_is_killed_for_ten_of_them_loses
 
 @contextmanager
 def with_tls(directory: Path, kind: type[Store]) -> Iterator[tuple[Store, Path]]:
-    """A store that speaks TLS alone, and the certificate of who vouches for it."""
+    """A store that accepts only TLS, and the certificate of its authority."""
     authority = trustme.CA()
     issued = authority.issue_cert("127.0.0.1")
     certificate, key, ca = (directory / name for name in ("cert.pem", "key.pem", "ca.pem"))

@@ -1,4 +1,4 @@
-"""When a version was first seen, and what share has it."""
+"""When a version was first seen, and which share of the receivers has it."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ OLD, NEW = "2.31.0", "2.32.0"
 
 
 def hour(number: int, new: int) -> list[Sample]:
-    """Of ten receivers the last `new` have the new version, on ios; the others are androids."""
+    """Ten receivers. The last `new` have the new version, on ios; the others are on android."""
     return [
         Sample(
             f"m{number}-{message}",
@@ -40,7 +40,7 @@ def hour(number: int, new: int) -> list[Sample]:
 
 @pytest_asyncio.fixture
 async def stored(database: Database) -> Database:
-    """Three hours, computed as they come: none, four, and six of ten have the new version."""
+    """Three hours, each computed when it is over: none, four, six of ten have the new version."""
     for number, new in enumerate([0, 4, 6, 6]):
         await store(database, hour(number, new))
         if number:
@@ -59,12 +59,12 @@ async def test_releases_are_told_by_window(stored: Database) -> None:
     assert found.until == from_unix_ms(START + 3 * HOUR_MS)
     newest, oldest = found.found
     assert (newest.version, oldest.version) == (NEW, OLD)
-    # Computed when four had told the second version, the first hour has it already.
+    # The first hour was computed when four already reported the new version, so it has it too.
     assert [one.receivers for one in newest.adoption] == [4, 6, 6]
     assert [one.receivers_share for one in newest.adoption] == [0.4, 0.6, 0.6]
     assert [one.receivers for one in oldest.adoption] == [6, 4, 4]
     assert (newest.platforms, oldest.platforms) == ({"ios": 6}, {"android": 4})
-    assert newest.first_seen is None  # in the first window of all
+    assert newest.first_seen is None  # because it is in the very first window
     assert oldest.first_seen is None
 
 

@@ -1,4 +1,4 @@
-"""A version beside another one: from the samples to the exit status."""
+"""Two versions compared, from the samples to the exit status."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -37,9 +37,9 @@ def samples(
     hours: int = 2,
     messages: int = 40,
 ) -> list[Sample]:
-    """Who has which version by turns, in each channel half of its members.
+    """Members have the old and the new version by turns, so half of each channel has each.
 
-    loses  (platform, version) → how many of the messages of an hour each receiver lacks
+    loses  (platform, version) → how many messages of an hour each receiver lacks
     """
     found = []
     for channel in channels:
@@ -56,7 +56,7 @@ def samples(
                 platform = platforms[member // 2 % len(platforms)]
                 version = (OLD, NEW)[member % 2]
                 lost = loses.get((platform, version), 0)
-                # Each lacks others, so that nobody is the only one who vouches.
+                # Receivers lack different messages, so that no message has only one voucher.
                 if inside and (number * 7 + member * 3) % messages < lost:
                     continue
                 found.append(
@@ -94,7 +94,7 @@ async def test_a_version_that_loses_more_is_held_and_one_that_does_not_is_shippe
     assert (found.found.receivers_a, found.found.receivers_b) == (12, 12)
     assert (found.windows, found.found.strata) == (2, 2)
     assert (found.matched_a, found.matched_b) == (1.0, 1.0)
-    # The other way round it is better.
+    # If the versions are swapped, the candidate is better.
     other = await compared(database, baseline=NEW, candidate=OLD)
     assert other.decided.decision is Decision.SHIP
     # Ten points are within a margin of twenty.
@@ -102,7 +102,7 @@ async def test_a_version_that_loses_more_is_held_and_one_that_does_not_is_shippe
 
 
 async def test_platforms_are_compared_apart(database: Database) -> None:
-    # Android loses more, by any version; the new one is on Android mostly.
+    # Android loses more with both versions, and has most of the new version.
     both = samples(
         {("android", OLD): 8, ("android", NEW): 8}, platforms=("android", "ios"), members=48
     )
@@ -135,7 +135,7 @@ async def test_what_is_in_no_common_channel_is_told_and_not_compared(database: D
 async def test_before_its_update_a_receiver_has_the_version_before(
     database: Database, is_in_order: bool
 ) -> None:
-    """In the first hour all have the old version, but three; in the second one all have the new."""
+    """In the first hour all but three have the old version, in the second all have the new one."""
     first = [
         one._replace(app_version=OLD if int(one.receiver_public_key[-2:].strip("-")) > 2 else NEW)
         if one.app_version
@@ -155,7 +155,7 @@ async def test_before_its_update_a_receiver_has_the_version_before(
     found = await compared(database, end=from_unix_ms(START + 3 * HOUR_MS))
     assert found.found.receivers_a == 21
     assert found.found.receivers_b == 3
-    assert found.found.strata == 1  # the first hour; in the third one there is no old one left
+    assert found.found.strata == 1  # the first hour; later nobody has the old version
     assert found.all_pairs_b > found.all_pairs_a / 21 * 24 * 0.9
 
 

@@ -21,7 +21,7 @@ def compared(lower: float, estimate: float, upper: float) -> Compared:
     ("between", "decision"),
     [
         ((-0.004, 0.0, 0.004), Decision.SHIP),
-        ((-0.0049, -0.004, -0.003), Decision.SHIP),  # surely worse, and not by more than the margin
+        ((-0.0049, -0.004, -0.003), Decision.SHIP),  # surely worse, but within the margin
         ((-0.009, -0.007, -0.0051), Decision.HOLD),
         ((-0.006, 0.0, 0.006), Decision.NEEDS_MORE),
         ((-0.009, -0.007, -0.005), Decision.NEEDS_MORE),
@@ -33,7 +33,7 @@ def test_the_margin_decides(between: tuple[float, float, float], decision: Decis
 
 def test_twice_too_wide_an_interval_needs_four_times_the_receivers() -> None:
     assert decide(compared(-0.010, 0.0, 0.010), MARGIN) == Decided(Decision.NEEDS_MORE, 1_200)
-    # The same on the side of a hold.
+    # The same between needing more and a hold.
     assert decide(compared(-0.020, -0.010, 0.0), MARGIN) == Decided(Decision.NEEDS_MORE, 1_200)
 
 
@@ -45,14 +45,14 @@ def test_at_the_margin_itself_no_number_is_named() -> None:
 def test_without_an_interval_there_are_ten_of_each_to_come() -> None:
     few = replace(compared(0, 0, 0), receivers_a=12, receivers_b=4, difference=None)
     assert decide(few, MARGIN) == Decided(Decision.NEEDS_MORE, 6)
-    unequal = replace(few, receivers_b=12)  # one of them has nearly all
+    unequal = replace(few, receivers_b=12)  # one receiver has nearly all pairs
     assert decide(unequal, MARGIN) == Decided(Decision.NEEDS_MORE)
 
 
 def test_what_a_stratum_does_to_both_cancels_out() -> None:
     matched = Matched()
     for stratum, (loss, old, new) in enumerate([(1, 30, 10), (5, 10, 30), (2, 20, 20)]):
-        for by in range(2):  # a day, and another one
+        for by in range(2):  # one day, and another
             matched.add(
                 {100 * stratum + at: Pairs(loss, 20) for at in range(old)},
                 {1_000 + 100 * stratum + at: Pairs(loss + 1, 20 + 20 * by) for at in range(new)},
@@ -96,7 +96,7 @@ def test_one_receiver_that_loses_all_is_no_sure_sign() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.name)
 def test_in_worlds_of_known_truth_the_decision_is_hardly_ever_wrong(layout: Layout) -> None:
-    """Three standard errors beyond one of forty, which a one-sided bound may be wrong in."""
+    """A one-sided bound may be wrong once in forty; the test allows three standard errors more."""
     worlds = 20
     alike, at_the_margin, much_worse = (
         [decide(world(generator, layout, 60, more).found).decision for _ in range(worlds)]

@@ -1,4 +1,4 @@
-"""What the team notes: made, shown and removed by a command, and answered by the API."""
+"""Notes of the team: a command makes, shows and removes them, and the API returns them."""
 
 from datetime import timedelta
 

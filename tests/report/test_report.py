@@ -1,4 +1,4 @@
-"""The report, as a terminal shows it: what fits, what is said, what is never drawn as a ratio."""
+"""The report on a terminal: its width, its words, and what it never shows as a ratio."""
 
 import io
 import re
@@ -126,7 +126,7 @@ def test_the_worst_channels_are_those_of_the_sums_over_the_windows() -> None:
 
 
 def a_group(value: str | None, missing: int, clusters: int = 20) -> Group:
-    """Of 1,000 pairs, whose losses fall on its clusters evenly."""
+    """A group of 1,000 pairs whose losses fall evenly on its clusters."""
     of_each = 1_000 // clusters
     spread = Spread(
         clusters, missing**2 // clusters, missing * of_each, of_each * of_each * clusters
@@ -141,7 +141,7 @@ def a_group(value: str | None, missing: int, clusters: int = 20) -> Group:
 
 
 def on_time(pairs: int) -> tuple[int, ...]:
-    """Half of them within a second, half within a minute."""
+    """Classes of delay: half of the pairs within a second, half within a minute."""
     return tuple(pairs // 2 if known in (2, 7) else 0 for known in range(DELAY_CLASSES))
 
 
@@ -159,7 +159,7 @@ def test_groups_are_held_against_the_greatest_or_the_one_asked_for() -> None:
     assert "80.00 %" in rows["android"]
     assert "better" in rows["ios"]
     assert "too few to say" in rows["(other)"]
-    assert "2,000" in rows["ios"]  # of both windows
+    assert "2,000" in rows["ios"]  # the sum of both windows
     against = printed([window], 80, by=(Dimension.PLATFORM,), versus="ios")
     assert re.search(r"^android .* worse", against, re.MULTILINE)
     assert "There is no platform 'nokia' here; there are android, ios." in printed(

@@ -1,4 +1,4 @@
-"""The one list of what is computed, against all that has to go by it."""
+"""The list of computed values, compared with all places that must agree with it."""
 
 from dataclasses import fields
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ from devtelemetry.results.sums import sum_of_channels, sum_of_windows
 from devtelemetry.store.database import Database
 
 WINDOW_KEY = {"timeframe", "window_start", "membership"}
-# What tables have beside the figures: which window, channel or group it is, and how it stands.
+# Columns beside the figures: the window, channel or group of the row, and its state.
 BESIDE = {
     Level.WINDOW: WINDOW_KEY
     | {"window_end", "state", "revision", "computed_at"}

@@ -1,4 +1,4 @@
-"""Rules of sampling are made ahead of time, for all channels or by how sure their ratios are."""
+"""Rules of sampling are made ahead of time, for all channels, or by each one's interval."""
 
 from datetime import timedelta
 
@@ -55,7 +55,7 @@ async def test_without_a_wish_there_is_no_rule(database: Database) -> None:
 
 
 async def big_and_small(database: Database) -> None:
-    """A day: twelve receivers of a busy channel who miss little, two of a quiet one."""
+    """A day with a busy channel of twelve receivers that lose little, and a quiet one of two."""
     day = 24 * HOUR_MS
     samples = [
         Sample(f"{channel}-{number}", channel, f"{channel}-{receiver}", sent_at, sent_at + 5_000)
@@ -85,7 +85,7 @@ async def test_by_intervals_only_what_is_sure_enough_is_sampled(database: Databa
     assert now is not None
     assert change.one_in > 1
     assert (now.upper - now.lower) * change.one_in**0.5 <= width
-    # Until a day shows what came of it, nothing changes again.
+    # Nothing changes again before a day was computed under this rule.
     assert await decide(database, wish(None, width / 100), now=lambda: LATER) == 0
 
 
@@ -98,7 +98,7 @@ async def test_what_was_made_by_intervals_ends_where_one_rate_is_wanted(database
 
 
 def totals(missing: int, clusters: int = 20) -> Totals:
-    # Half of the receivers miss twice as much as the mean, the others nothing.
+    # Half of the receivers lose twice the mean, the others nothing.
     x, n = 2 * missing // clusters, 1_000
     half = clusters // 2
     spread = Spread(clusters, half * x * x, half * x * n, clusters * n * n)
@@ -115,7 +115,7 @@ def test_the_rate_is_the_coarsest_that_is_surely_narrow_enough(width: float) -> 
     one_in = coarsest_within(width, known, 1)
     assert one_in == 1 or wide * one_in**0.5 <= width
     assert wide * (2 * one_in) ** 0.5 > width
-    # A sample that is as wide allows as much again.
+    # If a sample's interval is within the width, the sample may become coarser in the same way.
     assert coarsest_within(width, known, 4) == max(1, 4 * one_in if wide <= width else one_in) or (
         wide > width
     )

@@ -1,4 +1,4 @@
-"""From the app's call to the figure: clients hear a rule, and the window is of the sample."""
+"""From the app's call to the figure: clients get a rule, and the window is over the sample."""
 
 import asyncio
 from pathlib import Path
@@ -21,14 +21,14 @@ SALT = b"salt1"
 async def test_clients_that_hear_a_rule_report_its_sample_alone(
     database: Database, tmp_path: Path
 ) -> None:
-    hour = now_ms() // HOUR_MS * HOUR_MS - HOUR_MS  # has ended
+    hour = now_ms() // HOUR_MS * HOUR_MS - HOUR_MS  # the last hour that ended
     async with database.acquire() as connection:
         await add_rules(connection, {OF_ALL: ONE_IN}, 0)
-        # With this one the sample has `first` and `last`, between which all are expected.
+        # With this salt the sample has the messages `first` and `last`, so all others are expected.
         await connection.execute("update deployment set sampling_salt = $1", SALT)
 
     def talk(name: str, address: str, *, misses: int) -> int:
-        """Returns how many messages it left out."""
+        """Runs a client without the messages m…`misses`; returns how many it left out."""
         clock = Clock(hour - HOUR_MS)
         settings = Settings(tmp_path / f"{name}.db", clock=clock)
         settings.enable()

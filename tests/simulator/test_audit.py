@@ -1,4 +1,4 @@
-"""What an audit injects comes out as it says, under every policy; and what its id may say."""
+"""An audit's figures are its truth under every policy, and which ids of audits are valid."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
@@ -39,12 +39,12 @@ HOUR = parse_timeframe("1h")
 
 
 class Pushed(NamedTuple):
-    at_ms: int  # the server's clock
+    at_ms: int  # by the server's clock
     push: Push
 
 
 def as_pushed(plan: Plan, timing: Timing) -> Iterator[Pushed]:
-    """A millisecond each: in the order and at the time at which they are injected."""
+    """The pushes with the times at which they are injected, a millisecond apart."""
     for at, pushes in ((timing.begin, plan.before), (timing.go_on, plan.after)):
         for number, push in enumerate(pushes):
             yield Pushed(unix_ms(at) + number, push)
@@ -57,7 +57,7 @@ def by_oracle(
     quorum: int = 1,
     weight_cap: Fraction = Fraction(1),
 ) -> OracleChannel | None:
-    """The audit's channel in its window."""
+    """The audit's channel in its window, by the oracle."""
     samples: list[OracleSample] = []
     numbers: defaultdict[str, dict[int, int | None]] = defaultdict(dict)
     memberships: defaultdict[tuple[Receiver, str], list[Joining]] = defaultdict(list)
@@ -181,7 +181,7 @@ def test_each_case_is_in_it_and_the_figures_would_be_others_without(is_live: boo
     assert {push.installation_id for push in plan.before} == set(ids if is_live else ids[:-1])
     silent = [p.push for p in pushed if p.push.installation_id == ids[-1]]
     assert bool(silent) == is_live
-    # Had they been heard of afterwards, or not said that they left, they would count.
+    # They would count if they had reported afterwards, or had not reported leaving.
     if is_live:
         heard = [*pushed, Pushed(timing.window.end_ms, Push(ids[-1]))]
         assert counts(by_oracle(heard, plan.audit, "present")).receivers == truth.receivers + 1

@@ -1,4 +1,4 @@
-"""Measured beside true."""
+"""Measured figures beside true ones."""
 
 from io import StringIO
 from typing import Any

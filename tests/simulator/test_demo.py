@@ -1,4 +1,4 @@
-"""The demo as a process: what it shows, and that nothing of it remains."""
+"""The demo as a process: what it shows, and that it leaves nothing behind."""
 
 import io
 import os
@@ -24,12 +24,12 @@ from support.server import wait_until_gone
 
 pytestmark = pytest.mark.slow
 
-SHOWN_SECONDS = 120.0  # what the demo promises, from its start to the first live minute
+SHOWN_SECONDS = 120.0  # as promised, from the start to the first live minute
 END_SECONDS = 60.0
 
 
 class Demo:
-    """Runs in a directory for temporary files of its own; its lines come as they are printed."""
+    """A demo with its own directory for temporary files; its lines are read as they are printed."""
 
     def __init__(self, directory: Path) -> None:
         directory.mkdir()
@@ -38,7 +38,7 @@ class Demo:
             command("demo", "--nodes=8", "--minutes=10"),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            # The settings of a real deployment, which it must not touch.
+            # Settings of a real deployment, which the demo must not touch.
             env={
                 **os.environ,
                 "TMPDIR": str(directory),
@@ -57,7 +57,7 @@ class Demo:
             self._lines.put(line.rstrip("\n"))
 
     def line_with(self, text: str) -> str:
-        """The next line that has it, within the time that the demo has for all of them."""
+        """The next line with the text, within the time that the demo has for all lines."""
         before: list[str] = []
         while True:
             try:
@@ -69,7 +69,7 @@ class Demo:
             before.append(line)
 
     def end(self, number: signal.Signals) -> None:
-        """Ended by a signal, it is gone with all that it made and without a word."""
+        """Ends it by a signal; asserts that it removed all that it made and printed no error."""
         others = descendants(self._process.pid)
         assert others
         self._process.send_signal(number)
@@ -80,7 +80,7 @@ class Demo:
         assert list(self.directory.iterdir()) == []
 
     def kill(self) -> None:
-        """Whatever came of it."""
+        """Kills it, whatever its state."""
         if self._process.poll() is None:
             self._process.terminate()
             self._process.wait(timeout=END_SECONDS)
@@ -112,7 +112,7 @@ def test_a_week_and_a_live_minute_are_measured_beside_true_within_two_minutes(de
     assert " samples, " in demo.line_with("a week")
     for kind in ("day", "minute"):
         line = demo.line_with(f"{kind} 20")
-        # A minute has few pairs, and lately more are lost.
+        # A minute has few pairs, and in the last hours more are lost, so ratios vary.
         assert re.search(r" true [1-9]\d\.\d\d %, measured [1-9]\d\.\d\d %.* pairs", line)
         assert "missing" in demo.line_with(f"{kind} 20")
     demo.end(signal.SIGINT)
@@ -131,7 +131,7 @@ def test_sigterm_ends_it_while_it_is_being_prepared(demo: Demo) -> None:
 def test_a_minute_is_told_once_at_its_third_look(
     looks: list[tuple[int, int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Pairs expected, and seconds after its end."""
+    """A minute is printed by its number of pairs and the seconds since its end."""
     start = "2026-03-02T10:00:00Z"
     end = parse_moment(start) + timedelta(minutes=1)
     minutes = LiveMinutes(Board())

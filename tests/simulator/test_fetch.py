@@ -1,4 +1,4 @@
-"""A server's figures over HTTP, with TLS."""
+"""Figures are read from a server over HTTP, with and without TLS."""
 
 import ssl
 import threading
@@ -49,7 +49,7 @@ def test_an_authority_of_ones_own_is_trusted_where_it_is_named(
     with pytest.raises(NoFigures, match="certificate"):
         fetch_report(url, "1h", "a", "b")
     assert fetch_report(url, "1h", "a", "b", tls_ca=named)["windows"] == []
-    for name in ("http_proxy", "https_proxy"):  # they do not reach this machine
+    for name in ("http_proxy", "https_proxy"):  # such proxies cannot reach this machine
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     assert fetch_report(url, "1h", "a", "b", tls_ca=named)["windows"] == []
     named.write_text("")

@@ -1,4 +1,4 @@
-"""Audits of a real server: what is injected comes out, and what does not is told."""
+"""Audits of a real server: the injected truth is measured, and a difference is reported."""
 
 import json
 import re
@@ -34,7 +34,7 @@ MINUTE = parse_timeframe("1m")
 def server(
     tmp_path_factory: pytest.TempPathFactory, shared_database_url: str
 ) -> Iterator[ServerProcess]:
-    """Computes minutes as soon as they are over, and again for two and a half."""
+    """A server that computes minutes as soon as they end, and again for two and a half minutes."""
     options = (
         f"--database={shared_database_url}",
         "--timeframes=1m",
@@ -44,7 +44,7 @@ def server(
         "--recompute-interval=0s",
     )
     with ServerProcess(tmp_path_factory.mktemp("audit") / "data", *options) as running:
-        # Somebody who is not of the audits, and was there before them.
+        # A receiver that is not of the audits, and reported before them.
         push(
             running,
             telemetry_pb2.PushRequest(
@@ -81,7 +81,7 @@ def injected(text: str) -> Audit:
 
 
 def scraped(server: ServerProcess) -> dict[str, float]:
-    """The metrics of audits, of minutes."""
+    """The metrics of audits of the timeframe 1m."""
     with urlopen(f"http://{server.http}/metrics") as answer:
         text = answer.read().decode()
     found = re.findall(r'^devtelemetry_audit_(\w+)\{timeframe="1m"\} (\S+)$', text, re.MULTILINE)
@@ -122,7 +122,7 @@ def test_a_server_recovers_what_was_injected_and_a_scrape_says_so(
 
 
 def test_a_pipeline_that_loses_something_is_told_with_status_1(server: ServerProcess) -> None:
-    """One of the receivers is deleted before its window is computed: what is true is no more."""
+    """A receiver is deleted before the window is computed, so the figures differ from the truth."""
     process = subprocess.Popen(
         audit_command(server), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

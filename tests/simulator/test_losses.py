@@ -1,4 +1,4 @@
-"""Laws of the loss models: what is lost, where and for whom."""
+"""Laws of the loss models: how much is lost, at which stage and by whom."""
 
 from collections import Counter, defaultdict
 from dataclasses import replace
@@ -102,7 +102,7 @@ def test_mixed_losses_have_all_causes() -> None:
 
 
 def bad_link(window: TrueWindow) -> float:
-    """The delivery ratio of both of its directions."""
+    """The delivery ratio of the bad link, in both directions."""
     groups = [window.by[Dimension.PATH][path] for path in BAD_LINK]
     return sum(group.delivered for group in groups) / sum(group.expected for group in groups)
 
@@ -136,7 +136,7 @@ def test_losses_at_every_stage_are_a_quarter_of_all_each() -> None:
     total = whole(world).total
     for of in LossClass:
         assert total.lost(of) / total.expected == pytest.approx(0.05, abs=0.02), of
-    # All of it would be live, but for what was missed offline or lost and came all the same.
+    # Deliveries are live, except those that came later from a history or were sent again.
     assert total.ways[Via.HISTORY] / total.expected == pytest.approx(0.15, abs=0.04)
     assert total.ways[Via.RESENT] / total.expected == pytest.approx(0.04, abs=0.01)
     assert total.recovered / total.expected == pytest.approx(0.05, abs=0.01)
@@ -221,7 +221,7 @@ def test_so_many_deliveries_are_slow_and_none_is_slower_than_was_asked() -> None
     slow = [delay for delay in delays if delay > 3_000]
     assert len(slow) / len(delays) == pytest.approx(0.2, abs=0.01)
     assert 2 * HOUR_MS < max(slow) <= 3 * HOUR_MS
-    # From 3 s to 3 h is a factor of 3,600: half of them within the first 60 of it.
+    # From 3 s to 3 h is a factor of 3,600, so half of them are within the first factor of 60.
     assert sum(delay <= 180_000 for delay in slow) / len(slow) == pytest.approx(0.5, abs=0.03)
 
 

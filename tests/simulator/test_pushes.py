@@ -1,4 +1,4 @@
-"""What the clients of a world push: all of it, in order, by their own clocks. And what liars do."""
+"""The pushes of a world's clients: complete, in order, by their own clocks. And those of liars."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -71,7 +71,7 @@ def test_all_that_arrives_is_pushed_once_under_its_number(world: World, push_ms:
 @given(worlds)
 def test_nothing_is_pushed_before_it_happened_or_while_there_is_no_way(world: World) -> None:
     away: defaultdict[int, list[int]] = defaultdict(list)
-    for operation in world.operations[: -len(world.nodes)]:  # but the end of all
+    for operation in world.operations[: -len(world.nodes)]:  # without the final stops
         if operation.action in (Action.STOP, Action.CRASH, Action.CUT):
             away[operation.node] = [operation.at_ms]
         elif operation.action in (Action.START, Action.MEND, Action.WIPE):
@@ -112,7 +112,7 @@ def test_who_does_not_tell_its_clock_says_all_else() -> None:
 async def test_what_is_pushed_gives_the_figures_of_what_is_reported(
     database: Database, seed: int
 ) -> None:
-    """Through the server's own way in, with clocks that are off, restarts and lost reports."""
+    """By the server's own code of ingest, with wrong clocks, restarts and lost reports."""
     world = make_world(replace(SPEC, seed=seed, wiped=0.0))
     assert not await take_in(database, pushes(world))
     window = await compute_window(database)
@@ -128,7 +128,7 @@ async def test_what_is_pushed_gives_the_figures_of_what_is_reported(
 async def test_a_message_from_the_future_is_taken_with_the_time_of_who_received_it(
     database: Database,
 ) -> None:
-    # A receiver's own time is no author's: it is refused if it lies ahead.
+    # No message has a receiver's own time, which would be refused if it is ahead.
     spec = replace(SPEC, lead_ms=3 * HOUR_MS, cut_off=0.0, wrong_clocks=0.5, receiver_stamped=0.0)
     world = make_world(replace(spec, wrong_by_ms=2 * HOUR_MS))
     assert any(

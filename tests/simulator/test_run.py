@@ -53,7 +53,7 @@ def server(
 
 
 def past_hour(**fields: Any) -> Spec:
-    """Twenty nodes in the latest hour that can lie in the past with all that is around it."""
+    """Twenty nodes in the latest hour for which all of the world is in the past."""
     start_ms = (now_ms() - 17 * MINUTE_MS) // HOUR_MS * HOUR_MS - HOUR_MS
     spec = Spec(
         seed=1,
@@ -74,7 +74,7 @@ def simulated(world: World, server: ServerProcess) -> list[Account]:
 
 
 def figures(world: World, server: ServerProcess) -> dict[str, Any]:
-    """The window that is measured, as the server computes it after the run."""
+    """The measured window, as the server computes it after the run."""
     start = iso(from_unix_ms(world.spec.start_ms))
     options = (server.where, "--timeframe=1h")
     in_process("aggregate", *options, f"--window-start={start}")
@@ -82,7 +82,7 @@ def figures(world: World, server: ServerProcess) -> dict[str, Any]:
 
 
 def assert_equal(world: World, document: dict[str, Any], truth: OracleWindow) -> None:
-    """Every count of every channel of the world."""
+    """Compares every count of every channel of the world."""
     start = iso(from_unix_ms(world.spec.start_ms))
     (window,) = [window for window in document["windows"] if window["start"] == start]
     measured = {channel["channel_id"]: channel for channel in window["channels"]}
@@ -95,8 +95,8 @@ def assert_equal(world: World, document: dict[str, Any], truth: OracleWindow) ->
 
 
 def test_what_a_server_measures_is_what_the_nodes_were_told(server: ServerProcess) -> None:
-    """With losses at every stage, members that come back, restarts, nodes that are killed, copies
-    that come twice and clocks that are wrong."""
+    """The world has losses at every stage, members that come back, restarts, killed nodes, second
+    copies and wrong clocks."""
     world = make_world(past_hour())
     actions = {operation.action for operation in world.operations}
     assert {Action.CRASH, Action.JOIN, Action.LEAVE, Action.WRITE} <= actions
@@ -117,7 +117,7 @@ def test_what_a_server_measures_is_what_the_nodes_were_told(server: ServerProces
 def test_reports_that_are_lost_on_devices_are_the_ones_that_the_world_says(
     server: ServerProcess,
 ) -> None:
-    """Real outboxes overflow, and real files are deleted: nothing else goes missing."""
+    """Real outboxes overflow and real files are deleted, and no other report is lost."""
     world = make_world(past_hour(cut_off=0.6, wiped=0.4, crashes=0, restarts=0.0))
     ends = {operation.action for operation in world.operations}
     assert {Action.MEND, Action.WIPE} <= ends

@@ -1,6 +1,6 @@
-"""Measured beside true, from a push to a window: docs/evidence/truth.md in small.
+"""Measured and true figures, from a push to a window: docs/evidence/truth.md on a small scale.
 
-What bench/truth.py prints over large worlds must hold exactly, or nearly, over small ones.
+What bench/truth.py shows for large worlds must be exactly or nearly true for small ones.
 """
 
 import math
@@ -37,7 +37,7 @@ from support.store import START, compute_window
 
 pytestmark = pytest.mark.slow
 
-# Clocks that are right, and nobody who comes or goes: what is measured is exactly what is true.
+# All clocks are right, and nobody joins or leaves, so measured figures are exactly the true ones.
 STILL = Spec(
     seed=1,
     start_ms=START,
@@ -98,7 +98,7 @@ async def test_each_pair_is_counted_in_the_group_of_its_receiver_its_message_and
     users = Counter(world.nodes[node].platform for node in {pair.node for pair in pairs})
     assert users["web"] < 3, "too few to be shown"
     await take_in(database, pushes(world))
-    # What authors could not send is reported by them alone.
+    # Only the author reports a message that could not be sent, so there must be no cap.
     window = await compute_window(database, weight_cap=1.0)
     reported = {one.message.message_id for one in report(world).arrived}
     pairs = [pair for pair in pairs if pair.message.message_id in reported]
@@ -158,7 +158,7 @@ OFF = replace(LATE, wrong_clocks=0.25, wrong_by_ms=5 * MINUTE_MS)
 
 
 def true_delays(world: World) -> list[float]:
-    """Of all expected pairs, ms, ascending; of what is lost infinite."""
+    """The delays of all expected pairs in ms, ascending; infinite for lost pairs."""
     return sorted(
         math.inf if pair.arrives_ms is None else pair.arrives_ms - pair.message.at_ms
         for pair in pairs_of(world)
@@ -177,7 +177,7 @@ def measured_on_time(window: WindowReliability, edge_ms: int) -> float:
 
 
 async def test_where_clocks_are_right_delays_are_in_their_classes(database: Database) -> None:
-    """But for those that lie below an edge by less than a request takes."""
+    """Except delays that are below an edge by less than a request takes."""
     world = make_world(LATE)
     await take_in(database, pushes(world))
     window = await compute_window(database)
@@ -192,7 +192,7 @@ async def test_where_clocks_are_right_delays_are_in_their_classes(database: Data
     measured = window.figures.delays.delivery
     assert sum(measured) == len(delays) == sum(classes(0))
     assert measured[:2] == (0, 0)
-    # So many are within each edge as if all were told at once, and as if none was in time.
+    # A push takes up to 200 ms, so the number within each edge is between these two.
     for edge in range(2, DELAY_CLASSES):
         within = sum(measured[: edge + 1])
         assert sum(classes(200)[: edge + 1]) <= within <= sum(classes(0)[: edge + 1])
@@ -225,7 +225,7 @@ async def test_a_clock_that_is_told_is_put_right_and_one_that_is_not_does_damage
     assert wrong > 0.1
     damage = true_on_time(silent, MINUTE_MS) - measured_on_time(window, MINUTE_MS)
     assert damage > 0.1
-    # Whether something arrived does not depend on when.
+    # The delivery ratio does not depend on delays.
     assert window.counts.delivery_ratio == group(pairs_of(silent)).delivery_ratio
 
 
@@ -306,7 +306,7 @@ async def test_without_a_liar_the_truth_is_measured(database: Database) -> None:
 async def test_how_far_a_liar_gets(
     database: Database, liar: str, rules: Mapping[str, Any], is_believed: bool
 ) -> None:
-    """To the pair: all honest ones miss what is made up, and liars have what they say."""
+    """Exactly: all honest receivers lack what is made up, and liars hold what they claim."""
     world = make_world(TALK)
     lies = LIARS[liar](world)
     window = await measured_with(database, lies, rules)
@@ -325,11 +325,11 @@ async def test_how_far_a_liar_gets(
         if is_believed and sample.message_id not in sent
     }
     liars = {push.request.reporter.receiver_public_key for push in lies}
-    # What one alone says it holds vouches for nobody, and so not for itself.
+    # A made-up message that only one liar claims is not corroborated for that liar.
     held = sum(sample.message_id in sent or (is_believed and len(liars) > 1) for _, sample in said)
     asked = len({pair.message for pair in pairs_of(world)}) + len(made_up) * (len(liars) > 1)
     if liar == "claims to hold nothing":
-        # Of whom nothing else is known, nothing is asked.
+        # It is a silent member, so nothing is expected of it.
         asked = 0
         assert window.figures.silent_members == sum(
             len({said.channel_id for said in push.request.memberships}) for push in lies[:1]

@@ -109,7 +109,7 @@ def test_another_loss_model_meets_the_same_people_who_say_the_same(model: str) -
 
 
 def there(world: World, message: Message) -> list[int]:
-    """The nodes that are in its channel when a message is sent."""
+    """The nodes that are in a message's channel when it is sent."""
     return [
         stay.node
         for stay in world.memberships
@@ -236,7 +236,7 @@ def test_nothing_happens_on_a_node_while_its_app_does_not_run(world: World) -> N
 
 
 def test_nothing_happens_on_a_node_in_the_moments_before_it_is_killed() -> None:
-    """What a crash costs of them is chance: the truth would not be known."""
+    """It would be chance which reports a crash loses, and the truth would not be known."""
     world = make_world(spec(nodes=40, crashes=40, restarts=0.0, messages_per_hour=600.0))
     before: dict[int, int] = {}
     crashes = 0
@@ -313,7 +313,7 @@ def test_without_loss_all_arrives_and_with_all_lost_nothing_does(asked: Spec) ->
 
 
 def told_reasons(group: Group) -> Counter[tuple[str, str]]:
-    """The reasons of what is missing, as far as reports can tell what became of it."""
+    """The reasons of missing pairs that reports can show."""
     told = Counter({(of.value, reason): n for (of, reason), n in group.missing.items()})
     silent = group.unsaid
     told["not_sent", ""] -= silent
@@ -324,15 +324,15 @@ def told_reasons(group: Group) -> Counter[tuple[str, str]]:
 @few
 @given(specs)
 def test_the_figures_of_the_reports_are_the_truth_less_what_is_invisible(asked: Spec) -> None:
-    """By the brute-force model of the algorithm: so `invisible` says all that divides the two.
+    """The figures are the oracle's. So `invisible` is all that separates them from the truth.
 
-    Where clocks are right, no device is wiped, and no author loses the report of its own message:
-    it would seem to miss it.
+    Clocks are right, and no device is wiped. No author loses the report of its own message, because
+    it would seem to lack that message.
     """
     if asked.cut_off:
         asked = replace(asked, outsiders=1.0)
     world = make_world(replace(asked, skew_ms=0, wiped=0.0))
-    # What authors could not send is reported by them alone.
+    # Only the author reports a message that could not be sent, so there must be no cap.
     figures = measured(world, weight_cap=Fraction(1))
     for channel_id, group in whole(world).channels.items():
         visible = group.expected - group.invisible
@@ -349,7 +349,7 @@ def test_the_figures_of_the_reports_are_the_truth_less_what_is_invisible(asked: 
         counts = channel.counts
         assert counts.unreadable == group.lost(LossClass.UNREADABLE)
         assert counts.dropped == group.lost(LossClass.DROPPED)
-        # What is not sent and nobody says so has not arrived, for all that anyone can tell.
+        # A message that was not sent, and no app reports that, is measured as not arrived.
         assert counts.not_sent == group.lost(LossClass.NOT_SENT) - group.unsaid
         not_arrived = group.lost(LossClass.NOT_ARRIVED) - group.invisible
         assert counts.not_arrived == not_arrived + group.unsaid
@@ -357,7 +357,7 @@ def test_the_figures_of_the_reports_are_the_truth_less_what_is_invisible(asked: 
         assert counts.by_live == group.ways[Via.LIVE]
         assert counts.by_history == group.ways[Via.HISTORY]
         assert counts.by_resend == group.ways[Via.RESENT]
-        # Those of few receivers are put together.
+        # Reasons that concern few receivers are put together, without a name.
         said = {(of, reason): n for of, reason, n in channel.reasons if of is not None}
         assert said.items() <= told_reasons(group).items()
 

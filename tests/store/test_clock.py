@@ -1,4 +1,4 @@
-"""Nothing is dropped, settled or refused for its age by a clock that no other one agrees with."""
+"""A clock with which no other clock agrees drops, settles and refuses nothing by age."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ LEAP = timedelta(hours=1)
 
 
 class Machine:
-    """A machine whose clock is set by the test; its time goes on by the test, too."""
+    """A machine whose clock and passing time the test decides."""
 
     def __init__(self, ahead_ms: int = 0) -> None:
         self.ahead_ms = ahead_ms
@@ -77,7 +77,7 @@ async def test_a_clock_far_from_where_a_server_was_last_is_in_doubt(
         assert not is_believed(clock)
         assert clock.doubt is not None
         assert "devtelemetry clock --confirm" in clock.doubt
-    # What it noted did not make the next one believe it.
+    # What this server noted must not make the next one believe the clock.
     async with server(Machine(ahead_ms), database) as clock:
         assert not is_believed(clock)
     async with server(Machine(), database) as clock:
@@ -109,7 +109,7 @@ async def test_a_clock_that_is_set_is_in_doubt_at_once_and_believed_once_it_is_s
 async def test_time_that_passes_is_no_jump(database: Database) -> None:
     machine = Machine()
     async with server(machine, database) as clock:
-        # A day in which the database was away, so that nobody noted that the server is here.
+        # The database was away for a day, so the server could not note that it runs.
         machine.ahead_ms += DAY_MS
         machine.seconds += DAY_MS / 1000
         assert is_believed(clock)
@@ -123,7 +123,7 @@ async def test_after_a_long_pause_clients_tell_the_time(database: Database) -> N
     async with server(Machine(), database) as clock, server(Machine(), database) as other:
         for number in range(WITNESSES):
             assert not is_believed(clock)
-            # One client may say it as often as it likes.
+            # One client does not count more than once.
             for _ in range(3):
                 await (other if number else clock).hear(f"0x{number}", "", now_ms(), 0)
         await clock.look()

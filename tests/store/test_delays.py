@@ -1,4 +1,4 @@
-"""What the database makes of the times of a receipt, held against the constants of the model."""
+"""How the database derives delays from the times of a receipt, compared with model/."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from devtelemetry.store.database import Connection, Database
 from devtelemetry.store.repair import repair
 from support.store import START, empty, store
 
-_FURTHEST = 10**14  # ms: what is believed of a time lies between 0 and that
+_FURTHEST = 10**14  # ms; times are between 0 and this
 
 
 async def classes(database: Database, delays: list[int | None]) -> list[int]:
@@ -50,7 +50,7 @@ async def test_an_unknown_moment_is_a_class_of_its_own(database: Database) -> No
     ("created_at", "received_at", "expected"),
     [
         (None, None, 6144),
-        (None, 1_000, 6144),  # an author's mark, whatever else it says
+        (None, 1_000, 6144),  # an author's mark, whatever its times
         (90_000_000, None, 16 + 14),
         (-5_000, None, 16 + DELAY_NEGATIVE),
         (-5_000, -5_000, DELAY_NEGATIVE),
@@ -75,7 +75,7 @@ async def test_a_receipt_carries_the_delay_that_is_known(
 async def test_a_message_that_moves_keeps_its_moments_and_gets_another_delay(
     database: Database,
 ) -> None:
-    """As many say another sentAt, and earlier: the devices received and wrote when they did."""
+    """As many receivers say another, earlier sentAt. The times of receiving and writing stay."""
     late = START + 60_000
     wrote = Sample("m", "c", "author", late, late + 9_000, sent_by_receiver=True, received_at=START)
     held = Sample("m", "c", "a", late, late + 5_000, received_at=START + 4_000)
@@ -113,7 +113,7 @@ async def test_what_an_author_gets_back_of_its_own_message_is_not_when_it_wrote_
 
 # ------------------------------------------------------------------- delays by the author's clock
 
-# The author's clock is five seconds behind: what took one second looks like six.
+# The author's clock is five seconds behind, so a delay of one second looks like six.
 WROTE = Sample("m", "c", "author", START, START + 9_000, "", True, received_at=START + 5_000)
 HELD = [
     Sample("m", "c", "a", START, START + 8_000, received_at=START + 6_000),
@@ -125,7 +125,7 @@ AS_IT_SAYS = {"a": 5, "b": 16 + 6, "d": 5}
 
 
 async def delays(database: Database, message_id: str = "m") -> dict[str, int]:
-    """By the receiver's key; as they are stored now."""
+    """Receiver's key → the stored delay."""
     keyring = await database.keyring()
     names = {
         keyring.receiver(key, "").receiver_id: key
@@ -199,7 +199,7 @@ async def test_of_several_authors_of_one_clock_the_least_offset_counts(
 async def test_who_only_says_to_be_an_author_moves_no_delay(
     received_at: int, at_once: bool, database: Database
 ) -> None:
-    """Authors that contradict each other, or do not say, tell of no clock."""
+    """Authors that contradict each other, or say no time, correct nothing."""
     liar = WROTE._replace(receiver_public_key="other", received_at=received_at)
     for said in ([liar, WROTE, HELD[0]], [HELD[0], WROTE, liar], [WROTE, HELD[0], liar]):
         await empty(database)
@@ -240,7 +240,7 @@ async def test_a_message_that_moves_is_put_right_by_the_clock_at_its_new_time(
     ]
     await store(database, [WROTE, *HELD[:2]], earlier)
     await repair(database)
-    # By the sentAt that counts now, the author's clock is right.
+    # With the sentAt that counts now, the author's clock is right.
     assert await delays(database) == {"author": 2, "a": 3, "b": 16 + 5, "d": 2, "e": 2, "other": 2}
 
 
@@ -259,9 +259,9 @@ async def test_many_are_put_right_little_by_little(
 async def test_between_repairs_of_many_messages_ingest_goes_on(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Clients may contradict each other about any number of messages at once."""
+    """Clients can contradict each other about very many messages at once."""
     monkeypatch.setattr("devtelemetry.store.repair.CORRECTED_MESSAGES", 2)
-    held: list[int] = []  # messages that were noted, at each time that ingest was kept out
+    held: list[int] = []  # noted messages, each time that ingest had to wait
     holding_ingest_out = room.holding_ingest_out
 
     @contextlib.asynccontextmanager

@@ -1,4 +1,4 @@
-"""`devtelemetry distribute`: what it refuses anywhere, and what it does on a cluster."""
+"""`devtelemetry distribute`: what it refuses, and what it does on a cluster."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -21,7 +21,7 @@ VECTOR = next(vector for vector in VECTORS if vector.name == "mixed-2-present")
 
 @pytest_asyncio.fixture
 async def bare_url() -> AsyncIterator[str]:
-    """Of a cluster's database that nobody has opened yet."""
+    """The URL of a cluster's database without a schema."""
     async with bare_citus_database(citus_url()) as url:
         yield url
 
@@ -69,7 +69,7 @@ async def test_it_goes_on_where_it_broke_off_and_then_does_nothing(bare_url: str
             generator = distribute(connection, shards=2)
             async with contextlib.aclosing(generator):
                 async for line in generator:
-                    if line.startswith("6 of"):  # five are done
+                    if line.startswith("6 of"):  # five steps are done
                         break
         assert (await steps(database))[0] == "1 of 19: receipt, by channel"
         assert await steps(database) == []
@@ -94,7 +94,7 @@ async def test_a_worker_is_told_where_to_go(bare_url: str) -> None:
 
 
 async def test_a_later_sample_that_says_a_type_is_taken(bare_url: str) -> None:
-    """Types are on every node and messages are not; one transaction writes both."""
+    """Types are on every node, messages on one. One transaction writes both."""
     async with Database(bare_url) as database:
         await steps(database, shards=4)
         for receiver, message_type in (("a", ""), ("b", "TEXT")):

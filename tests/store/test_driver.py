@@ -1,4 +1,4 @@
-"""Databases as people run them: URLs, roles, encodings, poolers, failovers."""
+"""Databases as people run them, with various URLs, roles, encodings, poolers and failovers."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ def as_role(url: str, role: str) -> str:
 
 
 async def refusal(url: str) -> str:
-    """The line with which it is refused."""
+    """The error with which a URL is refused."""
     with pytest.raises(DevTelemetryError) as caught:
         async with Database(url):
             pass
@@ -105,7 +105,7 @@ async def test_a_parameter_that_nobody_knows_is_refused(database_url: str) -> No
 async def test_a_variable_that_cannot_be_read_is_no_fault_of_the_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setenv("PGPORT", "tcp://10.0.0.1:5432")  # as Kubernetes sets such names
+    monkeypatch.setenv("PGPORT", "tcp://10.0.0.1:5432")  # Kubernetes sets such variables
     assert "PG… variable" in await refusal("postgresql://someone@127.0.0.1/name")
 
 
@@ -195,7 +195,7 @@ async def test_the_limits_of_a_role_are_not_ours(
         await admin.execute(f"alter role hurried set {setting}")
     try:
         async with Database(as_role(database_url, "hurried")) as database:
-            for _ in range(2):  # as it comes, and as it comes back from the pool
+            for _ in range(2):  # a new connection, and one that comes from the pool again
                 async with database.acquire() as connection, connection.transaction():
                     await connection.execute("select pg_sleep(0.8)")
                     assert await connection.fetchval("show timezone") == "UTC"

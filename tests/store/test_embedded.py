@@ -1,6 +1,6 @@
-"""The bundled PostgreSQL: joined, started, stopped, killed; always the real one.
+"""The real bundled PostgreSQL is started, joined, stopped and killed.
 
-Who uses it in another process is a `User`: a process of its own that can be killed.
+A `User` is another process that uses it, and that a test can kill.
 """
 
 import asyncio
@@ -91,7 +91,7 @@ class User:
         return self.process.stdout.readline().strip()
 
     def url(self) -> str:
-        """Wait until it has PostgreSQL."""
+        """Waits until it has PostgreSQL; returns the URL."""
         kind, _, url = self.hear().partition(" ")
         assert kind == "url", url
         return url
@@ -114,7 +114,7 @@ class User:
 
 
 def query(url: str, statement: str) -> object:
-    """The first value that a statement gives. In a thread: the test's own loop stays as it is."""
+    """The first value of a statement's result. Runs in a thread, with a loop of its own."""
 
     async def ask() -> object:
         connection = await asyncpg.connect(url)
@@ -128,7 +128,7 @@ def query(url: str, statement: str) -> object:
 
 
 def until(look: Callable[[], T | None], seconds: float = 20) -> T:
-    """What look() gives as soon as it gives something true."""
+    """Waits until look() returns something true; returns that."""
     deadline = time.monotonic() + seconds
     while True:
         found = look()
@@ -143,7 +143,7 @@ def postmaster(data_dir: Path) -> int:
 
 
 def nobody_left(data_dir: Path) -> bool:
-    """Whether no process of the cluster is alive: the kernel says so, rule 1 of embedded.py."""
+    """Whether no process of the cluster is alive, by the kernel (rule 1 of embedded/)."""
     with (data_dir / "postgres.lock").open() as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -153,7 +153,7 @@ def nobody_left(data_dir: Path) -> bool:
 
 
 def running(words: bytes) -> list[int]:
-    """The processes whose command line holds the words."""
+    """The processes whose command line contains the words."""
     found = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError):
@@ -167,7 +167,7 @@ def mode(path: Path) -> int:
 
 
 def clear(data_dir: Path) -> None:
-    """End what a test, or its failure, left running in a directory."""
+    """Ends all processes that a test, or its failure, left running in a directory."""
     for pid in running(os.fsencode(data_dir / "postgres")):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGQUIT)
@@ -177,7 +177,7 @@ def clear(data_dir: Path) -> None:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A data directory after a first start and stop, to be copied."""
+    """A data directory after a first start and stop, which tests copy."""
     data_dir = tmp_path_factory.mktemp("made") / "data"
     with EmbeddedServer(data_dir) as server:
         query(server.url, "create table kept (value int)")
@@ -186,7 +186,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def data_dir(made: Path, tmp_path: Path) -> Iterator[Path]:
-    """A data directory of the test's own that has had its first start."""
+    """A data directory for one test, already started once."""
     path = tmp_path / "data"
     shutil.copytree(made, path)
     yield path
@@ -195,7 +195,7 @@ def data_dir(made: Path, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def new_dir(tmp_path: Path) -> Iterator[Path]:
-    """Where no data directory is yet."""
+    """A path at which there is no data directory yet."""
     path = tmp_path / "deep" / "data"
     yield path
     clear(path)
@@ -203,7 +203,7 @@ def new_dir(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def open_dir() -> Iterator[Path]:
-    """A directory of root's alone, but below no other such directory, as tmp_path is."""
+    """A directory that only root can read, but whose parents all can read, unlike tmp_path's."""
     path = Path(tempfile.mkdtemp(dir="/tmp"))
     yield path
     clear(path / "data")
@@ -285,7 +285,7 @@ def test_second_serve_is_refused_and_told_who_holds_the_directory(data_dir: Path
 
 
 def test_a_dead_serve_s_child_that_still_has_its_lock_refuses_nobody(data_dir: Path) -> None:
-    """Between its fork and its exec, which may fall together with the kill."""
+    """The child is between fork and exec, which can be the moment of the kill."""
     with subprocess.Popen(["/bin/true"]) as dead, (data_dir / "serve.lock").open("w") as held:
         dead.wait()
         held.write(str(dead.pid))
@@ -338,7 +338,7 @@ def test_ensure_running_restarts_a_killed_postgres_and_only_that(data_dir: Path)
 
 
 def test_a_query_that_outlives_a_killed_postgres_does_not_keep_it_down(data_dir: Path) -> None:
-    """It computes, for days, without waiting for anything: it does not see its postmaster die."""
+    """The query computes for days without waiting, so it does not see its postmaster die."""
     endless = "select sum(sqrt(a + b)) from generate_series(1, 1e6) a, generate_series(1, 1e6) b"
     title = Cluster(data_dir)._cluster_name.encode()
     with (
@@ -384,7 +384,7 @@ def test_a_smart_shutdown_that_waits_for_our_sessions_is_cut_short(data_dir: Pat
 
 @pytest.mark.parametrize("left", ["{pid}", "", "garbage\n"], ids=["reused", "empty", "torn"])
 def test_a_stale_postmaster_pid_misleads_nobody(data_dir: Path, left: str) -> None:
-    """Whoever has the pid now is left alone, also by the stop."""
+    """A foreign process that has the pid now is left alone, also by the stop."""
     with subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE) as stranger:
         server = EmbeddedServer(data_dir)
         server.start()
@@ -456,7 +456,7 @@ def test_who_comes_while_the_last_user_stops_postgres_gets_a_new_one(
         def shut_down_meanwhile(deadline: float) -> None:
             nonlocal start
             start = pool.submit(newcomer.start)
-            with pytest.raises(TimeoutError):  # joining takes a tenth of that
+            with pytest.raises(TimeoutError):  # joining would take a tenth of that time
                 start.result(0.2)
             shut_down(deadline)
 
@@ -591,7 +591,7 @@ def test_a_data_directory_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_named_and_breaks_nothing(tmp_path: Path) -> None:
-    """On a file system of 20 MB in a mount namespace, which goes with its last process."""
+    """A file system of 20 MB is in a mount namespace that ends with its last process."""
     mount = f"mount -t tmpfs -o size=20m tmpfs {tmp_path}"
     unshare = ["unshare", "--mount", "sh", "-c"]
     if not shutil.which("unshare") or subprocess.run([*unshare, mount], check=False).returncode:
@@ -630,11 +630,11 @@ def test_the_log_is_bounded_while_postgres_runs(data_dir: Path) -> None:
         server.ensure_running()
         assert log.stat().st_size == 0
         assert (data_dir / "postgres.log.1").stat().st_size > 10 * 2**20
-    assert log.read_text().startswith("20")  # appended to from the new start, no hole
+    assert log.read_text().startswith("20")  # written from its new start, without a hole
 
 
 def test_an_ordinary_user_needs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root tries this as nobody: in a user namespace it is an ordinary user, files stay its own."""
+    """If root runs the test, a user namespace makes it an ordinary user that owns its files."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     prefix: list[str] = []
     if os.geteuid() == 0:
@@ -662,7 +662,7 @@ def test_default_data_dir_follows_xdg(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_user_namespaces(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As in most containers."""
+    """No user namespaces, as in most containers."""
     everything = identity._identities_for_root
 
     def accounts() -> Iterator[identity.Identity]:

@@ -1,4 +1,4 @@
-"""Who waits for a lock, and who holds it, is said."""
+"""A wait for a lock is logged, with the process that has the lock."""
 
 import asyncio
 

@@ -35,7 +35,7 @@ MIGRATIONS = _STORE / "migrations"
 SCRIPTS = sorted(MIGRATIONS.glob("versions/*.sql"))
 DAY = day_of(1_772_409_600_000)  # 2026-03-02
 
-# Everything that makes up a schema, as text; the order of columns too.
+# Everything in a schema as text, with the order of columns.
 _DESCRIBE = """
 select 'column', attrelid::regclass::text,
        row_number() over (partition by attrelid order by attnum) || ' ' || attname,
@@ -111,7 +111,7 @@ async def test_a_database_of_an_earlier_version_becomes_the_same_and_keeps_what_
 
 
 async def _migrate_by_hand(connection: Any, versions: int) -> None:
-    """With the first `versions` scripts."""
+    """Runs the first `versions` scripts."""
     for script in SCRIPTS[:versions]:
         await connection.execute(script.read_text("utf-8"))
     await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
@@ -121,7 +121,7 @@ async def _migrate_by_hand(connection: Any, versions: int) -> None:
 
 
 async def test_a_migration_waits_for_what_is_being_written(empty_url: str) -> None:
-    """An old server may still be at work. What it begins later it finds out of date."""
+    """An old server may still write. When it begins to write later, it finds itself out of date."""
     writer, watcher = await asyncpg.connect(empty_url), await asyncpg.connect(empty_url)
     await _migrate_by_hand(writer, len(SCRIPTS) - 1)
     before = await watcher.fetchval("select version_num from alembic_version")
@@ -177,7 +177,7 @@ async def test_receipts_of_an_earlier_version_get_their_delay(empty_url: str) ->
         (3, None, 16 + 12),
         (1, None, 16 + 12),
     ]
-    # Days from before and after are alike, and go alike.
+    # Days made before and after the migration are alike, and are dropped alike.
     await make_days(Connection(connection), [DAY + 2])
     definitions = [
         {
@@ -227,7 +227,7 @@ async def test_what_was_said_of_joining_and_leaving_becomes_reports(empty_url: s
             (minute + 900, 2, 1, minute),
             (minute + 901, 3, 1, minute),
             (minute + 1, 4, 1, None),
-            # The first receipt of this one was cleaned.
+            # The first receipt of this membership was cleaned.
             (minute + 60_000, 2, 2, minute),
         ],
     )
@@ -323,7 +323,7 @@ async def test_a_migration_that_fails_leaves_all_as_it_was(empty_url: str) -> No
     revision = SCRIPTS[-2].name[: len(HEAD)]
     await connection.execute("create table alembic_version (version_num varchar(32) primary key)")
     await connection.execute("insert into alembic_version values ($1)", revision)
-    # The last thing that it makes is there already.
+    # The last table or view that it makes exists already.
     last = re.findall(r"create (?:table|view) (\w+)", SCRIPTS[-1].read_text("utf-8"))[-1]
     await connection.execute(f"create table {last} (something integer)")
     before = await described(empty_url)

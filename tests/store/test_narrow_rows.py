@@ -1,4 +1,4 @@
-"""What is stored in few bytes is read back as it was told: whole_receipt and whole_message."""
+"""Rows stored in few bytes are read back unchanged, by whole_receipt and whole_message."""
 
 from itertools import permutations
 from typing import Any
@@ -154,8 +154,8 @@ async def test_an_id_of_digits_takes_half(database: Database, id_: str, stored_b
 
 
 async def test_it_does_not_matter_in_which_order_far_moments_come(database: Database) -> None:
-    """Of a message that reaches some after more than four bytes of ms, and one of whose samples
-    says another time."""
+    """The message reaches some receivers after more ms than four bytes can hold, and one of its
+    samples says another time."""
     late = START + 40 * DAY_MS
     samples = [
         Sample("m", "c", "a", START, late, received_at=late - 5, message_type="t"),

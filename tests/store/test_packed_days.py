@@ -1,4 +1,4 @@
-"""Days to which little comes any more take less room, and nothing of them changes."""
+"""Old days are packed: they take less room, and nothing in them changes."""
 
 from datetime import timedelta
 
@@ -19,7 +19,7 @@ RULES = AggregateRules((parse_timeframe("1h"),))
 
 
 def of_day(start_ms: int) -> list[list[Sample]]:
-    """What three receivers report of 600 messages, one after the other."""
+    """The samples of 600 messages by three receivers, one receiver after the other."""
     return [
         [
             Sample(f"m{number}", "c", receiver, sent_at, sent_at + 3_000)

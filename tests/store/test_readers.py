@@ -1,4 +1,4 @@
-"""However many read figures, others have connections."""
+"""However many viewers read figures, connections are left for everything else."""
 
 from contextlib import AsyncExitStack
 

@@ -1,4 +1,4 @@
-"""What is remembered is bounded, all kinds together, and is the newest of each."""
+"""The memory is bounded over all kinds together, and keeps the newest entries of each kind."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ def test_a_kind_that_is_used_alone_has_all_of_it() -> None:
     used.remember({ENTRIES: None})
     memory.make_room()
     assert len(used) == ENTRIES // 2
-    assert unused  # only the largest gives
+    assert unused  # only the largest kind drops entries
 
 
 def test_a_kind_that_is_gone_takes_no_room() -> None:

@@ -1,5 +1,5 @@
-"""The SQL keeps to what one PostgreSQL and a cluster that shards by channel both run: the rules of
-docs/scaling.md, as far as they can be seen in the text.
+"""The SQL runs on one PostgreSQL and on a cluster that shards by channel: it follows those rules of
+docs/scaling.md that can be checked in its text.
 """
 
 import re
@@ -14,14 +14,14 @@ _PACKAGE = Path(devtelemetry.__file__).parent
 _OF_CLIENTS = _PACKAGE / "client"  # SQLite's
 _SCHEMA = _PACKAGE / "store" / "schema"
 _MIGRATIONS = _PACKAGE / "store" / "migrations" / "versions"
-_FIRST_ON_A_CLUSTER = "0023"  # those before it ran before `distribute` was there
+_FIRST_ON_A_CLUSTER = "0023"  # earlier migrations ran before `distribute` existed
 
-# The algorithm's statements after its passes read by the key what was pulled from the shards.
+# These statements of the algorithm read what earlier ones have pulled from the shards.
 _LOCAL = {"authors.sql", "corroborated.sql", "measured.sql", "reliability.sql", "rollup.sql"}
 
 
 def _statements() -> dict[str, str]:
-    """Each statement of the package by its place, without comments."""
+    """Place → statement without comments, for all statements of the package."""
     found = {}
     for path in sorted(_PACKAGE.rglob("*.sql")):
         if _OF_CLIENTS in path.parents or path.parent == _SCHEMA:
@@ -63,7 +63,7 @@ def test_no_statement_has(what: str) -> None:
 
 
 def test_statements_are_found() -> None:
-    """Else no rule would be held to anything."""
+    """Otherwise the other tests would check nothing."""
     assert len(_STATEMENTS) > 200
     assert sum(place.endswith(".sql") for place in _STATEMENTS) > 10
     assert any(".py line" in place for place in _STATEMENTS)
@@ -75,7 +75,7 @@ def test_laterals_neither_skip_nor_count() -> None:
         if place.split("/")[-1].split()[0] in _LOCAL:
             continue
         for lateral in re.findall(r"\blateral \((.*?)\n\) ", text, re.DOTALL):
-            is_of_a_channel = "$channel_id" in lateral  # then one shard runs the whole
+            is_of_a_channel = "$channel_id" in lateral  # then one shard runs all of it
             counts = re.search(r"\b(count|sum|min|max|array_agg|bool_or|offset)\b", lateral)
             if counts and not is_of_a_channel and re.search(_named(SHARDED), lateral):
                 wrong.append(place)

@@ -1,4 +1,4 @@
-"""Tokens: made once, stored hashed, let in and shut out."""
+"""Tokens: shown once, stored as hashes, accepted and refused."""
 
 import asyncio
 import contextlib
@@ -50,7 +50,7 @@ def counting(opened: Database) -> CountingDatabase:
 
 
 class Clock:
-    """Monotonic seconds, moved by hand."""
+    """A monotonic clock in seconds that the test moves."""
 
     def __init__(self) -> None:
         self.seconds = 1_000.0
