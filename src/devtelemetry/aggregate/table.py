@@ -66,7 +66,8 @@ async def cross_table(
     rows, columns = dimensions
     if rows is columns:
         raise ConfigurationError(
-            f"rows and columns are both {rows.value}; allowed: two of {', '.join(Dimension)}"
+            f"rows and columns are both {rows.value}; allowed: two different ones of "
+            f"{', '.join(Dimension)}"
         )
     if start is None:
         start = window_at(timeframe, now() - timeframe.length).start

@@ -181,7 +181,7 @@ class DrillDown:
             return LossyReceiver(self.receivers[at], self.found.sequences[at], self.losses[at])
         raise UnknownName(
             f"the receiver {receiver_name(receiver_id)} does not count in this channel and window; "
-            "without this option all receivers that count are shown"
+            "without it, all receivers that count are shown"
         )
 
 

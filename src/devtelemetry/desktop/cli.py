@@ -56,7 +56,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"the node's settings (default: ${SETTINGS_VARIABLE}, else {default_path()})",
     )
     parser.add_argument(
-        "--account", default="", metavar="NAME", help="this account, if the app has several"
+        "--account", default="", metavar="NAME", help="the account to show, if the app has several"
     )
     parser.add_argument(
         "--color-scheme",

@@ -85,7 +85,7 @@ class ClockInDoubt(Unavailable):
     """
 
     def __init__(self, detail: str) -> None:
-        super().__init__("the server does not know the time; send again later")
+        super().__init__("the server's clock is in doubt; send again later")
         self.detail = detail
 
 

@@ -124,8 +124,8 @@ def window_starting(timeframe: Timeframe, start: datetime) -> Window:
     window = window_at(timeframe, start)
     if window.start != start:
         raise ValueError(
-            f"no {timeframe.name} window starts at {start.isoformat()}; the one that holds it "
-            f"starts at {window.start.isoformat()}"
+            f"no {timeframe.name} window starts at {start.isoformat()}; the window that contains "
+            f"this time starts at {window.start.isoformat()}"
         )
     return window
 

@@ -228,9 +228,9 @@ class Settings(BaseSettings):
         timedelta(hours=24),
         ge=timedelta(minutes=5),
         le=LONGEST,
-        description="How long before the sampling changes clients are told of it. If the change "
-        "asks for more messages, a receiver that hears of it too late does not count until it has "
-        "heard.",
+        description="How long in advance clients are told of a change of the sampling. If the "
+        "change asks for more messages, a receiver that hears of it too late does not count until "
+        "it has heard.",
     )
     push_interval: Duration = Field(
         timedelta(0),
@@ -329,7 +329,7 @@ class Settings(BaseSettings):
     )
     remote_write_channels: Switch = Field(
         False,
-        description="Send series of each channel too: ten for each channel, with its name.",
+        description="Also send the series of each channel: ten for each, with the channel's name.",
     )
     remote_write_labels: Annotated[Labels, DefaultText("none")] = Field(
         {},

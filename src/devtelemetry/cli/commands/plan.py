@@ -15,7 +15,7 @@ SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _SHARE = typer.Option(
     min=0.0,
     max=1.0,
-    help="The share of users that opt in, from 0 to 1. Give it again for further shares.",
+    help="The share of users that opt in, from 0 to 1. May be given again.",
 )
 
 
@@ -45,8 +45,7 @@ def plan(
         list[int] | None,
         typer.Option(
             min=1,
-            help="Plan the machines for so many reporting devices. Give it again for "
-            "further numbers.",
+            help="Plan the machines for so many reporting devices. May be given again.",
         ),
     ] = None,
     messages_per_day: Annotated[
@@ -77,7 +76,7 @@ def plan(
         typer.Option(
             min=1,
             max=24,
-            help="With --devices: how many times the load of a mean hour the busiest one has.",
+            help="With --devices: the load of the busiest hour, as a multiple of the mean hour's.",
         ),
     ] = 2.0,
     cores: Annotated[

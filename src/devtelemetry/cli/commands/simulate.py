@@ -113,7 +113,9 @@ def simulate(
             "With --audit: take the window that ends next, or the latest that is over.",
         ),
     ] = False,
-    quorum: Annotated[int, typer.Option(help="With --audit: the server's setting quorum.")] = 1,
+    quorum: Annotated[
+        int, typer.Option(help="With --audit: the value of the server's setting quorum.")
+    ] = 1,
     state: Annotated[
         Path | None,
         typer.Option(
