@@ -19,7 +19,7 @@ from devtelemetry.simulator.world import make_world
 LIARS_AMONG = ((1, 5), (1, 10), (2, 10), (1, 20), (4, 20), (1, 50), (3, 50), (10, 50))
 """(liars, receivers): one liar, a twentieth and a fifth of the receivers"""
 
-# The rules of before and of now: vouchers were not counted by installation and network.
+# The rules before vouchers were counted by installation and network, and the rules of now.
 _BEFORE = replace(RULES, fewest_installations=10**9)
 _NOW = replace(RULES, weight_cap=0.1)
 _CHANNELS = 4

@@ -257,7 +257,8 @@ def test_no_window_is_computed_before_those_reported_who_are_told_to_wait() -> N
         ("1d", 6 * HOUR),
         ("1w", 24 * HOUR),
     ]
-    # A busy server asks for half of the least allowed lateness at most, but for no less than this.
+    # A busy server asks for at most half of the least allowed lateness, or for push_interval if
+    # that is longer.
     assert wiring.push_interval(settings).seconds(1.0) == 7_200
     assert wiring.push_interval(Settings()).seconds(1.0) == 1_800
     assert wiring.push_interval(Settings()).seconds(0.0) == 0

@@ -103,8 +103,8 @@ def compute(
     """The figures of the window [start, end).
 
     samples              in any order; or, to save time, what `canonical` made of them and of the
-                         events. Then nothing describes the receivers, and a receiver does not
-                         report if all its samples are nameless and of unknown messages
+                         events. Then samples do not describe receivers, and nameless samples of
+                         unknown messages do not show that their receivers report
     events               what clients report of envelopes
     heartbeats           receiver → createdAt of its latest push without samples, ms
     numbers              installation → those of its numbers that arrived

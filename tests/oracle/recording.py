@@ -105,7 +105,7 @@ class Mapped:
     """What a server makes of a recording."""
 
     samples: list[OracleSample]
-    """Receipts in order of arrival, each as often as it came; after them the author marks."""
+    """Receipts in order of arrival, each as often as it came; after them the author's marks."""
     unreadable: list[OracleSample]
     """Nameless samples of envelopes that could not be read, each as often as it came."""
     events: list[EnvelopeEvent]

@@ -21,7 +21,7 @@ FIRST_OF_ALL = -(2**63)
 END_OF_TIME = 2**63
 
 Stay = tuple[int, int]
-"""Both ends included; one that is not ended ends at END_OF_TIME"""
+"""Both ends included; a stay that is not ended ends at END_OF_TIME"""
 
 
 def stays(said: Iterable[Joining], first_receipt: int | None) -> list[Stay]:

@@ -295,7 +295,7 @@ def test_unmeasured_patterns_are_case_sensitive_globs_over_the_whole_id() -> Non
 
 
 def test_oldest_accepted_day_is_kept_whole() -> None:
-    arrival = START  # 10:00 of a day: seven days before it is 10:00 as well
+    arrival = START  # 10:00 of a day, as seven days before
     oldest = START - 10 * HOUR_MS - 7 * DAY_MS
 
     def refused(sent_at: int) -> str | None:

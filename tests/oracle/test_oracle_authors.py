@@ -73,7 +73,7 @@ def window(smallest_group: int = 1) -> OracleWindow:
             {
                 # a1, a2, b1, b2: ann 2, 0; bob 2, 1; zoe 4, 0; dan 4, 1
                 "1": (4, 4, 12, 2, 12),
-                # z1: ann, bob, dan
+                # z1: ann, bob and dan lack it
                 "2": (1, 4, 3, 3, 3),
                 # u1: all but zoe have it
                 "": (1, 4, 4, 1, 4),

@@ -369,7 +369,8 @@ def test_a_failure_by_envelope_is_its_authors() -> None:
     def found(*events: EnvelopeEvent) -> tuple[int, ...]:
         return classes(of_c(*here, copy, events=events))
 
-    # The author is a on installation p. The receivers a, b and d in c are others, and lack it.
+    # The author is key a on installation p. The receivers a, b and d name no installation, so they
+    # are others, and all three lack it.
     assert found() == (0, 0, 0, 3)
     assert found(failed) == (0, 0, 3, 0)
     # An event without a receiver holds for those of its installation that report or wrote it.

@@ -233,7 +233,7 @@ async def test_a_week_that_was_back_filled_is_there_with_right_values_and_times(
 
         # Sending it again changes nothing.
         assert publish(week_url, store)[0] == 0
-        if kind is VictoriaMetrics:  # which keeps both, and shows both
+        if kind is VictoriaMetrics:  # it keeps and shows both copies
             return
         store.wait_for(expected, now_ms())
 

@@ -9,7 +9,7 @@ LOCKS_HERE = (
     "pg_locks where pid <> pg_backend_pid() and pid in (select pid from pg_locks "
     "where database = (select oid from pg_database where datname = current_database()))"
 )
-"""The locks that other sessions of this database wait for; other tests share the server"""
+"""The locks of other sessions of this database, which shares its server with other tests"""
 
 WAITING_HERE = f"{LOCKS_HERE} and not granted"
 

@@ -205,8 +205,8 @@ def _messages(spec: Spec, start: int, until: int, chance: random.Random) -> list
     authors: list[int | None] = []
     for number in range(count):
         author = chance.randrange(spec.nodes)
-        # In its hole this node writes nothing. What it wrote is not a pair, but a server could not
-        # know that without its report.
+        # This node writes nothing in and around its hole. What it wrote is not a pair, but without
+        # its report a server could not know that.
         if author == _HOLE and count // 5 <= number < count - count // 5:
             author = _LATE
         authors.append(author)

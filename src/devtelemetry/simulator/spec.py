@@ -51,7 +51,7 @@ class Spec:
     crashes            number of nodes whose app is killed and opened again
     cut_off            share of the nodes that cannot reach the server for a while; their outbox
                        has room for a few samples only
-    wiped              share of the nodes cut off that lose all data of the app in the end
+    wiped              share of these nodes that lose all data of the app in the end
     duplicates         share of the deliveries that the app gets twice
     skew_ms            how far most clocks are off at most; some are off much more
     server_stamped     share of the messages whose time is by the messenger's server, which is right

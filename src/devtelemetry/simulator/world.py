@@ -43,7 +43,7 @@ _NAMES = ("general", "support", "design", "random", "releases", "desktop", "mobi
 _BUSIEST = 8.0  # times as many messages as in the quietest channel
 _SECOND_COPY_MS = MINUTE_MS  # a second copy of a message comes within this time
 _WRONG_CLOCKS = 0.1  # share of the nodes
-_FAILS_MS = (1_000, 10_000)  # after it was written, an app gives up sending a message
+_FAILS_MS = (1_000, 10_000)  # from writing a message until the app gives up sending it
 
 
 def make_world(spec: Spec) -> World:
@@ -150,7 +150,7 @@ def _choose_servers(spec: Spec, nodes: Sequence[Node], dice: random.Random) -> l
 
 
 def _make_channels(spec: Spec, label: str) -> list[Channel]:
-    """From the busiest to the quietest."""
+    """The channels, from the busiest to the quietest."""
     steps = max(1, spec.channels - 1)
     weights = [_BUSIEST ** (-number / steps) for number in range(spec.channels)]
     mean = sum(weights) / len(weights)
