@@ -1,13 +1,13 @@
--- Figures that are made up: bench/months.py.
+-- Made-up figures, for bench/months.py.
 
 -- name: chance
--- 0 <= chance < 1, the same for the same place.
+-- 0 <= chance < 1, and equal arguments give equal chance.
 create or replace function pg_temp.chance(place bigint, seed bigint) returns float8
 language sql immutable as
 $$ select (hashint8extended(place, seed) & 1048575) / 1048576.0::float8 $$
 
 -- name: delays
--- Delivered pairs by class of delay: most in a second, a tenth unknown.
+-- Delivered pairs by class of delay: most within a second, a tenth unknown.
 create or replace function pg_temp.delays(delivered bigint) returns bigint[]
 language sql immutable as
 $$
@@ -30,7 +30,7 @@ $$
 $$
 
 -- name: spread
--- x missing of n corroborated over so many clusters, unevenly.
+-- The spread of x missing among n corroborated pairs, unevenly over so many clusters.
 create or replace function pg_temp.spread(clusters bigint, x numeric, n numeric) returns numeric[]
 language sql immutable as
 $$
@@ -41,13 +41,13 @@ $$
 $$
 
 -- name: made_channel
--- What the channels are like.
+-- The properties of the channels.
 create temp table made_channel (
     channel_id bigint, number integer, receivers bigint, busy float8, loss float8
 )
 
 -- name: fill_channels
--- $1 their ids, $2 the seed. Every seventeenth has one receiver alone: it is not comparable.
+-- $1 their ids, $2 the seed. Every seventeenth has only one receiver, so it is not comparable.
 insert into made_channel
 select
     id, number,
@@ -57,7 +57,7 @@ select
 from unnest($1::bigint[]) with ordinality as c (id, number)
 
 -- name: hours
--- The channels of the hours that start in [$1, $2); from $3 on some lose more; $4 the seed.
+-- The channels in hours that begin in [$1, $2). From $3 on some lose more. $4 the seed.
 insert into reliability_channel (
     channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
     over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
@@ -98,7 +98,7 @@ from (
 order by at, channel_id
 
 -- name: repeated
--- The channels of the hours that start in [$1, $2), as they were a week before.
+-- The channels in hours that begin in [$1, $2), copied from a week before.
 insert into reliability_channel (
     channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
     over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
@@ -112,7 +112,7 @@ where timeframe = '1h' and membership = 'present'
 order by window_start, channel_id
 
 -- name: longer
--- Windows of the timeframe $1, $2 long, that are due at $3: the sums of their hours.
+-- Channels in windows of timeframe $1, $2 long, that are due at $3: the sums of their hours.
 insert into reliability_channel (
     channel_id, timeframe, window_start, membership, messages, receivers, expected, missing, corroborated, unknown,
     over_memberships, delivery_delays, report_delays, captures, median, trimmed, influence
@@ -164,8 +164,8 @@ group by window_start
 order by window_start
 
 -- name: groups
--- What windows, or one channel, are broken down to; $1 timeframe, from $2 on a version loses more.
--- Filled in: of what the groups are, and what they have in the place of clusters.
+-- The groups of windows, or of one channel. $1 timeframe; from $2 on a version loses more.
+-- The template takes the source of the groups, and their columns for clusters.
 insert into reliability_group (
     channel_id, timeframe, window_start, membership, dimension, is_rest, value, messages, receivers, expected, missing,
     corroborated, unknown, over_channels, over_receivers, over_memberships, delivery_delays, report_delays
@@ -221,7 +221,7 @@ from (
 where expected >= missing and corroborated >= missing and missing >= 0
 
 -- name: defaults
--- Several statements. What became of what is missing is made at the end.
+-- Several statements. Classes of missing pairs are made at the end (outcomes).
 alter table reliability_window
     alter column unreadable set default 0,
     alter column dropped set default 0,
