@@ -311,7 +311,7 @@ async def test_on_another_schema_it_is_not_ready(database: Database) -> None:
         await connection.execute("update alembic_version set version_num = '0000'")
     answer = await get(database, "/readyz")
     assert answer.status_code == 503
-    assert answer.text.startswith("the database has schema 0000, this version needs ")
+    assert answer.text.startswith("the database has schema 0000, but this version needs ")
 
 
 # -------------------------------------------------------------------------------------- metrics

@@ -236,7 +236,7 @@ def test_a_line_that_is_no_header_is_refused_without_being_shown(tmp_path: Path,
 
 def test_a_login_does_not_go_to_another_machine_in_clear(tmp_path: Path) -> None:
     headers = header_file(tmp_path, f"authorization: Bearer {SECRET}\n")
-    with pytest.raises(ConfigurationError, match="in clear") as caught:
+    with pytest.raises(ConfigurationError, match="without TLS") as caught:
         RemoteWrite("http://192.0.2.1/api/v1/write", headers=headers)
     assert SECRET not in str(caught.value)
     RemoteWrite("http://192.0.2.1/api/v1/write", headers=headers, insecure=True)
