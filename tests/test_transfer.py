@@ -278,7 +278,7 @@ def test_a_line_without_source_is_as_if_it_came_by_grpc() -> None:
         ),
         (
             run_line(lost=True, lastSentAt=START - 1),
-            f"lastSentAt: {START - 1}; allowed in a line with lost: firstSentAt or more",
+            f"lastSentAt: {START - 1}; allowed if lost: firstSentAt or more, here {START}",
         ),
         (run_line(lost="yes"), 'lost: "yes" is neither true nor false'),
         (run_line(firstSentAt=5), "firstSentAt: 5 is not a time in Unix milliseconds"),

@@ -152,8 +152,8 @@ def _parse_run(values: dict[str, Any], on_unknown: Callable[[str], None] | None)
         raise BadLine("firstSentAt, lastSentAt: missing; a line with lost needs both")
     if run.last_sent_at < run.first_sent_at:
         raise BadLine(
-            f"lastSentAt: {run.last_sent_at}; allowed in a line with lost: firstSentAt or more, "
-            f"here {run.first_sent_at}"
+            f"lastSentAt: {run.last_sent_at}; allowed if lost: firstSentAt or more, here "
+            f"{run.first_sent_at}"
         )
     return Line(lost=LostReports(**said))
 
