@@ -266,7 +266,7 @@ def test_addresses_that_are_not_understood_say_what_is_allowed(
         for path in ("/?span=2d", "/channel", "/window?start=x", "/?<script>=1"):
             assert httpx.get(month + path).status_code == 400
             seen.go(path)
-            assert re.search("allowed|missing|no time", seen.text(".card p"))
+            assert re.search("allowed|missing|not a time", seen.text(".card p"))
         assert not any("alert" in said for said in seen.complaints)
 
 
@@ -307,7 +307,7 @@ def test_beyond_loopback_a_viewer_signs_in_and_is_out_when_the_token_is_revoked(
             assert Axe().run(page).response["violations"] == []
             page.get_by_label("Token").fill("dt_wrong")
             page.keyboard.press("Enter")
-            expect(page.get_by_role("alert")).to_contain_text("no valid token")
+            expect(page.get_by_role("alert")).to_contain_text("not a valid token")
             page.get_by_label("Token").fill(token)
             page.get_by_role("button", name="Sign in").click()
             page.wait_for_selector("h1.identifier")

@@ -157,7 +157,7 @@ def test_no_channel_s_id_is_said_to_be_none(channel: str) -> None:
 
 @pytest.mark.parametrize(
     ("start", "said"),
-    [("", "missing"), ("yesterday", "no time"), ("2026-03-02T10:01Z", "one starts at")],
+    [("", "missing"), ("yesterday", "not a time"), ("2026-03-02T10:01Z", "one starts at")],
 )
 def test_a_start_of_no_window_is_said(start: str, said: str) -> None:
     with pytest.raises(BadState, match=said):

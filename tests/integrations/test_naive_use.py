@@ -202,5 +202,5 @@ def test_by_hand_on_synapse(tmp_path: Path, server: ServerProcess) -> None:
     assert figures["expected"] + figures["unknown"] == len(true.expected)
     # Messages of the first sync, before the module was registered, count as lost. The log says so.
     assert figures["missing"] >= len(true.missing)
-    assert "at the start" in (tmp_path / "gus-late.err").read_text()
+    assert "attach the module when the app starts" in (tmp_path / "gus-late.err").read_text()
     assert told == {(kind, flaw.value) for flaw, kind in FOUND.items()}

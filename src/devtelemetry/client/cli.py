@@ -148,7 +148,5 @@ def _lines(is_offered: bool, status: Status) -> list[str]:
         if status.problem is not None:
             lines.append(f"problem       {status.problem}: {status.detail}")
     if status.leaving:
-        lines.append(
-            f"servers that have not been asked yet to forget what they got: {status.leaving}"
-        )
+        lines.append(f"servers that have yet to forget this installation: {status.leaving}")
     return lines
