@@ -3,7 +3,7 @@
 The fields of stored figures come from the one list of them (results/columns.py).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -26,18 +26,24 @@ _Model = TypeVar("_Model", bound=BaseModel)
 _TYPES = {"bigint": int, "double precision": float | None}
 
 
-def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[_Model]]:
-    """The model with one more field for each of these columns, after its own fields."""
+def _with_fields(fields: Mapping[str, Any]) -> Callable[[type[_Model]], type[_Model]]:
+    """The model with these fields after its own."""
 
     def extended(model: type[_Model]) -> type[_Model]:
-        fields: dict[str, Any] = {
+        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
+
+    return extended
+
+
+def _with_fields_of(columns: Iterable[Column]) -> Callable[[type[_Model]], type[_Model]]:
+    """The model with one more field for each of these columns, after its own fields."""
+    return _with_fields(
+        {
             column.json: (_TYPES[column.type], Field(description=column.meaning))
             for column in columns
             if column.json
         }
-        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
-
-    return extended
+    )
 
 
 def _with_dimensions(description: str) -> Callable[[type[_Model]], type[_Model]]:
@@ -45,18 +51,15 @@ def _with_dimensions(description: str) -> Callable[[type[_Model]], type[_Model]]
 
     description  with {} in the place of the dimension
     """
-
-    def extended(model: type[_Model]) -> type[_Model]:
-        fields: dict[str, Any] = {
+    return _with_fields(
+        {
             dimension.value: (
                 str | None,
                 Field(None, description=description.format(DIMENSIONS[dimension])),
             )
             for dimension in Dimension
         }
-        return create_model(model.__name__, __base__=model, __doc__=model.__doc__, **fields)
-
-    return extended
+    )
 
 
 @_with_fields_of(COUNTS)
